@@ -1,0 +1,134 @@
+"""Interval arithmetic on half-open windows: the whole mathematics of wanted, had and debt.
+
+A *span set* here is a tuple of windows that is normal: sorted, disjoint, no two touching. Every
+function takes windows in any order and returns span sets.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Window:
+    """A half-open span of time ``[start, end)``: aware, in UTC, whole seconds, never empty.
+
+    Raises:
+        ValueError: where one of these does not hold.
+    """
+
+    start: datetime
+    end: datetime
+
+    def __post_init__(self) -> None:
+        for moment in (self.start, self.end):
+            if moment.tzinfo is not UTC or moment.microsecond:
+                raise ValueError(f"{moment!r} is not a whole second of UTC")
+        if self.start >= self.end:
+            raise ValueError(f"the window from {self.start} to {self.end} is empty")
+
+    @classmethod
+    def of_epoch(cls, start: int, end: int) -> Window:
+        """The window between two counts of seconds since 1970-01-01T00:00:00Z."""
+        return cls(datetime.fromtimestamp(start, UTC), datetime.fromtimestamp(end, UTC))
+
+    @property
+    def epoch(self) -> tuple[int, int]:
+        """Start and end in seconds since 1970-01-01T00:00:00Z."""
+        return int(self.start.timestamp()), int(self.end.timestamp())
+
+    @property
+    def length(self) -> timedelta:
+        """End less start."""
+        return self.end - self.start
+
+    def overlaps(self, other: Window) -> bool:
+        """Whether a moment lies in both; windows that only touch do not overlap."""
+        return self.start < other.end and other.start < self.end
+
+    def __str__(self) -> str:
+        """Both ends in UTC; the clock is left out where both are midnight."""
+        midnight = all(
+            (moment.hour, moment.minute, moment.second) == (0, 0, 0)
+            for moment in (self.start, self.end)
+        )
+        form = "%Y-%m-%d" if midnight else "%Y-%m-%dT%H:%M:%SZ"
+        return f"{self.start.strftime(form)} to {self.end.strftime(form)}"
+
+
+def coalesce(ordered: Iterable[Window]) -> Iterator[Window]:
+    """Merges windows that overlap or touch; takes them ordered by start, and streams.
+
+    Memory does not grow with the number of windows taken in.
+    """
+    start: datetime | None = None
+    end: datetime | None = None
+    for window in ordered:
+        if end is None or start is None:
+            start, end = window.start, window.end
+        elif window.start <= end:
+            end = max(end, window.end)
+        else:
+            yield Window(start, end)
+            start, end = window.start, window.end
+    if start is not None and end is not None:
+        yield Window(start, end)
+
+
+def union(*many: Iterable[Window]) -> tuple[Window, ...]:
+    """Every moment that lies in any of the windows."""
+    return tuple(coalesce(sorted(window for windows in many for window in windows)))
+
+
+def subtract(windows: Iterable[Window], taken: Iterable[Window]) -> tuple[Window, ...]:
+    """Every moment of `windows` that lies in none of `taken`."""
+    left: list[Window] = []
+    holes = union(taken)
+    at = 0
+    for window in union(windows):
+        start = window.start
+        while at < len(holes) and holes[at].end <= start:
+            at += 1
+        hole = at
+        while hole < len(holes) and holes[hole].start < window.end:
+            if start < holes[hole].start:
+                left.append(Window(start, holes[hole].start))
+            start = max(start, holes[hole].end)
+            hole += 1
+        if start < window.end:
+            left.append(Window(start, window.end))
+    return tuple(left)
+
+
+def intersect(windows: Iterable[Window], others: Iterable[Window]) -> tuple[Window, ...]:
+    """Every moment that lies in both."""
+    windows = union(windows)
+    return subtract(windows, subtract(windows, others))
+
+
+def before(windows: Iterable[Window], moment: datetime) -> tuple[Window, ...]:
+    """The part of `windows` that lies before `moment`."""
+    return tuple(
+        window if window.end <= moment else Window(window.start, moment)
+        for window in union(windows)
+        if window.start < moment
+    )
+
+
+def since(windows: Iterable[Window], moment: datetime) -> tuple[Window, ...]:
+    """The part of `windows` that lies at `moment` or after it."""
+    return tuple(
+        window if window.start >= moment else Window(moment, window.end)
+        for window in union(windows)
+        if window.end > moment
+    )
+
+
+def total(windows: Iterable[Window]) -> timedelta:
+    """The time that the windows cover together."""
+    return sum((window.length for window in union(windows)), timedelta())

@@ -1,0 +1,321 @@
+"""The life of a report: states, events, and the one function that joins them.
+
+`transition` is pure and total: for every state and every event it either returns the next state
+or raises `InvalidTransition`. Only events change a state; nothing changes by the clock.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import Final, assert_never
+
+from orchestrator.errors import InvalidTransition
+
+
+class State(Enum):
+    """Where a report is in its life. Lower case is ours; the API's own words are `Status`."""
+
+    SUBMITTING = "submitting"
+    """The intent is written; whether the API knows the report is not."""
+    SUBMITTED = "submitted"
+    """The API has it, under a request_id."""
+    READY = "ready"
+    """Finished at the API; the file waits there."""
+    VERIFIED = "verified"
+    """The file is here, checked and hashed, about to take its final name."""
+    COLLECTED = "collected"
+    """The file stands under its final name."""
+    SUPERSEDED = "superseded"
+    """A newer edition of the same window has been collected."""
+    ABSENT = "absent"
+    """The create surely did not happen."""
+    HELD = "held"
+    """Nobody can say whether the create happened."""
+    DISPUTED = "disputed"
+    """What came back is not what was asked for; a person decides."""
+    WAIVED = "waived"
+    """A person decided to do without."""
+    DISCARDED = "discarded"
+    """A person set it aside; its window may be bought again."""
+    TRUNCATED = "truncated"
+    """The API cut the file: records are missing in it."""
+    FAILED = "failed"
+    """The API could not make it."""
+    ABORTED = "aborted"
+    """Ended at the API by somebody else, or by the API itself."""
+    CANCELLED = "cancelled"
+    """Ended by us, because the user asked."""
+    EXPIRED = "expired"
+    """Finished, but the file was gone before it was downloaded."""
+    LOST = "lost"
+    """The API no longer knows the request_id (404)."""
+
+    @property
+    def is_open(self) -> bool:
+        """Whether a run still has work with it."""
+        return self in OPEN
+
+    @property
+    def is_terminal(self) -> bool:
+        """Whether no run will touch it by itself any more."""
+        return self not in OPEN
+
+    @property
+    def has_window(self) -> bool:
+        """Whether its window counts as had: it is not to be bought again."""
+        return self in HAD
+
+
+OPEN: Final = frozenset(
+    {State.SUBMITTING, State.SUBMITTED, State.READY, State.VERIFIED, State.HELD}
+)
+HAD: Final = OPEN | {State.COLLECTED, State.DISPUTED, State.WAIVED}
+
+
+# --- events ---------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Created:
+    """The API answered a create with an id."""
+
+    request_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class NotCreated:
+    """The create surely made nothing: refused before it was sent, or by a clear answer."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class CreateUnknown:
+    """The create may have happened: a timeout, a reset, a 5xx, a cut answer."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Adopted:
+    """A report that we may have created was found at the API, and is ours."""
+
+    request_id: str
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class FoundAbsent:
+    """Working list calls do not show the report: it was not created."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """Neither found nor surely absent."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """The API says SUCCESS."""
+
+    items_count: int | None
+    download_url: str
+
+
+@dataclass(frozen=True, slots=True)
+class CutShort:
+    """The API says TRUNCATED."""
+
+    items_count: int | None
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """The API says FAILED."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Aborted:
+    """The API says ABORTED, and it was not us."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """The API answers 404 for the id."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Cancelled:
+    """We cancelled it at the API."""
+
+    reason: str = "cancelled by the user"
+
+
+@dataclass(frozen=True, slots=True)
+class FileGone:
+    """The report is finished, but its file answers 404."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """The file was downloaded, checked and hashed, and is about to take its name."""
+
+    sha256: str
+    rows: int
+    size_bytes: int
+    target: str
+
+
+@dataclass(frozen=True, slots=True)
+class FileMissing:
+    """A verified file did not reach its name (a crash in between): download it again."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """The file stands under its final name, synced to the disk."""
+
+
+@dataclass(frozen=True, slots=True)
+class Disputed:
+    """Wrong echo, wrong count, an archive that stays broken."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Superseded:
+    """A newer edition has been collected."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Waived:
+    """The user does without what a held or disputed report would have brought."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Resubmitted:
+    """The user sets a held or disputed report aside; its window may be bought again."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """The user takes the file of a disputed report as it is."""
+
+    sha256: str
+    rows: int
+    size_bytes: int
+    target: str
+
+
+Event = (
+    Created
+    | NotCreated
+    | CreateUnknown
+    | Adopted
+    | FoundAbsent
+    | Held
+    | Finished
+    | CutShort
+    | Failed
+    | Aborted
+    | Lost
+    | Cancelled
+    | FileGone
+    | Verified
+    | FileMissing
+    | Published
+    | Disputed
+    | Superseded
+    | Waived
+    | Resubmitted
+    | Accepted
+)
+
+_UNKNOWN: Final = frozenset({State.SUBMITTING, State.HELD})
+_AT_THE_API: Final = frozenset({State.SUBMITTED, State.READY})
+_DISPUTABLE: Final = frozenset({State.SUBMITTED, State.READY, State.VERIFIED})
+
+
+def _target(event: Event) -> tuple[frozenset[State], State]:  # noqa: PLR0911, C901, PLR0912 - one arm an event
+    """The states that an event may come in, and the one it leads to."""
+    match event:
+        case Created():
+            return frozenset({State.SUBMITTING}), State.SUBMITTED
+        case NotCreated():
+            return frozenset({State.SUBMITTING}), State.ABSENT
+        case CreateUnknown():
+            return frozenset({State.SUBMITTING}), State.SUBMITTING
+        case Adopted():
+            return _UNKNOWN, State.SUBMITTED
+        case FoundAbsent():
+            return _UNKNOWN, State.ABSENT
+        case Held():
+            return _UNKNOWN, State.HELD
+        case Finished():
+            return _AT_THE_API, State.READY
+        case CutShort():
+            return _AT_THE_API, State.TRUNCATED
+        case Failed():
+            return _AT_THE_API, State.FAILED
+        case Aborted():
+            return _AT_THE_API, State.ABORTED
+        case Lost():
+            return _AT_THE_API, State.LOST
+        case Cancelled():
+            return frozenset({State.SUBMITTED}), State.CANCELLED
+        case FileGone():
+            return frozenset({State.READY}), State.EXPIRED
+        case Verified():
+            return frozenset({State.READY}), State.VERIFIED
+        case FileMissing():
+            return frozenset({State.VERIFIED}), State.READY
+        case Published():
+            return frozenset({State.VERIFIED}), State.COLLECTED
+        case Disputed():
+            return _DISPUTABLE, State.DISPUTED
+        case Superseded():
+            return frozenset({State.COLLECTED}), State.SUPERSEDED
+        case Waived():
+            return frozenset({State.HELD, State.DISPUTED}), State.WAIVED
+        case Accepted():
+            return frozenset({State.DISPUTED}), State.VERIFIED
+        case Resubmitted():
+            return frozenset({State.HELD, State.DISPUTED, State.WAIVED}), State.DISCARDED
+    assert_never(event)
+
+
+def transition(state: State, event: Event) -> State:
+    """The state that follows.
+
+    Raises:
+        InvalidTransition: the event may not come in this state.
+    """
+    allowed, target = _target(event)
+    if state not in allowed:
+        raise InvalidTransition(
+            f"a report that is {state.value} cannot take {type(event).__name__}; this is a bug"
+        )
+    return target

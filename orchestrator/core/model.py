@@ -1,0 +1,489 @@
+"""The nouns: what is asked for, what the API answers, what the ledger holds. All frozen."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass, field
+from datetime import timedelta
+from enum import Enum
+from functools import cached_property
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final
+
+from orchestrator.core import products
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+    from pathlib import Path
+    from zoneinfo import ZoneInfo
+
+    from orchestrator.core.intervals import Window
+    from orchestrator.core.lifecycle import State
+
+FieldValue = str | bool
+"""A field of a request: booleans as booleans, everything else as text."""
+
+
+@dataclass(frozen=True)
+class Series:
+    """What is asked of the API without dates: account, product, direction and filters.
+
+    Two series are one if their canonical bodies are: `VOICE` counts as `VOICE-CALL`, and a
+    field left out counts as given with the API's default. Build it with `Series.of`.
+
+    Attributes:
+        account_id: 8 characters; the account whose records are asked for.
+        product: the canonical name.
+        direction: ``inbound``, ``outbound``, or None where the request carries none.
+        fields: the other fields of the body, defaults filled in, sorted by name.
+    """
+
+    account_id: str
+    product: str
+    direction: str | None
+    fields: tuple[tuple[str, FieldValue], ...]
+
+    @classmethod
+    def of(
+        cls,
+        account_id: str,
+        product: str,
+        direction: str | None = None,
+        fields: Mapping[str, FieldValue] = MappingProxyType({}),
+    ) -> Series:
+        """A series in canonical form."""
+        name = products.canonical_name(product)
+        known = products.PRODUCTS.get(name)
+        defaults = known.defaults(direction) if known else {"include_subaccounts": False}
+        return cls(account_id, name, direction, tuple(sorted({**defaults, **fields}.items())))
+
+    @classmethod
+    def from_body(cls, body: Mapping[str, FieldValue]) -> Series:
+        """The series whose `body` this is."""
+        fields = dict(body)
+        account_id, product = str(fields.pop("account_id")), str(fields.pop("product"))
+        direction = fields.pop("direction", None)
+        return cls.of(account_id, product, None if direction is None else str(direction), fields)
+
+    @cached_property
+    def body(self) -> dict[str, FieldValue]:
+        """The request body without dates and callback URL."""
+        body: dict[str, FieldValue] = {"account_id": self.account_id, "product": self.product}
+        if self.direction is not None:
+            body["direction"] = self.direction
+        body.update(self.fields)
+        return body
+
+    @cached_property
+    def key(self) -> str:
+        """The identity: SHA-256 of the canonical JSON body, in hex."""
+        return hashlib.sha256(canonical_json(self.body)).hexdigest()
+
+    @cached_property
+    def filters(self) -> dict[str, FieldValue]:
+        """The fields that differ from the API's defaults: what a person would call the filter."""
+        known = products.PRODUCTS.get(self.product)
+        defaults = known.defaults(self.direction) if known else {"include_subaccounts": False}
+        return {name: value for name, value in self.fields if defaults.get(name) != value}
+
+    @cached_property
+    def filter_id(self) -> str:
+        """``all``, or the first 8 hex digits of the SHA-256 of the fields, for a folder's name."""
+        if not self.filters:
+            return "all"
+        return hashlib.sha256(canonical_json(dict(self.fields))).hexdigest()[:8]
+
+    def __str__(self) -> str:
+        """For people: ``abcd1234 SMS outbound status=delivered``."""
+        parts = [self.account_id, self.product]
+        if self.direction:
+            parts.append(self.direction)
+        parts += [
+            f"{name}={str(value).lower() if isinstance(value, bool) else value}"
+            for name, value in self.filters.items()
+        ]
+        return " ".join(parts)
+
+
+def canonical_json(fields: Mapping[str, FieldValue]) -> bytes:
+    """JSON with sorted keys, no white space, UTF-8: equal fields give equal bytes."""
+    return json.dumps(
+        fields, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
+    ).encode()
+
+
+# --- what the job file says -----------------------------------------------------------------------
+
+
+class Unit(Enum):
+    """A unit of chunk sizes and of relative windows."""
+
+    HOURS = "hours"
+    DAYS = "days"
+    WEEKS = "weeks"
+    MONTHS = "months"
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A number of calendar units, such as ``2 weeks``. For `Unit.HOURS` the count divides 24."""
+
+    count: int
+    unit: Unit
+
+    def __str__(self) -> str:
+        """As it is written in a job file."""
+        word = self.unit.value
+        return f"{self.count} {word[:-1] if self.count == 1 else word}"
+
+
+@dataclass(frozen=True, slots=True)
+class AbsoluteWindow:
+    """``{from: …, to: …}``; without `end` it goes up to the clip of each run."""
+
+    start: datetime
+    end: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LastWindow:
+    """``{last: 7 days}``: whole days, weeks of 7 days or months, up to today's midnight."""
+
+    span: Span
+
+
+class CalendarWord(Enum):
+    """A calendar word, as seen from the job's zone at the moment of the run."""
+
+    YESTERDAY = "yesterday"
+    TODAY = "today"
+    LAST_WEEK = "last_week"
+    THIS_WEEK = "this_week"
+    LAST_MONTH = "last_month"
+    THIS_MONTH = "this_month"
+
+
+WindowSpec = AbsoluteWindow | LastWindow | CalendarWord
+
+
+@dataclass(frozen=True, slots=True)
+class JobSeries:
+    """One series of a job, and the name of the credentials that ask for it."""
+
+    series: Series
+    credentials: str
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A job file, read and expanded.
+
+    Attributes:
+        name: the identity of the job: its marks and resolved windows belong to it.
+        path: the file it came from.
+        zone: where its days begin.
+        series: in the order of the file: accounts outer, products inner; no series twice.
+        windows: as the file has them; overlap is allowed.
+        chunk: the largest window of one report.
+        settle: how long after their time records may still arrive.
+        callback_url: passed on to the API as it is.
+    """
+
+    name: str
+    path: Path
+    zone: ZoneInfo
+    series: tuple[JobSeries, ...]
+    windows: tuple[WindowSpec, ...]
+    chunk: Span = Span(1, Unit.MONTHS)
+    settle: timedelta = timedelta(hours=1)
+    callback_url: str | None = None
+
+
+# --- what the config says -------------------------------------------------------------------------
+
+
+class Secret:
+    """Text that never shows: not in ``repr``, ``str``, a format, a log, a pickle or JSON."""
+
+    __slots__ = ("_text",)
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def reveal(self) -> str:
+        """The text itself, for the one place that sends it."""
+        return self._text
+
+    def __repr__(self) -> str:
+        return "Secret(…)"
+
+    __str__ = __repr__
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and self._text == other._text
+
+    def __hash__(self) -> int:
+        return hash(self._text)
+
+    def __reduce__(self) -> str | tuple[object, ...]:
+        raise TypeError("a secret is not pickled")
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """An API key and its secret, resolved and ready to use."""
+
+    name: str
+    api_key: str
+    api_secret: Secret
+
+
+@dataclass(frozen=True, slots=True)
+class ApiSettings:
+    """Where the API is, and how fast each key may ask it."""
+
+    base_url: str = "https://api.nexmo.com"
+    requests_per_second: float = 5.0
+    timeout: timedelta = timedelta(seconds=60)
+
+
+class Format(Enum):
+    """The form in which files are published."""
+
+    CSV = "csv"
+    CSV_GZ = "csv.gz"
+    ZIP = "zip"
+    PARQUET = "parquet"
+
+
+@dataclass(frozen=True, slots=True)
+class OutputSettings:
+    """Where the collected files go, and in which form."""
+
+    directory: Path
+    format: Format = Format.CSV
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How much at once: open reports per API key, and downloads over all keys."""
+
+    in_flight: int = 100
+    downloads: int = 4
+
+
+@dataclass(frozen=True, slots=True)
+class RetryPolicy:
+    """Retry of HTTP requests: exponential backoff with full jitter between the two waits."""
+
+    attempts: int = 8
+    wait_initial: timedelta = timedelta(seconds=1)
+    wait_max: timedelta = timedelta(seconds=60)
+
+
+class OnTimeout(Enum):
+    """What becomes of a report that is not finished within `PollPolicy.timeout`."""
+
+    KEEP = "keep"
+    REPLACE = "replace"
+
+
+@dataclass(frozen=True, slots=True)
+class PollPolicy:
+    """How often a report is looked at, and for how long in one run."""
+
+    interval_initial: timedelta = timedelta(seconds=5)
+    interval_max: timedelta = timedelta(seconds=60)
+    timeout: timedelta = timedelta(hours=6)
+    on_timeout: OnTimeout = OnTimeout.KEEP
+
+
+class OnUnknown(Enum):
+    """What becomes of a create of which nobody can say whether it happened."""
+
+    HOLD = "hold"
+    RESUBMIT = "resubmit"
+
+
+@dataclass(frozen=True, slots=True)
+class CallbackSettings:
+    """Our own receiver of callbacks."""
+
+    listen: str
+    public_url: str
+
+
+@dataclass(frozen=True, slots=True)
+class CredentialReference:
+    """Where a key and its secret are to be found; nothing is looked up until it is used.
+
+    Both texts are as in the config: ``${NAME}``, ``file:PATH`` (made absolute) or a literal.
+    """
+
+    name: str
+    api_key: str
+    api_secret: Secret
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """The config file, defaults filled in, every path absolute.
+
+    Attributes:
+        path: the file; None where there is none and all is default.
+    """
+
+    path: Path | None
+    credentials: Mapping[str, CredentialReference]
+    output: OutputSettings
+    state: Path
+    api: ApiSettings = field(default_factory=ApiSettings)
+    limits: Limits = field(default_factory=Limits)
+    retry: RetryPolicy = field(default_factory=RetryPolicy)
+    poll: PollPolicy = field(default_factory=PollPolicy)
+    on_unknown: OnUnknown = OnUnknown.HOLD
+    callback: CallbackSettings | None = None
+
+
+# --- what the API says ----------------------------------------------------------------------------
+
+
+class Status(Enum):
+    """The API's own words for where a report is."""
+
+    PENDING = "PENDING"
+    PROCESSING = "PROCESSING"
+    SUCCESS = "SUCCESS"
+    TRUNCATED = "TRUNCATED"
+    FAILED = "FAILED"
+    ABORTED = "ABORTED"
+
+    @property
+    def is_final(self) -> bool:
+        """Whether the API will not change it any more."""
+        return self not in (Status.PENDING, Status.PROCESSING)
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteReport:
+    """A report object as the API answered it, whatever its dialect.
+
+    Attributes:
+        request_id: opaque.
+        status: None where the API used a word that is not known; `status_word` has it.
+        status_word: the word itself.
+        echo: the request's fields as echoed (account_id, product, direction, filters), booleans
+            as booleans, product canonical; without dates and callback URL. Fields that the API
+            left out, or gave as null, are not in it.
+        date_start: the echoed start of the window, UTC; None where it is not echoed.
+        date_end: the echoed end.
+        received_at: when the API took the request, by its clock.
+        items_count: rows in the file; means something only when the status is final.
+        download_url: where the file is; absolute, or relative to the API.
+        callback_url: as echoed.
+    """
+
+    request_id: str
+    status: Status | None
+    status_word: str
+    echo: Mapping[str, FieldValue]
+    date_start: datetime | None = None
+    date_end: datetime | None = None
+    received_at: datetime | None = None
+    items_count: int | None = None
+    download_url: str | None = None
+    callback_url: str | None = None
+
+
+ALL_STATUSES: Final = tuple(Status)
+
+# --- what the ledger holds ------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """One purchase at the API, as the ledger knows it: a row.
+
+    Attributes:
+        id: our own number, from 1.
+        series: what was asked for.
+        window: for which time.
+        state: where it is in its life.
+        api_key: the key that bought it; never the secret.
+        job: the name of the job that bought it first.
+        intended_at: when the intent was written, by our clock.
+        server_ahead: the server's clock less ours, when the intent was written.
+        callback_url: what was sent along; None if nothing was.
+        request_id: the API's name for it; None until it is known.
+        submitted_at: when the id became known.
+        ready_at: when we saw it finished.
+        items_count: rows that the API says the file has.
+        download_url: where the API says the file is.
+        rows: records counted in the file.
+        size_bytes: of the published file.
+        sha256: of the published file, in hex.
+        target: the published file, relative to the output directory, with forward slashes.
+        reason: in words, why it stands where it stands; the API's own words where there are any.
+        changed_at: when the state last changed.
+    """
+
+    id: int
+    series: Series
+    window: Window
+    state: State
+    api_key: str
+    job: str
+    intended_at: datetime
+    server_ahead: timedelta = timedelta()
+    callback_url: str | None = None
+    request_id: str | None = None
+    submitted_at: datetime | None = None
+    ready_at: datetime | None = None
+    items_count: int | None = None
+    download_url: str | None = None
+    rows: int | None = None
+    size_bytes: int | None = None
+    sha256: str | None = None
+    target: str | None = None
+    reason: str = ""
+    changed_at: datetime | None = None
+
+    @property
+    def expires_at(self) -> datetime | None:
+        """When the file is gone: 72 hours after it was finished (vendor's reference).
+
+        We know only when we saw it finished, so the true moment is not later than this.
+        """
+        return self.ready_at + timedelta(hours=72) if self.ready_at else None
+
+
+@dataclass(frozen=True, slots=True)
+class Resolution:
+    """What the relative windows of a job have become for one series, over all its runs.
+
+    Attributes:
+        windows: normal (sorted, disjoint, not touching).
+        mark: where the latest resolution ended; the next one begins no later than there.
+    """
+
+    windows: tuple[Window, ...] = ()
+    mark: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class GivenUp:
+    """A window that no run asks for until it is told to.
+
+    Attributes:
+        acknowledged: the user waived it: it no longer makes a run exit 1.
+    """
+
+    id: int
+    series: Series
+    window: Window
+    report_id: int | None
+    reason: str
+    at: datetime
+    acknowledged: bool = False

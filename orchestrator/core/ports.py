@@ -1,0 +1,276 @@
+"""What the engine needs of the world, as interfaces. The command line plugs in the real ones."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+    from contextlib import AbstractAsyncContextManager
+    from datetime import datetime, timedelta
+
+    from orchestrator.core.intervals import Window
+    from orchestrator.core.lifecycle import Event
+    from orchestrator.core.model import (
+        FieldValue,
+        GivenUp,
+        RemoteReport,
+        Report,
+        Resolution,
+        Series,
+        Status,
+    )
+
+
+class Clock(Protocol):
+    """The wall clock. Waiting and measuring go through anyio, whose loop it agrees with."""
+
+    def now(self) -> datetime:
+        """The present moment, aware, in UTC."""
+        ...
+
+
+class Priority(IntEnum):
+    """Whose request goes first when a key has more to ask than it may. Lower goes first."""
+
+    CANCEL = 0
+    DOWNLOAD = 1
+    SUBMIT = 2
+    POLL = 3
+
+
+class Gate(Protocol):
+    """The one way to the API for one key: so many turns a second, by priority."""
+
+    def turn(self, priority: Priority, order: float = 0.0) -> AbstractAsyncContextManager[None]:
+        """Waits for a turn; the request is made inside.
+
+        Among equal priorities the lower `order` goes first, then who came first. A `Throttled`
+        that passes through slows the whole key down; an inside without error lets it climb back.
+        """
+        ...
+
+
+class Download(Protocol):
+    """A file on its way from the API."""
+
+    @property
+    def length(self) -> int | None:
+        """Bytes that the server says will come; None where it does not say."""
+        ...
+
+    def chunks(self) -> AsyncIterator[bytes]:
+        """The bytes, in pieces of bounded size.
+
+        Raises:
+            TransportError: the stream broke, or ended before `length`.
+        """
+        ...
+
+
+class ReportsApi(Protocol):
+    """The Reports API under one API key: one method an endpoint, one request a call.
+
+    No call retries or waits for a turn: that is the engine's part. Every call may raise any
+    `ApiError`.
+    """
+
+    @property
+    def api_key(self) -> str:
+        """The key that signs."""
+        ...
+
+    @property
+    def server_ahead(self) -> timedelta:
+        """The server's clock less ours, by the latest ``Date`` header; zero before the first."""
+        ...
+
+    async def create(
+        self, series: Series, window: Window, callback_url: str | None
+    ) -> RemoteReport:
+        """``POST /v2/reports``. Paid. Never repeated by itself."""
+        ...
+
+    async def status(self, request_id: str) -> RemoteReport:
+        """``GET /v2/reports/{request_id}``."""
+        ...
+
+    async def list(
+        self,
+        account_id: str,
+        statuses: Sequence[Status],
+        created_from: datetime | None = None,
+        created_to: datetime | None = None,
+    ) -> Sequence[RemoteReport]:
+        """``GET /v2/reports``: reports created by the account, by time of creation.
+
+        Entries that cannot be read as a report are left out.
+        """
+        ...
+
+    async def cancel(self, request_id: str) -> RemoteReport:
+        """``DELETE /v2/reports/{request_id}``; `Rejected` with status 409 if already final."""
+        ...
+
+    def download(self, download_url: str) -> AbstractAsyncContextManager[Download]:
+        """``GET /v3/media/{file_id}``: the archive as a stream.
+
+        Raises:
+            NotFound: no such file, or no longer.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a verified file holds, before it takes its name."""
+
+    rows: int
+    size_bytes: int
+    sha256: str
+    target: str
+
+
+class Collector(Protocol):
+    """Makes a verified file of a download, and publishes it. Idempotent at every step."""
+
+    async def fetch(self, report: Report, download: Download) -> Verdict:
+        """Streams the archive to disk, checks it against the report, writes the file aside.
+
+        Raises:
+            TransportError: the stream broke; fetch it again.
+            CorruptArchive: structure, length, CRC or count are wrong; the archive is kept
+                aside for `keep_aside`.
+            OutputError: the disk.
+        """
+        ...
+
+    async def publish(self, report: Report) -> bool:
+        """Gives a verified report's file its final name, synced; True if it stands there.
+
+        Uses the report's `target` and `sha256`. False if neither the file aside nor one of that
+        hash under its name is there: it must be fetched again.
+
+        Raises:
+            OutputError: the disk.
+        """
+        ...
+
+    async def keep_aside(self, report: Report, reason: str) -> None:
+        """Keeps whatever has been fetched of a report for a person to look at, outside the data."""
+        ...
+
+    async def accept(self, report: Report) -> Verdict:
+        """Makes the file that was kept aside ready for `publish`, whatever its count.
+
+        Raises:
+            CollectError: there is no such file, or not even the archive can be read.
+        """
+        ...
+
+    async def discard(self, report: Report) -> None:
+        """Removes what was fetched of a report and is not published."""
+        ...
+
+
+class Ledger(Protocol):
+    """What was asked for, what became of it: the only truth. Every call is one transaction.
+
+    A call that returns has been committed and synced.
+
+    Every method raises `LedgerError` where the ledger cannot be read or written.
+    """
+
+    async def had(self, series: Series) -> tuple[Window, ...]:
+        """The windows that are not to be bought: of reports that have one, and given up."""
+        ...
+
+    async def resolution(self, job: str, series: Series) -> Resolution:
+        """What this job's relative windows have become for this series so far."""
+        ...
+
+    async def remember(self, job: str, resolutions: Mapping[Series, Resolution]) -> None:
+        """Replaces the resolutions of these series of a job, in one transaction."""
+        ...
+
+    async def intend(
+        self,
+        series: Series,
+        window: Window,
+        *,
+        job: str,
+        api_key: str,
+        server_ahead: timedelta,
+        callback_url: str | None,
+    ) -> Report:
+        """Writes the intent to create a report: a new one in `SUBMITTING`.
+
+        Raises:
+            InvalidTransition: a moment of the window is had already: buying it would be paying
+                twice.
+        """
+        ...
+
+    async def apply(self, report: Report, event: Event) -> Report:
+        """Takes an event: state, facts and the event's own row, in one transaction.
+
+        Raises:
+            InvalidTransition: the state does not allow it, or it changed behind our back.
+        """
+        ...
+
+    async def give_up(
+        self, series: Series, window: Window, reason: str, report: Report | None = None
+    ) -> None:
+        """Makes a window had until `retry`: no run asks for it by itself."""
+        ...
+
+    async def end_and_give_up(self, report: Report, event: Event, reason: str) -> Report:
+        """`apply` and `give_up` of the report's window, in one transaction."""
+        ...
+
+    async def retry(self, series: Series) -> int:
+        """Forgets what was given up for a series (not what the user waived); how many."""
+        ...
+
+    def open_reports(self, series: Iterable[Series]) -> AsyncIterator[Report]:
+        """The reports with work left, in pages, those whose file expires first, first."""
+        ...
+
+    async def given_up(self, series: Series) -> tuple[GivenUp, ...]:
+        """What was given up for a series."""
+        ...
+
+    async def disputed(self, series: Series) -> tuple[Report, ...]:
+        """The series' reports that wait for a person."""
+        ...
+
+    async def owned(self, request_ids: Iterable[str]) -> Mapping[str, int]:
+        """Which of these request ids belong to rows of ours, and to which."""
+        ...
+
+    async def rivals(self, report: Report) -> tuple[Report, ...]:
+        """Other unsettled rows (submitting, held) of the same account: they may be the twin."""
+        ...
+
+
+class Observer(Protocol):
+    """Who watches a run: the progress display, the log. Must not block and must not fail."""
+
+    def wanted(self, job: str, series: Series, owed: timedelta, later: timedelta) -> None:
+        """A series' debt is known: time owed now, and time that is clipped for later."""
+        ...
+
+    def changed(self, report: Report, event: Event | None) -> None:
+        """A report took an event; None: it was found open, or its intent was just written."""
+        ...
+
+    def received(self, report: Report, size_bytes: int) -> None:
+        """So many more bytes of a report's archive have come."""
+        ...
+
+    def note(self, level: str, text: str, **facts: FieldValue | float | None) -> None:
+        """Something a person should read: ``info``, ``warning`` or ``error``."""
+        ...

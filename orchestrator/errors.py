@@ -1,0 +1,236 @@
+"""Every error of the program, by its cause.
+
+::
+
+    OrchestratorError
+    ├── InputError             a job file, the config or the command line       exit 2
+    ├── ApiError               a call of the Reports API did not do its work
+    │   ├── TransportError     no complete answer: refused, reset, timed out
+    │   ├── Throttled          429, or a 403 whose type ends in #rate-limit
+    │   ├── Unauthorized       401, 403: this key, or this account
+    │   ├── NotFound           404
+    │   ├── Rejected           400, 409, 422: the request itself is wrong
+    │   └── ServerFault        5xx, or an answer that cannot be read
+    ├── LedgerError            the ledger cannot be read or written             exit 74
+    │   ├── Locked             another run holds it                             exit 3
+    │   └── InvalidTransition  an event that the report's state does not allow  exit 70
+    ├── CollectError           a finished report could not be made into a file
+    │   ├── Expired            the file is no longer there for download
+    │   ├── Truncated          the file is marked as lacking records
+    │   └── CorruptArchive     the archive or its CSV is not what was promised
+    └── OutputError            the disk: full, read-only, unwritable            exit 74
+
+``str()`` of each is one sentence or more for people: what was wrong, where, what to do.
+Attributes carry the facts. No error text ever holds a secret.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import timedelta
+
+
+class OrchestratorError(Exception):
+    """The root: whatever the program itself raises on purpose."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mistake:
+    """One thing wrong with an input, and the place it stands.
+
+    Attributes:
+        file: the file as the user named it; empty for the command line.
+        line: 1-based; 0 where there is no line.
+        column: 1-based; 0 where there is no column.
+        key: the path of the key, such as ``windows[2].to``; empty for the whole file.
+        what: what is wrong, in words.
+        remedy: what to do about it; may be empty.
+    """
+
+    file: str
+    line: int
+    column: int
+    key: str
+    what: str
+    remedy: str = ""
+
+    def __str__(self) -> str:
+        """``file:line:column: key: what is wrong; what to do``."""
+        place = self.file
+        if self.line:
+            place += f":{self.line}:{self.column}"
+        text = ": ".join(part for part in (place, self.key, self.what) if part)
+        return f"{text}; {self.remedy}" if self.remedy else text
+
+
+class InputError(OrchestratorError):
+    """Bad input: all mistakes that were found, at once. Nothing was sent."""
+
+    def __init__(self, mistakes: Sequence[Mistake] | str) -> None:
+        if isinstance(mistakes, str):
+            mistakes = (Mistake(file="", line=0, column=0, key="", what=mistakes),)
+        self.mistakes = tuple(mistakes)
+        super().__init__("\n".join(str(mistake) for mistake in self.mistakes))
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """An RFC 7807 problem object, as far as the API filled it in.
+
+    ``invalid_parameters`` are (name, reason) pairs, which a 422 may carry.
+    """
+
+    status: int
+    type: str = ""
+    title: str = ""
+    detail: str = ""
+    instance: str = ""
+    invalid_parameters: tuple[tuple[str, str], ...] = ()
+
+    def __str__(self) -> str:
+        """The API's own words, shortened to what a person needs."""
+        words = ": ".join(part for part in (self.title, self.detail) if part) or "no words"
+        named = "; ".join(f"{name}: {reason}" for name, reason in self.invalid_parameters)
+        return f"HTTP {self.status} {words}" + (f" ({named})" if named else "")
+
+
+class ApiError(OrchestratorError):
+    """A call of the Reports API did not do its work.
+
+    Attributes:
+        call: the call in words, such as ``POST /v2/reports``; never a secret in it.
+        problem: what the API said, where it said something.
+    """
+
+    def __init__(self, message: str, *, call: str = "", problem: Problem | None = None) -> None:
+        super().__init__(message)
+        self.call = call
+        self.problem = problem
+
+
+class TransportError(ApiError):
+    """No complete answer came.
+
+    Attributes:
+        maybe_sent: False only where the request surely never reached the server (connection
+            refused, name not found, TLS failure). Decides whether a create is repeated or
+            reconciled.
+    """
+
+    def __init__(self, message: str, *, call: str = "", maybe_sent: bool) -> None:
+        super().__init__(message, call=call)
+        self.maybe_sent = maybe_sent
+
+
+class Throttled(ApiError):
+    """Too many requests of this API key.
+
+    Attributes:
+        retry_after: what ``Retry-After`` asked for; None where it did not come.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        call: str = "",
+        problem: Problem | None = None,
+        retry_after: timedelta | None = None,
+    ) -> None:
+        super().__init__(message, call=call, problem=problem)
+        self.retry_after = retry_after
+
+
+class Unauthorized(ApiError):
+    """The API does not accept this key (401), or not for this account (403).
+
+    Attributes:
+        status: 401 or 403.
+    """
+
+    def __init__(
+        self, message: str, *, status: int, call: str = "", problem: Problem | None = None
+    ) -> None:
+        super().__init__(message, call=call, problem=problem)
+        self.status = status
+
+
+class NotFound(ApiError):
+    """The report or the file is not there (404): never was, too old, or not ours."""
+
+
+class Rejected(ApiError):
+    """The API read the request and refuses it (400, 409, 422 and other 4xx).
+
+    Attributes:
+        status: the HTTP status.
+        names_a_date: a 422 that blames the date range, so another window may pass.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        status: int,
+        call: str = "",
+        problem: Problem | None = None,
+        names_a_date: bool = False,
+    ) -> None:
+        super().__init__(message, call=call, problem=problem)
+        self.status = status
+        self.names_a_date = names_a_date
+
+
+class ServerFault(ApiError):
+    """The server failed (5xx), or its answer cannot be read as what the call promises.
+
+    Attributes:
+        retry_after: what ``Retry-After`` asked for; None where it did not come.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        call: str = "",
+        problem: Problem | None = None,
+        retry_after: timedelta | None = None,
+    ) -> None:
+        super().__init__(message, call=call, problem=problem)
+        self.retry_after = retry_after
+
+
+class LedgerError(OrchestratorError):
+    """The ledger cannot be opened, read or written."""
+
+
+class Locked(LedgerError):
+    """Another run holds the ledger's lock."""
+
+
+class InvalidTransition(LedgerError):
+    """An event came that the report's state does not allow: a bug, never bad luck."""
+
+
+class CollectError(OrchestratorError):
+    """A finished report could not be made into a file."""
+
+
+class Expired(CollectError):
+    """The file is no longer there for download (72 hours after the report was finished)."""
+
+
+class Truncated(CollectError):
+    """The report is marked ``TRUNCATED``: its file lacks records."""
+
+
+class CorruptArchive(CollectError):
+    """The archive, or the CSV in it, is not what was promised: structure, length, CRC, count."""
+
+
+class OutputError(OrchestratorError):
+    """The disk does not take what must be written: full, read-only, no permission."""
