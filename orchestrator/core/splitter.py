@@ -1,0 +1,130 @@
+"""Cuts windows into chunks: each small enough for one report, ending on a grid of the job's zone.
+
+The grid depends on the zone and the chunk size alone, never on today or on what came before, so
+that the same window is always cut in the same places.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from datetime import date, datetime, timedelta
+from typing import TYPE_CHECKING, Final, assert_never
+
+from orchestrator.core.calendar import (
+    add_months,
+    first_instant,
+    last_midnight,
+    local_date,
+    month_start,
+)
+from orchestrator.core.intervals import Window, union
+from orchestrator.core.model import Unit
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from zoneinfo import ZoneInfo
+
+    from orchestrator.core.model import Span
+
+CEILING_MONTHS: Final = 13
+"""The longest window of one report, in calendar months of UTC (vendor's reference)."""
+
+_DAY: Final = timedelta(days=1)
+_EPOCH: Final = date(1970, 1, 1)
+_FIRST_MONDAY: Final = date(1970, 1, 5)
+
+
+def ceiling(start: datetime) -> datetime:
+    """The latest end that the API allows for a report that starts here."""
+    return add_months(start, CEILING_MONTHS)
+
+
+def next_line(moment: datetime, size: Span, zone: ZoneInfo) -> datetime:
+    """The first grid line after `moment`.
+
+    Lines are first instants of local dates, counted on from 1970-01-01 in steps of the size
+    (weeks from Monday 1970-01-05); for hours, every so many real hours from each local day's
+    first instant, the last piece of a day being as long as the day leaves it.
+    """
+    if size.unit is Unit.HOURS:
+        midnight = last_midnight(moment, zone)
+        step = timedelta(hours=size.count)
+        line = midnight + ((moment - midnight) // step + 1) * step
+        return min(line, _midnight_after(moment, zone))
+    day = local_date(moment, zone)
+    line = first_instant(_grid_date(day, size, 1), zone)
+    steps = 1
+    while line <= moment:  # the zone skipped or repeated a date just here
+        steps += 1
+        line = first_instant(_grid_date(day, size, steps), zone)
+    return line
+
+
+def last_line(moment: datetime, size: Span, zone: ZoneInfo) -> datetime:
+    """The last grid line not later than `moment`."""
+    if size.unit is Unit.HOURS:
+        midnight = last_midnight(moment, zone)
+        step = timedelta(hours=size.count)
+        return midnight + ((moment - midnight) // step) * step
+    day = local_date(moment, zone)
+    line = first_instant(_grid_date(day, size, 0), zone)
+    steps = 0
+    while line > moment:
+        steps -= 1
+        line = first_instant(_grid_date(day, size, steps), zone)
+    return line
+
+
+def _midnight_after(moment: datetime, zone: ZoneInfo) -> datetime:
+    day = local_date(moment, zone)
+    line = first_instant(day + _DAY, zone)
+    while line <= moment:
+        day += _DAY
+        line = first_instant(day + _DAY, zone)
+    return line
+
+
+def _grid_date(day: date, size: Span, steps: int) -> date:
+    """The date where the cell of the grid that holds `day` begins, or one so many cells on."""
+    match size.unit:
+        case Unit.DAYS:
+            cell = (day - _EPOCH).days // size.count + steps
+            return _EPOCH + timedelta(days=cell * size.count)
+        case Unit.WEEKS:
+            cell = (day - _FIRST_MONDAY).days // (7 * size.count) + steps
+            return _FIRST_MONDAY + timedelta(days=cell * 7 * size.count)
+        case Unit.MONTHS:
+            months = (day.year - 1970) * 12 + day.month - 1
+            return month_start(_EPOCH, (months // size.count + steps) * size.count)
+        case Unit.HOURS:
+            raise AssertionError("hours have no grid of dates")
+    assert_never(size.unit)
+
+
+def split(
+    windows: Iterable[Window], size: Span, zone: ZoneInfo, cuts: Iterable[datetime] = ()
+) -> Iterator[Window]:
+    """Chunks that cover the windows exactly, in order; they touch and never overlap.
+
+    Lazy: memory does not grow with the number of chunks.
+
+    Args:
+        windows: what to cover; overlaps are merged first.
+        size: the largest chunk.
+        zone: where the grid's dates begin.
+        cuts: further moments to cut at, such as the borders of earlier failed reports.
+    """
+    fences = sorted(set(cuts))
+    for window in union(windows):
+        start = window.start
+        while start < window.end:
+            end = min(next_line(start, size, zone), window.end)
+            limit = ceiling(start)
+            if end > limit:
+                # A daylight-saving change made 13 local months longer than 13 months of UTC.
+                end = max(last_midnight(limit, zone), start + timedelta(seconds=1))
+            fence = bisect_right(fences, start)
+            if fence < len(fences):
+                end = min(end, fences[fence])
+            yield Window(start, end)
+            start = end
