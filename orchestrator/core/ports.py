@@ -187,6 +187,10 @@ class Ledger(Protocol):
         """The windows that are not to be bought: of reports that have one, and given up."""
         ...
 
+    async def cuts(self, series: Series) -> tuple[datetime, ...]:
+        """The borders of reports that came to nothing: new chunks are cut there too."""
+        ...
+
     async def resolution(self, job: str, series: Series) -> Resolution:
         """What this job's relative windows have become for this series so far."""
         ...

@@ -1,0 +1,119 @@
+"""Is this report object the one we asked for? Checks of the echo, and the search for twins."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from datetime import datetime
+
+    from orchestrator.core.model import FieldValue, RemoteReport, Report
+
+CLOCK_SLACK: Final = timedelta(minutes=10)
+"""How far the server's clock may have strayed from what its ``Date`` header said."""
+
+LIST_REACH: Final = timedelta(days=4)
+"""How far back a list call for reconciling reaches: reports older than this answer 404."""
+
+
+def sent(report: Report) -> dict[str, FieldValue | datetime]:
+    """Every field that the create carried, the callback URL apart."""
+    return {
+        **report.series.body,
+        "date_start": report.window.start,
+        "date_end": report.window.end,
+    }
+
+
+def echoed(remote: RemoteReport) -> dict[str, FieldValue | datetime]:
+    """Every field of the request that the API repeats."""
+    fields: dict[str, FieldValue | datetime] = dict(remote.echo)
+    if remote.date_start is not None:
+        fields["date_start"] = remote.date_start
+    if remote.date_end is not None:
+        fields["date_end"] = remote.date_end
+    return fields
+
+
+def wrong_echo(report: Report, remote: RemoteReport) -> str | None:
+    """How the echoed request differs from what we asked, in words; None if it does not.
+
+    A field that the API leaves out is no difference.
+    """
+    answered = echoed(remote)
+    for name, value in sent(report).items():
+        if name in answered and answered[name] != value:
+            return f"asked for {name} {_word(value)}, the API reports {_word(answered[name])}"
+    return None
+
+
+def _word(value: FieldValue | datetime) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return value if isinstance(value, str) else value.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def find(
+    intent: Report,
+    listed: Sequence[RemoteReport],
+    owned: Mapping[str, int],
+    rivals: Sequence[Report],
+    server_ahead: timedelta,
+) -> RemoteReport | None:
+    """The listed report that the create of `intent` made; None if none surely is.
+
+    Args:
+        intent: a row whose create may have happened.
+        listed: what the API lists.
+        owned: ids that rows of ours have, and the rows.
+        rivals: other rows of ours whose creates may have happened too.
+        server_ahead: the server's clock less ours.
+    """
+    earliest = intent.intended_at + min(server_ahead, intent.server_ahead) - CLOCK_SLACK
+    candidates = [
+        remote
+        for remote in listed
+        if owned.get(remote.request_id, intent.id) == intent.id
+        and (remote.received_at is None or remote.received_at >= earliest)
+        and _is_twin(intent, remote, rivals)
+    ]
+    return min(
+        candidates,
+        key=lambda remote: (remote.received_at or intent.intended_at, remote.request_id),
+        default=None,
+    )
+
+
+def _is_twin(intent: Report, remote: RemoteReport, rivals: Sequence[Report]) -> bool:
+    asked = sent(intent)
+    answered = echoed(remote)
+    for name, value in asked.items():
+        if name in answered:
+            if answered[name] != value:
+                return False
+        elif any(_differs_only_in(name, asked, sent(rival)) for rival in rivals):
+            return False
+    return True
+
+
+def _differs_only_in(
+    name: str,
+    asked: Mapping[str, FieldValue | datetime],
+    other: Mapping[str, FieldValue | datetime],
+) -> bool:
+    names = asked.keys() | other.keys()
+    return all((asked.get(field) == other.get(field)) is (field != name) for field in names)
+
+
+def shows_another(intent: Report, listed: Sequence[RemoteReport], owned: Mapping[str, int]) -> bool:
+    """Whether the list shows a report of the intent's account that another row of ours owns.
+
+    Only then is it a list that works, and what it lacks is absent.
+    """
+    return any(
+        owned.get(remote.request_id, intent.id) != intent.id
+        and remote.echo.get("account_id", intent.series.account_id) == intent.series.account_id
+        for remote in listed
+    )

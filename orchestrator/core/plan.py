@@ -1,0 +1,103 @@
+"""The debt: wanted less had, per series. What to ask for, and nothing else."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from orchestrator.core import windows as job_windows
+from orchestrator.core.intervals import Window, intersect, subtract, total
+from orchestrator.core.splitter import split
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+    from datetime import datetime, timedelta
+
+    from orchestrator.core.model import Job, JobSeries, Resolution
+
+
+@dataclass(frozen=True, slots=True)
+class Debt:
+    """What a job still wants of one series.
+
+    Attributes:
+        job: the job.
+        entry: the series, and who asks.
+        owed: what must be asked for: wanted less had. Normal.
+        had: the part of what the job wants that is had already, or asked for by an earlier job
+            of the same command. Normal.
+        made_up: the part of `owed` that earlier runs of relative windows missed.
+        forgotten: the part of `owed` that is older than the API keeps records.
+        resolution: what the job's relative windows have become; `run` stores it.
+    """
+
+    job: Job
+    entry: JobSeries
+    owed: tuple[Window, ...]
+    had: tuple[Window, ...]
+    made_up: tuple[Window, ...]
+    forgotten: tuple[Window, ...]
+    resolution: Resolution
+
+    @property
+    def time_owed(self) -> timedelta:
+        """The time that `owed` covers."""
+        return total(self.owed)
+
+    def chunks(self, cuts: Iterable[datetime] = ()) -> Iterator[Window]:
+        """One window a report, in order of time; lazy."""
+        return split(self.owed, self.job.chunk, self.job.zone, cuts)
+
+
+def debt(
+    job: Job,
+    entry: JobSeries,
+    now: datetime,
+    previous: Resolution,
+    *,
+    had: Iterable[Window],
+    elsewhere: Iterable[Window] = (),
+) -> Debt:
+    """The debt of one series of a job.
+
+    Args:
+        job: the job.
+        entry: one of its series.
+        now: the moment that the run took as its own.
+        previous: what earlier runs of this job resolved for this series.
+        had: the ledger's word on what is not to be bought, whoever's job bought it.
+        elsewhere: what earlier jobs of the same command want of this series: they buy it.
+    """
+    resolution = job_windows.resolve(job, now, previous)
+    wants = job_windows.wanted(job, now, resolution)
+    owed = subtract(wants, (*had, *elsewhere))
+    edge = job_windows.retention_edge(entry.series, now)
+    return Debt(
+        job=job,
+        entry=entry,
+        owed=owed,
+        had=subtract(wants, owed),
+        made_up=intersect(owed, job_windows.made_up(job, now, previous)),
+        forgotten=tuple(
+            Window(window.start, min(window.end, edge)) for window in owed if window.start < edge
+        ),
+        resolution=resolution,
+    )
+
+
+def by_series(jobs: Sequence[Job]) -> Iterator[tuple[Job, JobSeries, tuple[Job, ...]]]:
+    """Every series of every job, with the earlier jobs of the command that hold it too.
+
+    Two jobs of one command may want the same moments: the one named first buys them.
+    """
+    seen: dict[str, tuple[Job, ...]] = {}
+    for job in jobs:
+        for entry in job.series:
+            earlier = seen.get(entry.series.key, ())
+            yield job, entry, earlier
+            seen[entry.series.key] = (*earlier, job)
+
+
+def urgent(chunk: Window, debt: Debt, now: datetime) -> bool:
+    """Whether the chunk's records will be deleted within `windows.URGENT`."""
+    return chunk.overlaps(job_windows.urgent_band(debt.entry.series, now))

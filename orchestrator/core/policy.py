@@ -1,0 +1,162 @@
+"""Decisions: what an error means, how long to wait, what a run's end is worth. All pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import Enum, IntEnum
+from typing import TYPE_CHECKING, Final
+
+from orchestrator.errors import (
+    ApiError,
+    NotFound,
+    Rejected,
+    ServerFault,
+    Throttled,
+    TransportError,
+    Unauthorized,
+)
+
+if TYPE_CHECKING:
+    from orchestrator.core.model import PollPolicy, RetryPolicy
+
+
+class ExitCode(IntEnum):
+    """What a command's end means to whoever called it."""
+
+    DONE = 0
+    FINDINGS = 1
+    BAD_INPUT = 2
+    LOCKED = 3
+    BUG = 70
+    DISK = 74
+    UNFINISHED = 75
+    INTERRUPTED = 130
+    TERMINATED = 143
+
+
+def is_retryable(error: BaseException) -> bool:
+    """Whether the same request may work a little later, and repeating it does no harm.
+
+    For requests that change nothing. A create is judged by `after_create` alone. Throttling is
+    not here: it is the gate's, and does not count as an attempt.
+    """
+    return isinstance(error, TransportError | ServerFault)
+
+
+def backoff(
+    policy: RetryPolicy, attempt: int, jitter: float, asked: timedelta | None = None
+) -> timedelta:
+    """How long to wait after the failed `attempt` (from 1).
+
+    Between `wait_initial` and ``min(wait_max, wait_initial * 2**attempt)``, by `jitter` in
+    [0, 1), so that many clients do not come back together. What the server asked for wins.
+    """
+    if asked is not None:
+        return asked
+    ceiling = min(policy.wait_max, policy.wait_initial * 2 ** min(attempt, 40))
+    return policy.wait_initial + (max(ceiling, policy.wait_initial) - policy.wait_initial) * jitter
+
+
+def next_look(policy: PollPolicy, looks: int, jitter: float) -> timedelta:
+    """How long to wait before the next look at a report, after so many looks (from 0).
+
+    Doubles from `interval_initial` up to `interval_max`, give or take an eighth by `jitter`.
+    """
+    interval = min(policy.interval_max, policy.interval_initial * 2 ** min(looks, 40))
+    return interval * (0.875 + 0.25 * jitter)
+
+
+class AfterCreate(Enum):
+    """What follows from a create that did not bring an id."""
+
+    AGAIN = "again"
+    """Surely not created: send it again at the key's next turn."""
+    RETRY = "retry"
+    """Surely not created, the server is out of reach: again after a pause, so many times."""
+    LEAVE_KEY = "leave the key"
+    """Surely not created: nothing more with this key in this run."""
+    LEAVE_ACCOUNT = "leave the account"
+    """Surely not created: nothing more for this account in this run."""
+    LEAVE_SERIES = "leave the series"
+    """Surely not created: nothing more of this series in this run."""
+    GIVE_UP = "give up"
+    """Surely not created, and this window never will be."""
+    UNKNOWN = "unknown"
+    """Nobody knows: reconcile, never repeat."""
+
+
+def after_create(error: ApiError) -> AfterCreate:  # noqa: PLR0911 - one arm a kind of error
+    """What a failed create means: which errors surely created nothing, and what to leave alone."""
+    match error:
+        case Throttled():
+            return AfterCreate.AGAIN
+        case TransportError(maybe_sent=False):
+            return AfterCreate.RETRY
+        case Unauthorized(status=401):
+            return AfterCreate.LEAVE_KEY
+        case Unauthorized():
+            return AfterCreate.LEAVE_ACCOUNT
+        case NotFound() | Rejected(status=400):
+            return AfterCreate.LEAVE_SERIES
+        case Rejected(status=422, names_a_date=True):
+            return AfterCreate.GIVE_UP
+        case Rejected(status=422):
+            return AfterCreate.LEAVE_SERIES
+        case _:
+            return AfterCreate.UNKNOWN
+
+
+RECONCILE_LOOKS: Final = 3
+"""So many working list calls must lack a report before it counts as absent."""
+
+HOLD_FOR: Final = timedelta(hours=72)
+"""A report that can be neither found nor ruled out is looked up again for so long."""
+
+LOST_AFTER: Final = 3
+"""So many 404s in a row for an id that we were given, before it counts as lost."""
+
+
+def reconcile_until(policy: PollPolicy) -> timedelta:
+    """How long after the intent the last look must be, for a missing report to be absent."""
+    return 10 * policy.interval_max
+
+
+def reconcile_pause(policy: PollPolicy, look: int, age: timedelta) -> timedelta:
+    """How long to wait before the given look (from 0) at an intent of this age.
+
+    The looks are spread so that the last comes when `reconcile_until` allows it to count.
+    """
+    due = reconcile_until(policy) * look / (RECONCILE_LOOKS - 1)
+    return max(due - age, timedelta() if look == 0 else policy.interval_initial)
+
+
+@dataclass(frozen=True, slots=True)
+class Remains:
+    """What a run leaves behind, counted over the series of its jobs.
+
+    Attributes:
+        unfinished: open or held reports, and time that is still owed and not refused.
+        settled_badly: windows given up or disputed, and series, accounts or keys refused.
+        interrupted: the signal that drained the run; None if none did.
+    """
+
+    unfinished: bool
+    settled_badly: bool
+    interrupted: int | None = None
+
+
+def exit_code(remains: Remains) -> ExitCode:
+    """The exit code of a run that came to its end without an error of its own."""
+    match remains.interrupted:
+        case 2:
+            return ExitCode.INTERRUPTED
+        case 15:
+            return ExitCode.TERMINATED
+        case None:
+            pass
+        case other:
+            raise AssertionError(f"signal {other} does not drain a run")
+    if remains.unfinished:
+        return ExitCode.UNFINISHED
+    return ExitCode.FINDINGS if remains.settled_badly else ExitCode.DONE
