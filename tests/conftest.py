@@ -1,0 +1,25 @@
+"""Fixtures for all tests."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.kit.virtual_time import VIRTUAL, VirtualClock
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "virtual: run an anyio test in virtual time")
+
+
+@pytest.fixture
+def anyio_backend(request: pytest.FixtureRequest) -> Any:
+    """Asyncio, in virtual time for tests marked ``virtual``."""
+    return VIRTUAL if request.node.get_closest_marker("virtual") else ("asyncio", {})
+
+
+@pytest.fixture
+def virtual_clock() -> VirtualClock:
+    """The wall clock of a test in virtual time."""
+    return VirtualClock()

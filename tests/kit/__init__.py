@@ -1,0 +1,1 @@
+"""What tests share: virtual time, and other stand-ins for the world."""
