@@ -54,7 +54,7 @@ def backoff(
     """
     if asked is not None:
         return asked
-    ceiling = min(policy.wait_max, policy.wait_initial * 2 ** min(attempt, 40))
+    ceiling = min(policy.wait_max, policy.wait_initial * (1 << min(attempt, 30)))
     return policy.wait_initial + (max(ceiling, policy.wait_initial) - policy.wait_initial) * jitter
 
 
@@ -63,7 +63,7 @@ def next_look(policy: PollPolicy, looks: int, jitter: float) -> timedelta:
 
     Doubles from `interval_initial` up to `interval_max`, give or take an eighth by `jitter`.
     """
-    interval = min(policy.interval_max, policy.interval_initial * 2 ** min(looks, 40))
+    interval = min(policy.interval_max, policy.interval_initial * (1 << min(looks, 30)))
     return interval * (0.875 + 0.25 * jitter)
 
 

@@ -1,0 +1,105 @@
+"""One run per ledger: a lock that the kernel holds, and drops if the process dies."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import anyio
+
+from orchestrator.errors import LedgerError, Locked
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from datetime import timedelta
+
+_PAUSE_SECONDS: Final = 0.25
+
+NETWORK_FILE_SYSTEMS: Final = frozenset(
+    "nfs nfs4 cifs smb2 smb3 smbfs afs ncpfs ceph lustre gpfs beegfs fuse.sshfs fuse.glusterfs"
+    " fuse.s3fs fuse.rclone".split()
+)
+"""Where neither the lock nor SQLite's own locks can be trusted."""
+
+
+@asynccontextmanager
+async def run_lock(ledger: Path, wait: timedelta) -> AsyncIterator[None]:
+    """Holds the run lock of a ledger; waits for it at most so long.
+
+    The lock is on a file of its own beside the ledger (a lock on the ledger itself would be lost
+    whenever SQLite closes a file handle of it).
+
+    Raises:
+        Locked: another run holds it.
+        LedgerError: the directory cannot be made or written, or is on a network file system.
+    """
+    path = ledger.with_name(ledger.name + ".lock")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        refuse_network(path.parent)
+        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    except OSError as error:
+        raise LedgerError(
+            f"cannot make the ledger's lock {path}: {error.strerror}; give `state` a directory "
+            "that can be written"
+        ) from error
+    try:
+        deadline = anyio.current_time() + wait.total_seconds()
+        while True:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                left = deadline - anyio.current_time()
+                if left <= 0:
+                    raise Locked(_who(handle, path)) from None
+                await anyio.sleep(min(_PAUSE_SECONDS, left))
+        os.ftruncate(handle, 0)
+        os.pwrite(handle, f"{os.getpid()}\n".encode(), 0)
+        yield
+    finally:
+        os.close(handle)
+
+
+def _who(handle: int, path: Path) -> str:
+    pid = os.pread(handle, 32, 0).decode(errors="replace").strip()
+    holder = f"process {pid}" if pid.isdigit() else "another process"
+    return (
+        f"{holder} is running on this ledger (it holds {path}); wait for it, or give "
+        "--lock-wait 10m"
+    )
+
+
+def refuse_network(directory: Path, mounts: str | None = None) -> None:
+    """Refuses a directory on a network file system, where the system says so (Linux).
+
+    Args:
+        directory: where the ledger is to be.
+        mounts: the text of ``/proc/self/mountinfo``; read if None.
+
+    Raises:
+        LedgerError: it is on one.
+    """
+    if mounts is None:
+        try:
+            mounts = Path("/proc/self/mountinfo").read_text(encoding="utf-8", errors="replace")
+        except OSError:
+            return
+    real = directory.resolve()
+    best: tuple[int, str] = (-1, "")
+    for line in mounts.splitlines():
+        before, _, after = line.partition(" - ")
+        fields = before.split()
+        if len(fields) < 5 or not after:
+            continue
+        point = fields[4].replace("\\040", " ")
+        if real.is_relative_to(point) and len(point) >= best[0]:
+            best = (len(point), after.split()[0])
+    if best[1] in NETWORK_FILE_SYSTEMS:
+        raise LedgerError(
+            f"{directory} is on a network file system ({best[1]}), where a ledger is not safe; "
+            "point `state` at a local disk (the reports themselves may stay where they are)"
+        )

@@ -1,0 +1,149 @@
+"""The tables of the ledger, and the steps from each version of them to the next."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from orchestrator.errors import LedgerError
+
+if TYPE_CHECKING:
+    import sqlite3
+
+APPLICATION_ID: Final = 0x4F524348
+"""Marks an SQLite file as a ledger of this program ("ORCH")."""
+
+MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
+    (
+        """
+        CREATE TABLE series (
+            id         INTEGER PRIMARY KEY,
+            key        TEXT NOT NULL UNIQUE,  -- SHA-256 of the canonical body, hex
+            account_id TEXT NOT NULL,
+            body       TEXT NOT NULL          -- the canonical body, JSON
+        ) STRICT
+        """,
+        "CREATE INDEX series_account ON series (account_id)",
+        # Windows are seconds, other moments milliseconds since 1970-01-01T00:00:00Z.
+        # is_open and has_window follow from the state; they are columns so that indexes can be
+        # partial on them.
+        """
+        CREATE TABLE report (
+            id              INTEGER PRIMARY KEY,
+            series_id       INTEGER NOT NULL REFERENCES series (id),
+            window_start    INTEGER NOT NULL,
+            window_end      INTEGER NOT NULL CHECK (window_start < window_end),
+            state           TEXT NOT NULL,
+            is_open         INTEGER NOT NULL,
+            has_window      INTEGER NOT NULL,
+            api_key         TEXT NOT NULL,
+            job             TEXT NOT NULL,
+            intended_at     INTEGER NOT NULL,
+            server_ahead    INTEGER NOT NULL,
+            callback_url    TEXT,
+            request_id      TEXT,
+            submitted_at    INTEGER,
+            ready_at        INTEGER,
+            items_count     INTEGER,
+            download_url    TEXT,
+            rows            INTEGER,
+            size_bytes      INTEGER,
+            sha256          TEXT,
+            target          TEXT,
+            reason          TEXT NOT NULL DEFAULT '',
+            changed_at      INTEGER NOT NULL
+        ) STRICT
+        """,
+        "CREATE UNIQUE INDEX report_request ON report (request_id) WHERE request_id IS NOT NULL",
+        "CREATE INDEX report_series ON report (series_id, window_start)",
+        "CREATE INDEX report_had ON report (series_id, window_start) WHERE has_window = 1",
+        "CREATE INDEX report_open ON report (id) WHERE is_open = 1",
+        """
+        CREATE TABLE event (
+            id         INTEGER PRIMARY KEY,
+            report_id  INTEGER NOT NULL REFERENCES report (id),
+            at         INTEGER NOT NULL,
+            kind       TEXT NOT NULL,
+            from_state TEXT,
+            to_state   TEXT NOT NULL,
+            facts      TEXT NOT NULL
+        ) STRICT
+        """,
+        "CREATE INDEX event_report ON event (report_id)",
+        """
+        CREATE TABLE given_up (
+            id           INTEGER PRIMARY KEY,
+            series_id    INTEGER NOT NULL REFERENCES series (id),
+            window_start INTEGER NOT NULL,
+            window_end   INTEGER NOT NULL CHECK (window_start < window_end),
+            report_id    INTEGER REFERENCES report (id),
+            reason       TEXT NOT NULL,
+            at           INTEGER NOT NULL,
+            acknowledged INTEGER NOT NULL DEFAULT 0
+        ) STRICT
+        """,
+        "CREATE INDEX given_up_series ON given_up (series_id, window_start)",
+        """
+        CREATE TABLE resolved (
+            job          TEXT NOT NULL,
+            series_id    INTEGER NOT NULL REFERENCES series (id),
+            window_start INTEGER NOT NULL,
+            window_end   INTEGER NOT NULL CHECK (window_start < window_end),
+            PRIMARY KEY (job, series_id, window_start)
+        ) STRICT, WITHOUT ROWID
+        """,
+        """
+        CREATE TABLE mark (
+            job       TEXT NOT NULL,
+            series_id INTEGER NOT NULL REFERENCES series (id),
+            at        INTEGER NOT NULL,
+            PRIMARY KEY (job, series_id)
+        ) STRICT, WITHOUT ROWID
+        """,
+    ),
+)
+
+VERSION: Final = len(MIGRATIONS)
+
+
+def check(connection: sqlite3.Connection, path: str) -> int:
+    """The version of a ledger's tables; 0 for a new, empty file.
+
+    Raises:
+        LedgerError: it is not a ledger, or a newer one than this program knows.
+    """
+    (application,) = connection.execute("PRAGMA application_id").fetchone()
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    (tables,) = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+    if application != APPLICATION_ID and tables:
+        raise LedgerError(
+            f"{path} is an SQLite database, but not a ledger; point `state` at another file"
+        )
+    if version > VERSION:
+        raise LedgerError(
+            f"{path} was written by a newer version of orchestrator (its tables are version "
+            f"{version}, this program knows up to {VERSION}); update orchestrator"
+        )
+    return int(version) if tables else 0
+
+
+def migrate(connection: sqlite3.Connection, path: str) -> None:
+    """Brings the tables up to `VERSION`, each step together with its record in one transaction.
+
+    Raises:
+        LedgerError: see `check`.
+    """
+    if check(connection, path) == VERSION:
+        return
+    connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+    for version, steps in enumerate(MIGRATIONS, start=1):
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            (reached,) = connection.execute("PRAGMA user_version").fetchone()
+            if reached < version:
+                for step in steps:
+                    connection.execute(step)
+                connection.execute(f"PRAGMA user_version = {version}")
+            connection.execute("COMMIT")
+        except BaseException:
+            connection.execute("ROLLBACK")
+            raise

@@ -1,0 +1,316 @@
+"""The ledger over SQLite: connections, transactions, and group commits for the engine."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+import anyio
+from anyio import to_thread
+
+from orchestrator.errors import LedgerError, OrchestratorError
+from orchestrator.ledger.schema import VERSION, check, migrate
+from orchestrator.ledger.store import Store
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+    from datetime import timedelta
+    from pathlib import Path
+
+    from orchestrator.core.intervals import Window
+    from orchestrator.core.lifecycle import Event
+    from orchestrator.core.model import GivenUp, Report, Resolution, Series
+    from orchestrator.core.ports import Clock
+
+T = TypeVar("T")
+
+_PAGE: Final = 200
+_BUSY_SECONDS: Final = 30.0
+
+
+def explain(error: sqlite3.Error, path: Path) -> LedgerError:
+    """An error of SQLite in words, with what to do."""
+    words = str(error)
+    if "disk is full" in words:
+        remedy = "the disk is full; make room and run again: nothing is lost"
+    elif "readonly" in words or "unable to open" in words:
+        remedy = "it cannot be written; check the owner and the mode of the file and its directory"
+    elif "malformed" in words or "not a database" in words:
+        remedy = (
+            "the file is damaged; restore it from a backup, or move it away and use "
+            "`orchestrator run --rebuild-ledger`"
+        )
+    elif "locked" in words:
+        remedy = "another program holds it; close that program"
+    else:
+        remedy = "check the disk and run again"
+    return LedgerError(f"the ledger {path}: {words}; {remedy}")
+
+
+def connect(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
+    """A connection set up for safety: WAL, every commit synced, foreign keys enforced.
+
+    Raises:
+        LedgerError: the file cannot be opened, is no ledger, or is from a newer version.
+    """
+    try:
+        if read_only:
+            uri = f"{path.resolve().as_uri()}?mode=ro"
+            connection = sqlite3.connect(
+                uri, uri=True, isolation_level=None, check_same_thread=False, timeout=_BUSY_SECONDS
+            )
+        else:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            connection = sqlite3.connect(
+                path, isolation_level=None, check_same_thread=False, timeout=_BUSY_SECONDS
+            )
+        connection.row_factory = sqlite3.Row
+        try:
+            _set_up(connection, path, read_only=read_only)
+        except BaseException:
+            connection.close()
+            raise
+    except sqlite3.Error as error:
+        raise explain(error, path) from error
+    except OSError as error:
+        raise LedgerError(f"the ledger {path}: {error.strerror}; check `state`") from error
+    return connection
+
+
+def _set_up(connection: sqlite3.Connection, path: Path, *, read_only: bool) -> None:
+    connection.execute("PRAGMA foreign_keys = ON")
+    if read_only:
+        reached = check(connection, str(path))
+        if reached < VERSION:
+            raise LedgerError(
+                f"{path} was written by an older version of orchestrator; `orchestrator run` "
+                "brings it up to date"
+            )
+        return
+    check(connection, str(path))
+    connection.execute("PRAGMA journal_mode = WAL")
+    # NORMAL can lose the last commits at a power cut: an intent would be forgotten, and paid
+    # again.
+    connection.execute("PRAGMA synchronous = FULL")
+    migrate(connection, str(path))
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[Store]:
+    """The ledger for commands that only read.
+
+    Raises:
+        LedgerError: there is none, or it cannot be read.
+    """
+    connection = connect(path, read_only=True)
+    try:
+        yield Store(connection)
+    except sqlite3.Error as error:
+        raise explain(error, path) from error
+    finally:
+        connection.close()
+
+
+@dataclass(slots=True)
+class _Entry:
+    """A piece of work that waits for a transaction."""
+
+    work: Callable[[Store], Any]
+    ended: anyio.Event = field(default_factory=anyio.Event)
+    done: bool = False
+    result: Any = None
+    error: BaseException | None = None
+
+
+class SqliteLedger:
+    """The port `Ledger` over one connection, with group commits.
+
+    Whatever is asked while a transaction runs goes into the next one together, each piece in a
+    savepoint of its own: one sync of the disk serves many reports. Calls are not cancellable:
+    one that has begun is committed before it returns, or has failed.
+
+    Args:
+        connection: from `connect`; closed by whoever opened it.
+        path: for error texts.
+        clock: stamps the events.
+    """
+
+    def __init__(self, connection: sqlite3.Connection, path: Path, clock: Clock) -> None:
+        self._db = connection
+        self._path = path
+        self._clock = clock
+        self._store = Store(connection)
+        self._pending: list[_Entry] = []
+        self._leading = False
+        self._limiter = anyio.CapacityLimiter(1)
+
+    # --- transactions -------------------------------------------------------------------------
+
+    async def transact(self, work: Callable[[Store], T]) -> T:
+        """Runs `work` inside a transaction; its result once that is committed and synced.
+
+        An error that `work` raises undoes what it did, and nothing else.
+        """
+        entry = _Entry(work)
+        with anyio.CancelScope(shield=True):
+            self._pending.append(entry)
+            if self._leading:
+                await entry.ended.wait()
+            if not entry.done:
+                await self._lead()
+        if entry.error is not None:
+            raise entry.error
+        result: T = entry.result
+        return result
+
+    async def _lead(self) -> None:
+        """Commits all that is pending, then hands the lead to whoever came in meanwhile."""
+        self._leading = True
+        batch, self._pending = self._pending, []
+        try:
+            await to_thread.run_sync(self._run, batch, limiter=self._limiter)
+        finally:
+            for entry in batch:
+                entry.ended.set()
+            if self._pending:
+                self._pending[0].ended.set()
+            else:
+                self._leading = False
+
+    def _run(self, batch: Sequence[_Entry]) -> None:
+        try:
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                for entry in batch:
+                    self._run_one(entry)
+                self.commit()
+            except BaseException:
+                self._store.forget_cached_ids()
+                if self._db.in_transaction:
+                    self._db.execute("ROLLBACK")
+                raise
+        except sqlite3.Error as error:
+            for entry in batch:
+                entry.result, entry.error = None, explain(error, self._path)
+        except BaseException as error:
+            for entry in batch:
+                entry.result, entry.error = None, error
+            raise
+        finally:
+            for entry in batch:
+                entry.done = True
+
+    def _run_one(self, entry: _Entry) -> None:
+        self._db.execute("SAVEPOINT work")
+        try:
+            entry.result = entry.work(self._store)
+        except (OrchestratorError, KeyError, sqlite3.IntegrityError) as error:
+            self._db.execute("ROLLBACK TO work")
+            self._store.forget_cached_ids()
+            entry.error = explain(error, self._path) if isinstance(error, sqlite3.Error) else error
+        self._db.execute("RELEASE work")
+
+    def commit(self) -> None:
+        """Ends the transaction: what it wrote is on the disk. The one place where that happens."""
+        self._db.execute("COMMIT")
+
+    # --- the port -----------------------------------------------------------------------------
+
+    async def had(self, series: Series) -> tuple[Window, ...]:
+        """See the port."""
+        return await self.transact(lambda store: store.had(series))
+
+    async def cuts(self, series: Series) -> Sequence[Any]:
+        """See the port."""
+        return await self.transact(lambda store: store.cuts(series))
+
+    async def resolution(self, job: str, series: Series) -> Resolution:
+        """See the port."""
+        return await self.transact(lambda store: store.resolution(job, series))
+
+    async def remember(self, job: str, resolutions: Mapping[Series, Resolution]) -> None:
+        """See the port."""
+        await self.transact(lambda store: store.remember(job, resolutions))
+
+    async def intend(
+        self,
+        series: Series,
+        window: Window,
+        *,
+        job: str,
+        api_key: str,
+        server_ahead: timedelta,
+        callback_url: str | None,
+    ) -> Report:
+        """See the port."""
+        at = self._clock.now()
+        return await self.transact(
+            lambda store: store.intend(
+                series,
+                window,
+                job=job,
+                api_key=api_key,
+                server_ahead=server_ahead,
+                callback_url=callback_url,
+                at=at,
+            )
+        )
+
+    async def apply(self, report: Report, event: Event) -> Report:
+        """See the port."""
+        at = self._clock.now()
+        return await self.transact(lambda store: store.apply(report, event, at))
+
+    async def give_up(
+        self, series: Series, window: Window, reason: str, report: Report | None = None
+    ) -> None:
+        """See the port."""
+        at = self._clock.now()
+        report_id = report.id if report else None
+        await self.transact(
+            lambda store: store.give_up(series, window, reason, report_id=report_id, at=at)
+        )
+
+    async def end_and_give_up(self, report: Report, event: Event, reason: str) -> Report:
+        """See the port."""
+        at = self._clock.now()
+
+        def work(store: Store) -> Report:
+            ended = store.apply(report, event, at)
+            store.give_up(report.series, report.window, reason, report_id=report.id, at=at)
+            return ended
+
+        return await self.transact(work)
+
+    async def retry(self, series: Series) -> int:
+        """See the port."""
+        return await self.transact(lambda store: store.retry(series))
+
+    async def open_reports(self, series: Iterable[Series]) -> AsyncIterator[Report]:
+        """See the port."""
+        keys = frozenset(one.key for one in series)
+        ids = await self.transact(lambda store: store.open_ids(keys))
+        for first in range(0, len(ids), _PAGE):
+            page = partial(Store.by_ids, ids=ids[first : first + _PAGE])
+            for report in await self.transact(page):
+                yield report
+
+    async def given_up(self, series: Series) -> tuple[GivenUp, ...]:
+        """See the port."""
+        return await self.transact(lambda store: store.given_up(series))
+
+    async def disputed(self, series: Series) -> tuple[Report, ...]:
+        """See the port."""
+        return await self.transact(lambda store: store.disputed(series))
+
+    async def owned(self, request_ids: Iterable[str]) -> Mapping[str, int]:
+        """See the port."""
+        ids = tuple(request_ids)
+        return await self.transact(lambda store: store.owned(ids))
+
+    async def rivals(self, report: Report) -> tuple[Report, ...]:
+        """See the port."""
+        return await self.transact(lambda store: store.rivals(report))
