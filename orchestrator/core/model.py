@@ -487,3 +487,25 @@ class GivenUp:
     reason: str
     at: datetime
     acknowledged: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """All that the ledger knows of a series, as one job sees it.
+
+    Attributes:
+        resolution: what this job's relative windows have become so far.
+        had: the windows that are not to be bought: of reports that have one, and given up.
+            Normal.
+        cuts: the borders of reports that came to nothing; new chunks are cut there too.
+        given_up: what no run asks for until it is told to.
+        disputed: the reports that wait for a person.
+        open: how many reports a run still has work with, held ones among them.
+    """
+
+    resolution: Resolution = Resolution()
+    had: tuple[Window, ...] = ()
+    cuts: tuple[datetime, ...] = ()
+    given_up: tuple[GivenUp, ...] = ()
+    disputed: tuple[Report, ...] = ()
+    open: int = 0

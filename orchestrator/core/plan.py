@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from datetime import datetime, timedelta
 
-    from orchestrator.core.model import Job, JobSeries, Resolution
+    from orchestrator.core.model import Job, JobSeries, Resolution, Standing
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +28,7 @@ class Debt:
             of the same command. Normal.
         made_up: the part of `owed` that earlier runs of relative windows missed.
         forgotten: the part of `owed` that is older than the API keeps records.
+        cuts: where chunks are cut beside the grid.
         resolution: what the job's relative windows have become; `run` stores it.
     """
 
@@ -37,6 +38,7 @@ class Debt:
     had: tuple[Window, ...]
     made_up: tuple[Window, ...]
     forgotten: tuple[Window, ...]
+    cuts: tuple[datetime, ...]
     resolution: Resolution
 
     @property
@@ -44,18 +46,16 @@ class Debt:
         """The time that `owed` covers."""
         return total(self.owed)
 
-    def chunks(self, cuts: Iterable[datetime] = ()) -> Iterator[Window]:
+    def chunks(self) -> Iterator[Window]:
         """One window a report, in order of time; lazy."""
-        return split(self.owed, self.job.chunk, self.job.zone, cuts)
+        return split(self.owed, self.job.chunk, self.job.zone, self.cuts)
 
 
 def debt(
     job: Job,
     entry: JobSeries,
     now: datetime,
-    previous: Resolution,
-    *,
-    had: Iterable[Window],
+    standing: Standing,
     elsewhere: Iterable[Window] = (),
 ) -> Debt:
     """The debt of one series of a job.
@@ -64,25 +64,30 @@ def debt(
         job: the job.
         entry: one of its series.
         now: the moment that the run took as its own.
-        previous: what earlier runs of this job resolved for this series.
-        had: the ledger's word on what is not to be bought, whoever's job bought it.
+        standing: what the ledger knows of the series, as this job sees it.
         elsewhere: what earlier jobs of the same command want of this series: they buy it.
     """
-    resolution = job_windows.resolve(job, now, previous)
-    wants = job_windows.wanted(job, now, resolution)
-    owed = subtract(wants, (*had, *elsewhere))
+    resolution = job_windows.resolve(job, now, standing.resolution)
+    wanted = job_windows.wanted(job, now, resolution)
+    owed = subtract(wanted, (*standing.had, *elsewhere))
     edge = job_windows.retention_edge(entry.series, now)
     return Debt(
         job=job,
         entry=entry,
         owed=owed,
-        had=subtract(wants, owed),
-        made_up=intersect(owed, job_windows.made_up(job, now, previous)),
+        had=subtract(wanted, owed),
+        made_up=intersect(owed, job_windows.made_up(job, now, standing.resolution)),
         forgotten=tuple(
             Window(window.start, min(window.end, edge)) for window in owed if window.start < edge
         ),
+        cuts=standing.cuts,
         resolution=resolution,
     )
+
+
+def wants(job: Job, now: datetime, standing: Standing) -> tuple[Window, ...]:
+    """Every moment that a job may ask for by now of a series; clipped."""
+    return job_windows.wanted(job, now, job_windows.resolve(job, now, standing.resolution))
 
 
 def by_series(jobs: Sequence[Job]) -> Iterator[tuple[Job, JobSeries, tuple[Job, ...]]]:

@@ -15,11 +15,11 @@ if TYPE_CHECKING:
     from orchestrator.core.lifecycle import Event
     from orchestrator.core.model import (
         FieldValue,
-        GivenUp,
         RemoteReport,
         Report,
         Resolution,
         Series,
+        Standing,
         Status,
     )
 
@@ -183,16 +183,8 @@ class Ledger(Protocol):
     Every method raises `LedgerError` where the ledger cannot be read or written.
     """
 
-    async def had(self, series: Series) -> tuple[Window, ...]:
-        """The windows that are not to be bought: of reports that have one, and given up."""
-        ...
-
-    async def cuts(self, series: Series) -> tuple[datetime, ...]:
-        """The borders of reports that came to nothing: new chunks are cut there too."""
-        ...
-
-    async def resolution(self, job: str, series: Series) -> Resolution:
-        """What this job's relative windows have become for this series so far."""
+    async def standing(self, job: str, series: Series) -> Standing:
+        """All that is known of a series, as a job sees it."""
         ...
 
     async def remember(self, job: str, resolutions: Mapping[Series, Resolution]) -> None:
@@ -241,14 +233,6 @@ class Ledger(Protocol):
 
     def open_reports(self, series: Iterable[Series]) -> AsyncIterator[Report]:
         """The reports with work left, in pages, those whose file expires first, first."""
-        ...
-
-    async def given_up(self, series: Series) -> tuple[GivenUp, ...]:
-        """What was given up for a series."""
-        ...
-
-    async def disputed(self, series: Series) -> tuple[Report, ...]:
-        """The series' reports that wait for a person."""
         ...
 
     async def owned(self, request_ids: Iterable[str]) -> Mapping[str, int]:

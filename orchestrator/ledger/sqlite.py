@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from orchestrator.core.intervals import Window
     from orchestrator.core.lifecycle import Event
-    from orchestrator.core.model import GivenUp, Report, Resolution, Series
+    from orchestrator.core.model import Report, Resolution, Series, Standing
     from orchestrator.core.ports import Clock
 
 T = TypeVar("T")
@@ -219,17 +219,9 @@ class SqliteLedger:
 
     # --- the port -----------------------------------------------------------------------------
 
-    async def had(self, series: Series) -> tuple[Window, ...]:
+    async def standing(self, job: str, series: Series) -> Standing:
         """See the port."""
-        return await self.transact(lambda store: store.had(series))
-
-    async def cuts(self, series: Series) -> Sequence[Any]:
-        """See the port."""
-        return await self.transact(lambda store: store.cuts(series))
-
-    async def resolution(self, job: str, series: Series) -> Resolution:
-        """See the port."""
-        return await self.transact(lambda store: store.resolution(job, series))
+        return await self.transact(lambda store: store.standing(job, series))
 
     async def remember(self, job: str, resolutions: Mapping[Series, Resolution]) -> None:
         """See the port."""
@@ -297,14 +289,6 @@ class SqliteLedger:
             page = partial(Store.by_ids, ids=ids[first : first + _PAGE])
             for report in await self.transact(page):
                 yield report
-
-    async def given_up(self, series: Series) -> tuple[GivenUp, ...]:
-        """See the port."""
-        return await self.transact(lambda store: store.given_up(series))
-
-    async def disputed(self, series: Series) -> tuple[Report, ...]:
-        """See the port."""
-        return await self.transact(lambda store: store.disputed(series))
 
     async def owned(self, request_ids: Iterable[str]) -> Mapping[str, int]:
         """See the port."""

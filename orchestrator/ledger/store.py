@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from orchestrator.core.intervals import Window, coalesce
 from orchestrator.core.lifecycle import State, transition
-from orchestrator.core.model import Report, Resolution
+from orchestrator.core.model import Report, Resolution, Standing
 from orchestrator.errors import InvalidTransition
 from orchestrator.ledger import rows
 
@@ -81,10 +81,29 @@ class Store:
         for (body,) in self._db.execute("SELECT body FROM series ORDER BY account_id, id"):
             yield rows.series_of(body)
 
+    def standing(self, job: str, series: Series) -> Standing:
+        """See the port `Ledger.standing`."""
+        series_id = self._find(series)
+        if series_id is None:
+            return Standing()
+        (still_open,) = self._db.execute(
+            "SELECT count(*) FROM report INDEXED BY report_had"
+            " WHERE series_id = ? AND has_window = 1 AND is_open = 1",
+            (series_id,),
+        ).fetchone()
+        return Standing(
+            resolution=self.resolution(job, series),
+            had=self.had(series),
+            cuts=self.cuts(series),
+            given_up=self.given_up(series),
+            disputed=tuple(self.reports(series, (State.DISPUTED,))),
+            open=still_open,
+        )
+
     # --- what is had --------------------------------------------------------------------------
 
     def had(self, series: Series) -> tuple[Window, ...]:
-        """See the port `Ledger.had`."""
+        """The windows of a series that are not to be bought; normal."""
         series_id = self._find(series)
         if series_id is None:
             return ()
@@ -100,14 +119,14 @@ class Store:
         return tuple(coalesce(Window.of_epoch(start, end) for start, end in cursor))
 
     def cuts(self, series: Series) -> tuple[datetime, ...]:
-        """See the port `Ledger.cuts`."""
+        """The borders of a series' reports that came to nothing."""
         series_id = self._find(series)
         if series_id is None:
             return ()
         marks = ", ".join("?" * len(_NOTHING))
         cursor = self._db.execute(
-            "SELECT window_start, window_end FROM report INDEXED BY report_series"
-            f" WHERE series_id = ? AND state IN ({marks})",  # noqa: S608 - only marks
+            "SELECT window_start, window_end FROM report"  # noqa: S608 - only marks
+            f" WHERE series_id = ? AND state IN ({marks})",
             (series_id, *(state.value for state in _NOTHING)),
         )
         windows = (Window.of_epoch(start, end) for start, end in cursor)
@@ -138,7 +157,7 @@ class Store:
     # --- resolutions --------------------------------------------------------------------------
 
     def resolution(self, job: str, series: Series) -> Resolution:
-        """See the port `Ledger.resolution`."""
+        """What a job's relative windows have become for a series."""
         series_id = self._find(series)
         if series_id is None:
             return Resolution()
@@ -351,10 +370,6 @@ class Store:
             if wanted is None or row["state"] in wanted:
                 yield rows.report_of(row, series)
 
-    def disputed(self, series: Series) -> tuple[Report, ...]:
-        """See the port `Ledger.disputed`."""
-        return tuple(self.reports(series, (State.DISPUTED,)))
-
     def open_ids(self, keys: frozenset[str] | None) -> list[int]:
         """The numbers of the open reports of these series (None: of all), by expiry of file."""
         cursor = self._db.execute(
@@ -427,7 +442,7 @@ class Store:
         )
 
     def given_up(self, series: Series) -> tuple[GivenUp, ...]:
-        """See the port `Ledger.given_up`."""
+        """What was given up of a series, by time."""
         series_id = self._find(series)
         if series_id is None:
             return ()
