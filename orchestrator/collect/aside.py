@@ -1,0 +1,104 @@
+"""Files kept for a person: out of the data, with a note that says why, and the way back."""
+
+from __future__ import annotations
+
+import shutil
+from typing import TYPE_CHECKING
+
+from orchestrator.collect import disk
+from orchestrator.collect.convert import Converted, convert, hash_in_steps
+from orchestrator.collect.recount import count_rows
+from orchestrator.core.model import Format
+from orchestrator.errors import CollectError
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+    from pathlib import Path
+
+    from orchestrator.collect.layout import WorkFiles
+    from orchestrator.core.model import Report
+
+
+def keep(files: WorkFiles, folders: disk.Folders, report: Report, reason: str) -> Path | None:
+    """Moves what has been fetched to the folder of kept files; where it stands now.
+
+    The archive as it came, if it is still there; else the file made of it. What was kept of this
+    report before gives way. Where nothing was fetched now, what is there stays, with a new note;
+    where there is nothing at all, nothing happens.
+
+    Raises:
+        OutputError: the disk.
+    """
+    with disk.in_words(files.note, "keep"):
+        source, form = _fetched(files)
+        if source is not None:
+            folders.make(files.note.parent)
+            disk.remove(*files.kept())
+            disk.sync_file(source)
+            source.replace(files.aside(form))
+        place = kept(files)
+        if place is None:
+            return None
+        files.note.write_text(_note(report, place, reason), encoding="utf-8")
+        disk.sync_file(files.note)
+        disk.sync_folder(files.note.parent)
+        disk.remove(*files.unfinished())
+        return place
+
+
+def _fetched(files: WorkFiles) -> tuple[Path | None, Format]:
+    if files.archive.is_file():
+        return files.archive, Format.ZIP
+    for form in Format:
+        if files.verified(form).is_file():
+            return files.verified(form), form
+    return None, Format.ZIP
+
+
+def kept(files: WorkFiles) -> Path | None:
+    """The file that is kept of a report; None where there is none."""
+    return next((files.aside(form) for form in Format if files.aside(form).is_file()), None)
+
+
+def _note(report: Report, place: Path, reason: str) -> str:
+    promised = "unknown" if report.items_count is None else f"{report.items_count:,}"
+    return (
+        f"{place.name} is no part of the collected data.\n\n"
+        f"Why:               {reason}\n"
+        f"Series:            {report.series}\n"
+        f"Window:            {report.window}\n"
+        f"Report (API's id): {report.request_id}\n"
+        f"Report (our id):   {report.id}\n"
+        f"Records promised:  {promised}\n\n"
+        "`orchestrator status` says what will be done about it, and what you can do.\n"
+    )
+
+
+def restore(
+    files: WorkFiles, report: Report, form: Format
+) -> Generator[None, None, tuple[Converted, Format]]:
+    """Makes the verified file of what is kept, whatever its count; in steps (see `convert`).
+
+    What is kept stays until the report is published, so that a crash loses nothing. An archive
+    becomes a file of the form asked for; what is kept in another form keeps that form.
+
+    Raises:
+        CollectError: nothing is kept.
+        CorruptArchive: its structure, packed bytes or CRC are wrong.
+        OutputError: the disk.
+    """
+    place = kept(files)
+    if place is None:
+        raise CollectError(
+            f"report {report.request_id}: no file is kept aside in {files.note.parent}; there is"
+            " nothing to accept: use --resubmit or --waive"
+        )
+    kept_form = next(kind for kind in Format if place == files.aside(kind))
+    with disk.in_words(place, "read"):
+        if kept_form is Format.ZIP and form is not Format.ZIP:
+            converted = yield from convert(place, files.part(form), form, None, lenient=True)
+            return converted, form
+        rows = yield from count_rows(place, kept_form)
+        shutil.copyfile(place, files.part(kept_form))
+        digest = yield from hash_in_steps(files.part(kept_form))
+        return Converted(rows, place.stat().st_size, digest), kept_form

@@ -1,0 +1,240 @@
+"""The port `Collector` on a local disk: from a download to a verified file under its name."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING
+
+from anyio import CancelScope, to_thread
+
+from orchestrator.collect import aside, disk, inflate, layout
+from orchestrator.collect.convert import Converted, convert
+from orchestrator.collect.download import receive
+from orchestrator.collect.publish import publish
+from orchestrator.collect.steps import in_thread
+from orchestrator.core.model import Format
+from orchestrator.core.ports import Verdict
+from orchestrator.errors import CorruptArchive, OutputError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Sequence
+    from pathlib import Path
+    from typing import BinaryIO
+
+    from orchestrator.core.model import OutputSettings, Report
+    from orchestrator.core.ports import Download
+
+_PACKING_OVERHEAD = 1024 * 1024
+"""Bytes by which an archive may be larger than its CSV: headers, and blocks that pack badly."""
+
+
+class FileCollector:
+    """Collects into an output directory. Methods for different reports may run side by side.
+
+    Args:
+        output: where, and in which form.
+        on_bytes: told in the event loop of the bytes of each chunk that came; must not block.
+
+    Raises:
+        OutputError: a format that cannot be written yet.
+    """
+
+    def __init__(
+        self, output: OutputSettings, *, on_bytes: Callable[[Report, int], None] | None = None
+    ) -> None:
+        if output.format is Format.PARQUET:
+            raise OutputError(
+                "files cannot be written as parquet yet; set output.format to csv, csv.gz or zip"
+            )
+        self._directory = output.directory
+        self._form = output.format
+        self._on_bytes = on_bytes or (lambda _report, _size_bytes: None)
+        self._folders = disk.Folders(output.directory)
+        # Files that this process wrote and hashed need no second reading before their rename.
+        self._fresh: dict[Path, str] = {}
+
+    async def fetch(self, report: Report, download: Download) -> Verdict:
+        """Streams the archive to disk, checks it against the report, writes the file aside.
+
+        After `CorruptArchive` the archive stays for `keep_aside`, until it is fetched again;
+        after anything else nothing stays.
+
+        Raises:
+            TransportError: the stream broke; fetch it again.
+            CorruptArchive: structure, length, CRC or count are wrong.
+            OutputError: the disk.
+        """
+        files = self._files(report)
+        spool = _Spool(files, self._folders)
+        largest = inflate.largest_csv(report.items_count)
+        keep_archive = False
+        done = False
+        try:
+            tail = await receive(
+                download,
+                spool,
+                largest=None if largest is None else largest + largest // 64 + _PACKING_OVERHEAD,
+                on_bytes=lambda size_bytes: self._on_bytes(report, size_bytes),
+            )
+            verdict = await in_thread(self._check(report, files, spool, tail))
+            done = True
+        except CorruptArchive as error:
+            keep_archive = True
+            raise CorruptArchive(f"report {report.request_id}: {error}") from error
+        finally:
+            if not done:
+                with CancelScope(shield=True):
+                    await to_thread.run_sync(self._clear, files, spool, keep_archive)
+        return verdict
+
+    def _check(
+        self, report: Report, files: layout.WorkFiles, spool: _Spool, tail: Sequence[bytes]
+    ) -> Generator[None, None, Verdict]:
+        spool.write(tail)
+        spool.close()
+        with disk.in_words(files.part(self._form), "write"):
+            converted = yield from convert(
+                files.archive, files.part(self._form), self._form, report.items_count
+            )
+            if report.items_count is not None and converted.rows != report.items_count:
+                raise CorruptArchive(
+                    f"the CSV holds {converted.rows:,} records, the API promised"
+                    f" {report.items_count:,}"
+                )
+            if self._form is Format.ZIP:
+                files.archive.replace(files.part(self._form))
+            verdict = self._settle(report, files, converted, self._form)
+            disk.remove(files.archive)
+        return verdict
+
+    def _settle(
+        self, report: Report, files: layout.WorkFiles, converted: Converted, form: Format
+    ) -> Verdict:
+        """Marks the finished part as the verified file that waits for `publish`."""
+        verified = files.verified(form)
+        files.part(form).replace(verified)
+        self._fresh[verified] = converted.sha256
+        return Verdict(
+            rows=converted.rows,
+            size_bytes=converted.size_bytes,
+            sha256=converted.sha256,
+            target=layout.target(report.series, report.window, form),
+        )
+
+    async def publish(self, report: Report) -> bool:
+        """Gives a verified report's file its final name, synced; True if it stands there.
+
+        What was kept aside of the report is removed then. False if neither the file aside nor one
+        of the report's hash under its name is there: it must be fetched again.
+
+        Raises:
+            OutputError: the disk, or another file stands under that name.
+        """
+        return await to_thread.run_sync(self._publish, report)
+
+    def _publish(self, report: Report) -> bool:
+        assert report.target is not None, "a verified report has a target"
+        assert report.sha256 is not None, "a verified report has a hash"
+        files = self._files(report)
+        verified = files.verified(layout.format_of(report.target))
+        fresh = self._fresh.get(verified) == report.sha256
+        stands = publish(verified, self._folders, report.target, report.sha256, fresh=fresh)
+        self._fresh.pop(verified, None)
+        if stands:
+            with disk.in_words(files.note, "clear"):
+                disk.remove(*files.kept(), *files.unfinished())
+        return stands
+
+    async def keep_aside(self, report: Report, reason: str) -> None:
+        """Keeps whatever has been fetched of a report, outside the data, with a note that says why.
+
+        Raises:
+            OutputError: the disk.
+        """
+        await to_thread.run_sync(aside.keep, self._files(report), self._folders, report, reason)
+
+    def kept(self, report: Report) -> Path | None:
+        """The file that is kept aside of a report; None where there is none."""
+        return aside.kept(self._files(report))
+
+    async def accept(self, report: Report) -> Verdict:
+        """Makes the file that was kept aside ready for `publish`, whatever its count.
+
+        Raises:
+            CollectError: nothing is kept aside.
+            CorruptArchive: structure, packed bytes or CRC are wrong: it cannot be accepted.
+            OutputError: the disk.
+        """
+        files = self._files(report)
+        try:
+            return await in_thread(self._accept(report, files))
+        except CorruptArchive as error:
+            raise CorruptArchive(
+                f"report {report.request_id}: {error}; it cannot be accepted: use --resubmit or"
+                " --waive"
+            ) from error
+
+    def _accept(self, report: Report, files: layout.WorkFiles) -> Generator[None, None, Verdict]:
+        with disk.in_words(files.part(self._form), "write"):
+            self._folders.make(files.archive.parent)
+            try:
+                converted, form = yield from aside.restore(files, report, self._form)
+                return self._settle(report, files, converted, form)
+            finally:
+                disk.remove(*(files.part(form) for form in Format))
+
+    async def discard(self, report: Report) -> None:
+        """Removes what was fetched of a report and is not published, kept aside or not.
+
+        Raises:
+            OutputError: the disk.
+        """
+        await to_thread.run_sync(self._discard, self._files(report))
+
+    def _discard(self, files: layout.WorkFiles) -> None:
+        with disk.in_words(files.archive, "remove"):
+            disk.remove(*files.unfinished(), *files.kept())
+
+    def _clear(self, files: layout.WorkFiles, spool: _Spool, keep_archive: bool) -> None:
+        """Removes what a failed fetch has left, as far as the disk lets us."""
+        with contextlib.suppress(OSError, OutputError):
+            spool.close()
+        for path in files.unfinished():
+            if not (keep_archive and path == files.archive):
+                with contextlib.suppress(OSError):
+                    disk.remove(path)
+
+    def _files(self, report: Report) -> layout.WorkFiles:
+        return layout.WorkFiles.of(self._directory, report)
+
+
+class _Spool:
+    """The archive on the disk, begun anew at the first write."""
+
+    def __init__(self, files: layout.WorkFiles, folders: disk.Folders) -> None:
+        self._files = files
+        self._folders = folders
+        self._file: BinaryIO | None = None
+
+    def write(self, pieces: Sequence[bytes]) -> None:
+        """Appends.
+
+        Raises:
+            OutputError: the disk.
+        """
+        with disk.in_words(self._files.archive, "write"):
+            if self._file is None:
+                self._folders.make(self._files.archive.parent)
+                disk.remove(*self._files.unfinished())
+                self._file = self._files.archive.open("wb")
+            self._file.writelines(pieces)
+
+    def close(self) -> None:
+        """Lets the file go, written or not.
+
+        Raises:
+            OutputError: the disk.
+        """
+        if self._file is not None:
+            with disk.in_words(self._files.archive, "write"):
+                self._file.close()

@@ -1,0 +1,93 @@
+"""One pass from the archive to the file in its published form: unpack, check, count, hash, write.
+
+Work in steps: each function here is a generator that pauses every few dozen megabytes, so that
+whoever drives it in a thread can stop between two steps.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from orchestrator.collect import inflate
+from orchestrator.collect.archive import read_member
+from orchestrator.collect.counting import RecordCounter
+from orchestrator.collect.formats import open_output, read_blocks
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+    from pathlib import Path
+
+    from orchestrator.core.model import Format
+
+_STEP: Final = 32 * 1024 * 1024
+"""Bytes of CSV between two pauses: some tens of milliseconds (gzip: half a second)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Converted:
+    """What a conversion found and made."""
+
+    rows: int
+    size_bytes: int
+    sha256: str
+
+
+def convert(
+    archive: Path, output: Path, form: Format, items_count: int | None, *, lenient: bool = False
+) -> Generator[None, None, Converted]:
+    """Checks an archive and writes its CSV in the published form.
+
+    Args:
+        archive: as it came from the API; not changed.
+        output: the file to write; not touched for `Format.ZIP`, where the archive is the file.
+        form: the published form.
+        items_count: bounds what may be unpacked; it is not compared with the count here.
+        lenient: takes a CSV that ends inside a quoted field, too.
+
+    Returns:
+        The records counted; hash and size of the published form.
+
+    Raises:
+        CorruptArchive: structure, packed bytes, CRC or quotes are wrong.
+        OSError: the disk.
+    """
+    with contextlib.ExitStack() as stack:
+        source = stack.enter_context(archive.open("rb"))
+        member = read_member(source)
+        inflate.check_size(member, items_count)
+        written = open_output(form, output)
+        if written is not None:
+            stack.callback(written.close)
+        counter = RecordCounter()
+        since_pause = 0
+        for block in inflate.blocks(source, member):
+            counter.feed(block)
+            if written is not None:
+                written.write(block)
+            since_pause += len(block)
+            if since_pause >= _STEP:
+                since_pause = 0
+                yield
+        rows = counter.finish_leniently() if lenient else counter.finish()
+        if written is not None:
+            written.finish()
+            return Converted(rows, written.size_bytes, written.sha256)
+    digest = yield from hash_in_steps(archive)
+    return Converted(rows, archive.stat().st_size, digest)
+
+
+def hash_in_steps(path: Path) -> Generator[None, None, str]:
+    """The SHA-256 of a file, in hex."""
+    digest = hashlib.sha256()
+    since_pause = 0
+    with path.open("rb") as file:
+        for block in read_blocks(file):
+            digest.update(block)
+            since_pause += len(block)
+            if since_pause >= _STEP:
+                since_pause = 0
+                yield
+    return digest.hexdigest()

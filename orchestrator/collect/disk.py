@@ -1,0 +1,142 @@
+"""The disk, with words for what it refuses, and with care for what a power cut may take."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from orchestrator.errors import OutputError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_NO_SYNC_OF_FOLDERS: Final = frozenset({errno.EINVAL, errno.ENOTSUP, errno.EBADF})
+"""What file systems answer that cannot sync a directory: there is nothing more to be done."""
+
+
+_WORDS: Final = {
+    errno.ENOSPC: "the disk is full; make room and run again, nothing collected so far is lost",
+    errno.EDQUOT: "the disk quota is used up; raise it or make room, and run again",
+    errno.EROFS: (
+        "the file system is read-only; mount it writable, or point output.directory elsewhere"
+    ),
+    errno.EACCES: (
+        "permission denied; give the user who runs this the right to write in {folder}, or point"
+        " output.directory elsewhere"
+    ),
+    errno.EXDEV: (
+        "it lies on another file system than the output directory's .partial folder; keep both on"
+        " one"
+    ),
+    errno.EEXIST: "a file stands where a folder must be, or the other way round; move it away",
+    errno.EMFILE: "too many open files; lower limits.downloads, or raise `ulimit -n`",
+}
+_LIKE: Final = {
+    errno.EPERM: errno.EACCES,
+    errno.ENOTDIR: errno.EEXIST,
+    errno.EISDIR: errno.EEXIST,
+    errno.ENFILE: errno.EMFILE,
+}
+
+
+def explain(error: OSError, path: Path, action: str) -> str:
+    """What the disk refused, where, and what to do about it, in one sentence."""
+    place = Path(error.filename) if isinstance(error.filename, str) else path
+    number = error.errno or 0
+    words = _WORDS.get(_LIKE.get(number, number))
+    if words is None:
+        words = f"{error.strerror or error}; look at the disk, then run again"
+    return f"cannot {action} {place}: {words.replace('{folder}', str(place.parent))}"
+
+
+@contextlib.contextmanager
+def in_words(path: Path, action: str) -> Iterator[None]:
+    """Turns what the operating system refuses inside into an `OutputError` for people.
+
+    Args:
+        path: named where the error itself names none.
+        action: the verb, such as ``write``.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise OutputError(explain(error, path, action)) from error
+
+
+def sync_file(path: Path) -> None:
+    """Returns once the file's content would survive a power cut."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def sync_folder(path: Path) -> None:
+    """Returns once the names in a folder would survive a power cut."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in _NO_SYNC_OF_FOLDERS:
+            raise
+    finally:
+        os.close(descriptor)
+
+
+def remove(*paths: Path) -> int:
+    """Removes the files that are there; how many there were."""
+    removed = 0
+    for path in paths:
+        with contextlib.suppress(FileNotFoundError):
+            path.unlink()
+            removed += 1
+    return removed
+
+
+class Folders:
+    """Makes folders under one root so that they survive a power cut.
+
+    A folder counts as safe only once its parent has been synced by this very object: whoever
+    finds it made, by another thread or by a run that crashed, syncs the parent again first.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self._safe: set[Path] = set()
+
+    def make(self, folder: Path) -> None:
+        """Makes a folder at or under the root, with what lies between."""
+        missing = [folder]
+        while missing[-1] != self.root:
+            missing.append(missing[-1].parent)
+        for path in reversed(missing):
+            if path == self.root:
+                self._make_root()
+            else:
+                self._make_one(path)
+
+    def _make_root(self) -> None:
+        if self.root.is_dir() and self.root in self._safe:
+            return
+        above = [path for path in self.root.parents if not path.exists()]
+        for path in [*reversed(above), self.root]:
+            path.mkdir(exist_ok=True)
+            # A parent that we may enter but not read cannot be synced, and was not made by us.
+            with contextlib.suppress(PermissionError):
+                sync_folder(path.parent)
+        self._safe.add(self.root)
+
+    def _make_one(self, path: Path) -> None:
+        try:
+            path.mkdir()
+        except FileExistsError:
+            if not path.is_dir():
+                raise
+            if path in self._safe:
+                return
+        sync_folder(path.parent)
+        self._safe.add(path)

@@ -1,0 +1,138 @@
+"""Unpacks the one file of an archive as a stream, within bounds, and checks what comes out."""
+
+from __future__ import annotations
+
+import zlib
+from typing import TYPE_CHECKING, Final
+
+from orchestrator.collect.archive import STORED
+from orchestrator.errors import CorruptArchive
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from typing import BinaryIO
+
+    from orchestrator.collect.archive import Member
+
+PACKED_BLOCK: Final = 128 * 1024
+BLOCK: Final = 512 * 1024
+"""Bytes of CSV at once: counting holds Python's lock for about half a millisecond a block."""
+
+_MIB: Final = 1024 * 1024
+_FLOOR: Final = 64 * _MIB
+"""Below this size no archive is called a bomb: it costs nothing to look."""
+
+_LARGEST_RECORD: Final = _MIB
+_LARGEST_RATIO: Final = 200
+"""Real reports shrink to a fifth or a tenth: every record holds an id that packs badly."""
+
+
+def check_size(member: Member, items_count: int | None) -> None:
+    """Refuses an archive bomb before a byte of it is unpacked.
+
+    Args:
+        member: what the archive promises; `blocks` never yields more than that.
+        items_count: the records that the API promised; None where there is no such promise.
+
+    Raises:
+        CorruptArchive: it would unpack to more than so many records can be, or than real data
+            packs to.
+    """
+    if member.size_bytes > _FLOOR and member.size_bytes > _LARGEST_RATIO * member.packed_bytes:
+        raise CorruptArchive(
+            f"the archive's {member.packed_bytes:,} bytes would unpack to {member.size_bytes:,},"
+            f" more than {_LARGEST_RATIO} times as much: no CSV of records is like that"
+        )
+    largest = largest_csv(items_count)
+    if largest is not None and member.size_bytes > largest:
+        raise CorruptArchive(
+            f"the archive would unpack to {member.size_bytes:,} bytes, far too many for"
+            f" {items_count:,} records"
+        )
+
+
+def largest_csv(items_count: int | None) -> int | None:
+    """The size in bytes that a CSV of so many records stays below; None: nobody can say."""
+    if items_count is None:
+        return None
+    return max(_FLOOR, (items_count + 1) * _LARGEST_RECORD)
+
+
+def blocks(archive: BinaryIO, member: Member) -> Iterator[bytes]:
+    """Yields the unpacked bytes in blocks of at most `BLOCK`, in constant memory.
+
+    That all came, and with the right checksum, is known only when the iterator has ended.
+
+    Raises:
+        CorruptArchive: the packed bytes are damaged, more or fewer come out than promised, or the
+            checksum is wrong.
+    """
+    archive.seek(member.offset)
+    unpacked = _stored(archive, member) if member.method == STORED else _inflated(archive, member)
+    crc = 0
+    size = 0
+    for block in unpacked:
+        size += len(block)
+        if size > member.size_bytes:
+            break
+        crc = zlib.crc32(block, crc)
+        yield block
+    if size != member.size_bytes:
+        more = "more" if size > member.size_bytes else "less"
+        raise CorruptArchive(
+            f"the archive unpacks to {more} than the {member.size_bytes:,} bytes it promises"
+        )
+    if crc != member.crc:
+        raise CorruptArchive(
+            f"the archive's checksum is wrong (CRC-32 {crc:08x}, promised {member.crc:08x}):"
+            " its bytes are damaged"
+        )
+
+
+def _packed(archive: BinaryIO, member: Member, size: int) -> Iterator[bytes]:
+    left = member.packed_bytes
+    while left:
+        block = archive.read(min(size, left))
+        if not block:
+            raise CorruptArchive("the archive is cut off: it names bytes that are not there")
+        left -= len(block)
+        yield block
+
+
+def _stored(archive: BinaryIO, member: Member) -> Iterator[bytes]:
+    return _packed(archive, member, BLOCK)
+
+
+def _inflated(archive: BinaryIO, member: Member) -> Iterator[bytes]:
+    packed = _packed(archive, member, PACKED_BLOCK)
+    return inflated(packed, -zlib.MAX_WBITS, "the archive's packed bytes")
+
+
+def inflated(packed: Iterable[bytes], wbits: int, what: str) -> Iterator[bytes]:
+    """Yields what a deflated stream unpacks to, in blocks of at most `BLOCK`.
+
+    Args:
+        packed: the whole stream, and nothing behind it.
+        wbits: as for `zlib.decompressobj`: raw deflate, or with gzip's header.
+        what: the subject of error texts, in the plural.
+
+    Raises:
+        CorruptArchive: the stream is damaged, cut, or goes on behind its end.
+    """
+    stream = zlib.decompressobj(wbits)
+    try:
+        for piece in packed:
+            waiting = piece
+            while waiting:
+                if stream.eof:
+                    raise CorruptArchive(f"{what} go on behind their end: something is hidden")
+                yield stream.decompress(waiting, BLOCK)
+                waiting = stream.unconsumed_tail or stream.unused_data
+        while not stream.eof:
+            # What has been taken in but not given out yet comes a block at a time.
+            block = stream.decompress(b"", BLOCK)
+            if not block and not stream.eof:
+                raise CorruptArchive(f"{what} end too early: they are cut off")
+            yield block
+    except zlib.error as error:
+        raise CorruptArchive(f"{what} are damaged ({error})") from error

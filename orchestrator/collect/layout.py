@@ -1,0 +1,168 @@
+"""Where files stand under the output directory: the data, the unfinished, the kept aside.
+
+Nothing that comes from a server or a job file can name a place outside: every part of a path is
+made of ``A-Z a-z 0-9 . _ -`` and percent signs, and is never ``.`` or ``..``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from orchestrator.core.model import Format
+from orchestrator.errors import OutputError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from orchestrator.core.intervals import Window
+    from orchestrator.core.model import Report, Series
+
+PARTIAL: Final = ".partial"
+"""The folder of unfinished files: on the same file system, so that a rename is atomic."""
+
+ASIDE: Final = ".aside"
+"""The folder of files that a person must look at."""
+
+MANIFEST: Final = "manifest.jsonl"
+MANIFEST_PART: Final = "manifest.jsonl.part"
+
+_ODD: Final = re.compile(rb"[^A-Za-z0-9._-]")
+_STAMP: Final = "%Y%m%dT%H%M%SZ"
+_LONGEST_PART: Final = 120
+"""Characters of one part of a path: with our prefixes it stays below the usual 255."""
+
+_OURS: Final = re.compile(r"(\d+)_[A-Za-z0-9._%-]+\.(?:part|verified\.[a-z.]+)")
+
+
+def safe(text: str) -> str:
+    """The text as a part of a path: odd bytes percent-encoded, shortened where it is long.
+
+    Different texts give different parts (where they are long: as surely as SHA-256 differs).
+    """
+    encoded = text.encode("utf-8", "surrogatepass")
+    if not encoded.strip(b"."):
+        # Nothing, `.` and `..` are names that mean something else to the operating system.
+        part = encoded.replace(b".", b"%2E").decode() or "%"
+    else:
+        part = _ODD.sub(lambda odd: b"%%%02X" % odd[0][0], encoded).decode()
+    if len(part) > _LONGEST_PART:
+        part = f"{part[:_LONGEST_PART]}-{hashlib.sha256(encoded).hexdigest()[:16]}"
+    return part
+
+
+def target(series: Series, window: Window, form: Format) -> str:
+    """The published file's path, relative to the output directory, with forward slashes."""
+    return "/".join(
+        (
+            f"report_account={safe(series.account_id)}",
+            f"report_product={safe(series.product)}",
+            f"report_direction={'any' if series.direction is None else safe(series.direction)}",
+            f"report_filter={safe(series.filter_id)}",
+            f"{window.start.strftime(_STAMP)}_{window.end.strftime(_STAMP)}.{form.value}",
+        )
+    )
+
+
+def is_inside(path: str) -> bool:
+    """Whether a relative path with forward slashes stays inside and out of our own folders."""
+    parts = path.split("/")
+    return (
+        not any(part.startswith(".") or not part for part in parts)
+        and not {"\\", "\0"} & set(path)
+        and path.isprintable()
+    )
+
+
+def target_path(directory: Path, path: str) -> Path:
+    """The place of a published file.
+
+    Raises:
+        OutputError: the path leads out of the output directory.
+    """
+    if not is_inside(path):
+        raise OutputError(
+            f"the file name {path!r} in the ledger leads out of the output directory {directory};"
+            " nothing was written: check who changed the ledger"
+        )
+    return directory / path
+
+
+def format_of(path: str) -> Format:
+    """The format of a published file, by the end of its name.
+
+    Raises:
+        OutputError: it is none that we write.
+    """
+    for form in Format:
+        if path.endswith(f".{form.value}"):
+            return form
+    known = ", ".join(f".{form.value}" for form in Format)
+    raise OutputError(f"the file name {path!r} ends in none of {known}; check the ledger")
+
+
+def holds_files(directory: Path) -> bool:
+    """Whether a directory holds collected files already: a manifest, or a folder of ours."""
+    return (directory / MANIFEST).exists() or any(directory.glob("report_account=*"))
+
+
+@dataclass(frozen=True, slots=True)
+class WorkFiles:
+    """The places of one report's files that are not published (yet).
+
+    Attributes:
+        directory: the output directory.
+        stem: our number and the API's id: unique, and telling to a person.
+    """
+
+    directory: Path
+    stem: str
+
+    @classmethod
+    def of(cls, directory: Path, report: Report) -> WorkFiles:
+        """The places for a report."""
+        return cls(directory, f"{report.id}_{safe(report.request_id or 'no-id')}")
+
+    @property
+    def archive(self) -> Path:
+        """The archive on its way from the API."""
+        return self.directory / PARTIAL / f"{self.stem}.archive.part"
+
+    def part(self, form: Format) -> Path:
+        """The file that is being written."""
+        return self.directory / PARTIAL / f"{self.stem}.{form.value}.part"
+
+    def verified(self, form: Format) -> Path:
+        """The checked file that waits for its final name."""
+        return self.directory / PARTIAL / f"{self.stem}.verified.{form.value}"
+
+    def unfinished(self) -> Iterator[Path]:
+        """Every place in the folder of unfinished files that may hold something."""
+        yield self.archive
+        for form in Format:
+            yield self.part(form)
+            yield self.verified(form)
+
+    def aside(self, form: Format) -> Path:
+        """The file kept for a person: the archive as it came (zip), or what was made of it."""
+        return self.directory / ASIDE / f"{self.stem}.{form.value}"
+
+    @property
+    def note(self) -> Path:
+        """Why it is kept."""
+        return self.directory / ASIDE / f"{self.stem}.txt"
+
+    def kept(self) -> Iterator[Path]:
+        """Every place in the folder of kept files that may hold something."""
+        for form in Format:
+            yield self.aside(form)
+        yield self.note
+
+
+def report_id_of(name: str) -> int | None:
+    """Our number of the report that an unfinished file belongs to; None for foreign files."""
+    ours = _OURS.fullmatch(name)
+    return int(ours[1]) if ours else None

@@ -1,0 +1,85 @@
+"""Gives a verified file its final name, so that neither a crash nor a power cut loses it.
+
+The order is the promise: content synced, renamed, folder synced. Whatever stops it in between,
+`publish` called again either finishes the work or says that the file must be fetched again.
+"""
+
+from __future__ import annotations
+
+import stat
+from typing import TYPE_CHECKING
+
+from orchestrator.collect import disk, layout
+from orchestrator.collect.formats import hash_file
+from orchestrator.errors import OutputError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def publish(
+    verified: Path, folders: disk.Folders, target: str, sha256: str, *, fresh: bool
+) -> bool:
+    """Moves a verified file to its name under the output directory; True if it stands there.
+
+    Args:
+        verified: the file aside.
+        folders: whose root is the output directory.
+        target: the name, relative to it.
+        sha256: what the file must hash to.
+        fresh: this very process wrote the file and took its hash; otherwise it is hashed again,
+            since a power cut may have left a name without its bytes.
+
+    Returns:
+        False if the file is not there, neither aside nor under its name.
+
+    Raises:
+        OutputError: the disk, or another file stands under the name.
+    """
+    place = layout.target_path(folders.root, target)
+    with disk.in_words(verified, "publish"):
+        if not _is_sound(verified, sha256, fresh=fresh):
+            disk.remove(verified)
+            return _stands(place, sha256, folders)
+        if _is_taken(place) and not _has_hash(place, sha256):
+            raise OutputError(
+                f"cannot publish {place}: another file stands there, with other content, and is"
+                " not overwritten; move it away if nobody needs it, then run again"
+            )
+        folders.make(place.parent)
+        disk.sync_file(verified)
+        verified.replace(place)
+        disk.sync_folder(place.parent)
+        return True
+
+
+def _is_sound(verified: Path, sha256: str, *, fresh: bool) -> bool:
+    try:
+        return (fresh and verified.is_file()) or hash_file(verified) == sha256
+    except FileNotFoundError:
+        return False
+
+
+def _stands(place: Path, sha256: str, folders: disk.Folders) -> bool:
+    """Whether the file is published already; makes sure that this is so for good."""
+    if not _is_taken(place) or not _has_hash(place, sha256):
+        return False
+    folders.make(place.parent)
+    disk.sync_file(place)
+    disk.sync_folder(place.parent)
+    return True
+
+
+def _is_taken(place: Path) -> bool:
+    try:
+        place.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    return True
+
+
+def _has_hash(place: Path, sha256: str) -> bool:
+    try:
+        return stat.S_ISREG(place.stat().st_mode) and hash_file(place) == sha256
+    except FileNotFoundError:  # a link that leads nowhere
+        return False

@@ -1,0 +1,42 @@
+"""Drives long work on files in a thread, step by step, so that cancellation is heard between."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+from anyio import CancelScope, to_thread
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True, slots=True)
+class _Done(Generic[Result]):
+    value: Result
+
+
+def _advance(steps: Generator[None, None, Result]) -> _Done[Result] | None:
+    try:
+        next(steps)
+    except StopIteration as stop:  # it may not pass out of a thread into a coroutine
+        return _Done(stop.value)
+    return None
+
+
+async def in_thread(steps: Generator[None, None, Result]) -> Result:
+    """Runs a generator to its end, each step in a thread; what it returns.
+
+    Cancelled, it closes the generator, whose ``finally`` clauses run in a thread as well.
+    """
+    done: _Done[Result] | None = None
+    try:
+        while done is None:
+            done = await to_thread.run_sync(_advance, steps)
+    finally:
+        if done is None:
+            with CancelScope(shield=True):
+                await to_thread.run_sync(steps.close)
+    return done.value
