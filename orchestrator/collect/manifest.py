@@ -6,7 +6,7 @@ the lines before it, so that a manifest that was cut is known by its missing end
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from orchestrator.collect import disk, layout
 from orchestrator.collect.manifest_lines import (
@@ -85,41 +85,46 @@ def read_manifest(path: Path) -> Iterator[Entry]:
     Raises:
         InputError: it is not there, cannot be read, is malformed (with the line) or cut.
     """
+    lines = _Lines()
     try:
         with path.open("rb") as file:
-            yield from _entries(path, file)
+            yield from lines.entries(file)
+    except BadLine as error:
+        raise InputError([_mistake(path, lines.number, error.key, str(error))]) from error
     except FileNotFoundError as error:
         raise InputError([_mistake(path, 0, "", "there is no manifest")]) from error
     except OSError as error:
         raise InputError([_mistake(path, 0, "", f"cannot be read ({error.strerror})")]) from error
 
 
-def _entries(path: Path, file: BinaryIO) -> Iterator[Entry]:
-    number = 0
-    ended = False
-    try:
-        while raw := file.readline(_LONGEST_LINE):
-            number += 1
-            if ended:
-                raise BadLine("", "something follows the end line")
-            if not raw.endswith(b"\n"):
-                raise BadLine("", "the line is cut off or endless")
-            fields = parse_line(raw)
-            if number == 1:
-                check_header(fields)
-                continue
+class _Lines:
+    """Reads line by line, and knows the number of the line that is being read."""
+
+    def __init__(self) -> None:
+        self.number = 0
+
+    def entries(self, file: BinaryIO) -> Iterator[Entry]:
+        check_header(self._next(file, "the manifest is empty"))
+        while True:
+            fields = self._next(file, "the end line is missing: the manifest is cut off")
             counted = end_count(fields)
-            if counted is None:
-                yield parse_entry(fields)
-            elif counted == number - 1:
-                ended = True
-            else:
-                raise BadLine("lines", f"{counted} lines were written, {number - 1} are there")
-        if not ended:
-            number += 1
-            raise BadLine("", "the end line is missing: the manifest is cut off")
-    except BadLine as error:
-        raise InputError([_mistake(path, number, error.key, str(error))]) from error
+            if counted is not None:
+                break
+            yield parse_entry(fields)
+        if counted != self.number - 1:
+            raise BadLine("lines", f"{counted} lines were written, {self.number - 1} are there")
+        if file.read(1):
+            self.number += 1
+            raise BadLine("", "something follows the end line")
+
+    def _next(self, file: BinaryIO, if_none: str) -> dict[str, Any]:
+        self.number += 1
+        raw = file.readline(_LONGEST_LINE)
+        if not raw:
+            raise BadLine("", if_none)
+        if not raw.endswith(b"\n"):
+            raise BadLine("", "the line is cut off or endless")
+        return parse_line(raw)
 
 
 def _mistake(path: Path, line: int, key: str, what: str) -> Mistake:

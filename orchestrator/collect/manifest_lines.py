@@ -6,7 +6,7 @@ import json
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from orchestrator.collect.layout import is_inside
 from orchestrator.core.intervals import Window
@@ -19,6 +19,8 @@ VERSION: Final = 1
 """Of the manifest's form; a reader refuses others."""
 
 _SECOND: Final = "%Y-%m-%dT%H:%M:%SZ"
+Made = TypeVar("Made")
+
 _SHA256: Final = re.compile(r"[0-9a-f]{64}")
 
 
@@ -269,7 +271,7 @@ def _get_moment(fields: Mapping[str, Any], key: str) -> datetime:
     return _converted(lambda: _parse_moment(fields.get(key)), key)
 
 
-def _converted(make: Callable[[], Any], key: str) -> Any:
+def _converted(make: Callable[[], Made], key: str) -> Made:
     try:
         return make()
     except (ValueError, OverflowError) as error:
