@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         Standing,
         Status,
     )
+    from orchestrator.core.plan import Debt
 
 
 class Clock(Protocol):
@@ -231,6 +232,14 @@ class Ledger(Protocol):
         """Forgets what was given up for a series (not what the user waived); how many."""
         ...
 
+    async def take_back(self, report: Report) -> int:
+        """Forgets that the report's window was given up; how many entries that was."""
+        ...
+
+    async def acknowledge(self, report: Report) -> int:
+        """Notes that the user does without what was given up with a report; how many entries."""
+        ...
+
     def open_reports(self, series: Iterable[Series]) -> AsyncIterator[Report]:
         """The reports with work left, in pages, those whose file expires first, first."""
         ...
@@ -247,8 +256,8 @@ class Ledger(Protocol):
 class Observer(Protocol):
     """Who watches a run: the progress display, the log. Must not block and must not fail."""
 
-    def wanted(self, job: str, series: Series, owed: timedelta, later: timedelta) -> None:
-        """A series' debt is known: time owed now, and time that is clipped for later."""
+    def wanted(self, debt: Debt) -> None:
+        """A series' debt is known, as the run begins."""
         ...
 
     def changed(self, report: Report, event: Event | None) -> None:

@@ -281,6 +281,14 @@ class SqliteLedger:
         """See the port."""
         return await self.transact(lambda store: store.retry(series))
 
+    async def take_back(self, report: Report) -> int:
+        """See the port."""
+        return await self.transact(lambda store: store.take_back(report))
+
+    async def acknowledge(self, report: Report) -> int:
+        """See the port."""
+        return await self.transact(lambda store: store.acknowledge(report))
+
     async def open_reports(self, series: Iterable[Series]) -> AsyncIterator[Report]:
         """See the port."""
         keys = frozenset(one.key for one in series)

@@ -461,11 +461,11 @@ class Store:
         ).rowcount
 
     def take_back(self, report: Report) -> int:
-        """Forgets that a report's window was given up; how many entries that was."""
+        """See the port `Ledger.take_back`."""
         return self._db.execute("DELETE FROM given_up WHERE report_id = ?", (report.id,)).rowcount
 
     def acknowledge(self, report: Report) -> int:
-        """Notes that the user does without what was given up with a report; how many entries."""
+        """See the port `Ledger.acknowledge`."""
         return self._db.execute(
             "UPDATE given_up SET acknowledged = 1 WHERE report_id = ?", (report.id,)
         ).rowcount

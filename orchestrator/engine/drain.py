@@ -1,0 +1,76 @@
+"""Stopping on purpose: take no new work, finish what must not be cut, leave the rest."""
+
+from __future__ import annotations
+
+import math
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final
+
+import anyio
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+HURRY: Final = timedelta(seconds=5)
+"""How long what is shielded may still take once somebody is in a hurry."""
+
+
+class Drain:
+    """Whether the run is to stop, and how fast.
+
+    `begin` cancels everything but what stands under a `shield`: creates and downloads in flight
+    come to their end. `hurry` gives those `HURRY`.
+
+    Attributes:
+        signal: the number of the signal that began it; None for a deadline, or if not begun.
+    """
+
+    def __init__(self) -> None:
+        self.signal: int | None = None
+        self._scope = anyio.CancelScope()
+        self._shields: set[anyio.CancelScope] = set()
+        self._begun = False
+        self._hurried = False
+
+    @property
+    def begun(self) -> bool:
+        """Whether the run is to stop."""
+        return self._begun
+
+    @property
+    def scope(self) -> anyio.CancelScope:
+        """The scope of all the run's work; entered once, by the run."""
+        return self._scope
+
+    def begin(self, signal: int | None = None) -> None:
+        """Stops new work. Called again, it changes nothing."""
+        if not self._begun:
+            self._begun = True
+            self.signal = signal
+            self._scope.cancel("the run drains")
+
+    def hurry(self) -> None:
+        """Moves the deadline of everything shielded to `HURRY` from now."""
+        self._hurried = True
+        for shield in self._shields:
+            shield.deadline = min(shield.deadline, self._latest())
+
+    def _latest(self) -> float:
+        return anyio.current_time() + HURRY.total_seconds() if self._hurried else math.inf
+
+    @contextmanager
+    def shield(self, timeout: timedelta | None = None) -> Iterator[anyio.CancelScope]:
+        """Work that `begin` does not cancel; ends after `timeout`, or when hurried.
+
+        Like `anyio.move_on_after`: see the scope's ``cancelled_caught``.
+        """
+        deadline = self._latest()
+        if timeout is not None:
+            deadline = min(deadline, anyio.current_time() + timeout.total_seconds())
+        with anyio.CancelScope(shield=True, deadline=deadline) as scope:
+            self._shields.add(scope)
+            try:
+                yield scope
+            finally:
+                self._shields.discard(scope)

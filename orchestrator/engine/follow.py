@@ -1,0 +1,399 @@
+"""One report's whole life, top to bottom, in one coroutine."""
+
+from __future__ import annotations
+
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import Enum
+from typing import TYPE_CHECKING, Final
+
+import anyio
+
+from orchestrator.core import lifecycle, matching, policy
+from orchestrator.core.lifecycle import State
+from orchestrator.core.model import Status
+from orchestrator.core.policy import AfterCreate
+from orchestrator.core.ports import Priority
+from orchestrator.engine.reconcile import UNKNOWN_MAYBE_PAID
+from orchestrator.errors import (
+    ApiError,
+    CorruptArchive,
+    NotFound,
+    Throttled,
+    Unauthorized,
+)
+
+if TYPE_CHECKING:
+    from orchestrator.core.intervals import Window
+    from orchestrator.core.lifecycle import Event
+    from orchestrator.core.model import Config, RemoteReport, Report, Series
+    from orchestrator.core.ports import Collector, Ledger, Observer
+    from orchestrator.engine.desk import Desk
+    from orchestrator.engine.drain import Drain
+    from orchestrator.engine.reconcile import Reconciler
+    from orchestrator.engine.watch import Watcher
+
+_AFTER_TIMEOUT: Final = timedelta(seconds=5)
+"""What a create may take beyond `api.timeout`, for the ledger to learn its end."""
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """A chunk that is to become a report."""
+
+    series: Series
+    window: Window
+    job: str
+    callback_url: str | None
+
+
+class Left(Enum):
+    """How a report's coroutine ends."""
+
+    SETTLED = "settled"
+    """Nothing is left to do for it by a machine."""
+    AGAIN = "again"
+    """Its window is debt again, and may be bought in this run."""
+    LATER = "later"
+    """The next run goes on with it."""
+
+
+class Follower:
+    """Follows reports; shared by all of them, and holding no state of any one.
+
+    Args:
+        ledger: where every step is written.
+        collector: makes files.
+        watcher: waits for reports to become final.
+        reconciler: finds out about unknown creates.
+        observer: is told of every step.
+        drain: shields what must not be cut.
+        config: policies and limits.
+    """
+
+    def __init__(
+        self,
+        *,
+        ledger: Ledger,
+        collector: Collector,
+        watcher: Watcher,
+        reconciler: Reconciler,
+        observer: Observer,
+        drain: Drain,
+        config: Config,
+    ) -> None:
+        self._ledger = ledger
+        self._collector = collector
+        self._watcher = watcher
+        self._reconciler = reconciler
+        self._observer = observer
+        self._drain = drain
+        self._config = config
+        self._downloads = anyio.CapacityLimiter(config.limits.downloads)
+
+    async def buy(self, order: Order, desk: Desk) -> Left:
+        """A chunk from its intent on."""
+        report = await self._submit(order, desk)
+        return Left.LATER if report is None else await self.follow(report, desk)
+
+    async def follow(self, report: Report, desk: Desk) -> Left:
+        """A report from wherever it stands, to where no machine can take it further now."""
+        while report.state.is_open:
+            before = report.state
+            match report.state:
+                case State.SUBMITTING | State.HELD:
+                    report = await self._reconcile(report, desk)
+                    if report.state is State.HELD:
+                        return Left.LATER
+                case State.SUBMITTED:
+                    report = await self._watch(report, desk)
+                case State.READY:
+                    report = await self._collect(report, desk)
+                case State.VERIFIED:
+                    report = await self._publish(report)
+                case _:
+                    raise AssertionError(f"{report.state} is not open")
+            if report.state is before:
+                return Left.LATER
+        return Left.AGAIN if report.state is State.ABSENT else Left.SETTLED
+
+    async def _take(self, report: Report, event: Event) -> Report:
+        """The only way in which a report changes."""
+        changed = await self._ledger.apply(report, event)
+        self._observer.changed(changed, event)
+        return changed
+
+    async def _give_up(self, report: Report, event: Event, reason: str) -> Report:
+        changed = await self._ledger.end_and_give_up(report, event, reason)
+        self._observer.changed(changed, event)
+        return changed
+
+    # --- creating -----------------------------------------------------------------------------
+
+    async def _submit(self, order: Order, desk: Desk) -> Report | None:
+        """Creates the report; None if nothing was created, and nothing will be in this run."""
+        out_of_reach = 0
+        while desk.refusal(order.series) is None and not desk.unreachable:
+            try:
+                report, verdict = await self._create(order, desk)
+            except Throttled:
+                continue
+            match verdict:
+                case None | AfterCreate.UNKNOWN:
+                    return report
+                case AfterCreate.RETRY:
+                    out_of_reach += 1
+                    await self._wait_for_reach(out_of_reach, report, desk)
+                case AfterCreate.GIVE_UP:
+                    return None
+                case _:
+                    self._leave(verdict, order, report.reason, desk)
+        return None
+
+    async def _wait_for_reach(self, attempt: int, report: Report, desk: Desk) -> None:
+        if attempt < desk.retry.attempts:
+            pause = policy.backoff(desk.retry, attempt, desk.jitter())
+            await anyio.sleep(pause.total_seconds())
+        elif not desk.unreachable:
+            desk.unreachable = report.reason
+            self._observer.note(
+                "error",
+                f"the API is out of reach: {report.reason}; nothing more is asked for with key "
+                f"{desk.api_key} in this run",
+            )
+
+    def _leave(self, verdict: AfterCreate, order: Order, reason: str, desk: Desk) -> None:
+        """What the API refused is left alone for this run."""
+        match verdict:
+            case AfterCreate.LEAVE_KEY:
+                desk.refuse_key(reason)
+                what = f"key {desk.api_key}"
+            case AfterCreate.LEAVE_ACCOUNT:
+                desk.refuse_account(order.series.account_id, reason)
+                what = f"account {order.series.account_id}"
+            case _:
+                desk.refuse_series(order.series, reason)
+                what = str(order.series)
+        self._refused(what, reason)
+
+    def _refused(self, what: str, reason: str) -> None:
+        self._observer.note(
+            "error", f"{what}: refused by the API, nothing more of it in this run: {reason}"
+        )
+
+    async def _create(self, order: Order, desk: Desk) -> tuple[Report, AfterCreate | None]:
+        """The key's turn, the intent, one POST, the id. From the intent on nothing cuts it.
+
+        Returns:
+            The report, and what follows where it has no id.
+
+        Raises:
+            Throttled: surely not created; noted, and to be sent again.
+        """
+        async with desk.gate.turn(Priority.SUBMIT):
+            with self._drain.shield(self._config.api.timeout + _AFTER_TIMEOUT):
+                report = await self._ledger.intend(
+                    order.series,
+                    order.window,
+                    job=order.job,
+                    api_key=desk.api_key,
+                    server_ahead=desk.api.server_ahead,
+                    callback_url=order.callback_url,
+                )
+                self._observer.changed(report, None)
+                try:
+                    remote = await desk.api.create(order.series, order.window, order.callback_url)
+                except Throttled as error:
+                    await self._take(report, lifecycle.NotCreated(str(error)))
+                    raise
+                except ApiError as error:
+                    return await self._not_created(report, error)
+                return await self._take(report, lifecycle.Created(remote.request_id)), None
+        # The shield's time passed, or a second signal came: nobody knows.
+        report = await self._take(
+            report, lifecycle.CreateUnknown("no answer within the time a create may take")
+        )
+        return report, AfterCreate.UNKNOWN
+
+    async def _not_created(self, report: Report, error: ApiError) -> tuple[Report, AfterCreate]:
+        verdict = policy.after_create(error)
+        if verdict is AfterCreate.UNKNOWN:
+            event: Event = lifecycle.CreateUnknown(str(error))
+        else:
+            event = lifecycle.NotCreated(str(error))
+        if verdict is AfterCreate.GIVE_UP:
+            return await self._give_up(report, event, f"the API refuses it: {error}"), verdict
+        return await self._take(report, event), verdict
+
+    async def _reconcile(self, report: Report, desk: Desk) -> Report:
+        if self._reconciler.is_too_old(report):
+            reason = (
+                f"{UNKNOWN_MAYBE_PAID}: looked for in vain for "
+                f"{policy.HOLD_FOR.total_seconds() / 3600:.0f} hours; {report.reason}"
+            )
+            return await self._give_up(report, lifecycle.FoundAbsent(reason), reason)
+        event = await self._reconciler.settle(report, desk)
+        if isinstance(event, lifecycle.Held) and report.state is State.HELD:
+            return report
+        return await self._take(report, event)
+
+    # --- waiting ------------------------------------------------------------------------------
+
+    async def _watch(self, report: Report, desk: Desk) -> Report:
+        remote: RemoteReport | None = None
+        try:
+            with anyio.move_on_after(self._config.poll.timeout.total_seconds()):
+                remote = await self._watcher.final(report, desk)
+        except NotFound as error:
+            return await self._give_up(
+                report, lifecycle.Lost(str(error)), f"the API no longer knows it: {error}"
+            )
+        except Unauthorized as error:
+            desk.refuse_account(report.series.account_id, str(error))
+            self._refused(f"account {report.series.account_id}", str(error))
+            return report
+        if remote is not None:
+            return await self._judge(report, remote)
+        self._observer.note(
+            "warning",
+            f"report {report.request_id} ({report.series}, {report.window}) is not finished after "
+            f"{self._config.poll.timeout}; it keeps its place, the next run goes on waiting",
+        )
+        return report
+
+    async def _judge(self, report: Report, remote: RemoteReport) -> Report:
+        """What a final answer makes of a report."""
+        wrong = matching.wrong_echo(report, remote)
+        if wrong is not None:
+            return await self._take(report, lifecycle.Disputed(f"not what was asked for: {wrong}"))
+        said = f"the API says {remote.status_word}"
+        match remote.status:
+            case Status.SUCCESS if remote.download_url is None:
+                return await self._take(
+                    report, lifecycle.Disputed(f"{said}, but gives no link to a file")
+                )
+            case Status.SUCCESS:
+                assert remote.download_url is not None
+                return await self._take(
+                    report, lifecycle.Finished(remote.items_count, remote.download_url)
+                )
+            case Status.TRUNCATED:
+                reason = f"{said}: the file lacks records"
+                event: Event = lifecycle.CutShort(remote.items_count, reason)
+            case Status.FAILED:
+                reason = said
+                event = lifecycle.Failed(reason)
+            case Status.ABORTED:
+                reason = f"{said}: cancelled there, not by us"
+                event = lifecycle.Aborted(reason)
+            case Status.PENDING | Status.PROCESSING | None:
+                raise AssertionError(f"{remote.status_word} is not final")
+        return await self._give_up(report, event, reason)
+
+    # --- collecting ---------------------------------------------------------------------------
+
+    async def _collect(self, report: Report, desk: Desk) -> Report:
+        """Download, verify, publish. What has begun is finished even when the run drains."""
+        async with self._downloads:
+            with self._drain.shield():
+                fetched = await self._fetch(report, desk)
+                if fetched.state is State.VERIFIED:
+                    fetched = await self._publish(fetched)
+                return fetched
+        return report
+
+    async def _fetch(self, report: Report, desk: Desk) -> Report:
+        """Downloads until a file is verified; READY still if it must be tried another time."""
+        attempt = 0
+        while True:
+            attempt += 1
+            try:
+                return await self._fetch_once(report, desk)
+            except NotFound as error:
+                renewed = await self._file_gone(report, desk, error)
+                if renewed.state is not State.READY or renewed.download_url == report.download_url:
+                    return renewed
+                report = renewed
+            except CorruptArchive as error:
+                if attempt >= desk.retry.attempts:
+                    await self._collector.keep_aside(report, str(error))
+                    return await self._take(
+                        report,
+                        lifecycle.Disputed(f"{error} (after {attempt} downloads)"),
+                    )
+                problem: Exception = error
+            except ApiError as error:
+                if not policy.is_retryable(error) or attempt >= desk.retry.attempts:
+                    self._observer.note(
+                        "warning",
+                        f"report {report.request_id}: cannot be downloaded now: {error}; the next "
+                        "run tries again",
+                    )
+                    return report
+                problem = error
+            if self._drain.begun:
+                return report
+            self._observer.note(
+                "info", f"report {report.request_id}: download {attempt} failed: {problem}"
+            )
+            pause = policy.backoff(
+                desk.retry, attempt, desk.jitter(), getattr(problem, "retry_after", None)
+            )
+            await anyio.sleep(pause.total_seconds())
+
+    async def _fetch_once(self, report: Report, desk: Desk) -> Report:
+        assert report.download_url is not None
+        url = report.download_url
+        order = report.expires_at.timestamp() if report.expires_at else 0.0
+        async with AsyncExitStack() as stack:
+            download = await desk.turn(
+                lambda: stack.enter_async_context(desk.api.download(url)),
+                Priority.DOWNLOAD,
+                order,
+            )
+            verdict = await self._collector.fetch(report, download)
+        return await self._take(
+            report,
+            lifecycle.Verified(
+                sha256=verdict.sha256,
+                rows=verdict.rows,
+                size_bytes=verdict.size_bytes,
+                target=verdict.target,
+            ),
+        )
+
+    async def _file_gone(self, report: Report, desk: Desk, error: NotFound) -> Report:
+        """The file answers 404: ask what the API says of the report itself.
+
+        Returns:
+            The report with a new link, or at its end; unchanged if nobody answers.
+        """
+        assert report.request_id is not None
+        request_id = report.request_id
+        try:
+            remote = await desk.ask(lambda: desk.api.status(request_id), Priority.DOWNLOAD)
+        except NotFound as unknown:
+            await self._collector.discard(report)
+            return await self._give_up(
+                report, lifecycle.Lost(str(unknown)), f"the API no longer knows it: {unknown}"
+            )
+        except ApiError:
+            return report
+        if remote.status is Status.SUCCESS and remote.download_url not in (
+            None,
+            report.download_url,
+        ):
+            return await self._judge(report, remote)
+        await self._collector.discard(report)
+        reason = f"its file is gone: {error}"
+        return await self._give_up(report, lifecycle.FileGone(reason), reason)
+
+    async def _publish(self, report: Report) -> Report:
+        with self._drain.shield():
+            if await self._collector.publish(report):
+                return await self._take(report, lifecycle.Published())
+            return await self._take(
+                report,
+                lifecycle.FileMissing("the verified file is not there any more; fetched again"),
+            )

@@ -1,0 +1,335 @@
+"""A run: goes on with what is open, works off the debt of its jobs, and says what remains."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING
+
+import anyio
+
+from orchestrator.core import intervals, plan
+from orchestrator.core.policy import Remains
+from orchestrator.engine.follow import Follower, Left, Order
+from orchestrator.engine.reconcile import Reconciler
+from orchestrator.engine.watch import Watcher
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+    from datetime import datetime
+
+    from anyio.abc import TaskGroup
+
+    from orchestrator.core.intervals import Window
+    from orchestrator.core.model import Config, GivenUp, Job, JobSeries, Report, Resolution, Series
+    from orchestrator.core.ports import Clock, Collector, Ledger, Observer
+    from orchestrator.engine.desk import Desk
+    from orchestrator.engine.drain import Drain
+
+_TOGETHER = 500
+"""So many series' resolutions are written in one transaction."""
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesEnd:
+    """How one series of one job stands when the run ends.
+
+    Attributes:
+        owed: what is still debt.
+        refused: why the API refuses it; None if it does not.
+        open: reports that the next run goes on with.
+        given_up: what this job wants and no run asks for by itself.
+        disputed: reports over what this job wants that wait for a person.
+    """
+
+    job: Job
+    series: Series
+    owed: tuple[Window, ...]
+    refused: str | None
+    open: int
+    given_up: tuple[GivenUp, ...]
+    disputed: tuple[Report, ...]
+
+    @property
+    def is_done(self) -> bool:
+        """Whether everything that is wanted of it is collected."""
+        return not (self.owed or self.open or self.given_up or self.disputed)
+
+
+@dataclass(frozen=True, slots=True)
+class RunEnd:
+    """How a run ended.
+
+    Attributes:
+        now: the moment that the run took as its own.
+        remains: for the exit code.
+        unsettled: the series that are not done; the done ones are not kept.
+        series: how many there were in all.
+    """
+
+    now: datetime
+    remains: Remains
+    unsettled: tuple[SeriesEnd, ...]
+    series: int
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """Everything a run works with.
+
+    Attributes:
+        ledger: open, under the run's lock.
+        collector: makes files.
+        desks: by name of credentials; two names of one API key share a desk.
+        observer: is told of everything.
+        clock: the wall clock.
+        config: policies and limits.
+        drain: how the run is stopped.
+        jitter: a random number in [0, 1).
+    """
+
+    ledger: Ledger
+    collector: Collector
+    desks: Mapping[str, Desk]
+    observer: Observer
+    clock: Clock
+    config: Config
+    drain: Drain
+    jitter: Callable[[], float]
+
+
+async def run(
+    world: World, jobs: Sequence[Job], now: datetime, *, retry_failed: bool = False
+) -> RunEnd:
+    """Works off the debt of the jobs, until nothing is left to do or the drain begins.
+
+    Args:
+        world: what it works with.
+        jobs: in the order in which they are served; their names differ.
+        now: read once, when the lock was taken.
+        retry_failed: what was given up is debt again.
+
+    Raises:
+        LedgerError: the ledger cannot be written.
+        OutputError: the disk cannot be written.
+        BaseExceptionGroup: one of these, or a bug, in one of the run's tasks.
+    """
+    begun = _Run(world, tuple(jobs), now)
+    if retry_failed:
+        await begun.retry_failed()
+    await begun.remember()
+    with world.drain.scope:
+        await begun.work()
+    # The drain has cancelled the scope, not what follows: the words at the end must be true.
+    return await begun.end()
+
+
+@dataclass(slots=True)
+class _Lane:
+    """The work of one API key: its slots, and what has become debt again in this run."""
+
+    desk: Desk
+    slots: anyio.CapacityLimiter
+    entries: list[tuple[Job, JobSeries, tuple[Job, ...]]] = field(default_factory=list)
+    again: set[str] = field(default_factory=set)
+
+
+class _Run:
+    def __init__(self, world: World, jobs: tuple[Job, ...], now: datetime) -> None:
+        self._world = world
+        self._jobs = jobs
+        self._now = now
+
+    # --- before the work ----------------------------------------------------------------------
+
+    async def retry_failed(self) -> None:
+        """Forgets what was given up for the jobs' series."""
+        for series in _distinct(self._jobs):
+            await self._world.ledger.retry(series)
+
+    async def remember(self) -> None:
+        """Writes what the jobs' relative windows become today, and tells what is owed."""
+        for job in self._jobs:
+            resolutions: dict[Series, Resolution] = {}
+            for entry in job.series:
+                standing = await self._world.ledger.standing(job.name, entry.series)
+                debt = plan.debt(job, entry, self._now, standing)
+                self._world.observer.wanted(debt)
+                if debt.resolution != standing.resolution:
+                    resolutions[entry.series] = debt.resolution
+                if len(resolutions) >= _TOGETHER:
+                    await self._world.ledger.remember(job.name, resolutions)
+                    resolutions = {}
+            if resolutions:
+                await self._world.ledger.remember(job.name, resolutions)
+
+    # --- the work -----------------------------------------------------------------------------
+
+    async def work(self) -> None:
+        """Every key side by side, until there is nothing left to do."""
+        lanes = self._lanes()
+        async with anyio.create_task_group() as watching, anyio.create_task_group() as tasks:
+            watcher = Watcher(
+                watching, self._world.config.poll, self._world.jitter, self._world.observer
+            )
+            follower = Follower(
+                ledger=self._world.ledger,
+                collector=self._world.collector,
+                watcher=watcher,
+                reconciler=Reconciler(
+                    self._world.ledger, self._world.config.poll, self._world.clock
+                ),
+                observer=self._world.observer,
+                drain=self._world.drain,
+                config=self._world.config,
+            )
+            found = await self._found_open(lanes)
+            for key, lane in lanes.items():
+                tasks.start_soon(self._serve, lane, follower, found.get(key, []))
+
+    def _lanes(self) -> dict[str, _Lane]:
+        lanes: dict[str, _Lane] = {}
+        for job, entry, earlier in plan.by_series(self._jobs):
+            desk = self._world.desks[entry.credentials]
+            if desk.api_key not in lanes:
+                slots = anyio.CapacityLimiter(self._world.config.limits.in_flight)
+                lanes[desk.api_key] = _Lane(desk, slots)
+            lanes[desk.api_key].entries.append((job, entry, earlier))
+        return lanes
+
+    async def _found_open(self, lanes: Mapping[str, _Lane]) -> dict[str, list[Report]]:
+        """The open reports of earlier runs, under the key that bought them where it is at hand."""
+        stand_in = {
+            entry.series.key: key
+            for key, lane in reversed(list(lanes.items()))
+            for _, entry, _ in lane.entries
+        }
+        at_hand = {desk.api_key for desk in self._world.desks.values()} & lanes.keys()
+        found: dict[str, list[Report]] = defaultdict(list)
+        async for report in self._world.ledger.open_reports(_distinct(self._jobs)):
+            key = report.api_key if report.api_key in at_hand else stand_in[report.series.key]
+            found[key].append(report)
+        return found
+
+    async def _serve(self, lane: _Lane, follower: Follower, found: Iterable[Report]) -> None:
+        """One key's work: open reports first, then the debt, until a pass finds nothing new."""
+        async with anyio.create_task_group() as tasks:
+            for report in found:
+                self._world.observer.changed(report, None)
+                await self._start(
+                    tasks, lane, report.series, partial(follower.follow, report, lane.desk)
+                )
+            await self._feed(tasks, lane, follower, None)
+        while lane.again:
+            again, lane.again = frozenset(lane.again), set()
+            async with anyio.create_task_group() as tasks:
+                await self._feed(tasks, lane, follower, again)
+
+    async def _feed(
+        self, tasks: TaskGroup, lane: _Lane, follower: Follower, only: frozenset[str] | None
+    ) -> None:
+        """Hands out the debt chunk by chunk: first what will soon be deleted, then the rest.
+
+        Chunks are cut when a slot is free for them, so that a plan of a million costs no memory.
+        """
+        for urgent in (True, False):
+            for job, entry, earlier in lane.entries:
+                if only is not None and entry.series.key not in only:
+                    continue
+                if lane.desk.refusal(entry.series) or lane.desk.unreachable:
+                    continue
+                debt = await self._debt(job, entry, earlier)
+                for chunk in debt.chunks():
+                    if plan.urgent(chunk, debt, self._now) is not urgent:
+                        continue
+                    order = Order(entry.series, chunk, job.name, job.callback_url)
+                    await self._start(
+                        tasks, lane, entry.series, partial(follower.buy, order, lane.desk)
+                    )
+                    if lane.desk.refusal(entry.series) or lane.desk.unreachable:
+                        break
+
+    async def _start(
+        self,
+        tasks: TaskGroup,
+        lane: _Lane,
+        series: Series,
+        life: Callable[[], Awaitable[Left]],
+    ) -> None:
+        """Starts a report's coroutine once a slot is free."""
+        borrower = object()
+        await lane.slots.acquire_on_behalf_of(borrower)
+
+        async def live() -> None:
+            try:
+                if await life() is Left.AGAIN:
+                    lane.again.add(series.key)
+            finally:
+                lane.slots.release_on_behalf_of(borrower)
+
+        tasks.start_soon(live)
+
+    async def _debt(self, job: Job, entry: JobSeries, earlier: Sequence[Job]) -> plan.Debt:
+        """The debt of a series as it is now, less what earlier jobs of the command buy."""
+        elsewhere: tuple[Window, ...] = ()
+        for other in earlier:
+            standing = await self._world.ledger.standing(other.name, entry.series)
+            elsewhere = intervals.union(elsewhere, plan.wants(other, self._now, standing))
+        standing = await self._world.ledger.standing(job.name, entry.series)
+        return plan.debt(job, entry, self._now, standing, elsewhere)
+
+    # --- after the work -----------------------------------------------------------------------
+
+    async def end(self) -> RunEnd:
+        """What the ledger says now of all that the jobs want."""
+        unsettled = []
+        unfinished = settled_badly = False
+        number = 0
+        for job in self._jobs:
+            for entry in job.series:
+                number += 1
+                end = await self._series_end(job, entry)
+                if end.is_done:
+                    continue
+                unsettled.append(end)
+                unfinished |= bool(end.open) or bool(end.owed and not end.refused)
+                settled_badly |= bool(end.given_up or end.disputed or end.refused)
+        drain = self._world.drain
+        return RunEnd(
+            now=self._now,
+            remains=Remains(
+                unfinished=unfinished,
+                settled_badly=settled_badly,
+                interrupted=drain.signal if drain.begun else None,
+            ),
+            unsettled=tuple(unsettled),
+            series=number,
+        )
+
+    async def _series_end(self, job: Job, entry: JobSeries) -> SeriesEnd:
+        standing = await self._world.ledger.standing(job.name, entry.series)
+        debt = plan.debt(job, entry, self._now, standing)
+        wants = plan.wants(job, self._now, standing)
+        return SeriesEnd(
+            job=job,
+            series=entry.series,
+            owed=debt.owed,
+            refused=self._world.desks[entry.credentials].refusal(entry.series),
+            open=standing.open,
+            given_up=tuple(
+                one
+                for one in standing.given_up
+                if not one.acknowledged and intervals.intersect((one.window,), wants)
+            ),
+            disputed=tuple(
+                report
+                for report in standing.disputed
+                if intervals.intersect((report.window,), wants)
+            ),
+        )
+
+
+def _distinct(jobs: Iterable[Job]) -> list[Series]:
+    """The series of the jobs, each once, in the jobs' order."""
+    return list({entry.series.key: entry.series for job in jobs for entry in job.series}.values())
