@@ -1,0 +1,17 @@
+"""Reads job files and the config: strictly, all mistakes at once, each with its place."""
+
+from orchestrator.config.discovery import base_of, find_config
+from orchestrator.config.inputs import Inputs, load_inputs
+from orchestrator.config.job import load_jobs
+from orchestrator.config.secrets import resolve_credentials
+from orchestrator.config.settings import load_config
+
+__all__ = [
+    "Inputs",
+    "base_of",
+    "find_config",
+    "load_config",
+    "load_inputs",
+    "load_jobs",
+    "resolve_credentials",
+]

@@ -1,0 +1,168 @@
+"""The schema of the config file. The defaults stand in `core.model`, once, with their units."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from enum import Enum
+from pathlib import Path
+from typing import Annotated, Any, Final, TypeVar
+
+from pydantic import PlainValidator
+
+from orchestrator.config import values
+from orchestrator.config.translate import Entry
+from orchestrator.config.values import Unfit
+from orchestrator.config.words import meant, one_of, shown
+from orchestrator.core.model import (
+    ApiSettings,
+    Format,
+    Limits,
+    OnTimeout,
+    OnUnknown,
+    OutputSettings,
+    PollPolicy,
+    RetryPolicy,
+)
+
+MILLISECOND: Final = timedelta(milliseconds=1)
+MAX_RATE: Final = 100_000.0
+MAX_IN_FLIGHT: Final = 100_000
+MAX_DOWNLOADS: Final = 64
+MAX_ATTEMPTS: Final = 100
+MAX_API_TIMEOUT: Final = timedelta(hours=1)
+MAX_WAIT: Final = timedelta(hours=1)
+MAX_INTERVAL: Final = timedelta(days=1)
+MAX_POLL_TIMEOUT: Final = timedelta(days=30)
+
+LATER: Final[frozenset[Enum]] = frozenset({OnUnknown.RESUBMIT, OnTimeout.REPLACE, Format.PARQUET})
+"""Choices that have a name already and are not built yet."""
+
+W = TypeVar("W", bound=Enum)
+
+
+def choices(words: type[W]) -> list[str]:
+    """The words that a setting takes today."""
+    return [word.value for word in words if word not in LATER]
+
+
+def _word(words: type[W]) -> PlainValidator:
+    def convert(value: object) -> W:
+        word = values.text(value)
+        known = choices(words)
+        for candidate in words:
+            if candidate.value == word:
+                if candidate in LATER:
+                    raise Unfit(f"{word} is not built yet", f"write {one_of(known)}")
+                return candidate
+        raise Unfit(f"{shown(word)} is none of the choices", meant(word, known, _list(known)))
+
+    return PlainValidator(convert)
+
+
+def _list(known: list[str]) -> str:
+    return f"write {one_of(known)}"
+
+
+def _rate(value: object) -> float:
+    return values.positive_number(value, MAX_RATE)
+
+
+def _within(least: timedelta, most: timedelta) -> PlainValidator:
+    return PlainValidator(lambda value: values.duration(value, least, most))
+
+
+def _count(most: int) -> PlainValidator:
+    return PlainValidator(lambda value: values.whole_number(value, 1, most))
+
+
+def _place(value: object) -> str:
+    word = values.text(value)
+    if "$" in word:
+        what = f"{shown(word)} holds a variable, which only credentials may"
+        raise Unfit(what, "write the path out; relative ones begin at this file")
+    return word
+
+
+def _reference(value: object) -> str:
+    word = values.text(value)
+    if word.startswith("file:") and not word.removeprefix("file:").strip():
+        raise Unfit("file: names no file", "write file:PATH")
+    if "${" in word and values.variable(word) is None:
+        # The text may hold a part of the secret, so it is not shown.
+        raise Unfit("mixes a variable with other text", "write ${NAME} and nothing else")
+    return word
+
+
+PathText = Annotated[str, PlainValidator(_place)]
+Reference = Annotated[str, PlainValidator(_reference)]
+
+
+class ApiEntry(Entry):
+    """``api``."""
+
+    base_url: Annotated[str, PlainValidator(values.base_url)] = ApiSettings().base_url
+    requests_per_second: Annotated[float, PlainValidator(_rate)] = ApiSettings().requests_per_second
+    timeout: Annotated[timedelta, _within(MILLISECOND, MAX_API_TIMEOUT)] = ApiSettings().timeout
+
+
+class OutputEntry(Entry):
+    """``output``."""
+
+    directory: PathText = "reports"
+    format: Annotated[Format, _word(Format)] = OutputSettings(Path()).format
+
+
+class LimitsEntry(Entry):
+    """``limits``."""
+
+    in_flight: Annotated[int, _count(MAX_IN_FLIGHT)] = Limits().in_flight
+    downloads: Annotated[int, _count(MAX_DOWNLOADS)] = Limits().downloads
+
+
+class RetryEntry(Entry):
+    """``retry``."""
+
+    attempts: Annotated[int, _count(MAX_ATTEMPTS)] = RetryPolicy().attempts
+    wait_initial: Annotated[timedelta, _within(MILLISECOND, MAX_WAIT)] = RetryPolicy().wait_initial
+    wait_max: Annotated[timedelta, _within(MILLISECOND, MAX_WAIT)] = RetryPolicy().wait_max
+
+
+class PollEntry(Entry):
+    """``poll``."""
+
+    interval_initial: Annotated[timedelta, _within(MILLISECOND, MAX_INTERVAL)] = (
+        PollPolicy().interval_initial
+    )
+    interval_max: Annotated[timedelta, _within(MILLISECOND, MAX_INTERVAL)] = (
+        PollPolicy().interval_max
+    )
+    timeout: Annotated[timedelta, _within(MILLISECOND, MAX_POLL_TIMEOUT)] = PollPolicy().timeout
+    on_timeout: Annotated[OnTimeout, _word(OnTimeout)] = PollPolicy().on_timeout
+
+
+class CallbackEntry(Entry):
+    """``callback``: our own receiver."""
+
+    listen: Annotated[str, PlainValidator(values.listen_address)]
+    public_url: Annotated[str, PlainValidator(values.web_address)]
+
+
+class CredentialsEntry(Entry):
+    """One name under ``credentials``."""
+
+    api_key: Reference
+    api_secret: Reference
+
+
+class ConfigHead(Entry):
+    """The top of a config file; its sections are read each on its own."""
+
+    api: Any = None
+    credentials: Any = None
+    output: Any = None
+    state: PathText = "state/ledger.db"
+    limits: Any = None
+    retry: Any = None
+    poll: Any = None
+    on_unknown: Annotated[OnUnknown, _word(OnUnknown)] = OnUnknown.HOLD
+    callback: Any = None

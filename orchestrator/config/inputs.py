@@ -1,0 +1,73 @@
+"""Everything that a command reads before it does anything: the config and the jobs, at once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from orchestrator.config.discovery import base_of, find_config
+from orchestrator.config.job import read_jobs
+from orchestrator.config.settings import read_config
+from orchestrator.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from datetime import datetime
+
+    from orchestrator.core.model import Config, Job
+    from orchestrator.errors import Mistake
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """What a command works with.
+
+    Attributes:
+        config: defaults filled in; its secrets are still references.
+        jobs: in the order named.
+        warnings: of all files.
+    """
+
+    config: Config
+    jobs: tuple[Job, ...]
+    warnings: tuple[Mistake, ...]
+
+    @property
+    def credential_names(self) -> tuple[str, ...]:
+        """The credentials that the jobs use, each once."""
+        return tuple(
+            dict.fromkeys(series.credentials for job in self.jobs for series in job.series)
+        )
+
+
+def load_inputs(
+    jobs: Sequence[Path],
+    *,
+    config: Path | None = None,
+    env: Mapping[str, str],
+    cwd: Path | None = None,
+    now: datetime | None = None,
+) -> Inputs:
+    """Finds and reads the config, and reads the job files.
+
+    Raises:
+        InputError: every mistake of every file, the config's first.
+    """
+    cwd = cwd or Path.cwd()
+    mistakes: list[Mistake] = []
+    settings: Config | None = None
+    warnings: tuple[Mistake, ...] = ()
+    try:
+        path = find_config(config, jobs, env, cwd)
+    except InputError as error:
+        mistakes += error.mistakes
+    else:
+        settings, wrong, warnings = read_config(path, base=base_of(jobs, cwd), env=env)
+        mistakes += wrong
+    names = settings.credentials.keys() if settings else None
+    read, wrong, more = read_jobs(jobs, credentials=names, now=now)
+    mistakes += wrong
+    if mistakes or settings is None:
+        raise InputError(mistakes)
+    return Inputs(settings, read, warnings + more)

@@ -1,0 +1,96 @@
+"""The schema of the job file: which keys there are, and what text each of them takes."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Annotated, Any, Final
+from zoneinfo import ZoneInfo
+
+from pydantic import Field, PlainValidator, ValidationInfo, model_validator
+
+from orchestrator.config import moments, values
+from orchestrator.config.translate import Entry
+from orchestrator.config.words import meant, shown
+from orchestrator.core.model import CalendarWord, Span, Unit
+
+MAX_SETTLE: Final = timedelta(days=30)
+
+
+def _settle(value: object) -> timedelta:
+    return values.duration(value, timedelta(), MAX_SETTLE)
+
+
+def _moment(value: object, info: ValidationInfo) -> datetime:
+    context = info.context or {}
+    return moments.moment(value, context["zone"])
+
+
+Name = Annotated[str, PlainValidator(values.name)]
+Flag = Annotated[bool, PlainValidator(values.flag)]
+Moment = Annotated[datetime, PlainValidator(_moment)]
+
+
+class JobHead(Entry):
+    """The top of a job file. Lists and `chunk` are read entry by entry, each on its own."""
+
+    name: Name | None = None
+    credentials: Name = "default"
+    timezone: Annotated[ZoneInfo, PlainValidator(moments.zone)] = ZoneInfo("UTC")
+    accounts: list[Any] = Field(default_factory=list)
+    products: list[Any] = Field(default_factory=list)
+    windows: list[Any] = Field(default_factory=list)
+    chunk: Any = None
+    settle: Annotated[timedelta, PlainValidator(_settle)] = timedelta(hours=1)
+    callback_url: Annotated[str, PlainValidator(values.web_address)] | None = None
+
+
+class AccountEntry(Entry):
+    """``abcd1234``, or a mapping with its `id`."""
+
+    id: Annotated[str, PlainValidator(values.account_id)]
+    credentials: Name | None = None
+    include_subaccounts: Flag | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def short_form(cls, value: object) -> object:
+        """A bare text is the id."""
+        return value if isinstance(value, dict) else {"id": values.text(value)}
+
+
+class WindowEntry(Entry):
+    """``{from: …, to: …}`` or ``{last: …}``; needs ``zone`` in the validation context."""
+
+    start: Moment | None = Field(default=None, alias="from")
+    end: Moment | None = Field(default=None, alias="to")
+    last: Annotated[Span, PlainValidator(values.last_span)] | None = None
+
+
+class ChunkEntry(Entry):
+    """``{max: 1 month}``, or the span alone."""
+
+    max: Annotated[Span, PlainValidator(values.chunk_span)] = Span(1, Unit.MONTHS)
+
+    @model_validator(mode="before")
+    @classmethod
+    def short_form(cls, value: object) -> object:
+        """A bare text is the largest size."""
+        return value if isinstance(value, dict) else {"max": values.text(value)}
+
+
+def calendar_word(value: object) -> CalendarWord:
+    """One of the calendar words.
+
+    Raises:
+        Unfit: it is none of them.
+    """
+    word = values.text(value)
+    known = [word.value for word in CalendarWord]
+    if word in known:
+        return CalendarWord(word)
+    what = f"{shown(word)} is not a calendar word"
+    if word[:2].isdigit():
+        raise values.Unfit(f"{shown(word)} stands alone", f"write {{from: {shown(word)}}}")
+    if word.split()[0:1] == ["last"] and word[4:].strip()[:1].isdigit():
+        raise values.Unfit(what, f"write {{last: {shown(word[4:].strip())}}}")
+    raise values.Unfit(what, meant(word.replace(" ", "_"), known, f"write {', '.join(known)}"))

@@ -1,0 +1,43 @@
+"""Which series ask for records that another one asks for too: the API bills each record twice."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from orchestrator.core.model import FieldValue, Series
+
+COLUMNS_ONLY: Final = frozenset({"include_message", "show_concatenated"})
+"""Fields that change what a record shows, not which records there are."""
+
+
+def _narrowing(series: Series) -> frozenset[tuple[str, FieldValue]]:
+    """The conditions that a record must meet to be in the series, account and product apart."""
+    conditions = {
+        (name, value)
+        for name, value in series.filters.items()
+        if name not in COLUMNS_ONLY and name != "include_subaccounts"
+    }
+    if series.direction is not None:
+        conditions.add(("direction", series.direction))
+    return frozenset(conditions)
+
+
+def covers(wide: Series, narrow: Series) -> bool:
+    """Whether every record of `narrow` is surely one of `wide` too: same account and product."""
+    return (
+        wide.account_id == narrow.account_id
+        and wide.product == narrow.product
+        and (_subaccounts(wide) or not _subaccounts(narrow))
+        and _narrowing(wide) <= _narrowing(narrow)
+    )
+
+
+def _subaccounts(series: Series) -> bool:
+    return series.body.get("include_subaccounts") is True
+
+
+def differing(one: Series, other: Series) -> tuple[str, ...]:
+    """The fields in which two series differ."""
+    names = {*one.body, *other.body}
+    return tuple(sorted(name for name in names if one.body.get(name) != other.body.get(name)))

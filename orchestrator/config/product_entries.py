@@ -1,0 +1,236 @@
+"""The entries under ``products``: lists expanded, each checked against the product table."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+from itertools import product as cartesian
+from typing import TYPE_CHECKING, Final
+
+from orchestrator.config import values
+from orchestrator.config.values import Unfit
+from orchestrator.config.words import meant, nearest, one_of, shown
+from orchestrator.core import products
+from orchestrator.core.products import DIRECTIONS, PRODUCTS, DirectionRule, Product
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from orchestrator.config.findings import Findings
+    from orchestrator.config.nodes import KeyPath
+    from orchestrator.core.model import FieldValue
+
+MAX_VARIANTS: Final = 1000
+"""Series that one entry may expand to for one account; more is surely a slip."""
+
+_KNOWN_FIELDS: Final = products.COMMON_FIELDS.union(*(known.fields for known in PRODUCTS.values()))
+
+_ELSEWHERE: Final[Mapping[str, str]] = {
+    "account_id": "accounts stand under `accounts`",
+    "date_start": "times stand under `windows`",
+    "date_end": "times stand under `windows`",
+    "callback_url": "it stands at the top of the job file",
+    "credentials": "it stands at the top of the job file, or at an account",
+}
+"""Fields of a request that a product entry does not hold."""
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """One series to be, still without its account.
+
+    Attributes:
+        path: the entry it comes from.
+        product: as written; the canonical name is the series' affair.
+        direction: None where there is none.
+        fields: everything else, as given.
+    """
+
+    path: KeyPath
+    product: str
+    direction: str | None
+    fields: Mapping[str, FieldValue]
+
+    def __str__(self) -> str:
+        """For people: ``SMS outbound status=delivered``."""
+        words = [self.product] + ([self.direction] if self.direction else [])
+        for name, value in self.fields.items():
+            words.append(f"{name}={str(value).lower() if isinstance(value, bool) else value}")
+        return shown(" ".join(words))
+
+
+Choices = dict[str, list["FieldValue"]]
+
+
+def variants(findings: Findings, path: KeyPath, value: object) -> list[Variant]:
+    """Every combination that an entry asks for; none if anything in it is wrong."""
+    if not isinstance(value, dict):
+        try:
+            value = {"product": values.text(value)}
+        except Unfit as unfit:
+            findings.unfit(path, unfit)
+            return []
+    choices: Choices = {}
+    sound = True
+    for key, given in value.items():
+        options = _options(findings, (*path, key), key, given)
+        sound = sound and bool(options)
+        choices[key] = options
+    if "product" not in choices:
+        findings.mistake(path, "product is missing", "add one, such as product: SMS")
+        return []
+    for name in choices["product"]:
+        sound = _obeys_table(findings, path, str(name), choices) and sound
+    count = math.prod(len(options) for options in choices.values())
+    if count > MAX_VARIANTS:
+        what = f"expands to {count} series an account; at most {MAX_VARIANTS} can be meant"
+        findings.mistake(path, what, "shorten the lists, or leave the filter out")
+        return []
+    if not sound:
+        return []
+    return [
+        _variant(path, dict(zip(choices, combination, strict=True)))
+        for combination in cartesian(*choices.values())
+    ]
+
+
+def _variant(path: KeyPath, fields: dict[str, FieldValue]) -> Variant:
+    name = str(fields.pop("product"))
+    direction = fields.pop("direction", None)
+    return Variant(path, name, None if direction is None else str(direction), fields)
+
+
+def _options(findings: Findings, path: KeyPath, key: str, given: object) -> list[FieldValue]:
+    """The values of one field, each once; none if any of them is wrong."""
+    if key in _ELSEWHERE:
+        findings.mistake(path, "is not a key here", _ELSEWHERE[key], at_key=True)
+        return []
+    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]{0,63}", key):
+        what = "cannot be a field of a request (letters, digits and _)"
+        findings.mistake(path, what, "check the spelling", at_key=True)
+        return []
+    if not isinstance(given, list):
+        given, places = [given], [path]
+    else:
+        places = [(*path, number) for number in range(len(given))]
+    if not given:
+        findings.mistake(path, "is an empty list", "give it a value, or remove the key")
+    read: list[FieldValue] = []
+    sound = True
+    for place, text in zip(places, given, strict=True):
+        try:
+            option = _field_value(key, text)
+        except Unfit as unfit:
+            findings.unfit(place, unfit)
+            sound = False
+            continue
+        if option in read:
+            findings.mistake(place, f"{shown(str(text))} stands twice in the list", "remove one")
+            sound = False
+        read.append(option)
+    return read if sound else []
+
+
+def _field_value(key: str, text: object) -> FieldValue:
+    if key in products.BOOLEAN_FIELDS:
+        return values.flag(text)
+    word = values.text(text)
+    if key == "product":
+        return _product_name(word)
+    if key == "direction" and word not in DIRECTIONS:
+        remedy = meant(word, DIRECTIONS, "write inbound, outbound, or [inbound, outbound]")
+        raise Unfit(f"{shown(word)} is not a direction", remedy)
+    return word
+
+
+def _product_name(word: str) -> str:
+    if products.canonical_name(word) in PRODUCTS:
+        return word
+    # Never a path: the name becomes a folder's.
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}", word):
+        remedy = meant(word, PRODUCTS, "products are named like SMS or VERIFY-API")
+        raise Unfit(f"{shown(word)} cannot be a product (letters, digits, - and _)", remedy)
+    spelled = word.upper().replace("_", "-")
+    if products.canonical_name(spelled) in PRODUCTS:
+        raise Unfit(f"{word} is not how the API spells it", f"write {spelled}")
+    return word
+
+
+def _obeys_table(findings: Findings, path: KeyPath, name: str, choices: Choices) -> bool:
+    """Whether the entry's fields are ones that the product takes; tells what is not."""
+    product = PRODUCTS.get(products.canonical_name(name))
+    if product is None:
+        guess = nearest(name, PRODUCTS)
+        what = f"{shown(name)} is not a product known here; it is asked for all the same"
+        findings.warning((*path, "product"), what, f"did you mean {guess}?" if guess else "")
+        return True
+    if product.note:
+        findings.warning((*path, "product"), f"{product.name} is {product.note}")
+    sound = _direction_fits(findings, path, product, choices)
+    for key in choices:
+        if key not in ("product", "direction"):
+            sound = _field_fits(findings, path, product, key, choices) and sound
+    for key in sorted(product.required - choices.keys()):
+        findings.mistake(path, f"{product.name} needs {key}", f"add {key}")
+        sound = False
+    return sound
+
+
+def _direction_fits(findings: Findings, path: KeyPath, product: Product, choices: Choices) -> bool:
+    match product.direction:
+        case DirectionRule.REQUIRED if "direction" not in choices:
+            body = f"{{product: {product.name}, direction: [inbound, outbound]}}"
+            remedy = f"write {body}, or one of the two"
+            findings.mistake(path, f"{product.name} needs a direction", remedy)
+            return False
+        case DirectionRule.INVALID if "direction" in choices:
+            what = f"{product.name} takes no direction"
+            findings.mistake((*path, "direction"), what, "remove it", at_key=True)
+            return False
+        case _:
+            return True
+
+
+def _field_fits(
+    findings: Findings, path: KeyPath, product: Product, key: str, choices: Choices
+) -> bool:
+    where = (*path, key)
+    if product.accepts(key):
+        if key in product.outbound_only and choices.get("direction") != ["outbound"]:
+            what = f"{product.name} takes {key} only with direction: outbound"
+            remedy = "give the other direction an entry of its own, or remove it"
+            findings.mistake(where, what, remedy, at_key=True)
+            return False
+        _warn_of_unknown_values(findings, where, product, choices[key])
+        return True
+    takes = sorted(product.fields | products.COMMON_FIELDS)
+    if key in _KNOWN_FIELDS:
+        what = f"{product.name} does not take {key}"
+        findings.mistake(where, what, f"it takes {one_of(takes, 'and')}", at_key=True)
+        return False
+    what = f"is not a filter of {product.name} known here; it is sent as it is"
+    known = [*takes, "direction"]
+    findings.warning(
+        where, what, meant(key, known, f"known are {one_of(takes, 'and')}"), at_key=True
+    )
+    return True
+
+
+def _warn_of_unknown_values(
+    findings: Findings, where: KeyPath, product: Product, options: list[FieldValue]
+) -> None:
+    known: frozenset[str] | None = None
+    if where[-1] == "status":
+        known = products.STATUSES.get(product.name)
+    elif where[-1] == "provider":
+        known = products.PROVIDERS
+    if known is None:
+        return
+    for number, option in enumerate(options):
+        word = str(option)
+        if word not in known:
+            what = f"{shown(word)} is not a {where[-1]} of {product.name} known here; it is sent"
+            remedy = meant(word, sorted(known), f"known are {one_of(sorted(known), 'and')}")
+            place = (*where, number) if len(options) > 1 else where
+            findings.warning(place, what, remedy)

@@ -1,0 +1,132 @@
+"""Looks up the credentials that a command uses: variables and files to keys and secrets."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from orchestrator.config import values
+from orchestrator.config.words import meant, one_of, shown
+from orchestrator.core.model import Credentials, Secret
+from orchestrator.errors import InputError, Mistake
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from orchestrator.core.model import Config, CredentialReference
+
+MAX_SECRET_BYTES: Final = 64 * 1024
+
+
+class _Unavailable(Exception):
+    def __init__(self, what: str, remedy: str) -> None:
+        super().__init__(what)
+        self.what = what
+        self.remedy = remedy
+
+
+def resolve_credentials(
+    config: Config, names: Iterable[str], env: Mapping[str, str]
+) -> dict[str, Credentials]:
+    """The credentials of these names, in that order, each once; no others are looked up.
+
+    Raises:
+        InputError: every one that is missing or unusable, with what to do. Never with a secret.
+    """
+    file = str(config.path) if config.path else ""
+    mistakes: list[Mistake] = []
+    resolved: dict[str, Credentials] = {}
+    for name in dict.fromkeys(names):
+        reference = config.credentials.get(name)
+        if reference is None:
+            what = f"there are no credentials named {shown(name)}"
+            known = one_of(sorted(config.credentials), "and") or "none"
+            remedy = meant(name, config.credentials, f"the config has {known}")
+            mistakes.append(Mistake(file, 0, 0, "credentials", what, remedy))
+            continue
+        found: dict[str, str] = {}
+        for part, text in (
+            ("api_key", reference.api_key),
+            ("api_secret", reference.api_secret.reveal()),
+        ):
+            try:
+                found[part] = _usable(part, _look_up(text, env), text)
+            except _Unavailable as gone:
+                key = f"credentials.{name}.{part}"
+                remedy = _remedy(config, reference, gone.remedy)
+                mistakes.append(Mistake(file, 0, 0, key, gone.what, remedy))
+        if len(found) == 2:
+            resolved[name] = Credentials(name, found["api_key"], Secret(found["api_secret"]))
+    mistakes += _contradictions(file, resolved.values())
+    if mistakes:
+        raise InputError(mistakes)
+    return resolved
+
+
+def _look_up(text: str, env: Mapping[str, str]) -> str:
+    if (variable := values.variable(text)) is not None:
+        found = env.get(variable, "")
+        if not found:
+            state = "is empty" if variable in env else "is not set"
+            raise _Unavailable(f"the variable {variable} {state}", f"export {variable}=…")
+        return found
+    if text.startswith("file:"):
+        return _read(Path(text.removeprefix("file:")))
+    return text
+
+
+def _read(path: Path) -> str:
+    try:
+        with path.open("rb") as stream:
+            content = stream.read(MAX_SECRET_BYTES + 1)
+        text = content.decode()
+    except FileNotFoundError:
+        raise _Unavailable(f"there is no file {path}", "write the secret there") from None
+    except UnicodeDecodeError:
+        raise _Unavailable(f"{path} is not UTF-8 text", "save it as UTF-8") from None
+    except (OSError, ValueError) as error:
+        words = getattr(error, "strerror", None) or "the system refuses its name"
+        raise _Unavailable(f"{path} cannot be read ({words})", "check the path") from None
+    if len(content) > MAX_SECRET_BYTES:
+        raise _Unavailable(f"{path} is no secret (over 64 kB)", "check the path")
+    text = text.removesuffix("\n").removesuffix("\r")
+    if not text:
+        raise _Unavailable(f"{path} is empty", "write the secret there")
+    return text
+
+
+def _usable(part: str, found: str, reference: str) -> str:
+    """The text, if HTTP Basic can carry it; messages name where it is from, never what it is."""
+    if values.variable(reference):
+        source = f"the variable {values.variable(reference)}"
+    elif reference.startswith("file:"):
+        source = reference.removeprefix("file:")
+    else:
+        source = "the config"
+    if not found.isprintable() or found != found.strip():
+        what = f"what {source} holds has spaces, line breaks or control characters around or in it"
+        raise _Unavailable(what, "keep the bare text alone")
+    if part == "api_key" and ":" in found:
+        raise _Unavailable(f"what {source} holds has a colon, so it is no API key", "check it")
+    return found
+
+
+def _remedy(config: Config, reference: CredentialReference, remedy: str) -> str:
+    if config.path is None and reference.name == "default":
+        return "set VONAGE_API_KEY and VONAGE_API_SECRET, or write a config.yaml with credentials"
+    return remedy
+
+
+def _contradictions(file: str, resolved: Iterable[Credentials]) -> list[Mistake]:
+    by_key: dict[str, Credentials] = {}
+    mistakes: list[Mistake] = []
+    for credentials in resolved:
+        first = by_key.setdefault(credentials.api_key, credentials)
+        if first.api_secret != credentials.api_secret:
+            what = (
+                f"{first.name} and {credentials.name} are one API key ({shown(first.api_key)})"
+                " with two secrets"
+            )
+            key = f"credentials.{credentials.name}.api_secret"
+            mistakes.append(Mistake(file, 0, 0, key, what, "give both the one that is valid"))
+    return mistakes

@@ -1,0 +1,189 @@
+"""Accounts and product entries together: the series of a job, none bought twice."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from orchestrator.config.job_schema import AccountEntry
+from orchestrator.config.overlap import covers, differing
+from orchestrator.config.translate import entry
+from orchestrator.config.words import meant, one_of, shown
+from orchestrator.core.model import JobSeries, Series
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+
+    from orchestrator.config.findings import Findings
+    from orchestrator.config.job_schema import JobHead
+    from orchestrator.config.nodes import KeyPath
+    from orchestrator.config.product_entries import Variant
+
+MAX_SERIES: Final = 200_000
+"""Series of one job: a thousand accounts with two hundred products and filters each."""
+
+MAX_COMPARED: Final = 1000
+"""Variants that are compared pair by pair for overlaps."""
+
+_SUBACCOUNTS: Final = "include_subaccounts"
+_NO_ACCOUNT: Final = "00000000"
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """An entry under ``accounts``, with the credentials that ask for it."""
+
+    path: KeyPath
+    id: str
+    credentials: str
+    include_subaccounts: bool | None = None
+
+
+def accounts(
+    findings: Findings, head: JobHead, credentials: Collection[str] | None
+) -> list[Account]:
+    """The accounts of a job, each once; names of credentials are checked unless None."""
+    found: dict[str, Account] = {}
+    content = findings.document.content
+    own_default = "credentials" in content
+    if own_default:
+        _check_credentials(findings, ("credentials",), head.credentials, credentials)
+    for number, value in enumerate(head.accounts):
+        path: KeyPath = ("accounts", number)
+        read = entry(AccountEntry, findings, path, value)
+        if read is None:
+            continue
+        if read.credentials is not None or not own_default:
+            name = read.credentials or head.credentials
+            _check_credentials(findings, (*path, "credentials"), name, credentials)
+        if read.id in found:
+            first = findings.document.place(found[read.id].path)
+            what = f"account {read.id} stands in {first} already"
+            findings.mistake((*path, "id"), what, "remove one of the two")
+            continue
+        own = read.credentials or head.credentials
+        found[read.id] = Account(path, read.id, own, read.include_subaccounts)
+    return list(found.values())
+
+
+def _check_credentials(
+    findings: Findings, path: KeyPath, name: str, credentials: Collection[str] | None
+) -> None:
+    if credentials is None or name in credentials:
+        return
+    known = f"it has {one_of(sorted(credentials), 'and')}" if credentials else "it has none"
+    what = f"the config has no credentials named {shown(name)}"
+    findings.mistake(path, what, meant(name, credentials, known))
+
+
+def expand(
+    findings: Findings, accounts: Sequence[Account], variants: Sequence[Variant]
+) -> tuple[JobSeries, ...]:
+    """Every account with every variant: accounts outer, variants inner, no series twice."""
+    if len(accounts) * len(variants) > MAX_SERIES:
+        what = f"makes {len(accounts) * len(variants)} series; at most {MAX_SERIES} can be meant"
+        findings.mistake(("products",), what, "split the job")
+        return ()
+    _refuse_subaccounts_beside_others(findings, accounts, variants)
+    owners: dict[Series, Variant] = {}
+    expanded: list[JobSeries] = []
+    for account in accounts or [Account(("accounts",), _NO_ACCOUNT, "default")]:
+        compared: list[tuple[Series, Variant]] = []
+        for variant in variants:
+            series = _series(findings, account, variant)
+            if series is None:
+                continue
+            if series in owners:
+                _refuse_twice(findings, owners[series], variant)
+                continue
+            owners[series] = variant
+            compared.append((series, variant))
+            expanded.append(JobSeries(series, account.credentials))
+        if account is accounts[0] if accounts else True:
+            # The others have the same variants; what holds for one of them holds for all.
+            _warn_of_overlaps(findings, compared[:MAX_COMPARED])
+    return tuple(expanded)
+
+
+def _series(findings: Findings, account: Account, variant: Variant) -> Series | None:
+    fields = dict(variant.fields)
+    wanted = account.include_subaccounts
+    if wanted is not None and fields.setdefault(_SUBACCOUNTS, wanted) != wanted:
+        said = "true" if wanted else "false"
+        first = findings.document.place((*account.path, _SUBACCOUNTS))
+        what = f"account {account.id} in {first} says {said}, this entry says the contrary"
+        findings.mistake((*variant.path, _SUBACCOUNTS), what, "say it in one of the two places")
+        return None
+    return Series.of(account.id, variant.product, variant.direction, fields)
+
+
+def _refuse_twice(findings: Findings, first: Variant, second: Variant) -> None:
+    if first.path == second.path:
+        what = f"asks for {second} twice"
+    else:
+        place = findings.document.place(first.path)
+        what = f"asks for {second}, as {_entry(first)} in {place} does already"
+    findings.mistake(second.path, what, "remove one of the two")
+
+
+def _refuse_subaccounts_beside_others(
+    findings: Findings, accounts: Sequence[Account], variants: Sequence[Variant]
+) -> None:
+    by_credentials: dict[str, list[Account]] = defaultdict(list)
+    for account in accounts:
+        by_credentials[account.credentials].append(account)
+    entries = {variant.path for variant in variants if variant.fields.get(_SUBACCOUNTS) is True}
+    for name, together in by_credentials.items():
+        if len(together) < 2:
+            continue
+        for account in together:
+            if account.include_subaccounts:
+                other = next(one for one in together if one is not account)
+                beside = f"account {other.id} ({findings.document.place(other.path)})"
+                _refuse_subaccounts(findings, account.path, beside, name)
+        for path in sorted(entries):
+            ids = " and ".join(account.id for account in together[:2])
+            _refuse_subaccounts(findings, path, f"several accounts ({ids})", name)
+
+
+def _refuse_subaccounts(findings: Findings, path: KeyPath, beside: str, credentials: str) -> None:
+    findings.mistake(
+        (*path, _SUBACCOUNTS),
+        f"{_SUBACCOUNTS} beside {beside} of the same credentials ({credentials}):"
+        " records would be bought twice",
+        f"remove {_SUBACCOUNTS}, or keep this account alone",
+    )
+
+
+def _warn_of_overlaps(findings: Findings, compared: Sequence[tuple[Series, Variant]]) -> None:
+    by_product: dict[str, list[tuple[Series, Variant]]] = defaultdict(list)
+    for series, variant in compared:
+        by_product[series.product].append((series, variant))
+    for alike in by_product.values():
+        for number, (series, variant) in enumerate(alike):
+            for earlier_series, earlier in alike[:number]:
+                _warn_of_overlap(findings, (earlier_series, earlier), (series, variant))
+
+
+def _warn_of_overlap(
+    findings: Findings, first: tuple[Series, Variant], second: tuple[Series, Variant]
+) -> None:
+    wider, narrower = covers(first[0], second[0]), covers(second[0], first[0])
+    if not wider and not narrower:
+        return
+    (_, one), (_, other) = first, second
+    place = f"{_entry(one)} in {findings.document.place(one.path)} ({one})"
+    if wider and narrower:
+        fields = one_of(differing(first[0], second[0]), "and")
+        what = f"{other} has the same records as {place}; only {fields} differs"
+        remedy = "drop one of the two, or its records are bought twice"
+    else:
+        kind = "is a part of" if wider else "holds all of"
+        what = f"{other} {kind} {place}"
+        remedy = "drop the narrower one, or its records are bought twice"
+    findings.warning(other.path, what, remedy)
+
+
+def _entry(variant: Variant) -> str:
+    return f"products[{variant.path[-1]}]"

@@ -1,0 +1,200 @@
+"""The config file to a `Config`: defaults filled in, paths made absolute, no secret looked up."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
+
+from orchestrator.config import config_schema as schema
+from orchestrator.config import values
+from orchestrator.config.findings import Findings
+from orchestrator.config.nodes import read_document
+from orchestrator.config.translate import Entry, entry, section
+from orchestrator.config.values import Unfit, spelled_duration
+from orchestrator.core.model import (
+    ApiSettings,
+    CallbackSettings,
+    Config,
+    CredentialReference,
+    Limits,
+    OutputSettings,
+    PollPolicy,
+    RetryPolicy,
+    Secret,
+)
+from orchestrator.errors import InputError, Mistake
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+API_RATE: Final = 5.0
+"""Requests a second that the API allows each key on asynchronous calls (vendor's reference)."""
+
+_SECTIONS: Final = ("api", "credentials", "output", "limits", "retry", "poll", "callback")
+
+
+def load_config(
+    path: Path | None, *, base: Path, env: Mapping[str, str]
+) -> tuple[Config, tuple[Mistake, ...]]:
+    """Reads the config; the warnings with it.
+
+    Args:
+        path: the file; None: all is default.
+        base: where default paths begin when there is no file: the job files' directory.
+        env: the environment, for the default credentials and ``~``.
+
+    Raises:
+        InputError: every mistake of the file.
+    """
+    config, mistakes, warnings = read_config(path, base=base, env=env)
+    if config is None or mistakes:
+        raise InputError(mistakes)
+    return config, warnings
+
+
+def read_config(
+    path: Path | None, *, base: Path, env: Mapping[str, str]
+) -> tuple[Config | None, tuple[Mistake, ...], tuple[Mistake, ...]]:
+    """As `load_config`, but returns (config, mistakes, warnings) and raises nothing.
+
+    With mistakes the config is what could be read of it, so that others can be found against it;
+    None where there is not even a file.
+    """
+    if path is None:
+        output = OutputSettings(_absolute(base, schema.OutputEntry().directory, env))
+        state = _absolute(base, schema.ConfigHead().state, env)
+        return Config(None, default_credentials(env), output, state), (), ()
+    try:
+        findings = Findings(read_document(path))
+    except InputError as error:
+        return None, error.mistakes, ()
+    config = _read(findings, path, env)
+    return config, tuple(findings.mistakes), tuple(findings.warnings)
+
+
+def default_credentials(env: Mapping[str, str]) -> dict[str, CredentialReference]:
+    """``default`` from ``VONAGE_*``, or from ``NEXMO_*`` where only those are complete."""
+    prefix = "VONAGE"
+    if not _has_pair(env, "VONAGE") and _has_pair(env, "NEXMO"):
+        prefix = "NEXMO"
+    key, secret = f"${{{prefix}_API_KEY}}", Secret(f"${{{prefix}_API_SECRET}}")
+    return {"default": CredentialReference("default", key, secret)}
+
+
+def _has_pair(env: Mapping[str, str], prefix: str) -> bool:
+    return bool(env.get(f"{prefix}_API_KEY") and env.get(f"{prefix}_API_SECRET"))
+
+
+def _absolute(base: Path, written: str, env: Mapping[str, str]) -> Path:
+    home = env.get("HOME")
+    if home and (written == "~" or written.startswith("~/")):
+        written = home + written[1:]
+    return Path(os.path.normpath(base.absolute() / written))
+
+
+def _read(findings: Findings, path: Path, env: Mapping[str, str]) -> Config:
+    content = findings.document.content
+    # A section whose entries are all commented out is a section left out.
+    given = {key: part for key, part in content.items() if part is not None or key not in _SECTIONS}
+    head = section(schema.ConfigHead, findings, (), given)
+    api = section(schema.ApiEntry, findings, ("api",), given.get("api", {}))
+    output = section(schema.OutputEntry, findings, ("output",), given.get("output", {}))
+    limits = section(schema.LimitsEntry, findings, ("limits",), given.get("limits", {}))
+    retry = section(schema.RetryEntry, findings, ("retry",), given.get("retry", {}))
+    poll = section(schema.PollEntry, findings, ("poll",), given.get("poll", {}))
+    _check_order(findings, "retry", "wait_initial", "wait_max", retry)
+    _check_order(findings, "poll", "interval_initial", "interval_max", poll)
+    if api.requests_per_second > API_RATE and not _is_local(api.base_url):
+        what = f"the API allows a key {API_RATE:g} requests a second and refuses the rest"
+        findings.warning(("api", "requests_per_second"), what, f"write {API_RATE:g} or less")
+    callback = None
+    if "callback" in given:
+        callback = entry(schema.CallbackEntry, findings, ("callback",), given["callback"])
+    base = path.parent
+    return Config(
+        path=path,
+        credentials=(
+            _credentials(findings, path, given["credentials"], env)
+            if "credentials" in given
+            else default_credentials(env)
+        ),
+        output=OutputSettings(_absolute(base, output.directory, env), output.format),
+        state=_absolute(base, head.state, env),
+        api=ApiSettings(api.base_url, api.requests_per_second, api.timeout),
+        limits=Limits(limits.in_flight, limits.downloads),
+        retry=RetryPolicy(retry.attempts, retry.wait_initial, retry.wait_max),
+        poll=PollPolicy(poll.interval_initial, poll.interval_max, poll.timeout, poll.on_timeout),
+        on_unknown=head.on_unknown,
+        callback=CallbackSettings(callback.listen, callback.public_url) if callback else None,
+    )
+
+
+def _is_local(base_url: str) -> bool:
+    return values.is_loopback(urlsplit(base_url).hostname or "")
+
+
+def _check_order(findings: Findings, name: str, first: str, last: str, settings: Entry) -> None:
+    least, most = getattr(settings, first), getattr(settings, last)
+    if least > most:
+        what = f"{spelled_duration(least)} is more than {last} ({spelled_duration(most)})"
+        given = first if (name, first) in findings.document.values else last
+        if given == last:
+            what = f"{spelled_duration(most)} is less than {first} ({spelled_duration(least)})"
+        findings.mistake((name, given), what, f"let {first} be at most {last}")
+
+
+def _credentials(
+    findings: Findings, path: Path, given: Any, env: Mapping[str, str]
+) -> dict[str, CredentialReference]:
+    where = ("credentials",)
+    if not isinstance(given, dict):
+        findings.mistake(where, "is not a mapping of names", "write {NAME: {api_key: …}}")
+        return {}
+    if not given:
+        remedy = "add default: {api_key: …, api_secret: …}, or remove the key"
+        findings.mistake(where, "names no credentials", remedy)
+    found: dict[str, CredentialReference] = {}
+    for name, value in given.items():
+        try:
+            values.name(name)
+        except Unfit as unfit:
+            findings.mistake((*where, name), unfit.what, unfit.remedy, at_key=True)
+            continue
+        if value is None:
+            remedy = "write {api_key: …, api_secret: …}, or remove the name"
+            findings.mistake((*where, name), "is empty", remedy)
+            continue
+        read = entry(schema.CredentialsEntry, findings, (*where, name), value)
+        if read is None:
+            # Known by name all the same, so that jobs that use it are not blamed too.
+            found[name] = CredentialReference(name, "", Secret(""))
+            continue
+        if _is_literal(read.api_secret) and _is_readable_by_others(path):
+            findings.mistake(
+                (*where, name, "api_secret"),
+                "a secret stands here, and others may read this file",
+                "write ${NAME} or file:PATH instead, or make the file private:"
+                f" chmod 600 {path.name}",
+            )
+        found[name] = CredentialReference(
+            name,
+            _anchored(path.parent, read.api_key, env),
+            Secret(_anchored(path.parent, read.api_secret, env)),
+        )
+    return found
+
+
+def _is_literal(reference: str) -> bool:
+    return values.variable(reference) is None and not reference.startswith("file:")
+
+
+def _is_readable_by_others(path: Path) -> bool:
+    return bool(path.stat().st_mode & 0o077)
+
+
+def _anchored(base: Path, reference: str, env: Mapping[str, str]) -> str:
+    if reference.startswith("file:"):
+        return f"file:{_absolute(base, reference.removeprefix('file:').strip(), env)}"
+    return reference

@@ -1,0 +1,43 @@
+"""Words for messages: how a value is shown, and which known word was probably meant."""
+
+from __future__ import annotations
+
+import difflib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+_SHOWN_CHARACTERS = 60
+
+
+def shown(text: str) -> str:
+    """The text as a message may show it: bounded, and nothing that a terminal would obey."""
+    visible = "".join(
+        character if character.isprintable() else ascii(character)[1:-1]
+        for character in text[: _SHOWN_CHARACTERS + 1]
+    )
+    if len(text) > _SHOWN_CHARACTERS:
+        return f"{visible[:_SHOWN_CHARACTERS]}…"
+    return visible or "''"
+
+
+def nearest(word: str, known: Iterable[str]) -> str | None:
+    """The known word that was probably meant, whatever the case; None if none is near."""
+    by_lower = {candidate.lower(): candidate for candidate in known}
+    close = difflib.get_close_matches(word[:64].lower(), list(by_lower), n=1, cutoff=0.6)
+    return by_lower[close[0]] if close else None
+
+
+def one_of(words: Iterable[str], joint: str = "or") -> str:
+    """``a, b or c``."""
+    several: Sequence[str] = list(words)
+    if len(several) < 2:
+        return "".join(several)
+    return f"{', '.join(several[:-1])} {joint} {several[-1]}"
+
+
+def meant(word: str, known: Iterable[str], otherwise: str) -> str:
+    """A remedy: the nearest known word as a question, else `otherwise`."""
+    guess = nearest(word, known)
+    return f"did you mean {guess}?" if guess else otherwise
