@@ -3,13 +3,16 @@
 from orchestrator.config.discovery import base_of, find_config
 from orchestrator.config.inputs import Inputs, load_inputs
 from orchestrator.config.job import load_jobs
+from orchestrator.config.json_schema import config_schema, job_schema
 from orchestrator.config.secrets import resolve_credentials
 from orchestrator.config.settings import load_config
 
 __all__ = [
     "Inputs",
     "base_of",
+    "config_schema",
     "find_config",
+    "job_schema",
     "load_config",
     "load_inputs",
     "load_jobs",

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
-from orchestrator.config import config_schema as schema
+from orchestrator.config import settings_schema as schema
 from orchestrator.config import values
 from orchestrator.config.findings import Findings
 from orchestrator.config.nodes import read_document
