@@ -1,0 +1,147 @@
+"""The gate: so many requests a second for one API key, by priority, slower after a complaint."""
+
+from __future__ import annotations
+
+import heapq
+import math
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final
+
+import anyio
+from anyio.lowlevel import checkpoint
+
+from orchestrator.errors import Throttled
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from orchestrator.core.ports import Priority
+
+PAUSE_INITIAL: Final = timedelta(seconds=1)
+"""The first pause where the API does not say how long; it doubles with each complaint in a row."""
+
+PAUSE_MAX: Final = timedelta(seconds=60)
+"""The longest pause that the gate thinks up itself; `Retry-After` may ask for more."""
+
+_INSTANT: Final = 1e-6  # seconds; a loop's timers may fire early by their resolution
+_FLOOR: Final = 1 / 16  # of the full rate: four complaints in a row; below it nothing would move
+_STEP: Final = 1 / 50  # of the full rate, for each success: half to full takes 25 of them
+
+
+@dataclass(order=True, slots=True)
+class _Ticket:
+    priority: int
+    order: float
+    number: int
+    changed: anyio.Event = field(compare=False, default_factory=anyio.Event)
+    left: bool = field(compare=False, default=False)
+
+
+class KeyGate:
+    """A token bucket of burst 1 for one API key: turns are never closer than ``1 / rate``.
+
+    Implements `core.ports.Gate`. A `Throttled` that leaves a turn pauses the whole key, as long
+    as its `retry_after` says (else 1 s, doubled each time, up to 60 s), and halves the rate, to
+    1/16 at the least; each turn without error gives back 1/50 of the full rate. Complaints about
+    requests that were sent before the latest slow-down count as that same complaint.
+
+    Attributes:
+        turns: how many turns were taken.
+        throttled: how many of them ended in `Throttled`.
+    """
+
+    def __init__(self, requests_per_second: float) -> None:
+        """A gate at its full rate.
+
+        Args:
+            requests_per_second: the full rate; `math.inf` for no limit.
+
+        Raises:
+            ValueError: the rate is not above zero.
+        """
+        if not requests_per_second > 0:
+            raise ValueError(
+                f"a gate of {requests_per_second} requests a second lets nobody through"
+            )
+        self.turns = 0
+        self.throttled = 0
+        self._full = requests_per_second
+        self._rate = requests_per_second
+        self._next_at = -math.inf
+        self._queue: list[_Ticket] = []
+        self._tickets = 0
+        self._slow_downs = 0
+        self._in_a_row = 0
+
+    @property
+    def rate(self) -> float:
+        """Requests a second at present."""
+        return self._rate
+
+    @property
+    def waiting(self) -> int:
+        """How many wait for a turn."""
+        return sum(not ticket.left for ticket in self._queue)
+
+    @asynccontextmanager
+    async def turn(self, priority: Priority, order: float = 0.0) -> AsyncIterator[None]:
+        """Waits for a turn; the request is made inside. Cancelled while waiting, it costs none."""
+        await checkpoint()
+        await self._wait(priority, order)
+        self.turns += 1
+        slow_downs = self._slow_downs
+        try:
+            yield
+        except Throttled as complaint:
+            self.throttled += 1
+            self._slow_down(complaint.retry_after, is_news=slow_downs == self._slow_downs)
+            raise
+        if slow_downs == self._slow_downs:
+            self._in_a_row = 0
+            if self._rate < self._full:
+                self._rate = min(self._full, self._rate + self._full * _STEP)
+
+    async def _wait(self, priority: Priority, order: float) -> None:
+        # There is no task that hands out turns: whoever is first in the queue waits for the clock,
+        # the others to become first. So nothing is lost whoever is cancelled, and when.
+        self._tickets += 1
+        ticket = _Ticket(int(priority), order, self._tickets)
+        heapq.heappush(self._queue, ticket)
+        try:
+            while True:
+                ticket.changed = anyio.Event()
+                if self._first() is not ticket:
+                    await ticket.changed.wait()
+                    continue
+                delay = self._next_at - anyio.current_time()
+                if delay <= _INSTANT:
+                    break
+                with anyio.move_on_after(delay):
+                    await ticket.changed.wait()
+            self._next_at = max(self._next_at, anyio.current_time()) + 1 / self._rate
+        finally:
+            ticket.left = True
+            successor = self._first()
+            if successor is not None:
+                successor.changed.set()
+
+    def _first(self) -> _Ticket | None:
+        while self._queue and self._queue[0].left:
+            heapq.heappop(self._queue)
+        return self._queue[0] if self._queue else None
+
+    def _slow_down(self, retry_after: timedelta | None, *, is_news: bool) -> None:
+        if is_news:
+            self._slow_downs += 1
+            self._in_a_row += 1
+            if math.isfinite(self._rate):
+                self._rate = max(self._rate / 2, self._full * _FLOOR)
+        pause = retry_after
+        if pause is None:
+            if not is_news:
+                return
+            pause = min(PAUSE_MAX, PAUSE_INITIAL * 2 ** min(self._in_a_row - 1, 10))
+        gap = 1 / self._rate
+        self._next_at = max(self._next_at, anyio.current_time() + max(pause.total_seconds(), gap))

@@ -1,0 +1,333 @@
+"""The gate of a key: spacing, priorities, cancellation, and how it slows down and recovers."""
+
+from __future__ import annotations
+
+import math
+from contextlib import suppress
+from datetime import timedelta
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+import anyio
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from orchestrator.api.gate import KeyGate
+from orchestrator.core.ports import Priority
+from orchestrator.errors import ServerFault, Throttled
+from tests.kit.virtual_time import VirtualLoop
+
+if TYPE_CHECKING:
+    from orchestrator.core.ports import Gate
+
+pytestmark = [pytest.mark.anyio, pytest.mark.virtual]
+
+CANCEL, DOWNLOAD, SUBMIT, POLL = Priority
+
+Log = list[tuple[str, float]]
+
+
+async def pass_gate(
+    gate: Gate, log: Log, name: str = "", priority: Priority = POLL, order: float = 0.0
+) -> None:
+    async with gate.turn(priority, order):
+        log.append((name, anyio.current_time()))
+
+
+async def complain(gate: Gate, retry_after: float | None = None) -> None:
+    wait = None if retry_after is None else timedelta(seconds=retry_after)
+    with suppress(Throttled):
+        async with gate.turn(POLL):
+            raise Throttled("slow down", retry_after=wait)
+
+
+async def settle() -> None:
+    """Lets everybody who can run do so; takes no time."""
+    for _ in range(10):
+        await anyio.lowlevel.checkpoint()
+
+
+async def test_turns_come_at_the_rate_from_the_first_on() -> None:
+    gate, log = KeyGate(5), Log()
+    async with anyio.create_task_group() as group:
+        for _ in range(8):
+            group.start_soon(pass_gate, gate, log)
+    assert [at for _, at in log] == pytest.approx([0.2 * turn for turn in range(8)])
+    assert gate.turns == 8
+
+
+async def test_an_idle_gate_saves_up_nothing() -> None:
+    gate, log = KeyGate(5), Log()
+    await pass_gate(gate, log)
+    await anyio.sleep(3600)
+    for _ in range(3):
+        await pass_gate(gate, log)
+    assert [at for _, at in log] == pytest.approx([0, 3600, 3600.2, 3600.4])
+
+
+async def test_a_slow_request_does_not_hold_the_next_turn_back() -> None:
+    gate, log = KeyGate(5), Log()
+
+    async def slow() -> None:
+        async with gate.turn(POLL):
+            await anyio.sleep(60)
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(slow)
+        await settle()
+        group.start_soon(pass_gate, gate, log)
+    assert [at for _, at in log] == pytest.approx([0.2])
+
+
+async def test_priority_then_order_then_arrival_decide() -> None:
+    gate, log = KeyGate(5), Log()
+    await pass_gate(gate, [])
+    async with anyio.create_task_group() as group:
+        for name, priority, order in (
+            ("poll", POLL, 0.0),
+            ("submit", SUBMIT, 0.0),
+            ("late", DOWNLOAD, 9.0),
+            ("first soon", DOWNLOAD, 2.0),
+            ("then soon", DOWNLOAD, 2.0),
+            ("cancel", CANCEL, 5.0),
+        ):
+            group.start_soon(pass_gate, gate, log, name, priority, order)
+    assert [name for name, _ in log] == [
+        "cancel",
+        "first soon",
+        "then soon",
+        "late",
+        "submit",
+        "poll",
+    ]
+
+
+async def test_a_higher_priority_overtakes_whoever_waits_for_the_very_next_turn() -> None:
+    gate, log = KeyGate(1), Log()
+    await pass_gate(gate, [])
+    async with anyio.create_task_group() as group:
+        group.start_soon(pass_gate, gate, log, "poll", POLL)
+        await anyio.sleep(0.9)
+        group.start_soon(pass_gate, gate, log, "cancel", CANCEL)
+    assert [name for name, _ in log] == ["cancel", "poll"]
+    assert [at for _, at in log] == pytest.approx([1, 2])
+
+
+@pytest.mark.parametrize("victim", [0, 1, 2], ids=["next", "middle", "last"])
+async def test_a_cancelled_waiter_costs_the_others_nothing(victim: int) -> None:
+    gate, log = KeyGate(1), Log()
+    await pass_gate(gate, [])
+    scopes = [anyio.CancelScope() for _ in range(3)]
+
+    async def wait(number: int) -> None:
+        with scopes[number]:
+            await pass_gate(gate, log, str(number))
+
+    async with anyio.create_task_group() as group:
+        for number in range(3):
+            group.start_soon(wait, number)
+        await anyio.sleep(0.5)
+        scopes[victim].cancel()
+        await settle()
+        assert gate.waiting == 2
+    assert [name for name, _ in log] == [str(name) for name in range(3) if name != victim]
+    assert [at for _, at in log] == pytest.approx([1, 2])
+
+
+async def test_one_cancelled_at_the_moment_of_its_turn_hands_it_on() -> None:
+    gate, log = KeyGate(1), Log()
+    await pass_gate(gate, [])
+
+    async def impatient() -> None:
+        with anyio.CancelScope(deadline=1.0):
+            await pass_gate(gate, [])
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(impatient)
+        group.start_soon(pass_gate, gate, log)
+    turns_of_the_impatient = gate.turns - 2
+    assert [at for _, at in log] == pytest.approx([1 + turns_of_the_impatient])
+
+
+async def test_one_cancelled_before_it_asks_takes_no_turn() -> None:
+    gate = KeyGate(1)
+    with anyio.CancelScope() as scope:
+        scope.cancel()
+        await pass_gate(gate, [])
+    assert gate.turns == 0
+
+
+async def test_a_complaint_pauses_the_whole_key_as_long_as_the_api_says() -> None:
+    gate, log = KeyGate(5), Log()
+    async with anyio.create_task_group() as group:
+        group.start_soon(complain, gate, 30)
+        group.start_soon(pass_gate, gate, log, "poll", POLL)
+        group.start_soon(pass_gate, gate, log, "cancel", CANCEL)
+        group.start_soon(pass_gate, gate, log, "submit", SUBMIT)
+    assert [name for name, _ in log] == ["cancel", "submit", "poll"]
+    assert log[0][1] == pytest.approx(30)
+    assert gate.throttled == 1
+
+
+async def test_a_complaint_that_comes_late_holds_back_who_waits_already() -> None:
+    gate, log = KeyGate(1), Log()
+
+    async def slow_complaint() -> None:
+        with suppress(Throttled):
+            async with gate.turn(POLL):
+                await anyio.sleep(0.5)
+                raise Throttled("slow down", retry_after=timedelta(seconds=10))
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(slow_complaint)
+        await settle()
+        group.start_soon(pass_gate, gate, log)
+    assert [at for _, at in log] == pytest.approx([10.5])
+
+
+async def test_pauses_double_up_to_a_minute_where_the_api_does_not_say() -> None:
+    gate, starts = KeyGate(1000), []
+    for _ in range(9):
+        with suppress(Throttled):
+            async with gate.turn(POLL):
+                starts.append(anyio.current_time())
+                raise Throttled("slow down")
+    assert [later - sooner for sooner, later in pairwise(starts)] == pytest.approx(
+        [1, 2, 4, 8, 16, 32, 60, 60]
+    )
+
+
+async def test_a_success_ends_the_row_of_growing_pauses() -> None:
+    gate, log = KeyGate(1000), Log()
+    await complain(gate)
+    await complain(gate)
+    await pass_gate(gate, log)
+    await complain(gate)
+    complained = anyio.current_time()
+    await pass_gate(gate, log)
+    assert log[-1][1] - complained == pytest.approx(1)
+
+
+async def test_the_rate_halves_with_each_complaint_but_not_below_a_sixteenth() -> None:
+    gate, rates = KeyGate(8), []
+    for _ in range(6):
+        await complain(gate, 0)
+        rates.append(gate.rate)
+    assert rates == [4, 2, 1, 0.5, 0.5, 0.5]
+
+
+async def test_complaints_about_requests_sent_together_count_once() -> None:
+    gate = KeyGate(8)
+
+    async def slow_complaint() -> None:
+        with suppress(Throttled):
+            async with gate.turn(POLL):
+                await anyio.sleep(5)
+                raise Throttled("slow down")
+
+    async with anyio.create_task_group() as group:
+        for _ in range(10):
+            group.start_soon(slow_complaint)
+    assert gate.rate == 4
+    assert gate.throttled == 10
+
+
+async def test_a_second_complaint_of_the_same_storm_may_still_ask_for_more_time() -> None:
+    gate, log = KeyGate(1000), Log()
+
+    async def slow_complaint(seconds: float) -> None:
+        with suppress(Throttled):
+            async with gate.turn(POLL):
+                await anyio.sleep(1)
+                raise Throttled("slow down", retry_after=timedelta(seconds=seconds))
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(slow_complaint, 5)
+        group.start_soon(slow_complaint, 50)
+    await pass_gate(gate, log)
+    assert [at for _, at in log] == [pytest.approx(51, abs=0.01)]
+
+
+async def test_turns_keep_the_lowered_rate_and_climb_back_to_the_full_one() -> None:
+    gate, log = KeyGate(5), Log()
+    await complain(gate, 10)
+    for _ in range(40):
+        await pass_gate(gate, log)
+    gaps = [later - sooner for (_, sooner), (_, later) in pairwise(log)]
+    assert gaps[0] == pytest.approx(1 / 2.5)
+    assert gaps == sorted(gaps, reverse=True)
+    assert gaps[-1] == pytest.approx(1 / 5)
+    assert gate.rate == 5
+
+
+async def test_an_error_that_is_no_complaint_leaves_the_rate_alone() -> None:
+    gate = KeyGate(5)
+    await complain(gate, 0)
+    with pytest.raises(ServerFault):
+        async with gate.turn(POLL):
+            raise ServerFault("broken")
+    assert gate.rate == 2.5
+
+
+async def test_the_gate_of_another_key_is_not_touched() -> None:
+    slowed, other, log = KeyGate(5), KeyGate(5), Log()
+    await complain(slowed, 3600)
+    await pass_gate(other, log)
+    assert log == [("", 0)]
+    assert other.rate == 5
+
+
+async def test_without_a_limit_nobody_waits_but_a_pause_is_kept() -> None:
+    gate, log = KeyGate(math.inf), Log()
+    for _ in range(100):
+        await pass_gate(gate, log)
+    assert anyio.current_time() == 0
+    await complain(gate, 7)
+    await pass_gate(gate, log)
+    assert log[-1][1] == pytest.approx(7)
+
+
+@pytest.mark.parametrize("rate", [0, -1, math.nan])
+def test_a_rate_that_lets_nobody_through_is_refused(rate: float) -> None:
+    with pytest.raises(ValueError, match="lets nobody through"):
+        KeyGate(rate)
+
+
+visits = st.tuples(
+    st.floats(0, 5),  # when it comes
+    st.sampled_from(Priority),
+    st.floats(0.01, 3) | st.none(),  # when it loses patience
+    st.sampled_from(["fine", "fine", "fine", "complaint"]),
+)
+
+
+@given(st.floats(0.5, 50), st.lists(visits, max_size=30))
+@settings(max_examples=60, deadline=None)
+def test_turns_are_never_closer_than_the_rate_and_nobody_is_forgotten(
+    rate: float, arrivals: list[tuple[float, Priority, float | None, str]]
+) -> None:
+    granted: list[float] = []
+    left: list[int] = []
+
+    async def visit(
+        gate: KeyGate, at: float, priority: Priority, patience: float | None, outcome: str
+    ) -> None:
+        await anyio.sleep(at)
+        with anyio.move_on_after(patience), suppress(Throttled):
+            async with gate.turn(priority):
+                granted.append(anyio.current_time())
+                if outcome == "complaint":
+                    raise Throttled("slow down", retry_after=timedelta(seconds=0.5))
+        left.append(1)
+
+    async def everybody() -> None:
+        gate = KeyGate(rate)
+        async with anyio.create_task_group() as group:
+            for arrival in arrivals:
+                group.start_soon(visit, gate, *arrival)
+        assert gate.waiting == 0
+
+    anyio.run(everybody, backend_options={"loop_factory": VirtualLoop})
+    assert len(left) == len(arrivals)
+    assert all(later - sooner > 1 / rate - 1e-5 for sooner, later in pairwise(granted))
