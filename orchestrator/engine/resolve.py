@@ -91,7 +91,8 @@ def _only(report: Report, states: set[State], option: str) -> None:
     if report.state not in states:
         wanted = " or ".join(sorted(state.value for state in states))
         raise InputError(
-            f"{option}: report {report.id} is {report.state.value}; this is for one that is {wanted}"
+            f"{option}: report {report.id} is {report.state.value}, and this is for one that is "
+            f"{wanted}"
         )
 
 

@@ -1,0 +1,161 @@
+"""The entry point: finds the command, and turns every ending into an exit code and words."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from typing import Final
+
+import click
+
+from orchestrator import __version__
+from orchestrator.core.policy import ExitCode
+from orchestrator.errors import (
+    InputError,
+    InvalidTransition,
+    LedgerError,
+    Locked,
+    OrchestratorError,
+    OutputError,
+)
+
+COMMANDS: Final = {
+    "run": "Collect what the jobs want: submit, watch, download, verify.",
+    "plan": "Show what a run would ask for. Sends nothing.",
+    "status": "Show where every report stands, and why.",
+    "files": "List the collected files.",
+    "verify": "Read every collected file again and compare it with the ledger.",
+    "cancel": "Cancel at the API what is open.",
+    "resolve": "Settle a report that waits for a person.",
+    "check": "Check config, credentials, clock, disk and the way to the API. Costs nothing.",
+    "schema": "Print the JSON Schema of job files or of the config, for editors.",
+    "simulate": "Start a simulated Reports API on this machine.",
+    "demo": "Collect the demo job from a simulator, end to end. Needs no account.",
+}
+"""The commands in the order of the help, with their first lines."""
+
+
+class Commands(click.Group):
+    """Loads a command's module when it is called, so that `--help` is quick."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        """All of them, in the order in which a newcomer meets them."""
+        return list(COMMANDS)
+
+    def get_command(
+        self,
+        ctx: click.Context,  # noqa: ARG002 - click's signature
+        cmd_name: str,
+    ) -> click.Command | None:
+        """The command of that name."""
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"orchestrator.cli.commands.{cmd_name}")
+        command: click.Command = module.command
+        return command
+
+    def format_commands(
+        self,
+        ctx: click.Context,  # noqa: ARG002 - click's signature
+        formatter: click.HelpFormatter,
+    ) -> None:
+        """The list for `--help`, without importing any of them."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.command(
+    cls=Commands,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="Try `orchestrator demo` first; `orchestrator COMMAND --help` explains each command. "
+    "Exit codes: 0 all is collected, 1 something needs you, 2 bad input, 3 another run is "
+    "active, 75 not finished: run it again. The README has them all.",
+)
+@click.version_option(__version__, prog_name="orchestrator")
+def main() -> None:
+    """Collect every record of your accounts from the Vonage Reports API.
+
+    A YAML job file lists accounts, products and windows of time; `run` asks for the reports that
+    are missing, waits for them, and leaves verified files. It can be stopped at any moment and
+    run again: nothing is lost, and nothing is paid for twice.
+    """
+
+
+def entry() -> None:
+    """Runs the command line and ends the process."""
+    sys.exit(call(sys.argv[1:]))
+
+
+def call(arguments: list[str]) -> int:
+    """Runs one command line; the exit code."""
+    try:
+        result = main.main(args=arguments, prog_name="orchestrator", standalone_mode=False)
+        return int(result or 0)
+    except click.ClickException as error:
+        error.show(sys.stderr)
+        return ExitCode.BAD_INPUT
+    except (click.Abort, KeyboardInterrupt):
+        return ExitCode.INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read our output has had enough (`| head`). Nothing is wrong, and nobody is left
+        # to hear about it.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return ExitCode.DONE
+    except BaseExceptionGroup as group:
+        return _end(most_telling(group))
+    except Exception as error:  # noqa: BLE001 - the last place that can say something
+        return _end(error)
+
+
+def most_telling(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """The one error of a group that decides the exit code: by the order of the exit codes."""
+    leaves: list[BaseException] = []
+    todo: list[BaseException] = [group]
+    while todo:
+        error = todo.pop(0)
+        if isinstance(error, BaseExceptionGroup):
+            todo.extend(error.exceptions)
+        else:
+            leaves.append(error)
+    order = (ExitCode.BAD_INPUT, ExitCode.LOCKED, ExitCode.DISK, ExitCode.BUG)
+    return min(leaves, key=lambda error: order.index(code_of(error)))
+
+
+def code_of(error: BaseException) -> ExitCode:
+    """The exit code of an error that ended a command."""
+    match error:
+        case InputError():
+            return ExitCode.BAD_INPUT
+        case Locked():
+            return ExitCode.LOCKED
+        case InvalidTransition():
+            return ExitCode.BUG
+        case LedgerError() | OutputError():
+            return ExitCode.DISK
+        case _:
+            return ExitCode.BUG
+
+
+def _end(error: BaseException) -> int:
+    code = code_of(error)
+    if code is ExitCode.BUG:
+        import traceback  # noqa: PLC0415 - only a bug needs it
+
+        # Without the values of variables: a secret may be among them.
+        lines = traceback.format_exception(type(error), error, error.__traceback__)
+        click.echo("".join(lines), err=True, nl=False)
+        click.echo(
+            "orchestrator: this is a bug of ours. Nothing is lost: the ledger has every step up "
+            "to here, and `run` goes on from there.",
+            err=True,
+        )
+    elif isinstance(error, InputError):
+        for mistake in error.mistakes:
+            click.echo(f"error: {mistake}", err=True)
+        if len(error.mistakes) > 1:
+            click.echo(f"{len(error.mistakes)} mistakes; nothing was sent.", err=True)
+    else:
+        assert isinstance(error, OrchestratorError)
+        click.echo(f"error: {error}", err=True)
+    return code

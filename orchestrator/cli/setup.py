@@ -1,0 +1,161 @@
+"""Builds what commands work with: inputs, ledger, credentials, desks."""
+
+from __future__ import annotations
+
+import os
+import random
+from contextlib import asynccontextmanager, contextmanager
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import click
+
+from orchestrator.cli.clocks import ShiftedClock, SystemClock
+from orchestrator.config import load_inputs, resolve_credentials
+from orchestrator.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+    from datetime import datetime
+    from pathlib import Path
+
+    from orchestrator.config import Inputs
+    from orchestrator.core.model import Config, Credentials
+    from orchestrator.core.ports import Clock
+    from orchestrator.engine.desk import Desk
+    from orchestrator.ledger.sqlite import SqliteLedger
+    from orchestrator.ledger.store import Store
+
+
+def read_inputs(jobs: Sequence[Path], config: Path | None, now: datetime | None = None) -> Inputs:
+    """The jobs and the config of a command; warnings go to standard error.
+
+    Raises:
+        InputError: every mistake of every file.
+    """
+    inputs = load_inputs(jobs, config=config, env=os.environ, now=now)
+    for warning in inputs.warnings:
+        click.echo(f"warning: {warning}", err=True)
+    return inputs
+
+
+def clock_of(now: datetime | None) -> Clock:
+    """The machine's clock, or one that begins at `now`."""
+    return SystemClock() if now is None else ShiftedClock(now)
+
+
+def credentials_of(inputs: Inputs) -> dict[str, Credentials]:
+    """The credentials that the jobs use, looked up.
+
+    Raises:
+        InputError: all that are missing.
+    """
+    return resolve_credentials(inputs.config, inputs.credential_names, os.environ)
+
+
+# --- the ledger -----------------------------------------------------------------------------------
+
+
+def ledger_is_missing(config: Config) -> str | None:
+    """What stands in the output directory that a missing ledger must have known; None if nothing.
+
+    A ledger that exists is not missing.
+    """
+    from orchestrator.collect.layout import MANIFEST  # noqa: PLC0415 - start-up time
+
+    if config.state.exists():
+        return None
+    directory = config.output.directory
+    if (directory / MANIFEST).exists():
+        return MANIFEST
+    return next((path.name for path in sorted(directory.glob("report_account=*"))), None)
+
+
+def refuse_missing_ledger(config: Config) -> None:
+    """A ledger that is gone must not be begun anew beside its files: all would be paid again.
+
+    Raises:
+        InputError: there are collected files, but no ledger.
+    """
+    found = ledger_is_missing(config)
+    if found is not None:
+        raise InputError(
+            f"there is no ledger at {config.state}, but {config.output.directory} holds {found}: "
+            "beginning anew would buy everything again; point `state` at the ledger, or use "
+            "`orchestrator run --rebuild-ledger` to make one from the manifest"
+        )
+
+
+@contextmanager
+def reading_ledger(config: Config) -> Iterator[Store]:
+    """The ledger to read from; an empty one, in memory, where none has been begun.
+
+    Raises:
+        InputError: the ledger is missing beside its files.
+        LedgerError: it cannot be read.
+    """
+    import sqlite3  # noqa: PLC0415 - start-up time
+
+    from orchestrator.ledger.schema import migrate  # noqa: PLC0415
+    from orchestrator.ledger.sqlite import reading  # noqa: PLC0415
+    from orchestrator.ledger.store import Store  # noqa: PLC0415
+
+    refuse_missing_ledger(config)
+    if config.state.exists():
+        with reading(config.state) as store:
+            yield store
+        return
+    connection = sqlite3.connect(":memory:", isolation_level=None)
+    connection.row_factory = sqlite3.Row
+    try:
+        migrate(connection, ":memory:")
+        yield Store(connection)
+    finally:
+        connection.close()
+
+
+@asynccontextmanager
+async def writing_ledger(
+    config: Config, clock: Clock, lock_wait: timedelta = timedelta()
+) -> AsyncIterator[SqliteLedger]:
+    """The ledger under the run's lock; begun anew where there is none, which is announced.
+
+    Raises:
+        Locked: another run holds it.
+        LedgerError: it cannot be opened.
+        InputError: the ledger is missing beside its files.
+    """
+    from orchestrator.ledger.lock import run_lock  # noqa: PLC0415 - start-up time
+    from orchestrator.ledger.sqlite import SqliteLedger, connect  # noqa: PLC0415
+
+    async with run_lock(config.state, lock_wait):
+        refuse_missing_ledger(config)
+        if not config.state.exists():
+            click.echo(f"a new ledger: {config.state}", err=True)
+        connection = connect(config.state)
+        try:
+            yield SqliteLedger(connection, config.state, clock)
+        finally:
+            connection.close()
+
+
+# --- the API --------------------------------------------------------------------------------------
+
+
+@asynccontextmanager
+async def open_desks(
+    config: Config, credentials: Mapping[str, Credentials], clock: Clock
+) -> AsyncIterator[dict[str, Desk]]:
+    """A desk for each API key, by name of credentials; names of one key share it."""
+    from orchestrator.api import KeyGate, VonageReports, open_session  # noqa: PLC0415
+    from orchestrator.engine.desk import Desk  # noqa: PLC0415 - start-up time
+
+    jitter = random.SystemRandom().random
+    async with open_session(config.api) as session:
+        by_key: dict[str, Desk] = {}
+        for one in credentials.values():
+            if one.api_key not in by_key:
+                api = VonageReports(session, config.api, one, clock)
+                gate = KeyGate(config.api.requests_per_second)
+                by_key[one.api_key] = Desk(api, gate, config.retry, jitter)
+        yield {name: by_key[one.api_key] for name, one in credentials.items()}
