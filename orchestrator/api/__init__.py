@@ -1,0 +1,9 @@
+"""The Reports API: its wire format, a client with one method an endpoint, and the gate of a key."""
+
+from __future__ import annotations
+
+from orchestrator.api.client import VonageReports
+from orchestrator.api.gate import KeyGate
+from orchestrator.api.transport import open_session
+
+__all__ = ["KeyGate", "VonageReports", "open_session"]

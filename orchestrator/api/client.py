@@ -1,0 +1,413 @@
+"""The client: one method an endpoint, one request a call, every failure one of our errors."""
+
+from __future__ import annotations
+
+import base64
+import ipaddress
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import quote
+
+from aiohttp import ClientTimeout
+from yarl import URL
+
+from orchestrator.api import refusals, wire
+from orchestrator.api.transport import BELOW_HTTP, send_once, transport_error
+from orchestrator.errors import InputError, NotFound, ServerFault, TransportError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Mapping, Sequence
+    from datetime import datetime
+
+    from aiohttp import ClientResponse, ClientSession
+
+    from orchestrator.core.intervals import Window
+    from orchestrator.core.model import Credentials, RemoteReport, Series, Status
+    from orchestrator.core.ports import Clock
+
+MOST_OF_A_LIST: Final = 32 * 1024**2
+"""Bytes of a list answer that are read: about 30,000 reports."""
+
+MOST_OF_AN_ANSWER: Final = 1024**2
+"""Bytes that are read of any other answer, files apart."""
+
+MOST_REDIRECTS: Final = 3
+"""Hops that a download follows."""
+
+_PIECE: Final = 256 * 1024
+_CONNECT_MAX: Final = timedelta(seconds=15)
+_REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
+
+
+class VonageReports:
+    """The Reports API v2 under one API key. Implements `core.ports.ReportsApi`.
+
+    Nothing is retried, no turn is waited for. Redirects are not followed but for downloads, and
+    the key and secret go to `base_url`'s own scheme, host and port only, in a header.
+    """
+
+    def __init__(
+        self,
+        session: ClientSession,
+        base_url: str,
+        credentials: Credentials,
+        timeout: timedelta,
+        clock: Clock,
+    ) -> None:
+        """A client on a session of `open_session`, which is not closed by it.
+
+        Args:
+            session: shared by any number of clients.
+            base_url: ``https://…``; plain ``http://`` only to this machine.
+            credentials: the key that signs.
+            timeout: of a whole call; of a download, the longest gap between two pieces.
+            clock: ours, for `server_ahead`.
+
+        Raises:
+            InputError: the address is none, holds credentials, or would send them in the clear.
+        """
+        self._session = session
+        self._base = _parse_base(base_url)
+        self._origin = self._base.origin()
+        self._credentials = credentials
+        self._clock = clock
+        self._server_ahead = timedelta()
+        secret = credentials.api_secret.reveal()
+        token = base64.b64encode(f"{credentials.api_key}:{secret}".encode()).decode()
+        self._authorization = f"Basic {token}"
+        self._never_shown = tuple(text.encode() for text in (secret, token) if text)
+        # Less than the whole, so that a connection that never was is told from a lost answer.
+        connect = min(timeout / 2, _CONNECT_MAX).total_seconds()
+        whole = timeout.total_seconds()
+        self._call_timeout = ClientTimeout(total=whole, connect=connect, sock_read=whole)
+        self._file_timeout = ClientTimeout(total=None, connect=connect, sock_read=whole)
+
+    @property
+    def api_key(self) -> str:
+        """The key that signs."""
+        return self._credentials.api_key
+
+    @property
+    def server_ahead(self) -> timedelta:
+        """The server's clock less ours, by the latest ``Date``; up to a second too small."""
+        return self._server_ahead
+
+    async def create(
+        self, series: Series, window: Window, callback_url: str | None
+    ) -> RemoteReport:
+        """``POST /v2/reports``. Paid; sent once, whatever happens."""
+        call = f"POST /v2/reports for {series}, {window}"
+        body = wire.create_body(series, window, callback_url)
+        answer = await self._ask("POST", self._endpoint(), call, json=body)
+        return _report_in(answer, call)
+
+    async def status(self, request_id: str) -> RemoteReport:
+        """``GET /v2/reports/{request_id}``."""
+        call = f"GET /v2/reports/{request_id}"
+        return _report_in(await self._ask("GET", self._endpoint(request_id), call), call)
+
+    async def list(
+        self,
+        account_id: str,
+        statuses: Sequence[Status],
+        created_from: datetime | None = None,
+        created_to: datetime | None = None,
+    ) -> Sequence[RemoteReport]:
+        """``GET /v2/reports``; without dates the API answers for the last seven days."""
+        call = f"GET /v2/reports of account {account_id}"
+        query = {
+            "account_id": account_id,
+            "status": ",".join(status.value for status in statuses),
+        }
+        if created_from is not None:
+            query["date_from"] = wire.utc_text(created_from)
+        if created_to is not None:
+            whole_second = created_to + timedelta(microseconds=-created_to.microsecond % 1_000_000)
+            query["date_to"] = wire.utc_text(whole_second)
+        answer = await self._ask("GET", self._endpoint(), call, params=query, most=MOST_OF_A_LIST)
+        try:
+            return wire.read_list(wire.parse_object(answer))
+        except wire.WireError as error:
+            raise ServerFault(
+                f"{call}: answered something that is not a list of reports: {error}", call=call
+            ) from error
+
+    async def cancel(self, request_id: str) -> RemoteReport:
+        """``DELETE /v2/reports/{request_id}``."""
+        call = f"DELETE /v2/reports/{request_id}"
+        return _report_in(await self._ask("DELETE", self._endpoint(request_id), call), call)
+
+    @asynccontextmanager
+    async def download(self, download_url: str) -> AsyncIterator[_Stream]:
+        """``GET /v3/media/{file_id}``, or wherever the API's link points.
+
+        Follows at most `MOST_REDIRECTS` hops. The key is left out on every other host, and does
+        not come back after one.
+
+        Raises:
+            NotFound: 404 or 410: no such file, or no longer.
+        """
+        async with AsyncExitStack() as stack:
+            url, trusted = self._base, True
+            target = download_url
+            for _ in range(MOST_REDIRECTS + 1):
+                url = self._follow(url, target)
+                trusted = trusted and url.origin() == self._origin
+                call = f"GET {url.raw_path}" if trusted else f"GET the file from {url.host}"
+                response = await self._open_file(stack, url, call, trusted=trusted)
+                if response.status == 200:
+                    yield _Stream(response, call)
+                    return
+                if response.status not in _REDIRECTS:
+                    raise await self._file_refusal(response, call, trusted=trusted)
+                target = response.headers.get("Location", "")
+                if not target:
+                    raise ServerFault(f"{call}: redirects, but does not say where", call=call)
+                await stack.aclose()
+            raise ServerFault(
+                f"GET {self._path_of(download_url)}: redirects more than {MOST_REDIRECTS} times",
+                call="download",
+            )
+
+    # --- requests ---------------------------------------------------------------------------------
+
+    def _endpoint(self, request_id: str | None = None) -> URL:
+        path = self._base.raw_path.rstrip("/") + "/v2/reports"
+        if request_id is not None:
+            path += "/" + quote(request_id, safe="")
+        return URL.build(
+            scheme=self._base.scheme,
+            authority=self._base.raw_authority,
+            path=path,
+            encoded=True,
+        )
+
+    async def _ask(
+        self,
+        method: str,
+        url: URL,
+        call: str,
+        *,
+        params: Mapping[str, str] | None = None,
+        json: Mapping[str, Any] | None = None,
+        most: int = MOST_OF_AN_ANSWER,
+    ) -> bytes:
+        """The body of a 2xx answer; everything else is raised."""
+        try:
+            async with self._session.request(
+                method,
+                url,
+                params=params,
+                json=json,
+                headers=self._headers(trusted=True),
+                timeout=self._call_timeout,
+                allow_redirects=False,
+                auto_decompress=False,
+                middlewares=(send_once,),
+            ) as response:
+                self._note_date(response)
+                if response.status >= 400:
+                    raise await self._refusal(response, call)
+                if response.status >= 300:
+                    raise _misdirected(response, call)
+                return await _read(response, call, most)
+        except BELOW_HTTP as error:
+            failure = transport_error(error, call)
+            raise failure from failure.__cause__
+
+    async def _open_file(
+        self, stack: AsyncExitStack, url: URL, call: str, *, trusted: bool
+    ) -> ClientResponse:
+        try:
+            response = await stack.enter_async_context(
+                self._session.get(
+                    url,
+                    headers=self._headers(trusted=trusted),
+                    timeout=self._file_timeout,
+                    allow_redirects=False,
+                    auto_decompress=False,
+                    middlewares=(send_once,),
+                )
+            )
+        except BELOW_HTTP as error:
+            failure = transport_error(error, call)
+            raise failure from failure.__cause__
+        if trusted:
+            self._note_date(response)
+        return response
+
+    def _headers(self, *, trusted: bool) -> dict[str, str]:
+        # Uncompressed: lengths can be checked, and no answer swells on arrival.
+        headers = {"Accept-Encoding": "identity"}
+        if trusted:
+            headers["Authorization"] = self._authorization
+        return headers
+
+    def _note_date(self, response: ClientResponse) -> None:
+        date = refusals.read_date(response.headers.get("Date"))
+        if date is not None:
+            self._server_ahead = date - self._clock.now()
+
+    # --- refusals ---------------------------------------------------------------------------------
+
+    async def _refusal(self, response: ClientResponse, call: str) -> Exception:
+        try:
+            body = await _read(response, call, MOST_OF_AN_ANSWER)
+        except (ServerFault, *BELOW_HTTP):
+            body = b""  # the status says enough
+        for text in self._never_shown:
+            body = body.replace(text, b"***")
+        return refusals.refusal(
+            response.status,
+            response.headers,
+            refusals.read_problem(response.status, body),
+            call=call,
+            api_key=self.api_key,
+            now=self._clock.now(),
+        )
+
+    async def _file_refusal(
+        self, response: ClientResponse, call: str, *, trusted: bool
+    ) -> Exception:
+        status = response.status
+        if status in {404, 410}:
+            return NotFound(f"{call}: the file is not there, or no longer", call=call)
+        if status < 400:
+            return ServerFault(f"{call}: answered HTTP {status} instead of the file", call=call)
+        if trusted:
+            return await self._refusal(response, call)
+        # What a foreign host says is no word of the API: neither the key nor its rate is to blame.
+        return ServerFault(
+            f"{call}: the host to which the API sent us answers HTTP {status}; ask the API again",
+            call=call,
+            retry_after=refusals.read_retry_after(response.headers, self._clock.now()),
+        )
+
+    def _follow(self, at: URL, target: str) -> URL:
+        """Where a link or a redirect leads, if we go there.
+
+        Raises:
+            ServerFault: it is no http address, or would send a paid file in the clear.
+        """
+        call = f"GET {self._path_of(target)}"
+        try:
+            url = at.join(URL(target)).with_fragment(None).with_user(None)
+        except (ValueError, TypeError):
+            raise ServerFault(f"{call}: the API's link is no address", call=call) from None
+        if url.scheme not in {"http", "https"} or not url.host:
+            raise ServerFault(f"{call}: the API's link is no address on the web", call=call)
+        plain_is_fine = _is_loopback(self._base) and _is_loopback(url)
+        if url.scheme == "http" and not plain_is_fine:
+            raise ServerFault(
+                f"{call}: the API's link leads to {url.host} without TLS; it is not followed",
+                call=call,
+            )
+        return url
+
+    @staticmethod
+    def _path_of(link: str) -> str:
+        try:
+            return URL(link).raw_path or "/"
+        except ValueError:
+            return "the file"
+
+
+class _Stream:
+    """A file on its way: `core.ports.Download`. Its pieces can be taken once."""
+
+    def __init__(self, response: ClientResponse, call: str) -> None:
+        self._response = response
+        self._call = call
+
+    @property
+    def length(self) -> int | None:
+        """Bytes that the server says will come."""
+        return self._response.content_length
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        """The bytes, in pieces of at most 256 KiB."""
+        _refuse_encoding(self._response, self._call)
+        received = 0
+        pieces = self._response.content.iter_chunked(_PIECE)
+        while True:
+            try:
+                piece = await anext(pieces, b"")
+            except BELOW_HTTP as error:
+                failure = transport_error(error, self._call)
+                raise failure from failure.__cause__
+            if not piece:
+                break
+            received += len(piece)
+            yield piece
+        if self.length is not None and received != self.length:
+            raise TransportError(
+                f"{self._call}: {received} of {self.length} bytes came",
+                call=self._call,
+                maybe_sent=True,
+            )
+
+
+async def _read(response: ClientResponse, call: str, most: int) -> bytes:
+    _refuse_encoding(response, call)
+    body = bytearray()
+    async for piece in response.content.iter_chunked(_PIECE):
+        body += piece
+        if len(body) > most:
+            response.close()
+            raise ServerFault(
+                f"{call}: answered more than {most // 1024**2} MiB; no such answer is that long",
+                call=call,
+            )
+    return bytes(body)
+
+
+def _refuse_encoding(response: ClientResponse, call: str) -> None:
+    encoding = response.headers.get("Content-Encoding", "identity").strip().lower()
+    if encoding not in {"", "identity"}:
+        raise ServerFault(f"{call}: the answer is compressed, which was not asked for", call=call)
+
+
+def _report_in(answer: bytes, call: str) -> RemoteReport:
+    try:
+        return wire.read_report(wire.parse_object(answer))
+    except wire.WireError as error:
+        raise ServerFault(
+            f"{call}: answered something that is not a report: {error}", call=call
+        ) from error
+
+
+def _misdirected(response: ClientResponse, call: str) -> ServerFault:
+    try:
+        host = URL(response.headers.get("Location", "")).host or "itself"
+    except ValueError:
+        host = "nowhere"
+    return ServerFault(
+        f"{call}: redirects to {host} (HTTP {response.status}), which no such call should; check"
+        " api.base_url",
+        call=call,
+    )
+
+
+def _parse_base(base_url: str) -> URL:
+    try:
+        url = URL(base_url)
+    except ValueError:
+        raise InputError("api.base_url is no address; write https://…") from None
+    if url.user is not None or url.password is not None:
+        raise InputError("api.base_url holds credentials; give them under `credentials` instead")
+    if url.scheme not in {"http", "https"} or not url.host:
+        raise InputError(f"api.base_url: {base_url!r} is no address on the web; write https://…")
+    if url.scheme == "http" and not _is_loopback(url):
+        raise InputError(
+            f"api.base_url: {base_url!r} would send the secret in the clear; write https://…"
+        )
+    return url
+
+
+def _is_loopback(url: URL) -> bool:
+    host = url.host or ""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")

@@ -1,0 +1,166 @@
+"""Refusals, pure: which of our errors an answer that is no success becomes, and in which words."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING, Any, Final
+
+from orchestrator.api import wire
+from orchestrator.errors import (
+    ApiError,
+    NotFound,
+    Problem,
+    Rejected,
+    ServerFault,
+    Throttled,
+    Unauthorized,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+LONGEST_RETRY_AFTER: Final = timedelta(days=1)
+"""A longer ``Retry-After`` is taken as this: no server means it, and a run must not hang on it."""
+
+_LONGEST_WORDS: Final = 500
+_MOST_PARAMETERS: Final = 20
+_A_DATE: Final = re.compile(r"date[ _-]?(start|end|range)|(start|end)[ _-]?date", re.IGNORECASE)
+
+
+def read_date(text: str | None) -> datetime | None:
+    """An HTTP date, such as the ``Date`` header has; None where it is missing or none."""
+    if text is None:
+        return None
+    try:
+        moment = parsedate_to_datetime(text)
+        # RFC 9110: an HTTP date is always in UTC, also where it does not say so
+        return moment.replace(tzinfo=moment.tzinfo or UTC).astimezone(UTC)
+    except (ValueError, OverflowError, TypeError, IndexError):
+        return None
+
+
+def read_retry_after(headers: Mapping[str, str], now: datetime) -> timedelta | None:
+    """How long ``Retry-After`` asks to wait: from zero to `LONGEST_RETRY_AFTER`; None without it.
+
+    A date counts from the server's own ``Date``, so that a clock that differs does not matter;
+    from `now` only where that header is missing.
+    """
+    text = headers.get("Retry-After", "").strip()
+    if re.fullmatch(r"[+-]?\d{1,20}(\.\d{1,20})?", text, re.ASCII):
+        seconds = min(float(text), LONGEST_RETRY_AFTER.total_seconds())
+        return timedelta(seconds=max(0.0, seconds))
+    until = read_date(text or None)
+    if until is None:
+        return None
+    wait = until - (read_date(headers.get("Date")) or now)
+    return min(max(wait, timedelta()), LONGEST_RETRY_AFTER)
+
+
+def read_problem(status: int, body: bytes) -> Problem | None:
+    """The problem object in an answer, as far as it is one; None where the body is something else.
+
+    Texts are shortened, and stripped of what a terminal or a log could take for its own.
+    """
+    try:
+        answer = wire.parse_object(body)
+    except wire.WireError:
+        return None
+    texts = {name: _words(answer.get(name)) for name in ("type", "title", "detail", "instance")}
+    pairs = answer.get("invalid_parameters")
+    blamed = tuple(
+        (_words(pair.get("name")), _words(pair.get("reason")))
+        for pair in (pairs if isinstance(pairs, list) else [])[:_MOST_PARAMETERS]
+        if isinstance(pair, dict)
+    )
+    if not blamed and not any(texts.values()):
+        return None
+    return Problem(status=status, invalid_parameters=blamed, **texts)
+
+
+def names_a_date(problem: Problem | None) -> bool:
+    """Whether a problem blames the date range: another window may pass where this one did not.
+
+    Parameters that it names are believed first, its prose only where it names none.
+    """
+    if problem is None:
+        return False
+    if problem.invalid_parameters:
+        return any(_A_DATE.search(f"{name} {why}") for name, why in problem.invalid_parameters)
+    return _A_DATE.search(f"{problem.title} {problem.detail}") is not None
+
+
+def refusal(
+    status: int,
+    headers: Mapping[str, str],
+    problem: Problem | None,
+    *,
+    call: str,
+    api_key: str,
+    now: datetime,
+) -> ApiError:
+    """The error for an answer of the API itself that is no success.
+
+    Args:
+        status: the HTTP status, from 400 up.
+        headers: of the answer.
+        problem: what the answer says, where it says something.
+        call: the call in words.
+        api_key: the key that signed; it is no secret.
+        now: our clock.
+    """
+    words = str(problem or f"HTTP {status} without words")
+    retry_after = read_retry_after(headers, now)
+    rate_limit = problem is not None and problem.type.endswith("#rate-limit")
+    if status == 429 or (status == 403 and rate_limit):
+        return Throttled(
+            f"{call}: too many requests of key {api_key} ({words}); it goes on more slowly",
+            call=call,
+            problem=problem,
+            retry_after=retry_after,
+        )
+    if status == 401:
+        return Unauthorized(
+            f"{call}: the API does not accept key {api_key} ({words}); check the key and its"
+            " secret in the credentials",
+            status=status,
+            call=call,
+            problem=problem,
+        )
+    if status == 403:
+        return Unauthorized(
+            f"{call}: key {api_key} may not do this ({words}); check that the account is its own"
+            " or a subaccount of it, and that the Reports API is enabled for it",
+            status=status,
+            call=call,
+            problem=problem,
+        )
+    if status == 404:
+        return NotFound(
+            f"{call}: the API knows nothing of it ({words}); reports are forgotten after 4 days"
+            " and files after 72 hours",
+            call=call,
+            problem=problem,
+        )
+    if status < 500:
+        return Rejected(
+            f"{call}: the API refuses the request ({words}); what it names must change first",
+            status=status,
+            call=call,
+            problem=problem,
+            names_a_date=status == 422 and names_a_date(problem),
+        )
+    return ServerFault(
+        f"{call}: the API failed ({words}); try again later",
+        call=call,
+        problem=problem,
+        retry_after=retry_after,
+    )
+
+
+def _words(value: Any) -> str:
+    if not isinstance(value, str | int | float) or isinstance(value, bool):
+        return ""
+    text = "".join(letter if letter.isprintable() else " " for letter in str(value)).strip()
+    return text if len(text) <= _LONGEST_WORDS else text[:_LONGEST_WORDS] + "…"

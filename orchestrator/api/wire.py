@@ -1,0 +1,270 @@
+"""The wire format, pure: what is sent and what comes back, as JSON, in every dialect of the API.
+
+Source of the dialects: the vendor's reference pages of 2020 to 2026 and its 2021 definition,
+which disagree on names and places of fields; all of them are read.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final, NoReturn
+
+from orchestrator.core import products
+from orchestrator.core.model import RemoteReport, Status
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from orchestrator.core.intervals import Window
+    from orchestrator.core.model import FieldValue, Series
+
+ECHOED_FIELDS: Final = frozenset(
+    {"account_id", "product", "direction"}
+    | products.BOOLEAN_FIELDS
+    | products.COMMON_FIELDS
+    | {field for product in products.PRODUCTS.values() for field in product.fields}
+)
+"""The fields of an answer that can be an echo of the request; whatever else it has is not read."""
+
+_LONGEST_ID: Final = 256
+_DATE: Final = re.compile(
+    r"(\d{4}-\d{2}-\d{2})[Tt ](\d{2}:\d{2}:\d{2})(?:[.,](\d{1,9}))?(Z|z|[+-]\d{2}:?\d{2})", re.ASCII
+)
+_COUNT: Final = re.compile(r"\d{1,15}", re.ASCII)
+
+
+class WireError(ValueError):
+    """An answer is not what the call promises; the text says what it is instead."""
+
+
+# --- what is sent ---------------------------------------------------------------------------------
+
+
+def utc_text(moment: datetime) -> str:
+    """A moment as the API takes it: UTC, whole seconds, ``Z``."""
+    return f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%S}Z"
+
+
+def create_body(series: Series, window: Window, callback_url: str | None) -> dict[str, FieldValue]:
+    """The body of ``POST /v2/reports``: every field spelled out, none left to the API's defaults.
+
+    ``date_start`` is inclusive and ``date_end`` exclusive, as our windows are.
+    """
+    body = {
+        **series.body,
+        "date_start": utc_text(window.start),
+        "date_end": utc_text(window.end),
+    }
+    if callback_url is not None:
+        body["callback_url"] = callback_url
+    return body
+
+
+# --- what comes back ------------------------------------------------------------------------------
+
+
+def parse_object(body: bytes) -> dict[str, Any]:
+    """The JSON object of an answer.
+
+    Raises:
+        WireError: it is not JSON as the standard has it (NaN is not), or no object.
+    """
+    try:
+        answer = json.loads(body.decode("utf-8-sig"), parse_constant=_no_constant)
+    except RecursionError:
+        raise WireError("JSON that is nested too deeply") from None
+    except UnicodeDecodeError:
+        raise WireError("bytes that are not UTF-8") from None
+    except ValueError:
+        raise WireError(_what_else(body)) from None
+    if not isinstance(answer, dict):
+        raise WireError(f"a JSON {_kind(answer)}, not an object")
+    return answer
+
+
+def read_report(answer: object) -> RemoteReport:
+    """A report object as a `RemoteReport`.
+
+    Raises:
+        WireError: there is no request_id, or a field that must be relied on has a wrong shape.
+    """
+    if not isinstance(answer, dict):
+        raise WireError(f"a JSON {_kind(answer)}, not an object")
+    request_id = answer.get("request_id")
+    if request_id is None:
+        raise WireError("a JSON object without request_id")
+    if not isinstance(request_id, str) or not _is_plain_id(request_id):
+        raise WireError("a JSON object whose request_id cannot be one")
+    nested = answer.get("request_params")
+    if nested is not None and not isinstance(nested, dict):
+        raise WireError(f"a report whose request_params is a {_kind(nested)}")
+    word, is_word_in_status = _status_word(answer)
+    outer = {
+        name: value
+        for name, value in answer.items()
+        if not (name == "status" and (is_word_in_status or nested is not None))
+    }
+    request = {**outer, **{k: v for k, v in (nested or {}).items() if v is not None}}
+    return RemoteReport(
+        request_id=request_id,
+        status=_status(word),
+        status_word=word,
+        echo=_read_echo(request),
+        date_start=_read_date(request, "date_start"),
+        date_end=_read_date(request, "date_end"),
+        received_at=_read_date(answer, "receive_time"),
+        items_count=_read_count(answer.get("items_count")),
+        download_url=_read_download_url(answer),
+        callback_url=_read_text(request, "callback_url"),
+    )
+
+
+def read_list(answer: Mapping[str, Any]) -> tuple[RemoteReport, ...]:
+    """The reports of a list answer; entries that cannot be read as a report are left out.
+
+    Raises:
+        WireError: there is no list of reports.
+    """
+    entries = answer.get("reports")
+    if not isinstance(entries, list):
+        raise WireError("a JSON object without a list of reports")
+    reports = []
+    for entry in entries:
+        with suppress(WireError):
+            reports.append(read_report(entry))
+    return tuple(reports)
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not JSON")
+
+
+def _what_else(body: bytes) -> str:
+    start = body.lstrip()[:1]
+    if not start:
+        return "nothing"
+    if start == b"<":
+        return "a page of HTML or XML"
+    return "JSON that is cut or broken" if start in b"{[" else "something that is not JSON"
+
+
+def _kind(value: object) -> str:
+    match value:
+        case None:
+            return "null"
+        case bool():
+            return "boolean"
+        case int() | float():
+            return "number"
+        case str():
+            return "text"
+        case list():
+            return "list"
+        case _:
+            return "object"
+
+
+def _is_plain_id(text: str) -> bool:
+    # Opaque, but it stands in URLs, logs and the names of files.
+    return (
+        0 < len(text) <= _LONGEST_ID
+        and text.isprintable()
+        and not any(letter.isspace() for letter in text)
+        and text not in {".", ".."}
+    )
+
+
+def _status(word: str) -> Status | None:
+    try:
+        return Status(word.upper())
+    except ValueError:
+        return None
+
+
+def _status_word(answer: Mapping[str, Any]) -> tuple[str, bool]:
+    """The report's status as the API put it, and whether it came from the plain ``status``.
+
+    The plain ``status`` is normally the message filter, echoed: ``failed`` is a filter of SMS,
+    ``FAILED`` is a report's status.
+    """
+    word = answer.get("request_status")
+    if word is not None:
+        if not isinstance(word, str):
+            raise WireError(f"a report whose request_status is a {_kind(word)}")
+        return word.strip(), False
+    plain = answer.get("status")
+    if isinstance(plain, str) and plain in Status.__members__:
+        return plain, True
+    return "", False
+
+
+def _read_echo(request: Mapping[str, Any]) -> dict[str, FieldValue]:
+    echo: dict[str, FieldValue] = {}
+    for name in sorted(ECHOED_FIELDS & request.keys()):
+        value = request[name]
+        if value is None:
+            continue
+        if isinstance(value, list | dict):
+            raise WireError(f"a report whose {name} is a {_kind(value)}")
+        text = str(value)
+        if isinstance(value, bool):
+            text = text.lower()
+        is_truth = name in products.BOOLEAN_FIELDS and text.lower() in {"true", "false"}
+        echo[name] = text.lower() == "true" if is_truth else text
+    if "product" in echo:
+        echo["product"] = products.canonical_name(str(echo["product"]))
+    return echo
+
+
+def _read_date(fields: Mapping[str, Any], name: str) -> datetime | None:
+    value = fields.get(name)
+    if value is None or value == "":
+        return None
+    match = _DATE.fullmatch(value) if isinstance(value, str) else None
+    if match is None:
+        raise WireError(f"a report whose {name} is not a date with an offset")
+    day, clock, fraction, offset = match.groups()
+    try:
+        local = datetime.fromisoformat(f"{day}T{clock}.{(fraction or '0')[:6]:0<6}{offset.upper()}")
+        return local.astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise WireError(f"a report whose {name} is no date of the calendar") from None
+
+
+def _read_count(value: object) -> int | None:
+    if value is None or value == "":
+        return None
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    if isinstance(value, bool) or not isinstance(value, int | str):
+        raise WireError(f"a report whose items_count is a {_kind(value)} that is no count")
+    if not _COUNT.fullmatch(text := str(value).strip()):
+        raise WireError("a report whose items_count is no count")
+    return int(text)
+
+
+def _read_text(fields: Mapping[str, Any], name: str) -> str | None:
+    value = fields.get(name)
+    if value is not None and not isinstance(value, str):
+        raise WireError(f"a report whose {name} is a {_kind(value)}")
+    return value or None
+
+
+def _read_download_url(answer: Mapping[str, Any]) -> str | None:
+    plain = _read_text(answer, "download_url")
+    if plain is not None:
+        return plain
+    links = answer.get("_links")
+    if links is None:
+        return None
+    if not isinstance(links, dict):
+        raise WireError(f"a report whose _links is a {_kind(links)}")
+    link = links.get("download_report")
+    if link is None:
+        return None
+    if not isinstance(link, dict):
+        raise WireError(f"a report whose download_report is a {_kind(link)}")
+    return _read_text(link, "href")
