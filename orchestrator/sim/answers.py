@@ -1,0 +1,52 @@
+"""Report objects in every dialect that the API has been seen to speak."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from orchestrator.sim.moments import OFFSETS, write_moment
+from orchestrator.sim.reports import Phase, moment
+
+if TYPE_CHECKING:
+    from orchestrator.sim.reports import Report
+    from orchestrator.sim.settings import Dialect
+
+
+def report_object(report: Report, dialect: Dialect, base_url: str) -> dict[str, Any]:
+    """What a call answers about a report, which must have been settled if it has ended.
+
+    Message filters are echoed under their own names, `status` too: in the classic shape the
+    report's own status is `request_status`.
+    """
+    style = report.style
+    offset = OFFSETS[style % 3] if dialect.offset == "mixed" else dialect.offset
+    newer = style >= 128 if dialect.shape == "mixed" else dialect.shape == "newer"
+    request = report.request
+    echo: dict[str, Any] = {
+        **request.echo,
+        "date_start": write_moment(request.start, offset),
+        "date_end": write_moment(request.end, offset),
+    }
+    if request.callback_url:
+        echo["callback_url"] = request.callback_url
+    echo.update(report.quirks.echo)
+    answer: dict[str, Any] = {"request_id": report.request_id}
+    if newer:
+        answer |= {"status": report.status, "request_params": echo}
+    else:
+        answer |= {"request_status": report.status, **echo}
+    answer["receive_time"] = write_moment(moment(int(report.created)), offset)
+    if report.phase is Phase.ENDED:
+        answer["start_time"] = write_moment(moment(int(report.started or report.created)), offset)
+        answer["items_count"] = max(0, (report.rows or 0) + report.quirks.count_by)
+    elif dialect.early_fields:
+        answer["start_time"] = answer["receive_time"]
+        answer["items_count"] = 0
+    answer["_links"] = {"self": {"href": f"{base_url}/v2/reports/{report.request_id}"}}
+    if report.phase is Phase.ENDED and report.has_file:
+        url = f"{base_url}/v3/media/{report.file_id}"
+        if newer:
+            answer["download_url"] = url
+        else:
+            answer["_links"]["download_report"] = {"href": url}
+    return answer

@@ -1,0 +1,71 @@
+"""The API's callbacks: a POST to `callback_url` when a report has ended, tried once."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
+
+import aiohttp
+import anyio
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from orchestrator.sim.reports import Report
+    from orchestrator.sim.world import World
+
+_LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
+_TIMEOUT: Final = aiohttp.ClientTimeout(total=10)
+
+
+class Callbacks:
+    """Sends the callbacks of one world, to this machine only: a simulator calls nobody else.
+
+    Args:
+        world: whose reports.
+        describe: settles a report and makes the object that ``GET`` would answer.
+    """
+
+    def __init__(
+        self, world: World, describe: Callable[[Report], Awaitable[dict[str, Any]]]
+    ) -> None:
+        self._world = world
+        self._describe = describe
+        self._wake = anyio.Event()
+        world.on_change = self.wake
+        world.clock.listeners.append(self.wake)
+
+    def wake(self) -> None:
+        """Makes `run` look again."""
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Sends what falls due, until it is cancelled."""
+        async with anyio.create_task_group() as sending:
+            while True:
+                self._wake = anyio.Event()
+                self._world.advance()
+                ended = self._world.ended_with_callback
+                while ended:
+                    sending.start_soon(self._send, ended.pop(0))
+                await self._until_something_happens()
+
+    async def _until_something_happens(self) -> None:
+        change = self._world.next_change() if self._world.has_open_callbacks else math.inf
+        seconds = None if math.isinf(change) else self._world.clock.loop_seconds_until(change)
+        with anyio.move_on_after(math.inf if seconds is None else seconds):
+            await self._wake.wait()
+
+    async def _send(self, report: Report) -> None:
+        url = report.request.callback_url or ""
+        if urlsplit(url).hostname not in _LOOPBACK:
+            return
+        content = await self._describe(report)
+        with contextlib.suppress(aiohttp.ClientError, OSError, TimeoutError):
+            async with (
+                aiohttp.ClientSession(timeout=_TIMEOUT) as session,
+                session.post(url, json=content, allow_redirects=False) as answer,
+            ):
+                await answer.read()

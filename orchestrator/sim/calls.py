@@ -1,0 +1,104 @@
+"""One HTTP call on its way through the simulator, as handlers and faults see it."""
+
+from __future__ import annotations
+
+import json
+import socket
+import struct
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import anyio
+from aiohttp import web
+
+from orchestrator.sim.reports import Quirks
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from orchestrator.sim.clock import WorldClock
+    from orchestrator.sim.problems import Refused
+    from orchestrator.sim.settings import ApiKey
+
+
+@dataclass(slots=True)
+class Call:
+    """A call that has passed authentication and the rate limit.
+
+    Attributes:
+        place: which endpoint: ``create``, ``status``, ``list``, ``cancel``, ``download``,
+            ``records``.
+        work: what the endpoint really does; run it at most once, through `proceed`.
+        closing: set when the server ends, so that nothing hangs on.
+        quirks: what a fault does to the file of this one download.
+        cut: the share of the answer's body that is sent before the connection ends.
+    """
+
+    place: str
+    request: web.Request
+    key: ApiKey
+    clock: WorldClock
+    work: Callable[[Call], Awaitable[web.StreamResponse]]
+    closing: anyio.Event
+    quirks: Quirks = field(default_factory=Quirks)
+    cut: float | None = None
+
+    async def proceed(self) -> web.StreamResponse:
+        """Does what the endpoint does; a refusal becomes its answer."""
+        return await self.work(self)
+
+    async def pause(self, seconds: float) -> None:
+        """Waits in the loop's time, or until the server ends."""
+        with anyio.move_on_after(seconds):
+            await self.closing.wait()
+
+    def reset(self) -> web.Response:
+        """Drops the connection with a TCP reset; what it returns never arrives."""
+        transport = self.request.transport
+        if transport is not None:
+            connection = transport.get_extra_info("socket")
+            if connection is not None:
+                linger = struct.pack("ii", 1, 0)
+                connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+            transport.abort()
+        return web.Response(status=500)
+
+    async def cut_short(self, response: web.StreamResponse, share: float) -> web.StreamResponse:
+        """Sends the head and a part of an answer, then closes the connection."""
+        if not isinstance(response, web.Response) or response.prepared:
+            return response
+        body = response.body if isinstance(response.body, bytes) else b""
+        short = web.StreamResponse(status=response.status, headers=response.headers)
+        short.content_length = len(body)
+        await short.prepare(self.request)
+        await short.write(body[: int(len(body) * share)])
+        return self.hang_up(short)
+
+    def hang_up(self, response: web.StreamResponse) -> web.StreamResponse:
+        """Closes the connection once what was written is sent; the answer stays unfinished."""
+        if self.request.transport is not None:
+            self.request.transport.close()
+        return response
+
+
+def json_answer(
+    content: Any, status: int = 200, headers: dict[str, str] | None = None
+) -> web.Response:
+    """An answer in JSON."""
+    return web.Response(
+        body=json.dumps(content).encode(),
+        status=status,
+        headers=headers,
+        content_type="application/json",
+        charset="utf-8",
+    )
+
+
+def problem_answer(refused: Refused) -> web.Response:
+    """A refusal as the API words it."""
+    return web.Response(
+        body=json.dumps(refused.problem).encode(),
+        status=refused.status,
+        headers=refused.headers,
+        content_type="application/problem+json",
+    )

@@ -1,0 +1,75 @@
+"""The simulated world's clock: starts where it is told to, and runs with the event loop."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+import anyio
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+class WorldClock:
+    """World time: `speed` times as fast as the loop's own, so a virtual loop moves it too.
+
+    It fits the program's `Clock` port. Read it on the loop's thread only, once `begin` was
+    called; before that it stands at its start.
+
+    Attributes:
+        speed: world seconds for each second of the loop; 0 stops it.
+        listeners: called after the clock was set or advanced by hand.
+    """
+
+    def __init__(
+        self,
+        start: datetime,
+        speed: float = 1.0,
+        *,
+        loop_time: Callable[[], float] = anyio.current_time,
+    ) -> None:
+        if start.tzinfo is None:
+            raise ValueError(f"{start!r} has no time zone; the world's clock needs one")
+        if speed < 0:
+            raise ValueError(f"the world's clock cannot run backwards (speed {speed})")
+        self.speed = speed
+        self.listeners: list[Callable[[], None]] = []
+        self._loop_time = loop_time
+        self._base = start.astimezone(UTC)
+        self._base_epoch = self._base.timestamp()
+        self._origin: float | None = None
+
+    def begin(self) -> None:
+        """Lets the clock run from now on; a second call changes nothing."""
+        if self._origin is None:
+            self._origin = self._loop_time()
+
+    def epoch(self) -> float:
+        """Seconds since 1970-01-01T00:00:00Z, with fractions."""
+        if self._origin is None:
+            return self._base_epoch
+        return self._base_epoch + (self._loop_time() - self._origin) * self.speed
+
+    def now(self) -> datetime:
+        """The present moment of the world, aware, in UTC."""
+        return datetime.fromtimestamp(self.epoch(), UTC)
+
+    def set(self, moment: datetime) -> None:
+        """Puts the clock to a moment; it runs on from there. Backwards is allowed."""
+        if self._origin is not None:
+            self._origin = self._loop_time()
+        self._base = moment.astimezone(UTC)
+        self._base_epoch = self._base.timestamp()
+        for listener in self.listeners:
+            listener()
+
+    def advance(self, span: timedelta) -> None:
+        """Puts the clock forward (or back) by a span."""
+        self.set(self.now() + span)
+
+    def loop_seconds_until(self, epoch: float) -> float | None:
+        """How long the loop must wait for a moment; None where the clock stands still."""
+        if not self.speed or self._origin is None:
+            return None
+        return max(0.0, (epoch - self.epoch()) / self.speed)

@@ -1,0 +1,119 @@
+"""What each endpoint of the Reports API does, once a call is let in."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Final
+
+import anyio
+from anyio import to_thread
+
+from orchestrator.sim import problems
+from orchestrator.sim.answers import report_object
+from orchestrator.sim.calls import json_answer
+from orchestrator.sim.media import Media
+from orchestrator.sim.moments import parse_moment
+from orchestrator.sim.requests import read_json, read_request
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from aiohttp import web
+
+    from orchestrator.sim.calls import Call
+    from orchestrator.sim.reports import Report
+    from orchestrator.sim.world import World
+
+_STATUSES: Final = ("PENDING", "PROCESSING", "SUCCESS", "ABORTED", "FAILED", "TRUNCATED")
+_LISTED_SPAN: Final = timedelta(days=7)
+
+
+class Endpoints:
+    """The asynchronous calls of one world.
+
+    Attributes:
+        base_url: what links begin with; known once the server listens.
+        media: the finished files.
+    """
+
+    def __init__(self, world: World) -> None:
+        self.base_url = ""
+        self.media = Media(world)
+        self._world = world
+        self._began = anyio.current_time()
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds of the loop since the server began."""
+        return anyio.current_time() - self._began
+
+    async def create(self, call: Call) -> web.Response:
+        """``POST /v2/reports``."""
+        body = read_json(await call.request.read())
+        settings = self._world.settings
+        request = read_request(body, self._world.clock.now(), settings.extra_products)
+        report = self._world.create(call.key, request, self.elapsed)
+        return json_answer(await self.describe(report))
+
+    async def status(self, call: Call) -> web.Response:
+        """``GET /v2/reports/{id}``."""
+        report = self._world.report(call.key, call.request.match_info["id"])
+        return json_answer(await self.describe(report))
+
+    async def cancel(self, call: Call) -> web.Response:
+        """``DELETE /v2/reports/{id}``."""
+        report = self._world.cancel(call.key, call.request.match_info["id"])
+        return json_answer(await self.describe(report))
+
+    async def listed(self, call: Call) -> web.Response:
+        """``GET /v2/reports``."""
+        query = call.request.query
+        for name in ("account_id", "status"):
+            if not query.get(name):
+                raise problems.bad_query(name, "Missing required parameter")
+        statuses = {word.strip() for word in query["status"].split(",")}
+        if not statuses <= set(_STATUSES):
+            raise problems.bad_query("status", f"Must be of [{', '.join(_STATUSES)}]")
+        now = self._world.clock.now()
+        created_from = _moment(call, "date_from", now - _LISTED_SPAN)
+        created_to = _moment(call, "date_to", now)
+        found = self._world.listed(call.key, query["account_id"], created_from, created_to)
+        shown = [
+            await self.describe(report)
+            for report in found
+            if (await self.settled(report)).status in statuses or report.status not in _STATUSES
+        ]
+        return json_answer(
+            {
+                "self_link": f"{self.base_url}{call.request.path_qs}",
+                "items_count": len(shown),
+                "reports": shown,
+            }
+        )
+
+    async def download(self, call: Call) -> web.StreamResponse:
+        """``GET /v3/media/{id}``."""
+        report = self._world.file(call.key, call.request.match_info["id"])
+        return await self.media.answer(call, await self.settled(report))
+
+    async def settled(self, report: Report) -> Report:
+        """The report, its records counted if its work has ended; long counts in a thread."""
+        if report.needs_settling and self._world.is_heavy(report):
+            found = await to_thread.run_sync(self._world.count, report)
+            return self._world.settle(report, found)
+        return self._world.settle(report)
+
+    async def describe(self, report: Report) -> dict[str, Any]:
+        """The report object that a status call answers."""
+        await self.settled(report)
+        return report_object(report, self._world.settings.dialect, self.base_url)
+
+
+def _moment(call: Call, name: str, default: datetime) -> datetime:
+    given = call.request.query.get(name)
+    if given is None:
+        return default
+    try:
+        return parse_moment(given)
+    except ValueError as wrong:
+        raise problems.bad_query(name, str(wrong)) from None

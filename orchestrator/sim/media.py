@@ -1,0 +1,148 @@
+"""Finished files: made when first asked for, kept in memory or on disk, sent in pieces."""
+
+from __future__ import annotations
+
+import io
+import re
+import tempfile
+from itertools import islice
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Final
+
+import anyio
+from aiohttp import web
+from anyio import to_thread
+
+from orchestrator.sim import problems
+from orchestrator.sim.archive import write_archive
+from orchestrator.sim.records import csv_pieces
+from orchestrator.sim.reports import moment
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from orchestrator.sim.calls import Call
+    from orchestrator.sim.reports import Quirks, Report
+    from orchestrator.sim.world import World
+
+_IN_MEMORY_ROWS_MAX: Final = 2000
+_MEMORY_BYTES_MAX: Final = 64 << 20
+_PIECE_BYTES: Final = 1 << 18
+_RANGE: Final = re.compile(r"bytes=(\d+)-(\d*)")
+
+Archive = bytes | Path
+
+
+class Media:
+    """The archives of one world. Large ones lie in a folder that goes when `close` is called."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._folder: tempfile.TemporaryDirectory[str] | None = None
+        self._made: dict[tuple[str, bool], Archive] = {}
+        self._in_memory = 0
+        self._lock: dict[str, anyio.Lock] = {}
+
+    def close(self) -> None:
+        """Removes every file."""
+        self._made.clear()
+        if self._folder:
+            self._folder.cleanup()
+            self._folder = None
+
+    async def answer(self, call: Call, report: Report) -> web.StreamResponse:
+        """The download of a settled report.
+
+        Raises:
+            Refused: 404.
+        """
+        quirks = report.quirks.joined(call.quirks)
+        if not report.has_file or quirks.gone:
+            raise problems.no_file()
+        archive = await self._archive(report, quirks)
+        size = len(archive) if isinstance(archive, bytes) else archive.stat().st_size
+        if quirks.keep is not None:
+            size = int(size * quirks.keep)
+        headers = {
+            "Content-Type": "application/octet-stream",
+            "Content-Disposition": f'attachment; filename="{report.archive_name}"',
+        }
+        start, end, status = 0, size, 200
+        if self._world.settings.ranges:
+            headers |= {"ETag": f'"{report.file_id}"', "Accept-Ranges": "bytes"}
+            wanted = _range(call, size, headers["ETag"])
+            if wanted:
+                start, end, status = *wanted, 206
+                headers["Content-Range"] = f"bytes {start}-{end - 1}/{size}"
+        if isinstance(archive, bytes):
+            return web.Response(body=archive[start:end], status=status, headers=headers)
+        response = web.StreamResponse(status=status, headers=headers)
+        return await self._stream(call, response, archive, start, end)
+
+    async def _archive(self, report: Report, quirks: Quirks) -> Archive:
+        known = (report.request_id, quirks.wrong_crc)
+        if known in self._made:
+            return self._made[known]
+        rows = report.rows or 0
+        bulky = rows * max(1, self._world.settings.bulk_body_bytes // 400)
+        if bulky <= _IN_MEMORY_ROWS_MAX and self._in_memory < _MEMORY_BYTES_MAX:
+            memory = io.BytesIO()
+            self._write(report, memory, self._pieces(report), wrong_crc=quirks.wrong_crc)
+            archive = memory.getvalue()
+            self._in_memory += len(archive)
+            self._made[known] = archive
+            return archive
+        async with self._lock.setdefault(report.request_id, anyio.Lock()):
+            if known not in self._made:
+                self._made[known] = await self._on_disk(report, wrong_crc=quirks.wrong_crc)
+        return self._made[known]
+
+    async def _on_disk(self, report: Report, *, wrong_crc: bool) -> Path:
+        if self._folder is None:
+            self._folder = tempfile.TemporaryDirectory(prefix="reports-simulator-")
+        path = Path(self._folder.name) / f"{report.number}{'-crc' if wrong_crc else ''}.zip"
+        pieces = self._pieces(report)
+
+        def write() -> None:
+            with path.open("wb") as file:
+                self._write(report, file, pieces, wrong_crc=wrong_crc)
+
+        await to_thread.run_sync(write)
+        return path
+
+    def _pieces(self, report: Report) -> Iterator[bytes]:
+        names, careful, rows = self._world.content(report)
+        return csv_pieces(names, careful, islice(rows, report.rows or 0))
+
+    @staticmethod
+    def _write(
+        report: Report, file: IO[bytes], pieces: Iterator[bytes], *, wrong_crc: bool
+    ) -> None:
+        made = moment(report.ended or report.created)
+        write_archive(file, report.file_name, pieces, made, wrong_crc=wrong_crc)
+
+    @staticmethod
+    async def _stream(
+        call: Call, response: web.StreamResponse, path: Path, start: int, end: int
+    ) -> web.StreamResponse:
+        response.content_length = end - start
+        await response.prepare(call.request)
+        stop = end if call.cut is None else start + int((end - start) * call.cut)
+        with path.open("rb") as file:
+            file.seek(start)
+            while start < stop:
+                piece = await to_thread.run_sync(file.read, min(_PIECE_BYTES, stop - start))
+                await response.write(piece)
+                start += len(piece)
+        return response if call.cut is None else call.hang_up(response)
+
+
+def _range(call: Call, size: int, etag: str) -> tuple[int, int] | None:
+    """The part that a Range header asks for; None where the whole is to be sent."""
+    found = _RANGE.fullmatch(call.request.headers.get("Range", ""))
+    validator = call.request.headers.get("If-Range", etag)
+    if not found or validator != etag:
+        return None
+    start = int(found[1])
+    end = min(size, int(found[2]) + 1) if found[2] else size
+    return (start, end) if start < end else None

@@ -1,0 +1,63 @@
+"""Dates as the API writes and reads them, and calendar months. The simulator's own arithmetic."""
+
+from __future__ import annotations
+
+import calendar
+import math
+import re
+from datetime import UTC, datetime, timedelta, timezone
+from typing import Final
+
+_FORM: Final = re.compile(
+    r"(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)(?:\.(\d{1,9}))?(?:Z|([+-])(\d\d):?(\d\d))"
+)
+
+OFFSETS: Final = ("+0000", "+00:00", "Z")
+"""How the API writes UTC; sources disagree, so all three occur."""
+
+
+def parse_moment(text: str) -> datetime:
+    """``yyyy-mm-ddThh:mm:ss[.sss]`` with ``Z`` or an offset, as a moment in UTC.
+
+    Raises:
+        ValueError: it is not of that form, or no such moment exists.
+    """
+    found = _FORM.fullmatch(text)
+    if not found:
+        raise ValueError(f"'{text}' is not of the form yyyy-mm-ddThh:mm:ss[.sss]±hh:mm")
+    year, month, day, hour, minute, second, fraction, sign, hours, minutes = found.groups()
+    offset = timedelta(hours=int(hours or 0), minutes=int(minutes or 0))
+    try:
+        local = datetime(
+            int(year),
+            int(month),
+            int(day),
+            int(hour),
+            int(minute),
+            int(second),
+            int((fraction or "0").ljust(6, "0")[:6]),
+            tzinfo=timezone(-offset if sign == "-" else offset),
+        )
+        return local.astimezone(UTC)
+    except (ValueError, OverflowError) as wrong:
+        raise ValueError(f"'{text}' is not a moment: {wrong}") from None
+
+
+def write_moment(moment: datetime, offset: str = "+0000") -> str:
+    """A moment of UTC in the API's form; milliseconds only where there are any."""
+    text = moment.strftime("%Y-%m-%dT%H:%M:%S")
+    if moment.microsecond:
+        text += f".{moment.microsecond // 1000:03}"
+    return text + offset
+
+
+def months_later(moment: datetime, months: int) -> datetime:
+    """The same day and time some calendar months later, the day clamped to the month's end."""
+    year, month = divmod(moment.year * 12 + moment.month - 1 + months, 12)
+    day = min(moment.day, calendar.monthrange(year, month + 1)[1])
+    return moment.replace(year=year, month=month + 1, day=day)
+
+
+def first_second(moment: datetime) -> int:
+    """The first whole second, since 1970, that does not lie before the moment."""
+    return math.ceil(moment.timestamp())

@@ -1,0 +1,138 @@
+"""The problem objects of the API (RFC 7807), worded as its definition words them."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+_GENERAL: Final = "https://developer.nexmo.com/api-errors#"
+_REPORTS: Final = "https://developer.nexmo.com/api-errors/reports#"
+_INSTANCE: Final = "f94b4e56604e07e5e5ad5a7228618f81"
+
+
+class Refused(Exception):
+    """The API says no: an HTTP status, a problem object, and headers."""
+
+    def __init__(
+        self,
+        status: int,
+        kind: str,
+        title: str,
+        detail: str,
+        *,
+        invalid: list[tuple[str, str]] | None = None,
+        headers: dict[str, str] | None = None,
+    ) -> None:
+        super().__init__(f"{status} {title}: {detail}")
+        self.status = status
+        self.problem: dict[str, Any] = {
+            "type": kind,
+            "title": title,
+            "detail": detail,
+            "instance": _INSTANCE,
+        }
+        if invalid:
+            self.problem["invalid_parameters"] = [
+                {"name": name, "reason": reason} for name, reason in invalid
+            ]
+        self.headers = headers or {}
+
+
+def malformed_json() -> Refused:
+    """400: the body cannot be read."""
+    return Refused(400, _GENERAL + "invalid-json", "Malformed JSON", "Malformed JSON payload.")
+
+
+def bad_query(name: str, reason: str) -> Refused:
+    """400: a query parameter of the list call."""
+    return Refused(
+        400,
+        _REPORTS + "invalid-request-parameters",
+        "Invalid request parameter",
+        "Invalid request parameter.",
+        invalid=[(name, reason)],
+    )
+
+
+def unauthorized() -> Refused:
+    """401."""
+    return Refused(
+        401,
+        _GENERAL + "unauthorized",
+        "Unauthorized",
+        "You did not provide correct credentials.",
+        headers={"WWW-Authenticate": 'Basic realm="Reports API"'},
+    )
+
+
+def forbidden() -> Refused:
+    """403: the account is not one of the key's."""
+    return Refused(
+        403,
+        _GENERAL + "forbidden",
+        "Forbidden",
+        "User not authorized to query the requested data.",
+    )
+
+
+def no_report(request_id: str) -> Refused:
+    """404: never was, too old, or another key's."""
+    return Refused(
+        404,
+        _GENERAL + "not-found",
+        "Invalid report ID",
+        f"Report {request_id} does not exist, or you do not have access.",
+    )
+
+
+def no_file() -> Refused:
+    """404: no such file, or no longer."""
+    return Refused(404, _GENERAL + "not-found", "Not found", "The file does not exist.")
+
+
+def no_such_call(method: str, path: str) -> Refused:
+    """404: no endpoint of ours."""
+    return Refused(404, _GENERAL + "not-found", "Not found", f"No such resource: {method} {path}")
+
+
+def already_final() -> Refused:
+    """409: nothing left to cancel."""
+    return Refused(
+        409,
+        _REPORTS + "invalid-abort-operation",
+        "Invalid Abort Operation",
+        "The job is already in a terminated state such as `SUCCESS`, `TRUNCATED`, `FAILED` or"
+        " `ABORTED`.",
+    )
+
+
+def unprocessable(invalid: list[tuple[str, str]]) -> Refused:
+    """422: parameters, each with its reason."""
+    return Refused(
+        422,
+        _REPORTS + "invalid-request-parameters",
+        "Unprocessable entity",
+        "Unprocessable entity.",
+        invalid=invalid,
+    )
+
+
+def too_fast(status: int = 429, headers: dict[str, str] | None = None) -> Refused:
+    """429 (or, in one source, 403): the key asks too often; told by the type."""
+    return Refused(
+        status,
+        _GENERAL + "rate-limit",
+        "Too Many Requests",
+        "You have exceeded the rate limit of this API.",
+        headers=headers,
+    )
+
+
+def server_error(status: int, headers: dict[str, str] | None = None) -> Refused:
+    """5xx."""
+    return Refused(
+        status,
+        _GENERAL + "internal-error",
+        "Internal Error",
+        "An error occurred on our side. Please try again.",
+        headers=headers,
+    )

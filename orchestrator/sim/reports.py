@@ -1,0 +1,140 @@
+"""One report as the world knows it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from enum import Enum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from orchestrator.sim.records import Query
+    from orchestrator.sim.requests import Request
+
+
+class Phase(Enum):
+    """How far the work on a report has come."""
+
+    PENDING = "PENDING"
+    PROCESSING = "PROCESSING"
+    ENDED = "ENDED"
+
+
+@dataclass(slots=True)
+class Quirks:
+    """What a fault makes of a report or of one download of it.
+
+    Attributes:
+        outcome: the status word it ends with, known to the API's documents or not.
+        stuck: the phase that it never leaves.
+        count_by: added to `items_count` in every answer.
+        echo: fields echoed with another value.
+        wrong_crc: the archive's checksum is not that of its content.
+        keep: the share of the archive that is there; None is all of it.
+        gone: the download link answers 404.
+    """
+
+    outcome: str | None = None
+    stuck: Phase | None = None
+    count_by: int = 0
+    echo: dict[str, str | bool] = field(default_factory=dict)
+    wrong_crc: bool = False
+    keep: float | None = None
+    gone: bool = False
+
+    def joined(self, other: Quirks) -> Quirks:
+        """Both at once, where a download meets faults of its own."""
+        return Quirks(
+            wrong_crc=self.wrong_crc or other.wrong_crc,
+            keep=other.keep if other.keep is not None else self.keep,
+            gone=self.gone or other.gone,
+        )
+
+
+@dataclass(slots=True, eq=False)
+class Report:
+    """A report, from its request to the day nobody remembers it.
+
+    Attributes:
+        number: counts the world's reports from 0.
+        key: the API key that asked.
+        query: the records asked for; narrowed to those that were there when work began.
+        created, started, ended: seconds since 1970 by the world's clock.
+        duration: how long it is ``PROCESSING``, in seconds.
+        word: the final status; None until it is known.
+        rows: records in its file; None until they are counted.
+        style: picks a dialect where the world mixes them.
+    """
+
+    number: int
+    request_id: str
+    file_id: str
+    key: str
+    request: Request
+    query: Query
+    created: float
+    duration: float
+    style: int
+    phase: Phase = Phase.PENDING
+    started: float | None = None
+    ended: float | None = None
+    word: str | None = None
+    rows: int | None = None
+    quirks: Quirks = field(default_factory=Quirks)
+
+    @property
+    def status(self) -> str:
+        """The status word. An ended report must have been settled."""
+        if self.phase is not Phase.ENDED:
+            return self.phase.name
+        assert self.word is not None
+        return self.word
+
+    @property
+    def needs_settling(self) -> bool:
+        """Whether its work has ended but nobody has counted its records yet."""
+        return self.phase is Phase.ENDED and self.word is None
+
+    @property
+    def has_file(self) -> bool:
+        """Whether there is something to download; settled reports only."""
+        return self.word in ("SUCCESS", "TRUNCATED")
+
+    @property
+    def file_name(self) -> str:
+        """The CSV's name in the archive."""
+        day = moment(self.created).strftime("%Y%m%d")
+        return f"report_{self.request.product}_{self.request.account_id}_{day}.csv"
+
+    @property
+    def archive_name(self) -> str:
+        """The archive's name, as downloads carry it."""
+        return f"{self.request.product}_{self.request_id}.zip"
+
+
+@dataclass(frozen=True, slots=True)
+class Charge:
+    """What one report or one synchronous query was charged for.
+
+    Attributes:
+        rows: records in the file or the page.
+        charged: records to pay for: `rows`, or 0 where the product is free.
+    """
+
+    request_id: str
+    key: str
+    account_id: str
+    product: str
+    body: Mapping[str, str | bool]
+    date_start: datetime
+    date_end: datetime
+    rows: int
+    charged: int
+    status: str
+
+
+def moment(epoch: float) -> datetime:
+    """Seconds since 1970 as a moment in UTC."""
+    return datetime.fromtimestamp(epoch, UTC)

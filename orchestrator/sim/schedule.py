@@ -1,0 +1,74 @@
+"""In which order reports are worked on: so many at once, first come, first served."""
+
+from __future__ import annotations
+
+import heapq
+import math
+from collections import deque
+from typing import TYPE_CHECKING
+
+from orchestrator.sim.reports import Phase, Report
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+class Schedule:
+    """Takes reports from ``PENDING`` through ``PROCESSING`` to their end, as time goes on.
+
+    What happened, and when, does not depend on how often anybody looks.
+    """
+
+    def __init__(self, concurrency: int | None, pending: float) -> None:
+        self._slots = math.inf if concurrency is None else concurrency
+        self._pending = pending
+        self._waiting: deque[Report] = deque()
+        self._running: list[tuple[float, int, Report]] = []
+        self._free_since = -math.inf
+
+    def admit(self, report: Report) -> None:
+        """Takes a new report in; one that is stuck in ``PENDING`` never comes to its turn."""
+        if report.quirks.stuck is not Phase.PENDING:
+            self._waiting.append(report)
+
+    def drop(self, report: Report, now: float) -> None:
+        """Ends a report before its time."""
+        if report in self._waiting:
+            self._waiting.remove(report)
+        self._running = [entry for entry in self._running if entry[2] is not report]
+        heapq.heapify(self._running)
+        self._free_since = now
+        report.phase = Phase.ENDED
+        report.ended = now
+
+    def next_change(self) -> float:
+        """When the next report starts or ends; infinite where none will."""
+        ends = self._running[0][0] if self._running else math.inf
+        return min(ends, self._next_start())
+
+    def _next_start(self) -> float:
+        if not self._waiting or len(self._running) >= self._slots:
+            return math.inf
+        ready = self._waiting[0].created + self._pending
+        return ready if math.isinf(self._slots) else max(ready, self._free_since)
+
+    def advance(self, now: float) -> Iterator[Report]:
+        """Lets time pass up to `now`; yields the reports that ended, in that order."""
+        while True:
+            starts = self._next_start()
+            ends = self._running[0][0] if self._running else math.inf
+            if min(starts, ends) > now:
+                return
+            if ends <= starts:
+                _, _, report = heapq.heappop(self._running)
+                self._free_since = ends
+                report.phase = Phase.ENDED
+                report.ended = ends
+                yield report
+            else:
+                report = self._waiting.popleft()
+                report.phase = Phase.PROCESSING
+                report.started = starts
+                stuck = report.quirks.stuck is Phase.PROCESSING
+                end = math.inf if stuck else starts + report.duration
+                heapq.heappush(self._running, (end, report.number, report))
