@@ -81,7 +81,7 @@ def parse_object(body: bytes) -> dict[str, Any]:
     except ValueError:
         raise WireError(_what_else(body)) from None
     if not isinstance(answer, dict):
-        raise WireError(f"a JSON {_kind(answer)}, not an object")
+        raise WireError(f"JSON, but {_kind(answer)} where an object belongs")
     return answer
 
 
@@ -92,7 +92,7 @@ def read_report(answer: object) -> RemoteReport:
         WireError: there is no request_id, or a field that must be relied on has a wrong shape.
     """
     if not isinstance(answer, dict):
-        raise WireError(f"a JSON {_kind(answer)}, not an object")
+        raise WireError(f"JSON, but {_kind(answer)} where an object belongs")
     request_id = answer.get("request_id")
     if request_id is None:
         raise WireError("a JSON object without request_id")
@@ -100,7 +100,7 @@ def read_report(answer: object) -> RemoteReport:
         raise WireError("a JSON object whose request_id cannot be one")
     nested = answer.get("request_params")
     if nested is not None and not isinstance(nested, dict):
-        raise WireError(f"a report whose request_params is a {_kind(nested)}")
+        raise WireError(f"a report whose request_params is {_kind(nested)}")
     word, is_word_in_status = _status_word(answer)
     outer = {
         name: value
@@ -156,15 +156,15 @@ def _kind(value: object) -> str:
         case None:
             return "null"
         case bool():
-            return "boolean"
+            return "a boolean"
         case int() | float():
-            return "number"
+            return "a number"
         case str():
             return "text"
         case list():
-            return "list"
+            return "a list"
         case _:
-            return "object"
+            return "an object"
 
 
 def _is_plain_id(text: str) -> bool:
@@ -193,7 +193,7 @@ def _status_word(answer: Mapping[str, Any]) -> tuple[str, bool]:
     word = answer.get("request_status")
     if word is not None:
         if not isinstance(word, str):
-            raise WireError(f"a report whose request_status is a {_kind(word)}")
+            raise WireError(f"a report whose request_status is {_kind(word)}")
         return word.strip(), False
     plain = answer.get("status")
     if isinstance(plain, str) and plain in Status.__members__:
@@ -208,7 +208,7 @@ def _read_echo(request: Mapping[str, Any]) -> dict[str, FieldValue]:
         if value is None:
             continue
         if isinstance(value, list | dict):
-            raise WireError(f"a report whose {name} is a {_kind(value)}")
+            raise WireError(f"a report whose {name} is {_kind(value)}")
         text = str(value)
         if isinstance(value, bool):
             text = text.lower()
@@ -240,7 +240,7 @@ def _read_count(value: object) -> int | None:
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     if isinstance(value, bool) or not isinstance(value, int | str):
-        raise WireError(f"a report whose items_count is a {_kind(value)} that is no count")
+        raise WireError(f"a report whose items_count is {_kind(value)} that is no count")
     if not _COUNT.fullmatch(text := str(value).strip()):
         raise WireError("a report whose items_count is no count")
     return int(text)
@@ -249,7 +249,7 @@ def _read_count(value: object) -> int | None:
 def _read_text(fields: Mapping[str, Any], name: str) -> str | None:
     value = fields.get(name)
     if value is not None and not isinstance(value, str):
-        raise WireError(f"a report whose {name} is a {_kind(value)}")
+        raise WireError(f"a report whose {name} is {_kind(value)}")
     return value or None
 
 
@@ -261,10 +261,10 @@ def _read_download_url(answer: Mapping[str, Any]) -> str | None:
     if links is None:
         return None
     if not isinstance(links, dict):
-        raise WireError(f"a report whose _links is a {_kind(links)}")
+        raise WireError(f"a report whose _links is {_kind(links)}")
     link = links.get("download_report")
     if link is None:
         return None
     if not isinstance(link, dict):
-        raise WireError(f"a report whose download_report is a {_kind(link)}")
+        raise WireError(f"a report whose download_report is {_kind(link)}")
     return _read_text(link, "href")
