@@ -44,6 +44,8 @@ def _nearest_zone(word: str) -> str:
     for candidate in known:
         if wanted in (candidate.lower(), candidate.rpartition("/")[2].lower()):
             return f"did you mean {candidate}?"
+    if any(candidate.lower().startswith(f"{wanted}/") for candidate in known):
+        return "write the whole name, such as Europe/London"
     guess = nearest(wanted, known)
     if guess is None:
         cities = {candidate.rpartition("/")[2].lower(): candidate for candidate in known}
@@ -151,13 +153,14 @@ def _local(clock: datetime, zone: ZoneInfo) -> datetime:
 
 def _guess(word: str) -> str:
     """What was probably meant by something that is no date."""
-    loose = re.fullmatch(r"([0-9]{4})[-/.]?([0-9]{1,2})[-/.]?([0-9]{1,2})", word)
-    if loose and (len(word) == 8 or not word.isdigit()):
+    if re.fullmatch(r"[0-9]{4}-[0-9]{2}", word):
+        return f"write {word}-01"
+    loose = re.fullmatch(r"([0-9]{4})[-/.]([0-9]{1,2})[-/.]([0-9]{1,2})", word)
+    loose = loose or re.fullmatch(r"([0-9]{4})([0-9]{2})([0-9]{2})", word)
+    if loose:
         likely = f"{loose[1]}-{int(loose[2]):02}-{int(loose[3]):02}"
         remedy = _write(word, word, likely)
         return remedy if remedy != "check the date" else _FORMS
-    if re.fullmatch(r"[0-9]{4}-[0-9]{2}", word):
-        return f"write {word}-01"
     if re.fullmatch(r"[0-9]{1,2}[-/.][0-9]{1,2}[-/.][0-9]{4}", word):
         return f"write year-month-day, such as {word[-4:]}-01-31"
     if word.lower() == "now":

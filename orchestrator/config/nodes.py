@@ -217,26 +217,41 @@ class _Builder:
 
     def _refuse(self, event: Any, what: str, remedy: str) -> None:
         place = self._place(event)
-        key = spelled(self._open[-1].path) if self._open else ""
+        key = spelled(self._path())
         self.refused.append(
             Mistake(self.document.file, place.line, place.column, key, what, remedy)
         )
+
+    def _path(self) -> KeyPath:
+        """The path of the node that is read now; of the mapping around it, if it is a key."""
+        if not self._open:
+            return ()
+        frame = self._open[-1]
+        if isinstance(frame.container, list):
+            return (*frame.path, len(frame.container))
+        return frame.path if frame.key is None else (*frame.path, frame.key)
 
     def _check_node(self, event: Any) -> None:
         if event.anchor is not None:
             self._refuse(event, f"&{shown(event.anchor)} is a YAML anchor", "write the value out")
         if event.tag is not None:
-            self._refuse(event, f"{shown(event.tag)} is a YAML tag", "remove it")
+            tag = event.tag.replace("tag:yaml.org,2002:", "!!")
+            self._refuse(event, f"{shown(tag)} is a YAML tag", "remove it")
 
     def _descend(self, container: list[Any] | dict[str, Any], event: Any) -> None:
         frame = self._open[-1] if self._open else None
-        is_key = frame is not None and isinstance(frame.container, dict) and frame.key is None
+        ignored = frame is not None and (
+            # What stands as a key, or under a key that stood already, has no path of its own.
+            frame.ignored
+            or frame.repeated
+            or (isinstance(frame.container, dict) and frame.key is None)
+        )
         path = self._add(container, event)
         if len(self._open) == MAX_DEPTH:
             place = self._place(event)
             what = f"is nested deeper than {MAX_DEPTH} levels"
             raise _fail(self.document.file, what, "no key stands so deep", place.line, place.column)
-        self._open.append(_Frame(container, path, ignored=is_key or bool(frame and frame.ignored)))
+        self._open.append(_Frame(container, path, ignored))
 
     def _add(self, value: Plain, event: Any) -> KeyPath:
         """Puts a key or a value where it belongs; the path of it."""
@@ -254,7 +269,7 @@ class _Builder:
             return frame.path
         else:
             path = (*frame.path, frame.key)
-            repeated, frame.key = frame.repeated, None
+            repeated, frame.key, frame.repeated = frame.repeated, None, False
             if repeated:
                 return path
             frame.container[str(path[-1])] = value
