@@ -1,0 +1,112 @@
+"""The life cycle: every state meets every event."""
+
+from __future__ import annotations
+
+from typing import get_args
+
+import pytest
+
+from orchestrator.core import lifecycle as life
+from orchestrator.core.lifecycle import Event, State, transition
+from orchestrator.errors import InvalidTransition
+
+EXAMPLES: dict[type, Event] = {
+    type(event): event
+    for event in (
+        life.Created("id"),
+        life.NotCreated("refused"),
+        life.CreateUnknown("timeout"),
+        life.Adopted("id"),
+        life.FoundAbsent("not listed"),
+        life.Held("no list"),
+        life.Finished(3, "https://api/file"),
+        life.CutShort(3, "too large"),
+        life.Failed("failed"),
+        life.Aborted("aborted"),
+        life.Lost("404"),
+        life.Cancelled(),
+        life.FileGone("404"),
+        life.Verified("hash", 3, 100, "a.csv"),
+        life.FileMissing("crash"),
+        life.Published(),
+        life.Disputed("count"),
+        life.Superseded("newer"),
+        life.Waived("user"),
+        life.Resubmitted("user"),
+        life.Accepted("hash", 3, 100, "a.csv"),
+    )
+}
+
+ALLOWED = {
+    ("submitting", "Created"): "submitted",
+    ("submitting", "NotCreated"): "absent",
+    ("submitting", "CreateUnknown"): "submitting",
+    ("submitting", "Adopted"): "submitted",
+    ("submitting", "FoundAbsent"): "absent",
+    ("submitting", "Held"): "held",
+    ("held", "Adopted"): "submitted",
+    ("held", "FoundAbsent"): "absent",
+    ("held", "Held"): "held",
+    ("held", "Waived"): "waived",
+    ("held", "Resubmitted"): "discarded",
+    ("submitted", "Finished"): "ready",
+    ("submitted", "CutShort"): "truncated",
+    ("submitted", "Failed"): "failed",
+    ("submitted", "Aborted"): "aborted",
+    ("submitted", "Lost"): "lost",
+    ("submitted", "Cancelled"): "cancelled",
+    ("submitted", "Disputed"): "disputed",
+    ("ready", "Finished"): "ready",
+    ("ready", "CutShort"): "truncated",
+    ("ready", "Failed"): "failed",
+    ("ready", "Aborted"): "aborted",
+    ("ready", "Lost"): "lost",
+    ("ready", "FileGone"): "expired",
+    ("ready", "Verified"): "verified",
+    ("ready", "Disputed"): "disputed",
+    ("verified", "FileMissing"): "ready",
+    ("verified", "Published"): "collected",
+    ("verified", "Disputed"): "disputed",
+    ("collected", "Superseded"): "superseded",
+    ("disputed", "Waived"): "waived",
+    ("disputed", "Resubmitted"): "discarded",
+    ("disputed", "Accepted"): "verified",
+    ("waived", "Resubmitted"): "discarded",
+}
+
+
+def test_the_examples_hold_every_event() -> None:
+    assert set(EXAMPLES) == set(get_args(Event))
+
+
+@pytest.mark.parametrize("event", EXAMPLES.values(), ids=lambda event: type(event).__name__)
+@pytest.mark.parametrize("state", State, ids=lambda state: state.value)
+def test_every_pair(state: State, event: Event) -> None:
+    name = type(event).__name__
+    expected = ALLOWED.get((state.value, name))
+    if expected is None:
+        with pytest.raises(InvalidTransition, match=f"{state.value} cannot take {name}"):
+            transition(state, event)
+    else:
+        assert transition(state, event) is State(expected)
+
+
+def test_open_states_have_their_window() -> None:
+    """What is being worked on is never bought again beside it."""
+    assert {state for state in State if state.is_open} <= {
+        state for state in State if state.has_window
+    }
+
+
+def test_the_windows_that_are_debt_again() -> None:
+    assert {state.value for state in State if not state.has_window} == {
+        "absent",
+        "aborted",
+        "cancelled",
+        "discarded",
+        "expired",
+        "failed",
+        "lost",
+        "superseded",
+        "truncated",
+    }

@@ -1,0 +1,147 @@
+"""Is it ours? The echo, and the search for the report that an unknown create made."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from orchestrator.core import matching
+from orchestrator.core.intervals import Window
+from orchestrator.core.lifecycle import State
+from orchestrator.core.model import FieldValue, RemoteReport, Report, Series, Status
+
+INTENDED = datetime(2026, 3, 1, 12, tzinfo=UTC)
+WINDOW = Window(datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 2, 1, tzinfo=UTC))
+SERIES = Series.of("abcd1234", "SMS", "outbound", {"status": "delivered"})
+
+
+def intent(row: int = 7, series: Series = SERIES) -> Report:
+    return Report(
+        id=row,
+        series=series,
+        window=WINDOW,
+        state=State.SUBMITTING,
+        api_key="abcd1234",
+        job="nightly",
+        intended_at=INTENDED,
+    )
+
+
+def listed(request_id: str = "new", **echo: FieldValue) -> RemoteReport:
+    return RemoteReport(
+        request_id=request_id,
+        status=Status.PENDING,
+        status_word="PENDING",
+        echo={**SERIES.body, **echo},
+        date_start=WINDOW.start,
+        date_end=WINDOW.end,
+        received_at=INTENDED + timedelta(seconds=1),
+    )
+
+
+def without(remote: RemoteReport, field: str) -> RemoteReport:
+    return replace(
+        remote, echo={name: value for name, value in remote.echo.items() if name != field}
+    )
+
+
+def find(
+    *remotes: RemoteReport,
+    owned: dict[str, int] | None = None,
+    rivals: tuple[Report, ...] = (),
+    ahead: timedelta = timedelta(),
+) -> str | None:
+    found = matching.find(intent(), remotes, owned or {}, rivals, ahead)
+    return found.request_id if found else None
+
+
+def test_a_twin_is_found() -> None:
+    assert find(listed()) == "new"
+
+
+def test_a_report_that_another_row_owns_never() -> None:
+    assert find(listed(), owned={"new": 3}) is None
+
+
+def test_a_report_of_another_filter_never() -> None:
+    assert find(listed(status="failed")) is None
+
+
+def test_a_report_of_another_window_never() -> None:
+    assert find(replace(listed(), date_end=WINDOW.end + timedelta(days=1))) is None
+
+
+def test_a_default_that_the_other_series_has_set_tells_them_apart() -> None:
+    assert find(listed(include_message=True)) is None
+
+
+def test_an_omitted_field_counts_where_no_rival_differs_in_it() -> None:
+    assert find(without(listed(), "status")) == "new"
+
+
+def test_an_omitted_field_does_not_count_where_a_rival_differs_in_just_that() -> None:
+    other = Series.of("abcd1234", "SMS", "outbound", {"status": "failed"})
+    assert find(without(listed(), "status"), rivals=(intent(8, other),)) is None
+
+
+def test_a_rival_that_differs_in_more_is_told_apart_by_the_rest() -> None:
+    other = Series.of("abcd1234", "SMS", "inbound", {"status": "failed"})
+    assert find(without(listed(), "status"), rivals=(intent(8, other),)) == "new"
+
+
+def test_a_report_from_before_the_intent_is_not_its_own() -> None:
+    early = replace(listed(), received_at=INTENDED - timedelta(hours=1))
+    assert find(early) is None
+
+
+def test_the_servers_clock_may_be_behind() -> None:
+    early = replace(listed(), received_at=INTENDED - timedelta(hours=1))
+    assert find(early, ahead=-timedelta(hours=1)) == "new"
+
+
+def test_of_two_twins_the_earlier_is_taken() -> None:
+    later = replace(listed("later"), received_at=INTENDED + timedelta(minutes=5))
+    assert find(later, listed("first")) == "first"
+
+
+@pytest.mark.parametrize(
+    ("remotes", "owned", "works"),
+    [
+        pytest.param([listed("old")], {"old": 3}, True, id="a known report"),
+        pytest.param([listed("old")], {}, False, id="a stranger"),
+        pytest.param([], {}, False, id="empty"),
+        pytest.param([listed("x", account_id="other123")], {"x": 3}, False, id="other account"),
+    ],
+)
+def test_only_a_list_that_shows_a_known_report_proves_absence(
+    remotes: list[RemoteReport], owned: dict[str, int], *, works: bool
+) -> None:
+    assert matching.shows_another(intent(), remotes, owned) is works
+
+
+@pytest.mark.parametrize(
+    ("remote", "words"),
+    [
+        pytest.param(listed(), None, id="the same"),
+        pytest.param(without(listed(), "direction"), None, id="left out"),
+        pytest.param(
+            listed(account_id="beta0001"),
+            "asked for account_id abcd1234, the API reports beta0001",
+            id="account",
+        ),
+        pytest.param(
+            listed(include_message=True),
+            "asked for include_message false, the API reports true",
+            id="message",
+        ),
+        pytest.param(
+            replace(listed(), date_start=WINDOW.start - timedelta(days=1)),
+            "asked for date_start 2026-01-01T00:00:00Z, the API reports 2025-12-31T00:00:00Z",
+            id="start",
+        ),
+    ],
+)
+def test_a_wrong_echo_is_said_in_words(remote: RemoteReport, words: str | None) -> None:
+    assert matching.wrong_echo(intent(), remote) == words

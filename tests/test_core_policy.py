@@ -1,0 +1,114 @@
+"""Decisions about errors, pauses and endings."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from orchestrator.core import policy
+from orchestrator.core.model import PollPolicy, RetryPolicy
+from orchestrator.core.policy import AfterCreate, ExitCode, Remains
+from orchestrator.errors import (
+    ApiError,
+    CorruptArchive,
+    NotFound,
+    Rejected,
+    ServerFault,
+    Throttled,
+    TransportError,
+    Unauthorized,
+)
+
+
+@pytest.mark.parametrize(
+    ("error", "verdict"),
+    [
+        pytest.param(Throttled("429"), AfterCreate.AGAIN, id="429"),
+        pytest.param(TransportError("x", maybe_sent=False), AfterCreate.RETRY, id="refused"),
+        pytest.param(TransportError("x", maybe_sent=True), AfterCreate.UNKNOWN, id="reset"),
+        pytest.param(ServerFault("x"), AfterCreate.UNKNOWN, id="5xx"),
+        pytest.param(Unauthorized("x", status=401), AfterCreate.LEAVE_KEY, id="401"),
+        pytest.param(Unauthorized("x", status=403), AfterCreate.LEAVE_ACCOUNT, id="403"),
+        pytest.param(NotFound("x"), AfterCreate.LEAVE_SERIES, id="404"),
+        pytest.param(Rejected("x", status=400), AfterCreate.LEAVE_SERIES, id="400"),
+        pytest.param(Rejected("x", status=422), AfterCreate.LEAVE_SERIES, id="422"),
+        pytest.param(
+            Rejected("x", status=422, names_a_date=True), AfterCreate.GIVE_UP, id="422 date"
+        ),
+        pytest.param(Rejected("x", status=409), AfterCreate.UNKNOWN, id="409"),
+        pytest.param(Rejected("x", status=418), AfterCreate.UNKNOWN, id="418"),
+        pytest.param(ApiError("x"), AfterCreate.UNKNOWN, id="anything else"),
+    ],
+)
+def test_only_sure_failures_of_a_create_may_be_repeated(
+    error: ApiError, verdict: AfterCreate
+) -> None:
+    assert policy.after_create(error) is verdict
+
+
+@pytest.mark.parametrize(
+    ("error", "retryable"),
+    [
+        (TransportError("x", maybe_sent=True), True),
+        (TransportError("x", maybe_sent=False), True),
+        (ServerFault("x"), True),
+        (Throttled("x"), False),
+        (NotFound("x"), False),
+        (Rejected("x", status=400), False),
+        (Unauthorized("x", status=401), False),
+        (CorruptArchive("x"), False),
+        (ValueError("x"), False),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_what_a_harmless_request_is_repeated_after(error: Exception, *, retryable: bool) -> None:
+    assert policy.is_retryable(error) is retryable
+
+
+@given(st.integers(1, 200), st.floats(0, 1, exclude_max=True))
+def test_backoff_stays_between_its_waits(attempt: int, jitter: float) -> None:
+    retry = RetryPolicy(wait_initial=timedelta(seconds=2), wait_max=timedelta(seconds=30))
+    pause = policy.backoff(retry, attempt, jitter)
+    assert timedelta(seconds=2) <= pause <= timedelta(seconds=30)
+
+
+def test_what_the_server_asks_for_wins() -> None:
+    assert policy.backoff(RetryPolicy(), 1, 0.5, timedelta(minutes=7)) == timedelta(minutes=7)
+
+
+@given(st.integers(0, 200), st.floats(0, 1, exclude_max=True))
+def test_looks_grow_rarer_up_to_the_longest_interval(looks: int, jitter: float) -> None:
+    poll = PollPolicy()
+    pause = policy.next_look(poll, looks, jitter)
+    assert 0.875 * poll.interval_initial <= pause <= 1.125 * poll.interval_max
+
+
+def test_the_last_look_for_a_lost_create_comes_late_enough_to_count() -> None:
+    poll = PollPolicy(interval_max=timedelta(seconds=60))
+    age = timedelta()
+    ages = []
+    for look in range(policy.RECONCILE_LOOKS):
+        age += policy.reconcile_pause(poll, look, age)
+        ages.append(age)
+    assert ages[0] == timedelta()
+    assert ages[-1] >= policy.reconcile_until(poll) == timedelta(minutes=10)
+
+
+@pytest.mark.parametrize(
+    ("unfinished", "bad", "signal", "code"),
+    [
+        (False, False, None, ExitCode.DONE),
+        (False, True, None, ExitCode.FINDINGS),
+        (True, False, None, ExitCode.UNFINISHED),
+        (True, True, None, ExitCode.UNFINISHED),
+        (True, True, 2, ExitCode.INTERRUPTED),
+        (False, False, 15, ExitCode.TERMINATED),
+    ],
+)
+def test_the_first_that_applies(
+    *, unfinished: bool, bad: bool, signal: int | None, code: ExitCode
+) -> None:
+    assert policy.exit_code(Remains(unfinished, bad, signal)) is code
