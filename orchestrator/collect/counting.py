@@ -30,10 +30,11 @@ class RecordCounter:
         if not block:
             return
         self._last = block[-1:]
-        pieces = block.translate(None, _BORING).replace(b'""', b"").split(b'"')
+        rest = block.translate(None, _BORING).replace(b'""', b"")
+        pieces = rest.split(b'"')
         # Pieces between quotes alternate between outside and inside; each is line feeds alone.
         self._ends += sum(map(len, pieces[self._inside :: 2]))
-        self._lines += sum(map(len, pieces))
+        self._lines += len(rest) - (len(pieces) - 1)
         self._inside ^= len(pieces) % 2 == 0
 
     def finish(self) -> int:

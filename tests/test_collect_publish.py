@@ -1,0 +1,244 @@
+"""Publishing: a verified file gets its name once, whatever stops the work in between."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from orchestrator.collect.collector import FileCollector
+from orchestrator.collect.disk import Folders
+from orchestrator.collect.layout import WorkFiles
+from orchestrator.collect.publish import publish
+from orchestrator.core.model import Format, OutputSettings
+from orchestrator.errors import OutputError
+from tests.kit.archives import BytesDownload, a_report, csv_bytes, streamed_zip
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from orchestrator.core.model import Report
+
+CONTENT = csv_bytes()
+SHA256 = hashlib.sha256(CONTENT).hexdigest()
+TARGET = "report_account=a/report_product=SMS/report_direction=any/report_filter=all/x.csv"
+
+
+class PowerCut(BaseException):
+    """Nothing that follows happens."""
+
+
+class Current:
+    """Cuts the power at the n-th call of the system that publishing makes, counted from 0."""
+
+    def __init__(self, calls_left: int, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.calls_left = calls_left
+        self.log: list[str] = []
+        for owner, name in ((os, "fsync"), (Path, "replace"), (Path, "mkdir"), (Path, "unlink")):
+            monkeypatch.setattr(owner, name, self.wrap(name, getattr(owner, name)))
+
+    def wrap(self, name: str, call: Callable[..., Any]) -> Callable[..., Any]:
+        def wired(*arguments: Any, **options: Any) -> Any:
+            if self.calls_left == 0:
+                raise PowerCut
+            self.calls_left -= 1
+            self.log.append(name)
+            return call(*arguments, **options)
+
+        return wired
+
+
+@pytest.fixture
+def verified(tmp_path: Path) -> Path:
+    """A verified file that waits for its name."""
+    path = WorkFiles.of(tmp_path, a_report()).verified(Format.CSV)
+    path.parent.mkdir()
+    path.write_bytes(CONTENT)
+    return path
+
+
+CALLS = ["mkdir", "fsync"] * 5 + ["fsync", "replace", "fsync"]
+"""Root (is there already) and four levels, each synced in its parent; file; name; folder."""
+
+
+def test_content_is_synced_before_the_name_and_every_folder_after_it_is_made(
+    tmp_path: Path, verified: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    current = Current(99, monkeypatch)
+    assert publish(verified, Folders(tmp_path), TARGET, SHA256, fresh=True)
+    assert current.log == CALLS
+
+
+def test_folders_known_to_be_safe_are_not_synced_again(
+    tmp_path: Path, verified: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folders = Folders(tmp_path)
+    assert publish(verified, folders, TARGET, SHA256, fresh=True)
+    verified.write_bytes(CONTENT)
+    current = Current(99, monkeypatch)
+    assert publish(verified, folders, TARGET.replace("x.csv", "y.csv"), SHA256, fresh=True)
+    assert [call for call in current.log if call != "mkdir"] == ["fsync", "replace", "fsync"]
+
+
+@pytest.mark.parametrize("calls", range(len(CALLS)))
+def test_a_power_cut_at_any_call_is_finished_by_the_next_run(
+    tmp_path: Path, verified: Path, calls: int
+) -> None:
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        Current(calls, monkeypatch)
+        with pytest.raises(PowerCut):
+            publish(verified, Folders(tmp_path), TARGET, SHA256, fresh=True)
+    for _ in range(2):  # and once more changes nothing
+        assert publish(verified, Folders(tmp_path), TARGET, SHA256, fresh=False)
+        assert (tmp_path / TARGET).read_bytes() == CONTENT
+        assert not verified.exists()
+
+
+def test_a_restart_after_the_rename_syncs_the_folders_again(
+    tmp_path: Path, verified: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whether the crashed run got to sync them, nobody knows."""
+    assert publish(verified, Folders(tmp_path), TARGET, SHA256, fresh=True)
+    current = Current(99, monkeypatch)
+    assert publish(verified, Folders(tmp_path), TARGET, SHA256, fresh=False)
+    assert current.log.count("fsync") == 1 + 4 + 2  # root, four levels, file, folder
+
+
+@pytest.mark.parametrize("torn", [b"", b"\0" * len(CONTENT), CONTENT[:-1]])
+def test_a_file_that_a_power_cut_tore_is_fetched_again(
+    tmp_path: Path, verified: Path, torn: bytes
+) -> None:
+    verified.write_bytes(torn)
+    assert not publish(verified, Folders(tmp_path), TARGET, SHA256, fresh=False)
+    assert not verified.exists()
+    assert not (tmp_path / TARGET).exists()
+
+
+def test_nothing_there_means_fetch_again(tmp_path: Path) -> None:
+    aside = WorkFiles.of(tmp_path, a_report()).verified(Format.CSV)
+    assert not publish(aside, Folders(tmp_path), TARGET, SHA256, fresh=True)
+
+
+def test_another_content_under_the_name_and_nothing_aside_means_fetch_again(
+    tmp_path: Path, verified: Path
+) -> None:
+    verified.unlink()
+    place = tmp_path / TARGET
+    place.parent.mkdir(parents=True)
+    place.write_bytes(b"another")
+    assert not publish(verified, Folders(tmp_path), TARGET, SHA256, fresh=False)
+    assert place.read_bytes() == b"another"
+
+
+def occupy_with_a_file(place: Path) -> None:
+    place.write_bytes(b"another")
+
+
+def occupy_with_a_folder(place: Path) -> None:
+    place.mkdir()
+
+
+def occupy_with_a_lost_link(place: Path) -> None:
+    place.symlink_to("nowhere")
+
+
+@pytest.mark.parametrize(
+    "occupy", [occupy_with_a_file, occupy_with_a_folder, occupy_with_a_lost_link]
+)
+def test_what_is_not_ours_is_never_overwritten(
+    tmp_path: Path, verified: Path, occupy: Callable[[Path], None]
+) -> None:
+    place = tmp_path / TARGET
+    place.parent.mkdir(parents=True)
+    occupy(place)
+    with pytest.raises(OutputError) as caught:
+        publish(verified, Folders(tmp_path), TARGET, SHA256, fresh=True)
+    assert str(caught.value) == (
+        f"cannot publish {place}: another file stands there, with other content, and is not"
+        " overwritten; move it away if nobody needs it, then run again"
+    )
+    assert verified.exists()
+
+
+def test_the_same_content_under_the_name_is_fine(tmp_path: Path, verified: Path) -> None:
+    place = tmp_path / TARGET
+    place.parent.mkdir(parents=True)
+    place.write_bytes(CONTENT)
+    assert publish(verified, Folders(tmp_path), TARGET, SHA256, fresh=True)
+    assert not verified.exists()
+
+
+@pytest.mark.parametrize(
+    "target", ["/etc/x.csv", "../x.csv", "a/../../x.csv", "a//x.csv", ".aside/x.csv", "a\\x.csv"]
+)
+def test_a_ledger_that_names_places_outside_is_not_obeyed(
+    tmp_path: Path, verified: Path, target: str
+) -> None:
+    with pytest.raises(OutputError, match=r"leads out of the output directory .*; nothing was"):
+        publish(verified, Folders(tmp_path), target, SHA256, fresh=True)
+    assert verified.exists()
+
+
+def test_a_folder_removed_during_the_run_is_made_and_synced_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folders = Folders(tmp_path / "a" / "out")
+    folders.make(tmp_path / "a" / "out" / "x")
+    (tmp_path / "a" / "out" / "x").rmdir()
+    current = Current(99, monkeypatch)
+    folders.make(tmp_path / "a" / "out" / "x")
+    assert current.log == ["mkdir", "fsync"]
+    assert (tmp_path / "a" / "out" / "x").is_dir()
+
+
+# --- the collector --------------------------------------------------------------------------------
+
+
+async def fetched(tmp_path: Path, form: Format) -> tuple[FileCollector, Report]:
+    collector = FileCollector(OutputSettings(tmp_path, form))
+    report = a_report()
+    verdict = await collector.fetch(report, BytesDownload(streamed_zip(CONTENT)))
+    return collector, replace(
+        report,
+        rows=verdict.rows,
+        size_bytes=verdict.size_bytes,
+        sha256=verdict.sha256,
+        target=verdict.target,
+    )
+
+
+@pytest.mark.anyio
+async def test_a_new_process_publishes_what_an_old_one_verified_in_another_format(
+    tmp_path: Path,
+) -> None:
+    """The ledger's target decides, not the format of today."""
+    _, report = await fetched(tmp_path, Format.CSV_GZ)
+    assert report.target is not None
+    today = FileCollector(OutputSettings(tmp_path, Format.CSV))
+    assert await today.publish(report)
+    assert (tmp_path / report.target).is_file()
+    assert report.target.endswith(".csv.gz")
+
+
+@pytest.mark.anyio
+async def test_a_file_that_another_process_left_is_read_again_before_it_is_published(
+    tmp_path: Path,
+) -> None:
+    _, report = await fetched(tmp_path, Format.CSV)
+    WorkFiles.of(tmp_path, report).verified(Format.CSV).write_bytes(CONTENT.swapcase())
+    assert not await FileCollector(OutputSettings(tmp_path)).publish(report)
+
+
+@pytest.mark.anyio
+async def test_two_reports_of_one_window_do_not_overwrite_each_other(tmp_path: Path) -> None:
+    collector, report = await fetched(tmp_path, Format.CSV)
+    other = a_report(1, id=18, request_id="another")
+    verdict = await collector.fetch(other, BytesDownload(streamed_zip(b"a\n1\n")))
+    assert await collector.publish(report)
+    with pytest.raises(OutputError, match="another file stands there"):
+        await collector.publish(replace(other, sha256=verdict.sha256, target=verdict.target))
+    assert await collector.publish(report)
