@@ -151,11 +151,11 @@ async def open_desks(
     from orchestrator.engine.desk import Desk  # noqa: PLC0415 - start-up time
 
     jitter = random.SystemRandom().random
-    async with open_session(config.api) as session:
+    async with open_session() as session:
         by_key: dict[str, Desk] = {}
         for one in credentials.values():
             if one.api_key not in by_key:
-                api = VonageReports(session, config.api, one, clock)
+                api = VonageReports(session, config.api.base_url, one, config.api.timeout, clock)
                 gate = KeyGate(config.api.requests_per_second)
                 by_key[one.api_key] = Desk(api, gate, config.retry, jitter)
         yield {name: by_key[one.api_key] for name, one in credentials.items()}
