@@ -32,7 +32,7 @@ def keep(files: WorkFiles, folders: disk.Folders, report: Report, reason: str) -
     with disk.in_words(files.note, "keep"):
         source, form = _fetched(files)
         if source is not None:
-            folders.make(files.note.parent)
+            folders.make(files.aside_folder)
             disk.remove(*files.kept())
             disk.sync_file(source)
             source.replace(files.aside(form))
@@ -41,7 +41,7 @@ def keep(files: WorkFiles, folders: disk.Folders, report: Report, reason: str) -
             return None
         files.note.write_text(_note(report, place, reason), encoding="utf-8")
         disk.sync_file(files.note)
-        disk.sync_folder(files.note.parent)
+        disk.sync_folder(files.aside_folder)
         disk.remove(*files.unfinished())
         return place
 
@@ -90,7 +90,7 @@ def restore(
     place = kept(files)
     if place is None:
         raise CollectError(
-            f"report {report.request_id}: no file is kept aside in {files.note.parent}; there is"
+            f"report {report.request_id}: no file is kept aside in {files.aside_folder}; there is"
             " nothing to accept: use --resubmit or --waive"
         )
     kept_form = next(kind for kind in Format if place == files.aside(kind))

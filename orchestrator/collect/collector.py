@@ -140,9 +140,9 @@ class FileCollector:
         fresh = self._fresh.get(verified) == report.sha256
         stands = publish(verified, self._folders, report.target, report.sha256, fresh=fresh)
         self._fresh.pop(verified, None)
-        if stands:
-            with disk.in_words(files.note, "clear"):
-                disk.remove(*files.kept(), *files.unfinished())
+        with disk.in_words(files.note, "clear"):
+            if stands and files.aside_folder.is_dir():
+                disk.remove(*files.kept())
         return stands
 
     async def keep_aside(self, report: Report, reason: str) -> None:
@@ -176,7 +176,7 @@ class FileCollector:
 
     def _accept(self, report: Report, files: layout.WorkFiles) -> Generator[None, None, Verdict]:
         with disk.in_words(files.part(self._form), "write"):
-            self._folders.make(files.archive.parent)
+            self._folders.make(files.partial_folder)
             try:
                 converted, form = yield from aside.restore(files, report, self._form)
                 return self._settle(report, files, converted, form)
@@ -224,7 +224,7 @@ class _Spool:
         """
         with disk.in_words(self._files.archive, "write"):
             if self._file is None:
-                self._folders.make(self._files.archive.parent)
+                self._folders.make(self._files.partial_folder)
                 disk.remove(*self._files.unfinished())
                 self._file = self._files.archive.open("wb")
             self._file.writelines(pieces)

@@ -114,30 +114,33 @@ class WorkFiles:
     """The places of one report's files that are not published (yet).
 
     Attributes:
-        directory: the output directory.
+        partial_folder: of what is unfinished.
+        aside_folder: of what is kept for a person.
         stem: our number and the API's id: unique, and telling to a person.
     """
 
-    directory: Path
+    partial_folder: Path
+    aside_folder: Path
     stem: str
 
     @classmethod
     def of(cls, directory: Path, report: Report) -> WorkFiles:
         """The places for a report."""
-        return cls(directory, f"{report.id}_{safe(report.request_id or 'no-id')}")
+        stem = f"{report.id}_{safe(report.request_id or 'no-id')}"
+        return cls(directory / PARTIAL, directory / ASIDE, stem)
 
     @property
     def archive(self) -> Path:
         """The archive on its way from the API."""
-        return self.directory / PARTIAL / f"{self.stem}.archive.part"
+        return self.partial_folder / f"{self.stem}.archive.part"
 
     def part(self, form: Format) -> Path:
         """The file that is being written."""
-        return self.directory / PARTIAL / f"{self.stem}.{form.value}.part"
+        return self.partial_folder / f"{self.stem}.{form.value}.part"
 
     def verified(self, form: Format) -> Path:
         """The checked file that waits for its final name."""
-        return self.directory / PARTIAL / f"{self.stem}.verified.{form.value}"
+        return self.partial_folder / f"{self.stem}.verified.{form.value}"
 
     def unfinished(self) -> Iterator[Path]:
         """Every place in the folder of unfinished files that may hold something."""
@@ -148,12 +151,12 @@ class WorkFiles:
 
     def aside(self, form: Format) -> Path:
         """The file kept for a person: the archive as it came (zip), or what was made of it."""
-        return self.directory / ASIDE / f"{self.stem}.{form.value}"
+        return self.aside_folder / f"{self.stem}.{form.value}"
 
     @property
     def note(self) -> Path:
         """Why it is kept."""
-        return self.directory / ASIDE / f"{self.stem}.txt"
+        return self.aside_folder / f"{self.stem}.txt"
 
     def kept(self) -> Iterator[Path]:
         """Every place in the folder of kept files that may hold something."""
