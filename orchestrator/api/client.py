@@ -292,7 +292,7 @@ class VonageReports:
         """
         call = f"GET {self._path_of(target)}"
         try:
-            url = at.join(URL(target)).with_fragment(None).with_user(None)
+            url = at.join(URL(target)).with_fragment(None)
         except (ValueError, TypeError):
             raise ServerFault(f"{call}: the API's link is no address", call=call) from None
         if url.scheme not in {"http", "https"} or not url.host:
@@ -303,7 +303,7 @@ class VonageReports:
                 f"{call}: the API's link leads to {url.host} without TLS; it is not followed",
                 call=call,
             )
-        return url
+        return url.with_user(None)
 
     @staticmethod
     def _path_of(link: str) -> str:

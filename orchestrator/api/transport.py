@@ -38,6 +38,7 @@ _INDISCREET: Final = (
     aiohttp.ConnectionTimeoutError,
     aiohttp.InvalidURL,
     aiohttp.NonHttpUrlClientError,
+    aiohttp.RedirectClientError,
 )
 
 BELOW_HTTP: Final = (aiohttp.ClientError, OSError)

@@ -1,0 +1,463 @@
+"""The client against small real servers: what it sends, and what each answer becomes."""
+
+from __future__ import annotations
+
+import base64
+import json
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import anyio
+import pytest
+from aiohttp import web
+
+from orchestrator.api import VonageReports, open_session
+from orchestrator.core.intervals import Window
+from orchestrator.core.model import Credentials, Secret, Series, Status
+from orchestrator.errors import (
+    ApiError,
+    InputError,
+    NotFound,
+    Rejected,
+    ServerFault,
+    Throttled,
+    TransportError,
+    Unauthorized,
+)
+from tests.kit.servers import http_server, raw_server
+from tests.kit.virtual_time import VirtualClock
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable
+
+    from orchestrator.core.ports import ReportsApi
+
+pytestmark = [pytest.mark.anyio]
+
+SECRET = "Zx9-top-secret"
+KEY = Credentials("default", "key00001", Secret(SECRET))
+TOKEN = base64.b64encode(f"key00001:{SECRET}".encode()).decode()
+SERIES = Series.of("abcd1234", "SMS", "outbound")
+WINDOW = Window(datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 2, 1, tzinfo=UTC))
+REPORT = {"request_id": "r-1", "request_status": "PENDING", "account_id": "abcd1234"}
+MINUTE = timedelta(minutes=1)
+
+
+@asynccontextmanager
+async def client_of(base_url: str) -> AsyncIterator[VonageReports]:
+    async with open_session() as session:
+        yield VonageReports(session, base_url, KEY, MINUTE, VirtualClock())
+
+
+def problem(status: int, name: str, **members: Any) -> web.Response:
+    body = {"type": f"https://developer.vonage.com/api-errors#{name}", **members}
+    return web.json_response(body, status=status, content_type="application/problem+json")
+
+
+async def create(api: ReportsApi) -> object:
+    return await api.create(SERIES, WINDOW, None)
+
+
+async def status(api: ReportsApi) -> object:
+    return await api.status("r-1")
+
+
+async def list_(api: ReportsApi) -> object:
+    return await api.list("abcd1234", [Status.PENDING])
+
+
+async def cancel(api: ReportsApi) -> object:
+    return await api.cancel("r-1")
+
+
+every_call = pytest.mark.parametrize(
+    "call", [create, status, list_, cancel], ids=["create", "status", "list", "cancel"]
+)
+
+
+async def refused(
+    call: Callable[[ReportsApi], Awaitable[object]], response: web.Response
+) -> ApiError:
+    """The error that a call ends in if this is the answer."""
+
+    async def answer(request: web.Request) -> web.Response:
+        return response
+
+    async with http_server(answer) as url, client_of(url) as api:
+        with pytest.raises(ApiError) as caught:
+            await call(api)
+    return caught.value
+
+
+# --- what is sent ---------------------------------------------------------------------------------
+
+
+async def test_every_call_is_one_request_with_the_key_in_its_own_header() -> None:
+    asked: list[tuple[str, str, dict[str, str], str]] = []
+
+    async def answer(request: web.Request) -> web.Response:
+        assert request.headers["Authorization"] == f"Basic {TOKEN}"
+        assert request.headers["Accept-Encoding"] == "identity"
+        asked.append(
+            (request.method, request.path, dict(request.query), (await request.read()).decode())
+        )
+        is_list = request.method == "GET" and request.path == "/v2/reports"
+        return web.json_response({"reports": [REPORT]} if is_list else REPORT)
+
+    noon = datetime(2026, 3, 1, 12, 0, 0, 250_000, tzinfo=UTC)
+    async with http_server(answer) as url, client_of(url) as api:
+        created = await api.create(SERIES, WINDOW, "https://example.com/hook")
+        await api.status("ri3p58f-1/2?3")
+        listed = await api.list("abcd1234", [Status.PENDING, Status.SUCCESS], noon, noon)
+        await api.cancel("r-1")
+    assert (created.request_id, created.status) == ("r-1", Status.PENDING)
+    assert [report.request_id for report in listed] == ["r-1"]
+    body = asked[0][3]
+    assert json.loads(body) == {
+        **SERIES.body,
+        "date_start": "2026-01-01T00:00:00Z",
+        "date_end": "2026-02-01T00:00:00Z",
+        "callback_url": "https://example.com/hook",
+    }
+    query = {
+        "account_id": "abcd1234",
+        "status": "PENDING,SUCCESS",
+        "date_from": "2026-03-01T12:00:00Z",
+        "date_to": "2026-03-01T12:00:01Z",
+    }
+    assert asked == [
+        ("POST", "/v2/reports", {}, body),
+        ("GET", "/v2/reports/ri3p58f-1/2?3", {}, ""),
+        ("GET", "/v2/reports", query, ""),
+        ("DELETE", "/v2/reports/r-1", {}, ""),
+    ]
+
+
+async def test_a_base_url_with_a_path_keeps_it() -> None:
+    paths: list[str] = []
+
+    async def answer(request: web.Request) -> web.Response:
+        paths.append(request.path)
+        return web.json_response(REPORT)
+
+    async with http_server(answer) as url, client_of(f"{url}/proxy/") as api:
+        await api.status("r-1")
+    assert paths == ["/proxy/v2/reports/r-1"]
+
+
+@pytest.mark.virtual
+async def test_the_clock_of_the_server_is_compared_with_ours() -> None:
+    async def answer(request: web.Request) -> web.Response:
+        return web.json_response(
+            REPORT, status=500, headers={"Date": "Sun, 01 Mar 2026 12:05:00 GMT"}
+        )
+
+    async with http_server(answer) as url, client_of(url) as api:
+        assert api.server_ahead == timedelta()
+        await anyio.sleep(120)
+        with pytest.raises(ServerFault):
+            await api.status("r-1")
+        assert api.server_ahead == timedelta(minutes=3)
+
+
+# --- what is answered -----------------------------------------------------------------------------
+
+
+@every_call
+@pytest.mark.parametrize("status_code", [401, 403])
+async def test_a_key_that_is_not_accepted(
+    call: Callable[[ReportsApi], Awaitable[object]], status_code: int
+) -> None:
+    error = await refused(call, problem(status_code, "forbidden", title="No", detail="not yours"))
+    assert isinstance(error, Unauthorized)
+    assert error.status == status_code
+    assert error.problem is not None
+    assert error.problem.detail == "not yours"
+    assert "key00001" in str(error)
+
+
+async def test_the_words_of_a_refusal() -> None:
+    error = await refused(
+        create,
+        problem(
+            422,
+            "invalid-request-parameters",
+            title="Invalid",
+            detail="The request is invalid",
+            invalid_parameters=[{"name": "network", "reason": "unknown"}],
+        ),
+    )
+    assert str(error) == (
+        "POST /v2/reports for abcd1234 SMS outbound, 2026-01-01 to 2026-02-01: the API refuses the"
+        " request (HTTP 422 Invalid: The request is invalid (network: unknown)); what it names"
+        " must change first"
+    )
+    assert error.call == "POST /v2/reports for abcd1234 SMS outbound, 2026-01-01 to 2026-02-01"
+
+
+@every_call
+@pytest.mark.parametrize(
+    ("response", "retry_after"),
+    [
+        (lambda: web.Response(status=429, headers={"Retry-After": "7"}), timedelta(seconds=7)),
+        (lambda: web.Response(status=429, text="<html>slow down"), None),
+        (lambda: problem(403, "rate-limit", title="Slow down"), None),
+    ],
+    ids=["429 with Retry-After", "429 with HTML", "403 by type"],
+)
+async def test_too_many_requests(
+    call: Callable[[ReportsApi], Awaitable[object]],
+    response: Callable[[], web.Response],
+    retry_after: timedelta | None,
+) -> None:
+    error = await refused(call, response())
+    assert isinstance(error, Throttled)
+    assert error.retry_after == retry_after
+
+
+@every_call
+async def test_what_is_not_there(call: Callable[[ReportsApi], Awaitable[object]]) -> None:
+    assert isinstance(await refused(call, problem(404, "not-found", title="Gone")), NotFound)
+
+
+@pytest.mark.parametrize("status_code", [400, 405, 409, 413, 418, 422])
+async def test_a_request_that_is_refused(status_code: int) -> None:
+    error = await refused(cancel, problem(status_code, "invalid-abort-operation"))
+    assert isinstance(error, Rejected)
+    assert error.status == status_code
+    assert not error.names_a_date
+
+
+@every_call
+@pytest.mark.parametrize("status_code", [500, 502, 503, 504])
+async def test_a_server_that_fails(
+    call: Callable[[ReportsApi], Awaitable[object]], status_code: int
+) -> None:
+    response = web.Response(status=status_code, text="<h1>oops</h1>", headers={"Retry-After": "30"})
+    error = await refused(call, response)
+    assert isinstance(error, ServerFault)
+    assert error.retry_after == timedelta(seconds=30)
+    assert error.problem is None
+
+
+@every_call
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        (b"<html>maintenance</html>", "a page of HTML or XML"),
+        (b'{"request_id": "r-', "JSON that is cut or broken"),
+        (b'{"request_id": "r-1", "items_count": NaN}', "JSON that is cut or broken"),
+        (b"[" * 100_000, "JSON that is nested too deeply"),
+        (b"", "nothing"),
+        (b"[]", "JSON, but a list where an object belongs"),
+        (b'{"hello": "world"}', "a JSON object without"),
+    ],
+    ids=["html", "cut", "nan", "deep", "empty", "list", "other object"],
+)
+async def test_a_success_that_cannot_be_read_is_a_fault_of_the_server(
+    call: Callable[[ReportsApi], Awaitable[object]], body: bytes, words: str
+) -> None:
+    error = await refused(call, web.Response(body=body, content_type="application/json"))
+    assert isinstance(error, ServerFault)
+    promised = "a list of reports" if call is list_ else "a report"
+    assert f"answered something that is not {promised}: {words}" in str(error)
+
+
+@every_call
+async def test_a_redirect_is_not_followed(
+    call: Callable[[ReportsApi], Awaitable[object]],
+) -> None:
+    error = await refused(
+        call, web.Response(status=307, headers={"Location": "https://evil.test/v2/reports?x=1"})
+    )
+    assert isinstance(error, ServerFault)
+    assert "redirects to evil.test (HTTP 307)" in str(error)
+
+
+@pytest.mark.parametrize(
+    ("call", "most"), [(status, "1 MiB"), (list_, "32 MiB")], ids=["status", "list"]
+)
+async def test_an_answer_without_end_is_not_read_to_its_end(
+    call: Callable[[ReportsApi], Awaitable[object]], most: str
+) -> None:
+    sent: list[int] = []
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        for _ in range(1000):
+            await response.write(b"[" * 1024**2)
+            sent.append(1)
+        return response
+
+    async with http_server(answer) as url, client_of(url) as api:
+        with pytest.raises(ServerFault, match=f"answered more than {most}"):
+            await call(api)
+    assert len(sent) < 50
+
+
+async def test_a_compressed_answer_is_not_unpacked() -> None:
+    error = await refused(
+        status, web.Response(body=b"\x1f\x8b", headers={"Content-Encoding": "gzip"})
+    )
+    assert isinstance(error, ServerFault)
+    assert "compressed" in str(error)
+
+
+async def test_an_error_whose_body_breaks_off_is_still_that_error() -> None:
+    answer = b"HTTP/1.1 429 Slow\r\nRetry-After: 3\r\nContent-Length: 500\r\n\r\n{"
+    async with raw_server(answer) as url, client_of(url) as api:
+        with pytest.raises(Throttled) as caught:
+            await api.status("r-1")
+    assert caught.value.retry_after == timedelta(seconds=3)
+
+
+async def test_a_secret_that_the_server_repeats_is_not_passed_on() -> None:
+    error = await refused(
+        create, problem(401, "unauthorized", title=f"bad {SECRET}", detail=f"Basic {TOKEN}")
+    )
+    assert SECRET not in str(error)
+    assert TOKEN not in str(error)
+    assert "bad ***" in str(error)
+
+
+# --- no complete answer ---------------------------------------------------------------------------
+
+
+@every_call
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (b"", "the server closed the connection without an answer"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\n{", "the answer was cut off"),
+        (b"HTTP/1.1 200 OK\r\nContent-Len", "the server closed the connection without an answer"),
+        (b"\x00\x01 not http\r\n\r\n", "the answer is not HTTP as it should be"),
+    ],
+    ids=["no answer", "cut body", "cut head", "not http"],
+)
+async def test_a_broken_answer_may_have_been_a_request_that_was_heard(
+    call: Callable[[ReportsApi], Awaitable[object]], answer: bytes, words: str
+) -> None:
+    seen: list[bytes] = []
+    async with raw_server(answer, seen=seen) as url, client_of(url) as api:
+        with pytest.raises(TransportError) as caught:
+            await call(api)
+    assert caught.value.maybe_sent
+    assert str(caught.value).endswith(words)
+    assert len(seen) == 1, "aiohttp sent it again by itself"
+
+
+@every_call
+@pytest.mark.virtual
+async def test_silence_ends_with_the_timeout_of_the_call(
+    call: Callable[[ReportsApi], Awaitable[object]],
+) -> None:
+    async with raw_server(b"", then_hang=True) as url, client_of(url) as api:
+        with pytest.raises(TransportError, match="no answer in time") as caught:
+            await call(api)
+        assert anyio.current_time() == pytest.approx(60, abs=1)
+    assert caught.value.maybe_sent
+
+
+@pytest.mark.virtual
+async def test_an_answer_that_drips_ends_with_the_timeout_of_the_call() -> None:
+    async def answer(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        for _ in range(1000):
+            await response.write(b" ")
+            await anyio.sleep(1)
+        return response
+
+    async with http_server(answer) as url, client_of(url) as api:
+        with pytest.raises(TransportError, match="no answer in time") as caught:
+            await api.status("r-1")
+        assert anyio.current_time() == pytest.approx(60, abs=1)
+    assert caught.value.maybe_sent
+
+
+@every_call
+async def test_a_refused_connection_surely_sent_nothing(
+    call: Callable[[ReportsApi], Awaitable[object]],
+) -> None:
+    async with raw_server(b"") as url:
+        pass
+    async with client_of(url) as api:
+        with pytest.raises(TransportError, match="refuses the connection") as caught:
+            await call(api)
+    assert not caught.value.maybe_sent
+
+
+async def test_a_name_that_is_not_found_surely_sent_nothing() -> None:
+    async with client_of("https://api.invalid") as api:
+        with pytest.raises(TransportError, match=r"name api\.invalid is not found") as caught:
+            await create(api)
+    assert not caught.value.maybe_sent
+
+
+async def test_a_server_without_tls_gets_no_request() -> None:
+    seen: list[bytes] = []
+    async with (
+        raw_server(b"HTTP/1.1 200 OK\r\n\r\n", seen=seen) as url,
+        client_of(url.replace("http://", "https://")) as api,
+    ):
+        with pytest.raises(TransportError, match="no TLS connection") as caught:
+            await create(api)
+    assert not caught.value.maybe_sent
+    assert not any(b"Authorization" in request for request in seen)
+
+
+async def test_a_create_on_a_connection_that_the_server_closed_is_sent_once() -> None:
+    """A kept connection ends as the create goes out: unknown, and not sent again by itself."""
+    requests: list[str] = []
+
+    async def answer(request: web.Request) -> web.Response:
+        requests.append(request.method)
+        if request.method == "POST":
+            assert request.transport is not None
+            request.transport.abort()
+        return web.json_response(REPORT)
+
+    async with http_server(answer) as url, client_of(url) as api:
+        await api.status("r-1")
+        with pytest.raises(TransportError) as caught:
+            await create(api)
+    assert caught.value.maybe_sent
+    assert requests == ["GET", "POST"]
+
+
+# --- where it may be sent -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("base_url", "words"),
+    [
+        ("http://api.nexmo.com", "would send the secret in the clear; write https://…"),
+        ("ftp://api.nexmo.com", "is no address on the web"),
+        ("api.nexmo.com", "is no address on the web"),
+        ("https://user:pw@api.nexmo.com", "api.base_url holds credentials"),
+        ("http://[::1", "api.base_url is no address"),
+    ],
+)
+async def test_an_address_that_cannot_be_used_is_refused(base_url: str, words: str) -> None:
+    with pytest.raises(InputError) as caught:
+        async with client_of(base_url):
+            pass
+    assert words in str(caught.value)
+    assert "user:pw" not in str(caught.value)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.8.8.8", "[::1]", "localhost", "api.localhost"])
+async def test_plain_http_to_this_machine_is_fine(host: str) -> None:
+    async with client_of(f"http://{host}:8080") as api:
+        assert api.api_key == "key00001"
+
+
+async def test_the_session_itself_holds_no_credentials_and_reads_no_environment() -> None:
+    async with open_session() as session:
+        assert session.auth is None
+        assert "Authorization" not in session.headers
+        assert not session.trust_env
+        VonageReports(session, "https://api.nexmo.com", KEY, MINUTE, VirtualClock())
+        assert "Authorization" not in session.headers
