@@ -408,6 +408,18 @@ async def test_a_server_without_tls_gets_no_request() -> None:
     assert not any(b"Authorization" in request for request in seen)
 
 
+@pytest.mark.virtual
+async def test_a_connection_that_does_not_come_about_in_time_surely_sent_nothing() -> None:
+    async with (
+        raw_server(b"", then_hang=True) as url,
+        client_of(url.replace("http://", "https://")) as api,
+    ):
+        with pytest.raises(TransportError, match="no connection in time") as caught:
+            await create(api)
+        assert anyio.current_time() == pytest.approx(15, abs=1)
+    assert not caught.value.maybe_sent
+
+
 async def test_a_create_on_a_connection_that_the_server_closed_is_sent_once() -> None:
     """A kept connection ends as the create goes out: unknown, and not sent again by itself."""
     requests: list[str] = []
