@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from orchestrator.core import windows as job_windows
-from orchestrator.core.intervals import Window, intersect, subtract, total
+from orchestrator.core.intervals import Window, intersect, subtract, total, union
 from orchestrator.core.splitter import split
 
 if TYPE_CHECKING:
@@ -88,6 +88,11 @@ def debt(
 def wants(job: Job, now: datetime, standing: Standing) -> tuple[Window, ...]:
     """Every moment that a job may ask for by now of a series; clipped."""
     return job_windows.wanted(job, now, job_windows.resolve(job, now, standing.resolution))
+
+
+def bought_by(earlier: Iterable[tuple[Job, Standing]], now: datetime) -> tuple[Window, ...]:
+    """What the earlier jobs of a command want of a series, each with its standing: they buy it."""
+    return union(*(wants(job, now, standing) for job, standing in earlier))
 
 
 def by_series(jobs: Sequence[Job]) -> Iterator[tuple[Job, JobSeries, tuple[Job, ...]]]:

@@ -272,12 +272,10 @@ class _Run:
 
     async def _debt(self, job: Job, entry: JobSeries, earlier: Sequence[Job]) -> plan.Debt:
         """The debt of a series as it is now, less what earlier jobs of the command buy."""
-        elsewhere: tuple[Window, ...] = ()
-        for other in earlier:
-            standing = await self._world.ledger.standing(other.name, entry.series)
-            elsewhere = intervals.union(elsewhere, plan.wants(other, self._now, standing))
-        standing = await self._world.ledger.standing(job.name, entry.series)
-        return plan.debt(job, entry, self._now, standing, elsewhere)
+        ledger = self._world.ledger
+        others = [(other, await ledger.standing(other.name, entry.series)) for other in earlier]
+        standing = await ledger.standing(job.name, entry.series)
+        return plan.debt(job, entry, self._now, standing, plan.bought_by(others, self._now))
 
     # --- after the work -----------------------------------------------------------------------
 

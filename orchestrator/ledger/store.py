@@ -135,17 +135,9 @@ class Store:
     def _holder(self, series_id: int, window: Window) -> str | None:
         """What has a moment of the window already, in words; None if nothing has."""
         start, end = window.epoch
-        # Windows that are had never overlap each other, so the last one that begins before the
-        # end is the only one that can reach into it.
-        report = self._db.execute(
-            """
-            SELECT id, window_end FROM report WHERE series_id = ? AND has_window = 1
-            AND window_start < ? ORDER BY window_start DESC LIMIT 1
-            """,
-            (series_id, end),
-        ).fetchone()
-        if report is not None and report["window_end"] > start:
-            return f"report {report['id']}"
+        report_id = self._report_over(series_id, start, end)
+        if report_id is not None:
+            return f"report {report_id}"
         given_up = self._db.execute(
             """
             SELECT id FROM given_up WHERE series_id = ? AND window_start < ? AND window_end > ?
@@ -153,6 +145,19 @@ class Store:
             (series_id, end, start),
         ).fetchone()
         return None if given_up is None else "a window that was given up"
+
+    def _report_over(self, series_id: int, start: int, end: int) -> int | None:
+        """The number of the last report that has a moment of the window; None if none has."""
+        # Windows that are had never overlap each other, so the last one that begins before the
+        # end is the only one that can reach into it.
+        row = self._db.execute(
+            """
+            SELECT id, window_end FROM report WHERE series_id = ? AND has_window = 1
+            AND window_start < ? ORDER BY window_start DESC LIMIT 1
+            """,
+            (series_id, end),
+        ).fetchone()
+        return int(row["id"]) if row is not None and row["window_end"] > start else None
 
     # --- resolutions --------------------------------------------------------------------------
 
@@ -362,13 +367,42 @@ class Store:
         series_id = self._find(series)
         if series_id is None:
             return
-        wanted = None if states is None else {state.value for state in states}
+        wanted = set(State if states is None else states)
+        # Most reports are collected: they are read in their order, the few others are found and
+        # sorted.
+        index = "report_series" if State.COLLECTED in wanted else "report_state"
+        marks = ", ".join("?" * len(wanted))
         cursor = self._db.execute(
-            "SELECT * FROM report WHERE series_id = ? ORDER BY window_start, id", (series_id,)
+            f"SELECT * FROM report INDEXED BY {index}"  # noqa: S608 - only names and marks
+            f" WHERE series_id = ? AND state IN ({marks}) ORDER BY window_start, id",
+            (series_id, *(state.value for state in wanted)),
         )
         for row in cursor:
-            if wanted is None or row["state"] in wanted:
-                yield rows.report_of(row, series)
+            yield rows.report_of(row, series)
+
+    def number_in(self, series: Series, state: State) -> int:
+        """How many reports of a series are in a state."""
+        series_id = self._find(series)
+        (number,) = self._db.execute(
+            "SELECT count(*) FROM report WHERE series_id = ? AND state = ?",
+            (series_id, state.value),
+        ).fetchone()
+        return int(number)
+
+    def is_asked_again(self, report: Report) -> bool:
+        """Whether a moment of the report's window is had, or a later report began where it did."""
+        series_id = self._find(report.series)
+        start, end = report.window.epoch
+        if series_id is None:
+            return False
+        holder = self._report_over(series_id, start, end)
+        if holder is not None and holder != report.id:
+            return True
+        later = self._db.execute(
+            "SELECT 1 FROM report WHERE series_id = ? AND window_start = ? AND id > ? LIMIT 1",
+            (series_id, start, report.id),
+        ).fetchone()
+        return later is not None
 
     def open_ids(self, keys: frozenset[str] | None) -> list[int]:
         """The numbers of the open reports of these series (None: of all), by expiry of file."""

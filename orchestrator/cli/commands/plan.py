@@ -1,0 +1,287 @@
+"""`plan`: what a run would ask for. Sends nothing, changes nothing."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from orchestrator.cli import options
+from orchestrator.cli.output import (
+    json_list,
+    json_text,
+    moment_text,
+    series_cells,
+    series_fields,
+    window_fields,
+    write,
+    write_lines,
+)
+from orchestrator.cli.planning import ChunkTexts, Line, Totals, lines
+from orchestrator.cli.setup import clock_of, read_inputs, reading_ledger
+from orchestrator.cli.tables import aligned
+from orchestrator.core import windows as job_windows
+from orchestrator.core.policy import ExitCode
+from orchestrator.reporting.words import (
+    counted,
+    later_words,
+    moment_words,
+    time_words,
+    windows_words,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from datetime import datetime
+    from pathlib import Path
+
+    from orchestrator.config import Inputs
+    from orchestrator.core.intervals import Window
+    from orchestrator.core.model import Job
+    from orchestrator.ledger.store import Store
+
+_MOST_ROWS: Final = 40
+_MOST_NAMED: Final = 5
+_HEADERS: Final = ("ACCOUNT", "PRODUCT", "DIRECTION", "FILTER", "OWED", "CHUNKS", "HAD ALREADY")
+
+
+@click.command(
+    short_help="Show what a run would ask for. Sends nothing.",
+    epilog="Example: `orchestrator plan jobs/nightly.yaml` before a first run, or with `--now "
+    "2026-03-02T06:30:00Z` to see what the run of another day would ask for. With --json, every "
+    "chunk is listed.",
+)
+@options.jobs_argument
+@options.now_option
+@options.json_option
+@options.config_option
+def command(
+    jobs: tuple[Path, ...], now: datetime | None, as_json: bool, config: Path | None
+) -> int:
+    """Show what `run` would ask for with these job files.
+
+    For every series (an account, a product, a direction, a filter): the windows of time that are
+    owed, in how many chunks (one report each), and what is had already. Then the requests that
+    takes and the least time that the rate limit allows. Nothing is sent or changed, and no
+    credentials are needed.
+    """
+    now = clock_of(now).now()
+    return plan_jobs(read_inputs(jobs, config, now), now, as_json=as_json)
+
+
+def plan_jobs(inputs: Inputs, now: datetime, as_json: bool) -> int:
+    """Prints the plan of the jobs as they stand at `now`; the exit code."""
+    with reading_ledger(inputs.config) as store:
+        if as_json:
+            write(_as_json(inputs, store, now))
+        else:
+            write_lines(_as_text(inputs, store, now))
+    return ExitCode.DONE
+
+
+def _by_job(inputs: Inputs, store: Store, now: datetime) -> Iterator[tuple[Job, Iterator[Line]]]:
+    """The lines of each job; those of one must be read before the next is asked for."""
+    every = lines(store, inputs.jobs, now)
+    for job in inputs.jobs:
+        yield job, (next(every) for _ in job.series)
+
+
+# --- JSON -----------------------------------------------------------------------------------------
+
+
+def _as_json(inputs: Inputs, store: Store, now: datetime) -> Iterator[str]:
+    totals = Totals.of(inputs)
+    texts = ChunkTexts()
+    yield f'{{"now":{json_text(moment_text(now))},"jobs":['
+    before = "\n"
+    for job, its_lines in _by_job(inputs, store, now):
+        head = {
+            "job": job.name,
+            "file": str(job.path),
+            "timezone": job.zone.key,
+            "clip": moment_text(job_windows.clip(job, now)),
+            "later": [
+                {
+                    "window": later.label,
+                    **window_fields(later.window),
+                    "available_at": moment_text(later.available_at),
+                }
+                for later in job_windows.later(job, now)
+            ],
+        }
+        yield f'{before}{json_text(head)[:-1]},"series":['
+        before = ",\n"
+        between = "\n"
+        for line in its_lines:
+            yield between
+            between = ",\n"
+            yield from _series_json(line, totals, texts)
+        yield "]}"
+    yield f'],\n"totals":{json_text(_totals_fields(totals))}}}\n'
+
+
+def _series_json(line: Line, totals: Totals, texts: ChunkTexts) -> Iterator[str]:
+    debt = line.debt
+    head: dict[str, Any] = {
+        **series_fields(debt.entry.series),
+        "credentials": debt.entry.credentials,
+        "owed": _window_list(debt.owed),
+        "had": _window_list(debt.had),
+        "made_up": _window_list(debt.made_up),
+        "past_retention": _window_list(debt.forgotten),
+        "open": line.open,
+        "held": line.held,
+        "given_up": line.given_up,
+        "disputed": line.disputed,
+    }
+    number = 0
+
+    def counting() -> Iterator[str]:
+        nonlocal number
+        for text in texts.of(debt):
+            number += 1
+            yield text
+
+    yield f'{json_text(head)[:-1]},"chunks":'
+    yield from json_list(counting())
+    yield "}"
+    totals.add(line, number)
+
+
+def _window_list(windows: Iterable[Window]) -> list[dict[str, str]]:
+    return [window_fields(window) for window in windows]
+
+
+def _totals_fields(totals: Totals) -> dict[str, Any]:
+    return {
+        "series": totals.series,
+        "complete_series": totals.complete,
+        "chunks": totals.chunks,
+        "requests": totals.requests,
+        "requests_per_second": totals.requests_per_second,
+        "least_seconds": round(totals.least_time.total_seconds(), 1),
+        "keys": len(totals.by_key),
+        "open": totals.open,
+        "held": totals.held,
+        "given_up": totals.given_up,
+        "disputed": totals.disputed,
+    }
+
+
+# --- for people -----------------------------------------------------------------------------------
+
+
+def _as_text(inputs: Inputs, store: Store, now: datetime) -> Iterator[str]:
+    totals = Totals.of(inputs)
+    texts = ChunkTexts()
+    for job, its_lines in _by_job(inputs, store, now):
+        summary = _JobSummary(job, now)
+        for line in its_lines:
+            chunks = sum(1 for _ in texts.of(line.debt))
+            totals.add(line, chunks)
+            summary.add(line, chunks)
+        yield from summary.lines()
+        yield ""
+    yield from _totals_lines(totals)
+
+
+class _JobSummary:
+    """What is said of one job; of bounded size, however many series it has."""
+
+    def __init__(self, job: Job, now: datetime) -> None:
+        self._job = job
+        self._now = now
+        self._rows: list[list[str]] = []
+        self._owing = 0
+        self._complete = 0
+        self._made_up: Counter[tuple[Window, ...]] = Counter()
+        self._forgotten: Counter[tuple[str, datetime]] = Counter()
+
+    def add(self, line: Line, chunks: int) -> None:
+        """Takes in a series."""
+        debt = line.debt
+        if debt.made_up:
+            self._made_up[debt.made_up] += 1
+        if debt.forgotten:
+            product = debt.entry.series.product
+            self._forgotten[(product, debt.forgotten[-1].end)] += 1
+        if not debt.owed:
+            self._complete += 1
+            return
+        self._owing += 1
+        if self._owing <= _MOST_ROWS:
+            zone = self._job.zone
+            self._rows.append(
+                [
+                    *series_cells(debt.entry.series),
+                    windows_words(debt.owed, zone),
+                    f"{chunks:,}",
+                    windows_words(debt.had, zone),
+                ]
+            )
+
+    def lines(self) -> Iterator[str]:
+        """The lines for people."""
+        job = self._job
+        clip = job_windows.clip(job, self._now).astimezone(job.zone)
+        yield (
+            f"job {job.name} ({job.path}) at {moment_words(self._now)}: up to "
+            f"{clip:%Y-%m-%d %H:%M} {job.zone.key}, in chunks of {job.chunk} at most"
+        )
+        yield from aligned(_HEADERS, self._rows, right=frozenset({"CHUNKS"}), indent="  ")
+        if self._owing > _MOST_ROWS:
+            more = counted(self._owing - _MOST_ROWS, "series")
+            yield f"  and {more} more (`orchestrator plan --json` has all)"
+        if self._complete:
+            what = "all that is wanted is had, or asked for"
+            yield f"  {counted(self._complete, 'series')} without debt: {what}"
+        yield from self._notes()
+
+    def _notes(self) -> Iterator[str]:
+        zone = self._job.zone
+        for later in job_windows.later(self._job, self._now):
+            yield f"  {later_words(later, self._now, zone)}"
+        for windows, number in _first(self._made_up):
+            days = windows_words(windows, zone, most=5)
+            yield f"  made up for missed runs: {days} ({counted(number, 'series')})"
+        for (product, edge), number in _first(self._forgotten):
+            yield (
+                f"  warning: {product} before {moment_words(edge)} is older than the API keeps "
+                f"records ({counted(number, 'series')}); asked for all the same, as empty reports "
+                "are free"
+            )
+
+
+def _first(counter: Counter[Any]) -> list[tuple[Any, int]]:
+    return counter.most_common(_MOST_NAMED)
+
+
+def _totals_lines(totals: Totals) -> Iterator[str]:
+    if totals.chunks:
+        rate = f"{totals.requests_per_second:g} requests a second for each API key"
+        yield (
+            f"in all: {counted(totals.chunks, 'chunk')} of {counted(totals.series, 'series')}, "
+            f"{counted(totals.requests, 'request')} (a create and a download each; looks at their "
+            "progress come on top)"
+        )
+        yield f"at least {time_words(totals.least_time)}, by the rate limit of {rate}"
+    else:
+        yield "in all: nothing is owed"
+    if totals.open:
+        yield f"a run first goes on with {counted(totals.open, 'open report')}"
+    if totals.held:
+        yield (
+            f"{counted(totals.held, 'report')} held, as nobody can say whether they exist: see "
+            "`orchestrator status --held`"
+        )
+    if totals.given_up:
+        yield (
+            f"{counted(totals.given_up, 'window')} given up, and not asked for: see "
+            "`orchestrator status --failed`"
+        )
+    if totals.disputed:
+        yield (
+            f"{counted(totals.disputed, 'report')} disputed, waiting for you: see "
+            "`orchestrator status --failed`"
+        )

@@ -1,0 +1,100 @@
+"""What commands print on standard output: lines, and JSON that is streamed."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+    from datetime import datetime
+
+    from orchestrator.core.intervals import Window
+    from orchestrator.core.model import Series
+
+_BLOCK: Final = 64 * 1024
+"""Characters that are written at once."""
+
+
+def write(pieces: Iterable[str]) -> None:
+    """Writes pieces of text as they come, in blocks; memory does not grow with their number."""
+    block: list[str] = []
+    size = 0
+    for piece in pieces:
+        block.append(piece)
+        size += len(piece)
+        if size >= _BLOCK:
+            sys.stdout.write("".join(block))
+            block.clear()
+            size = 0
+    sys.stdout.write("".join(block))
+    # A reader who has gone away is noticed here, not when the interpreter ends.
+    sys.stdout.flush()
+
+
+def write_lines(lines: Iterable[str]) -> None:
+    """Writes lines as they come."""
+    write(f"{line}\n" for line in lines)
+
+
+def json_text(value: Any) -> str:
+    """Compact JSON in ASCII, which every terminal and every program takes."""
+    return json.dumps(value, separators=(",", ":"), allow_nan=False)
+
+
+def json_list(items: Iterable[str]) -> Iterator[str]:
+    """A JSON array of items that are JSON already, an item a line."""
+    yield "["
+    before = "\n"
+    for item in items:
+        yield before
+        yield item
+        before = ",\n"
+    yield "]"
+
+
+def moment_text(moment: datetime) -> str:
+    """A moment of UTC as JSON has it: ``2026-03-01T06:30:00Z``, without fractions."""
+    return f"{moment.isoformat(timespec='seconds')[:19]}Z"
+
+
+def optional_moment(moment: datetime | None) -> str | None:
+    """As `moment_text`; None stays None."""
+    return None if moment is None else moment_text(moment)
+
+
+def window_fields(window: Window) -> dict[str, str]:
+    """A window as JSON has it; the end is the first moment that is not in it."""
+    return {"start": moment_text(window.start), "end": moment_text(window.end)}
+
+
+def series_fields(series: Series) -> dict[str, Any]:
+    """What names a series in JSON; the filter holds the fields that are not at their default."""
+    return {
+        "account_id": series.account_id,
+        "product": series.product,
+        "direction": series.direction,
+        "filter": series.filters,
+    }
+
+
+def filter_words(filters: Mapping[str, str | bool]) -> str:
+    """A filter for people: ``status=delivered provider=whatsapp``, or ``all``."""
+    return (
+        " ".join(
+            f"{name}={str(value).lower() if isinstance(value, bool) else value}"
+            for name, value in filters.items()
+        )
+        or "all"
+    )
+
+
+def series_cells(series: Series) -> list[str]:
+    """What names a series in a table: account, product, direction, filter."""
+    return [
+        series.account_id,
+        series.product,
+        series.direction or "any",
+        filter_words(series.filters),
+    ]

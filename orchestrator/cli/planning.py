@@ -1,0 +1,173 @@
+"""The plan of a command: the debt of every series of its jobs, and what it adds up to."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final
+
+from orchestrator.cli.output import json_text, window_fields
+from orchestrator.config import resolve_credentials
+from orchestrator.core import intervals, plan
+from orchestrator.core.lifecycle import State
+from orchestrator.core.model import Standing
+from orchestrator.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from datetime import datetime
+
+    from orchestrator.config import Inputs
+    from orchestrator.core.intervals import Window
+    from orchestrator.core.model import Job
+    from orchestrator.core.plan import Debt
+    from orchestrator.ledger.store import Store
+
+REQUESTS_A_CHUNK: Final = 2
+"""A create and a download; how often a report is looked at depends on how long it takes."""
+
+_KEPT: Final = 8
+_LONGEST_KEPT: Final = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One series of one job in a plan.
+
+    Attributes:
+        debt: what is owed of it.
+        first: no earlier job of the command has the series.
+        open: reports that a run goes on with, held ones apart.
+        held: reports of which nobody can say whether they exist.
+        given_up: windows, of those the job wants, that no run asks for by itself.
+        disputed: reports over what the job wants that wait for a person.
+    """
+
+    debt: Debt
+    first: bool
+    open: int
+    held: int
+    given_up: int
+    disputed: int
+
+
+def lines(store: Store, jobs: Sequence[Job], now: datetime) -> Iterator[Line]:
+    """Every series of every job; lazy."""
+    for job, entry, earlier in plan.by_series(jobs):
+        series = entry.series
+        others = [(one, Standing(resolution=store.resolution(one.name, series))) for one in earlier]
+        standing = store.standing(job.name, series)
+        debt = plan.debt(job, entry, now, standing, plan.bought_by(others, now))
+        held = store.number_in(series, State.HELD) if standing.open else 0
+        blocked: tuple[Window, ...] = ()
+        if standing.given_up or standing.disputed:
+            blocked = plan.wants(job, now, standing)
+        yield Line(
+            debt=debt,
+            first=not earlier,
+            open=standing.open - held,
+            held=held,
+            given_up=sum(
+                not one.acknowledged and bool(intervals.intersect((one.window,), blocked))
+                for one in standing.given_up
+            ),
+            disputed=sum(
+                bool(intervals.intersect((report.window,), blocked)) for report in standing.disputed
+            ),
+        )
+
+
+class ChunkTexts:
+    """The chunks of a debt as JSON, one by one.
+
+    Most series of a job owe the same windows, and so the same chunks: these are cut once.
+    """
+
+    def __init__(self) -> None:
+        self._kept: dict[tuple[object, ...], list[str]] = {}
+
+    def of(self, debt: Debt) -> Iterator[str]:
+        """The chunks, in order of time; memory does not grow with their number."""
+        key = (debt.job.name, debt.owed, debt.cuts)
+        known = self._kept.get(key)
+        if known is not None:
+            yield from known
+            return
+        texts: list[str] = []
+        for chunk in debt.chunks():
+            text = json_text(window_fields(chunk))
+            if len(texts) <= _LONGEST_KEPT:
+                texts.append(text)
+            yield text
+        if len(texts) <= _LONGEST_KEPT:
+            if len(self._kept) >= _KEPT:
+                self._kept.pop(next(iter(self._kept)))
+            self._kept[key] = texts
+
+
+@dataclass(slots=True)
+class Totals:
+    """What a plan adds up to.
+
+    Attributes:
+        requests_per_second: how fast each key may ask.
+        keys: by name of credentials, what tells their API keys apart.
+        series: series with a debt.
+        complete: series that owe nothing.
+        by_key: chunks by API key.
+    """
+
+    requests_per_second: float
+    keys: dict[str, str]
+    series: int = 0
+    complete: int = 0
+    chunks: int = 0
+    open: int = 0
+    held: int = 0
+    given_up: int = 0
+    disputed: int = 0
+    by_key: Counter[str] = field(default_factory=Counter)
+
+    @classmethod
+    def of(cls, inputs: Inputs) -> Totals:
+        """Totals of nothing yet."""
+        return cls(inputs.config.api.requests_per_second, _keys(inputs))
+
+    def add(self, line: Line, chunks: int) -> None:
+        """Counts a series, and its chunks."""
+        if line.debt.owed:
+            self.series += 1
+        else:
+            self.complete += 1
+        self.chunks += chunks
+        self.by_key[self.keys[line.debt.entry.credentials]] += chunks
+        if line.first:
+            self.open += line.open
+            self.held += line.held
+        self.given_up += line.given_up
+        self.disputed += line.disputed
+
+    @property
+    def requests(self) -> int:
+        """Creates and downloads; looks come on top."""
+        return self.chunks * REQUESTS_A_CHUNK
+
+    @property
+    def least_time(self) -> timedelta:
+        """What the rate limit allows; the keys work side by side."""
+        most = max(self.by_key.values(), default=0)
+        return timedelta(seconds=most * REQUESTS_A_CHUNK / self.requests_per_second)
+
+
+def _keys(inputs: Inputs) -> dict[str, str]:
+    """What tells the API keys of the jobs' credentials apart; no secret is needed for a plan."""
+    keys = {}
+    for name in inputs.credential_names:
+        try:
+            keys[name] = resolve_credentials(inputs.config, [name], os.environ)[name].api_key
+        except InputError:
+            reference = inputs.config.credentials.get(name)
+            keys[name] = name if reference is None else reference.api_key
+    return keys
