@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from orchestrator.sim.reports import Quirks, Report
     from orchestrator.sim.world import World
 
-_IN_MEMORY_ROWS_MAX: Final = 2000
+_IN_MEMORY_ROWS_MAX: Final = 500
 _MEMORY_BYTES_MAX: Final = 64 << 20
 _PIECE_BYTES: Final = 1 << 18
 _RANGE: Final = re.compile(r"bytes=(\d+)-(\d*)")

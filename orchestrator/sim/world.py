@@ -15,7 +15,7 @@ from orchestrator.sim.moments import months_later
 from orchestrator.sim.records import Query, Records
 from orchestrator.sim.reports import Charge, Phase, Report, moment
 from orchestrator.sim.schedule import Schedule
-from orchestrator.sim.usage import usage_row
+from orchestrator.sim.usage import Use
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -55,7 +55,7 @@ class World:
         self.ended_with_callback: list[Report] = []
         self._reports: dict[str, Report] = {}
         self._files: dict[str, Report] = {}
-        self._synchronous: list[tuple[Charge, float]] = []
+        self._synchronous: list[Use] = []
         self._open_callbacks = 0
         self._schedule = Schedule(settings.concurrency, settings.pending_time.total_seconds())
 
@@ -178,7 +178,7 @@ class World:
             request_id, key.api_key, request.account_id, request.product, request.echo,
             request.start, request.end, rows, 0 if _is_free(request.product) else rows, "SUCCESS",
         )  # fmt: skip
-        self._synchronous.append((charge, now))
+        self._synchronous.append(Use(charge, "SYNC_JOB_FROM_DATES", now, now, now))
         return request_id
 
     def find(self, either_id: str) -> Report | None:
@@ -293,40 +293,20 @@ class World:
 
     def _usage(self, query: Query, seen_at: float) -> list[list[str]]:
         """The records of ``REPORTS-USAGE``: what had ended by then."""
-        rows = []
-        for report in self._reports.values():
-            if report.ended is None or report.ended > seen_at:
-                continue
-            if not query.start <= int(report.created) < query.end:
-                continue
-            if report.request.account_id not in query.accounts or (
-                report.ended == seen_at and report.request.product == _USAGE
-            ):
-                continue
-            rows.append(
-                usage_row(
-                    self._charge(report),
-                    master=report.key,
-                    job_type="ASYNC_JOB",
-                    received=report.created,
-                    started=report.started,
-                    ended=report.ended,
-                )
-            )
-        for charge, at in self._synchronous:
-            inside = query.start <= int(at) < query.end and at <= seen_at
-            if inside and charge.account_id in query.accounts:
-                rows.append(
-                    usage_row(
-                        charge,
-                        master=charge.key,
-                        job_type="SYNC_JOB_FROM_DATES",
-                        received=at,
-                        started=at,
-                        ended=at,
-                    )
-                )
-        return rows
+        uses = [use for use in self._synchronous if use.ended <= seen_at]
+        uses += [
+            Use(self._charge(report), "ASYNC_JOB", report.created, report.started, report.ended)
+            for report in self._reports.values()
+            if report.ended is not None
+            and report.ended <= seen_at
+            and (report.ended < seen_at or report.request.product != _USAGE)
+        ]
+        return [
+            use.row()
+            for use in uses
+            if use.charge.account_id in query.accounts
+            and query.start <= int(use.received) < query.end
+        ]
 
     # --- the bill --------------------------------------------------------------------------------
 
@@ -334,7 +314,7 @@ class World:
         """What every report and synchronous query was charged, ended or not, oldest first."""
         self.advance()
         reports = [self._charge(report) for report in self._reports.values()]
-        return reports + [charge for charge, _ in self._synchronous]
+        return reports + [use.charge for use in self._synchronous]
 
     def charged(self) -> int:
         """Records paid for, all together."""
