@@ -79,8 +79,8 @@ def test_moments(zone: str, text: str, utc: str) -> None:
             "America/Havana",
             "2024-11-03T00:30",
             (
-                "2024-11-03T00:30:00 occurs twice in America/Havana, where the clock is turned back;"
-                " write 2024-11-03T00:30:00-04:00 or 2024-11-03T00:30:00-05:00"
+                "2024-11-03T00:30:00 occurs twice in America/Havana, where the clock is turned"
+                " back; write 2024-11-03T00:30:00-04:00 or 2024-11-03T00:30:00-05:00"
             ),
         ),
     ],
@@ -201,8 +201,8 @@ def test_a_clock_time_is_taken_only_if_it_is_one_moment(day: date, at: int, name
     possible = {
         moment
         for fold in (0, 1)
-        if (moment := clock.replace(tzinfo=zone, fold=fold).astimezone(UTC))
-        and moment.astimezone(zone).replace(tzinfo=None, fold=0) == clock
+        for moment in [clock.replace(tzinfo=zone, fold=fold).astimezone(UTC)]
+        if moment.astimezone(zone).replace(tzinfo=None, fold=0) == clock
     }
     if len(possible) == 1:
         assert {moments.moment(clock.isoformat(), zone)} == possible

@@ -78,8 +78,8 @@ def test_every_key_and_value_has_its_place(loader: Any) -> None:
         (
             "\nhello\n",
             (
-                "f:2:1: the file holds a single text, not keys with values; begin with lines such as"
-                " `accounts:`"
+                "f:2:1: the file holds a single text, not keys with values; begin with lines such"
+                " as `accounts:`"
             ),
         ),
         ("a:\n\t- b\n", "f:2:1: a tab stands in the indentation; indent with spaces"),
@@ -111,8 +111,8 @@ def test_every_key_and_value_has_its_place(loader: Any) -> None:
         (
             "key: - a",
             (
-                "f:1:6: a list cannot begin behind its key; put its first entry on the next line, or"
-                " write [one, two]"
+                "f:1:6: a list cannot begin behind its key; put its first entry on the next line,"
+                " or write [one, two]"
             ),
         ),
         (

@@ -98,8 +98,8 @@ def test_chunks(text: str, span: Span) -> None:
         (
             "-1 day",
             (
-                "-1 day is not a number of calendar units; write it as 1 month, 2 weeks, 1 day or 12"
-                " hours"
+                "-1 day is not a number of calendar units; write it as 1 month, 2 weeks, 1 day or"
+                " 12 hours"
             ),
         ),
         ("5 hours", "5 hours do not divide a day evenly; write 4 hours"),

@@ -93,7 +93,8 @@ def _translate(
         case "extra_forbidden":
             key = str(details["loc"][-1])
             known = [field.alias or name for name, field in schema.model_fields.items()]
-            remedy = meant(key, known, f"the keys here are {one_of(known, 'and')}")
+            keys = "keys here are" if len(known) > 1 else "only key here is"
+            remedy = meant(key, known, f"the {keys} {one_of(known, 'and')}")
             if not path and key in ELSEWHERE:
                 remedy = ELSEWHERE[key]
             findings.mistake(where, "is not a key here", remedy, at_key=True)
