@@ -110,6 +110,9 @@ def after_create(error: ApiError) -> AfterCreate:  # noqa: PLR0911 - one arm a k
 RECONCILE_LOOKS: Final = 3
 """So many working list calls must lack a report before it counts as absent."""
 
+RECONCILE_LOOKS_AT_MOST: Final = 2 * RECONCILE_LOOKS
+"""So many list calls in one run, those that prove nothing included."""
+
 HOLD_FOR: Final = timedelta(hours=72)
 """A report that can be neither found nor ruled out is looked up again for so long."""
 
@@ -125,9 +128,10 @@ def reconcile_until(policy: PollPolicy) -> timedelta:
 def reconcile_pause(policy: PollPolicy, look: int, age: timedelta) -> timedelta:
     """How long to wait before the given look (from 0) at an intent of this age.
 
-    The looks are spread so that the last comes when `reconcile_until` allows it to count.
+    The first `RECONCILE_LOOKS` are spread so that the last of them comes when `reconcile_until`
+    allows it to count; more follow quickly, in case other reports have shown up by then.
     """
-    due = reconcile_until(policy) * look / (RECONCILE_LOOKS - 1)
+    due = reconcile_until(policy) * min(1.0, look / (RECONCILE_LOOKS - 1))
     return max(due - age, timedelta() if look == 0 else policy.interval_initial)
 
 

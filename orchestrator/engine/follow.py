@@ -136,9 +136,12 @@ class Follower:
         out_of_reach = 0
         while desk.refusal(order.series) is None and not desk.unreachable:
             try:
-                report, verdict = await self._create(order, desk)
+                created = await self._create(order, desk)
             except Throttled:
                 continue
+            if created is None:
+                break
+            report, verdict = created
             match verdict:
                 case None | AfterCreate.UNKNOWN:
                     return report
@@ -182,16 +185,19 @@ class Follower:
             "error", f"{what}: refused by the API, nothing more of it in this run: {reason}"
         )
 
-    async def _create(self, order: Order, desk: Desk) -> tuple[Report, AfterCreate | None]:
+    async def _create(self, order: Order, desk: Desk) -> tuple[Report, AfterCreate | None] | None:
         """The key's turn, the intent, one POST, the id. From the intent on nothing cuts it.
 
         Returns:
-            The report, and what follows where it has no id.
+            The report, and what follows where it has no id; None if, by the time its turn came,
+            nothing may be asked for any more.
 
         Raises:
             Throttled: surely not created; noted, and to be sent again.
         """
         async with desk.gate.turn(Priority.SUBMIT):
+            if desk.refusal(order.series) is not None or desk.unreachable:
+                return None
             with self._drain.shield(self._config.api.timeout + _AFTER_TIMEOUT):
                 report = await self._ledger.intend(
                     order.series,

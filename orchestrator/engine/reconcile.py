@@ -47,7 +47,7 @@ class Reconciler:
         working = 0
         answered = 0
         trouble = ""
-        for look in range(policy.RECONCILE_LOOKS):
+        for look in range(policy.RECONCILE_LOOKS_AT_MOST):
             pause = policy.reconcile_pause(self._poll, look, self._age(report))
             await anyio.sleep(max(0.0, pause.total_seconds()))
             try:
@@ -63,13 +63,12 @@ class Reconciler:
                 return lifecycle.Adopted(
                     found.request_id, f"found in the API's list as {found.status_word}"
                 )
-            if matching.shows_another(report, listed, owned):
-                working += 1
-        enough_time = self._age(report) >= policy.reconcile_until(self._poll)
-        if working == policy.RECONCILE_LOOKS and enough_time:
-            return lifecycle.FoundAbsent(
-                f"{working} lists that show other reports of the account do not show this one"
-            )
+            working += matching.shows_another(report, listed, owned)
+            enough_time = self._age(report) >= policy.reconcile_until(self._poll)
+            if working >= policy.RECONCILE_LOOKS and enough_time:
+                return lifecycle.FoundAbsent(
+                    f"{working} lists that show other reports of the account do not show this one"
+                )
         return lifecycle.Held(self._why_held(report, answered, trouble))
 
     def _why_held(self, report: Report, answered: int, trouble: str) -> str:

@@ -1,0 +1,231 @@
+"""Runs against an API that misbehaves: nothing lost, nothing paid twice, the rest goes on."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+
+from orchestrator.core.model import Config, PollPolicy, Series
+from orchestrator.core.policy import ExitCode, exit_code
+from orchestrator.sim import ApiKey, Fault, Settings
+from tests.kit.stage import between, job, stage, with_faults
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+pytestmark = [pytest.mark.anyio, pytest.mark.virtual]
+
+HALF_YEAR = between("2025-08-01", "2026-02-01")
+SMALL = Settings(records_per_day=1.0)
+TWO = (Series.of("abcd1234", "SMS", "outbound"), Series.of("ef567890", "VERIFY-API"))
+
+
+@pytest.mark.parametrize(
+    "faults",
+    [
+        pytest.param([Fault.of("create", "refuse", status=429, first=5)], id="429s"),
+        pytest.param(
+            [Fault.of("create", "refuse", status=429, retry_after=30, nth=[2, 5])],
+            id="429 that says when",
+        ),
+        pytest.param(
+            [Fault.of("create", "refuse", status=429, retry_after=30, as_date=True, nth=3)],
+            id="429 with a date",
+        ),
+        pytest.param(
+            [Fault.of("create", "refuse", status=403, rate_limit=True, nth=3)],
+            id="403 that is a throttle",
+        ),
+        pytest.param([Fault.of("create", "refuse", status=503, nth=3)], id="503, not made"),
+        pytest.param(
+            [Fault.of("create", "refuse", status=503, made=True, nth=3)], id="503, but made"
+        ),
+        pytest.param([Fault.of("create", "reset", nth=3)], id="reset, not made"),
+        pytest.param([Fault.of("create", "reset", made=True, nth=[3, 9])], id="reset, but made"),
+        pytest.param([Fault.of("create", "cut", nth=3)], id="cut answer"),
+        pytest.param(
+            [Fault.of("create", "hang", seconds=100, made=True, nth=3)], id="timeout, but made"
+        ),
+        pytest.param(
+            [Fault.of("create", "html", status=200, made=True, nth=3)], id="HTML, but made"
+        ),
+        pytest.param([Fault.of("create", "html", status=502, nth=3)], id="HTML, not made"),
+        pytest.param([Fault.of("status", "refuse", status=500, every=2)], id="status: 500s"),
+        pytest.param([Fault.of("list", "refuse", status=500, every=2)], id="list: 500s"),
+        pytest.param([Fault.of("list", "refuse", status=403)], id="list: refused"),
+        pytest.param([Fault.of("list", "empty")], id="list: empty"),
+        pytest.param([Fault.of("list", "lacks", newest=3)], id="list: late"),
+        pytest.param([Fault.of("list", "html", status=200, every=2)], id="list: HTML"),
+        pytest.param([Fault.of("status", "word", status="THINKING", first=3)], id="new word"),
+        pytest.param([Fault.of("download", "reset", nth=[1, 4])], id="download: reset"),
+        pytest.param([Fault.of("download", "cut", nth=[2, 3])], id="download: cut"),
+        pytest.param([Fault.of("download", "bad_crc", nth=[2, 3])], id="download: CRC"),
+        pytest.param([Fault.of("download", "cut_file", nth=2)], id="download: half a ZIP"),
+        pytest.param(
+            [Fault.of("download", "refuse", status=429, nth=[1, 2, 3])], id="download: 429"
+        ),
+        pytest.param([Fault.of("download", "html", status=200, nth=2)], id="download: HTML"),
+    ],
+)
+async def test_what_passes_costs_nothing_and_loses_nothing(
+    tmp_path: Path, faults: list[Fault]
+) -> None:
+    async with stage(tmp_path, with_faults(SMALL, *faults)) as here:
+        wanted = job(HALF_YEAR, series=TWO)
+        end = await here.run(wanted)
+        assert exit_code(end.remains) is ExitCode.DONE, here.seen.notes
+        here.assert_all_is_well(wanted)
+        assert here.states()["collected"] == 12
+
+
+@pytest.mark.parametrize(
+    ("fault", "state", "reason"),
+    [
+        pytest.param(
+            Fault.of("report", "outcome", status="FAILED", nth=2),
+            "failed",
+            "the API says FAILED",
+            id="failed",
+        ),
+        pytest.param(
+            Fault.of("report", "outcome", status="ABORTED", nth=2),
+            "aborted",
+            "the API says ABORTED: cancelled there, not by us",
+            id="aborted",
+        ),
+        pytest.param(
+            Fault.of("report", "outcome", status="TRUNCATED", nth=2),
+            "truncated",
+            "the API says TRUNCATED: the file lacks records",
+            id="truncated",
+        ),
+        pytest.param(Fault.of("report", "gone", nth=2), "expired", "its file is gone", id="gone"),
+    ],
+)
+async def test_an_ending_without_a_file_gives_the_window_up_until_told_otherwise(
+    tmp_path: Path, fault: Fault, state: str, reason: str
+) -> None:
+    async with stage(tmp_path, with_faults(SMALL, fault)) as here:
+        wanted = job(HALF_YEAR)
+        end = await here.run(wanted)
+        assert exit_code(end.remains) is ExitCode.FINDINGS
+        assert here.states() == {"collected": 5, state: 1}
+        ((one,),) = [series.given_up for series in end.unsettled]
+        assert one.reason.startswith(reason)
+
+        again = await here.run(wanted)
+        assert exit_code(again.remains) is ExitCode.FINDINGS
+        assert len(here.sim.world.reports()) == 6, "nothing is bought a second time by itself"
+
+        told = await here.run(wanted, retry_failed=True)
+        assert exit_code(told.remains) is ExitCode.DONE
+        assert len(here.sim.world.reports()) == 7
+        assert here.collected(wanted.series[0].series).rows > 0
+
+
+@pytest.mark.parametrize(
+    ("fault", "reason"),
+    [
+        pytest.param(Fault.of("report", "wrong_count", nth=2), "records", id="count"),
+        pytest.param(Fault.of("report", "bad_crc", nth=2), "after 8 downloads", id="CRC"),
+        pytest.param(
+            Fault.of("report", "wrong_echo", field="account_id", value="cafe0002", nth=2),
+            "asked for account_id abcd1234, the API reports cafe0002",
+            id="echo",
+        ),
+    ],
+)
+async def test_what_stays_wrong_is_disputed_and_kept_aside(
+    tmp_path: Path, fault: Fault, reason: str
+) -> None:
+    async with stage(tmp_path, with_faults(SMALL, fault)) as here:
+        wanted = job(HALF_YEAR)
+        end = await here.run(wanted)
+        assert exit_code(end.remains) is ExitCode.FINDINGS
+        assert here.states() == {"collected": 5, "disputed": 1}
+        ((disputed,),) = [series.disputed for series in end.unsettled]
+        assert reason in disputed.reason
+        bought = len(here.sim.world.reports())
+        await here.run(wanted, retry_failed=True)
+        assert len(here.sim.world.reports()) == bought, "a person decides, not --retry-failed"
+
+
+async def test_a_report_that_stays_stuck_is_left_to_the_next_run(tmp_path: Path) -> None:
+    stuck = with_faults(SMALL, Fault.of("report", "stuck", nth=2))
+    poll = PollPolicy(timeout=timedelta(hours=2))
+    async with stage(tmp_path, stuck, poll=poll) as here:
+        wanted = job(HALF_YEAR)
+        end = await here.run(wanted)
+        assert exit_code(end.remains) is ExitCode.UNFINISHED
+        assert here.states() == {"collected": 5, "submitted": 1}
+        assert any("is not finished after 2:00:00" in note for note in here.seen.notes)
+        end = await here.run(wanted)
+        assert exit_code(end.remains) is ExitCode.UNFINISHED
+        assert len(here.sim.world.reports()) == 6
+
+
+async def test_a_key_that_is_not_accepted_stops_and_the_other_goes_on(tmp_path: Path) -> None:
+    wrong = Settings(
+        records_per_day=1.0,
+        keys=(ApiKey("abcd1234", "right", ("ef567890",)), ApiKey("beta0001", "right")),
+    )
+    async with stage(tmp_path, wrong) as here:
+        # The stage takes its secrets from the settings: give one key another.
+        here.settings = Settings(
+            records_per_day=1.0,
+            keys=(ApiKey("abcd1234", "wrong", ("ef567890",)), ApiKey("beta0001", "right")),
+        )
+        mine = job(HALF_YEAR, name="mine")
+        theirs = job(
+            HALF_YEAR,
+            name="theirs",
+            series=(Series.of("beta0001", "VERIFY-API"),),
+            credentials="beta",
+        )
+        end = await here.run(mine, theirs)
+        assert exit_code(end.remains) is ExitCode.FINDINGS
+        (refused,) = end.unsettled
+        assert refused.job.name == "mine"
+        assert refused.refused is not None
+        assert here.states()["collected"] == 6
+        absent = here.states()["absent"]
+        assert absent <= 2, "one create finds out; not every chunk asks"
+
+
+async def test_an_account_that_is_not_ours_stops_and_the_others_go_on(tmp_path: Path) -> None:
+    async with stage(tmp_path, SMALL) as here:
+        wanted = job(HALF_YEAR, series=(Series.of("beta0001", "VERIFY-API"), *TWO))
+        end = await here.run(wanted)
+        assert exit_code(end.remains) is ExitCode.FINDINGS
+        assert [series.series.account_id for series in end.unsettled] == ["beta0001"]
+        assert here.states()["collected"] == 12
+
+
+async def test_a_series_that_the_api_refuses_stops_and_the_others_go_on(tmp_path: Path) -> None:
+    async with stage(tmp_path, SMALL) as here:
+        wanted = job(HALF_YEAR, series=(Series.of("abcd1234", "NO-SUCH-PRODUCT"), *TWO))
+        end = await here.run(wanted)
+        assert exit_code(end.remains) is ExitCode.FINDINGS
+        assert [series.series.product for series in end.unsettled] == ["NO-SUCH-PRODUCT"]
+        assert here.states()["collected"] == 12
+
+
+async def test_an_api_out_of_reach_ends_the_run_and_the_next_goes_on(tmp_path: Path) -> None:
+    async with stage(tmp_path, SMALL) as here:
+        wanted = job(HALF_YEAR)
+        at = here.config.api.base_url
+        here.config = _elsewhere(here.config, "http://127.0.0.1:9")
+        end = await here.run(wanted)
+        assert exit_code(end.remains) is ExitCode.UNFINISHED
+        assert any("out of reach" in note for note in here.seen.notes)
+        here.config = _elsewhere(here.config, at)
+        end = await here.run(wanted)
+        assert exit_code(end.remains) is ExitCode.DONE
+        here.assert_all_is_well(wanted)
+
+
+def _elsewhere(config: Config, base_url: str) -> Config:
+    return replace(config, api=replace(config.api, base_url=base_url))

@@ -1,0 +1,111 @@
+"""Creates of which nobody knows whether they happened: adopted, absent, held."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+
+from orchestrator.core.policy import ExitCode, exit_code
+from orchestrator.sim import Fault, Settings
+from tests.kit.stage import between, job, stage, with_faults
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+pytestmark = [pytest.mark.anyio, pytest.mark.virtual]
+
+MONTH = between("2026-01-01", "2026-02-01")
+QUARTER = between("2025-11-01", "2026-02-01")
+SMALL = Settings(records_per_day=1.0)
+
+
+async def test_a_lone_create_that_was_made_is_adopted(tmp_path: Path) -> None:
+    async with stage(
+        tmp_path, with_faults(SMALL, Fault.of("create", "reset", made=True, nth=1))
+    ) as here:
+        end = await here.run(job(MONTH))
+        assert exit_code(end.remains) is ExitCode.DONE
+        assert len(here.sim.world.reports()) == 1
+        here.assert_all_is_well(job(MONTH))
+
+
+async def test_a_lone_create_that_was_not_made_is_held_for_its_list_proves_nothing(
+    tmp_path: Path,
+) -> None:
+    async with stage(tmp_path, with_faults(SMALL, Fault.of("create", "reset", nth=1))) as here:
+        end = await here.run(job(MONTH))
+        assert exit_code(end.remains) is ExitCode.UNFINISHED
+        (report,) = here.reports()
+        assert report.state.value == "held"
+        assert "its list proves nothing" in report.reason
+        assert here.sim.world.reports() == ()
+
+        # Another month brings a report that the list shows: now what it lacks is absent.
+        end = await here.run(job(QUARTER))
+        assert exit_code(end.remains) is ExitCode.DONE
+        here.assert_all_is_well(job(QUARTER))
+
+
+async def test_a_held_report_is_given_up_after_three_days(tmp_path: Path) -> None:
+    async with stage(tmp_path, with_faults(SMALL, Fault.of("create", "reset", nth=1))) as here:
+        await here.run(job(MONTH))
+        here.clock.start += timedelta(hours=73)  # type: ignore[union-attr]
+        end = await here.run(job(MONTH))
+        assert exit_code(end.remains) is ExitCode.FINDINGS
+        ((one,),) = [series.given_up for series in end.unsettled]
+        assert one.reason.startswith("unknown, maybe paid: looked for in vain for 72 hours")
+        assert here.sim.world.reports() == ()
+
+
+async def test_a_list_that_is_refused_proves_nothing(tmp_path: Path) -> None:
+    faults = [
+        Fault.of("create", "reset", made=True, nth=2),
+        Fault.of("list", "refuse", status=403),
+    ]
+    async with stage(tmp_path, with_faults(SMALL, *faults)) as here:
+        end = await here.run(job(QUARTER))
+        assert exit_code(end.remains) is ExitCode.UNFINISHED
+        assert here.states() == {"collected": 2, "held": 1}
+        held = next(report for report in here.reports() if report.state.value == "held")
+        assert "the API's list cannot be had" in held.reason
+        assert len(here.sim.world.reports()) == 3
+
+
+async def test_absence_is_believed_after_three_looks_over_ten_intervals(tmp_path: Path) -> None:
+    async with stage(tmp_path, with_faults(SMALL, Fault.of("create", "reset", nth=2))) as here:
+        await here.run(job(QUARTER))
+        absent = next(report for report in here.reports() if report.state.value == "absent")
+        assert absent.changed_at is not None
+        assert absent.changed_at - absent.intended_at >= timedelta(minutes=10)
+        here.assert_all_is_well(job(QUARTER))
+
+
+async def test_a_report_that_the_list_shows_late_is_adopted_not_bought_again(
+    tmp_path: Path,
+) -> None:
+    faults = [
+        Fault.of("create", "reset", made=True, nth=3),
+        Fault.of("list", "lacks", newest=1, until=400),
+    ]
+    async with stage(tmp_path, with_faults(SMALL, *faults)) as here:
+        end = await here.run(job(QUARTER))
+        assert exit_code(end.remains) is ExitCode.DONE
+        assert len(here.sim.world.reports()) == 3
+        here.assert_all_is_well(job(QUARTER))
+
+
+async def test_the_list_may_show_reports_under_the_key_alone(tmp_path: Path) -> None:
+    from dataclasses import replace
+
+    from orchestrator.core.model import Series
+
+    settings = replace(
+        with_faults(SMALL, Fault.of("create", "reset", made=True, nth=2)), list_under="key"
+    )
+    async with stage(tmp_path, settings) as here:
+        wanted = job(QUARTER, series=(Series.of("ef567890", "VERIFY-API"),))
+        end = await here.run(wanted)
+        assert exit_code(end.remains) is ExitCode.DONE
+        here.assert_all_is_well(wanted)
