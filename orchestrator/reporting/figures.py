@@ -1,0 +1,55 @@
+"""Numbers for people: counts, sizes, lengths of time."""
+
+from __future__ import annotations
+
+from datetime import UTC, timedelta
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+_SIZES: Final = ("bytes", "kB", "MB", "GB", "TB", "PB")
+_MINUTE: Final = 60
+_HOUR: Final = 3600
+_DAY: Final = 86400
+
+
+def many(number: int, one: str, more: str = "") -> str:
+    """A number and its noun: ``1 report``, ``1,200 reports``, ``2 series``."""
+    return f"{number:,} {one if number == 1 else more or one + 's'}"
+
+
+def size(size_bytes: float) -> str:
+    """Bytes in powers of 1000: ``38.1 MB``."""
+    amount = float(size_bytes)
+    for unit in _SIZES:
+        if amount < 999.95 or unit == _SIZES[-1]:
+            break
+        amount /= 1000
+    return f"{amount:.0f} {unit}" if unit == "bytes" else f"{amount:.1f} {unit}"
+
+
+def length(span: timedelta | float) -> str:
+    """A length of time in its two largest units: ``31 s``, ``2 min 05 s``, ``3 h 20 min``."""
+    seconds = round(span.total_seconds() if isinstance(span, timedelta) else span)
+    if seconds < _MINUTE:
+        return f"{seconds} s"
+    if seconds < _HOUR:
+        return f"{seconds // _MINUTE} min {seconds % _MINUTE:02} s"
+    if seconds < _DAY:
+        return f"{seconds // _HOUR} h {seconds % _HOUR // _MINUTE:02} min"
+    return f"{seconds // _DAY} d {seconds % _DAY // _HOUR} h"
+
+
+def calendar_length(seconds: float) -> str:
+    """Time that is asked for, in days or hours: ``31 d``, ``12 h``; ``0`` where there is none."""
+    if seconds <= 0:
+        return "0"
+    if seconds < _DAY:
+        return f"{seconds / _HOUR:.0f} h"
+    return f"{seconds / _DAY:,.0f} d"
+
+
+def utc_text(moment: datetime) -> str:
+    """A moment in UTC to the second: ``2026-03-01T04:05:00Z``."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,0 +1,91 @@
+"""Lines on standard error, as text or as JSON, with no secret in them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, TextIO
+
+import structlog
+
+from orchestrator.reporting.figures import utc_text
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, MutableMapping
+    from datetime import datetime
+
+    from structlog.typing import EventDict, FilteringBoundLogger, Processor
+
+MASK: Final = "***"
+_LEVELS: Final = {"info": 20, "warning": 30, "error": 40}
+
+
+def masker(secrets: Iterable[str]) -> Callable[[str], str]:
+    """A function that replaces every one of these secrets in a text by ``***``.
+
+    A last defence: no text should hold one in the first place.
+    """
+    # The longest first: one secret may be the beginning of another.
+    known = sorted({secret for secret in secrets if secret}, key=len, reverse=True)
+
+    def mask(text: str) -> str:
+        for secret in known:
+            if secret in text:
+                text = text.replace(secret, MASK)
+        return text
+
+    return mask
+
+
+def logger(
+    stream: TextIO,
+    *,
+    json: bool,
+    mask: Callable[[str], str],
+    now: Callable[[], datetime],
+    quiet: bool = False,
+) -> FilteringBoundLogger:
+    """A logger that writes a line a call: ``log.info(text, fact=…)``.
+
+    Args:
+        stream: where the lines go; each is flushed.
+        json: JSON Lines with the facts; else the time and the text.
+        mask: takes the secrets out.
+        now: the time that the lines carry.
+        quiet: nothing below warnings.
+    """
+
+    def stamped(_logger: object, _method: str, event: EventDict) -> EventDict:
+        return {"time": utc_text(now()), **event}
+
+    def masked(_logger: object, _method: str, event: EventDict) -> EventDict:
+        return {key: _masked(part, mask) for key, part in event.items()}
+
+    processors: list[Processor] = [structlog.processors.add_log_level, stamped, masked]
+    processors.append(structlog.processors.JSONRenderer(ensure_ascii=False) if json else _plain)
+    wrapped: FilteringBoundLogger = structlog.wrap_logger(
+        structlog.WriteLogger(stream),
+        processors=processors,
+        wrapper_class=structlog.make_filtering_bound_logger(
+            _LEVELS["warning" if quiet else "info"]
+        ),
+        context_class=dict,
+        cache_logger_on_first_use=True,
+    )
+    return wrapped
+
+
+def _plain(_logger: object, _method: str, event: MutableMapping[str, Any]) -> str:
+    """``2026-03-01T04:05:00Z warning: text``; the facts stand in the text already."""
+    level = "" if event["level"] == "info" else f"{event['level']}: "
+    return f"{event['time']} {level}{event['event']}"
+
+
+def _masked(value: Any, mask: Callable[[str], str]) -> Any:
+    match value:
+        case str():
+            return mask(value)
+        case dict():
+            return {key: _masked(part, mask) for key, part in value.items()}
+        case list() | tuple():
+            return [_masked(part, mask) for part in value]
+        case _:
+            return value

@@ -1,0 +1,149 @@
+"""The display for a terminal: a line an account and product, and one for the whole."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import anyio
+from rich.console import Group
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from orchestrator.reporting.figures import calendar_length, length, many, size
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from datetime import timedelta
+
+    from rich.console import Console, RenderableType
+
+    from orchestrator.core.model import FieldValue
+    from orchestrator.reporting.board import Board, Row
+
+EVERY_SECONDS: Final = 0.25
+MOST_ROWS: Final = 24
+_AROUND_ROWS: Final = 6
+"""Lines of the terminal that the rows leave free: heads, the whole, what is printed above."""
+_STYLES: Final = {"warning": "yellow", "error": "bold red"}
+
+
+class Screen:
+    """Draws the board in place, a few times a second, and prints notes above it.
+
+    Args:
+        console: on standard error; a terminal.
+        mask: takes secrets out of texts.
+    """
+
+    def __init__(self, console: Console, mask: Callable[[str], str]) -> None:
+        self._console = console
+        self._mask = mask
+        self._live: Live | None = None
+
+    def note(self, level: str, text: str, _facts: Mapping[str, FieldValue | float | None]) -> None:
+        """Prints a line above the drawing."""
+        line = Text(self._mask(text if level == "info" else f"{level}: {text}"))
+        line.stylize(_STYLES.get(level, "dim"))
+        self._console.print(line, soft_wrap=True)
+
+    async def keep_up(self, board: Board, jobs: Sequence[str]) -> None:
+        """Draws until cancelled; what was drawn last stays on the screen."""
+        title = f"run {', '.join(jobs)}"
+        self._live = Live(
+            picture(board, title, self._console.height),
+            console=self._console,
+            auto_refresh=False,
+            redirect_stdout=False,
+        )
+        self._live.start(refresh=True)
+        try:
+            while True:
+                await anyio.sleep(EVERY_SECONDS)
+                self._live.update(picture(board, title, self._console.height), refresh=True)
+        finally:
+            self._live.update(picture(board, title, self._console.height), refresh=True)
+            self.close()
+
+    def close(self) -> None:
+        """Gives the terminal back."""
+        if self._live is not None:
+            self._live.stop()
+            self._live = None
+
+
+def picture(board: Board, title: str, height: int) -> RenderableType:
+    """The board as it stands, in at most `height` lines, however many rows it has."""
+    shown, hidden = _busiest(board, max(3, min(MOST_ROWS, height - _AROUND_ROWS)))
+    slowest = board.slowest()
+    table = Table(box=None, padding=(0, 1), pad_edge=False, header_style="bold")
+    table.add_column("account", no_wrap=True)
+    table.add_column("product", no_wrap=True)
+    table.add_column("", no_wrap=True)
+    for name in ("owed", "waiting", "collected", "rows", "size", "slowest"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for row in shown:
+        table.add_row(*_cells(row, slowest.get((row.account_id, row.product))))
+    parts: list[RenderableType] = [Text(title, style="bold cyan"), table]
+    if hidden:
+        parts.append(Text(f"and {hidden:,} more", style="dim"))
+    parts.append(_whole(board))
+    return Group(*parts)
+
+
+def _busiest(board: Board, most: int) -> tuple[list[Row], int]:
+    """The rows worth a line, in their order: those at work first, then those with work left."""
+    rows = list(board.rows())
+    if len(rows) <= most:
+        return rows, 0
+    ranked = sorted(
+        range(len(rows)),
+        key=lambda at: (not rows[at].is_busy, rows[at].is_complete, at),
+    )
+    return [rows[at] for at in sorted(ranked[:most])], len(rows) - most
+
+
+def _cells(row: Row, slowest: timedelta | None) -> list[RenderableType]:
+    collected = f"{row.collected:,}"
+    return [
+        row.account_id,
+        row.product,
+        _bar(row, 14),
+        calendar_length(row.owed_seconds),
+        f"{row.waiting:,}" + (f"+{row.fetching}" if row.fetching else ""),
+        Text.assemble(collected, (f" !{row.ended_badly:,}", "red") if row.ended_badly else ""),
+        f"{row.rows:,}",
+        size(row.size_bytes),
+        length(slowest) if slowest is not None else "",
+    ]
+
+
+def _bar(row: Row, width: int) -> ProgressBar:
+    # A row that wants nothing is complete, not empty.
+    return ProgressBar(
+        total=row.wanted_seconds or 1.0,
+        completed=row.collected_seconds if row.wanted_seconds else 1.0,
+        width=width,
+    )
+
+
+def _whole(board: Board) -> RenderableType:
+    whole = board.sum()
+    elapsed = board.elapsed.total_seconds()
+    share = 100 * whole.collected_seconds / whole.wanted_seconds if whole.wanted_seconds else 100
+    pace = 60 * whole.collected / elapsed if elapsed else 0.0
+    left = board.remaining()
+    words = [
+        many(whole.collected, "report"),
+        f"{pace:,.0f} a minute",
+        many(whole.rows, "row"),
+        size(whole.size_bytes),
+        many(board.requests(), "request"),
+        length(elapsed),
+    ]
+    if left is not None and whole.collected_seconds < whole.wanted_seconds:
+        words.append(f"about {length(left)} left")
+    grid = Table.grid(padding=(0, 1))
+    grid.add_row(Text(f"{share:3.0f} %", style="bold"), _bar(whole, 24), Text("  ·  ".join(words)))
+    return grid

@@ -1,0 +1,39 @@
+"""What is to be said of the debt at a run's begin: made-up days, and time beyond retention."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from orchestrator.core.intervals import Window, union
+
+if TYPE_CHECKING:
+    from orchestrator.core.plan import Debt
+
+
+class Remarks:
+    """Gathers remarks over all series, in memory that does not grow with their number.
+
+    Attributes:
+        made_up: by job, the time that earlier runs of it missed. Normal.
+        forgotten: from the oldest moment asked for that the API no longer keeps, to where it
+            still has records; None if there is no such time.
+        forgotten_series: how many series reach back there.
+    """
+
+    def __init__(self) -> None:
+        self.made_up: dict[str, tuple[Window, ...]] = {}
+        self.forgotten: Window | None = None
+        self.forgotten_series = 0
+
+    def add(self, debt: Debt) -> None:
+        """Takes the debt of one more series."""
+        if debt.made_up:
+            known = self.made_up.get(debt.job.name, ())
+            self.made_up[debt.job.name] = union(known, debt.made_up)
+        if debt.forgotten:
+            self.forgotten_series += 1
+            start, end = debt.forgotten[0].start, debt.forgotten[-1].end
+            if self.forgotten is not None:
+                start = min(start, self.forgotten.start)
+                end = max(end, self.forgotten.end)
+            self.forgotten = Window(start, end)
