@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import base64
 import json
-from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -13,8 +11,7 @@ import pytest
 from aiohttp import web
 
 from orchestrator.api import VonageReports, open_session
-from orchestrator.core.intervals import Window
-from orchestrator.core.model import Credentials, Secret, Series, Status
+from orchestrator.core.model import Status
 from orchestrator.errors import (
     ApiError,
     InputError,
@@ -22,58 +19,37 @@ from orchestrator.errors import (
     Rejected,
     ServerFault,
     Throttled,
-    TransportError,
     Unauthorized,
+)
+from tests.kit.clients import (
+    KEY,
+    MINUTE,
+    REPORT,
+    SECRET,
+    SERIES,
+    TOKEN,
+    WINDOW,
+    cancel,
+    client_of,
+    create,
+    every_call,
+    list_,
+    status,
 )
 from tests.kit.servers import http_server, raw_server
 from tests.kit.virtual_time import VirtualClock
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable
+    from collections.abc import Awaitable, Callable
 
     from orchestrator.core.ports import ReportsApi
 
 pytestmark = [pytest.mark.anyio]
 
-SECRET = "Zx9-top-secret"
-KEY = Credentials("default", "key00001", Secret(SECRET))
-TOKEN = base64.b64encode(f"key00001:{SECRET}".encode()).decode()
-SERIES = Series.of("abcd1234", "SMS", "outbound")
-WINDOW = Window(datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 2, 1, tzinfo=UTC))
-REPORT = {"request_id": "r-1", "request_status": "PENDING", "account_id": "abcd1234"}
-MINUTE = timedelta(minutes=1)
-
-
-@asynccontextmanager
-async def client_of(base_url: str) -> AsyncIterator[VonageReports]:
-    async with open_session() as session:
-        yield VonageReports(session, base_url, KEY, MINUTE, VirtualClock())
-
 
 def problem(status: int, name: str, **members: Any) -> web.Response:
     body = {"type": f"https://developer.vonage.com/api-errors#{name}", **members}
     return web.json_response(body, status=status, content_type="application/problem+json")
-
-
-async def create(api: ReportsApi) -> object:
-    return await api.create(SERIES, WINDOW, None)
-
-
-async def status(api: ReportsApi) -> object:
-    return await api.status("r-1")
-
-
-async def list_(api: ReportsApi) -> object:
-    return await api.list("abcd1234", [Status.PENDING])
-
-
-async def cancel(api: ReportsApi) -> object:
-    return await api.cancel("r-1")
-
-
-every_call = pytest.mark.parametrize(
-    "call", [create, status, list_, cancel], ids=["create", "status", "list", "cancel"]
-)
 
 
 async def refused(
@@ -320,123 +296,6 @@ async def test_a_secret_that_the_server_repeats_is_not_passed_on() -> None:
     assert SECRET not in str(error)
     assert TOKEN not in str(error)
     assert "bad ***" in str(error)
-
-
-# --- no complete answer ---------------------------------------------------------------------------
-
-
-@every_call
-@pytest.mark.parametrize(
-    ("answer", "words"),
-    [
-        (b"", "the server closed the connection without an answer"),
-        (b"HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\n{", "the answer was cut off"),
-        (b"HTTP/1.1 200 OK\r\nContent-Len", "the server closed the connection without an answer"),
-        (b"\x00\x01 not http\r\n\r\n", "the answer is not HTTP as it should be"),
-    ],
-    ids=["no answer", "cut body", "cut head", "not http"],
-)
-async def test_a_broken_answer_may_have_been_a_request_that_was_heard(
-    call: Callable[[ReportsApi], Awaitable[object]], answer: bytes, words: str
-) -> None:
-    seen: list[bytes] = []
-    async with raw_server(answer, seen=seen) as url, client_of(url) as api:
-        with pytest.raises(TransportError) as caught:
-            await call(api)
-    assert caught.value.maybe_sent
-    assert str(caught.value).endswith(words)
-    assert len(seen) == 1, "aiohttp sent it again by itself"
-
-
-@every_call
-@pytest.mark.virtual
-async def test_silence_ends_with_the_timeout_of_the_call(
-    call: Callable[[ReportsApi], Awaitable[object]],
-) -> None:
-    async with raw_server(b"", then_hang=True) as url, client_of(url) as api:
-        with pytest.raises(TransportError, match="no answer in time") as caught:
-            await call(api)
-        assert anyio.current_time() == pytest.approx(60, abs=1)
-    assert caught.value.maybe_sent
-
-
-@pytest.mark.virtual
-async def test_an_answer_that_drips_ends_with_the_timeout_of_the_call() -> None:
-    async def answer(request: web.Request) -> web.StreamResponse:
-        response = web.StreamResponse()
-        await response.prepare(request)
-        for _ in range(1000):
-            await response.write(b" ")
-            await anyio.sleep(1)
-        return response
-
-    async with http_server(answer) as url, client_of(url) as api:
-        with pytest.raises(TransportError, match="no answer in time") as caught:
-            await api.status("r-1")
-        assert anyio.current_time() == pytest.approx(60, abs=1)
-    assert caught.value.maybe_sent
-
-
-@every_call
-async def test_a_refused_connection_surely_sent_nothing(
-    call: Callable[[ReportsApi], Awaitable[object]],
-) -> None:
-    async with raw_server(b"") as url:
-        pass
-    async with client_of(url) as api:
-        with pytest.raises(TransportError, match="refuses the connection") as caught:
-            await call(api)
-    assert not caught.value.maybe_sent
-
-
-async def test_a_name_that_is_not_found_surely_sent_nothing() -> None:
-    async with client_of("https://api.invalid") as api:
-        with pytest.raises(TransportError, match=r"name api\.invalid is not found") as caught:
-            await create(api)
-    assert not caught.value.maybe_sent
-
-
-async def test_a_server_without_tls_gets_no_request() -> None:
-    seen: list[bytes] = []
-    async with (
-        raw_server(b"HTTP/1.1 200 OK\r\n\r\n", seen=seen) as url,
-        client_of(url.replace("http://", "https://")) as api,
-    ):
-        with pytest.raises(TransportError, match="no TLS connection") as caught:
-            await create(api)
-    assert not caught.value.maybe_sent
-    assert not any(b"Authorization" in request for request in seen)
-
-
-@pytest.mark.virtual
-async def test_a_connection_that_does_not_come_about_in_time_surely_sent_nothing() -> None:
-    async with (
-        raw_server(b"", then_hang=True) as url,
-        client_of(url.replace("http://", "https://")) as api,
-    ):
-        with pytest.raises(TransportError, match="no connection in time") as caught:
-            await create(api)
-        assert anyio.current_time() == pytest.approx(15, abs=1)
-    assert not caught.value.maybe_sent
-
-
-async def test_a_create_on_a_connection_that_the_server_closed_is_sent_once() -> None:
-    """A kept connection ends as the create goes out: unknown, and not sent again by itself."""
-    requests: list[str] = []
-
-    async def answer(request: web.Request) -> web.Response:
-        requests.append(request.method)
-        if request.method == "POST":
-            assert request.transport is not None
-            request.transport.abort()
-        return web.json_response(REPORT)
-
-    async with http_server(answer) as url, client_of(url) as api:
-        await api.status("r-1")
-        with pytest.raises(TransportError) as caught:
-            await create(api)
-    assert caught.value.maybe_sent
-    assert requests == ["GET", "POST"]
 
 
 # --- where it may be sent -------------------------------------------------------------------------

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from contextlib import asynccontextmanager
-from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import anyio
 import pytest
 from aiohttp import web
 
-from orchestrator.api import VonageReports, open_session
-from orchestrator.core.model import Credentials, Secret
 from orchestrator.errors import (
     ApiError,
     NotFound,
@@ -20,22 +16,15 @@ from orchestrator.errors import (
     TransportError,
     Unauthorized,
 )
+from tests.kit.clients import client_of
 from tests.kit.servers import http_server, raw_server
-from tests.kit.virtual_time import VirtualClock
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from orchestrator.api import VonageReports
 
 pytestmark = [pytest.mark.anyio]
 
-KEY = Credentials("default", "key00001", Secret("Zx9-top-secret"))
 ARCHIVE = bytes(range(256)) * 8192
-
-
-@asynccontextmanager
-async def client_of(base_url: str) -> AsyncIterator[VonageReports]:
-    async with open_session() as session:
-        yield VonageReports(session, base_url, KEY, timedelta(minutes=1), VirtualClock())
 
 
 async def fetch(api: VonageReports, link: str) -> bytes:

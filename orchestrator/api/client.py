@@ -13,8 +13,9 @@ from aiohttp import ClientTimeout
 from yarl import URL
 
 from orchestrator.api import refusals, wire
+from orchestrator.api.answers import Stream, read_bounded, refuse_encoding
 from orchestrator.api.transport import BELOW_HTTP, send_once, transport_error
-from orchestrator.errors import InputError, NotFound, ServerFault, TransportError
+from orchestrator.errors import InputError, NotFound, ServerFault
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping, Sequence
@@ -35,7 +36,6 @@ MOST_OF_AN_ANSWER: Final = 1024**2
 MOST_REDIRECTS: Final = 3
 """Hops that a download follows."""
 
-_PIECE: Final = 256 * 1024
 _CONNECT_MAX: Final = timedelta(seconds=15)
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 
@@ -139,7 +139,7 @@ class VonageReports:
         return _report_in(await self._ask("DELETE", self._endpoint(request_id), call), call)
 
     @asynccontextmanager
-    async def download(self, download_url: str) -> AsyncIterator[_Stream]:
+    async def download(self, download_url: str) -> AsyncIterator[Stream]:
         """``GET /v3/media/{file_id}``, or wherever the API's link points.
 
         Follows at most `MOST_REDIRECTS` hops. The key is left out on every other host, and does
@@ -157,7 +157,8 @@ class VonageReports:
                 call = f"GET {url.raw_path}" if trusted else f"GET the file from {url.host}"
                 response = await self._open_file(stack, url, call, trusted=trusted)
                 if response.status == 200:
-                    yield _Stream(response, call)
+                    refuse_encoding(response, call)
+                    yield Stream(response, call)
                     return
                 if response.status not in _REDIRECTS:
                     raise await self._file_refusal(response, call, trusted=trusted)
@@ -211,7 +212,7 @@ class VonageReports:
                     raise await self._refusal(response, call)
                 if response.status >= 300:
                     raise _misdirected(response, call)
-                return await _read(response, call, most)
+                return await read_bounded(response, call, most)
         except BELOW_HTTP as error:
             failure = transport_error(error, call)
             raise failure from failure.__cause__
@@ -238,7 +239,6 @@ class VonageReports:
         return response
 
     def _headers(self, *, trusted: bool) -> dict[str, str]:
-        # Uncompressed: lengths can be checked, and no answer swells on arrival.
         headers = {"Accept-Encoding": "identity"}
         if trusted:
             headers["Authorization"] = self._authorization
@@ -253,7 +253,7 @@ class VonageReports:
 
     async def _refusal(self, response: ClientResponse, call: str) -> Exception:
         try:
-            body = await _read(response, call, MOST_OF_AN_ANSWER)
+            body = await read_bounded(response, call, MOST_OF_AN_ANSWER)
         except (ServerFault, *BELOW_HTTP):
             body = b""  # the status says enough
         for text in self._never_shown:
@@ -311,61 +311,6 @@ class VonageReports:
             return URL(link).raw_path or "/"
         except ValueError:
             return "the file"
-
-
-class _Stream:
-    """A file on its way: `core.ports.Download`. Its pieces can be taken once."""
-
-    def __init__(self, response: ClientResponse, call: str) -> None:
-        self._response = response
-        self._call = call
-
-    @property
-    def length(self) -> int | None:
-        """Bytes that the server says will come."""
-        return self._response.content_length
-
-    async def chunks(self) -> AsyncIterator[bytes]:
-        """The bytes, in pieces of at most 256 KiB."""
-        _refuse_encoding(self._response, self._call)
-        received = 0
-        pieces = self._response.content.iter_chunked(_PIECE)
-        while True:
-            try:
-                piece = await anext(pieces, b"")
-            except BELOW_HTTP as error:
-                failure = transport_error(error, self._call)
-                raise failure from failure.__cause__
-            if not piece:
-                break
-            received += len(piece)
-            yield piece
-        if self.length is not None and received != self.length:
-            raise TransportError(
-                f"{self._call}: {received} of {self.length} bytes came",
-                call=self._call,
-                maybe_sent=True,
-            )
-
-
-async def _read(response: ClientResponse, call: str, most: int) -> bytes:
-    _refuse_encoding(response, call)
-    body = bytearray()
-    async for piece in response.content.iter_chunked(_PIECE):
-        body += piece
-        if len(body) > most:
-            response.close()
-            raise ServerFault(
-                f"{call}: answered more than {most // 1024**2} MiB; no such answer is that long",
-                call=call,
-            )
-    return bytes(body)
-
-
-def _refuse_encoding(response: ClientResponse, call: str) -> None:
-    encoding = response.headers.get("Content-Encoding", "identity").strip().lower()
-    if encoding not in {"", "identity"}:
-        raise ServerFault(f"{call}: the answer is compressed, which was not asked for", call=call)
 
 
 def _report_in(answer: bytes, call: str) -> RemoteReport:
