@@ -1,0 +1,131 @@
+"""Stopping on purpose, early or late; the next run goes on."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import anyio
+import pytest
+
+from orchestrator.core.lifecycle import State
+from orchestrator.core.policy import ExitCode, exit_code
+from orchestrator.engine.drain import Drain
+from orchestrator.sim import Fault, Settings
+from tests.kit.stage import between, job, stage, with_faults
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from orchestrator.core.lifecycle import Event
+    from orchestrator.core.model import Report
+    from orchestrator.engine.run import RunEnd
+    from tests.kit.stage import Stage
+
+pytestmark = [pytest.mark.anyio, pytest.mark.virtual]
+
+YEAR = between("2025-02-01", "2026-02-01")
+SMALL = Settings(records_per_day=1.0)
+
+
+async def run_and_drain(
+    here: Stage, after: float, signal: int | None, hurry_after: float | None = None
+) -> RunEnd:
+    """A run that is told to stop after so many seconds."""
+    drain = Drain()
+    async with anyio.create_task_group() as tasks:
+
+        async def stop() -> None:
+            await anyio.sleep(after)
+            drain.begin(signal)
+            if hurry_after is not None:
+                await anyio.sleep(hurry_after)
+                drain.hurry()
+
+        tasks.start_soon(stop)
+        end = await here.run(job(YEAR), drain=drain)
+        tasks.cancel_scope.cancel()
+    return end
+
+
+@pytest.mark.parametrize("after", [0.01, 0.1, 0.7, 1.9, 2.1, 5.3, 12.7, 18.0, 25.0])
+async def test_a_drain_at_any_time_loses_nothing(tmp_path: Path, after: float) -> None:
+    async with stage(tmp_path, SMALL) as here:
+        end = await run_and_drain(here, after, 15)
+        assert exit_code(end.remains) is ExitCode.TERMINATED
+        assert "submitting" not in here.states(), "a create in flight is not cut"
+        bought = len(here.sim.world.reports())
+        end = await here.run(job(YEAR))
+        assert exit_code(end.remains) is ExitCode.DONE
+        here.assert_all_is_well(job(YEAR))
+        assert len(here.sim.world.reports()) == 12 >= bought
+
+
+async def test_a_deadline_leaves_the_rest_for_the_next_run(tmp_path: Path) -> None:
+    async with stage(tmp_path, SMALL) as here:
+        end = await run_and_drain(here, 1.0, None)
+        assert exit_code(end.remains) is ExitCode.UNFINISHED
+        assert 0 < len(here.sim.world.reports()) < 12
+
+
+async def test_a_slow_create_is_waited_for(tmp_path: Path) -> None:
+    slow = with_faults(SMALL, Fault.of("create", "hang", seconds=30, nth=2))
+    async with stage(tmp_path, slow) as here:
+        end = await run_and_drain(here, 1.0, 2)
+        assert exit_code(end.remains) is ExitCode.INTERRUPTED
+        assert set(here.states()) == {"submitted"}
+
+
+async def test_a_hurry_cuts_even_a_create_and_the_next_run_finds_it(tmp_path: Path) -> None:
+    slow = with_faults(SMALL, Fault.of("create", "hang", seconds=30, made=True, nth=2))
+    async with stage(tmp_path, slow) as here:
+        began = anyio.current_time()
+        await run_and_drain(here, 1.0, 2, hurry_after=1.0)
+        assert anyio.current_time() - began == pytest.approx(7.0, abs=0.5)
+        assert here.states()["submitting"] == 1
+        end = await here.run(job(YEAR))
+        assert exit_code(end.remains) is ExitCode.DONE
+        here.assert_all_is_well(job(YEAR))
+        assert len(here.sim.world.reports()) == 12
+
+
+async def test_a_download_in_flight_is_finished(tmp_path: Path) -> None:
+    slow = with_faults(SMALL, Fault.of("download", "hang", seconds=20))
+    async with stage(tmp_path, slow) as here:
+        drain = Drain()
+
+        def stop_at_first_file(report: Report, _event: Event | None) -> None:
+            if report.state is State.READY:
+                drain.begin(15)
+
+        here.seen.on_change = stop_at_first_file
+        await here.run(job(YEAR), drain=drain)
+        assert here.states().get("collected", 0) <= here.config.limits.downloads
+        assert "verified" not in here.states()
+        here.seen.on_change = None
+        end = await here.run(job(YEAR))
+        assert exit_code(end.remains) is ExitCode.DONE
+        here.assert_all_is_well(job(YEAR))
+
+
+async def test_what_was_open_is_followed_even_when_the_job_no_longer_wants_it(
+    tmp_path: Path,
+) -> None:
+    async with stage(tmp_path, SMALL) as here:
+        await run_and_drain(here, 1.0, 15)
+        bought = len(here.sim.world.reports())
+        assert bought > 1
+        end = await here.run(job(between("2025-02-01", "2025-03-01")))
+        assert exit_code(end.remains) is ExitCode.DONE
+        assert here.states() == {"collected": bought}
+
+
+async def test_a_drain_while_the_fate_of_a_create_is_unknown(tmp_path: Path) -> None:
+    reset = with_faults(SMALL, Fault.of("create", "reset", nth=2))
+    async with stage(tmp_path, reset) as here:
+        await run_and_drain(here, 60.0, 15)
+        assert here.states()["submitting"] == 1
+        here.clock.start += timedelta(hours=1)  # type: ignore[union-attr]
+        end = await here.run(job(YEAR))
+        assert exit_code(end.remains) is ExitCode.DONE
+        here.assert_all_is_well(job(YEAR))
