@@ -194,12 +194,14 @@ class Simulator:
             await web.TCPSite(runner, host, port).start()
             shown = f"[{host}]" if ":" in host else host
             self._endpoints.base_url = f"http://{shown}:{runner.addresses[0][1]}"
-            failure: Exception | None = None
+            failure: BaseException | None = None
             async with anyio.create_task_group() as background:
                 background.start_soon(callbacks.run)
                 try:
                     yield self
-                except Exception as raised:  # noqa: BLE001 - raised again below
+                except (anyio.get_cancelled_exc_class(), GeneratorExit):
+                    raise
+                except BaseException as raised:  # noqa: BLE001 - raised again below
                     failure = raised
                 background.cancel_scope.cancel()
             if failure is not None:  # outside, so that no exception group is made of it
