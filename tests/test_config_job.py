@@ -12,6 +12,7 @@ from orchestrator.config.findings import MAX_FINDINGS
 from orchestrator.core.model import (
     AbsoluteWindow,
     CalendarWord,
+    FieldValue,
     JobSeries,
     LastWindow,
     Series,
@@ -61,8 +62,8 @@ callback_url: https://example.com/hook?job=1
         LastWindow(Span(7, Unit.DAYS)),
         CalendarWord.LAST_WEEK,
     )
-    subaccounts = {"include_subaccounts": True}
-    norway = {"include_message": False, "country": "NO"}
+    subaccounts: dict[str, FieldValue] = {"include_subaccounts": True}
+    norway: dict[str, FieldValue] = {"include_message": False, "country": "NO"}
     assert job.series == (
         JobSeries(Series.of("00123456", "VERIFY-API"), "main"),
         JobSeries(Series.of("00123456", "SMS", "outbound", norway), "main"),
@@ -304,7 +305,7 @@ def test_credentials_that_the_config_lacks(tmp_path: Path) -> None:
 
 
 def test_default_credentials_that_the_config_lacks(tmp_path: Path) -> None:
-    text = job_text(accounts="[abcd1234, {id: ef567890, credentials: emea}]")
+    text = job_text(accounts="[abcd1234, {id: ef567890, credentials: emea}, 00123456]")
     assert read_job(tmp_path, text, credentials=["emea"]).mistakes == [
         "job.yaml:1:12: accounts[0]: the config has no credentials named default; it has emea"
     ]

@@ -54,9 +54,12 @@ def accounts(
         read = entry(AccountEntry, findings, path, value)
         if read is None:
             continue
-        if read.credentials is not None or not own_default:
-            name = read.credentials or head.credentials
-            _check_credentials(findings, (*path, "credentials"), name, credentials)
+        if read.credentials is not None:
+            _check_credentials(findings, (*path, "credentials"), read.credentials, credentials)
+        elif not own_default:
+            # Nothing in the file names `default`: the first account that needs it is the place.
+            own_default = True
+            _check_credentials(findings, path, head.credentials, credentials)
         if read.id in found:
             first = findings.document.place(found[read.id].path)
             what = f"account {read.id} stands in {first} already"

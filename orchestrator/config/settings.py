@@ -150,7 +150,9 @@ def _credentials(
 ) -> dict[str, CredentialReference]:
     where = ("credentials",)
     if not isinstance(given, dict):
-        findings.mistake(where, "is not a mapping of names", "write {NAME: {api_key: …}}")
+        findings.mistake(
+            where, "is not a mapping of names", "write {NAME: {api_key: …, api_secret: …}}"
+        )
         return {}
     if not given:
         remedy = "add default: {api_key: …, api_secret: …}, or remove the key"
