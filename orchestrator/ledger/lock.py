@@ -64,11 +64,40 @@ async def run_lock(ledger: Path, wait: timedelta) -> AsyncIterator[None]:
         os.close(handle)
 
 
-def _who(handle: int, path: Path) -> str:
+def holder(ledger: Path) -> str | None:
+    """Who holds the run lock of a ledger at this moment, in words; None if nobody does.
+
+    Makes nothing, and holds the lock itself for no longer than it takes to ask.
+
+    Raises:
+        LedgerError: the lock's file is there, but cannot be opened.
+    """
+    path = ledger.with_name(ledger.name + ".lock")
+    try:
+        handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        raise LedgerError(
+            f"cannot open the ledger's lock {path}: {error.strerror}; check its owner and mode"
+        ) from error
+    try:
+        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return _name_of(handle)
+    finally:
+        os.close(handle)
+    return None
+
+
+def _name_of(handle: int) -> str:
     pid = os.pread(handle, 32, 0).decode(errors="replace").strip()
-    holder = f"process {pid}" if pid.isdigit() else "another process"
+    return f"process {pid}" if pid.isdigit() else "another process"
+
+
+def _who(handle: int, path: Path) -> str:
     return (
-        f"{holder} is running on this ledger (it holds {path}); wait for it, or give "
+        f"{_name_of(handle)} is running on this ledger (it holds {path}); wait for it, or give "
         "--lock-wait 10m"
     )
 

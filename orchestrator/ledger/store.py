@@ -81,6 +81,12 @@ class Store:
         for (body,) in self._db.execute("SELECT body FROM series ORDER BY account_id, id"):
             yield rows.series_of(body)
 
+    def size(self) -> tuple[int, int]:
+        """How many series and how many reports the ledger holds."""
+        (series,) = self._db.execute("SELECT count(*) FROM series").fetchone()
+        (reports,) = self._db.execute("SELECT count(*) FROM report").fetchone()
+        return int(series), int(reports)
+
     def standing(self, job: str, series: Series) -> Standing:
         """See the port `Ledger.standing`."""
         series_id = self._find(series)

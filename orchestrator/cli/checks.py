@@ -1,0 +1,256 @@
+"""What `check` looks at: each check is one line, with a remedy where it needs one."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import ssl
+import tempfile
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import Enum
+from functools import partial
+from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
+
+import anyio
+
+from orchestrator.cli.setup import clock_of, ledger_is_missing, open_desks, reading_ledger
+from orchestrator.config import resolve_credentials
+from orchestrator.core.model import ALL_STATUSES
+from orchestrator.core.ports import Priority
+from orchestrator.errors import ApiError, InputError, LedgerError, TransportError, Unauthorized
+from orchestrator.ledger.lock import holder, refuse_network
+from orchestrator.reporting.words import counted, size_words
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from orchestrator.core.model import Config, Credentials
+    from orchestrator.engine.desk import Desk
+
+CLOCK_TOLERANCE: Final = timedelta(minutes=1)
+LITTLE_SPACE_BYTES: Final = 1_000_000_000
+"""One report can be as large as this as an archive, and more unpacked."""
+
+_CONNECT_SECONDS: Final = 15.0
+_LOOK_BACK: Final = timedelta(hours=1)
+
+
+class Level(Enum):
+    """How a check went."""
+
+    OK = "ok"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One line of the answer.
+
+    Attributes:
+        level: how it went.
+        subject: what was looked at, in a word.
+        words: what was found.
+        remedy: what to do; empty where nothing is wrong.
+        bad_input: the config, a job file or missing credentials are to blame.
+    """
+
+    level: Level
+    subject: str
+    words: str
+    remedy: str = ""
+    bad_input: bool = False
+
+    def __str__(self) -> str:
+        text = f"{self.level.value:<8} {self.subject}: {self.words}"
+        return f"{text}; {self.remedy}" if self.remedy else text
+
+
+# --- credentials ----------------------------------------------------------------------------------
+
+
+def credentials(config: Config, names: Sequence[str]) -> tuple[dict[str, Credentials], list[Check]]:
+    """The credentials that can be had, and a line for each name."""
+    found: dict[str, Credentials] = {}
+    checks = []
+    for name in names:
+        try:
+            found |= resolve_credentials(config, [name], os.environ)
+        except InputError as error:
+            checks += [
+                Check(Level.ERROR, "credentials", str(mistake), bad_input=True)
+                for mistake in error.mistakes
+            ]
+        else:
+            words = f"{name} is key {found[name].api_key}, and has a secret"
+            checks.append(Check(Level.OK, "credentials", words))
+    try:
+        resolve_credentials(config, list(found), os.environ)
+    except InputError as error:
+        checks.append(Check(Level.ERROR, "credentials", str(error), bad_input=True))
+    return found, checks
+
+
+# --- the way to the API ---------------------------------------------------------------------------
+
+
+async def reach(base_url: str) -> Check:
+    """Name, connection and TLS; nothing is sent."""
+    parts = urlsplit(base_url)
+    host = parts.hostname or ""
+    is_tls = parts.scheme == "https"
+    try:
+        port = parts.port or (443 if is_tls else 80)
+        with anyio.fail_after(_CONNECT_SECONDS):
+            if is_tls:
+                await anyio.aclose_forcefully(await anyio.connect_tcp(host, port, tls=True))
+            else:
+                await anyio.aclose_forcefully(await anyio.connect_tcp(host, port))
+    except socket.gaierror:
+        words = f"the name {host} is not found"
+        return Check(Level.ERROR, "reach", words, "check api.base_url and the network's DNS")
+    except ssl.SSLError as error:
+        words = f"no TLS connection to {host} ({error.reason or 'it was refused'})"
+        remedy = "check api.base_url, the clock and the certificates of this machine"
+        return Check(Level.ERROR, "reach", words, remedy)
+    except (OSError, TimeoutError, ValueError):
+        words = f"no connection to {parts.netloc}"
+        return Check(
+            Level.ERROR, "reach", words, "check api.base_url, the network and the firewall"
+        )
+    return Check(Level.OK, "reach", f"{base_url} takes connections")
+
+
+async def rights(
+    config: Config, credentials: Mapping[str, Credentials], accounts: Mapping[str, Sequence[str]]
+) -> list[Check]:
+    """One list call for each key and account, which costs nothing; and the clock.
+
+    Args:
+        config: where the API is.
+        credentials: by name.
+        accounts: by API key.
+    """
+    checks: dict[str, list[Check]] = {key: [] for key in accounts}
+    async with open_desks(config, credentials, clock_of(None)) as desks:
+        by_key = {desk.api_key: desk for desk in desks.values()}
+        async with anyio.create_task_group() as tasks:
+            for key, wanted in accounts.items():
+                tasks.start_soon(_rights_of_key, by_key[key], wanted, config, checks[key])
+        ahead = [desk.api.server_ahead for desk in by_key.values()]
+    answered = any(check.subject == "rights" for found in checks.values() for check in found)
+    found = [check for key in checks for check in checks[key]]
+    return [*found, clock(max(ahead, key=abs))] if answered else found
+
+
+async def _rights_of_key(
+    desk: Desk, accounts: Sequence[str], config: Config, checks: list[Check]
+) -> None:
+    allowed = 0
+    for account_id in accounts:
+        try:
+            await _list(desk, account_id, config)
+        except ApiError as error:
+            checks.append(_refusal(desk.api_key, account_id, error))
+            if isinstance(error, TransportError):
+                return
+            if isinstance(error, Unauthorized) and error.status == 401:
+                return
+        else:
+            allowed += 1
+    if allowed:
+        whose = f"account {accounts[0]}" if len(accounts) == 1 else counted(allowed, "account")
+        words = f"key {desk.api_key} may ask for the reports of {whose}"
+        checks.insert(0, Check(Level.OK, "rights", words))
+
+
+async def _list(desk: Desk, account_id: str, config: Config) -> None:
+    since = clock_of(None).now() - _LOOK_BACK
+    request = partial(desk.api.list, account_id, ALL_STATUSES, since)
+    try:
+        # Throttled requests are sent again for ever; a check must come to an end.
+        with anyio.fail_after(2 * config.api.timeout.total_seconds()):
+            await desk.turn(request, Priority.POLL)
+    except TimeoutError:
+        raise ApiError("the API kept throttling; another program may use the same key") from None
+
+
+def _refusal(key: str, account_id: str, error: ApiError) -> Check:
+    match error:
+        case TransportError():
+            return Check(Level.ERROR, "reach", str(error), "nothing more was asked with this key")
+        case Unauthorized(status=401):
+            words = f"the API does not accept key {key}: {error}"
+            return Check(Level.ERROR, "rights", words, "check the key and its secret")
+        case Unauthorized():
+            words = f"key {key} may not ask for account {account_id}: {error}"
+            remedy = "use the account's own credentials, or those of its primary account"
+            return Check(Level.ERROR, "rights", words, remedy)
+        case _:
+            words = f"key {key}, account {account_id}: {error}"
+            return Check(Level.WARNING, "rights", words, "try again later")
+
+
+def clock(ahead: timedelta) -> Check:
+    """How far the API's clock is ahead of ours."""
+    seconds = round(abs(ahead).total_seconds())
+    if abs(ahead) <= CLOCK_TOLERANCE:
+        return Check(Level.OK, "clock", f"within {counted(seconds, 'second')} of the API's")
+    side = "behind" if ahead > timedelta() else "ahead of"
+    words = f"this machine's clock is {counted(seconds, 'second')} {side} the API's"
+    return Check(Level.WARNING, "clock", words, "let it be set from the network (NTP)")
+
+
+# --- the disk -------------------------------------------------------------------------------------
+
+
+def folder(key: str, directory: Path) -> Check:
+    """Whether files can be written there, and how much room there is. Leaves nothing behind."""
+    existing = next(path for path in (directory, *directory.parents) if path.exists())
+    where = str(directory) if existing == directory else f"{directory} (not made yet)"
+    if not existing.is_dir():
+        words = f"{existing} is a file, where {key} needs a directory"
+        return Check(Level.ERROR, "disk", words, f"move it away, or change {key}")
+    try:
+        with tempfile.TemporaryFile(dir=existing):
+            pass
+        free = shutil.disk_usage(existing).free
+    except OSError as error:
+        words = f"{key} {where} cannot be written ({error.strerror})"
+        remedy = f"give the user who runs this the right to write in {existing}, or change {key}"
+        return Check(Level.ERROR, "disk", words, remedy)
+    words = f"{key} {where} can be written, {size_words(free)} free"
+    if free < LITTLE_SPACE_BYTES:
+        return Check(Level.WARNING, "disk", words, "one report can need more: make room")
+    return Check(Level.OK, "disk", words)
+
+
+# --- the ledger -----------------------------------------------------------------------------------
+
+
+def ledger(config: Config) -> Iterator[Check]:
+    """Whether a run could take the ledger, and whether it can be read."""
+    try:
+        refuse_network(config.state.parent)
+        who = holder(config.state)
+    except LedgerError as error:
+        yield Check(Level.ERROR, "lock", str(error))
+    else:
+        free = "free: no run is active on this ledger"
+        yield Check(Level.OK, "lock", free if who is None else f"held: {who} is running")
+    try:
+        with reading_ledger(config) as store:
+            series, reports = store.size()
+    except InputError as error:
+        yield Check(Level.ERROR, "ledger", str(error), bad_input=True)
+    except LedgerError as error:
+        yield Check(Level.ERROR, "ledger", str(error))
+    else:
+        words = f"{config.state}: {counted(series, 'series')}, {counted(reports, 'report')}"
+        if not config.state.exists() and ledger_is_missing(config) is None:
+            words = f"none yet at {config.state}: the first run begins it"
+        yield Check(Level.OK, "ledger", words)

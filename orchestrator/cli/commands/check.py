@@ -1,0 +1,125 @@
+"""`check`: looks at everything that a run needs. Sends nothing that costs anything."""
+
+from __future__ import annotations
+
+import os
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final
+
+import anyio
+import click
+
+from orchestrator.cli import checks, options
+from orchestrator.cli.checks import Check, Level
+from orchestrator.cli.output import json_list, json_text, write, write_lines
+from orchestrator.config import load_inputs
+from orchestrator.core.policy import ExitCode
+from orchestrator.errors import InputError
+from orchestrator.reporting.words import counted, time_words
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from orchestrator.config import Inputs
+    from orchestrator.core.model import Credentials
+
+_MANY: Final = 25
+"""List calls from which on it is said that it takes a while."""
+
+
+@click.command(
+    short_help="Check config, credentials, clock, disk and the way to the API. Costs nothing.",
+    epilog="Example: `orchestrator check jobs/nightly.yaml` before a job goes into cron. Exit "
+    "codes: 0 nothing stands in the way of a run, 1 something does, 2 the config, a job file or "
+    "the credentials do.",
+)
+@options.optional_jobs_argument
+@options.json_option
+@options.config_option
+def command(jobs: tuple[Path, ...], as_json: bool, config: Path | None) -> int:
+    """Check everything that a run needs, one line each: `ok`, `warning` or `error` with a remedy.
+
+    Config and job files, credentials, the way to the API, what the keys may ask for (one list
+    call for each key and account, which is free), the clock, the disk, the lock and the ledger.
+    Without a JOB, each key is checked for its own account.
+    """
+    made: list[Check] = []
+
+    def kept() -> Iterator[Check]:
+        for check in _checks(jobs, config):
+            made.append(check)
+            yield check
+
+    if as_json:
+        write(json_list(json_text(_fields(check)) for check in kept()))
+        write(["\n"])
+    else:
+        for check in kept():
+            write_lines([str(check)])
+    wrong = [check for check in made if check.level is Level.ERROR]
+    if any(check.bad_input for check in wrong):
+        return ExitCode.BAD_INPUT
+    return ExitCode.FINDINGS if wrong else ExitCode.DONE
+
+
+def _fields(check: Check) -> dict[str, str]:
+    return {
+        "level": check.level.value,
+        "subject": check.subject,
+        "words": check.words,
+        "remedy": check.remedy,
+    }
+
+
+def _checks(jobs: Sequence[Path], config: Path | None) -> Iterator[Check]:
+    try:
+        inputs = load_inputs(jobs, config=config, env=os.environ)
+    except InputError as error:
+        for mistake in error.mistakes:
+            yield Check(Level.ERROR, "input", str(mistake), bad_input=True)
+        return
+    yield from _inputs(inputs)
+    names = inputs.credential_names if jobs else tuple(inputs.config.credentials)
+    found, lines = checks.credentials(inputs.config, names)
+    yield from lines
+    yield from _api(inputs, found)
+    yield checks.folder("output.directory", inputs.config.output.directory)
+    yield checks.folder("state", inputs.config.state.parent)
+    yield from checks.ledger(inputs.config)
+
+
+def _inputs(inputs: Inputs) -> Iterator[Check]:
+    path = inputs.config.path
+    words = "no file found, so all is default" if path is None else str(path)
+    yield Check(Level.OK, "config", words)
+    for warning in inputs.warnings:
+        yield Check(Level.WARNING, "input", str(warning))
+    for job in inputs.jobs:
+        yield Check(
+            Level.OK, "job", f"{job.name} ({job.path}): {counted(len(job.series), 'series')}"
+        )
+
+
+def _api(inputs: Inputs, credentials: dict[str, Credentials]) -> Iterator[Check]:
+    reach = anyio.run(checks.reach, inputs.config.api.base_url)
+    yield reach
+    if reach.level is Level.ERROR or not credentials:
+        return
+    accounts = _accounts(inputs, credentials)
+    most = max(len(wanted) for wanted in accounts.values())
+    if most > _MANY:
+        wait = timedelta(seconds=most / inputs.config.api.requests_per_second)
+        click.echo(f"asking for {most:,} accounts: at least {time_words(wait)}", err=True)
+    yield from anyio.run(checks.rights, inputs.config, credentials, accounts)
+
+
+def _accounts(inputs: Inputs, credentials: dict[str, Credentials]) -> dict[str, list[str]]:
+    """The accounts to ask for, by API key: those of the jobs, or each key's own."""
+    wanted: dict[str, dict[str, None]] = {one.api_key: {} for one in credentials.values()}
+    for job in inputs.jobs:
+        for entry in job.series:
+            if entry.credentials in credentials:
+                key = credentials[entry.credentials].api_key
+                wanted[key][entry.series.account_id] = None
+    return {key: list(accounts) or [key] for key, accounts in wanted.items()}

@@ -1,0 +1,236 @@
+"""`status`: where every report stands, and why, in words."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from orchestrator.cli import options
+from orchestrator.cli.output import (
+    json_list,
+    json_text,
+    moment_text,
+    optional_moment,
+    series_cells,
+    series_fields,
+    window_fields,
+    write,
+    write_lines,
+)
+from orchestrator.cli.selection import series_of
+from orchestrator.cli.setup import clock_of, read_inputs, reading_ledger
+from orchestrator.cli.standings import LISTED, Listed, Listing, listing
+from orchestrator.cli.tables import aligned
+from orchestrator.core.lifecycle import State
+from orchestrator.core.policy import ExitCode
+from orchestrator.reporting.words import counted, moment_words, size_words
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from datetime import datetime
+    from pathlib import Path
+
+    from orchestrator.config import Inputs
+    from orchestrator.core.model import GivenUp
+    from orchestrator.ledger.store import Store
+
+_HEADERS: Final = (
+    "ACCOUNT",
+    "PRODUCT",
+    "DIRECTION",
+    "FILTER",
+    "COLLECTED",
+    "RECORDS",
+    "SIZE",
+    "OTHER REPORTS",
+)
+_NUMBERS: Final = frozenset({"COLLECTED", "RECORDS", "SIZE"})
+
+Counts = dict[State, tuple[int, int, int]]
+"""By state: reports, rows and bytes."""
+
+
+@click.command(
+    short_help="Show where every report stands, and why.",
+    epilog="Examples: `orchestrator status` for all that the ledger knows; `orchestrator status "
+    "jobs/nightly.yaml --failed` for what was given up or is disputed, with what you can do.",
+)
+@options.optional_jobs_argument
+@click.option("--failed", is_flag=True, help="List only what failed, was given up or is disputed.")
+@click.option("--open", "still_open", is_flag=True, help="List only what a run goes on with.")
+@click.option("--held", is_flag=True, help="List only what may or may not exist at the API.")
+@options.json_option
+@options.config_option
+def command(
+    *,
+    jobs: tuple[Path, ...],
+    failed: bool,
+    still_open: bool,
+    held: bool,
+    as_json: bool,
+    config: Path | None,
+) -> int:
+    """Show where every report stands, and why.
+
+    First the numbers of each series: what is collected, and what else there is by its state.
+    Then every report that is not collected: what happened, when, what the API said, and what
+    happens next or what you can do. Without a JOB it is about all that the ledger knows.
+    Reports whose window has been asked for again since are only in the numbers (and in --json).
+    """
+    chosen = {
+        listed
+        for listed, asked in (
+            (Listed.FAILED, failed),
+            (Listed.OPEN, still_open),
+            (Listed.HELD, held),
+        )
+        if asked
+    }
+    now = clock_of(None).now()
+    inputs = read_inputs(jobs, config)
+    with reading_ledger(inputs.config) as store:
+        if as_json:
+            write(_as_json(inputs, store, chosen, now))
+        else:
+            write_lines(_as_text(inputs, store, chosen, now))
+    return ExitCode.DONE
+
+
+# --- JSON -----------------------------------------------------------------------------------------
+
+
+def _as_json(inputs: Inputs, store: Store, chosen: set[Listed], now: datetime) -> Iterator[str]:
+    ledger = json_text(str(inputs.config.state))
+    yield f'{{"now":{json_text(moment_text(now))},"ledger":{ledger},"series":'
+    yield from json_list(
+        json_text(
+            {
+                **series_fields(series),
+                "states": {
+                    state.value: {"reports": number, "rows": rows, "size_bytes": size_bytes}
+                    for state, (number, rows, size_bytes) in _in_order(store.counts(series))
+                },
+            }
+        )
+        for series in series_of(store, inputs.jobs)
+    )
+    yield ',\n"reports":'
+    yield from json_list(
+        json_text(_report_fields(entry))
+        for series in series_of(store, inputs.jobs)
+        for entry in listing(store, series, chosen, now)
+    )
+    yield ',\n"given_up":'
+    yield from json_list(
+        json_text(_given_up_fields(one))
+        for series in series_of(store, inputs.jobs)
+        for one in store.given_up(series)
+        if not chosen or Listed.FAILED in chosen
+    )
+    yield "}\n"
+
+
+def _report_fields(entry: Listing) -> dict[str, Any]:
+    report = entry.report
+    return {
+        "report": report.id,
+        **series_fields(report.series),
+        **window_fields(report.window),
+        "state": report.state.value,
+        "request_id": report.request_id,
+        "api_key": report.api_key,
+        "job": report.job,
+        "intended_at": moment_text(report.intended_at),
+        "submitted_at": optional_moment(report.submitted_at),
+        "ready_at": optional_moment(report.ready_at),
+        "expires_at": optional_moment(report.expires_at),
+        "changed_at": optional_moment(report.changed_at),
+        "items_count": report.items_count,
+        "reason": report.reason,
+        "window_is": None if entry.fate is None else entry.fate.value,
+        "what": entry.words.what,
+        "then": entry.words.then,
+    }
+
+
+def _given_up_fields(one: GivenUp) -> dict[str, Any]:
+    return {
+        **series_fields(one.series),
+        **window_fields(one.window),
+        "report": one.report_id,
+        "reason": one.reason,
+        "at": moment_text(one.at),
+        "waived": one.acknowledged,
+    }
+
+
+# --- for people -----------------------------------------------------------------------------------
+
+
+def _as_text(inputs: Inputs, store: Store, chosen: set[Listed], now: datetime) -> Iterator[str]:
+    total: Counter[str] = Counter()
+    found = False
+    for line in aligned(_HEADERS, _rows(inputs, store, total), right=_NUMBERS):
+        found = True
+        yield line
+    if not found:
+        yield f"nothing has been asked for yet (ledger {inputs.config.state})"
+        return
+    yield ""
+    yield (
+        f"in all: {counted(total['collected'], 'report')} collected with "
+        f"{counted(total['rows'], 'record')}, {size_words(total['bytes'])}; "
+        f"{total['others']:,} not collected"
+    )
+    for series in series_of(store, inputs.jobs):
+        for entry in listing(store, series, chosen, now):
+            if entry.is_worth_reading:
+                yield from _report_lines(entry)
+        if not chosen or Listed.FAILED in chosen:
+            yield from _windows_without_report(store.given_up(series))
+
+
+def _rows(inputs: Inputs, store: Store, total: Counter[str]) -> Iterator[Sequence[str]]:
+    for series in series_of(store, inputs.jobs):
+        counts = store.counts(series)
+        number, rows, size_bytes = counts.get(State.COLLECTED, (0, 0, 0))
+        others = {state: count for state, count in _in_order(counts) if state in LISTED}
+        total["collected"] += number
+        total["rows"] += rows
+        total["bytes"] += size_bytes
+        total["others"] += sum(count for count, _, _ in others.values())
+        yield [
+            *series_cells(series),
+            f"{number:,}",
+            f"{rows:,}",
+            size_words(size_bytes),
+            ", ".join(f"{count:,} {state.value}" for state, (count, _, _) in others.items()),
+        ]
+
+
+def _in_order(
+    counts: Mapping[State, tuple[int, int, int]],
+) -> list[tuple[State, tuple[int, int, int]]]:
+    """The counts in the order of a report's life."""
+    return [(state, counts[state]) for state in State if state in counts]
+
+
+def _report_lines(entry: Listing) -> Iterator[str]:
+    report = entry.report
+    at = moment_words(report.changed_at or report.intended_at)
+    yield ""
+    yield f"report {report.id}: {report.series}, {report.window}: {report.state.value} since {at}"
+    yield f"  {entry.words.what}"
+    if entry.words.then:
+        yield f"  {entry.words.then}"
+
+
+def _windows_without_report(given_up: Sequence[GivenUp]) -> Iterator[str]:
+    for one in given_up:
+        if one.report_id is None:
+            yield ""
+            yield f"{one.series}, {one.window}: given up at {moment_words(one.at)}"
+            yield f"  {one.reason}"
+            yield "  `orchestrator run --retry-failed` asks for it again"

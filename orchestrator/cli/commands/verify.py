@@ -1,0 +1,161 @@
+"""`verify`: reads every collected file again and compares it with the ledger."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import anyio
+import click
+from anyio import to_thread
+
+from orchestrator.cli import options
+from orchestrator.cli.output import json_text, series_fields, window_fields, write, write_lines
+from orchestrator.cli.selection import collected, file_of, from_here, series_of
+from orchestrator.cli.setup import read_inputs, reading_ledger
+from orchestrator.collect.layout import format_of
+from orchestrator.collect.verify import Finding, verify
+from orchestrator.core.lifecycle import State
+from orchestrator.core.policy import ExitCode
+from orchestrator.errors import OutputError
+from orchestrator.reporting.words import counted, size_words
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from orchestrator.config import Inputs
+    from orchestrator.core.model import Config, Report
+    from orchestrator.ledger.store import Store
+
+_AT_ONCE: Final = 2
+"""Files read at a time: hashing keeps a core busy, and a disk does not like more."""
+
+
+@click.command(
+    short_help="Read every collected file again and compare it with the ledger.",
+    epilog="Example: `orchestrator verify jobs/nightly.yaml` after a disk was moved or restored.",
+)
+@options.jobs_argument
+@options.json_option
+@options.config_option
+def command(jobs: tuple[Path, ...], as_json: bool, config: Path | None) -> int:
+    """Read every collected file of these job files again, and compare it with the ledger.
+
+    Hash and number of records must be those of the day it was collected. One line for each
+    finding; the exit code is 1 if there is any. Nothing is changed, and nothing is sent.
+    """
+    inputs = read_inputs(jobs, config)
+    with reading_ledger(inputs.config) as store:
+        check = _Check(inputs.config, as_json)
+        with _progress(inputs, store) as progress:
+            anyio.run(check.run, collected(store, inputs.jobs), progress)
+        check.end()
+    return ExitCode.FINDINGS if check.findings else ExitCode.DONE
+
+
+@dataclass(slots=True)
+class _Check:
+    """Goes through the files, and prints what it finds as it finds it."""
+
+    config: Config
+    as_json: bool
+    files: int = 0
+    size_bytes: int = 0
+    findings: int = 0
+    wrong_files: int = 0
+
+    async def run(self, reports: Iterator[Report], progress: Callable[[Report], None]) -> None:
+        """Reads them all, some at a time."""
+        if self.as_json:
+            write(['{"findings":['])
+
+        async def work() -> None:
+            for report in reports:
+                found = await to_thread.run_sync(_verify, self.config, report)
+                self._take(report, found)
+                progress(report)
+
+        async with anyio.create_task_group() as tasks:
+            for _ in range(_AT_ONCE):
+                tasks.start_soon(work)
+
+    def _take(self, report: Report, found: list[tuple[str, str, str]]) -> None:
+        self.files += 1
+        self.size_bytes += report.size_bytes or 0
+        self.wrong_files += bool(found)
+        for fault, path, text in found:
+            if self.as_json:
+                fields = json_text(_fields(report, fault, path, text))
+                write([",\n" if self.findings else "\n", fields])
+            else:
+                write_lines([text])
+            self.findings += 1
+
+    def end(self) -> None:
+        """The last words."""
+        if self.as_json:
+            write([f'],\n"files":{self.files},"size_bytes":{self.size_bytes}}}\n'])
+            return
+        read = f"{counted(self.files, 'file')}, {size_words(self.size_bytes)}"
+        words = f"{read}: all as collected" if self.files else "nothing is collected yet"
+        if self.findings:
+            words = (
+                f"{read}: {counted(self.wrong_files, 'file')} not as collected; restore from a "
+                "backup what you can: what the API has deleted cannot be had again"
+            )
+        write_lines([words])
+
+
+def _verify(config: Config, report: Report) -> list[tuple[str, str, str]]:
+    """What is wrong with a report's file: a word, the place, a sentence."""
+    try:
+        path = file_of(config, report)
+        form = format_of(path.name)
+    except OutputError as error:
+        return [("ledger", report.target or "", str(error))]
+    found: list[Finding] = verify(path, report.sha256 or "", report.rows or 0, form)
+    here = from_here(path)
+    return [(one.fault.value, str(path), one.text.replace(str(path), here, 1)) for one in found]
+
+
+def _fields(report: Report, fault: str, path: str, text: str) -> dict[str, Any]:
+    return {
+        "fault": fault,
+        "path": path,
+        "text": text,
+        **series_fields(report.series),
+        **window_fields(report.window),
+        "report": report.id,
+        "request_id": report.request_id,
+    }
+
+
+@contextmanager
+def _progress(inputs: Inputs, store: Store) -> Iterator[Callable[[Report], None]]:
+    """A bar on standard error, where that is a terminal."""
+    if not sys.stderr.isatty():
+        yield lambda _: None
+        return
+    from rich.console import Console  # noqa: PLC0415 - start-up time
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress  # noqa: PLC0415
+
+    total = sum(
+        store.number_in(series, State.COLLECTED) for series in series_of(store, inputs.jobs)
+    )
+    with Progress(
+        "verified",
+        MofNCompleteColumn(),
+        "files",
+        BarColumn(),
+        console=Console(stderr=True),
+        transient=True,
+    ) as bar:
+        files = bar.add_task("", total=total)
+
+        def advance(_: Report) -> None:
+            bar.advance(files)
+
+        yield advance

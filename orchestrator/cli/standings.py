@@ -1,0 +1,86 @@
+"""The reports of a series that are not collected, each with what is to be said of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING, Final
+
+from orchestrator.core.lifecycle import HAD, OPEN, State
+from orchestrator.reporting.words import Fate, Words, explain
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from datetime import datetime
+
+    from orchestrator.core.model import GivenUp, Report, Series
+    from orchestrator.ledger.store import Store
+
+
+class Listed(Enum):
+    """The reports that an option of `status` asks for."""
+
+    FAILED = "failed"
+    OPEN = "open"
+    HELD = "held"
+
+
+LISTED: Final = frozenset(State) - {State.COLLECTED}
+"""States that are spoken of one by one."""
+
+_NOTHING: Final = LISTED - HAD - {State.SUPERSEDED}
+"""States in which a report brought nothing, so that its window has a fate of its own."""
+
+_STATES: Final = {
+    Listed.FAILED: (_NOTHING | {State.DISPUTED}) - {State.CANCELLED, State.DISCARDED},
+    Listed.OPEN: OPEN - {State.HELD},
+    Listed.HELD: frozenset({State.HELD}),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """One report of the list.
+
+    Attributes:
+        report: as the ledger has it.
+        fate: of its window, where the report came to nothing; else None.
+        words: what is said of it.
+    """
+
+    report: Report
+    fate: Fate | None
+    words: Words
+
+    @property
+    def is_worth_reading(self) -> bool:
+        """Whether it is more than history: nothing later has taken its place."""
+        return self.fate is not Fate.AGAIN and self.report.state is not State.SUPERSEDED
+
+
+def listing(store: Store, series: Series, chosen: set[Listed], now: datetime) -> Iterator[Listing]:
+    """The reports of a series that are not collected, by time; lazy.
+
+    Args:
+        store: the ledger.
+        series: of which.
+        chosen: only what one of these asks for; all if there are none.
+        now: the present moment.
+    """
+    states = LISTED
+    if chosen:
+        states = frozenset().union(*(_STATES[listed] for listed in chosen))
+    given_up: dict[int | None, GivenUp] | None = None
+    for report in store.reports(series, states):
+        fate = None
+        if report.state in _NOTHING:
+            if given_up is None:
+                given_up = {one.report_id: one for one in store.given_up(series)}
+            fate = _fate(store, report, given_up.get(report.id))
+        yield Listing(report, fate, explain(report, fate or Fate.OWED, now))
+
+
+def _fate(store: Store, report: Report, given_up: GivenUp | None) -> Fate:
+    if given_up is not None:
+        return Fate.WAIVED if given_up.acknowledged else Fate.GIVEN_UP
+    return Fate.AGAIN if store.is_asked_again(report) else Fate.OWED
