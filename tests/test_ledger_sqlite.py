@@ -1,0 +1,300 @@
+"""The ledger on disk: transactions, group commits, migrations, damage, words."""
+
+from __future__ import annotations
+
+import sqlite3
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+import anyio
+import pytest
+
+from orchestrator.core import lifecycle as life
+from orchestrator.core.intervals import Window
+from orchestrator.core.lifecycle import State
+from orchestrator.core.model import Report, Resolution, Series
+from orchestrator.errors import InvalidTransition, LedgerError
+from orchestrator.ledger import schema
+from orchestrator.ledger.sqlite import SqliteLedger, connect, reading
+from orchestrator.ledger.store import Store
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+pytestmark = pytest.mark.anyio
+
+AT = datetime(2026, 3, 1, 12, 0, 0, 123000, tzinfo=UTC)
+SERIES = Series.of("abcd1234", "SMS", "outbound", {"status": "delivered"})
+
+
+class Clock:
+    def now(self) -> datetime:
+        return AT
+
+
+def day(number: int) -> Window:
+    start = datetime(2026, 1, 1, tzinfo=UTC) + timedelta(days=number)
+    return Window(start, start + timedelta(days=1))
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "state" / "ledger.db"
+
+
+@pytest.fixture
+def ledger(path: Path) -> Iterator[SqliteLedger]:
+    connection = connect(path)
+    yield SqliteLedger(connection, path, Clock())
+    connection.close()
+
+
+async def intend(ledger: SqliteLedger, number: int) -> Report:
+    return await ledger.intend(
+        SERIES,
+        day(number),
+        job="nightly",
+        api_key="abcd1234",
+        server_ahead=timedelta(milliseconds=-1500),
+        callback_url="https://example.com/hook",
+    )
+
+
+async def test_a_report_comes_back_with_every_fact(ledger: SqliteLedger, path: Path) -> None:
+    report = await intend(ledger, 1)
+    report = await ledger.apply(report, life.Created("r-1"))
+    report = await ledger.apply(report, life.Finished(7, "https://api/v3/media/1"))
+    report = await ledger.apply(report, life.Verified("ab" * 32, 7, 512, "a/b.csv"))
+    report = await ledger.apply(report, life.Published())
+    assert report == Report(
+        id=1,
+        series=SERIES,
+        window=day(1),
+        state=State.COLLECTED,
+        api_key="abcd1234",
+        job="nightly",
+        intended_at=AT,
+        server_ahead=timedelta(milliseconds=-1500),
+        callback_url="https://example.com/hook",
+        request_id="r-1",
+        submitted_at=AT,
+        ready_at=AT,
+        items_count=7,
+        download_url="https://api/v3/media/1",
+        rows=7,
+        size_bytes=512,
+        sha256="ab" * 32,
+        target="a/b.csv",
+        reason="",
+        changed_at=AT,
+    )
+    with reading(path) as store:
+        assert store.report(1) == report
+        assert [(kind, state) for _, kind, state, _ in store.events(1)] == [
+            ("Intended", "submitting"),
+            ("Created", "submitted"),
+            ("Finished", "ready"),
+            ("Verified", "verified"),
+            ("Published", "collected"),
+        ]
+
+
+async def test_a_moment_that_is_had_cannot_be_bought(ledger: SqliteLedger) -> None:
+    await intend(ledger, 1)
+    with pytest.raises(InvalidTransition, match="report 1 has it already"):
+        await intend(ledger, 1)
+
+
+async def test_an_error_undoes_its_own_work_and_nothing_else(ledger: SqliteLedger) -> None:
+    """Thirty callers at once, one of them wrong: one transaction serves the others."""
+    failures: list[str] = []
+
+    async def one(number: int) -> None:
+        try:
+            await intend(ledger, 5 if number == 6 else number)
+        except InvalidTransition as error:
+            failures.append(str(error))
+
+    async with anyio.create_task_group() as tasks:
+        for number in range(30):
+            tasks.start_soon(one, number)
+    standing = await ledger.standing("nightly", SERIES)
+    assert standing.open == 29
+    assert len(failures) == 1
+    assert standing.had == (
+        Window(day(0).start, day(5).end),
+        Window(day(7).start, day(29).end),
+    )
+
+
+async def test_many_callers_share_a_commit(path: Path) -> None:
+    commits = 0
+
+    class Counting(SqliteLedger):
+        def commit(self) -> None:
+            nonlocal commits
+            commits += 1
+            super().commit()
+
+    connection = connect(path)
+    ledger = Counting(connection, path, Clock())
+    async with anyio.create_task_group() as tasks:
+        for number in range(50):
+            tasks.start_soon(intend, ledger, number)
+    connection.close()
+    assert commits <= 3
+
+
+async def test_a_commit_that_fails_is_everybodys_error(path: Path) -> None:
+    class Full(SqliteLedger):
+        def commit(self) -> None:
+            raise sqlite3.OperationalError("database or disk is full")
+
+    connection = connect(path)
+    ledger = Full(connection, path, Clock())
+    with pytest.raises(LedgerError, match="the disk is full; make room and run again"):
+        await intend(ledger, 1)
+    connection.close()
+    with reading(path) as store:
+        assert list(store.all_series()) == []
+
+
+async def test_a_cancelled_caller_leaves_the_ledger_usable(ledger: SqliteLedger) -> None:
+    with anyio.CancelScope() as scope:
+        scope.cancel()
+        await intend(ledger, 1)
+    assert (await ledger.standing("nightly", SERIES)).open == 1
+
+
+async def test_giving_up_and_its_three_ways_out(ledger: SqliteLedger) -> None:
+    report = await ledger.apply(await intend(ledger, 1), life.Created("r-1"))
+    failed = await ledger.end_and_give_up(report, life.Failed("no"), "the API says FAILED")
+    (one,) = (await ledger.standing("nightly", SERIES)).given_up
+    assert (one.window, one.report_id, one.reason) == (day(1), 1, "the API says FAILED")
+    assert await ledger.acknowledge(failed) == 1
+    assert await ledger.retry(SERIES) == 0, "what the user waived is not bought after all"
+    assert await ledger.take_back(failed) == 1
+    assert (await ledger.standing("nightly", SERIES)).had == ()
+
+
+async def test_borders_of_reports_that_came_to_nothing_are_cuts(ledger: SqliteLedger) -> None:
+    report = await ledger.apply(await intend(ledger, 3), life.Created("r-1"))
+    await ledger.apply(report, life.Failed("no"))
+    refused = await intend(ledger, 9)
+    await ledger.apply(refused, life.NotCreated("429"))
+    assert (await ledger.standing("nightly", SERIES)).cuts == (day(3).start, day(3).end)
+
+
+async def test_resolutions_belong_to_a_job_and_a_series(ledger: SqliteLedger) -> None:
+    resolution = Resolution((day(1), day(5)), day(6).start)
+    await ledger.remember("nightly", {SERIES: resolution})
+    assert (await ledger.standing("nightly", SERIES)).resolution == resolution
+    assert (await ledger.standing("other", SERIES)).resolution == Resolution()
+    await ledger.remember("nightly", {SERIES: Resolution((), day(9).start)})
+    assert (await ledger.standing("nightly", SERIES)).resolution == Resolution((), day(9).start)
+
+
+async def test_open_reports_come_in_the_order_in_which_their_files_expire(
+    ledger: SqliteLedger,
+) -> None:
+    for number in range(3):
+        report = await intend(ledger, number)
+        report = await ledger.apply(report, life.Created(f"r-{number}"))
+        if number == 2:
+            await ledger.apply(report, life.Finished(1, "https://api/1"))
+    found = [report.request_id async for report in ledger.open_reports([SERIES])]
+    assert found == ["r-2", "r-0", "r-1"]
+    other = Series.of("abcd1234", "VERIFY-API")
+    assert [report async for report in ledger.open_reports([other])] == []
+
+
+async def test_who_owns_which_id_and_who_else_is_unsettled(ledger: SqliteLedger) -> None:
+    await ledger.apply(await intend(ledger, 1), life.Created("r-1"))
+    unknown = await intend(ledger, 2)
+    other = await intend(ledger, 3)
+    assert await ledger.owned(["r-1", "r-2"]) == {"r-1": 1}
+    assert [report.id for report in await ledger.rivals(unknown)] == [other.id]
+
+
+def test_every_commit_is_synced(path: Path) -> None:
+    connection = connect(path)
+    assert connection.execute("PRAGMA journal_mode").fetchone()[0] == "wal"
+    assert connection.execute("PRAGMA synchronous").fetchone()[0] == 2
+    connection.close()
+
+
+def test_a_restored_report_is_had(path: Path) -> None:
+    connection = connect(path)
+    store = Store(connection)
+    restored = Report(
+        id=0,
+        series=SERIES,
+        window=day(1),
+        state=State.COLLECTED,
+        api_key="abcd1234",
+        job="nightly",
+        intended_at=AT,
+        request_id="r-1",
+        rows=3,
+        size_bytes=99,
+        sha256="cd" * 32,
+        target="x.csv",
+    )
+    back = store.restore(restored, AT)
+    assert (back.state, back.rows, back.target) == (State.COLLECTED, 3, "x.csv")
+    with pytest.raises(InvalidTransition, match="the manifest names a window twice"):
+        store.restore(restored, AT)
+    connection.close()
+
+
+# --- the file itself ------------------------------------------------------------------------------
+
+
+def test_another_programs_database_is_refused(path: Path) -> None:
+    path.parent.mkdir()
+    other = sqlite3.connect(path)
+    other.execute("CREATE TABLE songs (name TEXT)")
+    other.commit()
+    other.close()
+    with pytest.raises(LedgerError, match="is an SQLite database, but not a ledger"):
+        connect(path)
+
+
+def test_a_newer_ledger_is_refused(path: Path) -> None:
+    connection = connect(path)
+    connection.execute(f"PRAGMA user_version = {schema.VERSION + 1}")
+    connection.close()
+    with pytest.raises(LedgerError, match="written by a newer version of orchestrator"):
+        connect(path)
+
+
+@pytest.mark.parametrize("read_only", [False, True])
+def test_a_damaged_ledger_says_what_to_do(path: Path, *, read_only: bool) -> None:
+    path.parent.mkdir()
+    path.write_bytes(b"this is no database, but it is long enough to be looked at" * 100)
+    with pytest.raises(LedgerError, match="the file is damaged; restore it from a backup"):
+        connect(path, read_only=read_only)
+
+
+def test_reading_needs_a_ledger(path: Path) -> None:
+    with pytest.raises(LedgerError, match="cannot be written; check the owner"), reading(path):
+        pass
+    assert not path.exists()
+
+
+def test_a_migration_that_fails_leaves_the_version_it_came_from(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connect(path).close()
+    broken = (*schema.MIGRATIONS, ("CREATE TABLE fresh (x) STRICT", "CREATE NONSENSE"))
+    monkeypatch.setattr(schema, "MIGRATIONS", broken)
+    monkeypatch.setattr(schema, "VERSION", len(broken))
+    with pytest.raises(LedgerError):
+        connect(path)
+    plain = sqlite3.connect(path)
+    assert plain.execute("PRAGMA user_version").fetchone()[0] == len(broken) - 1
+    assert plain.execute("SELECT count(*) FROM sqlite_schema WHERE name = 'fresh'").fetchone() == (
+        0,
+    )
+    plain.close()
