@@ -290,3 +290,8 @@ def test_a_csv_without_a_header_has_no_tally() -> None:
 def test_a_truth_needs_a_window() -> None:
     with pytest.raises(ValueError, match="date_start is missing"):
         Truth(Settings(), OUTBOUND)
+
+
+def test_what_the_world_itself_did_has_no_truth_beforehand() -> None:
+    with pytest.raises(ValueError, match="look at the bill"):
+        Truth(Settings(), {"account_id": "abcd1234", "product": "REPORTS-USAGE"}, *FEBRUARY)

@@ -33,7 +33,7 @@ class Truth:
 
     Raises:
         Refused: the body is not valid.
-        ValueError: there is no window.
+        ValueError: there is no window, or the product is ``REPORTS-USAGE``.
     """
 
     def __init__(
@@ -51,6 +51,8 @@ class Truth:
             "date_end": "2024-01-02T00:00:00Z",
         }
         request = read_request(dated, _SOME_DAY + timedelta(days=1), settings.extra_products)
+        if request.product == "REPORTS-USAGE":
+            raise ValueError("REPORTS-USAGE has no truth beforehand: look at the bill")
         self._records = Records(settings)
         self._query = replace(
             request.query(settings), start=first_second(begin), end=first_second(stop)
