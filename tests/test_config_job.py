@@ -369,7 +369,7 @@ def test_a_file_with_thousands_of_mistakes_is_told_in_bounds(tmp_path: Path) -> 
     text = job_text(accounts=f"[{', '.join(['x'] * 5000)}]")
     mistakes = read_job(tmp_path, text).mistakes
     assert len(mistakes) == MAX_FINDINGS + 1
-    assert mistakes[-1] == "job.yaml: and 4800 more of this kind in this file"
+    assert mistakes[-1] == "job.yaml: and more of this kind in this file"
 
 
 @pytest.mark.parametrize(

@@ -48,6 +48,6 @@ class Findings:
     def _in_order(self, found: list[Mistake]) -> list[Mistake]:
         found.sort(key=lambda mistake: (mistake.line, mistake.column))
         if len(found) > MAX_FINDINGS:
-            rest = f"and {len(found) - MAX_FINDINGS} more of this kind in this file"
+            rest = "and more of this kind in this file"
             return [*found[:MAX_FINDINGS], Mistake(self.document.file, 0, 0, "", rest)]
         return found

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from orchestrator.config.findings import Findings
+from orchestrator.config.findings import MAX_FINDINGS, Findings
 from orchestrator.config.values import Unfit
 from orchestrator.config.words import meant, one_of
 
@@ -55,7 +55,9 @@ def entry(
     try:
         read = schema.model_validate(value, context=context)
     except ValidationError as error:
-        for details in error.errors(include_url=False, include_input=False):
+        found = error.errors(include_url=False, include_input=False)
+        # One more than are told, so that it shows that there are more.
+        for details in found[: MAX_FINDINGS + 1]:
             loc = details["loc"]
             if details["type"] != "missing" or loc[-1] not in empty:
                 _translate(schema, findings, path, details)
@@ -71,11 +73,12 @@ def section(
     if read is not None:
         return read
     aside = Findings(findings.document)
+    known = {field.alias or name for name, field in schema.model_fields.items()}
     parts = value.items() if isinstance(value, dict) else ()
     left = {
         key: part
         for key, part in parts
-        if entry(schema, aside, path, {key: part}, **context) is not None
+        if key in known and entry(schema, aside, path, {key: part}, **context) is not None
     }
     return schema.model_validate(left, context=context)
 
