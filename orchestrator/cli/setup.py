@@ -9,13 +9,14 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import click
+from anyio import to_thread
 
 from orchestrator.cli.clocks import ShiftedClock, SystemClock
 from orchestrator.config import load_inputs, resolve_credentials
 from orchestrator.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+    from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
     from datetime import datetime
     from pathlib import Path
 
@@ -116,9 +117,19 @@ def reading_ledger(config: Config) -> Iterator[Store]:
 
 @asynccontextmanager
 async def writing_ledger(
-    config: Config, clock: Clock, lock_wait: timedelta = timedelta()
+    config: Config,
+    clock: Clock,
+    lock_wait: timedelta = timedelta(),
+    *,
+    first: Callable[[], None] | None = None,
 ) -> AsyncIterator[SqliteLedger]:
     """The ledger under the run's lock; begun anew where there is none, which is announced.
+
+    Args:
+        config: where it is.
+        clock: stamps its events.
+        lock_wait: how long to wait for the lock.
+        first: done in a thread under the lock, before the ledger is looked for.
 
     Raises:
         Locked: another run holds it.
@@ -129,6 +140,8 @@ async def writing_ledger(
     from orchestrator.ledger.sqlite import SqliteLedger, connect  # noqa: PLC0415
 
     async with run_lock(config.state, lock_wait):
+        if first is not None:
+            await to_thread.run_sync(first)
         refuse_missing_ledger(config)
         if not config.state.exists():
             click.echo(f"a new ledger: {config.state}", err=True)

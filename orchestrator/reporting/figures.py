@@ -1,4 +1,4 @@
-"""Numbers for people: counts, sizes, lengths of time."""
+"""Lengths of time and moments, as short as a display needs them."""
 
 from __future__ import annotations
 
@@ -8,25 +8,9 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from datetime import datetime
 
-_SIZES: Final = ("bytes", "kB", "MB", "GB", "TB", "PB")
 _MINUTE: Final = 60
 _HOUR: Final = 3600
 _DAY: Final = 86400
-
-
-def many(number: int, one: str, more: str = "") -> str:
-    """A number and its noun: ``1 report``, ``1,200 reports``, ``2 series``."""
-    return f"{number:,} {one if number == 1 else more or one + 's'}"
-
-
-def size(size_bytes: float) -> str:
-    """Bytes in powers of 1000: ``38.1 MB``."""
-    amount = float(size_bytes)
-    for unit in _SIZES:
-        if amount < 999.95 or unit == _SIZES[-1]:
-            break
-        amount /= 1000
-    return f"{amount:.0f} {unit}" if unit == "bytes" else f"{amount:.1f} {unit}"
 
 
 def length(span: timedelta | float) -> str:

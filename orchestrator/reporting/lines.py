@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Final
 
 import anyio
 
-from orchestrator.reporting.figures import calendar_length, length, many, size
+from orchestrator.reporting.figures import calendar_length, length
+from orchestrator.reporting.words import counted, size_words
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -46,9 +47,9 @@ class Lines:
         whole = board.sum()
         left = board.remaining()
         text = (
-            f"{many(whole.collected, 'report')} collected ({many(whole.rows, 'row')}, "
-            f"{size(whole.size_bytes)}), {whole.waiting + whole.fetching:,} open, "
-            f"{calendar_length(whole.owed_seconds)} owed, {many(board.requests(), 'request')}"
+            f"{counted(whole.collected, 'report')} collected ({counted(whole.rows, 'row')}, "
+            f"{size_words(whole.size_bytes)}), {whole.waiting + whole.fetching:,} open, "
+            f"{calendar_length(whole.owed_seconds)} owed, {counted(board.requests(), 'request')}"
         )
         if left is not None:
             text += f", about {length(left)} left"

@@ -11,7 +11,8 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from orchestrator.reporting.figures import calendar_length, length, many, size
+from orchestrator.reporting.figures import calendar_length, length
+from orchestrator.reporting.words import counted, size_words
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -114,7 +115,7 @@ def _cells(row: Row, slowest: timedelta | None) -> list[RenderableType]:
         f"{row.waiting:,}" + (f"+{row.fetching}" if row.fetching else ""),
         Text.assemble(collected, (f" !{row.ended_badly:,}", "red") if row.ended_badly else ""),
         f"{row.rows:,}",
-        size(row.size_bytes),
+        size_words(row.size_bytes),
         length(slowest) if slowest is not None else "",
     ]
 
@@ -135,11 +136,11 @@ def _whole(board: Board) -> RenderableType:
     pace = 60 * whole.collected / elapsed if elapsed else 0.0
     left = board.remaining()
     words = [
-        many(whole.collected, "report"),
+        counted(whole.collected, "report"),
         f"{pace:,.0f} a minute",
-        many(whole.rows, "row"),
-        size(whole.size_bytes),
-        many(board.requests(), "request"),
+        counted(whole.rows, "row"),
+        size_words(whole.size_bytes),
+        counted(board.requests(), "request"),
         length(elapsed),
     ]
     if left is not None and whole.collected_seconds < whole.wanted_seconds:

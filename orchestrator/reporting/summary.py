@@ -8,13 +8,20 @@ from typing import TYPE_CHECKING, Any, Final
 
 from orchestrator.core.lifecycle import State
 from orchestrator.core.policy import ExitCode
-from orchestrator.reporting.figures import length, many, size, utc_text
-from orchestrator.reporting.later import dates, later_lines, later_objects
+from orchestrator.core.windows import later
+from orchestrator.reporting.figures import length, utc_text
+from orchestrator.reporting.words import (
+    Fate,
+    counted,
+    explain,
+    later_words,
+    size_words,
+    windows_words,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
     from datetime import datetime, timedelta
-    from zoneinfo import ZoneInfo
 
     from orchestrator.core.intervals import Window
     from orchestrator.core.model import GivenUp, Job, Report, Series
@@ -33,7 +40,8 @@ class Sums:
 
     def __str__(self) -> str:
         """For people."""
-        return f"{many(self.reports, 'report')}, {many(self.rows, 'row')}, {size(self.size_bytes)}"
+        size = size_words(self.size_bytes)
+        return f"{counted(self.reports, 'report')}, {counted(self.rows, 'row')}, {size}"
 
     @property
     def as_json(self) -> dict[str, int]:
@@ -98,7 +106,7 @@ class Ending:
 
 def text(ending: Ending) -> list[str]:
     """The lines for people, at most `MOST_LINES` and one that counts the rest."""
-    effort = f"{length(ending.lasted)} and {many(ending.requests, 'request')}"
+    effort = f"{length(ending.lasted)} and {counted(ending.requests, 'request')}"
     head = [
         f"Collected in this run: {ending.collected}, in {effort}.",
         f"In all: {ending.in_all}, in {ending.directory}",
@@ -113,13 +121,13 @@ def text(ending: Ending) -> list[str]:
             more += 1
     if more:
         names = " ".join(str(job.path) for job in ending.jobs)
-        body.append(f"  and {more:,} more: orchestrator status {names}")
+        body.append(f"  and {more:,} more: `orchestrator status {names}`")
     return [*head, *body, last]
 
 
 def _verdict(ending: Ending) -> str:
     names = " ".join(str(job.path) for job in ending.jobs)
-    goes_on = f"nothing is lost: orchestrator run {names} goes on."
+    goes_on = f"nothing is lost: `orchestrator run {names}` goes on."
     match ending.code:
         case ExitCode.DONE:
             return "Done: all that is wanted is collected."
@@ -136,24 +144,25 @@ def _body(ending: Ending) -> Iterator[str]:
     yield from _remarks(ending)
     yield from _refused(ending.left)
     for left in ending.left:
-        yield from _for_a_person(left)
+        yield from _for_a_person(left, ending.now)
     for left in ending.left:
         yield from _for_a_run(left)
     several = len(ending.jobs) > 1
     for job in ending.jobs:
-        for line in later_lines(job, ending.now):
-            yield f"  {job.name}: {line}" if several else f"  {line}"
+        for rest in later(job, ending.now):
+            words = later_words(rest, ending.now, job.zone)
+            yield f"  {job.name}: {words}" if several else f"  {words}"
 
 
 def _remarks(ending: Ending) -> Iterator[str]:
     by_name = {job.name: job for job in ending.jobs}
     for name, windows in ending.remarks.made_up.items():
-        missed = _windows(windows, by_name[name].zone)
+        missed = windows_words(windows, by_name[name].zone, most=5)
         yield f"  made up for {name}: {missed}, missed by earlier runs"
     forgotten = ending.remarks.forgotten
     if forgotten is not None:
         yield (
-            f"  warning: {many(ending.remarks.forgotten_series, 'series', 'series')} reached back "
+            f"  warning: {counted(ending.remarks.forgotten_series, 'series')} reached back "
             f"to {forgotten.start.date()}, but the API keeps records since {forgotten.end.date()} "
             "only: it was asked all the same, and what it has deleted is missing in the files"
         )
@@ -166,31 +175,33 @@ def _refused(lefts: Iterable[Leftover]) -> Iterator[str]:
         if left.refused is not None:
             by_reason[left.refused].append(left.series)
     for reason, series in by_reason.items():
-        others = f" and {many(len(series) - 1, 'more series', 'more series')}" if series[1:] else ""
+        others = f" and {len(series) - 1:,} more series" if series[1:] else ""
         yield (
             f"  refused: {series[0]}{others}: {reason}; correct the credentials or the job file "
             "and run again"
         )
 
 
-def _for_a_person(left: Leftover) -> Iterator[str]:
+def _for_a_person(left: Leftover, now: datetime) -> Iterator[str]:
     """What stays so until somebody decides."""
     for report in left.disputed:
-        yield (
-            f"  disputed: {report.series}, {report.window}: {report.reason}; orchestrator resolve "
-            f"{report.id} --accept-file, --resubmit or --waive"
-        )
+        words = explain(report, Fate.OWED, now)
+        yield f"  report {report.id}, {report.series}, {report.window}: {words}"
     for one in left.given_up:
-        waive = f"; orchestrator resolve {one.report_id} --waive" if one.report_id else ""
+        waive = (
+            f", `orchestrator resolve {one.report_id} --waive` does without"
+            if one.report_id is not None
+            else ""
+        )
         yield (
-            f"  given up: {one.series}, {one.window}: {one.reason}; run --retry-failed asks "
-            f"again{waive}{' does without' if waive else ''}"
+            f"  given up: {one.series}, {one.window}: {one.reason}; `orchestrator run "
+            f"--retry-failed` asks again{waive}"
         )
     held = left.open.get(State.HELD, 0)
     if held:
         yield (
-            f"  held: {left.series}: {many(held, 'report')} of which nobody knows whether the API "
-            "has it; every run looks again; orchestrator status --held"
+            f"  held: {left.series}: {counted(held, 'report')} of which nobody knows whether the "
+            "API has it; every run looks again; see `orchestrator status --held`"
         )
 
 
@@ -198,14 +209,9 @@ def _for_a_run(left: Leftover) -> Iterator[str]:
     """What the next run goes on with."""
     waiting = sum(number for state, number in left.open.items() if state is not State.HELD)
     if waiting:
-        yield f"  open: {left.series}: {many(waiting, 'report')} to go on with"
+        yield f"  open: {left.series}: {counted(waiting, 'report')} to go on with"
     if left.owed and left.refused is None:
-        yield f"  owed: {left.series}: {_windows(left.owed, left.job.zone)}, not asked for yet"
-
-
-def _windows(windows: tuple[Window, ...], zone: ZoneInfo) -> str:
-    first = dates(windows[0], zone)
-    return first if len(windows) == 1 else f"{first} and {many(len(windows) - 1, 'more window')}"
+        yield f"  owed: {left.series}: {windows_words(left.owed, left.job.zone)}, not asked for yet"
 
 
 # --- as JSON --------------------------------------------------------------------------------------
@@ -226,10 +232,20 @@ def as_json(ending: Ending) -> dict[str, Any]:
             for name, windows in ending.remarks.made_up.items()
         ],
         "unsettled": [_leftover(left) for left in ending.left],
-        "later": [one for job in ending.jobs for one in later_objects(job, ending.now)],
+        "later": [one for job in ending.jobs for one in _later(job, ending.now)],
         "exit_code": int(ending.code),
         "exit_word": ending.code.name.lower(),
     }
+
+
+def _later(job: Job, now: datetime) -> Iterator[dict[str, Any]]:
+    for rest in later(job, now):
+        yield {
+            "job": job.name,
+            "window": rest.label,
+            **_span(rest.window),
+            "available_at": utc_text(rest.available_at),
+        }
 
 
 def _leftover(left: Leftover) -> dict[str, Any]:

@@ -1,0 +1,127 @@
+"""`run`: goes on with what is open, works off the debt of the jobs, leaves verified files."""
+
+from __future__ import annotations
+
+import ipaddress
+import time
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+import anyio
+import click
+
+from orchestrator.cli import options
+from orchestrator.cli.commands.plan import plan_jobs
+from orchestrator.cli.displays import Teller
+from orchestrator.cli.running import Errand, carry_out
+from orchestrator.cli.setup import clock_of, credentials_of, read_inputs
+from orchestrator.errors import InputError
+
+if TYPE_CHECKING:
+    from datetime import datetime, timedelta
+    from pathlib import Path
+
+    from orchestrator.core.model import Config
+
+
+@click.command(
+    short_help="Collect what the jobs want.",
+    epilog="Examples: `orchestrator run jobs/nightly.yaml`; in cron `orchestrator run nightly.yaml "
+    "backfill.yaml --deadline 22h --lock-wait 10m`. Ctrl-C once stops in order, and the next run "
+    "goes on. With --json the keys of the answer are: jobs, now, seconds, requests, collected and "
+    "in_all (reports, rows, bytes), directory, made_up, unsettled (job, account_id, product, "
+    "direction, filter, owed, refused, open, given_up, disputed), later, exit_code, exit_word.",
+)
+@options.jobs_argument
+@click.option(
+    "--deadline",
+    type=options.Duration(),
+    help="Stop in order after so long, the wait for the lock included; what is left waits for the "
+    "next run (exit code 75).",
+)
+@click.option(
+    "--lock-wait",
+    type=options.Duration(),
+    default="0s",
+    show_default=True,
+    help="How long to wait for another run on the same ledger to end.",
+)
+@click.option("--retry-failed", is_flag=True, help="Ask again for what earlier runs have given up.")
+@click.option("--dry-run", is_flag=True, help="Only show what would be asked for, as `plan` does.")
+@click.option(
+    "--rebuild-ledger",
+    is_flag=True,
+    help="The ledger is lost: make it anew from the manifest beside the files, then run.",
+)
+@options.now_option
+@click.option("--quiet", "-q", is_flag=True, help="Only warnings, errors, and what is left.")
+@options.json_option
+@options.log_format_option
+@options.config_option
+def command(
+    *,
+    jobs: tuple[Path, ...],
+    deadline: timedelta | None,
+    lock_wait: timedelta,
+    retry_failed: bool,
+    dry_run: bool,
+    rebuild_ledger: bool,
+    now: datetime | None,
+    quiet: bool,
+    as_json: bool,
+    log_format: str,
+    config: Path | None,
+) -> int:
+    """Collect every record that the job files want and that is not collected yet.
+
+    Goes on with reports that are open, asks for what is missing, waits, downloads, verifies, and
+    leaves one file a report. Run it as often as you like: what is collected or asked for is never
+    bought again. On a terminal it shows its progress; elsewhere it writes a few lines to standard
+    error. The summary, or with --json one object, goes to standard output.
+    """
+    started = time.monotonic()
+    if dry_run and (retry_failed or rebuild_ledger):
+        raise click.UsageError("--dry-run goes with neither --retry-failed nor --rebuild-ledger")
+    inputs = read_inputs(jobs, config, now)
+    clock = clock_of(now)
+    if dry_run:
+        return plan_jobs(inputs, clock.now(), as_json=as_json)
+    if now is not None:
+        _refuse_false_time(inputs.config)
+    credentials = credentials_of(inputs)
+    teller = Teller(
+        credentials.values(), clock, as_json=as_json, log_format=log_format, quiet=quiet
+    )
+    if inputs.config.callback is not None:
+        teller.display.note(
+            "warning", "callback: is not built yet; this run only looks at its reports itself", {}
+        )
+    errand = Errand(
+        inputs=inputs,
+        credentials=credentials,
+        clock=clock,
+        started=started,
+        deadline=deadline,
+        lock_wait=lock_wait,
+        retry_failed=retry_failed,
+        rebuild=rebuild_ledger,
+    )
+    return teller.tell(anyio.run(carry_out, errand, teller.display))
+
+
+def _refuse_false_time(config: Config) -> None:
+    """`--now` against the real API would ask, and pay, for the wrong days.
+
+    Raises:
+        InputError: the API is not on this machine.
+    """
+    host = urlsplit(config.api.base_url).hostname or ""
+    try:
+        loopback = host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        loopback = False
+    if not loopback:
+        raise InputError(
+            f"--now: {config.api.base_url} is not on this machine, and the real API has its own "
+            "time; use --now with `plan`, or against `orchestrator simulate`"
+        )

@@ -1,0 +1,73 @@
+"""Which display a run has, and how its ending is told."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+import click
+from rich.console import Console
+
+from orchestrator.cli.output import json_text
+from orchestrator.core.policy import ExitCode
+from orchestrator.reporting import summary
+from orchestrator.reporting.lines import Lines
+from orchestrator.reporting.logs import logger, masker
+from orchestrator.reporting.progress import Screen
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from orchestrator.cli.running import Display
+    from orchestrator.core.model import Credentials
+    from orchestrator.core.ports import Clock
+    from orchestrator.reporting.summary import Ending
+
+
+class Teller:
+    """How one run speaks: while it lasts on standard error, at its end on standard output.
+
+    Args:
+        credentials: whose secrets must never show.
+        clock: the time on the lines.
+        as_json: the ending is a JSON object.
+        log_format: of the lines: ``text`` or ``json``.
+        quiet: only what a person must know.
+    """
+
+    def __init__(
+        self,
+        credentials: Iterable[Credentials],
+        clock: Clock,
+        *,
+        as_json: bool,
+        log_format: str,
+        quiet: bool,
+    ) -> None:
+        self._mask = masker(one.api_secret.reveal() for one in credentials)
+        self._as_json = as_json
+        self._json_lines = log_format == "json"
+        self._quiet = quiet
+        self._log = logger(
+            sys.stderr, json=self._json_lines, mask=self._mask, now=clock.now, quiet=quiet
+        )
+        console = Console(stderr=True, highlight=False)
+        drawn = sys.stderr.isatty() and not (quiet or self._json_lines or console.is_dumb_terminal)
+        self.display: Display = Screen(console, self._mask) if drawn else Lines(self._log)
+
+    def tell(self, ending: Ending | ExitCode) -> ExitCode:
+        """Says how the run ended; the exit code."""
+        if isinstance(ending, ExitCode):
+            words = "stopped while waiting for another run to end; nothing was done"
+            self.display.note("info", words, {})
+            if self._as_json:
+                click.echo(json_text({"exit_code": int(ending), "exit_word": ending.name.lower()}))
+            return ending
+        if self._json_lines:
+            self._log.info("run ended", **summary.as_json(ending))
+        if self._as_json:
+            click.echo(self._mask(json_text(summary.as_json(ending))))
+        elif not (self._json_lines or (self._quiet and ending.code is ExitCode.DONE)):
+            for line in summary.text(ending):
+                click.echo(self._mask(line))
+        return ending.code

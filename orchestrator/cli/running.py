@@ -1,0 +1,220 @@
+"""A run from its lock to its last word: puts everything together and calls the engine."""
+
+from __future__ import annotations
+
+import contextlib
+import random
+import time
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import TYPE_CHECKING, Protocol
+
+import anyio
+from anyio import to_thread
+
+from orchestrator.api import KeyGate
+from orchestrator.cli import projection
+from orchestrator.cli.selection import series_of
+from orchestrator.cli.setup import open_desks, writing_ledger
+from orchestrator.cli.stopping import Stopper
+from orchestrator.collect.collector import FileCollector
+from orchestrator.collect.sweep import sweep
+from orchestrator.core import policy
+from orchestrator.core.lifecycle import OPEN, State
+from orchestrator.core.policy import ExitCode
+from orchestrator.engine.drain import Drain
+from orchestrator.engine.run import World, run
+from orchestrator.errors import OrchestratorError
+from orchestrator.reporting.board import Board
+from orchestrator.reporting.summary import Ending, Leftover, Sums
+from orchestrator.reporting.words import counted
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from contextlib import AbstractAsyncContextManager
+
+    from orchestrator.config import Inputs
+    from orchestrator.core.model import Credentials, FieldValue
+    from orchestrator.core.ports import Clock
+    from orchestrator.engine.desk import Desk
+    from orchestrator.engine.run import RunEnd, SeriesEnd
+    from orchestrator.ledger.sqlite import SqliteLedger
+    from orchestrator.ledger.store import Store
+
+
+class Display(Protocol):
+    """What shows a run to whoever watches."""
+
+    def note(self, level: str, text: str, facts: Mapping[str, FieldValue | float | None]) -> None:
+        """Says something at once."""
+        ...
+
+    async def keep_up(self, board: Board, jobs: Sequence[str]) -> None:
+        """Shows the board until cancelled."""
+        ...
+
+    def close(self) -> None:
+        """Lets go of the terminal."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Errand:
+    """What one `run` is to do.
+
+    Attributes:
+        inputs: jobs and config.
+        credentials: those that the jobs use, resolved.
+        clock: the wall clock.
+        started: when the command began, by `time.monotonic`.
+        deadline: counted from there; None if there is none.
+        lock_wait: how long to wait for the ledger's lock.
+        retry_failed: what was given up is debt again.
+        rebuild: make the ledger from the manifest first.
+    """
+
+    inputs: Inputs
+    credentials: Mapping[str, Credentials]
+    clock: Clock
+    started: float = field(default_factory=time.monotonic)
+    deadline: timedelta | None = None
+    lock_wait: timedelta = timedelta()
+    retry_failed: bool = False
+    rebuild: bool = False
+
+
+async def carry_out(errand: Errand, display: Display) -> Ending | ExitCode:
+    """Does the whole run, and says what came of it.
+
+    Returns:
+        The ending; only an exit code where a signal came before the run had begun.
+
+    Raises:
+        OrchestratorError: see `writing_ledger`, `engine.run.run` and `write_projection`; maybe in
+            an exception group.
+    """
+    drain = Drain()
+    stopper = Stopper(drain, lambda text: display.note("info", text, {}), display.close)
+    ending: Ending | None = None
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(stopper.listen)
+        if errand.deadline is not None:
+            tasks.start_soon(stopper.at_deadline, errand.deadline, errand.started)
+        async with contextlib.AsyncExitStack() as stack:
+            ledger: SqliteLedger | None = None
+            with stopper.waiting():
+                ledger = await stack.enter_async_context(_ledger(errand, display))
+            if ledger is not None:
+                ending = await _under_lock(errand, display, ledger, drain, stopper)
+        tasks.cancel_scope.cancel()
+    if ending is not None:
+        return ending
+    return ExitCode.UNFINISHED if drain.signal is None else ExitCode(128 + drain.signal)
+
+
+def _ledger(errand: Errand, display: Display) -> AbstractAsyncContextManager[SqliteLedger]:
+    config = errand.inputs.config
+    wait = errand.lock_wait
+    if errand.deadline is not None:
+        passed = timedelta(seconds=time.monotonic() - errand.started)
+        wait = min(wait, max(timedelta(), errand.deadline - passed))
+
+    def rebuild() -> None:
+        files = projection.rebuild_ledger(config, errand.clock.now())
+        missing = projection.missing_files(config)
+        text = f"a ledger was made from the manifest: {counted(files, 'collected file')}"
+        if missing:
+            text += f", {missing:,} of which are not there: see `orchestrator verify`"
+        display.note("warning" if missing else "info", text, {"files": files, "missing": missing})
+
+    return writing_ledger(config, errand.clock, wait, first=rebuild if errand.rebuild else None)
+
+
+async def _under_lock(
+    errand: Errand, display: Display, ledger: SqliteLedger, drain: Drain, stopper: Stopper
+) -> Ending:
+    config, jobs = errand.inputs.config, errand.inputs.jobs
+    now = errand.clock.now()
+    keep = await ledger.transact(_unfinished_files)
+    await to_thread.run_sync(sweep, config.output.directory, keep)
+    async with open_desks(config, errand.credentials, errand.clock) as desks:
+        board = Board(jobs, errand.clock, display.note, lambda: _requests(desks))
+        world = World(
+            ledger=ledger,
+            collector=FileCollector(config.output, on_bytes=board.received),
+            desks=desks,
+            observer=board,
+            clock=errand.clock,
+            config=config,
+            drain=drain,
+            jitter=random.SystemRandom().random,
+        )
+        try:
+            async with anyio.create_task_group() as showing:
+                showing.start_soon(display.keep_up, board, [job.name for job in jobs])
+                end = await run(world, jobs, now, retry_failed=errand.retry_failed)
+                showing.cancel_scope.cancel()
+        except BaseException:
+            # What stands at the end of a run that failed is worth a manifest too, if it can be
+            # had; the error that ended the run is the one to hear about.
+            with anyio.CancelScope(shield=True), contextlib.suppress(OrchestratorError):
+                await projection.write_projection(config, errand.clock.now())
+            raise
+        await projection.write_projection(config, errand.clock.now())
+        unreachable = [desk.unreachable for desk in desks.values() if desk.unreachable]
+    if board.mishap is not None:
+        display.note("warning", f"the display failed, the run did not: {board.mishap!r}", {})
+    whole = board.sum()
+    in_all, left = await ledger.transact(lambda store: _survey(store, errand.inputs, end))
+    return Ending(
+        jobs=jobs,
+        now=now,
+        code=policy.exit_code(end.remains),
+        lasted=timedelta(seconds=time.monotonic() - errand.started),
+        requests=board.requests(),
+        collected=Sums(whole.collected, whole.rows, whole.size_bytes),
+        in_all=in_all,
+        directory=str(config.output.directory),
+        left=left,
+        remarks=board.remarks,
+        why_stopped=stopper.why or (f"out of reach: {unreachable[0]}" if unreachable else ""),
+    )
+
+
+def _unfinished_files(store: Store) -> frozenset[int]:
+    """The reports whose files in the making are still wanted."""
+    return frozenset(
+        report_id
+        for report_id in store.open_ids(None)
+        if store.report(report_id).state in (State.READY, State.VERIFIED)
+    )
+
+
+def _requests(desks: Mapping[str, Desk]) -> int:
+    gates = {id(desk.gate): desk.gate for desk in desks.values()}
+    return sum(gate.turns for gate in gates.values() if isinstance(gate, KeyGate))
+
+
+def _survey(store: Store, inputs: Inputs, end: RunEnd) -> tuple[Sums, tuple[Leftover, ...]]:
+    """What stands in all, and what is left of every series that is not done."""
+    reports = rows = size_bytes = 0
+    for series in series_of(store, inputs.jobs):
+        number, its_rows, its_bytes = store.counts(series).get(State.COLLECTED, (0, 0, 0))
+        reports += number
+        rows += its_rows
+        size_bytes += its_bytes
+    left = tuple(_leftover(store, one) for one in end.unsettled)
+    return Sums(reports, rows, size_bytes), left
+
+
+def _leftover(store: Store, end: SeriesEnd) -> Leftover:
+    counts = store.counts(end.series) if end.open else {}
+    return Leftover(
+        job=end.job,
+        series=end.series,
+        owed=end.owed,
+        refused=end.refused,
+        open={state: number for state, (number, _, _) in counts.items() if state in OPEN},
+        given_up=end.given_up,
+        disputed=end.disputed,
+    )
