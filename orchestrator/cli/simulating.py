@@ -1,0 +1,145 @@
+"""What `simulate` and `demo` share: the options of a world, its config file, its ready line."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Final
+
+from orchestrator.errors import InputError, Mistake, OutputError
+from orchestrator.sim import Settings
+from orchestrator.sim.faultfile import load_faults
+
+if TYPE_CHECKING:
+    from datetime import datetime
+    from pathlib import Path
+
+    from orchestrator.sim import ApiKey
+
+_MARK: Final = "# Written by `orchestrator simulate`: it may be overwritten by it."
+_UNLIMITED: Final = 10_000
+"""Requests a second of a client whose server has no limit."""
+
+
+@dataclass(frozen=True, slots=True)
+class WorldOptions:
+    """The world that a user asked for.
+
+    Attributes:
+        speed: its seconds for each of ours.
+        rate: requests a second for each API key; 0 is no limit.
+        records_per_day: mean of each account, product and direction.
+        now: where its clock starts; None is the present.
+        faults: a file of faults.
+    """
+
+    speed: float = 1.0
+    rate: float = 5.0
+    records_per_day: float = 20.0
+    now: datetime | None = None
+    faults: Path | None = None
+
+    def settings(self) -> Settings:
+        """The settings of the simulator.
+
+        Raises:
+            InputError: every mistake in the file of faults.
+        """
+        settings = Settings(
+            speed=self.speed,
+            rate=self.rate or None,
+            sync_rate=2 * self.rate or None,
+            records_per_day=self.records_per_day,
+            now=self.now,
+        )
+        return replace(settings, faults=load_faults(self.faults)) if self.faults else settings
+
+    def arguments(self, port: int = 0) -> list[str]:
+        """The command line that asks for this world."""
+        words = ["simulate", "--port", str(port), "--speed", f"{self.speed:g}"]
+        words += ["--rate", f"{self.rate:g}", "--records-per-day", f"{self.records_per_day:g}"]
+        if self.now is not None:
+            words += ["--now", self.now.isoformat()]
+        if self.faults is not None:
+            words += ["--faults", str(self.faults)]
+        return words
+
+
+def credential_names(settings: Settings) -> dict[str, ApiKey]:
+    """Names for the world's API keys, as a config has them: the first is ``default``."""
+    names: dict[str, ApiKey] = {}
+    for number, key in enumerate(settings.keys):
+        name = "default" if number == 0 else key.api_key.rstrip("0123456789")
+        names[name if name and name not in names else key.api_key] = key
+    return names
+
+
+def ready_line(base_url: str, settings: Settings) -> dict[str, Any]:
+    """What `simulate` prints when it is ready."""
+    first = settings.keys[0]
+    return {
+        "base_url": base_url,
+        "api_key": first.api_key,
+        "api_secret": first.api_secret,
+        "accounts": list(first.accounts),
+        "credentials": {
+            name: {
+                "api_key": key.api_key,
+                "api_secret": key.api_secret,
+                "accounts": list(key.accounts),
+            }
+            for name, key in credential_names(settings).items()
+        },
+    }
+
+
+def config_text(base_url: str, settings: Settings) -> str:
+    """A config that points to the simulator, and looks often, as it is quick."""
+    lines = [
+        _MARK,
+        "api:",
+        f"  base_url: {base_url}",
+        f"  requests_per_second: {settings.rate or _UNLIMITED:g}",
+        "  timeout: 30s",
+        "credentials:",
+    ]
+    for name, key in credential_names(settings).items():
+        # JSON is YAML, and quotes whatever needs it.
+        pair = json.dumps({"api_key": key.api_key, "api_secret": key.api_secret})
+        lines.append(f"  {name}: {pair}")
+    lines += [
+        "output: {directory: reports}",
+        "state: state/ledger.db",
+        "retry: {wait_initial: 200ms, wait_max: 2s}",
+        "poll: {interval_initial: 300ms, interval_max: 1s, timeout: 10m}",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def write_config(path: Path, text: str) -> None:
+    """Writes a private config file; one that somebody else wrote is not touched.
+
+    Raises:
+        InputError: a file of that name is not ours.
+        OutputError: the disk.
+    """
+    try:
+        if path.exists() and not path.read_text("utf-8", "replace").startswith(_MARK):
+            what = "is a file that `simulate` has not written"
+            raise InputError([Mistake(str(path), 0, 0, "", what, "choose another name")])
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.unlink(missing_ok=True)
+        # Private from its first byte: it holds secrets, though simulated ones.
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+    except OSError as error:
+        raise OutputError(f"cannot write {path}: {error.strerror}; choose another place") from error
+
+
+def python_command(arguments: list[str]) -> list[str]:
+    """The command line that runs this very program in a process of its own."""
+    program = "from orchestrator.cli.main import entry; entry()"
+    return [sys.executable, "-c", program, *arguments]
