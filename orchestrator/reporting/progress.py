@@ -25,8 +25,9 @@ if TYPE_CHECKING:
 
 EVERY_SECONDS: Final = 0.25
 MOST_ROWS: Final = 24
-_AROUND_ROWS: Final = 6
+_AROUND_ROWS: Final = 8
 """Lines of the terminal that the rows leave free: heads, the whole, what is printed above."""
+_DOT: Final = "  ·  "
 _STYLES: Final = {"warning": "yellow", "error": "bold red"}
 
 
@@ -135,16 +136,15 @@ def _whole(board: Board) -> RenderableType:
     share = 100 * whole.collected_seconds / whole.wanted_seconds if whole.wanted_seconds else 100
     pace = 60 * whole.collected / elapsed if elapsed else 0.0
     left = board.remaining()
-    words = [
-        counted(whole.collected, "report"),
-        f"{pace:,.0f} a minute",
+    when = [length(elapsed)]
+    if left is not None and whole.collected_seconds < whole.wanted_seconds:
+        when.append(f"about {length(left)} left")
+    what = [
+        f"{counted(whole.collected, 'report')} ({pace:,.0f} a minute)",
         counted(whole.rows, "row"),
         size_words(whole.size_bytes),
         counted(board.requests(), "request"),
-        length(elapsed),
     ]
-    if left is not None and whole.collected_seconds < whole.wanted_seconds:
-        words.append(f"about {length(left)} left")
     grid = Table.grid(padding=(0, 1))
-    grid.add_row(Text(f"{share:3.0f} %", style="bold"), _bar(whole, 24), Text("  ·  ".join(words)))
-    return grid
+    grid.add_row(Text(f"{share:3.0f} %", style="bold"), _bar(whole, 30), _DOT.join(when))
+    return Group(Text(), grid, Text(f"      {_DOT.join(what)}"))

@@ -1,0 +1,205 @@
+"""`demo`: the demonstration job, end to end, against a simulator of its own."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import subprocess
+import sys
+from contextlib import contextmanager
+from datetime import datetime
+from importlib.resources import files as package_files
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import anyio
+import click
+from rich.console import Console
+from rich.table import Table
+
+from orchestrator.cli import options
+from orchestrator.cli.displays import Teller
+from orchestrator.cli.running import Errand, carry_out
+from orchestrator.cli.selection import from_here
+from orchestrator.cli.setup import clock_of, credentials_of, read_inputs
+from orchestrator.cli.simulating import WorldOptions, python_command
+from orchestrator.cli.truth import compare
+from orchestrator.core.policy import ExitCode
+from orchestrator.errors import InputError, OutputError
+from orchestrator.reporting.words import size_words
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from orchestrator.cli.truth import Finding
+
+JOB: Final = "demo.yaml"
+_RATE: Final = 15.0
+_SPEED: Final = 20.0
+_READY_WITHIN_SECONDS: Final = 30.0
+
+
+@click.command(
+    short_help="Collect the demo job from a simulator, end to end.",
+    epilog="Example: `orchestrator demo` makes a folder such as demo-20260301-063000, with the job "
+    "file, the config, the ledger and the collected files to look at.",
+)
+@click.argument("directory", type=click.Path(path_type=Path, file_okay=False), required=False)
+@click.option(
+    "--now",
+    type=options.Moment(),
+    metavar="TIME",
+    help="What the simulator and the run take as the present moment.",
+)
+@click.option(
+    "--records-per-day",
+    type=click.FloatRange(0, 100_000),
+    default=20.0,
+    show_default=True,
+    help="About how many records each account has of each product and direction.",
+)
+def command(directory: Path | None, now: datetime | None, records_per_day: float) -> int:
+    """Show the whole way, from a job file to verified files, in half a minute.
+
+    Starts a simulated Reports API, runs the demo job against it into DIRECTORY (a new one by
+    default), compares every collected record with what the simulator has, and looks at its bill.
+    Needs no account, sends nothing to the internet, costs nothing.
+    """
+    place = _place(directory)
+    world = WorldOptions(speed=_SPEED, rate=_RATE, records_per_day=records_per_day, now=now)
+    job = place / JOB
+    config = place / "config.yaml"
+    job.write_text(job_text(), encoding="utf-8")
+    click.echo(f"The job: {from_here(job)}. The API: a simulator on this machine.", err=True)
+    click.echo(
+        f"Its rate limit is {_RATE:g} requests a second for each key (the real one is 5), and its "
+        f"clock runs {_SPEED:g} times faster.\n",
+        err=True,
+    )
+    with _simulator(world, config) as ready:
+        inputs = read_inputs([job], config, now)
+        clock = clock_of(now)
+        credentials = credentials_of(inputs)
+        teller = Teller(credentials.values(), clock, as_json=False, log_format="text", quiet=False)
+        errand = Errand(inputs=inputs, credentials=credentials, clock=clock)
+        ending = anyio.run(carry_out, errand, teller.display)
+        code = teller.tell(ending)
+        if isinstance(ending, ExitCode) or code is not ExitCode.DONE:
+            return code
+        click.echo("\nComparing every record with the simulator's ...", err=True)
+        finding = compare(inputs, world.settings(), ready["base_url"], ending.now)
+    _show(finding, place)
+    if finding.differences:
+        return ExitCode.FINDINGS
+    _next_steps(place, world, ready["base_url"])
+    return ExitCode.DONE
+
+
+def job_text() -> str:
+    """The demonstration job: shipped in the package, or from the tree that it is built from."""
+    for place in (
+        package_files("orchestrator.cli") / "demo" / JOB,
+        Path(__file__).parents[3] / "jobs" / JOB,
+    ):
+        if place.is_file():
+            return place.read_text(encoding="utf-8")
+    raise OutputError(f"{JOB} is missing in this installation of orchestrator; install it again")
+
+
+def _place(directory: Path | None) -> Path:
+    """The directory, made.
+
+    Raises:
+        InputError: it holds something already.
+        OutputError: it cannot be made.
+    """
+    # The folder's name is for people: by their own clock.
+    place = directory or Path(f"demo-{datetime.now().astimezone():%Y%m%d-%H%M%S}")
+    if place.exists() and any(place.iterdir()):
+        raise InputError(f"{place} is not empty; give a new directory, or none")
+    try:
+        place.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"cannot make {place}: {error.strerror}") from error
+    return place
+
+
+@contextmanager
+def _simulator(world: WorldOptions, config: Path) -> Iterator[dict[str, Any]]:
+    """A simulator in a process of its own; what it said when it was ready.
+
+    It ends when this process does, however that comes about: its input ends then.
+    """
+    arguments = [*world.arguments(), "--write-config", str(config), "--until-input-ends"]
+    with subprocess.Popen(  # noqa: S603 - our own program
+        python_command(arguments),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        # Ctrl-C is for the run, which may still need the simulator to finish what is in flight.
+        start_new_session=True,
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        try:
+            line = process.stdout.readline()
+            if not line:
+                raise OutputError("the simulator did not start; see its words above")
+            ready: dict[str, Any] = json.loads(line)
+            yield ready
+        finally:
+            process.stdin.close()
+
+
+def _show(finding: Finding, place: Path) -> None:
+    table = Table(box=None, padding=(0, 1), pad_edge=False)
+    table.add_column("account")
+    table.add_column("product")
+    for name in ("files", "rows", "size"):
+        table.add_column(name, justify="right")
+    for line in finding.lines:
+        table.add_row(
+            line.account_id,
+            line.product,
+            f"{line.reports:,}",
+            f"{line.rows:,}",
+            size_words(line.size_bytes),
+        )
+    table.add_section()
+    table.add_row(
+        "in all",
+        "",
+        f"{sum(line.reports for line in finding.lines):,}",
+        f"{sum(line.rows for line in finding.lines):,}",
+        size_words(sum(line.size_bytes for line in finding.lines)),
+        style="bold",
+    )
+    console = Console(file=sys.stdout, highlight=False)
+    console.print()
+    console.print(table)
+    click.echo(f"\nThe files are under {from_here(place / 'reports')}.")
+    if finding.differences:
+        click.echo("They are NOT what the simulator has:")
+        for difference in finding.differences:
+            click.echo(f"  {difference}")
+        return
+    click.echo(
+        f"They equal the truth: all {finding.records:,} records that the simulator has, no other "
+        "and none twice."
+    )
+    click.echo(f"Each was charged exactly once: {finding.charged:,} records on its bill.")
+
+
+def _next_steps(place: Path, world: WorldOptions, base_url: str) -> None:
+    port = int(base_url.rpartition(":")[2])
+    simulate = shlex.join(["orchestrator", *world.arguments(port)])
+    click.echo("\nNext, try:")
+    click.echo(f"  cd {shlex.quote(from_here(place))}")
+    steps = {
+        f"orchestrator files {JOB}": "every file, its window, rows and hash",
+        f"orchestrator status {JOB}": "where every report stands",
+        f"orchestrator run {JOB}": "nothing is owed, so nothing is bought",
+    }
+    for step, what in steps.items():
+        click.echo(f"  {step:30} # {what}")
+    click.echo("If you let the job want more, start the simulator again in another terminal:")
+    click.echo(f"  {simulate}")

@@ -1,0 +1,140 @@
+"""Is what was collected exactly what the simulator has, and was each record charged once?"""
+
+from __future__ import annotations
+
+import json
+import urllib.request
+from collections import defaultdict
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from orchestrator.cli.selection import collected, file_of, series_of
+from orchestrator.cli.setup import reading_ledger
+from orchestrator.core.intervals import union
+from orchestrator.core.lifecycle import State
+from orchestrator.core.plan import wants
+from orchestrator.sim import Tally, Truth, tally_csv
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from datetime import datetime
+
+    from orchestrator.config import Inputs
+    from orchestrator.core.intervals import Window
+    from orchestrator.core.model import Config, Series
+    from orchestrator.ledger.store import Store
+    from orchestrator.sim import Settings
+
+_PATIENCE_SECONDS = 60.0
+
+
+@dataclass(slots=True)
+class Line:
+    """One account and product: what was collected of it."""
+
+    account_id: str
+    product: str
+    reports: int = 0
+    rows: int = 0
+    size_bytes: int = 0
+
+
+@dataclass(slots=True)
+class Finding:
+    """How a collection compares with the truth.
+
+    Attributes:
+        lines: what was collected.
+        records: how many records the truth has.
+        charged: how many the simulator charged.
+        differences: every difference, in words; none if all is well.
+    """
+
+    lines: list[Line] = field(default_factory=list)
+    records: int = 0
+    charged: int = 0
+    differences: list[str] = field(default_factory=list)
+
+
+def compare(inputs: Inputs, settings: Settings, base_url: str, now: datetime) -> Finding:
+    """Compares all files of the jobs with the simulator's records, as multisets.
+
+    Args:
+        inputs: the jobs and the config that collected.
+        settings: of the simulator's world.
+        base_url: of the running simulator, for its bill.
+        now: the moment that the run took as its own: it says which time the jobs wanted.
+    """
+    finding = Finding()
+    lines: dict[tuple[str, str], Line] = {}
+    with reading_ledger(inputs.config) as store:
+        for series in series_of(store, inputs.jobs):
+            truth = _truth(settings, series, _wanted(store, inputs, series, now))
+            files = _files(store, inputs.config, series)
+            finding.records += truth.rows
+            if files != truth:
+                finding.differences.append(_difference(series, files, truth))
+        for report in collected(store, inputs.jobs):
+            key = (report.series.account_id, report.series.product)
+            line = lines.setdefault(key, Line(*key))
+            line.reports += 1
+            line.rows += report.rows or 0
+            line.size_bytes += report.size_bytes or 0
+    finding.lines = list(lines.values())
+    _compare_bill(finding, _bill(base_url))
+    return finding
+
+
+def _truth(settings: Settings, series: Series, wanted: Iterable[Window]) -> Tally:
+    body = {name: value for name, value in series.body.items() if value is not False}
+    tally = Tally()
+    for window in wanted:
+        tally += Truth(settings, body, window.start, window.end).tally()
+    return tally
+
+
+def _files(store: Store, config: Config, series: Series) -> Tally:
+    tally = Tally()
+    for report in store.reports(series, (State.COLLECTED,)):
+        with file_of(config, report).open("rb") as stream:
+            tally += tally_csv(stream)
+    return tally
+
+
+def _difference(series: Series, files: Tally, truth: Tally) -> str:
+    if files.rows == truth.rows:
+        return f"{series}: {files.rows:,} records in both, but not the same ones"
+    return f"{series}: {files.rows:,} records in the files, {truth.rows:,} at the simulator"
+
+
+def _wanted(store: Store, inputs: Inputs, series: Series, now: datetime) -> tuple[Window, ...]:
+    """The time that the jobs want of a series."""
+    return union(
+        *(
+            wants(job, now, store.standing(job.name, series))
+            for job in inputs.jobs
+            if any(entry.series == series for entry in job.series)
+        )
+    )
+
+
+def _bill(base_url: str) -> dict[str, Any]:
+    with urllib.request.urlopen(  # noqa: S310 - the simulator that we started on this machine
+        f"{base_url}/_sim/bill", timeout=_PATIENCE_SECONDS
+    ) as answer:
+        bill: dict[str, Any] = json.load(answer)
+    return bill
+
+
+def _compare_bill(finding: Finding, bill: dict[str, Any]) -> None:
+    finding.charged = int(bill["charged"])
+    if bill["paid_twice"]:
+        finding.differences.append(f"{len(bill['paid_twice']):,} records were charged twice")
+    if finding.charged != finding.records:
+        by_account: dict[str, int] = defaultdict(int)
+        for charge in bill["reports"]:
+            by_account[charge["account_id"]] += charge["charged"]
+        finding.differences.append(
+            f"{finding.charged:,} records were charged, of {finding.records:,} that were wanted "
+            f"({', '.join(f'{name}: {number:,}' for name, number in by_account.items())})"
+        )
