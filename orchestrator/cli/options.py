@@ -52,6 +52,9 @@ class Moment(click.ParamType[datetime]):
             self.fail(f"{value!r} is not a time; write 2026-03-01T06:30:00Z", param, ctx)
         if moment.tzinfo is None:
             moment = moment.replace(tzinfo=UTC)
+        if not 1970 < moment.year < 9000:
+            # Calendar arithmetic around the present must not leave what a datetime can hold.
+            self.fail(f"{value!r} is out of reach; write a year from 1971 to 8999", param, ctx)
         return moment.astimezone(UTC)
 
 

@@ -1,0 +1,328 @@
+"""`plan`: what it says to people and to programs, and that it changes nothing."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from orchestrator.cli.main import call
+from orchestrator.core import lifecycle
+from orchestrator.core.model import Series
+from tests.kit.home import enter, write_job
+from tests.kit.ledgers import book, day, span
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+SMS = Series.of("abcd1234", "SMS", "outbound")
+VERIFY = Series.of("abcd1234", "VERIFY-API")
+NOW = "2026-03-02T06:30:00Z"
+
+JOB = """\
+accounts: [abcd1234]
+products: [VERIFY-API, {product: SMS, direction: outbound, status: delivered}]
+windows: [{from: 2025-12-01, to: 2026-02-15}]
+settle: 3d
+"""
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty working directory, and no credentials."""
+    return enter(tmp_path, monkeypatch)
+
+
+def plan(*arguments: str) -> int:
+    return call(["plan", *arguments, "--now", NOW])
+
+
+def plan_json(capsys: pytest.CaptureFixture[str], *arguments: str) -> Any:
+    assert plan(*arguments, "--json") == 0
+    return json.loads(capsys.readouterr().out)
+
+
+def job_of(windows: str, more: str = "") -> str:
+    return f"accounts: [abcd1234]\nproducts: [VERIFY-API]\nwindows: {windows}\n{more}"
+
+
+def test_people_read_a_table_and_what_it_adds_up_to(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert plan(write_job(home, JOB)) == 0
+    assert capsys.readouterr().out == (
+        "job nightly (nightly.yaml) at 2026-03-02 06:30 UTC: up to 2026-02-27 00:00 UTC, in "
+        "chunks of 1 month at most\n"
+        "  ACCOUNT   PRODUCT     DIRECTION  FILTER            OWED                      CHUNKS"
+        "  HAD ALREADY\n"
+        "  abcd1234  VERIFY-API  any        all               2025-12-01 to 2026-02-15       3"
+        "  nothing\n"
+        "  abcd1234  SMS         outbound   status=delivered  2025-12-01 to 2026-02-15       3"
+        "  nothing\n"
+        "\n"
+        "in all: 6 chunks of 2 series, 12 requests (a create and a download each; looks at their "
+        "progress come on top)\n"
+        "at least 2 seconds, by the rate limit of 5 requests a second for each API key\n"
+    )
+
+
+def test_programs_read_every_chunk(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    answer = plan_json(capsys, write_job(home, JOB))
+    assert answer["now"] == NOW
+    (job,) = answer["jobs"]
+    series = job.pop("series")
+    assert job == {
+        "job": "nightly",
+        "file": "nightly.yaml",
+        "timezone": "UTC",
+        "clip": "2026-02-27T00:00:00Z",
+        "later": [],
+    }
+    assert series[1] == {
+        "account_id": "abcd1234",
+        "product": "SMS",
+        "direction": "outbound",
+        "filter": {"status": "delivered"},
+        "credentials": "default",
+        "owed": [{"start": "2025-12-01T00:00:00Z", "end": "2026-02-15T00:00:00Z"}],
+        "had": [],
+        "made_up": [],
+        "past_retention": [],
+        "open": 0,
+        "held": 0,
+        "given_up": 0,
+        "disputed": 0,
+        "chunks": [
+            {"start": "2025-12-01T00:00:00Z", "end": "2026-01-01T00:00:00Z"},
+            {"start": "2026-01-01T00:00:00Z", "end": "2026-02-01T00:00:00Z"},
+            {"start": "2026-02-01T00:00:00Z", "end": "2026-02-15T00:00:00Z"},
+        ],
+    }
+    assert answer["totals"] == {
+        "series": 2,
+        "complete_series": 0,
+        "chunks": 6,
+        "requests": 12,
+        "requests_per_second": 5.0,
+        "least_seconds": 2.4,
+        "keys": 1,
+        "open": 0,
+        "held": 0,
+        "given_up": 0,
+        "disputed": 0,
+    }
+
+
+def test_nothing_is_made(home: Path) -> None:
+    plan(write_job(home, JOB))
+    assert [path.name for path in home.iterdir()] == ["nightly.yaml"]
+
+
+def test_keys_work_side_by_side(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (home / "config.yaml").write_text(
+        'api: {requests_per_second: 2}\ncredentials:\n  one: {api_key: "${A}", api_secret: "${B}"}'
+        '\n  two: {api_key: "${C}", api_secret: "${D}"}\n',
+        encoding="utf-8",
+    )
+    text = (
+        "credentials: one\naccounts: [aaaa1111, bbbb2222, {id: cccc3333, credentials: two}]\n"
+        "products: [VERIFY-API]\nwindows: [{from: 2025-12-01, to: 2026-02-01}]\n"
+    )
+    totals = plan_json(capsys, write_job(home, text))["totals"]
+    assert (totals["chunks"], totals["keys"], totals["least_seconds"]) == (6, 2, 4.0)
+
+
+def test_two_names_of_one_key_share_its_rate(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (home / "config.yaml").write_text(
+        'credentials:\n  one: {api_key: "${A}", api_secret: "${B}"}'
+        '\n  two: {api_key: "${A}", api_secret: "${B}"}\n',
+        encoding="utf-8",
+    )
+    text = (
+        "credentials: one\naccounts: [aaaa1111, {id: cccc3333, credentials: two}]\n"
+        "products: [VERIFY-API]\nwindows: [{from: 2025-12-01, to: 2026-02-01}]\n"
+    )
+    totals = plan_json(capsys, write_job(home, text))["totals"]
+    assert (totals["keys"], totals["least_seconds"]) == (1, 1.6)
+
+
+def test_what_is_had_is_not_asked_for(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with book(home / "state/ledger.db", home / "reports", day("2026-02-01")) as ledger:
+        ledger.collected(VERIFY, span("2025-12-01", "2026-01-01"), b"a\n1\n")
+        ledger.submitted(VERIFY, span("2026-01-01", "2026-01-20"))
+    job = write_job(home, job_of("[{from: 2025-12-01, to: 2026-02-01}]"))
+    answer = plan_json(capsys, job)
+    (series,) = answer["jobs"][0]["series"]
+    assert series["had"] == [{"start": "2025-12-01T00:00:00Z", "end": "2026-01-20T00:00:00Z"}]
+    assert series["chunks"] == [{"start": "2026-01-20T00:00:00Z", "end": "2026-02-01T00:00:00Z"}]
+    assert answer["totals"]["open"] == 1
+
+    assert plan(job) == 0
+    text = capsys.readouterr().out
+    assert "2026-01-20 to 2026-02-01       1  2025-12-01 to 2026-01-20\n" in text
+    assert text.endswith("a run first goes on with 1 open report\n")
+
+
+def test_a_job_that_has_all_owes_nothing(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with book(home / "state/ledger.db", home / "reports", day("2026-02-01")) as ledger:
+        ledger.collected(VERIFY, span("2025-12-01", "2026-01-01"), b"a\n1\n")
+    assert plan(write_job(home, job_of("[{from: 2025-12-01, to: 2026-01-01}]"))) == 0
+    assert capsys.readouterr().out == (
+        "job nightly (nightly.yaml) at 2026-03-02 06:30 UTC: up to 2026-03-02 00:00 UTC, in "
+        "chunks of 1 month at most\n"
+        "  1 series without debt: all that is wanted is had, or asked for\n"
+        "\n"
+        "in all: nothing is owed\n"
+    )
+
+
+def test_what_waits_for_a_person_is_named(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with book(home / "state/ledger.db", home / "reports", day("2026-02-01")) as ledger:
+        ledger.report(VERIFY, span("2025-12-01", "2025-12-02"), lifecycle.Held("no list"))
+        failed = ledger.submitted(VERIFY, span("2025-12-02", "2025-12-03"))
+        ledger.given_up(failed, lifecycle.Failed("the API says FAILED"), "the API says FAILED")
+        ledger.submitted(VERIFY, span("2025-12-03", "2025-12-04"), lifecycle.Disputed("wrong"))
+        # Not wanted by the job, so not its business:
+        ledger.submitted(VERIFY, span("2024-12-03", "2024-12-04"), lifecycle.Disputed("wrong"))
+    job = write_job(home, job_of("[{from: 2025-12-01, to: 2025-12-05}]"))
+    assert plan(job) == 0
+    assert capsys.readouterr().out.endswith(
+        "1 report held, as nobody can say whether they exist: see `orchestrator status --held`\n"
+        "1 window given up, and not asked for: see `orchestrator status --failed`\n"
+        "1 report disputed, waiting for you: see `orchestrator status --failed`\n"
+    )
+    totals = plan_json(capsys, job)["totals"]
+    assert [totals[name] for name in ("open", "held", "given_up", "disputed")] == [0, 1, 1, 1]
+
+
+def test_what_two_jobs_want_is_bought_by_the_first(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first = write_job(home, job_of("[{from: 2026-01-01, to: 2026-02-01}]"), "first")
+    second = write_job(home, job_of("[{from: 2025-12-01, to: 2026-02-01}]"), "second")
+    jobs = plan_json(capsys, first, second)["jobs"]
+    owed = [job["series"][0]["owed"] for job in jobs]
+    assert owed == [
+        [{"start": "2026-01-01T00:00:00Z", "end": "2026-02-01T00:00:00Z"}],
+        [{"start": "2025-12-01T00:00:00Z", "end": "2026-01-01T00:00:00Z"}],
+    ]
+
+
+def test_missed_nights_are_made_up_for_and_named(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with book(home / "state/ledger.db", home / "reports", day("2026-02-27")) as ledger:
+        ledger.collected(VERIFY, span("2026-02-26", "2026-02-27"), b"a\n1\n")
+        ledger.resolved("nightly", VERIFY, span("2026-02-26", "2026-02-27"))
+    job = write_job(home, job_of("[yesterday]", "chunk: {max: 1 day}\n"))
+    assert plan(job) == 0
+    assert (
+        "  made up for missed runs: 2026-02-27 to 2026-03-01 (1 series)\n"
+        in capsys.readouterr().out
+    )
+    (series,) = plan_json(capsys, job)["jobs"][0]["series"]
+    assert series["made_up"] == [{"start": "2026-02-27T00:00:00Z", "end": "2026-03-01T00:00:00Z"}]
+    assert len(series["chunks"]) == 3
+
+
+def test_what_is_still_settling_is_named(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    job = write_job(home, job_of("[yesterday]", "settle: 8h\n"))
+    assert plan(job) == 0
+    text = capsys.readouterr().out
+    assert "  yesterday 2026-03-01: later, from 08:00\n" in text
+    assert plan_json(capsys, job)["jobs"][0]["later"] == [
+        {
+            "window": "yesterday",
+            "start": "2026-03-01T00:00:00Z",
+            "end": "2026-03-02T00:00:00Z",
+            "available_at": "2026-03-02T08:00:00Z",
+        }
+    ]
+
+
+def test_what_the_api_has_deleted_is_warned_of(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    job = write_job(home, job_of("[{from: 2025-01-01, to: 2025-03-01}]"))
+    assert plan(job) == 0
+    assert (
+        "  warning: VERIFY-API before 2025-02-02 06:30 UTC is older than the API keeps records "
+        "(1 series); asked for all the same, as empty reports are free\n"
+    ) in capsys.readouterr().out
+    (series,) = plan_json(capsys, job)["jobs"][0]["series"]
+    assert series["past_retention"] == [
+        {"start": "2025-01-01T00:00:00Z", "end": "2025-02-02T06:30:00Z"}
+    ]
+
+
+def test_a_table_for_people_is_never_longer_than_they_read(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    accounts = "".join(f"\n  - acct{number:04}" for number in range(100))
+    text = f"accounts:{accounts}\nproducts: [VERIFY-API]\nwindows: [yesterday]\n"
+    assert plan(write_job(home, text)) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert "  and 60 series more (`orchestrator plan --json` has all)" in lines
+    assert len(lines) == 46
+
+
+def test_a_long_backfill_by_the_hour_is_streamed_whole(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    job = write_job(
+        home,
+        "accounts: [aaaa1111, bbbb2222]\nproducts: [VERIFY-API]\n"
+        "windows: [{from: 2025-03-01, to: 2026-03-01}]\nchunk: {max: 1 hour}\n",
+    )
+    answer = plan_json(capsys, job)
+    chunks = [series["chunks"] for series in answer["jobs"][0]["series"]]
+    assert [len(each) for each in chunks] == [8760, 8760]
+    assert chunks[0] == chunks[1]
+    assert answer["totals"]["chunks"] == 17520
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error"),
+    [
+        (["nope.yaml"], "error: nope.yaml: there is no such file; check the path\n"),
+        ([], "Error: Missing argument 'JOB...'.\n"),
+    ],
+    ids=["no such file", "no job"],
+)
+def test_bad_input_is_said_in_words(
+    arguments: list[str], error: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert plan(*arguments) == 2
+    captured = capsys.readouterr()
+    assert captured.err.endswith(error)
+    assert captured.out == ""
+
+
+def test_a_time_that_no_calendar_reaches_is_bad_input(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert call(["plan", write_job(home, JOB), "--now", "0001-01-01"]) == 2
+    assert "'0001-01-01' is out of reach; write a year from 1971" in capsys.readouterr().err
+
+
+def test_a_ledger_gone_from_beside_its_files_is_refused(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (home / "reports/report_account=abcd1234").mkdir(parents=True)
+    assert plan(write_job(home, JOB)) == 2
+    assert capsys.readouterr().err.startswith(
+        f"error: there is no ledger at {home}/state/ledger.db, but {home}/reports holds "
+        "report_account=abcd1234: "
+    )
+
+
+def test_a_file_that_is_no_ledger_is_a_matter_of_the_disk(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (home / "state").mkdir()
+    (home / "state/ledger.db").write_bytes(b"this is no database at all" * 100)
+    assert plan(write_job(home, JOB)) == 74
+    assert "the file is damaged" in capsys.readouterr().err

@@ -1,0 +1,245 @@
+"""`status`: the numbers, every report that is not collected in words, and what to do."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from orchestrator.cli.main import call
+from orchestrator.core import lifecycle
+from orchestrator.core.lifecycle import State
+from orchestrator.core.model import Series
+from tests.kit.home import enter, write_job
+from tests.kit.ledgers import Book, book, day, every_state, span
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+SMS = Series.of("abcd1234", "SMS", "outbound")
+VERIFY = Series.of("abcd1234", "VERIFY-API")
+JOB = "accounts: [abcd1234]\nproducts: [VERIFY-API]\nwindows: [yesterday]\n"
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty working directory, and no credentials."""
+    return enter(tmp_path, monkeypatch)
+
+
+@pytest.fixture
+def ledger(home: Path) -> Iterator[Book]:
+    """A ledger that is written when the test closes it with `done`, at the latest at its end."""
+    with book(home / "state/ledger.db", home / "reports", day("2026-02-01T06:00")) as made:
+        yield made
+
+
+def done(ledger: Book) -> None:
+    ledger.store._db.execute("COMMIT")
+    ledger.store._db.execute("BEGIN")
+
+
+def status(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    assert call(["status", *arguments]) == 0
+    return capsys.readouterr().out
+
+
+def status_json(capsys: pytest.CaptureFixture[str], *arguments: str) -> Any:
+    return json.loads(status(capsys, *arguments, "--json"))
+
+
+def test_before_the_first_run_there_is_nothing(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert status(capsys) == (f"nothing has been asked for yet (ledger {home}/state/ledger.db)\n")
+    assert list(home.iterdir()) == []
+
+
+def test_numbers_first_then_each_report_with_what_to_do(
+    ledger: Book, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ledger.collected(VERIFY, span("2025-12-01", "2026-01-01"), b"a\n1\n2\n")
+    ledger.collected(VERIFY, span("2026-01-01", "2026-01-10"), b"a\n3\n")
+    failed = ledger.submitted(VERIFY, span("2026-01-10", "2026-01-20"))
+    ledger.given_up(failed, lifecycle.Failed("the API says FAILED"), "the API says FAILED")
+    ledger.submitted(SMS, span("2026-01-01", "2026-01-02"))
+    done(ledger)
+    assert status(capsys) == (
+        "ACCOUNT   PRODUCT     DIRECTION  FILTER  COLLECTED  RECORDS  SIZE  OTHER REPORTS\n"
+        "abcd1234  VERIFY-API  any        all             2        3  10 B  1 failed\n"
+        "abcd1234  SMS         outbound   all             0        0   0 B  1 submitted\n"
+        "\n"
+        "in all: 2 reports collected with 3 records, 10 B; 2 not collected\n"
+        "\n"
+        "report 3: abcd1234 VERIFY-API, 2026-01-10 to 2026-01-20: failed since "
+        "2026-02-01 15:00 UTC\n"
+        "  failed at the API: the API says FAILED\n"
+        "  given up: `orchestrator run --retry-failed` asks again for all that was given up, "
+        "`orchestrator resolve 3 --resubmit` for this window alone, --waive does without\n"
+        "\n"
+        "report 4: abcd1234 SMS outbound, 2026-01-01 to 2026-01-02: submitted since "
+        "2026-02-01 07:00 UTC\n"
+        f"  not finished at the API, as {'id-' + SMS.key[:6]}-20260101\n"
+        "  `orchestrator run` goes on waiting for it\n"
+    )
+
+
+def test_a_job_limits_it_to_its_series(
+    home: Path, ledger: Book, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ledger.submitted(SMS, span("2026-01-01", "2026-01-02"))
+    done(ledger)
+    assert status(capsys, write_job(home, JOB)) == (
+        "ACCOUNT   PRODUCT     DIRECTION  FILTER  COLLECTED  RECORDS  SIZE  OTHER REPORTS\n"
+        "abcd1234  VERIFY-API  any        all             0        0   0 B\n"
+        "\n"
+        "in all: 0 reports collected with 0 records, 0 B; 0 not collected\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("options", "states"),
+    [
+        ([], set(State) - {State.COLLECTED, State.SUPERSEDED}),
+        (["--held"], {State.HELD}),
+        (["--open"], {State.SUBMITTING, State.SUBMITTED, State.READY, State.VERIFIED}),
+        (
+            ["--failed"],
+            {
+                State.ABSENT,
+                State.DISPUTED,
+                State.TRUNCATED,
+                State.FAILED,
+                State.ABORTED,
+                State.EXPIRED,
+                State.LOST,
+            },
+        ),
+    ],
+    ids=["all", "held", "open", "failed"],
+)
+def test_options_choose_which_reports_are_listed(
+    options: list[str],
+    states: set[State],
+    ledger: Book,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    reports = every_state(ledger, SMS)
+    done(ledger)
+    lines = status(capsys, *options).splitlines()
+    listed = {int(line.split()[1].rstrip(":")) for line in lines if line.startswith("report ")}
+    assert listed == {reports[state].id for state in states}
+
+
+def test_options_add_up(ledger: Book, capsys: pytest.CaptureFixture[str]) -> None:
+    every_state(ledger, SMS)
+    done(ledger)
+    listed = status_json(capsys, "--open", "--held")["reports"]
+    assert {report["state"] for report in listed} == {
+        "submitting",
+        "submitted",
+        "ready",
+        "verified",
+        "held",
+    }
+
+
+def test_programs_get_every_state_and_every_report(
+    ledger: Book, home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    reports = every_state(ledger, SMS)
+    done(ledger)
+    answer = status_json(capsys)
+    assert answer["ledger"] == f"{home}/state/ledger.db"
+    (series,) = answer["series"]
+    assert list(series["states"]) == [state.value for state in State]
+    assert series["states"]["collected"] == {"reports": 1, "rows": 5, "size_bytes": 100}
+    by_state = {report["state"]: report for report in answer["reports"]}
+    assert by_state.keys() == {state.value for state in State} - {"collected"}
+    held = by_state["held"]
+    assert held == {
+        "report": reports[State.HELD].id,
+        "account_id": "abcd1234",
+        "product": "SMS",
+        "direction": "outbound",
+        "filter": {},
+        "start": "2020-08-01T00:00:00Z",
+        "end": "2020-08-15T00:00:00Z",
+        "state": "held",
+        "request_id": None,
+        "api_key": "abcd1234",
+        "job": "job",
+        "intended_at": "2026-02-01T06:00:00Z",
+        "submitted_at": None,
+        "ready_at": None,
+        "expires_at": None,
+        "changed_at": "2026-02-01T07:00:00Z",
+        "items_count": None,
+        "reason": "the list proves nothing",
+        "window_is": None,
+        "what": "nobody can say whether the API has it: the list proves nothing",
+        "then": held["then"],
+    }
+    assert by_state["lost"]["window_is"] == "owed"
+
+
+def test_what_was_asked_for_again_is_history(
+    ledger: Book, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ledger.report(SMS, span("2026-01-01", "2026-01-31"), lifecycle.NotCreated("HTTP 429"))
+    ledger.collected(SMS, span("2026-01-01", "2026-01-16"), b"a\n1\n")
+    done(ledger)
+    assert "report 1" not in status(capsys)
+    (absent,) = status_json(capsys)["reports"]
+    assert absent["window_is"] == "again"
+
+
+def test_of_attempts_that_were_all_refused_the_last_is_told(
+    ledger: Book, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for _ in range(3):
+        ledger.report(SMS, span("2026-01-01", "2026-01-31"), lifecycle.NotCreated("HTTP 403"))
+    done(ledger)
+    lines = [line for line in status(capsys).splitlines() if line.startswith("report ")]
+    assert [line[:9] for line in lines] == ["report 3:"]
+
+
+def test_a_window_that_was_waived_is_told_as_decided(
+    ledger: Book, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lost = ledger.submitted(SMS, span("2026-01-01", "2026-01-02"))
+    lost = ledger.given_up(lost, lifecycle.Lost("404"), "404")
+    ledger.store.acknowledge(lost)
+    done(ledger)
+    assert (
+        "  done without, as you decided; `orchestrator resolve 1 --resubmit` asks for it after all"
+        in status(capsys, "--failed")
+    )
+    (given_up,) = status_json(capsys)["given_up"]
+    assert given_up == {
+        "account_id": "abcd1234",
+        "product": "SMS",
+        "direction": "outbound",
+        "filter": {},
+        "start": "2026-01-01T00:00:00Z",
+        "end": "2026-01-02T00:00:00Z",
+        "report": 1,
+        "reason": "404",
+        "at": "2026-02-01T15:00:00Z",
+        "waived": True,
+    }
+
+
+def test_a_window_given_up_without_a_report_is_told_too(
+    ledger: Book, capsys: pytest.CaptureFixture[str]
+) -> None:
+    window = span("2026-01-01", "2026-01-02")
+    ledger.store.give_up(SMS, window, "HTTP 422", report_id=None, at=ledger.at)
+    done(ledger)
+    assert status(capsys).endswith(
+        "\n\nabcd1234 SMS outbound, 2026-01-01 to 2026-01-02: given up at 2026-02-01 06:00 UTC\n"
+        "  HTTP 422\n"
+        "  `orchestrator run --retry-failed` asks for it again\n"
+    )
