@@ -98,18 +98,19 @@ async def carry_out(errand: Errand, display: Display) -> Ending | ExitCode:
     ending: Ending | None = None
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(stopper.listen)
-        if errand.deadline is not None:
-            tasks.start_soon(stopper.at_deadline, errand.deadline, errand.started)
         async with contextlib.AsyncExitStack() as stack:
             ledger: SqliteLedger | None = None
             with stopper.waiting():
                 ledger = await stack.enter_async_context(_ledger(errand, display))
             if ledger is not None:
+                if errand.deadline is not None:
+                    tasks.start_soon(stopper.at_deadline, errand.deadline, errand.started)
                 ending = await _under_lock(errand, display, ledger, drain, stopper)
         tasks.cancel_scope.cancel()
     if ending is not None:
         return ending
-    return ExitCode.UNFINISHED if drain.signal is None else ExitCode(128 + drain.signal)
+    assert drain.signal is not None, "only a signal ends the wait for the lock without an error"
+    return ExitCode(128 + drain.signal)
 
 
 def _ledger(errand: Errand, display: Display) -> AbstractAsyncContextManager[SqliteLedger]:
@@ -127,7 +128,13 @@ def _ledger(errand: Errand, display: Display) -> AbstractAsyncContextManager[Sql
             text += f", {missing:,} of which are not there: see `orchestrator verify`"
         display.note("warning" if missing else "info", text, {"files": files, "missing": missing})
 
-    return writing_ledger(config, errand.clock, wait, first=rebuild if errand.rebuild else None)
+    return writing_ledger(
+        config,
+        errand.clock,
+        wait,
+        first=rebuild if errand.rebuild else None,
+        announce=lambda text: display.note("info", text, {}),
+    )
 
 
 async def _under_lock(

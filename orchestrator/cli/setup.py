@@ -28,14 +28,20 @@ if TYPE_CHECKING:
     from orchestrator.ledger.store import Store
 
 
-def read_inputs(jobs: Sequence[Path], config: Path | None, now: datetime | None = None) -> Inputs:
-    """The jobs and the config of a command; warnings go to standard error.
+def read_inputs(
+    jobs: Sequence[Path],
+    config: Path | None,
+    now: datetime | None = None,
+    *,
+    quiet: bool = False,
+) -> Inputs:
+    """The jobs and the config of a command; warnings go to standard error, unless `quiet`.
 
     Raises:
         InputError: every mistake of every file.
     """
     inputs = load_inputs(jobs, config=config, env=os.environ, now=now)
-    for warning in inputs.warnings:
+    for warning in () if quiet else inputs.warnings:
         click.echo(f"warning: {warning}", err=True)
     return inputs
 
@@ -122,6 +128,7 @@ async def writing_ledger(
     lock_wait: timedelta = timedelta(),
     *,
     first: Callable[[], None] | None = None,
+    announce: Callable[[str], None] | None = None,
 ) -> AsyncIterator[SqliteLedger]:
     """The ledger under the run's lock; begun anew where there is none, which is announced.
 
@@ -130,6 +137,7 @@ async def writing_ledger(
         clock: stamps its events.
         lock_wait: how long to wait for the lock.
         first: done in a thread under the lock, before the ledger is looked for.
+        announce: says that a ledger is begun; None writes it to standard error.
 
     Raises:
         Locked: another run holds it.
@@ -144,7 +152,11 @@ async def writing_ledger(
             await to_thread.run_sync(first)
         refuse_missing_ledger(config)
         if not config.state.exists():
-            click.echo(f"a new ledger: {config.state}", err=True)
+            words = f"a new ledger: {config.state}"
+            if announce is None:
+                click.echo(words, err=True)
+            else:
+                announce(words)
         connection = connect(config.state)
         try:
             yield SqliteLedger(connection, config.state, clock)

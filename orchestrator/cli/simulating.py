@@ -6,6 +6,7 @@ import json
 import os
 import sys
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from orchestrator.errors import InputError, Mistake, OutputError
@@ -14,7 +15,6 @@ from orchestrator.sim.faultfile import load_faults
 
 if TYPE_CHECKING:
     from datetime import datetime
-    from pathlib import Path
 
     from orchestrator.sim import ApiKey
 
@@ -141,5 +141,9 @@ def write_config(path: Path, text: str) -> None:
 
 def python_command(arguments: list[str]) -> list[str]:
     """The command line that runs this very program in a process of its own."""
-    program = "from orchestrator.cli.main import entry; entry()"
-    return [sys.executable, "-c", program, *arguments]
+    root = str(Path(__file__).parents[2])
+    program = (
+        f"import sys; sys.path.append({root!r}); from orchestrator.cli.main import entry; entry()"
+    )
+    # -P: nothing is imported from the working directory, whatever lies there.
+    return [sys.executable, "-P", "-c", program, *arguments]

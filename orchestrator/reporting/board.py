@@ -204,7 +204,7 @@ class Board:
         if state in _BADLY or (state is State.HELD and event is not None):
             self.note(
                 "warning",
-                f"report {report.id} ({report.series}, {report.window}) is {state.value}: "
+                f"report {report.id} ({report.series}, {report.window}): {state.value}: "
                 f"{report.reason or 'no reason was given'}",
                 report=report.id,
                 request_id=report.request_id,

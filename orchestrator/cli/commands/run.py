@@ -82,7 +82,8 @@ def command(
     started = time.monotonic()
     if dry_run and (retry_failed or rebuild_ledger):
         raise click.UsageError("--dry-run goes with neither --retry-failed nor --rebuild-ledger")
-    inputs = read_inputs(jobs, config, now)
+    json_lines = log_format == "json" and not dry_run
+    inputs = read_inputs(jobs, config, now, quiet=json_lines)
     clock = clock_of(now)
     if dry_run:
         return plan_jobs(inputs, clock.now(), as_json=as_json)
@@ -92,6 +93,9 @@ def command(
     teller = Teller(
         credentials.values(), clock, as_json=as_json, log_format=log_format, quiet=quiet
     )
+    if json_lines:
+        for warning in inputs.warnings:
+            teller.display.note("warning", str(warning), {})
     if inputs.config.callback is not None:
         teller.display.note(
             "warning", "callback: is not built yet; this run only looks at its reports itself", {}

@@ -1,0 +1,409 @@
+"""The command `run` against a real simulator: endings, answers, and what is bought."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import shutil
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+
+from orchestrator.cli.main import call
+from orchestrator.core.intervals import Window
+from orchestrator.core.model import Series
+from orchestrator.ledger.sqlite import connect
+from orchestrator.ledger.store import Store
+from orchestrator.sim import Fault, Faults
+from tests.kit.cli_worlds import JOB, REPORTS, simulated
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from tests.kit.cli_worlds import Place
+
+
+@pytest.fixture(autouse=True)
+def bare(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No config and no credentials from outside."""
+    for name in ("ORCHESTRATOR_CONFIG", "VONAGE_API_KEY", "VONAGE_API_SECRET"):
+        monkeypatch.delenv(name, raising=False)
+    for name in ("NEXMO_API_KEY", "NEXMO_API_SECRET"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Iterator[Place]:
+    with simulated(tmp_path) as place:
+        yield place
+
+
+# --- what is bought -------------------------------------------------------------------------------
+
+
+def test_a_run_collects_exactly_the_truth_and_pays_each_record_once(place: Place) -> None:
+    assert place.run() == 0
+    assert place.is_the_truth()
+    assert len(place.bill()) == REPORTS
+
+
+def test_a_second_run_asks_for_nothing(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
+    assert place.run() == 0
+    capsys.readouterr()
+    calls = dict(place.simulator.calls)
+    assert place.run("--json") == 0
+    assert place.simulator.calls == calls
+    answer = json.loads(capsys.readouterr().out)
+    assert answer["requests"] == 0
+    assert answer["collected"] == {"reports": 0, "rows": 0, "bytes": 0}
+    assert answer["in_all"]["reports"] == REPORTS
+
+
+def test_a_nightly_job_buys_one_day_a_night_and_three_after_two_missed_nights(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    job = "accounts: [abcd1234]\nproducts: [VERIFY-API]\nwindows: [yesterday]\n"
+    later = datetime(2026, 4, 1, tzinfo=UTC)
+    with simulated(tmp_path, job=job, now=later) as place:
+        for day in ("2026-03-02", "2026-03-03", "2026-03-06"):
+            assert place.run("--now", f"{day}T04:05:00Z") == 0
+        assert [(str(one.date_start)[:10], str(one.date_end)[:10]) for one in place.bill()] == [
+            ("2026-03-01", "2026-03-02"),
+            ("2026-03-02", "2026-03-03"),
+            ("2026-03-03", "2026-03-06"),
+        ]
+        assert place.is_the_truth(datetime(2026, 3, 6, 4, 5, tzinfo=UTC))
+    text = capsys.readouterr().out
+    assert "made up for job: 2026-03-03 to 2026-03-05, missed by earlier runs" in text
+
+
+def test_a_day_that_still_settles_is_named_and_no_error(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    job = "accounts: [abcd1234]\nproducts: [VERIFY-API]\nwindows: [yesterday]\n"
+    with simulated(tmp_path, job=job) as place:
+        assert place.run("--now", "2026-03-02T00:30:00Z") == 0
+        assert place.bill() == []
+    assert "  yesterday 2026-03-01: later, from 01:00\n" in capsys.readouterr().out
+
+
+# --- answers --------------------------------------------------------------------------------------
+
+
+def test_the_answer_in_json_has_the_keys_that_the_help_names(
+    place: Place, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert place.run("--json") == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert list(answer) == [
+        "jobs", "now", "seconds", "requests", "collected", "in_all", "directory", "made_up",
+        "unsettled", "later", "exit_code", "exit_word",
+    ]  # fmt: skip
+    assert answer["jobs"] == ["job"]
+    assert answer["exit_code"] == 0
+    assert answer["exit_word"] == "done"
+    assert answer["collected"]["reports"] == REPORTS
+    assert answer["collected"] == answer["in_all"]
+    assert answer["collected"]["rows"] == sum(one.charged for one in place.bill())
+    assert answer["directory"] == str(place.directory / "reports")
+    # A create and a download each, and looks, which are counted as well.
+    assert answer["requests"] == sum(place.simulator.calls.values())
+
+
+def test_where_nobody_watches_a_good_run_says_five_lines(
+    place: Place, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert place.run() == 0
+    out, err = capsys.readouterr()
+    assert len(err.splitlines()) == 2
+    assert f"Z a new ledger: {place.state}\n" in err
+    assert err.endswith("Z run job: begun\n")
+    assert out.splitlines()[0].startswith(f"Collected in this run: {REPORTS} reports, ")
+    assert out.splitlines()[-1] == "Done: all that is wanted is collected."
+    assert len(out.splitlines()) == 3
+
+
+def test_quiet_says_nothing_when_all_is_well(
+    place: Place, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert place.run() == 0
+    capsys.readouterr()
+    assert place.run("--quiet") == 0
+    assert capsys.readouterr() == ("", "")
+
+
+def test_log_lines_in_json_are_json_and_the_last_has_the_ending(
+    place: Place, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert place.run() == 0
+    capsys.readouterr()
+    assert place.run("--log-format", "json") == 0
+    out, err = capsys.readouterr()
+    lines = [json.loads(line) for line in err.splitlines()]
+    assert out == ""
+    assert [line["event"] for line in lines] == ["run job: begun", "run ended"]
+    assert lines[-1]["exit_word"] == "done"
+    assert lines[-1]["level"] == "info"
+
+
+def test_no_secret_is_in_any_output_or_file(
+    place: Place, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place.run("--log-format", "json", "--json")
+    out, err = capsys.readouterr()
+    secrets = [key.api_secret for key in place.simulator.settings.keys]
+    assert [secret for secret in secrets if secret in out + err] == []
+    written = [path for path in place.directory.rglob("*") if path.is_file()]
+    holding = [
+        path.name for path in written for secret in secrets if secret.encode() in path.read_bytes()
+    ]
+    assert set(holding) == {"config.yaml"}
+
+
+def test_the_dry_run_shows_the_plan_and_sends_nothing(
+    place: Place, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert place.run("--dry-run", "--json") == 0
+    plan = json.loads(capsys.readouterr().out)
+    assert plan["totals"]["chunks"] == REPORTS
+    assert sum(place.simulator.calls.values()) == 0
+    assert not place.state.exists()
+
+
+def test_a_configured_callback_is_said_to_be_for_later(
+    place: Place, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place.write_config(
+        more="callback: {listen: 127.0.0.1:8080, public_url: https://hooks.example.com/vonage}"
+    )
+    assert place.run("--quiet") == 0
+    assert (
+        capsys.readouterr()
+        .err.splitlines()[0]
+        .endswith(
+            "Z warning: callback: is not built yet; this run only looks at its reports itself"
+        )
+    )
+
+
+# --- endings --------------------------------------------------------------------------------------
+
+
+def test_what_was_given_up_is_1_until_it_is_retried(
+    place: Place, capsys: pytest.CaptureFixture[str]
+) -> None:
+    series = Series.of("beta0001", "VERIFY-API")
+    window = Window(datetime(2026, 2, 1, tzinfo=UTC), datetime(2026, 3, 1, tzinfo=UTC))
+    with closing(connect(place.state)) as ledger:
+        Store(ledger).give_up(series, window, "it failed", report_id=None, at=window.end)
+    assert place.run("--json") == 1
+    answer = json.loads(capsys.readouterr().out)
+    assert answer["exit_word"] == "findings"
+    assert answer["unsettled"] == [
+        {
+            "job": "job",
+            "account_id": "beta0001",
+            "product": "VERIFY-API",
+            "direction": None,
+            "filter": {},
+            "owed": [],
+            "refused": None,
+            "open": {},
+            "given_up": [
+                {
+                    "start": "2026-02-01T00:00:00Z",
+                    "end": "2026-03-01T00:00:00Z",
+                    "report": None,
+                    "reason": "it failed",
+                }
+            ],
+            "disputed": [],
+        }
+    ]
+    assert place.run() == 1
+    out, _ = capsys.readouterr()
+    assert (
+        "  given up: beta0001 VERIFY-API, 2026-02-01 to 2026-03-01: it failed; `orchestrator run "
+        "--retry-failed` asks again\n"
+    ) in out
+    assert out.endswith("Finished, but something needs you: see above.\n")
+    assert place.run("--retry-failed") == 0
+    assert place.is_the_truth()
+
+
+def test_a_wrong_count_is_disputed_and_waits_with_1(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    wrong = Fault.of("report", "wrong_count", account="beta0001", product="VERIFY-API", nth=2)
+    with simulated(tmp_path, faults=Faults((wrong,))) as place:
+        assert place.run("--json") == 1
+        out, err = capsys.readouterr()
+        (unsettled,) = json.loads(out)["unsettled"]
+        (disputed,) = unsettled["disputed"]
+        assert (disputed["request_id"], disputed["report"]) in [
+            (one.request_id, disputed["report"]) for one in place.bill()
+        ]
+        assert f"warning: report {disputed['report']} (beta0001 VERIFY-API, " in err
+        assert place.run() == 1
+        assert f"`orchestrator resolve {disputed['report']} --accept-file`" in (
+            capsys.readouterr().out
+        )
+        assert len(place.bill()) == REPORTS
+
+
+def test_a_refused_account_ends_with_1_and_the_others_are_collected(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    job = JOB.replace("abcd1234, ", "abcd1234, ffff0000, ")
+    with simulated(tmp_path, job=job) as place:
+        assert place.run() == 1
+        assert len(place.bill()) == REPORTS
+    out = capsys.readouterr().out
+    assert "  refused: ffff0000 SMS outbound include_message=true and 2 more series: " in out
+    assert "correct the credentials or the job file and run again" in out
+
+
+def test_missing_credentials_are_2_before_anything_is_sent(
+    place: Place, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = place.directory / "config.yaml"
+    text = config.read_text("utf-8").replace('"Simulated-Secret-2"', '"${BETA_SECRET}"')
+    config.write_text(text, encoding="utf-8")
+    assert place.run() == 2
+    assert "credentials.beta.api_secret: the variable BETA_SECRET is not set" in (
+        capsys.readouterr().err
+    )
+    assert sum(place.simulator.calls.values()) == 0
+    assert not place.state.exists()
+
+
+def test_a_false_time_is_refused_for_an_api_that_is_not_on_this_machine(
+    place: Place, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = place.directory / "config.yaml"
+    text = config.read_text("utf-8")
+    config.write_text(
+        text.replace(place.simulator.base_url, "https://api.nexmo.com"), encoding="utf-8"
+    )
+    assert place.run("--now", "2026-03-01") == 2
+    assert capsys.readouterr().err.endswith(
+        "error: --now: https://api.nexmo.com is not on this machine, and the real API has its own "
+        "time; use --now with `plan`, or against `orchestrator simulate`\n"
+    )
+
+
+def test_a_dry_run_does_not_go_with_options_that_change_the_ledger(place: Place) -> None:
+    assert place.run("--dry-run", "--retry-failed") == 2
+    assert place.run("--dry-run", "--rebuild-ledger") == 2
+
+
+def test_another_run_on_the_ledger_is_3(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
+    place.state.parent.mkdir()
+    with place.state.with_name("ledger.db.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        assert place.run("--lock-wait", "20ms", "--deadline", "10ms") == 3
+    assert "is running on this ledger" in capsys.readouterr().err
+    assert place.bill() == []
+
+
+def test_the_deadline_leaves_the_rest_for_the_next_run(
+    place: Place, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert place.run("--deadline", "0s") == 75
+    out, err = capsys.readouterr()
+    assert "the deadline has come: stopping; open reports are left for the next run" in err
+    assert "  owed: abcd1234 VERIFY-API: 2026-01-01 to 2026-05-01, not asked for yet\n" in out
+    assert out.endswith(
+        "Not finished (the deadline has come), nothing is lost: "
+        f"`orchestrator run {place.job}` goes on.\n"
+    )
+    assert place.run() == 0
+    assert place.is_the_truth()
+
+
+def test_a_report_that_is_slow_is_75_and_the_next_run_collects_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    slow = timedelta(seconds=150)  # a second and a half at this speed
+    with simulated(tmp_path, processing_time=slow, processing_jitter=0.0) as place:
+        place.write_config(poll_timeout="100ms")
+        assert place.run() == 75
+        out, err = capsys.readouterr()
+        assert "it keeps its place, the next run goes on waiting" in err
+        assert "  open: abcd1234 VERIFY-API: 4 reports to go on with\n" in out
+        place.write_config()
+        assert place.run() == 0
+        assert place.is_the_truth()
+        assert len(place.bill()) == REPORTS
+
+
+# --- the ledger and its files ---------------------------------------------------------------------
+
+
+def test_a_ledger_that_is_gone_is_not_begun_anew_but_rebuilt(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    job = JOB.replace("[{from: 2026-01-01, to: 2026-05-01}]", "[{last: 3 days}]")
+    with simulated(tmp_path, job=job, now=datetime(2026, 3, 10, tzinfo=UTC)) as place:
+        at = ["--now", "2026-03-02T04:00:00Z"]
+        assert place.run(*at) == 0
+        bought = len(place.bill())
+        shutil.rmtree(place.state.parent)
+        capsys.readouterr()
+
+        assert place.run(*at) == 2
+        assert "beginning anew would buy everything again" in capsys.readouterr().err
+        assert place.run("--rebuild-ledger", *at) == 0
+        assert "a ledger was made from the manifest: 12 collected files" in capsys.readouterr().err
+        assert len(place.bill()) == bought
+
+        # The marks are back as well: two missed nights are made up.
+        assert place.run("--now", "2026-03-08T04:00:00Z") == 0
+        assert place.is_the_truth(datetime(2026, 3, 8, 4, tzinfo=UTC))
+        assert place.run("--rebuild-ledger", *at) == 2
+        assert "there is a ledger at" in capsys.readouterr().err
+
+
+def test_a_cut_manifest_rebuilds_nothing(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
+    assert place.run() == 0
+    shutil.rmtree(place.state.parent)
+    manifest = place.directory / "reports" / "manifest.jsonl"
+    lines = manifest.read_bytes().splitlines(keepends=True)
+    manifest.write_bytes(b"".join(lines[:-1]))
+    assert place.run("--rebuild-ledger") == 2
+    assert "the end line is missing: the manifest is cut off" in capsys.readouterr().err
+    assert [path.name for path in place.state.parent.iterdir()] == ["ledger.db.lock"]
+
+
+def test_a_full_disk_is_74_and_the_next_run_goes_on(
+    place: Place, capsys: pytest.CaptureFixture[str]
+) -> None:
+    reports = place.directory / "reports"
+    reports.write_text("in the way", encoding="utf-8")
+    assert place.run() == 74
+    assert "error: " in capsys.readouterr().err
+    reports.unlink()
+    assert place.run() == 0
+    assert place.is_the_truth()
+    assert len(place.bill()) == REPORTS
+
+
+def test_unfinished_files_of_a_dead_run_are_swept(place: Place) -> None:
+    partial = place.directory / "reports" / ".partial"
+    partial.mkdir(parents=True)
+    (partial / "99_abc.archive.part").write_bytes(b"half")
+    # Without a ledger beside it, only a folder of data counts as a dataset.
+    assert place.run() == 0
+    assert list(partial.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["run", "cancel", "resolve", "simulate", "demo"])
+def test_the_help_has_an_example(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert call([name, "--help"]) == 0
+    text = capsys.readouterr().out
+    assert text.startswith(f"Usage: orchestrator {name} ")
+    assert f"`orchestrator {name}" in " ".join(text.split())
+    assert "Example" in text
