@@ -90,7 +90,7 @@ class ChunkTexts:
 
     def of(self, debt: Debt) -> Iterator[str]:
         """The chunks, in order of time; memory does not grow with their number."""
-        key = (debt.job.name, debt.owed, debt.cuts)
+        key = (debt.job.name, debt.owed, debt.failures)
         known = self._kept.get(key)
         if known is not None:
             yield from known
