@@ -133,7 +133,7 @@ class Totals:
     @classmethod
     def of(cls, inputs: Inputs) -> Totals:
         """Totals of nothing yet."""
-        return cls(inputs.config.api.requests_per_second, _keys(inputs))
+        return cls(inputs.config.api.requests_per_second, keys_of(inputs))
 
     def add(self, line: Line, chunks: int) -> None:
         """Counts a series, and its chunks."""
@@ -161,8 +161,8 @@ class Totals:
         return timedelta(seconds=most * REQUESTS_A_CHUNK / self.requests_per_second)
 
 
-def _keys(inputs: Inputs) -> dict[str, str]:
-    """What tells the API keys of the jobs' credentials apart; no secret is needed for a plan."""
+def keys_of(inputs: Inputs) -> dict[str, str]:
+    """The API key of each name of credentials; where it cannot be had, what stands for it."""
     keys = {}
     for name in inputs.credential_names:
         try:

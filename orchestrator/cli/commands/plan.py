@@ -21,6 +21,7 @@ from orchestrator.cli.output import (
 from orchestrator.cli.planning import ChunkTexts, Line, Totals, lines
 from orchestrator.cli.setup import clock_of, read_inputs, reading_ledger
 from orchestrator.cli.tables import aligned
+from orchestrator.cli.twice import BoughtTwice
 from orchestrator.core import windows as job_windows
 from orchestrator.core.policy import ExitCode
 from orchestrator.reporting.words import (
@@ -87,12 +88,34 @@ def _by_job(inputs: Inputs, store: Store, now: datetime) -> Iterator[tuple[Job, 
         yield job, (next(every) for _ in job.series)
 
 
+class _Twice:
+    """Collects the warnings of what would be paid twice; the first few, and how many more."""
+
+    def __init__(self, store: Store, totals: Totals) -> None:
+        self._twice = BoughtTwice(store, totals.keys)
+        self._first: list[str] = []
+        self._more = 0
+
+    def look(self, line: Line) -> None:
+        """Takes in a series."""
+        for text in self._twice.warnings(line.debt):
+            if len(self._first) < _MOST_ROWS:
+                self._first.append(text)
+            else:
+                self._more += 1
+
+    def lines(self) -> list[str]:
+        """The warnings."""
+        return self._first + ([f"and {self._more:,} more of this kind"] if self._more else [])
+
+
 # --- JSON -----------------------------------------------------------------------------------------
 
 
 def _as_json(inputs: Inputs, store: Store, now: datetime) -> Iterator[str]:
     totals = Totals.of(inputs)
     texts = ChunkTexts()
+    twice = _Twice(store, totals)
     yield f'{{"now":{json_text(moment_text(now))},"jobs":['
     before = "\n"
     for job, its_lines in _by_job(inputs, store, now):
@@ -117,8 +140,10 @@ def _as_json(inputs: Inputs, store: Store, now: datetime) -> Iterator[str]:
             yield between
             between = ",\n"
             yield from _series_json(line, totals, texts)
+            twice.look(line)
         yield "]}"
-    yield f'],\n"totals":{json_text(_totals_fields(totals))}}}\n'
+    yield f'],\n"warnings":{json_text(twice.lines())}'
+    yield f',\n"totals":{json_text(_totals_fields(totals))}}}\n'
 
 
 def _series_json(line: Line, totals: Totals, texts: ChunkTexts) -> Iterator[str]:
@@ -175,14 +200,17 @@ def _totals_fields(totals: Totals) -> dict[str, Any]:
 def _as_text(inputs: Inputs, store: Store, now: datetime) -> Iterator[str]:
     totals = Totals.of(inputs)
     texts = ChunkTexts()
+    twice = _Twice(store, totals)
     for job, its_lines in _by_job(inputs, store, now):
         summary = _JobSummary(job, now)
         for line in its_lines:
             chunks = sum(1 for _ in texts.of(line.debt))
             totals.add(line, chunks)
             summary.add(line, chunks)
+            twice.look(line)
         yield from summary.lines()
         yield ""
+    yield from (f"warning: {text}" for text in twice.lines())
     yield from _totals_lines(totals)
 
 
