@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import os
 import subprocess
+import urllib.request
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from anyio.from_thread import start_blocking_portal
@@ -93,6 +96,20 @@ class Place:
     def calls(self, place: str) -> int:
         """How often an endpoint was called."""
         return self.simulator.calls[place]
+
+    def buy(self, body: dict[str, Any], api_key: str) -> None:
+        """Another report of this body, behind the orchestrator's back, and the wait for it."""
+        settings = self.simulator.settings
+        secret = next(key.api_secret for key in settings.keys if key.api_key == api_key)
+        token = base64.b64encode(f"{api_key}:{secret}".encode()).decode()
+        request = urllib.request.Request(
+            f"{self.simulator.base_url}/v2/reports",
+            data=json.dumps(body).encode(),
+            headers={"Authorization": f"Basic {token}", "Content-Type": "application/json"},
+        )
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            assert answer.status == 200
+        self.portal.call(self.simulator.clock.advance, timedelta(hours=1))
 
     def compare(self, now: datetime | None = None) -> Finding:
         """The collected files beside the truth and the bill."""

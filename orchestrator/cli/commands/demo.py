@@ -34,9 +34,6 @@ if TYPE_CHECKING:
     from orchestrator.cli.truth import Finding
 
 JOB: Final = "demo.yaml"
-_RATE: Final = 15.0
-_SPEED: Final = 20.0
-_READY_WITHIN_SECONDS: Final = 30.0
 
 
 @click.command(
@@ -56,9 +53,30 @@ _READY_WITHIN_SECONDS: Final = 30.0
     type=click.FloatRange(0, 100_000),
     default=20.0,
     show_default=True,
-    help="About how many records each account has of each product and direction.",
+    help="About how many records a day each account has of each product and direction.",
 )
-def command(directory: Path | None, now: datetime | None, records_per_day: float) -> int:
+@click.option(
+    "--rate",
+    type=click.FloatRange(0.1, 10_000),
+    default=15.0,
+    show_default=True,
+    help="Requests a second that the simulator allows each API key; the real one allows 5.",
+)
+@click.option(
+    "--speed",
+    type=click.FloatRange(0.1, 1000),
+    default=20.0,
+    show_default=True,
+    help="How many times faster than ours the simulator's clock runs.",
+)
+def command(
+    *,
+    directory: Path | None,
+    now: datetime | None,
+    records_per_day: float,
+    rate: float,
+    speed: float,
+) -> int:
     """Show the whole way, from a job file to verified files, in half a minute.
 
     Starts a simulated Reports API, runs the demo job against it into DIRECTORY (a new one by
@@ -66,14 +84,14 @@ def command(directory: Path | None, now: datetime | None, records_per_day: float
     Needs no account, sends nothing to the internet, costs nothing.
     """
     place = _place(directory)
-    world = WorldOptions(speed=_SPEED, rate=_RATE, records_per_day=records_per_day, now=now)
+    world = WorldOptions(speed=speed, rate=rate, records_per_day=records_per_day, now=now)
     job = place / JOB
     config = place / "config.yaml"
     job.write_text(job_text(), encoding="utf-8")
     click.echo(f"The job: {from_here(job)}. The API: a simulator on this machine.", err=True)
     click.echo(
-        f"Its rate limit is {_RATE:g} requests a second for each key (the real one is 5), and its "
-        f"clock runs {_SPEED:g} times faster.\n",
+        f"Its rate limit is {rate:g} requests a second for each key (the real one is 5), and its "
+        f"clock runs {speed:g} times faster.\n",
         err=True,
     )
     with _simulator(world, config) as ready:

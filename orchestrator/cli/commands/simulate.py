@@ -66,7 +66,7 @@ if TYPE_CHECKING:
     type=click.FloatRange(0, 10_000_000),
     default=20.0,
     show_default=True,
-    help="About how many records each account has of each product and direction.",
+    help="About how many records a day each account has of each product and direction.",
 )
 @click.option(
     "--write-config",
