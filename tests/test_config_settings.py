@@ -141,9 +141,6 @@ def test_default_credentials_come_from_the_complete_pair(
 @pytest.mark.parametrize(
     ("text", "messages"),
     [
-        ("on_unknown: resubmit", ["1:13: on_unknown: resubmit is not built yet; write hold"]),
-        ("poll: {on_timeout: replace}", [("1:20: poll.on_timeout: replace is not built yet; write"
-                                         " keep")]),
         ("output: {format: parquet}", [("1:18: output.format: parquet is not built yet; write csv,"
                                        " csv.gz or zip")]),
         ("output: {format: cvs}", [("1:18: output.format: cvs is none of the choices; did you mean"

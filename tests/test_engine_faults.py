@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from orchestrator.core.model import Config, PollPolicy, Series
+from orchestrator.core.intervals import Window
+from orchestrator.core.lifecycle import State
+from orchestrator.core.model import Config, OnTimeout, PollPolicy, Series
 from orchestrator.core.policy import ExitCode, exit_code
 from orchestrator.sim import ApiKey, Fault, Settings
-from tests.kit.stage import between, job, stage, with_faults
+from tests.kit.stage import between, job, stage, utc, with_faults
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -96,34 +98,80 @@ async def test_what_passes_costs_nothing_and_loses_nothing(
             "the API says ABORTED: cancelled there, not by us",
             id="aborted",
         ),
-        pytest.param(
-            Fault.of("report", "outcome", status="TRUNCATED", nth=2),
-            "truncated",
-            "the API says TRUNCATED: the file lacks records",
-            id="truncated",
-        ),
         pytest.param(Fault.of("report", "gone", nth=2), "expired", "its file is gone", id="gone"),
     ],
 )
-async def test_an_ending_without_a_file_gives_the_window_up_until_told_otherwise(
+async def test_an_ending_without_a_file_is_followed_by_another_attempt(
     tmp_path: Path, fault: Fault, state: str, reason: str
 ) -> None:
     async with stage(tmp_path, with_faults(SMALL, fault)) as here:
         wanted = job(HALF_YEAR)
         end = await here.run(wanted)
-        assert exit_code(end.remains) is ExitCode.FINDINGS
-        assert here.states() == {"collected": 5, state: 1}
-        ((one,),) = [series.given_up for series in end.unsettled]
-        assert one.reason.startswith(reason)
+        assert exit_code(end.remains) is ExitCode.DONE
+        assert here.states() == {"collected": 6, state: 1}
+        (failed,) = (report for report in here.reports() if report.state.value == state)
+        assert failed.reason.startswith(reason)
+        again = next(
+            report
+            for report in here.reports()
+            if report.window == failed.window and report.state is State.COLLECTED
+        )
+        assert failed.changed_at is not None
+        assert again.intended_at - failed.changed_at >= timedelta(seconds=60)
+        assert here.collected(wanted.series[0].series) == here.truth(
+            wanted.series[0].series, Window(HALF_YEAR.start, HALF_YEAR.end or HALF_YEAR.start)
+        )
 
-        again = await here.run(wanted)
-        assert exit_code(again.remains) is ExitCode.FINDINGS
-        assert len(here.sim.world.reports()) == 6, "nothing is bought a second time by itself"
 
-        told = await here.run(wanted, retry_failed=True)
-        assert exit_code(told.remains) is ExitCode.DONE
-        assert len(here.sim.world.reports()) == 7
-        assert here.collected(wanted.series[0].series).rows > 0
+async def test_attempts_are_three_a_run_then_halved_then_given_up(tmp_path: Path) -> None:
+    always = with_faults(SMALL, Fault.of("report", "outcome", status="FAILED"))
+    async with stage(tmp_path, always) as here:
+        wanted = job(between("2026-01-01", "2026-02-01"))
+        codes = []
+        bought = []
+        for _ in range(4):
+            end = await here.run(wanted)
+            codes.append(exit_code(end.remains))
+            bought.append(len(here.sim.world.reports()))
+        assert codes == [
+            ExitCode.UNFINISHED,
+            ExitCode.UNFINISHED,
+            ExitCode.FINDINGS,
+            ExitCode.FINDINGS,
+        ]
+        assert bought == [3, 6, 10, 10], "eight attempts, and one at each half"
+        ((one, other),) = [series.given_up for series in end.unsettled]
+        assert one.reason == "9 reports came to nothing, the last: the API says FAILED"
+        assert one.window.end == other.window.start
+
+        await here.run(wanted, retry_failed=True)
+        assert len(here.sim.world.reports()) == 13, "counted anew, the month as a whole"
+
+
+async def test_a_truncated_window_is_asked_for_again_in_smaller_chunks(tmp_path: Path) -> None:
+    """About 900 records a month, and a file holds 100 of them."""
+    settings = Settings(records_per_day=30.0, max_rows=100)
+    async with stage(tmp_path, settings) as here:
+        wanted = job(between("2025-12-01", "2026-02-01"))
+        end = await here.run(wanted)
+        assert exit_code(end.remains) is ExitCode.DONE, here.seen.notes
+        window = Window(utc("2025-12-01"), utc("2026-02-01"))
+        series = wanted.series[0].series
+        assert here.collected(series) == here.truth(series, window)
+        assert here.states()["truncated"] == 4, "a month and its first quarter, twice"
+        kept = [path.name for path in (here.output / ".aside").iterdir()]
+        assert len([name for name in kept if name.endswith(".csv")]) == 4
+
+
+async def test_a_report_that_takes_too_long_can_be_replaced(tmp_path: Path) -> None:
+    stuck = with_faults(SMALL, Fault.of("report", "stuck", nth=2))
+    poll = PollPolicy(timeout=timedelta(hours=2), on_timeout=OnTimeout.REPLACE)
+    async with stage(tmp_path, stuck, poll=poll) as here:
+        wanted = job(HALF_YEAR)
+        end = await here.run(wanted)
+        assert exit_code(end.remains) is ExitCode.DONE
+        here.assert_all_is_well(wanted)
+        assert here.states() == {"collected": 6, "failed": 1}
 
 
 @pytest.mark.parametrize(

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
 
+from orchestrator.core.model import OnUnknown, Series
 from orchestrator.core.policy import ExitCode, exit_code
 from orchestrator.sim import Fault, Settings
 from tests.kit.stage import between, job, stage, with_faults
@@ -97,10 +99,6 @@ async def test_a_report_that_the_list_shows_late_is_adopted_not_bought_again(
 
 
 async def test_the_list_may_show_reports_under_the_key_alone(tmp_path: Path) -> None:
-    from dataclasses import replace
-
-    from orchestrator.core.model import Series
-
     settings = replace(
         with_faults(SMALL, Fault.of("create", "reset", made=True, nth=2)), list_under="key"
     )
@@ -109,3 +107,12 @@ async def test_the_list_may_show_reports_under_the_key_alone(tmp_path: Path) -> 
         end = await here.run(wanted)
         assert exit_code(end.remains) is ExitCode.DONE
         here.assert_all_is_well(wanted)
+
+
+async def test_an_unknown_create_can_be_bought_anew(tmp_path: Path) -> None:
+    async with stage(tmp_path, with_faults(SMALL, Fault.of("create", "reset", nth=1))) as here:
+        here.config = replace(here.config, on_unknown=OnUnknown.RESUBMIT)
+        end = await here.run(job(MONTH))
+        assert exit_code(end.remains) is ExitCode.DONE
+        here.assert_all_is_well(job(MONTH))
+        assert here.states() == {"collected": 1, "discarded": 1}

@@ -10,6 +10,7 @@ import anyio
 import pytest
 
 from orchestrator.core import lifecycle as life
+from orchestrator.core.attempts import Failure
 from orchestrator.core.intervals import Window
 from orchestrator.core.lifecycle import State
 from orchestrator.core.model import Report, Resolution, Series
@@ -29,8 +30,15 @@ SERIES = Series.of("abcd1234", "SMS", "outbound", {"status": "delivered"})
 
 
 class Clock:
+    at = AT
+
     def now(self) -> datetime:
-        return AT
+        return self.at
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
 
 
 def day(number: int) -> Window:
@@ -44,9 +52,9 @@ def path(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def ledger(path: Path) -> Iterator[SqliteLedger]:
+def ledger(path: Path, clock: Clock) -> Iterator[SqliteLedger]:
     connection = connect(path)
-    yield SqliteLedger(connection, path, Clock())
+    yield SqliteLedger(connection, path, clock)
     connection.close()
 
 
@@ -178,12 +186,25 @@ async def test_giving_up_and_its_three_ways_out(ledger: SqliteLedger) -> None:
     assert (await ledger.standing("nightly", SERIES)).had == ()
 
 
-async def test_borders_of_reports_that_came_to_nothing_are_cuts(ledger: SqliteLedger) -> None:
+async def test_reports_that_came_to_nothing_count_until_they_are_forgiven(
+    ledger: SqliteLedger, clock: Clock
+) -> None:
     report = await ledger.apply(await intend(ledger, 3), life.Created("r-1"))
     await ledger.apply(report, life.Failed("no"))
-    refused = await intend(ledger, 9)
-    await ledger.apply(refused, life.NotCreated("429"))
-    assert (await ledger.standing("nightly", SERIES)).cuts == (day(3).start, day(3).end)
+    report = await ledger.apply(await intend(ledger, 5), life.Created("r-2"))
+    await ledger.apply(report, life.CutShort(9, "too large"))
+    await ledger.apply(await intend(ledger, 9), life.NotCreated("429"))
+    failed = Failure(day(3), truncated=False, reason="no")
+    truncated = Failure(day(5), truncated=True, reason="too large")
+    assert (await ledger.standing("nightly", SERIES)).failures == (failed, truncated)
+    clock.at += timedelta(seconds=1)
+    await ledger.retry(SERIES)
+    assert (await ledger.standing("nightly", SERIES)).failures == (truncated,)
+    clock.at += timedelta(seconds=1)
+    report = await ledger.apply(await intend(ledger, 3), life.Created("r-3"))
+    await ledger.apply(report, life.Lost("404"))
+    lost = Failure(day(3), truncated=False, reason="404")
+    assert (await ledger.standing("nightly", SERIES)).failures == (truncated, lost)
 
 
 async def test_resolutions_belong_to_a_job_and_a_series(ledger: SqliteLedger) -> None:

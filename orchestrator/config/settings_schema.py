@@ -34,7 +34,7 @@ MAX_WAIT: Final = timedelta(hours=1)
 MAX_INTERVAL: Final = timedelta(days=1)
 MAX_POLL_TIMEOUT: Final = timedelta(days=30)
 
-LATER: Final[frozenset[Enum]] = frozenset({OnUnknown.RESUBMIT, OnTimeout.REPLACE, Format.PARQUET})
+LATER: Final[frozenset[Enum]] = frozenset({Format.PARQUET})
 """Choices that have a name already and are not built yet."""
 
 W = TypeVar("W", bound=Enum)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from zoneinfo import ZoneInfo
 
+    from orchestrator.core.attempts import Failure
     from orchestrator.core.intervals import Window
     from orchestrator.core.lifecycle import State
 
@@ -497,7 +498,8 @@ class Standing:
         resolution: what this job's relative windows have become so far.
         had: the windows that are not to be bought: of reports that have one, and given up.
             Normal.
-        cuts: the borders of reports that came to nothing; new chunks are cut there too.
+        failures: the reports that came to nothing and still count for what is bought next: the
+            truncated ones, and those that failed since the user last said `--retry-failed`.
         given_up: what no run asks for until it is told to.
         disputed: the reports that wait for a person.
         open: how many reports a run still has work with, held ones among them.
@@ -505,7 +507,7 @@ class Standing:
 
     resolution: Resolution = Resolution()
     had: tuple[Window, ...] = ()
-    cuts: tuple[datetime, ...] = ()
+    failures: tuple[Failure, ...] = ()
     given_up: tuple[GivenUp, ...] = ()
     disputed: tuple[Report, ...] = ()
     open: int = 0

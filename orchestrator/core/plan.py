@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from orchestrator.core import windows as job_windows
+from orchestrator.core.attempts import cut
 from orchestrator.core.intervals import Window, intersect, subtract, total, union
-from orchestrator.core.splitter import split
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from datetime import datetime, timedelta
 
+    from orchestrator.core.attempts import Failure
     from orchestrator.core.model import Job, JobSeries, Resolution, Standing
 
 
@@ -28,7 +29,7 @@ class Debt:
             of the same command. Normal.
         made_up: the part of `owed` that earlier runs of relative windows missed.
         forgotten: the part of `owed` that is older than the API keeps records.
-        cuts: where chunks are cut beside the grid.
+        failures: the reports of the series that came to nothing and still count.
         resolution: what the job's relative windows have become; `run` stores it.
     """
 
@@ -38,7 +39,7 @@ class Debt:
     had: tuple[Window, ...]
     made_up: tuple[Window, ...]
     forgotten: tuple[Window, ...]
-    cuts: tuple[datetime, ...]
+    failures: tuple[Failure, ...]
     resolution: Resolution
 
     @property
@@ -48,7 +49,7 @@ class Debt:
 
     def chunks(self) -> Iterator[Window]:
         """One window a report, in order of time; lazy."""
-        return split(self.owed, self.job.chunk, self.job.zone, self.cuts)
+        return cut(self.owed, self.job.chunk, self.job.zone, self.failures)
 
 
 def debt(
@@ -80,7 +81,7 @@ def debt(
         forgotten=tuple(
             Window(window.start, min(window.end, edge)) for window in owed if window.start < edge
         ),
-        cuts=standing.cuts,
+        failures=standing.failures,
         resolution=resolution,
     )
 

@@ -229,7 +229,11 @@ class Ledger(Protocol):
         ...
 
     async def retry(self, series: Series) -> int:
-        """Forgets what was given up for a series (not what the user waived); how many."""
+        """Forgets what was given up for a series (not what the user waived), and its failures.
+
+        Returns:
+            How many windows had been given up.
+        """
         ...
 
     async def take_back(self, report: Report) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from enum import Enum
 from typing import TYPE_CHECKING, Final
@@ -12,12 +12,13 @@ import anyio
 
 from orchestrator.core import lifecycle, matching, policy
 from orchestrator.core.lifecycle import State
-from orchestrator.core.model import Status
+from orchestrator.core.model import OnTimeout, OnUnknown, Status
 from orchestrator.core.policy import AfterCreate
 from orchestrator.core.ports import Priority
 from orchestrator.engine.reconcile import UNKNOWN_MAYBE_PAID
 from orchestrator.errors import (
     ApiError,
+    CollectError,
     CorruptArchive,
     NotFound,
     Throttled,
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from orchestrator.core.intervals import Window
     from orchestrator.core.lifecycle import Event
     from orchestrator.core.model import Config, RemoteReport, Report, Series
-    from orchestrator.core.ports import Collector, Ledger, Observer
+    from orchestrator.core.ports import Collector, Ledger, Observer, Verdict
     from orchestrator.engine.desk import Desk
     from orchestrator.engine.drain import Drain
     from orchestrator.engine.reconcile import Reconciler
@@ -54,9 +55,22 @@ class Left(Enum):
     SETTLED = "settled"
     """Nothing is left to do for it by a machine."""
     AGAIN = "again"
-    """Its window is debt again, and may be bought in this run."""
+    """Its window is debt again, and may be bought at once."""
+    FAILED = "failed"
+    """Its window is debt again, and may be bought after a pause: a failed attempt."""
     LATER = "later"
     """The next run goes on with it."""
+
+
+_LEFT: Final = {
+    State.ABSENT: Left.AGAIN,
+    State.DISCARDED: Left.AGAIN,
+    State.TRUNCATED: Left.AGAIN,
+    State.FAILED: Left.FAILED,
+    State.ABORTED: Left.FAILED,
+    State.EXPIRED: Left.FAILED,
+    State.LOST: Left.FAILED,
+}
 
 
 class Follower:
@@ -116,7 +130,7 @@ class Follower:
                     raise AssertionError(f"{report.state} is not open")
             if report.state is before:
                 return Left.LATER
-        return Left.AGAIN if report.state is State.ABSENT else Left.SETTLED
+        return _LEFT.get(report.state, Left.SETTLED)
 
     async def _take(self, report: Report, event: Event) -> Report:
         """The only way in which a report changes."""
@@ -240,9 +254,12 @@ class Follower:
             )
             return await self._give_up(report, lifecycle.FoundAbsent(reason), reason)
         event = await self._reconciler.settle(report, desk)
-        if isinstance(event, lifecycle.Held) and report.state is State.HELD:
-            return report
-        return await self._take(report, event)
+        if not isinstance(event, lifecycle.Held) or report.state is not State.HELD:
+            report = await self._take(report, event)
+        if report.state is State.HELD and self._config.on_unknown is OnUnknown.RESUBMIT:
+            reason = f"bought anew, as on_unknown says; it may have been paid: {report.reason}"
+            report = await self._take(report, lifecycle.Resubmitted(reason))
+        return report
 
     # --- waiting ------------------------------------------------------------------------------
 
@@ -252,23 +269,40 @@ class Follower:
             with anyio.move_on_after(self._config.poll.timeout.total_seconds()):
                 remote = await self._watcher.final(report, desk)
         except NotFound as error:
-            return await self._give_up(
-                report, lifecycle.Lost(str(error)), f"the API no longer knows it: {error}"
-            )
+            return await self._take(report, _lost(error))
         except Unauthorized as error:
             desk.refuse_account(report.series.account_id, str(error))
             self._refused(f"account {report.series.account_id}", str(error))
             return report
         if remote is not None:
-            return await self._judge(report, remote)
+            return await self._judge(report, remote, desk)
+        late = f"not finished after {self._config.poll.timeout}"
+        if self._config.poll.on_timeout is OnTimeout.REPLACE:
+            return await self._replace(report, desk, late)
         self._observer.note(
             "warning",
-            f"report {report.request_id} ({report.series}, {report.window}) is not finished after "
-            f"{self._config.poll.timeout}; it keeps its place, the next run goes on waiting",
+            f"report {report.request_id} ({report.series}, {report.window}) is {late}; it keeps "
+            "its place, the next run goes on waiting",
         )
         return report
 
-    async def _judge(self, report: Report, remote: RemoteReport) -> Report:
+    async def _replace(self, report: Report, desk: Desk, late: str) -> Report:
+        """Cancels a report that takes too long, so that its window can be bought anew."""
+        assert report.request_id is not None
+        request_id = report.request_id
+        try:
+            await desk.ask(lambda: desk.api.cancel(request_id), Priority.CANCEL)
+        except NotFound as error:
+            return await self._take(report, _lost(error))
+        except ApiError as error:
+            # If it has just become final, it is paid: the next run looks, and judges it.
+            self._observer.note(
+                "warning", f"report {request_id} is {late}, and cannot be cancelled now: {error}"
+            )
+            return report
+        return await self._take(report, lifecycle.Failed(f"{late}; cancelled, to be bought anew"))
+
+    async def _judge(self, report: Report, remote: RemoteReport, desk: Desk) -> Report:
         """What a final answer makes of a report."""
         wrong = matching.wrong_echo(report, remote)
         if wrong is not None:
@@ -286,16 +320,33 @@ class Follower:
                 )
             case Status.TRUNCATED:
                 reason = f"{said}: the file lacks records"
-                event: Event = lifecycle.CutShort(remote.items_count, reason)
+                await self._keep_truncated(report, remote, reason, desk)
+                return await self._take(report, lifecycle.CutShort(remote.items_count, reason))
             case Status.FAILED:
-                reason = said
-                event = lifecycle.Failed(reason)
+                return await self._take(report, lifecycle.Failed(said))
             case Status.ABORTED:
-                reason = f"{said}: cancelled there, not by us"
-                event = lifecycle.Aborted(reason)
+                return await self._take(
+                    report, lifecycle.Aborted(f"{said}: cancelled there, not by us")
+                )
             case Status.PENDING | Status.PROCESSING | None:
                 raise AssertionError(f"{remote.status_word} is not final")
-        return await self._give_up(report, event, reason)
+
+    async def _keep_truncated(
+        self, report: Report, remote: RemoteReport, reason: str, desk: Desk
+    ) -> None:
+        """Keeps the file of a truncated report aside: it is paid, and may be of use to somebody."""
+        if remote.download_url is None:
+            return
+        wanted = replace(report, items_count=remote.items_count, download_url=remote.download_url)
+        try:
+            async with self._downloads:
+                with self._drain.shield():
+                    await self._download(wanted, desk)
+                    await self._collector.keep_aside(wanted, reason)
+        except (ApiError, CollectError) as error:
+            self._observer.note(
+                "warning", f"report {report.request_id}: its truncated file is not kept: {error}"
+            )
 
     # --- collecting ---------------------------------------------------------------------------
 
@@ -349,16 +400,7 @@ class Follower:
             await anyio.sleep(pause.total_seconds())
 
     async def _fetch_once(self, report: Report, desk: Desk) -> Report:
-        assert report.download_url is not None
-        url = report.download_url
-        order = report.expires_at.timestamp() if report.expires_at else 0.0
-        async with AsyncExitStack() as stack:
-            download = await desk.turn(
-                lambda: stack.enter_async_context(desk.api.download(url)),
-                Priority.DOWNLOAD,
-                order,
-            )
-            verdict = await self._collector.fetch(report, download)
+        verdict = await self._download(report, desk)
         return await self._take(
             report,
             lifecycle.Verified(
@@ -368,6 +410,18 @@ class Follower:
                 target=verdict.target,
             ),
         )
+
+    async def _download(self, report: Report, desk: Desk) -> Verdict:
+        assert report.download_url is not None
+        url = report.download_url
+        order = report.expires_at.timestamp() if report.expires_at else 0.0
+        async with AsyncExitStack() as stack:
+            download = await desk.turn(
+                lambda: stack.enter_async_context(desk.api.download(url)),
+                Priority.DOWNLOAD,
+                order,
+            )
+            return await self._collector.fetch(report, download)
 
     async def _file_gone(self, report: Report, desk: Desk, error: NotFound) -> Report:
         """The file answers 404: ask what the API says of the report itself.
@@ -381,19 +435,16 @@ class Follower:
             remote = await desk.ask(lambda: desk.api.status(request_id), Priority.DOWNLOAD)
         except NotFound as unknown:
             await self._collector.discard(report)
-            return await self._give_up(
-                report, lifecycle.Lost(str(unknown)), f"the API no longer knows it: {unknown}"
-            )
+            return await self._take(report, _lost(unknown))
         except ApiError:
             return report
         if remote.status is Status.SUCCESS and remote.download_url not in (
             None,
             report.download_url,
         ):
-            return await self._judge(report, remote)
+            return await self._judge(report, remote, desk)
         await self._collector.discard(report)
-        reason = f"its file is gone: {error}"
-        return await self._give_up(report, lifecycle.FileGone(reason), reason)
+        return await self._take(report, lifecycle.FileGone(f"its file is gone: {error}"))
 
     async def _publish(self, report: Report) -> Report:
         with self._drain.shield():
@@ -403,3 +454,7 @@ class Follower:
                 report,
                 lifecycle.FileMissing("the verified file is not there any more; fetched again"),
             )
+
+
+def _lost(error: NotFound) -> Event:
+    return lifecycle.Lost(f"the API no longer knows it: {error}")

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from dataclasses import dataclass, field
+from collections import defaultdict, deque
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
 import anyio
 
-from orchestrator.core import intervals, plan
+from orchestrator.core import attempts, intervals, plan
 from orchestrator.core.policy import Remains
 from orchestrator.engine.follow import Follower, Left, Order
 from orchestrator.engine.reconcile import Reconciler
@@ -125,14 +125,39 @@ async def run(
     return await begun.end()
 
 
-@dataclass(slots=True)
+_Entry = tuple["Job", "JobSeries", tuple["Job", ...]]
+"""A series of a job, and the earlier jobs of the command that hold it too."""
+
+
+@dataclass(slots=True, eq=False)
 class _Lane:
-    """The work of one API key: its slots, and what has become debt again in this run."""
+    """The work of one API key.
+
+    Attributes:
+        todo: the series whose debt is to be looked at, and whether only for what is urgent.
+        changed: set when there may be something to do again.
+    """
 
     desk: Desk
     slots: anyio.CapacityLimiter
-    entries: list[tuple[Job, JobSeries, tuple[Job, ...]]] = field(default_factory=list)
-    again: set[str] = field(default_factory=set)
+    entries: list[_Entry] = field(default_factory=list)
+    todo: deque[tuple[_Entry, bool]] = field(default_factory=deque)
+    changed: anyio.Event = field(default_factory=anyio.Event)
+
+
+@dataclass(slots=True, eq=False)
+class _Busy:
+    """What a run is doing about one series.
+
+    Attributes:
+        claims: the windows that were handed out and whose coroutines have not ended.
+        failed: the windows of the reports that failed in this run.
+        postponed: something waits for a claim to end.
+    """
+
+    claims: dict[object, Window] = field(default_factory=dict)
+    failed: list[Window] = field(default_factory=list)
+    postponed: bool = False
 
 
 class _Run:
@@ -140,6 +165,9 @@ class _Run:
         self._world = world
         self._jobs = jobs
         self._now = now
+        self._lanes: dict[str, _Lane] = {}
+        self._busy: dict[str, _Busy] = defaultdict(_Busy)
+        self._lives = 0
 
     # --- before the work ----------------------------------------------------------------------
 
@@ -168,7 +196,7 @@ class _Run:
 
     async def work(self) -> None:
         """Every key side by side, until there is nothing left to do."""
-        lanes = self._lanes()
+        self._make_lanes()
         async with anyio.create_task_group() as watching, anyio.create_task_group() as tasks:
             watcher = Watcher(
                 watching, self._world.config.poll, self._world.jitter, self._world.observer
@@ -184,91 +212,148 @@ class _Run:
                 drain=self._world.drain,
                 config=self._world.config,
             )
-            found = await self._found_open(lanes)
-            for key, lane in lanes.items():
+            found = await self._found_open()
+            for key, lane in self._lanes.items():
                 tasks.start_soon(self._serve, lane, follower, found.get(key, []))
 
-    def _lanes(self) -> dict[str, _Lane]:
-        lanes: dict[str, _Lane] = {}
-        for job, entry, earlier in plan.by_series(self._jobs):
-            desk = self._world.desks[entry.credentials]
-            if desk.api_key not in lanes:
+    def _make_lanes(self) -> None:
+        for entry in plan.by_series(self._jobs):
+            desk = self._world.desks[entry[1].credentials]
+            if desk.api_key not in self._lanes:
                 slots = anyio.CapacityLimiter(self._world.config.limits.in_flight)
-                lanes[desk.api_key] = _Lane(desk, slots)
-            lanes[desk.api_key].entries.append((job, entry, earlier))
-        return lanes
+                self._lanes[desk.api_key] = _Lane(desk, slots)
+            self._lanes[desk.api_key].entries.append(entry)
 
-    async def _found_open(self, lanes: Mapping[str, _Lane]) -> dict[str, list[Report]]:
+    async def _found_open(self) -> dict[str, list[Report]]:
         """The open reports of earlier runs, under the key that bought them where it is at hand."""
         stand_in = {
             entry.series.key: key
-            for key, lane in reversed(list(lanes.items()))
+            for key, lane in reversed(self._lanes.items())
             for _, entry, _ in lane.entries
         }
-        at_hand = {desk.api_key for desk in self._world.desks.values()} & lanes.keys()
         found: dict[str, list[Report]] = defaultdict(list)
         async for report in self._world.ledger.open_reports(_distinct(self._jobs)):
-            key = report.api_key if report.api_key in at_hand else stand_in[report.series.key]
+            at_hand = report.api_key in self._lanes
+            key = report.api_key if at_hand else stand_in[report.series.key]
             found[key].append(report)
+            # Before any debt is looked at, for reports that end while others are still found.
+            self._claim(report.series, report.id, report.window)
         return found
 
     async def _serve(self, lane: _Lane, follower: Follower, found: Iterable[Report]) -> None:
-        """One key's work: open reports first, then the debt, until a pass finds nothing new."""
+        """One key's work: open reports first, then the debt, until nobody finds anything new.
+
+        The debt of every series is looked at twice: first for what will soon be deleted, then
+        for the rest. It is looked at again whenever a report of the series leaves some behind.
+        """
         async with anyio.create_task_group() as tasks:
             for report in found:
                 self._world.observer.changed(report, None)
-                await self._start(
-                    tasks, lane, report.series, partial(follower.follow, report, lane.desk)
-                )
-            await self._feed(tasks, lane, follower, None)
-        while lane.again:
-            again, lane.again = frozenset(lane.again), set()
-            async with anyio.create_task_group() as tasks:
-                await self._feed(tasks, lane, follower, again)
+                life = partial(follower.follow, report, lane.desk)
+                await self._start(tasks, lane, report.series, report.id, life)
+            lane.todo.extend((entry, urgent) for urgent in (True, False) for entry in lane.entries)
+            while True:
+                if lane.todo:
+                    entry, urgent = lane.todo.popleft()
+                    await self._feed(tasks, lane, follower, entry, only_urgent=urgent)
+                elif self._lives:
+                    lane.changed = anyio.Event()
+                    await lane.changed.wait()
+                else:
+                    break
 
     async def _feed(
-        self, tasks: TaskGroup, lane: _Lane, follower: Follower, only: frozenset[str] | None
+        self,
+        tasks: TaskGroup,
+        lane: _Lane,
+        follower: Follower,
+        entry: _Entry,
+        *,
+        only_urgent: bool,
     ) -> None:
-        """Hands out the debt chunk by chunk: first what will soon be deleted, then the rest.
+        """Hands out the debt of a series chunk by chunk.
 
         Chunks are cut when a slot is free for them, so that a plan of a million costs no memory.
         """
-        for urgent in (True, False):
-            for job, entry, earlier in lane.entries:
-                if only is not None and entry.series.key not in only:
+        job, asked, earlier = entry
+        series = asked.series
+        if lane.desk.refusal(series) or lane.desk.unreachable:
+            return
+        busy = self._busy[series.key]
+        # Taken before the ledger is read: a report that ends meanwhile has the series looked at
+        # again, where one that were left out here could be bought beside itself.
+        claimed = tuple(busy.claims.values())
+        debt = await self._debt(job, asked, earlier)
+        unclaimed = replace(debt, owed=intervals.subtract(debt.owed, claimed))
+        for step in attempts.steps(unclaimed, debt.failures, busy.failed):
+            if only_urgent and not plan.urgent(step.window, debt, self._now):
+                continue
+            match step:
+                case attempts.Leave():
                     continue
-                if lane.desk.refusal(entry.series) or lane.desk.unreachable:
-                    continue
-                debt = await self._debt(job, entry, earlier)
-                for chunk in debt.chunks():
-                    if plan.urgent(chunk, debt, self._now) is not urgent:
+                case attempts.GiveUp(window, reason):
+                    await self._world.ledger.give_up(series, window, reason)
+                    self._world.observer.note("error", f"given up: {series}, {window}: {reason}")
+                case attempts.Buy(window, probe):
+                    if probe and any(probe.overlaps(claim) for claim in busy.claims.values()):
+                        busy.postponed = True
                         continue
-                    order = Order(entry.series, chunk, job.name, job.callback_url)
-                    await self._start(
-                        tasks, lane, entry.series, partial(follower.buy, order, lane.desk)
-                    )
-                    if lane.desk.refusal(entry.series) or lane.desk.unreachable:
+                    order = Order(series, window, job.name, job.callback_url)
+                    claim = object()
+                    self._claim(series, claim, window)
+                    life = partial(follower.buy, order, lane.desk)
+                    await self._start(tasks, lane, series, claim, life)
+                    if lane.desk.refusal(series) or lane.desk.unreachable:
                         break
+
+    def _claim(self, series: Series, claim: object, window: Window) -> None:
+        """From now on a coroutine is to come that works on this window."""
+        self._busy[series.key].claims[claim] = window
+        self._lives += 1
 
     async def _start(
         self,
         tasks: TaskGroup,
         lane: _Lane,
         series: Series,
+        claim: object,
         life: Callable[[], Awaitable[Left]],
     ) -> None:
-        """Starts a report's coroutine once a slot is free."""
+        """Starts a report's coroutine once a slot is free; `claim` is taken back at its end."""
+        busy = self._busy[series.key]
+        window = busy.claims[claim]
         borrower = object()
         await lane.slots.acquire_on_behalf_of(borrower)
 
         async def live() -> None:
             try:
-                if await life() is Left.AGAIN:
-                    lane.again.add(series.key)
+                left = await life()
+                if left is Left.FAILED:
+                    busy.failed.append(window)
+                    await self._pause(busy, window)
             finally:
                 lane.slots.release_on_behalf_of(borrower)
+                del busy.claims[claim]
+                self._lives -= 1
+            if left in (Left.AGAIN, Left.FAILED) or busy.postponed:
+                busy.postponed = False
+                self._look_again(series)
+            for other in self._lanes.values():
+                other.changed.set()
 
         tasks.start_soon(live)
+
+    async def _pause(self, busy: _Busy, window: Window) -> None:
+        """The wait before a failed window is asked for again, if it is in this run."""
+        failed = sum(other.overlaps(window) for other in busy.failed)
+        if failed < attempts.PER_RUN:
+            await anyio.sleep(attempts.pause(self._world.config.poll, failed).total_seconds())
+
+    def _look_again(self, series: Series) -> None:
+        for lane in self._lanes.values():
+            lane.todo.extend(
+                (entry, False) for entry in lane.entries if entry[1].series.key == series.key
+            )
 
     async def _debt(self, job: Job, entry: JobSeries, earlier: Sequence[Job]) -> plan.Debt:
         """The debt of a series as it is now, less what earlier jobs of the command buy."""

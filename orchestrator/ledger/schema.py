@@ -19,7 +19,8 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
             id         INTEGER PRIMARY KEY,
             key        TEXT NOT NULL UNIQUE,  -- SHA-256 of the canonical body, hex
             account_id TEXT NOT NULL,
-            body       TEXT NOT NULL          -- the canonical body, JSON
+            body       TEXT NOT NULL,         -- the canonical body, JSON
+            retried_at INTEGER NOT NULL DEFAULT 0  -- failures up to then no longer count
         ) STRICT
         """,
         "CREATE INDEX series_account ON series (account_id)",

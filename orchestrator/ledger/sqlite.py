@@ -279,7 +279,8 @@ class SqliteLedger:
 
     async def retry(self, series: Series) -> int:
         """See the port."""
-        return await self.transact(lambda store: store.retry(series))
+        at = self._clock.now()
+        return await self.transact(lambda store: store.retry(series, at))
 
     async def take_back(self, report: Report) -> int:
         """See the port."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
+from orchestrator.core.attempts import Failure
 from orchestrator.core.intervals import Window, coalesce
 from orchestrator.core.lifecycle import State, transition
 from orchestrator.core.model import Report, Resolution, Standing
@@ -23,15 +24,8 @@ if TYPE_CHECKING:
     from orchestrator.core.lifecycle import Event
     from orchestrator.core.model import GivenUp, Series
 
-_NOTHING: Final = (
-    State.FAILED,
-    State.ABORTED,
-    State.EXPIRED,
-    State.LOST,
-    State.TRUNCATED,
-    State.DISCARDED,
-)
-"""States in which a report came to nothing, so that its borders are cuts."""
+_FAILED: Final = (State.FAILED, State.ABORTED, State.EXPIRED, State.LOST)
+"""States of reports that count as failed attempts."""
 
 _BATCH: Final = 500
 
@@ -100,7 +94,7 @@ class Store:
         return Standing(
             resolution=self.resolution(job, series),
             had=self.had(series),
-            cuts=self.cuts(series),
+            failures=self.failures(series),
             given_up=self.given_up(series),
             disputed=tuple(self.reports(series, (State.DISPUTED,))),
             open=still_open,
@@ -124,19 +118,42 @@ class Store:
         )
         return tuple(coalesce(Window.of_epoch(start, end) for start, end in cursor))
 
-    def cuts(self, series: Series) -> tuple[datetime, ...]:
-        """The borders of a series' reports that came to nothing."""
+    def failures(self, series: Series) -> tuple[Failure, ...]:
+        """The series' reports that came to nothing and still count, oldest first."""
         series_id = self._find(series)
         if series_id is None:
             return ()
-        marks = ", ".join("?" * len(_NOTHING))
+        marks = ", ".join("?" * len(_FAILED))
         cursor = self._db.execute(
-            "SELECT window_start, window_end FROM report"  # noqa: S608 - only marks
-            f" WHERE series_id = ? AND state IN ({marks})",
-            (series_id, *(state.value for state in _NOTHING)),
+            f"""
+            SELECT window_start, window_end, state, reason, EXISTS (
+                SELECT 1 FROM report AS inner
+                WHERE inner.series_id = report.series_id AND inner.state = ?1
+                AND inner.window_start BETWEEN report.window_start AND report.window_end - 1
+                AND inner.window_end <= report.window_end
+            ) AS proved
+            FROM report INDEXED BY report_state
+            WHERE series_id = ?2 AND state IN (?3, {marks}) AND (
+                state = ?3 OR changed_at > (SELECT retried_at FROM series WHERE id = ?2)
+            )
+            ORDER BY changed_at, id
+            """,  # noqa: S608 - only marks
+            (
+                State.COLLECTED.value,
+                series_id,
+                State.TRUNCATED.value,
+                *(state.value for state in _FAILED),
+            ),
         )
-        windows = (Window.of_epoch(start, end) for start, end in cursor)
-        return tuple(sorted({moment for w in windows for moment in (w.start, w.end)}))
+        return tuple(
+            Failure(
+                Window.of_epoch(row["window_start"], row["window_end"]),
+                truncated=row["state"] == State.TRUNCATED.value,
+                reason=row["reason"],
+                proved=bool(row["proved"]),
+            )
+            for row in cursor
+        )
 
     def _holder(self, series_id: int, window: Window) -> str | None:
         """What has a moment of the window already, in words; None if nothing has."""
@@ -491,11 +508,14 @@ class Store:
         )
         return tuple(rows.given_up_of(row, series) for row in cursor)
 
-    def retry(self, series: Series) -> int:
+    def retry(self, series: Series, at: datetime) -> int:
         """See the port `Ledger.retry`."""
         series_id = self._find(series)
         if series_id is None:
             return 0
+        self._db.execute(
+            "UPDATE series SET retried_at = ? WHERE id = ?", (rows.to_ms(at), series_id)
+        )
         return self._db.execute(
             "DELETE FROM given_up WHERE series_id = ? AND acknowledged = 0", (series_id,)
         ).rowcount

@@ -1,0 +1,177 @@
+"""What is bought next, after reports that came to nothing: again, smaller, later, or not at all.
+
+Attempts are counted by overlap: a chunk has had as many as reports have failed over it since the
+user last said `--retry-failed`, whatever their borders were. Truncated reports do not count: they
+only say that chunks there must be smaller.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final
+
+from orchestrator.core.intervals import Window
+from orchestrator.core.splitter import split
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from datetime import datetime
+    from zoneinfo import ZoneInfo
+
+    from orchestrator.core.model import PollPolicy, Span
+    from orchestrator.core.plan import Debt
+
+PER_RUN: Final = 3
+"""So many reports may fail over a chunk in one run; the next run goes on."""
+
+BEFORE_SPLIT: Final = 8
+"""After so many the chunk is cut in half, once."""
+
+AT_MOST: Final = BEFORE_SPLIT + 1
+"""After so many it is given up."""
+
+SHRINK: Final = 4
+"""A truncated window is asked for again in chunks of at most this part of it."""
+
+_SECOND: Final = timedelta(seconds=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A report that came to nothing.
+
+    Attributes:
+        window: what it was for.
+        truncated: the API cut its file; otherwise it failed, or its file was lost.
+        reason: in words.
+        proved: for a truncated one: a smaller report inside its window has come back complete.
+    """
+
+    window: Window
+    truncated: bool
+    reason: str
+    proved: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Buy:
+    """Ask for this chunk.
+
+    Attributes:
+        probe: nothing else of the truncated window around it is to be open at the same time.
+    """
+
+    window: Window
+    probe: Window | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Leave:
+    """Not in this run any more."""
+
+    window: Window
+
+
+@dataclass(frozen=True, slots=True)
+class GiveUp:
+    """Not by itself any more."""
+
+    window: Window
+    reason: str
+
+
+Step = Buy | Leave | GiveUp
+
+
+def pause(poll: PollPolicy, failed: int) -> timedelta:
+    """How long to wait before a chunk is asked for again, after so many failures in this run."""
+    return poll.interval_max * (1 << max(0, failed - 1))
+
+
+def steps(
+    debt: Debt, failures: Sequence[Failure], failed_now: Sequence[Window] = ()
+) -> Iterator[Step]:
+    """What to do about each piece of a debt, in order of time; lazy.
+
+    Args:
+        debt: what is owed.
+        failures: those of the series that count.
+        failed_now: the windows of the reports that failed in this run.
+    """
+    chunks = cut(debt.owed, debt.job.chunk, debt.job.zone, failures)
+    if not failures:
+        yield from (Buy(chunk) for chunk in chunks)
+        return
+    for chunk in chunks:
+        yield _step(chunk, failures, failed_now)
+
+
+def cut(
+    owed: Sequence[Window], size: Span, zone: ZoneInfo, failures: Sequence[Failure]
+) -> Iterator[Window]:
+    """Chunks as `splitter.split` cuts them, and smaller where reports were cut or kept failing."""
+    if not failures:
+        yield from split(owed, size, zone)
+        return
+    for piece in split(owed, size, zone, _borders(failures)):
+        limit = min((piece.length, *(length // SHRINK for length in _cut_short(piece, failures))))
+        if len(_failed(piece, failures)) == BEFORE_SPLIT:
+            limit = min(limit, (piece.length + _SECOND) // 2)
+        yield from _even(piece, max(_whole(limit), _SECOND))
+
+
+def _step(chunk: Window, failures: Sequence[Failure], failed_now: Sequence[Window]) -> Step:
+    for failure in failures:
+        if failure.truncated and failure.window.length <= _SECOND and failure.window == chunk:
+            return GiveUp(
+                chunk, f"even one second of it is truncated ({failure.reason}): it cannot be had"
+            )
+    failed = _failed(chunk, failures)
+    if len(failed) >= AT_MOST:
+        return GiveUp(
+            chunk, f"{len(failed)} reports came to nothing, the last: {failed[-1].reason}"
+        )
+    if sum(window.overlaps(chunk) for window in failed_now) >= PER_RUN:
+        return Leave(chunk)
+    unproved = [
+        failure.window
+        for failure in failures
+        if failure.truncated and not failure.proved and failure.window.overlaps(chunk)
+    ]
+    return Buy(chunk, min(unproved, key=lambda window: window.length, default=None))
+
+
+def _cut_short(piece: Window, failures: Sequence[Failure]) -> Iterator[timedelta]:
+    """The lengths that proved too long for this piece, or close by it.
+
+    Where a part of a truncated window was truncated too, the rest of it will hardly fare better.
+    """
+    truncated = [failure.window for failure in failures if failure.truncated]
+    for window in truncated:
+        if window.overlaps(piece):
+            yield from (
+                inner.length
+                for inner in truncated
+                if window.start <= inner.start and inner.end <= window.end
+            )
+
+
+def _failed(chunk: Window, failures: Sequence[Failure]) -> list[Failure]:
+    return [one for one in failures if not one.truncated and one.window.overlaps(chunk)]
+
+
+def _borders(failures: Sequence[Failure]) -> set[datetime]:
+    return {moment for one in failures for moment in (one.window.start, one.window.end)}
+
+
+def _whole(length: timedelta) -> timedelta:
+    return timedelta(seconds=length // _SECOND)
+
+
+def _even(piece: Window, limit: timedelta) -> Iterator[Window]:
+    start = piece.start
+    while start < piece.end:
+        end = min(start + limit, piece.end)
+        yield Window(start, end)
+        start = end
