@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import pty
+import subprocess
 import sys
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
@@ -13,9 +16,6 @@ from orchestrator.cli.main import call
 from orchestrator.core.model import Series
 from tests.kit.home import enter, write_job
 from tests.kit.ledgers import book, day, span
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 SMS = Series.of("abcd1234", "SMS", "outbound", {"status": "delivered"})
 VERIFY = Series.of("abcd1234", "VERIFY-API")
@@ -30,6 +30,7 @@ SECOND = (
     "report_account=abcd1234/report_product=SMS/report_direction=outbound/"
     f"report_filter={SMS.filter_id}"
 )
+ROOT = Path(__file__).resolve().parent.parent
 ONE, TWO = b"a\n1\n", b"a\n1\n2\n"
 """Files of one record and of two."""
 
@@ -201,3 +202,25 @@ def test_a_name_that_leads_out_of_the_output_is_a_finding(
     assert call(["verify", "nightly.yaml"]) == 1
     assert "'../secret.csv' in the ledger leads out" in capsys.readouterr().out
     assert call(["files", "nightly.yaml"]) == 74
+
+
+@pytest.mark.usefixtures("home")
+def test_a_bar_on_the_terminal_takes_nothing_from_the_answer() -> None:
+    """Standard error is a terminal, standard output is not: the answer is whole and bare."""
+    main_end, terminal = pty.openpty()
+    try:
+        ended = subprocess.run(
+            [sys.executable, "-m", "orchestrator", "verify", "nightly.yaml"],
+            env={**os.environ, "PYTHONPATH": str(ROOT), "TERM": "xterm"},
+            stdout=subprocess.PIPE,
+            stderr=terminal,
+            check=False,
+            timeout=30,
+        )
+        shown = os.read(main_end, 65536)
+    finally:
+        os.close(terminal)
+        os.close(main_end)
+    assert ended.stdout == b"2 files, 10 B: all as collected\n"
+    assert ended.returncode == 0
+    assert b"2/2" in shown

@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,9 +18,7 @@ from orchestrator.core.model import Series
 from tests.kit.home import enter, write_job
 from tests.kit.ledgers import book, day, span
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
+ROOT = Path(__file__).resolve().parent.parent
 SMS = Series.of("abcd1234", "SMS", "outbound")
 VERIFY = Series.of("abcd1234", "VERIFY-API")
 NOW = "2026-03-02T06:30:00Z"
@@ -326,3 +329,20 @@ def test_a_file_that_is_no_ledger_is_a_matter_of_the_disk(
     (home / "state/ledger.db").write_bytes(b"this is no database at all" * 100)
     assert plan(write_job(home, JOB)) == 74
     assert "the file is damaged" in capsys.readouterr().err
+
+
+def test_a_large_plan_takes_seconds_and_little_memory() -> None:
+    """1,000 accounts, 5 products, 36 months: within 10 s and 200 MB, as a process of its own."""
+    ended = subprocess.run(
+        [sys.executable, str(ROOT / "benchmarks/plan.py")],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=50,
+    )
+    told = re.match(r"exit code 0, ([0-9.]+) s, (\d+) MB resident\n", ended.stdout)
+    assert told, ended.stdout + ended.stderr
+    assert "'chunks': 180000," in ended.stdout
+    assert float(told[1]) < 10
+    assert int(told[2]) < 200

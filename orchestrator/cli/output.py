@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from typing import TYPE_CHECKING, Any, Final
 
@@ -12,6 +13,11 @@ if TYPE_CHECKING:
 
     from orchestrator.core.intervals import Window
     from orchestrator.core.model import Series
+
+_UNFIT: Final = re.compile(
+    "[^\t\x20-\x7e\xa0-\u061b\u061d-\u200d\u2010-\u2027\u202f-\u2065\u206a-\ud7ff\ue000-\U0010ffff]"
+)
+"""Control characters, marks that turn the direction of text, halves of surrogate pairs."""
 
 _BLOCK: Final = 64 * 1024
 """Characters that are written at once."""
@@ -25,17 +31,41 @@ def write(pieces: Iterable[str]) -> None:
         block.append(piece)
         size += len(piece)
         if size >= _BLOCK:
-            sys.stdout.write("".join(block))
+            _put("".join(block))
             block.clear()
             size = 0
-    sys.stdout.write("".join(block))
+    _put("".join(block))
     # A reader who has gone away is noticed here, not when the interpreter ends.
     sys.stdout.flush()
 
 
+def _put(text: str) -> None:
+    try:
+        sys.stdout.write(text)
+    except UnicodeEncodeError:
+        # A terminal that knows fewer letters than a filter or a path has.
+        encoding = sys.stdout.encoding
+        sys.stdout.write(text.encode(encoding, "backslashreplace").decode(encoding))
+
+
 def write_lines(lines: Iterable[str]) -> None:
-    """Writes lines as they come."""
-    write(f"{line}\n" for line in lines)
+    """Writes lines as they come.
+
+    See `fit` for what is shown otherwise than it is.
+    """
+    write(f"{fit(line)}\n" for line in lines)
+
+
+def fit(line: str) -> str:
+    """A line that is safe to show: what would move the cursor, or break it in two, is escaped.
+
+    A server's words and a job's filters must not be able to paint the terminal.
+    """
+    return _UNFIT.sub(_escape, line)
+
+
+def _escape(unfit: re.Match[str]) -> str:
+    return unfit[0].encode("unicode_escape", "surrogatepass").decode()
 
 
 def json_text(value: Any) -> str:

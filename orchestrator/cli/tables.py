@@ -43,4 +43,4 @@ def aligned(
 def tab_separated(headers: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
     """The lines of a table for programs: the names of the columns, then a row a line."""
     for row in chain((headers,), rows):
-        yield "\t".join(row)
+        yield "\t".join(cell.replace("\t", "\\t") for cell in row)

@@ -12,7 +12,7 @@ import click
 from anyio import to_thread
 
 from orchestrator.cli import options
-from orchestrator.cli.output import json_text, series_fields, window_fields, write, write_lines
+from orchestrator.cli.output import fit, json_text, series_fields, window_fields, write, write_lines
 from orchestrator.cli.selection import collected, file_of, from_here, series_of
 from orchestrator.cli.setup import read_inputs, reading_ledger
 from orchestrator.collect.layout import format_of
@@ -23,8 +23,10 @@ from orchestrator.errors import OutputError
 from orchestrator.reporting.words import counted, size_words
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
+
+    from rich.progress import Progress
 
     from orchestrator.config import Inputs
     from orchestrator.core.model import Config, Report
@@ -50,7 +52,7 @@ def command(jobs: tuple[Path, ...], as_json: bool, config: Path | None) -> int:
     inputs = read_inputs(jobs, config)
     with reading_ledger(inputs.config) as store:
         check = _Check(inputs.config, as_json)
-        with _progress(inputs, store) as progress:
+        with _progress(inputs, store, as_json=as_json) as progress:
             anyio.run(check.run, collected(store, inputs.jobs), progress)
         check.end()
     return ExitCode.FINDINGS if check.findings else ExitCode.DONE
@@ -67,7 +69,7 @@ class _Check:
     findings: int = 0
     wrong_files: int = 0
 
-    async def run(self, reports: Iterator[Report], progress: Callable[[Report], None]) -> None:
+    async def run(self, reports: Iterator[Report], progress: _Progress) -> None:
         """Reads them all, some at a time."""
         if self.as_json:
             write(['{"findings":['])
@@ -75,14 +77,14 @@ class _Check:
         async def work() -> None:
             for report in reports:
                 found = await to_thread.run_sync(_verify, self.config, report)
-                self._take(report, found)
-                progress(report)
+                self._take(report, found, progress)
+                progress.advance()
 
         async with anyio.create_task_group() as tasks:
             for _ in range(_AT_ONCE):
                 tasks.start_soon(work)
 
-    def _take(self, report: Report, found: list[tuple[str, str, str]]) -> None:
+    def _take(self, report: Report, found: list[tuple[str, str, str]], progress: _Progress) -> None:
         self.files += 1
         self.size_bytes += report.size_bytes or 0
         self.wrong_files += bool(found)
@@ -91,7 +93,7 @@ class _Check:
                 fields = json_text(_fields(report, fault, path, text))
                 write([",\n" if self.findings else "\n", fields])
             else:
-                write_lines([text])
+                progress.say(text)
             self.findings += 1
 
     def end(self) -> None:
@@ -133,11 +135,40 @@ def _fields(report: Report, fault: str, path: str, text: str) -> dict[str, Any]:
     }
 
 
+class _Progress:
+    """What is shown while files are read: the findings, and nothing else."""
+
+    def advance(self) -> None:
+        """One more file has been read."""
+
+    def say(self, text: str) -> None:
+        """A line of the answer."""
+        write_lines([text])
+
+
+class _Bar(_Progress):
+    """A bar on standard error beside it."""
+
+    def __init__(self, bar: Progress, total: int) -> None:
+        self._bar = bar
+        self._files = bar.add_task("", total=total)
+
+    def advance(self) -> None:
+        self._bar.advance(self._files)
+
+    def say(self, text: str) -> None:
+        if sys.stdout.isatty():
+            # The bar and the answer share a terminal: the line goes above the bar.
+            self._bar.console.out(fit(text), highlight=False)
+        else:
+            super().say(text)
+
+
 @contextmanager
-def _progress(inputs: Inputs, store: Store) -> Iterator[Callable[[Report], None]]:
-    """A bar on standard error, where that is a terminal."""
-    if not sys.stderr.isatty():
-        yield lambda _: None
+def _progress(inputs: Inputs, store: Store, *, as_json: bool) -> Iterator[_Progress]:
+    """With a bar on standard error, where that is a terminal and nothing is in its way."""
+    if not sys.stderr.isatty() or (as_json and sys.stdout.isatty()):
+        yield _Progress()
         return
     from rich.console import Console  # noqa: PLC0415 - start-up time
     from rich.progress import BarColumn, MofNCompleteColumn, Progress  # noqa: PLC0415
@@ -152,10 +183,7 @@ def _progress(inputs: Inputs, store: Store) -> Iterator[Callable[[Report], None]
         BarColumn(),
         console=Console(stderr=True),
         transient=True,
+        redirect_stdout=False,
+        redirect_stderr=False,
     ) as bar:
-        files = bar.add_task("", total=total)
-
-        def advance(_: Report) -> None:
-            bar.advance(files)
-
-        yield advance
+        yield _Bar(bar, total)
