@@ -6,7 +6,7 @@ import json
 
 import click
 
-from orchestrator.cli.output import write_lines
+from orchestrator.cli.output import write
 from orchestrator.config import config_schema, job_schema
 from orchestrator.core.policy import ExitCode
 
@@ -24,5 +24,5 @@ def command(kind: str, as_json: bool) -> int:  # noqa: ARG001 - every command ta
     An editor that knows it completes keys, shows what they mean, and marks mistakes as you type.
     """
     schema = job_schema() if kind == "job" else config_schema()
-    write_lines([json.dumps(schema, indent=2)])
+    write([json.dumps(schema, indent=2), "\n"])
     return ExitCode.DONE
