@@ -132,7 +132,7 @@ def test_every_mistake_of_a_file_is_named_with_its_place(tmp_path: Path) -> None
     with pytest.raises(InputError) as wrong:
         Faults.load(path)
     words = str(wrong.value).replace(f"{path}:", "")
-    places = "create, status, list, cancel, download, records, report"
+    places = "create, status, list, cancel, download, records, report, server"
     when = "account, after, every, first, made, nth, probability, product, times, until"
     assert words.splitlines() == [
         "1:1: sede: no such key; use faults and seed",
@@ -185,7 +185,10 @@ def test_a_missing_file_is_an_input_error(tmp_path: Path) -> None:
         ({"do": "refuse", "status": "x"}, "status: must be a whole number, not 'x'"),
         ({"do": "reset", "every": 0}, "every: must be at least 1, not 0"),
         ({"do": "reset", "account": ""}, "account: must be text, not ''"),
-        ({"at": "report", "do": "stuck", "phase": "X"}, "phase: must be PENDING or PROCESSING"),
+        (
+            {"at": "report", "do": "stuck", "phase": "X"},
+            "phase: must be one of PENDING, PROCESSING",
+        ),
         ({"at": "report", "do": "wrong_echo", "value": 1}, "value: must be text, true or false"),
     ],
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from orchestrator.sim.moments import OFFSETS, write_moment
 from orchestrator.sim.reports import Phase, moment
@@ -44,9 +45,33 @@ def report_object(report: Report, dialect: Dialect, base_url: str) -> dict[str, 
         answer["items_count"] = 0
     answer["_links"] = {"self": {"href": f"{base_url}/v2/reports/{report.request_id}"}}
     if report.phase is Phase.ENDED and report.has_file:
-        url = f"{base_url}/v3/media/{report.file_id}"
+        url = _link(report, base_url)
+        if not url:
+            return answer
         if newer:
             answer["download_url"] = url
         else:
             answer["_links"]["download_report"] = {"href": url}
     return answer
+
+
+def other_host(base_url: str) -> str:
+    """The same server under another host's name: to a client, a foreign one."""
+    host = urlsplit(base_url).hostname or ""
+    return base_url.replace(host, "127.0.0.1" if host == "localhost" else "localhost", 1)
+
+
+def _link(report: Report, base_url: str) -> str:
+    """Where the file is to be had; empty where a fault keeps that back."""
+    path = f"/v3/media/{report.file_id}"
+    match report.quirks.link:
+        case None:
+            return base_url + path
+        case "relative":
+            return path
+        case "foreign":
+            return f"{other_host(base_url)}/_sim/file/{report.file_id}"
+        case "missing":
+            return ""
+        case link:
+            return link

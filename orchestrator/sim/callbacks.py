@@ -47,6 +47,9 @@ class Callbacks:
             while True:
                 self._wake = anyio.Event()
                 self._world.advance()
+                forged = self._world.forged_callbacks
+                while forged:
+                    sending.start_soon(self._forge, forged.pop(0))
                 ended = self._world.ended_with_callback
                 while ended:
                     sending.start_soon(self._send, ended.pop(0))
@@ -60,9 +63,22 @@ class Callbacks:
 
     async def _send(self, report: Report) -> None:
         url = report.request.callback_url or ""
+        content = await self._describe(report)
+        quirk = report.quirks.callback
+        await anyio.sleep(quirk.late)
+        for _ in range(quirk.copies):
+            await self._post(url, content)
+
+    async def _forge(self, report: Report) -> None:
+        """A callback from nowhere, which claims what is not so."""
+        content = await self._describe(report)
+        false = {"request_status": report.quirks.callback.forged, "items_count": 1}
+        link = {"download_report": {"href": "http://localhost:9/v3/media/forged"}}
+        await self._post(report.request.callback_url or "", {**content, **false, "_links": link})
+
+    async def _post(self, url: str, content: dict[str, Any]) -> None:
         if urlsplit(url).hostname not in _LOOPBACK:
             return
-        content = await self._describe(report)
         with contextlib.suppress(aiohttp.ClientError, OSError, TimeoutError):
             async with (
                 aiohttp.ClientSession(timeout=_TIMEOUT) as session,

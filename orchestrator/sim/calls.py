@@ -5,20 +5,25 @@ from __future__ import annotations
 import json
 import socket
 import struct
+from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import anyio
 from aiohttp import web
 
+from orchestrator.sim.answers import other_host
+from orchestrator.sim.problems import Refused
 from orchestrator.sim.reports import Quirks
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from orchestrator.sim.clock import WorldClock
-    from orchestrator.sim.problems import Refused
     from orchestrator.sim.settings import ApiKey
+
+WRONG_DATE: Final = "X-Wrong-Date"
+"""Never sent: what a fault puts here goes out as ``Date``, which aiohttp would overwrite."""
 
 
 @dataclass(slots=True)
@@ -32,6 +37,7 @@ class Call:
         closing: set when the server ends, so that nothing hangs on.
         quirks: what a fault does to the file of this one download.
         cut: the share of the answer's body that is sent before the connection ends.
+        as_stranger: makes a report of a body that somebody else with the same key sends.
     """
 
     place: str
@@ -42,10 +48,20 @@ class Call:
     closing: anyio.Event
     quirks: Quirks = field(default_factory=Quirks)
     cut: float | None = None
+    as_stranger: Callable[[ApiKey, dict[str, Any]], object] = lambda _key, _body: None
 
     async def proceed(self) -> web.StreamResponse:
         """Does what the endpoint does; a refusal becomes its answer."""
         return await self.work(self)
+
+    def ask_as_stranger(self, body: dict[str, Any]) -> None:
+        """Somebody else with the same key sends this body; if it is refused, that is that."""
+        with suppress(Refused):
+            self.as_stranger(self.key, body)
+
+    def elsewhere(self, path: str) -> str:
+        """An address of this server that names another host."""
+        return other_host(str(self.request.url.origin())) + path
 
     async def pause(self, seconds: float) -> None:
         """Waits in the loop's time, or until the server ends."""

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from orchestrator.sim.calls import Call
     from orchestrator.sim.reports import Report
+    from orchestrator.sim.settings import ApiKey
     from orchestrator.sim.world import World
 
 _STATUSES: Final = ("PENDING", "PROCESSING", "SUCCESS", "ABORTED", "FAILED", "TRUNCATED")
@@ -54,6 +55,12 @@ class Endpoints:
         request = read_request(body, self._world.clock.now(), settings.extra_products)
         report = self._world.create(call.key, request, self.elapsed)
         return json_answer(await self.describe(report))
+
+    def create_as_stranger(self, key: ApiKey, body: dict[str, Any]) -> Report:
+        """What somebody else with the same key asks for."""
+        settings = self._world.settings
+        request = read_request(body, self._world.clock.now(), settings.extra_products)
+        return self._world.create(key, request, stranger=True)
 
     async def status(self, call: Call) -> web.Response:
         """``GET /v2/reports/{id}``."""
@@ -94,6 +101,13 @@ class Endpoints:
     async def download(self, call: Call) -> web.StreamResponse:
         """``GET /v3/media/{id}``."""
         report = self._world.file(call.key, call.request.match_info["id"])
+        return await self.media.answer(call, await self.settled(report))
+
+    async def download_elsewhere(self, call: Call) -> web.StreamResponse:
+        """The same file, from a host that asks for no credentials."""
+        report = self._world.find(call.request.match_info["id"])
+        if report is None or report.ended is None:
+            raise problems.no_file()
         return await self.media.answer(call, await self.settled(report))
 
     async def settled(self, report: Report) -> Report:

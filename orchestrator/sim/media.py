@@ -15,11 +15,13 @@ from anyio import to_thread
 
 from orchestrator.sim import problems
 from orchestrator.sim.archive import write_archive
+from orchestrator.sim.evil import evil_archive
+from orchestrator.sim.oddities import odd_csv
 from orchestrator.sim.records import csv_pieces
 from orchestrator.sim.reports import moment
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from orchestrator.sim.calls import Call
     from orchestrator.sim.reports import Quirks, Report
@@ -39,7 +41,7 @@ class Media:
     def __init__(self, world: World) -> None:
         self._world = world
         self._folder: tempfile.TemporaryDirectory[str] | None = None
-        self._made: dict[tuple[str, bool], Archive] = {}
+        self._made: dict[tuple[object, ...], Archive] = {}
         self._in_memory = 0
         self._lock: dict[str, anyio.Lock] = {}
 
@@ -80,32 +82,32 @@ class Media:
         return await self._stream(call, response, archive, start, end)
 
     async def _archive(self, report: Report, quirks: Quirks) -> Archive:
-        known = (report.request_id, quirks.wrong_crc)
+        known = (report.request_id, quirks.wrong_crc, quirks.evil, quirks.oddity)
         if known in self._made:
             return self._made[known]
         rows = report.rows or 0
         bulky = rows * max(1, self._world.settings.bulk_body_bytes // 400)
         if bulky <= _IN_MEMORY_ROWS_MAX and self._in_memory < _MEMORY_BYTES_MAX:
             memory = io.BytesIO()
-            self._write(report, memory, self._pieces(report), wrong_crc=quirks.wrong_crc)
+            self._write(report, memory, self._pieces(report), quirks)
             archive = memory.getvalue()
             self._in_memory += len(archive)
             self._made[known] = archive
             return archive
         async with self._lock.setdefault(report.request_id, anyio.Lock()):
             if known not in self._made:
-                self._made[known] = await self._on_disk(report, wrong_crc=quirks.wrong_crc)
+                self._made[known] = await self._on_disk(report, quirks, len(self._made))
         return self._made[known]
 
-    async def _on_disk(self, report: Report, *, wrong_crc: bool) -> Path:
+    async def _on_disk(self, report: Report, quirks: Quirks, number: int) -> Path:
         if self._folder is None:
             self._folder = tempfile.TemporaryDirectory(prefix="reports-simulator-")
-        path = Path(self._folder.name) / f"{report.number}{'-crc' if wrong_crc else ''}.zip"
+        path = Path(self._folder.name) / f"{report.number}-{number}.zip"
         pieces = self._pieces(report)
 
         def write() -> None:
             with path.open("wb") as file:
-                self._write(report, file, pieces, wrong_crc=wrong_crc)
+                self._write(report, file, pieces, quirks)
 
         await to_thread.run_sync(write)
         return path
@@ -115,11 +117,14 @@ class Media:
         return csv_pieces(names, careful, islice(rows, report.rows or 0))
 
     @staticmethod
-    def _write(
-        report: Report, file: IO[bytes], pieces: Iterator[bytes], *, wrong_crc: bool
-    ) -> None:
+    def _write(report: Report, file: IO[bytes], pieces: Iterable[bytes], quirks: Quirks) -> None:
         made = moment(report.ended or report.created)
-        write_archive(file, report.file_name, pieces, made, wrong_crc=wrong_crc)
+        if quirks.oddity:
+            pieces = [odd_csv(quirks.oddity, b"".join(pieces))]
+        if quirks.evil:
+            file.write(evil_archive(quirks.evil, report.file_name, b"".join(pieces)))
+        else:
+            write_archive(file, report.file_name, pieces, made, wrong_crc=quirks.wrong_crc)
 
     @staticmethod
     async def _stream(

@@ -22,6 +22,15 @@ class Phase(Enum):
     ENDED = "ENDED"
 
 
+@dataclass(frozen=True, slots=True)
+class CallbackQuirk:
+    """What is wrong with a report's callback: how often, how late in seconds, and a forged one."""
+
+    copies: int = 1
+    late: float = 0.0
+    forged: str | None = None
+
+
 @dataclass(slots=True)
 class Quirks:
     """What a fault makes of a report or of one download of it.
@@ -34,6 +43,11 @@ class Quirks:
         wrong_crc: the archive's checksum is not that of its content.
         keep: the share of the archive that is there; None is all of it.
         gone: the download link answers 404.
+        evil: the name of another way to build the archive.
+        oddity: the name of another way to write the CSV.
+        link: the form of the link to the file, or the link itself.
+        cancelled_after: seconds from the request until somebody else cancels it.
+        callback: what is wrong with its callback.
     """
 
     outcome: str | None = None
@@ -43,6 +57,11 @@ class Quirks:
     wrong_crc: bool = False
     keep: float | None = None
     gone: bool = False
+    evil: str | None = None
+    oddity: str | None = None
+    link: str | None = None
+    cancelled_after: float | None = None
+    callback: CallbackQuirk = CallbackQuirk()
 
     def joined(self, other: Quirks) -> Quirks:
         """Both at once, where a download meets faults of its own."""
@@ -50,6 +69,8 @@ class Quirks:
             wrong_crc=self.wrong_crc or other.wrong_crc,
             keep=other.keep if other.keep is not None else self.keep,
             gone=self.gone or other.gone,
+            evil=other.evil or self.evil,
+            oddity=other.oddity or self.oddity,
         )
 
 
@@ -66,6 +87,8 @@ class Report:
         word: the final status; None until it is known.
         rows: records in its file; None until they are counted.
         style: picks a dialect where the world mixes them.
+        stranger: somebody else with the same key asked for it.
+        aborted: somebody else has cancelled it.
     """
 
     number: int
@@ -83,6 +106,8 @@ class Report:
     word: str | None = None
     rows: int | None = None
     quirks: Quirks = field(default_factory=Quirks)
+    stranger: bool = False
+    aborted: bool = False
 
     @property
     def status(self) -> str:

@@ -24,12 +24,16 @@ class Schedule:
         self._pending = pending
         self._waiting: deque[Report] = deque()
         self._running: list[tuple[float, int, Report]] = []
+        self._to_be_cancelled: list[tuple[float, int, Report]] = []
         self._free_since = -math.inf
 
     def admit(self, report: Report) -> None:
         """Takes a new report in; one that is stuck in ``PENDING`` never comes to its turn."""
         if report.quirks.stuck is not Phase.PENDING:
             self._waiting.append(report)
+        if report.quirks.cancelled_after is not None:
+            at = report.created + report.quirks.cancelled_after
+            heapq.heappush(self._to_be_cancelled, (at, report.number, report))
 
     def drop(self, report: Report, now: float) -> None:
         """Ends a report before its time."""
@@ -44,7 +48,10 @@ class Schedule:
     def next_change(self) -> float:
         """When the next report starts or ends; infinite where none will."""
         ends = self._running[0][0] if self._running else math.inf
-        return min(ends, self._next_start())
+        return min(ends, self._next_start(), self._next_cancel())
+
+    def _next_cancel(self) -> float:
+        return self._to_be_cancelled[0][0] if self._to_be_cancelled else math.inf
 
     def _next_start(self) -> float:
         if not self._waiting or len(self._running) >= self._slots:
@@ -57,9 +64,16 @@ class Schedule:
         while True:
             starts = self._next_start()
             ends = self._running[0][0] if self._running else math.inf
-            if min(starts, ends) > now:
+            cancels = self._next_cancel()
+            if min(starts, ends, cancels) > now:
                 return
-            if ends <= starts:
+            if cancels < min(starts, ends):
+                _, _, report = heapq.heappop(self._to_be_cancelled)
+                if report.phase is not Phase.ENDED:
+                    report.aborted = True
+                    self.drop(report, cancels)
+                    yield report
+            elif ends <= starts:
                 _, _, report = heapq.heappop(self._running)
                 self._free_since = ends
                 report.phase = Phase.ENDED

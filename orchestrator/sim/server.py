@@ -16,7 +16,7 @@ from aiohttp import web
 
 from orchestrator.sim import problems
 from orchestrator.sim.callbacks import Callbacks
-from orchestrator.sim.calls import Call, problem_answer
+from orchestrator.sim.calls import WRONG_DATE, Call, problem_answer
 from orchestrator.sim.clock import WorldClock
 from orchestrator.sim.debugging import Debugging
 from orchestrator.sim.endpoints import Endpoints
@@ -28,6 +28,7 @@ from orchestrator.sim.world import World
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
+    from orchestrator.sim.faults import Fault
     from orchestrator.sim.settings import ApiKey
 
 _KEEP_ALIVE_SECONDS: Final = 3600.0
@@ -46,6 +47,8 @@ class Simulator:
         calls: how many calls came, by place; throttled and unauthorised ones too.
         throttled: how many of them got 429 by the rate limit (not by a fault).
         call_times: (loop time, API key, place) of the latest calls that were let in or throttled.
+        leaks: paths to which credentials came though they lie on a host of another name.
+        restarts: how often it was restarted.
     """
 
     def __init__(self, settings: Settings, clock: WorldClock) -> None:
@@ -54,7 +57,12 @@ class Simulator:
         self.calls: Counter[str] = Counter()
         self.throttled = 0
         self.call_times: deque[tuple[float, str, str]] = deque(maxlen=_REMEMBERED_CALLS)
+        self.leaks: list[str] = []
+        self.restarts = 0
         self._closing = anyio.Event()
+        self._runner: web.AppRunner | None = None
+        self._site: web.TCPSite | None = None
+        self._address = ("127.0.0.1", 0)
         self._endpoints = Endpoints(self.world)
         self._keys = {_basic(key): key for key in settings.keys}
         now = anyio.current_time()
@@ -100,17 +108,48 @@ class Simulator:
 
         async def handle(request: web.Request) -> web.StreamResponse:
             self.calls[place] += 1
+            if f"http://{request.host}" != self.base_url:
+                self.leaks.append(request.path)
             try:
                 key = self._authenticated(request)
                 self._throttle(key, place)
             except problems.Refused as refused:
                 return problem_answer(refused)
-            call = Call(place, request, key, self.clock, answered, self._closing)
+            call = self._call(place, request, key, answered)
             if place in self.world.strikes.places:
                 return await self._with_faults(call)
             return await answered(call)
 
         return handle
+
+    def _call(
+        self,
+        place: str,
+        request: web.Request,
+        key: ApiKey,
+        work: Callable[[Call], Awaitable[web.StreamResponse]],
+    ) -> Call:
+        return Call(
+            place,
+            request,
+            key,
+            self.clock,
+            work,
+            self._closing,
+            as_stranger=self._endpoints.create_as_stranger,
+        )
+
+    async def _file_elsewhere(self, request: web.Request) -> web.StreamResponse:
+        """The file as another host serves it: credentials do not belong there."""
+        if "Authorization" in request.headers:
+            self.leaks.append(request.path)
+            return web.Response(status=400, text="Authorization is not wanted here")
+        key = self.settings.keys[0]
+        call = self._call("download", request, key, self._endpoints.download_elsewhere)
+        try:
+            return await call.proceed()
+        except problems.Refused:
+            return web.Response(status=404)
 
     def _authenticated(self, request: web.Request) -> ApiKey:
         header = request.headers.get("Authorization", "")
@@ -167,11 +206,16 @@ class Simulator:
         route("GET", "/v3/media/{id}", self._handler("download", endpoints.download))
         route("GET", "/_sim/bill", debugging.bill)
         route("GET", "/_sim/truth", debugging.truth)
+        route("GET", "/_sim/file/{id}", self._file_elsewhere)
         route("*", "/{rest:.*}", _nothing_there)
         application.on_response_prepare.append(self._put_date)
         return application
 
     async def _put_date(self, _request: web.Request, response: web.StreamResponse) -> None:
+        wrong = response.headers.pop(WRONG_DATE, None)
+        if wrong is not None:
+            response.headers["Date"] = wrong
+            return
         second = int(self.clock.epoch())
         if self._date[0] != second:
             self._date = (second, formatdate(second, usegmt=True))
@@ -189,14 +233,21 @@ class Simulator:
             keepalive_timeout=_KEEP_ALIVE_SECONDS,
             shutdown_timeout=_SHUTDOWN_SECONDS,
         )
+        self._runner = runner
         try:
             await runner.setup()
-            await web.TCPSite(runner, host, port).start()
+            self._address = (host, port)
+            await self._listen()
             shown = f"[{host}]" if ":" in host else host
-            self._endpoints.base_url = f"http://{shown}:{runner.addresses[0][1]}"
+            port = runner.addresses[0][1]
+            self._address = (host, port)
+            self._endpoints.base_url = f"http://{shown}:{port}"
             failure: BaseException | None = None
             async with anyio.create_task_group() as background:
                 background.start_soon(callbacks.run)
+                for fault in self.settings.faults.faults:
+                    if fault.at == "server":
+                        background.start_soon(self._befall, fault)
                 try:
                     yield self
                 except (anyio.get_cancelled_exc_class(), GeneratorExit):
@@ -211,6 +262,42 @@ class Simulator:
             with anyio.CancelScope(shield=True):
                 await runner.cleanup()
             self._endpoints.media.close()
+
+    async def _listen(self) -> None:
+        assert self._runner is not None
+        host, port = self._address
+        self._site = web.TCPSite(self._runner, host, port, reuse_address=True)
+        await self._site.start()
+
+    async def _befall(self, fault: Fault) -> None:
+        """A fault of the whole server, when its time has come."""
+        await anyio.sleep(fault.after or 0.0)
+        assert fault.kind.in_server is not None
+        await fault.kind.in_server(self, fault.options)
+
+    async def restart(self, seconds: float = 0.0) -> None:
+        """Every connection dies, and nobody listens for so long; the world survives.
+
+        What a call was about to do it still does, as a server's other half would; its answer
+        goes nowhere.
+
+        Args:
+            seconds: of the loop until it listens again, on the same port.
+        """
+        assert self._runner is not None
+        assert self._site is not None
+        self.restarts += 1
+        await self._site.stop()
+        server = self._runner.server
+        for connection in server.connections if server else ():
+            transport = getattr(connection, "transport", None)
+            if transport is not None:
+                transport.abort()
+        try:
+            await anyio.sleep(seconds)
+        finally:
+            with anyio.CancelScope(shield=True):
+                await self._listen()
 
 
 async def _nothing_there(request: web.Request) -> web.Response:

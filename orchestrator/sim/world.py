@@ -43,6 +43,7 @@ class World:
     Attributes:
         strikes: the faults, and how often each has struck.
         on_change: called when a callback may be nearer than it was.
+        forged_callbacks: reports of which somebody is about to send a forged callback.
         ended_with_callback: ended reports whose callback nobody has sent yet, oldest first.
     """
 
@@ -52,6 +53,7 @@ class World:
         self.records = Records(settings)
         self.strikes = Strikes(settings.faults)
         self.on_change: Callable[[], None] = lambda: None
+        self.forged_callbacks: list[Report] = []
         self.ended_with_callback: list[Report] = []
         self._reports: dict[str, Report] = {}
         self._files: dict[str, Report] = {}
@@ -61,13 +63,16 @@ class World:
 
     # --- what the endpoints do -------------------------------------------------------------------
 
-    def create(self, key: ApiKey, request: Request, elapsed: float = 0.0) -> Report:
+    def create(
+        self, key: ApiKey, request: Request, elapsed: float = 0.0, *, stranger: bool = False
+    ) -> Report:
         """Takes a request for a report.
 
         Args:
             key: who asks.
             request: for what.
             elapsed: seconds of the loop since the server began, for faults.
+            stranger: it is not the client under test who asks; no fault strikes.
 
         Raises:
             Refused: 403, the account is not the key's.
@@ -88,8 +93,9 @@ class World:
             created=now,
             duration=self._duration(query, number),
             style=self._drawn("style", number)[0],
+            stranger=stranger,
         )
-        if "report" in self.strikes.places:
+        if "report" in self.strikes.places and not stranger:
             fault = self.strikes.strike("report", request.account_id, request.product, elapsed)
             if fault and fault.kind.in_quirks:
                 fault.kind.in_quirks(report.quirks, fault.options)
@@ -98,6 +104,8 @@ class World:
         self._schedule.admit(report)
         if request.callback_url:
             self._open_callbacks += 1
+            if report.quirks.callback.forged:
+                self.forged_callbacks.append(report)
             self.on_change()
         return report
 
@@ -122,8 +130,7 @@ class World:
         report = self.report(key, request_id)
         if report.phase is Phase.ENDED:
             raise problems.already_final()
-        report.word = "ABORTED"
-        report.rows = 0
+        report.word, report.rows = "ABORTED", 0
         self._schedule.drop(report, self.clock.epoch())
         self._note_end(report)
         self.on_change()
@@ -195,6 +202,8 @@ class World:
         """Lets everything happen that is due by now; returns now, in seconds since 1970."""
         now = self.clock.epoch()
         for report in self._schedule.advance(now):
+            if report.aborted:
+                report.word, report.rows = "ABORTED", 0
             self._note_end(report)
         return now
 
@@ -323,13 +332,17 @@ class World:
     def paid_twice(self) -> Mapping[str, tuple[str, ...]]:
         """Records that stand in more than one paid report, each with the reports' ids.
 
-        Synchronous queries and free products are not looked at.
+        Synchronous queries, free products and what strangers asked for are not looked at.
         """
         self.advance()
         return bill.paid_twice(self.records, self._paid())
 
     def _paid(self) -> list[Report]:
-        return [report for report in self._reports.values() if self._charge(report).charged]
+        return [
+            report
+            for report in self._reports.values()
+            if not report.stranger and self._charge(report).charged
+        ]
 
     def reports(self) -> tuple[Report, ...]:
         """Every report there ever was, oldest first, ended ones settled."""

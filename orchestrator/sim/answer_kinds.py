@@ -1,0 +1,142 @@
+"""Faults in what an answer says: lists that lie, twins, fields left out, JSON of wrong shapes."""
+
+from __future__ import annotations
+
+import json
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Final
+
+from aiohttp import web
+
+from orchestrator.sim.registry import MADE, Option, flag, in_calls, one_of, scalar, text, whole
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from orchestrator.sim.calls import Call
+    from orchestrator.sim.registry import Options
+
+
+def _edited(
+    response: web.StreamResponse, edit: Callable[[dict[str, Any]], None]
+) -> web.StreamResponse:
+    """The answer with its JSON changed; anything but a 200 is left alone."""
+    if response.status == 200 and isinstance(response, web.Response):
+        content = json.loads(response.body) if isinstance(response.body, bytes) else {}
+        edit(content)
+        response.body = json.dumps(content).encode()
+    return response
+
+
+def _reports_in(answer: dict[str, Any]) -> list[dict[str, Any]]:
+    """The report objects of an answer: itself, or those of a list."""
+    reports: list[dict[str, Any]] = answer.get("reports", [answer])
+    return reports
+
+
+@in_calls("list", newest=Option(whole, default=1))
+async def _lacks(call: Call, options: Options) -> web.StreamResponse:
+    """The list does not show the newest reports yet."""
+
+    def edit(answer: dict[str, Any]) -> None:
+        shown = max(0, len(answer["reports"]) - options["newest"])
+        answer.update(reports=answer["reports"][:shown], items_count=shown)
+
+    return _edited(await call.proceed(), edit)
+
+
+@in_calls("list")
+async def _empty(call: Call, _options: Options) -> web.StreamResponse:
+    """The list shows nothing."""
+    return _edited(await call.proceed(), lambda answer: answer.update(reports=[], items_count=0))
+
+
+@in_calls("create", "status", "cancel", "list", status=Option(text, required=True))
+async def _word(call: Call, options: Options) -> web.StreamResponse:
+    """This one answer carries another status word; a list, for each of its reports."""
+
+    def edit(answer: dict[str, Any]) -> None:
+        for report in _reports_in(answer):
+            report["request_status" if "request_status" in report else "status"] = options["status"]
+
+    return _edited(await call.proceed(), edit)
+
+
+@in_calls("create", "status", "cancel", "list", field=Option(text, required=True))
+async def _omits(call: Call, options: Options) -> web.StreamResponse:
+    """A field of the report objects is left out of this one answer."""
+
+    def edit(answer: dict[str, Any]) -> None:
+        for report in _reports_in(answer):
+            report.pop(options["field"], None)
+            report.get("request_params", {}).pop(options["field"], None)
+
+    return _edited(await call.proceed(), edit)
+
+
+@in_calls(
+    "create",
+    field=Option(text),
+    value=Option(scalar),
+    lost=Option(flag, default=False),
+    made=Option(flag, default=True),
+)
+async def _twin(call: Call, options: Options) -> web.StreamResponse:
+    """Just before, somebody else with the same key asks for the very same.
+
+    With `field` and `value` it differs in that field. With `lost` the answer to our own create
+    is a reset, and `made` says whether its report was made. What others ask for is not on our
+    bill of records paid twice.
+    """
+    body = json.loads(await call.request.read())
+    if options["field"] is not None:
+        body[options["field"]] = options["value"]
+    call.ask_as_stranger(body)
+    if not options["lost"]:
+        return await call.proceed()
+    if options["made"]:
+        await call.proceed()
+    return call.reset()
+
+
+_SHAPES: Final[dict[str, bytes]] = {
+    "list": b"[]",
+    "null": b"null",
+    "text": b'"PENDING"',
+    "number": b"1e999",
+    "nothing": b"",
+    "no_id": b'{"request_status": "SUCCESS", "reports": {}}',
+    "types": b'{"request_id": ["x"], "request_status": {"a": 1}, "reports": [[], 1, null, "x"]}',
+    "nan": b'{"request_id": "x", "request_status": "PENDING", "items_count": NaN, "reports": NaN}',
+    "deep": b'{"reports":' + b"[" * 100_000,
+    "twice": b'{"request_id": "x", "request_id": "y", "reports": [], "reports": 1}',
+    "latin1": b'{"request_id": "Gr\xfc\xdfe", "reports": []}',
+    "null_byte": b'{"request_id": "x\0y", "reports": []}\0',
+    "trailing": b'{"request_id": "x", "request_status": "PENDING", "reports": []} and more',
+}
+_MIB: Final = b" " * (1 << 20)
+
+
+@in_calls(
+    "create",
+    "status",
+    "list",
+    "cancel",
+    form=Option(one_of(*_SHAPES, "huge"), required=True),
+    mib=Option(whole, default=64),
+    made=MADE,
+)
+async def _shape(call: Call, options: Options) -> web.StreamResponse:
+    """A 200 whose JSON is of a wrong shape, or endless: `mib` of it for ``huge``."""
+    if options["made"]:
+        await call.proceed()
+    if options["form"] != "huge":
+        return web.Response(body=_SHAPES[options["form"]], content_type="application/json")
+    answer = web.StreamResponse(headers={"Content-Type": "application/json"})
+    with suppress(ConnectionError):
+        await answer.prepare(call.request)
+        await answer.write(b'{"reports": [], "padding": "')
+        for _ in range(options["mib"]):
+            await answer.write(_MIB)
+        await answer.write(b'"}')
+    return answer

@@ -1,0 +1,127 @@
+"""Faults that stand around one call: refusals, broken connections, strange machines in between."""
+
+from __future__ import annotations
+
+from email.utils import formatdate
+from typing import TYPE_CHECKING
+
+from aiohttp import web
+
+from orchestrator.sim import problems
+from orchestrator.sim.calls import WRONG_DATE, problem_answer
+from orchestrator.sim.problems import Refused
+from orchestrator.sim.registry import (
+    MADE,
+    Option,
+    flag,
+    http_status,
+    in_calls,
+    number,
+    share,
+    signed,
+    text,
+)
+
+if TYPE_CHECKING:
+    from orchestrator.sim.calls import Call
+    from orchestrator.sim.registry import Options
+
+
+@in_calls(
+    status=Option(http_status, required=True),
+    retry_after=Option(number),
+    as_date=Option(flag, default=False),
+    rate_limit=Option(flag, default=False),
+    made=MADE,
+)
+async def _refuse(call: Call, options: Options) -> web.StreamResponse:
+    """Another status; with ``Retry-After`` in seconds or as a date, with the type of a throttle."""
+    if options["made"]:
+        await call.proceed()
+    status, seconds = options["status"], options["retry_after"]
+    headers = {}
+    if seconds is not None:
+        headers["Retry-After"] = (
+            formatdate(call.clock.epoch() + seconds, usegmt=True)
+            if options["as_date"]
+            else f"{seconds:g}"
+        )
+    if status == 429 or options["rate_limit"]:
+        return problem_answer(problems.too_fast(status, headers))
+    if status >= 500:
+        return problem_answer(problems.server_error(status, headers))
+    named = {
+        401: problems.unauthorized(),
+        403: problems.forbidden(),
+        404: problems.no_report(call.request.match_info.get("id", "")),
+        409: problems.already_final(),
+    }
+    refused = named.get(status) or Refused(status, "about:blank", "Refused", "Refused by a fault.")
+    refused.headers.update(headers)
+    return problem_answer(refused)
+
+
+@in_calls(made=MADE)
+async def _reset(call: Call, options: Options) -> web.StreamResponse:
+    """The connection is reset."""
+    if options["made"]:
+        await call.proceed()
+    return call.reset()
+
+
+@in_calls(share=Option(share, default=0.5))
+async def _cut(call: Call, options: Options) -> web.StreamResponse:
+    """The work is done, and the answer breaks off."""
+    call.cut = options["share"]
+    return await call.cut_short(await call.proceed(), options["share"])
+
+
+@in_calls(seconds=Option(number, required=True), made=MADE)
+async def _hang(call: Call, options: Options) -> web.StreamResponse:
+    """Nothing happens for some time of the loop; then the answer comes after all."""
+    if not options["made"]:
+        await call.pause(options["seconds"])
+        return await call.proceed()
+    response = await call.proceed()
+    if not response.prepared:
+        await call.pause(options["seconds"])
+    return response
+
+
+@in_calls(status=Option(http_status, default=502), made=MADE)
+async def _html(call: Call, options: Options) -> web.StreamResponse:
+    """A page of some machine in between."""
+    if options["made"]:
+        await call.proceed()
+    page = "<!DOCTYPE html><html><body><h1>Sorry</h1><p>Please try later.</p></body></html>"
+    return web.Response(text=page, status=options["status"], content_type="text/html")
+
+
+@in_calls(by=Option(signed), text=Option(text))
+async def _date(call: Call, options: Options) -> web.StreamResponse:
+    """The ``Date`` header of this answer is wrong by so many seconds, or is no date at all."""
+    wrong = formatdate(call.clock.epoch() + (options["by"] or 0.0), usegmt=True)
+    response = await call.proceed()
+    if not response.prepared:
+        response.headers[WRONG_DATE] = options["text"] or wrong
+    return response
+
+
+@in_calls("download", to=Option(text, default="file"), status=Option(http_status, default=302))
+async def _redirect(call: Call, options: Options) -> web.StreamResponse:
+    """The call leads elsewhere.
+
+    `to` is ``file`` (the file on a host of another name, which wants no credentials), ``itself``,
+    ``chain`` (a new address each time, without end), ``nowhere`` (no address), or an address.
+    """
+    path = call.request.path
+    hop = int(call.request.query.get("hop", "0"))
+    targets = {
+        "file": call.elsewhere(f"/_sim/file/{call.request.match_info.get('id', '')}"),
+        "itself": path,
+        "chain": f"{path}?hop={hop + 1}",
+        "nowhere": "",
+    }
+    target = targets.get(options["to"], options["to"])
+    headers = {"Location": target} if target else {}
+    return web.Response(status=options["status"], headers=headers)
