@@ -67,7 +67,7 @@ class Place:
         lines = [line for line in lines if not line.startswith(("retry:", "poll:"))]
         lines += [
             "retry: {attempts: 3, wait_initial: 10ms, wait_max: 50ms}",
-            f"poll: {{interval_initial: 30ms, interval_max: 60ms, timeout: {poll_timeout}}}",
+            f"poll: {{interval_initial: 20ms, interval_max: 30ms, timeout: {poll_timeout}}}",
             more,
         ]
         path = self.directory / "config.yaml"

@@ -1,0 +1,176 @@
+"""The command `resolve`, against a real simulator."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+from orchestrator.cli.main import call
+from orchestrator.sim import Fault, Faults
+from tests.kit.cli_worlds import simulated
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from tests.kit.cli_worlds import Place
+
+JOB = """\
+name: job
+accounts: [{id: beta0001, credentials: beta}]
+products: [VERIFY-API]
+windows: [{from: 2026-01-01, to: 2026-02-01}]
+"""
+SERIES = "beta0001 VERIFY-API, 2026-01-01 to 2026-02-01"
+
+
+@pytest.fixture(autouse=True)
+def bare(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No config from outside."""
+    monkeypatch.delenv("ORCHESTRATOR_CONFIG", raising=False)
+
+
+@pytest.fixture
+def disputed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
+    """The one report of the job has fewer records than the API says."""
+    monkeypatch.chdir(tmp_path)
+    wrong = Fault.of("report", "wrong_count", nth=1)
+    with simulated(tmp_path, job=JOB, faults=Faults((wrong,))) as place:
+        assert place.run("--quiet") == 1
+        yield place
+
+
+@pytest.fixture
+def held(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
+    """The one report was created, its answer was lost, and the list is refused."""
+    monkeypatch.chdir(tmp_path)
+    lost = Fault.of("create", "reset", made=True, nth=1)
+    refused = Fault.of("list", "refuse", status=403)
+    with simulated(tmp_path, job=JOB, faults=Faults((lost, refused))) as place:
+        assert place.run("--quiet") == 75
+        yield place
+
+
+def resolve(*arguments: str) -> int:
+    return call(["resolve", *arguments])
+
+
+# --- what can be decided --------------------------------------------------------------------------
+
+
+def test_a_disputed_file_is_accepted(disputed: Place, capsys: pytest.CaptureFixture[str]) -> None:
+    capsys.readouterr()
+    assert resolve("1", "--accept-file") == 0
+    out = capsys.readouterr().out
+    assert out.startswith(f"report 1, {SERIES}: its file is accepted as report_account=beta0001/")
+    assert disputed.run() == 0
+    assert disputed.is_the_truth()
+    manifest = (disputed.directory / "reports" / "manifest.jsonl").read_text("utf-8")
+    assert '"request_id"' in manifest
+
+
+def test_a_disputed_report_is_bought_again(disputed: Place) -> None:
+    assert resolve("r1", "--resubmit") == 0
+    assert disputed.run() == 0
+    assert len(disputed.bill()) == 2
+
+
+def test_a_disputed_report_is_waived(disputed: Place, capsys: pytest.CaptureFixture[str]) -> None:
+    (charge,) = disputed.bill()
+    capsys.readouterr()
+    assert resolve(charge.request_id, "--waive", "--json") == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert answer == {
+        "report": 1,
+        "request_id": charge.request_id,
+        "account_id": "beta0001",
+        "product": "VERIFY-API",
+        "direction": None,
+        "filter": {},
+        "start": "2026-01-01T00:00:00Z",
+        "end": "2026-02-01T00:00:00Z",
+        "state": "waived",
+        "target": None,
+    }
+    assert disputed.run() == 0
+    assert len(disputed.bill()) == 1
+
+
+def test_a_held_report_is_adopted(held: Place, capsys: pytest.CaptureFixture[str]) -> None:
+    (charge,) = held.bill()
+    capsys.readouterr()
+    assert resolve("1", "--adopt", charge.request_id) == 0
+    assert capsys.readouterr().out == (
+        f"report 1, {SERIES}: adopted as {charge.request_id}; `orchestrator run` goes on with it\n"
+    )
+    assert held.run() == 0
+    assert held.is_the_truth()
+    assert len(held.bill()) == 1
+
+
+# --- what cannot ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["17", "--waive"], "the ledger has no report 17; `orchestrator status` shows the number"),
+        (["abc-def", "--waive"], "the ledger has no report abc-def; "),
+        (["1", "--accept-file"], "--accept-file: report 1 is held, and this is for one that is"),
+        (["1", "--adopt", "nothing"], "--adopt nothing: the API does not know it ("),
+        (["1"], "give one of --adopt REQUEST_ID, --resubmit, --accept-file, --waive"),
+        (["1", "--waive", "--resubmit"], "give one of --adopt REQUEST_ID, "),
+    ],
+    ids=["no number", "no id", "wrong state", "unknown id", "nothing", "two things"],
+)
+def test_what_makes_no_sense_is_bad_input(
+    held: Place, arguments: list[str], words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    capsys.readouterr()
+    assert resolve(*arguments) == 2
+    assert words in capsys.readouterr().err
+
+
+def test_adopting_needs_the_credentials_that_bought(
+    held: Place, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = held.directory / "config.yaml"
+    config.write_text(
+        config.read_text("utf-8").replace('"Simulated-Secret-2"', '"${BETA_SECRET}"'), "utf-8"
+    )
+    assert resolve("1", "--adopt", "any") == 2
+    err = capsys.readouterr().err
+    assert "report 1 was asked for with the API key beta0001, and no credentials of the" in err
+    assert "the variable BETA_SECRET is not set" in err
+
+
+def test_an_api_out_of_reach_leaves_all_as_it_was(
+    held: Place, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = held.directory / "config.yaml"
+    config.write_text(
+        config.read_text("utf-8").replace(held.simulator.base_url, "http://127.0.0.1:1"), "utf-8"
+    )
+    capsys.readouterr()
+    assert resolve("1", "--adopt", "any") == 75
+    assert capsys.readouterr().err.endswith("; nothing was changed, try again\n")
+
+
+def test_a_file_that_is_not_there_cannot_be_accepted(
+    disputed: Place, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for path in (disputed.directory / "reports" / ".aside").iterdir():
+        path.unlink()
+    capsys.readouterr()
+    assert resolve("1", "--accept-file") == 1
+    assert capsys.readouterr().err.startswith("error: ")
+
+
+def test_without_a_ledger_there_is_nothing_to_resolve(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert resolve("1", "--waive") == 2
+    assert "so no report to resolve" in capsys.readouterr().err
