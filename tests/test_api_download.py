@@ -210,7 +210,7 @@ async def test_a_slow_file_may_take_hours_but_not_stand_still_for_the_timeout() 
         await response.prepare(request)
         for _ in range(240):
             await anyio.sleep(30)
-            await response.write(b"x")
+            await response.write(bytes(40_000))
         await anyio.sleep_forever()
         return response
 
@@ -220,8 +220,28 @@ async def test_a_slow_file_may_take_hours_but_not_stand_still_for_the_timeout() 
             async with api.download(f"{url}/f") as download:
                 async for piece in download.chunks():
                     got += piece
-        assert len(got) == 240
+        assert len(got) == 240 * 40_000
         assert anyio.current_time() == pytest.approx(240 * 30 + 60, abs=1)
+
+
+@pytest.mark.virtual
+async def test_a_file_that_drips_is_not_waited_for_without_end() -> None:
+    """A byte a second is no standstill, but it would take a download's place for good."""
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        while True:
+            await anyio.sleep(1)
+            await response.write(b"x")
+
+    async with http_server(answer) as url, client_of(url) as api:
+        with pytest.raises(TransportError) as caught:
+            await fetch(api, f"{url}/f")
+        assert anyio.current_time() == pytest.approx(601, abs=2)
+    assert str(caught.value) == (
+        "GET /f: only 601 bytes in 10 minutes; the server or the network is too slow"
+    )
 
 
 async def test_an_error_of_whoever_takes_the_pieces_passes_untouched() -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+import anyio
+
 from orchestrator.api.transport import BELOW_HTTP, transport_error
 from orchestrator.errors import ServerFault, TransportError
 
@@ -13,6 +15,15 @@ if TYPE_CHECKING:
     from aiohttp import ClientResponse
 
 _PIECE: Final = 256 * 1024
+
+SLOWEST: Final = 1024
+"""Bytes a second below which a download has failed: at this pace the file expires before it ends.
+
+Without it, a server that lets a byte drip now and then would hold a download's place for good.
+"""
+
+PATIENCE_SECONDS: Final = 600.0
+"""How long a download may be slower than that."""
 
 
 class Stream:
@@ -30,8 +41,10 @@ class Stream:
     async def chunks(self) -> AsyncIterator[bytes]:
         """The bytes, in pieces of at most 256 KiB."""
         received = 0
+        waited = 0.0  # for the server; what the taker of the pieces needs is not its fault
         pieces = self._response.content.iter_chunked(_PIECE)
         while True:
+            asked = anyio.current_time()
             try:
                 piece = await anext(pieces, b"")
             except BELOW_HTTP as error:
@@ -40,6 +53,14 @@ class Stream:
             if not piece:
                 break
             received += len(piece)
+            waited += anyio.current_time() - asked
+            if waited > PATIENCE_SECONDS and received < SLOWEST * waited:
+                raise TransportError(
+                    f"{self._call}: only {received:,} bytes in {waited / 60:.0f} minutes; the"
+                    " server or the network is too slow",
+                    call=self._call,
+                    maybe_sent=True,
+                )
             yield piece
         if self.length is not None and received != self.length:
             raise TransportError(

@@ -36,6 +36,9 @@ MOST_OF_AN_ANSWER: Final = 1024**2
 MOST_REDIRECTS: Final = 3
 """Hops that a download follows."""
 
+_MOST_AHEAD: Final = timedelta(days=100 * 365)
+"""A clock that differs by more is none; with it, reckoning would leave the calendar."""
+
 _CONNECT_MAX: Final = timedelta(seconds=15)
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 
@@ -246,8 +249,11 @@ class VonageReports:
 
     def _note_date(self, response: ClientResponse) -> None:
         date = refusals.read_date(response.headers.get("Date"))
-        if date is not None:
-            self._server_ahead = date - self._clock.now()
+        if date is None:
+            return
+        ahead = date - self._clock.now()
+        if abs(ahead) <= _MOST_AHEAD:
+            self._server_ahead = ahead
 
     # --- refusals ---------------------------------------------------------------------------------
 

@@ -11,6 +11,7 @@ import re
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, NoReturn
+from unicodedata import category
 
 from orchestrator.core import products
 from orchestrator.core.model import RemoteReport, Status
@@ -29,7 +30,14 @@ ECHOED_FIELDS: Final = frozenset(
 )
 """The fields of an answer that can be an echo of the request; whatever else it has is not read."""
 
+MOST_PARTS: Final = 1_000_000
+"""Commas and brackets in an answer: more than the longest list of real reports has."""
+
 _LONGEST_ID: Final = 256
+_LONGEST_WORD: Final = 64
+_LONGEST_URL: Final = 8192
+_FIRST_DATE: Final = datetime(1900, 1, 1, tzinfo=UTC)
+_LAST_DATE: Final = datetime(2200, 1, 1, tzinfo=UTC)
 _DATE: Final = re.compile(
     r"(\d{4}-\d{2}-\d{2})[Tt ](\d{2}:\d{2}:\d{2})(?:[.,](\d{1,9}))?(Z|z|[+-]\d{2}:?\d{2})", re.ASCII
 )
@@ -70,8 +78,12 @@ def parse_object(body: bytes) -> dict[str, Any]:
     """The JSON object of an answer.
 
     Raises:
-        WireError: it is not JSON as the standard has it (NaN is not), or no object.
+        WireError: it is not JSON as the standard has it (NaN is not), no object, or one of more
+            than `MOST_PARTS` values: two bytes of JSON may become a hundred in memory.
     """
+    # Counts those inside texts too, which is why the bound is a generous one.
+    if sum(map(body.count, (b",", b"[", b"{"))) > MOST_PARTS:
+        raise WireError(f"JSON of more than {MOST_PARTS:,} values")
     try:
         answer = json.loads(body.decode("utf-8-sig"), parse_constant=_no_constant)
     except RecursionError:
@@ -177,6 +189,18 @@ def _is_plain_id(text: str) -> bool:
     )
 
 
+def _shown(text: str) -> str:
+    """The text with controls and halves of characters escaped: ledger, log and terminal take it.
+
+    Nothing that we send has any, so that what is compared with it differs all the same.
+    """
+    if text.isprintable():
+        return text
+    return "".join(
+        f"\\u{ord(letter):04x}" if category(letter) in {"Cc", "Cs"} else letter for letter in text
+    )
+
+
 def _status(word: str) -> Status | None:
     try:
         return Status(word.upper())
@@ -194,7 +218,7 @@ def _status_word(answer: Mapping[str, Any]) -> tuple[str, bool]:
     if word is not None:
         if not isinstance(word, str):
             raise WireError(f"a report whose request_status is {_kind(word)}")
-        return word.strip(), False
+        return _shown(word.strip())[:_LONGEST_WORD], False
     plain = answer.get("status")
     if isinstance(plain, str) and plain in Status.__members__:
         return plain, True
@@ -209,7 +233,7 @@ def _read_echo(request: Mapping[str, Any]) -> dict[str, FieldValue]:
             continue
         if isinstance(value, list | dict):
             raise WireError(f"a report whose {name} is {_kind(value)}")
-        text = str(value)
+        text = _shown(str(value))
         if isinstance(value, bool):
             text = text.lower()
         is_truth = name in products.BOOLEAN_FIELDS and text.lower() in {"true", "false"}
@@ -229,9 +253,12 @@ def _read_date(fields: Mapping[str, Any], name: str) -> datetime | None:
     day, clock, fraction, offset = match.groups()
     try:
         local = datetime.fromisoformat(f"{day}T{clock}.{(fraction or '0')[:6]:0<6}{offset.upper()}")
-        return local.astimezone(UTC)
+        moment = local.astimezone(UTC)
     except (ValueError, OverflowError):
         raise WireError(f"a report whose {name} is no date of the calendar") from None
+    if not _FIRST_DATE <= moment < _LAST_DATE:  # what is reckoned with it must stay a date
+        raise WireError(f"a report whose {name} is in the year {moment.year}")
+    return moment
 
 
 def _read_count(value: object) -> int | None:
@@ -250,6 +277,8 @@ def _read_text(fields: Mapping[str, Any], name: str) -> str | None:
     value = fields.get(name)
     if value is not None and not isinstance(value, str):
         raise WireError(f"a report whose {name} is {_kind(value)}")
+    if value and (len(value) > _LONGEST_URL or not value.isprintable()):
+        raise WireError(f"a report whose {name} is no address")
     return value or None
 
 
