@@ -180,6 +180,9 @@ def _directory(archive: BinaryIO, end: int, fields: Sequence[int]) -> tuple[int,
             "the archive's directory does not end where its end record begins: bytes are missing"
             " or too many"
         )
+    if size > _LONGEST_ENTRY:
+        # It is read as a whole, and may be as long as the archive.
+        raise CorruptArchive("the archive's directory holds more or less than its one file")
     return start, end
 
 

@@ -20,6 +20,10 @@ _NO_SYNC_OF_FOLDERS: Final = frozenset({errno.EINVAL, errno.ENOTSUP, errno.EBADF
 _WORDS: Final = {
     errno.ENOSPC: "the disk is full; make room and run again, nothing collected so far is lost",
     errno.EDQUOT: "the disk quota is used up; raise it or make room, and run again",
+    errno.EFBIG: (
+        "a file may not grow that large here; raise `ulimit -f`, or point output.directory at a"
+        " file system that takes large files"
+    ),
     errno.EROFS: (
         "the file system is read-only; mount it writable, or point output.directory elsewhere"
     ),
