@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import contextmanager
 from dataclasses import fields
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
@@ -10,9 +11,10 @@ from typing import TYPE_CHECKING, Any, Final
 from orchestrator.core import lifecycle
 from orchestrator.core.intervals import Window
 from orchestrator.core.model import GivenUp, Report, Series, canonical_json
+from orchestrator.errors import LedgerError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from sqlite3 import Row
 
     from orchestrator.core.lifecycle import Event
@@ -40,13 +42,39 @@ def body_text(series: Series) -> str:
     return canonical_json(series.body).decode()
 
 
+@contextmanager
+def _reading(what: str) -> Iterator[None]:
+    """A row that no ledger of ours would hold is damage, which SQLite itself cannot see."""
+    try:
+        yield
+    except (ValueError, TypeError, LookupError, AttributeError, OverflowError) as error:
+        raise LedgerError(
+            f"the ledger holds {what} that makes no sense ({error}): it is damaged; restore it "
+            "from a backup, or move it away and use `orchestrator run --rebuild-ledger`"
+        ) from error
+
+
 def series_of(body: str) -> Series:
-    """The series of a stored body."""
-    return Series.from_body(json.loads(body))
+    """The series of a stored body.
+
+    Raises:
+        LedgerError: it is none.
+    """
+    with _reading("a series"):
+        return Series.from_body(json.loads(body))
 
 
 def report_of(row: Row, series: Series) -> Report:
-    """The report of a row of `report`."""
+    """The report of a row of `report`.
+
+    Raises:
+        LedgerError: it is none.
+    """
+    with _reading(f"report {row['id']}"):
+        return _report_of(row, series)
+
+
+def _report_of(row: Row, series: Series) -> Report:
     return Report(
         id=row["id"],
         series=series,
@@ -72,7 +100,16 @@ def report_of(row: Row, series: Series) -> Report:
 
 
 def given_up_of(row: Row, series: Series) -> GivenUp:
-    """The given-up window of a row of `given_up`."""
+    """The given-up window of a row of `given_up`.
+
+    Raises:
+        LedgerError: it is none.
+    """
+    with _reading("a window given up"):
+        return _given_up_of(row, series)
+
+
+def _given_up_of(row: Row, series: Series) -> GivenUp:
     return GivenUp(
         id=row["id"],
         series=series,

@@ -12,6 +12,7 @@ import anyio
 from anyio import to_thread
 
 from orchestrator.errors import LedgerError, OrchestratorError
+from orchestrator.ledger.folder import make_folder
 from orchestrator.ledger.schema import VERSION, check, migrate
 from orchestrator.ledger.store import Store
 
@@ -29,6 +30,10 @@ T = TypeVar("T")
 
 _PAGE: Final = 200
 _BUSY_SECONDS: Final = 30.0
+_DAMAGED: Final = (
+    "the file is damaged; restore it from a backup, or move it away and use "
+    "`orchestrator run --rebuild-ledger`"
+)
 
 
 def explain(error: sqlite3.Error, path: Path) -> LedgerError:
@@ -38,11 +43,10 @@ def explain(error: sqlite3.Error, path: Path) -> LedgerError:
         remedy = "the disk is full; make room and run again: nothing is lost"
     elif "readonly" in words or "unable to open" in words:
         remedy = "it cannot be written; check the owner and the mode of the file and its directory"
+    elif "disk I/O" in words:
+        remedy = "the disk failed, or a file may not grow; look at the disk and at `ulimit -f`, run again"
     elif "malformed" in words or "not a database" in words:
-        remedy = (
-            "the file is damaged; restore it from a backup, or move it away and use "
-            "`orchestrator run --rebuild-ledger`"
-        )
+        remedy = _DAMAGED
     elif "locked" in words:
         remedy = "another program holds it; close that program"
     else:
@@ -63,7 +67,7 @@ def connect(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
                 uri, uri=True, isolation_level=None, check_same_thread=False, timeout=_BUSY_SECONDS
             )
         else:
-            path.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(path.parent)
             connection = sqlite3.connect(
                 path, isolation_level=None, check_same_thread=False, timeout=_BUSY_SECONDS
             )
@@ -90,12 +94,27 @@ def _set_up(connection: sqlite3.Connection, path: Path, *, read_only: bool) -> N
                 "brings it up to date"
             )
         return
-    check(connection, str(path))
+    if check(connection, str(path)):
+        _refuse_damage(connection, path)
     connection.execute("PRAGMA journal_mode = WAL")
     # NORMAL can lose the last commits at a power cut: an intent would be forgotten, and paid
     # again.
     connection.execute("PRAGMA synchronous = FULL")
     migrate(connection, str(path))
+
+
+def _refuse_damage(connection: sqlite3.Connection, path: Path) -> None:
+    """Refuses a ledger whose pages or indexes contradict each other; about 5 ms a megabyte.
+
+    SQLite itself notices only what it stumbles over; an index that lacks a report would have it
+    bought again.
+
+    Raises:
+        LedgerError: it is damaged.
+    """
+    (found,) = connection.execute("PRAGMA integrity_check(1)").fetchone()
+    if found != "ok":
+        raise LedgerError(f"the ledger {path}: {found.splitlines()[-1]}; {_DAMAGED}")
 
 
 @contextmanager

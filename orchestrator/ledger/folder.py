@@ -1,0 +1,42 @@
+"""The ledger's folder, made so that a power cut cannot take it with what it holds."""
+
+from __future__ import annotations
+
+import errno
+import os
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_NO_SYNC_OF_FOLDERS: Final = frozenset({errno.EINVAL, errno.ENOTSUP, errno.EBADF})
+"""What file systems answer that cannot sync a directory: there is nothing more to be done."""
+
+
+def make_folder(folder: Path) -> None:
+    """Makes a folder and those above it; each new one is synced in its parent.
+
+    SQLite syncs the names inside the ledger's folder, but not the folder's own.
+
+    Raises:
+        OSError: the disk.
+    """
+    if folder.is_dir():
+        return
+    make_folder(folder.parent)
+    folder.mkdir(exist_ok=True)
+    # A parent that we may enter but not read cannot be synced.
+    with suppress(PermissionError):
+        _sync(folder.parent)
+
+
+def _sync(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in _NO_SYNC_OF_FOLDERS:
+            raise
+    finally:
+        os.close(descriptor)
