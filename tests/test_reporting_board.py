@@ -1,0 +1,226 @@
+"""What a run has done so far, as the engine's observer counts it."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from orchestrator.core import lifecycle
+from orchestrator.core.intervals import Window
+from orchestrator.core.lifecycle import State
+from orchestrator.core.model import (
+    AbsoluteWindow,
+    CalendarWord,
+    Job,
+    JobSeries,
+    Report,
+    Resolution,
+    Series,
+    Standing,
+)
+from orchestrator.core.plan import debt
+from orchestrator.reporting.board import Board
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+NOW = datetime(2026, 3, 10, 6, 0, 0, 123456, tzinfo=UTC)
+JANUARY = Window(datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 2, 1, tzinfo=UTC))
+MARCH = Window(datetime(2026, 3, 1, tzinfo=UTC), datetime(2026, 3, 10, tzinfo=UTC))
+SMS = Series.of("abcd1234", "SMS", "outbound")
+DAY = 86400.0
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.at = NOW
+
+    def now(self) -> datetime:
+        return self.at
+
+
+class Notes:
+    """A voice that remembers."""
+
+    def __init__(self) -> None:
+        self.said: list[tuple[str, str, Mapping[str, Any]]] = []
+
+    def __call__(self, level: str, text: str, facts: Mapping[str, Any]) -> None:
+        self.said.append((level, text, facts))
+
+
+def job(name: str = "job", window: Window = JANUARY, series: Series = SMS) -> Job:
+    return Job(
+        name=name,
+        path=Path(f"{name}.yaml"),
+        zone=ZoneInfo("UTC"),
+        series=(JobSeries(series, "default"),),
+        windows=(AbsoluteWindow(window.start, window.end),),
+    )
+
+
+def report(state: State = State.SUBMITTING, **changes: Any) -> Report:
+    return replace(
+        Report(
+            id=1, series=SMS, window=JANUARY, state=state, api_key="abcd1234", job="job",
+            intended_at=NOW,
+        ),
+        **changes,
+    )  # fmt: skip
+
+
+def board_of(*jobs: Job, voice: Any = None, clock: Clock | None = None) -> Board:
+    board = Board(jobs, clock or Clock(), voice or Notes())
+    for one in jobs:
+        board.wanted(debt(one, one.series[0], NOW, Standing()))
+    return board
+
+
+def test_a_report_goes_from_owed_to_collected() -> None:
+    board = board_of(job())
+    (row,) = board.rows()
+    assert (row.wanted_seconds, row.owed_seconds) == (31 * DAY, 31 * DAY)
+
+    board.changed(report(), None)
+    assert (row.owed_seconds, row.waiting, row.fetching) == (0, 1, 0)
+    board.changed(report(State.SUBMITTED), lifecycle.Created("r"))
+    assert (row.waiting, row.fetching) == (1, 0)
+    board.changed(report(State.READY), lifecycle.Finished(7, "/f"))
+    board.received(report(State.READY), 1000)
+    assert (row.waiting, row.fetching, row.received_bytes) == (0, 1, 1000)
+    board.changed(report(State.VERIFIED), lifecycle.Verified("0" * 64, 7, 99, "t"))
+    assert (row.collected, row.fetching, row.rows) == (0, 1, 0)
+    board.changed(report(State.COLLECTED, rows=7, size_bytes=99), lifecycle.Published())
+    assert (row.collected, row.fetching, row.rows, row.size_bytes) == (1, 0, 7, 99)
+    assert row.collected_seconds == row.wanted_seconds
+    assert row.is_complete
+    assert board.mishap is None
+
+
+def test_a_report_of_an_earlier_run_is_wanted_beside_what_is_owed() -> None:
+    board = board_of(job(window=MARCH))
+    board.changed(report(State.SUBMITTED, intended_at=NOW - timedelta(hours=1)), None)
+    (row,) = board.rows()
+    assert (row.wanted_seconds, row.owed_seconds, row.waiting) == (40 * DAY, 9 * DAY, 1)
+
+
+def test_an_intent_in_the_very_millisecond_of_the_beginning_is_new() -> None:
+    board = board_of(job())
+    # The ledger keeps whole milliseconds.
+    board.changed(report(intended_at=NOW.replace(microsecond=123000)), None)
+    assert board.sum().wanted_seconds == 31 * DAY
+
+
+def test_a_create_that_did_not_happen_is_owed_again() -> None:
+    board = board_of(job())
+    board.changed(report(), None)
+    board.changed(report(State.ABSENT), lifecycle.NotCreated("429"))
+    (row,) = board.rows()
+    assert (row.owed_seconds, row.waiting, row.ended_badly) == (31 * DAY, 0, 0)
+
+
+def test_what_two_jobs_want_is_owed_once() -> None:
+    overlapping = Window(JANUARY.start + timedelta(days=15), JANUARY.end + timedelta(days=5))
+    board = board_of(job("one"), job("two", overlapping))
+    assert board.sum().owed_seconds == 36 * DAY
+
+
+@pytest.mark.parametrize(
+    ("state", "event"),
+    [
+        (State.FAILED, lifecycle.Failed("the API says FAILED")),
+        (State.ABORTED, lifecycle.Aborted("the API says FAILED")),
+        (State.TRUNCATED, lifecycle.CutShort(3, "the API says FAILED")),
+        (State.EXPIRED, lifecycle.FileGone("the API says FAILED")),
+        (State.LOST, lifecycle.Lost("the API says FAILED")),
+        (State.DISPUTED, lifecycle.Disputed("the API says FAILED")),
+    ],
+)
+def test_a_report_that_ends_badly_is_counted_and_told(state: State, event: Any) -> None:
+    notes = Notes()
+    board = board_of(job(), voice=notes)
+    board.changed(report(), None)
+    board.changed(report(state, reason="the API says FAILED", request_id="r-1"), event)
+    (row,) = board.rows()
+    assert (row.waiting, row.fetching, row.ended_badly) == (0, 0, 1)
+    assert not row.is_complete
+    name = "report 1 (abcd1234 SMS outbound, 2026-01-01 to 2026-02-01)"
+    facts = {"report": 1, "request_id": "r-1", "state": state.value}
+    assert notes.said == [("warning", f"{name}: {state.value}: the API says FAILED", facts)]
+
+
+def test_the_slowest_is_the_oldest_that_waits_at_the_api() -> None:
+    clock = Clock()
+    board = board_of(job(), clock=clock)
+    board.changed(report(State.SUBMITTED, submitted_at=NOW), None)
+    board.changed(report(State.SUBMITTED, id=2, submitted_at=NOW + timedelta(seconds=30)), None)
+    # What is finished at the API is not slow any more, however old it is.
+    board.changed(report(State.READY, id=3, submitted_at=NOW - timedelta(days=1)), None)
+    clock.at = NOW + timedelta(seconds=90)
+    assert board.slowest() == {("abcd1234", "SMS"): timedelta(seconds=90)}
+
+
+def test_made_up_days_and_time_beyond_retention_are_remarked() -> None:
+    nightly = replace(job("nightly"), windows=(CalendarWord.YESTERDAY,))
+    mark = datetime(2026, 3, 7, tzinfo=UTC)
+    board = Board([nightly], Clock(), Notes())
+    standing = Standing(resolution=Resolution((), mark))
+    board.wanted(debt(nightly, nightly.series[0], NOW, standing))
+    old = Window(datetime(2024, 1, 1, tzinfo=UTC), datetime(2024, 2, 1, tzinfo=UTC))
+    board.wanted(debt(job("old", old), job().series[0], NOW, Standing()))
+    assert board.remarks.made_up == {"nightly": (Window(mark, mark + timedelta(days=2)),)}
+    assert board.remarks.forgotten == old
+    assert board.remarks.forgotten_series == 1
+
+
+def test_a_voice_that_fails_does_not_end_the_run() -> None:
+    def broken(_level: str, _text: str, _facts: Mapping[str, Any]) -> None:
+        raise OSError("the terminal is gone")
+
+    board = board_of(job(), voice=broken)
+    board.note("warning", "anything")
+    board.changed(report(), None)
+    board.changed(report(State.FAILED), lifecycle.Failed(""))
+    assert repr(board.mishap) == "OSError('the terminal is gone')"
+    assert board.sum().ended_badly == 1
+
+
+def test_no_guess_is_made_from_the_first_few_reports() -> None:
+    board = board_of(job(window=Window(JANUARY.start, MARCH.end)))
+    length = timedelta(days=1)
+    for number in range(5):
+        window = Window(JANUARY.start + number * length, JANUARY.start + (number + 1) * length)
+        board.changed(report(id=number, window=window), None)
+        board.changed(report(State.COLLECTED, id=number, window=window), lifecycle.Published())
+    assert board.remaining() is None
+
+
+def test_the_guess_follows_the_pace_since_the_first_report() -> None:
+    board = board_of(job(window=Window(JANUARY.start, MARCH.end)))
+    length = timedelta(days=1)
+    for number in range(34):
+        window = Window(JANUARY.start + number * length, JANUARY.start + (number + 1) * length)
+        board.changed(report(id=number, window=window), None)
+        board.changed(report(State.COLLECTED, id=number, window=window), lifecycle.Published())
+    left = board.remaining()
+    # 34 of 68 days are there: what is left takes about as long as what was.
+    assert left is not None
+    assert timedelta() < left < timedelta(seconds=5)
+
+
+def test_an_event_costs_less_than_50_microseconds() -> None:
+    board = board_of(job())
+    ready = report(State.READY)
+    board.changed(ready, None)
+    rounds = 2000
+    begun = time.perf_counter()
+    for _ in range(rounds):
+        board.changed(ready, lifecycle.Finished(7, "/f"))
+        board.received(ready, 65536)
+    assert (time.perf_counter() - begun) / (2 * rounds) < 50e-6

@@ -1,0 +1,255 @@
+"""The end of a run in words: what was collected, what is left and why, what to do."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from orchestrator.core.intervals import Window
+from orchestrator.core.lifecycle import State
+from orchestrator.core.model import CalendarWord, GivenUp, Job, Report, Series
+from orchestrator.core.policy import ExitCode
+from orchestrator.reporting.remarks import Remarks
+from orchestrator.reporting.summary import MOST_LINES, Ending, Leftover, Sums, as_json, text
+
+NOW = datetime(2026, 3, 2, 0, 30, tzinfo=UTC)
+JANUARY = Window(datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 2, 1, tzinfo=UTC))
+MARCH = Window(datetime(2026, 3, 1, tzinfo=UTC), datetime(2026, 3, 2, tzinfo=UTC))
+SMS = Series.of("abcd1234", "SMS", "outbound")
+JOB = Job(
+    name="nightly", path=Path("jobs/nightly.yaml"), zone=ZoneInfo("UTC"), series=(), windows=()
+)
+HEAD = [
+    "Collected in this run: 3 reports, 1,200 rows, 2.5 MB, in 1 min 05 s and 9 requests.",
+    "In all: 40 reports, 5,000 rows, 10.0 MB, in /srv/reports",
+]
+
+
+def ending(*left: Leftover, **changes: Any) -> Ending:
+    plain = Ending(
+        jobs=(JOB,),
+        now=NOW,
+        code=ExitCode.DONE,
+        lasted=timedelta(seconds=65),
+        requests=9,
+        collected=Sums(3, 1200, 2_500_000),
+        in_all=Sums(40, 5000, 10_000_000),
+        directory="/srv/reports",
+        left=left,
+        remarks=Remarks(),
+    )
+    return replace(plain, **changes)
+
+
+def leftover(**changes: Any) -> Leftover:
+    plain = Leftover(job=JOB, series=SMS, owed=(), refused=None, open={}, given_up=(), disputed=())
+    return replace(plain, **changes)
+
+
+def report(state: State, reason: str) -> Report:
+    return Report(
+        id=17, series=SMS, window=JANUARY, state=state, api_key="abcd1234", job="nightly",
+        intended_at=NOW, request_id="r-17", reason=reason,
+    )  # fmt: skip
+
+
+def test_all_is_collected() -> None:
+    assert text(ending()) == [*HEAD, "Done: all that is wanted is collected."]
+
+
+def test_what_is_later_is_named_in_the_zone_of_the_job() -> None:
+    paris = replace(JOB, zone=ZoneInfo("Europe/Paris"), windows=(CalendarWord.YESTERDAY,))
+    now = datetime(2026, 3, 1, 23, 30, tzinfo=UTC)
+    assert text(ending(jobs=(paris,), now=now))[2:-1] == [
+        "  yesterday 2026-03-01: later, from 01:00"
+    ]
+    assert as_json(ending(jobs=(paris,), now=now))["later"] == [
+        {
+            "job": "nightly",
+            "window": "yesterday",
+            "start": "2026-02-28T23:00:00Z",
+            "end": "2026-03-01T23:00:00Z",
+            "available_at": "2026-03-02T00:00:00Z",
+        }
+    ]
+
+
+def test_with_several_jobs_each_later_line_has_its_job() -> None:
+    nightly = replace(JOB, windows=(CalendarWord.YESTERDAY,))
+    other = replace(JOB, name="other")
+    assert text(ending(jobs=(nightly, other)))[2:-1] == [
+        "  nightly: yesterday 2026-03-01: later, from 01:00"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("left", "line"),
+    [
+        (
+            leftover(owed=(JANUARY, MARCH)),
+            (
+                "  owed: abcd1234 SMS outbound: 2026-01-01 to 2026-02-01, 2026-03-01 to 2026-03-02, "
+                "not asked for yet"
+            ),
+        ),
+        (
+            leftover(open={State.SUBMITTED: 2, State.READY: 1}),
+            "  open: abcd1234 SMS outbound: 3 reports to go on with",
+        ),
+        (
+            leftover(open={State.HELD: 1}),
+            (
+                "  held: abcd1234 SMS outbound: 1 report of which nobody knows whether the API has "
+                "it; every run looks again; see `orchestrator status --held`"
+            ),
+        ),
+        (
+            leftover(given_up=(GivenUp(1, SMS, JANUARY, 17, "it failed", NOW),)),
+            (
+                "  given up: abcd1234 SMS outbound, 2026-01-01 to 2026-02-01: it failed; "
+                "`orchestrator run --retry-failed` asks again, `orchestrator resolve 17 --waive` does "
+                "without"
+            ),
+        ),
+        (
+            leftover(disputed=(report(State.DISPUTED, "wrong count"),)),
+            (
+                "  report 17, abcd1234 SMS outbound, 2026-01-01 to 2026-02-01: what came back is not "
+                "what was asked for: wrong count; it waits for you: look at the file kept in the "
+                "folder .aside of the output directory, then `orchestrator resolve 17 --accept-file` "
+                "takes it as it is, --resubmit buys it again, --waive does without"
+            ),
+        ),
+        (
+            leftover(refused="HTTP 403 Forbidden", owed=(JANUARY,)),
+            (
+                "  refused: abcd1234 SMS outbound: HTTP 403 Forbidden; correct the credentials or the "
+                "job file and run again"
+            ),
+        ),
+    ],
+    ids=["owed", "open", "held", "given up", "disputed", "refused"],
+)
+def test_what_is_left_has_a_reason_and_a_remedy(left: Leftover, line: str) -> None:
+    assert text(ending(left, code=ExitCode.UNFINISHED))[2:-1] == [line]
+
+
+def test_a_refusal_is_told_once_for_all_its_series() -> None:
+    lefts = [
+        leftover(series=Series.of("abcd1234", "SMS", way), refused="HTTP 401", owed=(JANUARY,))
+        for way in ("outbound", "inbound")
+    ]
+    assert text(ending(*lefts, code=ExitCode.FINDINGS))[2:] == [
+        (
+            "  refused: abcd1234 SMS outbound and 1 more series: HTTP 401; correct the credentials or "
+            "the job file and run again"
+        ),
+        "Finished, but something needs you: see above.",
+    ]
+
+
+def test_thirty_lines_are_enough_and_the_rest_is_counted() -> None:
+    lefts = [
+        leftover(series=Series.of(f"acc{number:05}", "VERIFY-API"), owed=(JANUARY,))
+        for number in range(5000)
+    ]
+    lines = text(ending(*lefts, code=ExitCode.UNFINISHED))
+    assert len(lines) == MOST_LINES + 1
+    assert lines[-2] == "  and 4,973 more: `orchestrator status jobs/nightly.yaml`"
+    assert lines[-1].startswith("Not finished, nothing is lost: ")
+
+
+def test_what_needs_a_person_comes_before_what_the_next_run_does() -> None:
+    owing = leftover(owed=(JANUARY,))
+    given_up = leftover(given_up=(GivenUp(1, SMS, JANUARY, None, "it failed", NOW),))
+    lines = text(ending(owing, given_up, code=ExitCode.UNFINISHED))
+    assert [line.split(":")[0] for line in lines[2:-1]] == ["  given up", "  owed"]
+
+
+@pytest.mark.parametrize(
+    ("code", "why", "line"),
+    [
+        (
+            ExitCode.UNFINISHED,
+            "",
+            "Not finished, nothing is lost: `orchestrator run jobs/nightly.yaml` goes on.",
+        ),
+        (
+            ExitCode.UNFINISHED,
+            "the deadline has come",
+            (
+                "Not finished (the deadline has come), nothing is lost: "
+                "`orchestrator run jobs/nightly.yaml` goes on."
+            ),
+        ),
+        (
+            ExitCode.INTERRUPTED,
+            "SIGINT",
+            "Stopped (SIGINT), nothing is lost: `orchestrator run jobs/nightly.yaml` goes on.",
+        ),
+    ],
+)
+def test_the_last_line_says_how_it_ended(code: ExitCode, why: str, line: str) -> None:
+    assert text(ending(code=code, why_stopped=why))[-1] == line
+
+
+def test_made_up_days_and_lost_time_are_named() -> None:
+    remarks = Remarks()
+    remarks.made_up["nightly"] = (MARCH,)
+    remarks.forgotten = Window(
+        datetime(2024, 1, 1, tzinfo=UTC), datetime(2025, 2, 2, 0, 30, tzinfo=UTC)
+    )
+    remarks.forgotten_series = 2
+    assert text(ending(remarks=remarks))[2:-1] == [
+        "  made up for nightly: 2026-03-01 to 2026-03-02, missed by earlier runs",
+        (
+            "  warning: 2 series reached back to 2024-01-01, but the API keeps records since "
+            "2025-02-02 only: it was asked all the same, and what it has deleted is missing in the "
+            "files"
+        ),
+    ]
+
+
+def test_the_json_has_every_reason() -> None:
+    left = leftover(
+        owed=(JANUARY,),
+        open={State.HELD: 1},
+        given_up=(GivenUp(1, SMS, MARCH, 17, "it failed", NOW),),
+        disputed=(report(State.DISPUTED, "wrong count"),),
+    )
+    answer = as_json(ending(left, code=ExitCode.UNFINISHED))
+    assert answer["unsettled"] == [
+        {
+            "job": "nightly",
+            "account_id": "abcd1234",
+            "product": "SMS",
+            "direction": "outbound",
+            "filter": {},
+            "owed": [{"start": "2026-01-01T00:00:00Z", "end": "2026-02-01T00:00:00Z"}],
+            "refused": None,
+            "open": {"held": 1},
+            "given_up": [
+                {
+                    "start": "2026-03-01T00:00:00Z",
+                    "end": "2026-03-02T00:00:00Z",
+                    "report": 17,
+                    "reason": "it failed",
+                }
+            ],
+            "disputed": [
+                {
+                    "start": "2026-01-01T00:00:00Z",
+                    "end": "2026-02-01T00:00:00Z",
+                    "report": 17,
+                    "request_id": "r-17",
+                    "reason": "wrong count",
+                }
+            ],
+        }
+    ]
+    assert (answer["exit_code"], answer["exit_word"]) == (75, "unfinished")
