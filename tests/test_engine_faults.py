@@ -6,12 +6,14 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+import anyio
 import pytest
 
 from orchestrator.core.intervals import Window
 from orchestrator.core.lifecycle import State
-from orchestrator.core.model import Config, OnTimeout, PollPolicy, Series
+from orchestrator.core.model import Config, OnTimeout, PollPolicy, Series, Span, Unit
 from orchestrator.core.policy import ExitCode, exit_code
+from orchestrator.engine.breaker import TRIPS_AFTER
 from orchestrator.sim import ApiKey, Fault, Settings
 from tests.kit.stage import between, job, stage, utc, with_faults
 
@@ -261,17 +263,48 @@ async def test_a_series_that_the_api_refuses_stops_and_the_others_go_on(tmp_path
         assert here.states()["collected"] == 12
 
 
-async def test_an_api_out_of_reach_ends_the_run_and_the_next_goes_on(tmp_path: Path) -> None:
+async def test_an_api_out_of_reach_is_waited_for_and_the_next_run_goes_on(tmp_path: Path) -> None:
+    """Nothing listens there: after hours the run ends, with hardly a row for each chunk."""
     async with stage(tmp_path, SMALL) as here:
-        wanted = job(HALF_YEAR)
+        wanted = job(between("2025-12-01", "2026-01-15"), chunk=Span(1, Unit.DAYS))
         at = here.config.api.base_url
         here.config = _elsewhere(here.config, "http://127.0.0.1:9")
+        began = anyio.current_time()
         end = await here.run(wanted)
         assert exit_code(end.remains) is ExitCode.UNFINISHED
-        assert any("out of reach" in note for note in here.seen.notes)
+        waited = anyio.current_time() - began
+        assert timedelta(hours=6) <= timedelta(seconds=waited) <= timedelta(hours=6, minutes=15)
+        assert here.states() == {"absent": TRIPS_AFTER}
+        assert [note.split(":")[0] for note in here.seen.notes] == ["warning", "error"]
         here.config = _elsewhere(here.config, at)
         end = await here.run(wanted)
         assert exit_code(end.remains) is ExitCode.DONE
+        here.assert_all_is_well(wanted)
+
+
+@pytest.mark.parametrize("made", [False, True], ids=["not made", "made"])
+async def test_an_api_that_is_down_for_an_hour_is_waited_for(tmp_path: Path, *, made: bool) -> None:
+    """Few creates end as unknown, whatever number of chunks waits."""
+    down = [
+        Fault.of(at, "refuse", status=503, after=3.0, until=3600.0, made=made)
+        for at in ("create", "status", "list", "download")
+    ]
+    async with stage(tmp_path, with_faults(SMALL, *down)) as here:
+        wanted = job(between("2025-12-01", "2026-01-15"), chunk=Span(1, Unit.DAYS))
+        end = await here.run(wanted)
+        assert exit_code(end.remains) is ExitCode.DONE, here.seen.notes
+        here.assert_all_is_well(wanted)
+        unknown = [change for change in here.seen.changes if change[1] == "CreateUnknown"]
+        assert len(unknown) <= TRIPS_AFTER
+        assert any("does not answer requests of key abcd1234" in note for note in here.seen.notes)
+        assert any("answers requests of key abcd1234 again" in note for note in here.seen.notes)
+
+
+async def test_one_endpoint_that_fails_alone_does_not_stop_the_others(tmp_path: Path) -> None:
+    async with stage(tmp_path, with_faults(SMALL, Fault.of("list", "refuse", status=500))) as here:
+        wanted = job(HALF_YEAR)
+        end = await here.run(wanted)
+        assert exit_code(end.remains) is ExitCode.DONE, here.seen.notes
         here.assert_all_is_well(wanted)
 
 

@@ -144,8 +144,12 @@ async def _under_lock(
     now = errand.clock.now()
     keep = await ledger.transact(_unfinished_files)
     await to_thread.run_sync(sweep, config.output.directory, keep)
-    async with open_desks(config, errand.credentials, errand.clock) as desks:
-        board = Board(jobs, errand.clock, display.note, lambda: _requests(desks))
+    desks: dict[str, Desk] = {}
+    board = Board(jobs, errand.clock, display.note, lambda: _requests(desks))
+    async with open_desks(
+        config, errand.credentials, errand.clock, board, config.poll.timeout
+    ) as opened:
+        desks |= opened
         world = World(
             ledger=ledger,
             collector=FileCollector(config.output, on_bytes=board.received),

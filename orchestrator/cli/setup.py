@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from orchestrator.config import Inputs
     from orchestrator.core.model import Config, Credentials
-    from orchestrator.core.ports import Clock
+    from orchestrator.core.ports import Clock, Observer
     from orchestrator.engine.desk import Desk
     from orchestrator.ledger.sqlite import SqliteLedger
     from orchestrator.ledger.store import Store
@@ -169,11 +169,24 @@ async def writing_ledger(
 
 @asynccontextmanager
 async def open_desks(
-    config: Config, credentials: Mapping[str, Credentials], clock: Clock
+    config: Config,
+    credentials: Mapping[str, Credentials],
+    clock: Clock,
+    observer: Observer | None = None,
+    patience: timedelta = timedelta(),
 ) -> AsyncIterator[dict[str, Desk]]:
-    """A desk for each API key, by name of credentials; names of one key share it."""
+    """A desk for each API key, by name of credentials; names of one key share it.
+
+    Args:
+        config: where the API is, and how fast it may be asked.
+        credentials: resolved, by name.
+        clock: for the server's ``Date``.
+        observer: told when the API is down; None: nobody is.
+        patience: how long to wait for an API that is down.
+    """
     from orchestrator.api import KeyGate, VonageReports, open_session  # noqa: PLC0415
-    from orchestrator.engine.desk import Desk  # noqa: PLC0415 - start-up time
+    from orchestrator.core.ports import Unobserved  # noqa: PLC0415 - start-up time
+    from orchestrator.engine.desk import Desk  # noqa: PLC0415
 
     jitter = random.SystemRandom().random
     async with open_session() as session:
@@ -182,5 +195,12 @@ async def open_desks(
             if one.api_key not in by_key:
                 api = VonageReports(session, config.api.base_url, one, config.api.timeout, clock)
                 gate = KeyGate(config.api.requests_per_second)
-                by_key[one.api_key] = Desk(api, gate, config.retry, jitter)
+                by_key[one.api_key] = Desk(
+                    api,
+                    gate,
+                    config.retry,
+                    jitter=jitter,
+                    observer=observer or Unobserved(),
+                    patience=patience,
+                )
         yield {name: by_key[one.api_key] for name, one in credentials.items()}

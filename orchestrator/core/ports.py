@@ -275,3 +275,19 @@ class Observer(Protocol):
     def note(self, level: str, text: str, **facts: FieldValue | float | None) -> None:
         """Something a person should read: ``info``, ``warning`` or ``error``."""
         ...
+
+
+class Unobserved:
+    """The `Observer` of what nobody watches."""
+
+    def wanted(self, debt: Debt) -> None:
+        """Not told."""
+
+    def changed(self, report: Report, event: Event | None) -> None:
+        """Not told."""
+
+    def received(self, report: Report, size_bytes: int) -> None:
+        """Not told."""
+
+    def note(self, level: str, text: str, **facts: FieldValue | float | None) -> None:
+        """Not told."""

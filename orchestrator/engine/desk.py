@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeVar
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Final, TypeVar
 
 import anyio
 import tenacity
 
 from orchestrator.core import policy
-from orchestrator.errors import ServerFault, Throttled
+from orchestrator.core.model import Status
+from orchestrator.core.ports import Priority
+from orchestrator.engine.breaker import Breaker
+from orchestrator.errors import ApiError, ServerFault, Throttled, TransportError
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import AsyncIterator, Awaitable, Callable
+    from datetime import timedelta
 
     from orchestrator.core.model import RetryPolicy, Series
-    from orchestrator.core.ports import Gate, Priority, ReportsApi
+    from orchestrator.core.ports import Gate, Observer, ReportsApi
 
 T = TypeVar("T")
+
+_NOBODY: Final = "00000000-0000-0000-0000-000000000000"
+"""The id of no report."""
 
 
 class Desk:
@@ -27,22 +35,36 @@ class Desk:
         gate: the key's turns.
         retry: of requests that change nothing.
         jitter: a random number in [0, 1), for the pauses.
+        observer: is told when the API is down.
+        patience: how long one run waits for an API that is down.
     """
 
     def __init__(
-        self, api: ReportsApi, gate: Gate, retry: RetryPolicy, jitter: Callable[[], float]
+        self,
+        api: ReportsApi,
+        gate: Gate,
+        retry: RetryPolicy,
+        *,
+        jitter: Callable[[], float],
+        observer: Observer,
+        patience: timedelta,
     ) -> None:
         self.api = api
         self.gate = gate
+        self.breaker = Breaker(api.api_key, self._probe, observer, patience)
         self.retry = retry
         self.jitter = jitter
         self._refused: dict[str | tuple[str, str], str] = {}
-        self.unreachable: str = ""
 
     @property
     def api_key(self) -> str:
         """The key."""
         return self.api.api_key
+
+    @property
+    def unreachable(self) -> str:
+        """Why nothing more can be asked in this run, in words; empty while it can."""
+        return self.breaker.gave_up
 
     # --- what is left alone for this run ------------------------------------------------------
 
@@ -86,14 +108,47 @@ class Desk:
         pause = policy.backoff(self.retry, state.attempt_number, self.jitter(), asked)
         return pause.total_seconds()
 
+    @asynccontextmanager
+    async def admitted(self, priority: Priority, order: float = 0.0) -> AsyncIterator[None]:
+        """The key's turn, at an API that is not known to be down.
+
+        An error that passes through is noted by gate and breaker; one that is caught inside must
+        be told to the breaker.
+        """
+        while True:
+            await self.breaker.wait()
+            async with self.gate.turn(priority, order):
+                if self.breaker.is_down:
+                    continue
+                try:
+                    yield
+                except ApiError as error:
+                    self.breaker.record(error)
+                    raise
+                return
+
+    async def _probe(self) -> None:
+        """Asks for a report that cannot be: whatever is answered, the API is up.
+
+        Where that is not answered, the list may be: a part of the API may fail alone.
+        """
+        try:
+            async with self.gate.turn(Priority.POLL):
+                await self.api.status(_NOBODY)
+        except (TransportError, ServerFault):
+            async with self.gate.turn(Priority.POLL):
+                await self.api.list(self.api_key, (Status.PENDING,))
+
     async def turn(
         self, request: Callable[[], Awaitable[T]], priority: Priority, order: float = 0.0
     ) -> T:
         """One request at the key's turn; again at its next turns while the API throttles."""
         while True:
             try:
-                async with self.gate.turn(priority, order):
-                    return await request()
+                async with self.admitted(priority, order):
+                    answer = await request()
+                    self.breaker.record(None)
+                    return answer
             except Throttled:
                 # The gate has slowed the whole key down; waiting for its next turn is the pause.
                 continue

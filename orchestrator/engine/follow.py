@@ -22,6 +22,7 @@ from orchestrator.errors import (
     CorruptArchive,
     NotFound,
     Throttled,
+    TransportError,
     Unauthorized,
 )
 
@@ -153,6 +154,8 @@ class Follower:
                 created = await self._create(order, desk)
             except Throttled:
                 continue
+            except TransportError:
+                break  # the API is down, and the run's patience with it at an end
             if created is None:
                 break
             report, verdict = created
@@ -161,24 +164,13 @@ class Follower:
                     return report
                 case AfterCreate.RETRY:
                     out_of_reach += 1
-                    await self._wait_for_reach(out_of_reach, report, desk)
+                    pause = policy.backoff(desk.retry, out_of_reach, desk.jitter())
+                    await anyio.sleep(pause.total_seconds())
                 case AfterCreate.GIVE_UP:
                     return None
                 case _:
                     self._leave(verdict, order, report.reason, desk)
         return None
-
-    async def _wait_for_reach(self, attempt: int, report: Report, desk: Desk) -> None:
-        if attempt < desk.retry.attempts:
-            pause = policy.backoff(desk.retry, attempt, desk.jitter())
-            await anyio.sleep(pause.total_seconds())
-        elif not desk.unreachable:
-            desk.unreachable = report.reason
-            self._observer.note(
-                "error",
-                f"the API is out of reach: {report.reason}; nothing more is asked for with key "
-                f"{desk.api_key} in this run",
-            )
 
     def _leave(self, verdict: AfterCreate, order: Order, reason: str, desk: Desk) -> None:
         """What the API refused is left alone for this run."""
@@ -208,8 +200,9 @@ class Follower:
 
         Raises:
             Throttled: surely not created; noted, and to be sent again.
+            TransportError: nothing was sent, and nothing will be in this run.
         """
-        async with desk.gate.turn(Priority.SUBMIT):
+        async with desk.admitted(Priority.SUBMIT):
             if desk.refusal(order.series) is not None or desk.unreachable:
                 return None
             with self._drain.shield(self._config.api.timeout + _AFTER_TIMEOUT):
@@ -228,7 +221,9 @@ class Follower:
                     await self._take(report, lifecycle.NotCreated(str(error)))
                     raise
                 except ApiError as error:
+                    desk.breaker.record(error)
                     return await self._not_created(report, error)
+                desk.breaker.record(None)
                 return await self._take(report, lifecycle.Created(remote.request_id)), None
         # The shield's time passed, or a second signal came: nobody knows.
         report = await self._take(

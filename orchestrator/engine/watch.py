@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from orchestrator.engine.desk import Desk
 
 _DISTRUST_AFTER: Final = 3
-"""So many lists in a row that lack a report the API knows: the list is not asked again."""
+"""So many lists in a row that fail, or lack a report the API knows, and no more are asked for."""
 
 
 @dataclass(slots=True, eq=False)
@@ -144,10 +144,10 @@ class Watcher:
                 partial(eye.desk.api.list, eye.account_id, ALL_STATUSES, since), Priority.POLL
             )
         except ApiError as error:
-            if not policy.is_retryable(error):
-                self._distrust(eye, f"the API refuses it ({error})")
-            self._postpone(due)
-            return [] if eye.lists else list(due)
+            eye.lacking += 1
+            if not policy.is_retryable(error) or eye.lacking >= _DISTRUST_AFTER:
+                self._distrust(eye, f"they cannot be had ({error})")
+            return list(due)
         by_id = {remote.request_id: remote for remote in listed}
         lacking = [one for one in due if one.request_id not in by_id]
         for one in watched:
@@ -157,7 +157,7 @@ class Watcher:
         self._postpone([one for one in watched if one.request_id in by_id])
         eye.lacking = eye.lacking + 1 if lacking else 0
         if eye.lacking >= _DISTRUST_AFTER:
-            self._distrust(eye, "it lacks reports that the API knows")
+            self._distrust(eye, "they lack reports that the API knows")
         return lacking
 
     def _distrust(self, eye: _Eye, why: str) -> None:

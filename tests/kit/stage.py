@@ -151,7 +151,14 @@ class Stage:
                 self.clock,
             )
             gate = KeyGate(self.config.api.requests_per_second)
-            desks[name] = Desk(api, gate, self.config.retry, lambda: 0.5)
+            desks[name] = Desk(
+                api,
+                gate,
+                self.config.retry,
+                jitter=lambda: 0.5,
+                observer=self.seen,
+                patience=self.config.poll.timeout,
+            )
         return desks
 
     def reports(self) -> list[Report]:

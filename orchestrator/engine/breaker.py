@@ -1,0 +1,127 @@
+"""A circuit breaker: while the API is down, nobody asks but one, and ever more rarely."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final
+
+import anyio
+
+from orchestrator.errors import ApiError, ServerFault, TransportError
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from orchestrator.core.ports import Observer
+
+TRIPS_AFTER: Final = 5
+"""So many failures in a row, of whatever calls of the key, and the API counts as down."""
+
+PAUSE_FIRST: Final = timedelta(seconds=5)
+PAUSE_LONGEST: Final = timedelta(minutes=5)
+
+
+class Breaker:
+    """Lets requests of a key through while the API answers, and holds them while it does not.
+
+    An answer of any kind but a 5xx shows that it is up. While it is down, one of those who wait
+    asks something that costs nothing, with pauses that double from `PAUSE_FIRST` to
+    `PAUSE_LONGEST`; once that is answered, everybody goes on. A create is thus never sent into an
+    API that is known to be down.
+
+    Args:
+        api_key: for the words.
+        probe: a request that changes nothing; any `ApiError` may come out of it.
+        observer: is told when the API goes down, and when it is back.
+        patience: after so long the run stops waiting.
+
+    Attributes:
+        gave_up: why nothing more is asked in this run, in words; empty while there is hope.
+    """
+
+    def __init__(
+        self,
+        api_key: str,
+        probe: Callable[[], Awaitable[object]],
+        observer: Observer,
+        patience: timedelta,
+    ) -> None:
+        self.gave_up = ""
+        self._api_key = api_key
+        self._probe = probe
+        self._observer = observer
+        self._patience = patience
+        self._failures = 0
+        self._down_since: float | None = None
+        self._probing = False
+        self._changed = anyio.Event()
+
+    @property
+    def is_down(self) -> bool:
+        """Whether requests are held at present."""
+        return self._down_since is not None
+
+    def record(self, error: BaseException | None) -> None:
+        """Takes note of how a request ended; None: it was answered as it should be."""
+        if error is not None and not isinstance(error, ApiError):
+            return
+        if not isinstance(error, TransportError | ServerFault):
+            self._failures = 0
+            return
+        self._failures += 1
+        if self._failures >= TRIPS_AFTER and self._down_since is None:
+            self._down_since = anyio.current_time()
+            self._observer.note(
+                "warning",
+                f"the API does not answer requests of key {self._api_key} ({error}); waiting "
+                "until it does, and asking ever more rarely",
+            )
+
+    async def wait(self) -> None:
+        """Returns once the API is not known to be down.
+
+        Raises:
+            TransportError: it has been down for longer than the patience of this run.
+        """
+        while self.is_down:
+            if self.gave_up:
+                raise TransportError(self.gave_up, maybe_sent=False)
+            if self._probing:
+                await self._changed.wait()
+                continue
+            self._probing = True
+            try:
+                await self._ask_until_it_answers()
+            finally:
+                # If the one who asks is cancelled, the next of those who wait takes over.
+                self._probing = False
+                self._changed.set()
+                self._changed = anyio.Event()
+
+    async def _ask_until_it_answers(self) -> None:
+        assert self._down_since is not None
+        pause = PAUSE_FIRST
+        while True:
+            await anyio.sleep(pause.total_seconds())
+            down = timedelta(seconds=round(anyio.current_time() - self._down_since))
+            try:
+                await self._probe()
+            except (TransportError, ServerFault) as error:
+                if down >= self._patience:
+                    self.gave_up = f"the API has not answered for {down}: {error}"
+                    self._observer.note(
+                        "error",
+                        f"{self.gave_up}; nothing more is asked for with key {self._api_key} in "
+                        "this run",
+                    )
+                    return
+                pause = min(2 * pause, PAUSE_LONGEST)
+                continue
+            except ApiError:
+                pass  # refused or throttled, but answered
+            self._failures = 0
+            self._down_since = None
+            self._observer.note(
+                "info", f"the API answers requests of key {self._api_key} again, after {down}"
+            )
+            return
