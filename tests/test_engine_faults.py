@@ -15,7 +15,7 @@ from orchestrator.core.model import Config, OnTimeout, PollPolicy, Series, Span,
 from orchestrator.core.policy import ExitCode, exit_code
 from orchestrator.engine.breaker import TRIPS_AFTER
 from orchestrator.sim import ApiKey, Fault, Settings
-from tests.kit.stage import between, job, stage, utc, with_faults
+from tests.kit.stage import NOW, between, job, stage, utc, with_faults
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -298,6 +298,32 @@ async def test_an_api_that_is_down_for_an_hour_is_waited_for(tmp_path: Path, *, 
         assert len(unknown) <= TRIPS_AFTER
         assert any("does not answer requests of key abcd1234" in note for note in here.seen.notes)
         assert any("answers requests of key abcd1234 again" in note for note in here.seen.notes)
+
+
+@pytest.mark.parametrize("says", [{}, {"retry_after": 20}], ids=["says nothing", "says when"])
+async def test_a_storm_of_429s_slows_the_key_and_not_the_other(
+    tmp_path: Path, says: dict[str, int]
+) -> None:
+    """Five minutes of nothing but 429 for one key's account, on every call."""
+    storm = [
+        Fault.of(at, "refuse", status=429, account="abcd1234", until=300.0, **says)
+        for at in ("create", "status", "list", "download")
+    ]
+    async with stage(tmp_path, with_faults(SMALL, *storm)) as here:
+        mine = job(HALF_YEAR, name="mine")
+        theirs = job(
+            HALF_YEAR,
+            name="theirs",
+            series=(Series.of("beta0001", "VERIFY-API"),),
+            credentials="beta",
+        )
+        end = await here.run(mine, theirs)
+        assert exit_code(end.remains) is ExitCode.DONE, here.seen.notes
+        here.assert_all_is_well(mine, theirs)
+        assert here.states()["absent"] <= 20, "the gate waits longer and longer"
+        done = [report for report in here.reports() if report.api_key == "beta0001"]
+        latest = max(report.changed_at or report.intended_at for report in done)
+        assert latest - NOW < timedelta(minutes=2), "the other key is not held up"
 
 
 async def test_one_endpoint_that_fails_alone_does_not_stop_the_others(tmp_path: Path) -> None:
