@@ -327,7 +327,7 @@ def test_the_deadline_leaves_the_rest_for_the_next_run(
 def test_a_report_that_is_slow_is_75_and_the_next_run_collects_it(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    slow = timedelta(seconds=150)  # a second and a half at this speed
+    slow = timedelta(seconds=200)  # half a second at this speed
     with simulated(tmp_path, processing_time=slow, processing_jitter=0.0) as place:
         place.write_config(poll_timeout="100ms")
         assert place.run() == 75

@@ -6,7 +6,9 @@ import fcntl
 import json
 import signal
 import time
+from contextlib import suppress
 from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -17,7 +19,6 @@ from tests.kit.cli_worlds import REPORTS, simulated
 if TYPE_CHECKING:
     import subprocess
     from collections.abc import Callable
-    from pathlib import Path
 
     from tests.kit.cli_worlds import Place
 
@@ -51,8 +52,8 @@ def ended(process: subprocess.Popen[str]) -> tuple[int, str, str]:
 def test_one_signal_stops_in_order_and_the_next_run_completes(
     tmp_path: Path, sent: signal.Signals, code: int
 ) -> None:
-    # Ten at a time: there is always something not asked for yet.
-    with simulated(tmp_path, processing_time=timedelta(seconds=50)) as place:
+    # Few at a time: there is always something not asked for yet.
+    with simulated(tmp_path, processing_time=timedelta(seconds=80)) as place:
         place.write_config(more="limits: {in_flight: 5}")
         process = place.process("run", "job.yaml", "--json")
         wait_until(lambda: place.calls("download") > 2, process)
@@ -125,10 +126,11 @@ def is_waiting(place: Place, process: subprocess.Popen[str]) -> bool:
     held = str(place.state.with_name("ledger.db.lock"))
 
     def has_it_open() -> bool:
-        from pathlib import Path
-
-        handles = Path(f"/proc/{process.pid}/fd").iterdir()
-        return any(str(handle.readlink()) == held for handle in handles if handle.is_symlink())
+        handles = []
+        for handle in Path(f"/proc/{process.pid}/fd").iterdir():
+            with suppress(FileNotFoundError):  # closed meanwhile
+                handles.append(str(handle.readlink()))
+        return held in handles
 
     wait_until(has_it_open, process)
     return True

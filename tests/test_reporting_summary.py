@@ -93,8 +93,8 @@ def test_with_several_jobs_each_later_line_has_its_job() -> None:
         (
             leftover(owed=(JANUARY, MARCH)),
             (
-                "  owed: abcd1234 SMS outbound: 2026-01-01 to 2026-02-01, 2026-03-01 to 2026-03-02, "
-                "not asked for yet"
+                "  owed: abcd1234 SMS outbound: 2026-01-01 to 2026-02-01, 2026-03-01 to "
+                "2026-03-02, not asked for yet"
             ),
         ),
         (
@@ -112,24 +112,24 @@ def test_with_several_jobs_each_later_line_has_its_job() -> None:
             leftover(given_up=(GivenUp(1, SMS, JANUARY, 17, "it failed", NOW),)),
             (
                 "  given up: abcd1234 SMS outbound, 2026-01-01 to 2026-02-01: it failed; "
-                "`orchestrator run --retry-failed` asks again, `orchestrator resolve 17 --waive` does "
-                "without"
+                "`orchestrator run --retry-failed` asks again, `orchestrator resolve 17 --waive` "
+                "does without"
             ),
         ),
         (
             leftover(disputed=(report(State.DISPUTED, "wrong count"),)),
             (
-                "  report 17, abcd1234 SMS outbound, 2026-01-01 to 2026-02-01: what came back is not "
-                "what was asked for: wrong count; it waits for you: look at the file kept in the "
-                "folder .aside of the output directory, then `orchestrator resolve 17 --accept-file` "
-                "takes it as it is, --resubmit buys it again, --waive does without"
+                "  report 17, abcd1234 SMS outbound, 2026-01-01 to 2026-02-01: what came back is "
+                "not what was asked for: wrong count; it waits for you: look at the file kept in "
+                "the folder .aside of the output directory, then `orchestrator resolve 17 "
+                "--accept-file` takes it as it is, --resubmit buys it again, --waive does without"
             ),
         ),
         (
             leftover(refused="HTTP 403 Forbidden", owed=(JANUARY,)),
             (
-                "  refused: abcd1234 SMS outbound: HTTP 403 Forbidden; correct the credentials or the "
-                "job file and run again"
+                "  refused: abcd1234 SMS outbound: HTTP 403 Forbidden; correct the credentials or "
+                "the job file and run again"
             ),
         ),
     ],
@@ -146,8 +146,8 @@ def test_a_refusal_is_told_once_for_all_its_series() -> None:
     ]
     assert text(ending(*lefts, code=ExitCode.FINDINGS))[2:] == [
         (
-            "  refused: abcd1234 SMS outbound and 1 more series: HTTP 401; correct the credentials or "
-            "the job file and run again"
+            "  refused: abcd1234 SMS outbound and 1 more series: HTTP 401; correct the credentials "
+            "or the job file and run again"
         ),
         "Finished, but something needs you: see above.",
     ]

@@ -97,7 +97,7 @@ async def carry_out(errand: Errand, display: Display) -> Ending | ExitCode:
     stopper = Stopper(drain, lambda text: display.note("info", text, {}), display.close)
     ending: Ending | None = None
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(stopper.listen)
+        await tasks.start(stopper.listen)
         async with contextlib.AsyncExitStack() as stack:
             ledger: SqliteLedger | None = None
             with stopper.waiting():

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from datetime import timedelta
 
+    from anyio.abc import TaskStatus
+
     from orchestrator.engine.drain import Drain
 
 _SECONDS: Final = f"{HURRY.total_seconds():.0f} seconds"
@@ -54,9 +56,10 @@ class Stopper:
             finally:
                 self._waiting = None
 
-    async def listen(self) -> None:
-        """Takes SIGINT and SIGTERM until cancelled."""
+    async def listen(self, *, task_status: TaskStatus[None]) -> None:
+        """Takes SIGINT and SIGTERM until cancelled; started once it does."""
         with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+            task_status.started()
             number = 0
             async for received in signals:
                 number += 1

@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
     from anyio.from_thread import BlockingPortal
 
-SMALL = Settings(speed=100.0, rate=None, sync_rate=None, records_per_day=2.0)
-"""Reports are finished within a fifth of a second, and hold a few dozen records."""
+SMALL = Settings(speed=400.0, rate=None, sync_rate=None, records_per_day=2.0)
+"""Reports are finished within a tenth of a second, and hold a few dozen records."""
 
 JOB = """\
 name: job
