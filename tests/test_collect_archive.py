@@ -63,9 +63,6 @@ GOOD = {
     "by hand": bytes(RawZip(content=CONTENT)),
     "made on DOS": bytes(RawZip(content=CONTENT, system=0, attributes=0x20)),
     "with a comment": bytes(RawZip(content=CONTENT, comment=b"made by hand")),
-    "a comment with an end record in it": bytes(
-        RawZip(content=CONTENT, comment=EMPTY_END + b"and more")
-    ),
     "zip64 end records": zip64_end(streamed_zip(CONTENT)),
     "unsigned descriptor": bytes(
         STREAMED.but(between=descriptor(CONTENT, wide=False, signed=False))
@@ -133,6 +130,11 @@ EVIL: dict[str, tuple[bytes | RawZip, str]] = {
         RAW.but(after=b"garbage"),
         "the archive does not end with its end record: it is cut off or something follows",
     ),
+    "a second end record in its comment": (
+        RAW.but(comment=EMPTY_END + b"and more"),
+        "the archive does not end with its end record: it is cut off or something follows",
+    ),
+    "an empty archive in its comment": (RAW.but(comment=EMPTY_END), MEMBERS.format(0)),
     "garbage before": (
         RAW.but(before=b"MZ garbage"),
         "the archive does not begin with its file: something stands before it",

@@ -40,7 +40,7 @@ class Recorder:
         self.seen: list[str] = []
         self._answer = answer
 
-    async def __call__(self, request: web.Request) -> web.StreamResponse:
+    async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
         body = await request.read()
         self.seen.append(f"{request.method} {request.raw_path} {request.raw_headers!r} {body!r}")
         return self._answer()

@@ -127,13 +127,12 @@ def _find_directory(archive: BinaryIO, length: int) -> tuple[int, int]:
     """Where the central directory begins and ends."""
     tail_start = max(0, length - _END.size - _FULL16)
     tail = _read(archive, tail_start, length - tail_start)
+    # The last one counts, and no other: one in a comment would be another archive to some readers.
     at = tail.rfind(_END_SIGNATURE)
-    while at >= 0:
-        if len(tail) - at >= _END.size:
-            fields = _END.unpack_from(tail, at)
-            if at + _END.size + fields[-1] == len(tail):
-                return _directory(archive, tail_start + at, fields[1:-1])
-        at = tail.rfind(_END_SIGNATURE, 0, at)
+    if at >= 0 and len(tail) - at >= _END.size:
+        fields = _END.unpack_from(tail, at)
+        if at + _END.size + fields[-1] == len(tail):
+            return _directory(archive, tail_start + at, fields[1:-1])
     raise CorruptArchive(_no_end(_read(archive, 0, min(length, 60)), length, tail))
 
 
