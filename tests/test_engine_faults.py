@@ -146,6 +146,8 @@ async def test_attempts_are_three_a_run_then_halved_then_given_up(tmp_path: Path
         assert one.reason == "9 reports came to nothing, the last: the API says FAILED"
         assert one.window.end == other.window.start
 
+        reports = {report.id for report in here.reports()}
+        assert {one.report_id, other.report_id} <= reports, "`resolve` can name them"
         await here.run(wanted, retry_failed=True)
         assert len(here.sim.world.reports()) == 13, "counted anew, the month as a whole"
 

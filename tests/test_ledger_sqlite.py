@@ -194,8 +194,8 @@ async def test_reports_that_came_to_nothing_count_until_they_are_forgiven(
     report = await ledger.apply(await intend(ledger, 5), life.Created("r-2"))
     await ledger.apply(report, life.CutShort(9, "too large"))
     await ledger.apply(await intend(ledger, 9), life.NotCreated("429"))
-    failed = Failure(day(3), truncated=False, reason="no")
-    truncated = Failure(day(5), truncated=True, reason="too large")
+    failed = Failure(day(3), truncated=False, reason="no", report_id=1)
+    truncated = Failure(day(5), truncated=True, reason="too large", report_id=2)
     assert (await ledger.standing("nightly", SERIES)).failures == (failed, truncated)
     clock.at += timedelta(seconds=1)
     await ledger.retry(SERIES)
@@ -203,7 +203,7 @@ async def test_reports_that_came_to_nothing_count_until_they_are_forgiven(
     clock.at += timedelta(seconds=1)
     report = await ledger.apply(await intend(ledger, 3), life.Created("r-3"))
     await ledger.apply(report, life.Lost("404"))
-    lost = Failure(day(3), truncated=False, reason="404")
+    lost = Failure(day(3), truncated=False, reason="404", report_id=4)
     assert (await ledger.standing("nightly", SERIES)).failures == (truncated, lost)
 
 

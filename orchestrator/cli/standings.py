@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Final
 
+from orchestrator.core.attempts import count
 from orchestrator.core.lifecycle import HAD, OPEN, State
 from orchestrator.reporting.words import Fate, Words, explain
 
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from datetime import datetime
 
+    from orchestrator.core.attempts import Failure
     from orchestrator.core.model import GivenUp, Report, Series
     from orchestrator.ledger.store import Store
 
@@ -71,13 +73,16 @@ def listing(store: Store, series: Series, chosen: set[Listed], now: datetime) ->
     if chosen:
         states = frozenset().union(*(_STATES[listed] for listed in chosen))
     given_up: dict[int | None, GivenUp] | None = None
+    failures: tuple[Failure, ...] = ()
     for report in store.reports(series, states):
         fate = None
         if report.state in _NOTHING:
             if given_up is None:
                 given_up = {one.report_id: one for one in store.given_up(series)}
+                failures = store.failures(series)
             fate = _fate(store, report, given_up.get(report.id))
-        yield Listing(report, fate, explain(report, fate or Fate.OWED, now))
+        attempts = count(report.window, failures)
+        yield Listing(report, fate, explain(report, fate or Fate.OWED, now, attempts))
 
 
 def _fate(store: Store, report: Report, given_up: GivenUp | None) -> Fate:

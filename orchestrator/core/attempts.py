@@ -46,12 +46,14 @@ class Failure:
         truncated: the API cut its file; otherwise it failed, or its file was lost.
         reason: in words.
         proved: for a truncated one: a smaller report inside its window has come back complete.
+        report_id: our number of it.
     """
 
     window: Window
     truncated: bool
     reason: str
     proved: bool = False
+    report_id: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,10 +77,15 @@ class Leave:
 
 @dataclass(frozen=True, slots=True)
 class GiveUp:
-    """Not by itself any more."""
+    """Not by itself any more.
+
+    Attributes:
+        report_id: our number of the report that was the last straw.
+    """
 
     window: Window
     reason: str
+    report_id: int | None = None
 
 
 Step = Buy | Leave | GiveUp
@@ -124,14 +131,13 @@ def cut(
 def _step(chunk: Window, failures: Sequence[Failure], failed_now: Sequence[Window]) -> Step:
     for failure in failures:
         if failure.truncated and failure.window.length <= _SECOND and failure.window == chunk:
-            return GiveUp(
-                chunk, f"even one second of it is truncated ({failure.reason}): it cannot be had"
-            )
+            reason = f"even one second of it is truncated ({failure.reason}): it cannot be had"
+            return GiveUp(chunk, reason, failure.report_id)
     failed = _failed(chunk, failures)
     if len(failed) >= AT_MOST:
-        return GiveUp(
-            chunk, f"{len(failed)} reports came to nothing, the last: {failed[-1].reason}"
-        )
+        last = failed[-1]
+        reason = f"{len(failed)} reports came to nothing, the last: {last.reason}"
+        return GiveUp(chunk, reason, last.report_id)
     if sum(window.overlaps(chunk) for window in failed_now) >= PER_RUN:
         return Leave(chunk)
     unproved = [
@@ -155,6 +161,11 @@ def _cut_short(piece: Window, failures: Sequence[Failure]) -> Iterator[timedelta
                 for inner in truncated
                 if window.start <= inner.start and inner.end <= window.end
             )
+
+
+def count(window: Window, failures: Sequence[Failure]) -> int:
+    """How many attempts have failed over a window."""
+    return len(_failed(window, failures))
 
 
 def _failed(chunk: Window, failures: Sequence[Failure]) -> list[Failure]:

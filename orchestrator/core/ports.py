@@ -219,9 +219,12 @@ class Ledger(Protocol):
         ...
 
     async def give_up(
-        self, series: Series, window: Window, reason: str, report: Report | None = None
+        self, series: Series, window: Window, reason: str, report_id: int | None
     ) -> None:
-        """Makes a window had until `retry`: no run asks for it by itself."""
+        """Makes a window had until `retry`: no run asks for it by itself.
+
+        `report_id` is the report that was the last straw.
+        """
         ...
 
     async def end_and_give_up(self, report: Report, event: Event, reason: str) -> Report:
@@ -237,7 +240,7 @@ class Ledger(Protocol):
         ...
 
     async def take_back(self, report: Report) -> int:
-        """Forgets that the report's window was given up; how many entries that was."""
+        """Forgets what was given up with a report, and the series' failures; how many entries."""
         ...
 
     async def acknowledge(self, report: Report) -> int:

@@ -291,8 +291,8 @@ class _Run:
             match step:
                 case attempts.Leave():
                     continue
-                case attempts.GiveUp(window, reason):
-                    await self._world.ledger.give_up(series, window, reason)
+                case attempts.GiveUp(window, reason, report_id):
+                    await self._world.ledger.give_up(series, window, reason, report_id)
                     self._world.observer.note("error", f"given up: {series}, {window}: {reason}")
                 case attempts.Buy(window, probe):
                     if probe and any(probe.overlaps(claim) for claim in busy.claims.values()):

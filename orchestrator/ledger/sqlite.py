@@ -276,11 +276,10 @@ class SqliteLedger:
         return await self.transact(lambda store: store.apply(report, event, at))
 
     async def give_up(
-        self, series: Series, window: Window, reason: str, report: Report | None = None
+        self, series: Series, window: Window, reason: str, report_id: int | None
     ) -> None:
         """See the port."""
         at = self._clock.now()
-        report_id = report.id if report else None
         await self.transact(
             lambda store: store.give_up(series, window, reason, report_id=report_id, at=at)
         )
@@ -303,7 +302,8 @@ class SqliteLedger:
 
     async def take_back(self, report: Report) -> int:
         """See the port."""
-        return await self.transact(lambda store: store.take_back(report))
+        at = self._clock.now()
+        return await self.transact(lambda store: store.take_back(report, at))
 
     async def acknowledge(self, report: Report) -> int:
         """See the port."""

@@ -126,7 +126,7 @@ class Store:
         marks = ", ".join("?" * len(_FAILED))
         cursor = self._db.execute(
             f"""
-            SELECT window_start, window_end, state, reason, EXISTS (
+            SELECT id, window_start, window_end, state, reason, EXISTS (
                 SELECT 1 FROM report AS inner
                 WHERE inner.series_id = report.series_id AND inner.state = ?1
                 AND inner.window_start BETWEEN report.window_start AND report.window_end - 1
@@ -151,6 +151,7 @@ class Store:
                 truncated=row["state"] == State.TRUNCATED.value,
                 reason=row["reason"],
                 proved=bool(row["proved"]),
+                report_id=row["id"],
             )
             for row in cursor
         )
@@ -513,16 +514,25 @@ class Store:
         series_id = self._find(series)
         if series_id is None:
             return 0
-        self._db.execute(
-            "UPDATE series SET retried_at = ? WHERE id = ?", (rows.to_ms(at), series_id)
-        )
+        self._forgive(series_id, at)
         return self._db.execute(
             "DELETE FROM given_up WHERE series_id = ? AND acknowledged = 0", (series_id,)
         ).rowcount
 
-    def take_back(self, report: Report) -> int:
+    def _forgive(self, series_id: int, at: datetime) -> None:
+        """Failures up to now no longer count as attempts."""
+        self._db.execute(
+            "UPDATE series SET retried_at = ? WHERE id = ?", (rows.to_ms(at), series_id)
+        )
+
+    def take_back(self, report: Report, at: datetime) -> int:
         """See the port `Ledger.take_back`."""
-        return self._db.execute("DELETE FROM given_up WHERE report_id = ?", (report.id,)).rowcount
+        entries = self._db.execute(
+            "DELETE FROM given_up WHERE report_id = ?", (report.id,)
+        ).rowcount
+        if entries:
+            self._forgive(self._make(report.series), at)
+        return entries
 
     def acknowledge(self, report: Report) -> int:
         """See the port `Ledger.acknowledge`."""

@@ -7,6 +7,7 @@ from datetime import UTC, timedelta
 from enum import Enum
 from typing import TYPE_CHECKING, assert_never
 
+from orchestrator.core.attempts import AT_MOST
 from orchestrator.core.calendar import first_instant
 from orchestrator.core.lifecycle import State
 
@@ -133,13 +134,14 @@ class Words:
         return f"{self.what}; {self.then}" if self.then else self.what
 
 
-def explain(report: Report, fate: Fate, now: datetime) -> Words:  # noqa: C901, PLR0911, PLR0912 - one arm a state
+def explain(report: Report, fate: Fate, now: datetime, attempts: int = 0) -> Words:  # noqa: C901, PLR0911, PLR0912 - one arm a state
     """Why a report stands where it stands, and what to do about it.
 
     Args:
         report: as the ledger has it.
         fate: of its window; means something only where the report came to nothing.
         now: the present moment.
+        attempts: how many reports have failed over its window; those that count.
     """
     reason = f": {report.reason}" if report.reason else ""
     resolve = f"`orchestrator resolve {report.id}"
@@ -166,7 +168,7 @@ def explain(report: Report, fate: Fate, now: datetime) -> Words:  # noqa: C901, 
         case State.SUPERSEDED:
             return Words(f"a newer edition of the same window was collected{reason}")
         case State.ABSENT:
-            return Words(f"was not created{reason}", _after(report, fate))
+            return Words(f"was not created{reason}", _after(report, fate, attempts))
         case State.HELD:
             return Words(
                 f"nobody can say whether the API has it{reason}",
@@ -184,19 +186,23 @@ def explain(report: Report, fate: Fate, now: datetime) -> Words:  # noqa: C901, 
         case State.WAIVED:
             return Words(f"done without{reason}", f"{resolve} --resubmit` buys it after all")
         case State.DISCARDED:
-            return Words(f"set aside{reason}", _after(report, fate))
+            return Words(f"set aside{reason}", _after(report, fate, attempts))
         case State.TRUNCATED:
-            return Words(f"cut short, so records are missing{reason}", _after(report, fate))
+            return Words(
+                f"cut short, so records are missing{reason}", _after(report, fate, attempts)
+            )
         case State.FAILED:
-            return Words(f"failed at the API{reason}", _after(report, fate))
+            return Words(f"failed at the API{reason}", _after(report, fate, attempts))
         case State.ABORTED:
-            return Words(f"ended at the API, and not by us{reason}", _after(report, fate))
+            return Words(f"ended at the API, and not by us{reason}", _after(report, fate, attempts))
         case State.CANCELLED:
-            return Words(f"cancelled{reason}", _after(report, fate))
+            return Words(f"cancelled{reason}", _after(report, fate, attempts))
         case State.EXPIRED:
-            return Words(f"its file was gone before it was here{reason}", _after(report, fate))
+            return Words(
+                f"its file was gone before it was here{reason}", _after(report, fate, attempts)
+            )
         case State.LOST:
-            return Words(f"the API no longer knows it{reason}", _after(report, fate))
+            return Words(f"the API no longer knows it{reason}", _after(report, fate, attempts))
     assert_never(report.state)
 
 
@@ -218,7 +224,7 @@ def _ready(report: Report, now: datetime) -> Words:
     )
 
 
-def _after(report: Report, fate: Fate) -> str:
+def _after(report: Report, fate: Fate, attempts: int) -> str:
     match fate:
         case Fate.GIVEN_UP:
             return (
@@ -234,5 +240,6 @@ def _after(report: Report, fate: Fate) -> str:
         case Fate.AGAIN:
             return "its window has been asked for again"
         case Fate.OWED:
-            return "`orchestrator run` asks for its window again, as far as a job wants it"
+            tried = f" ({attempts} of at most {AT_MOST} attempts failed)" if attempts else ""
+            return f"`orchestrator run` asks for its window again, as far as a job wants it{tried}"
     assert_never(fate)
