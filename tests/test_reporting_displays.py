@@ -59,7 +59,7 @@ def board_with(accounts: int, *, busy: int = 0) -> Board:
 
 def drawn(board: Board, *, width: int = 100, height: int = 40) -> list[str]:
     console = Console(file=io.StringIO(), width=width, height=height, color_system=None)
-    console.print(picture(board, "run job", height))
+    console.print(picture(board, "run job", console.size))
     assert isinstance(console.file, io.StringIO)
     return [line.rstrip() for line in console.file.getvalue().splitlines()]
 
@@ -104,9 +104,12 @@ def test_those_at_work_are_shown_first() -> None:
     ]
 
 
-def test_a_narrow_terminal_keeps_a_line_a_row() -> None:
-    lines = drawn(board_with(3), width=80)
-    assert len(lines) == len(drawn(board_with(3), width=200))
+def test_a_narrow_terminal_keeps_every_row_on_a_line_and_cuts_no_word() -> None:
+    lines = drawn(board_with(3, busy=1), width=80)
+    assert len(lines) == len(drawn(board_with(3, busy=1), width=200))
+    assert max(len(line) for line in lines) <= 80
+    assert "…" not in "".join(lines)
+    assert lines[2].split() == ["acc00000", "SMS", "100", "%", "0", "0", "1", "1,000"]
 
 
 @pytest.mark.anyio

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from datetime import timedelta
 
-    from rich.console import Console, RenderableType
+    from rich.console import Console, ConsoleDimensions, RenderableType
 
     from orchestrator.core.model import FieldValue
     from orchestrator.reporting.board import Board, Row
@@ -27,6 +27,8 @@ EVERY_SECONDS: Final = 0.25
 MOST_ROWS: Final = 24
 _AROUND_ROWS: Final = 8
 """Lines of the terminal that the rows leave free: heads, the whole, what is printed above."""
+_WIDE: Final = 96
+"""Columns of a terminal that has room for bars and sizes."""
 _DOT: Final = "  ·  "
 _STYLES: Final = {"warning": "yellow", "error": "bold red"}
 
@@ -54,7 +56,7 @@ class Screen:
         """Draws until cancelled; what was drawn last stays on the screen."""
         title = f"run {', '.join(jobs)}"
         self._live = Live(
-            picture(board, title, self._console.height),
+            picture(board, title, self._console.size),
             console=self._console,
             auto_refresh=False,
             redirect_stdout=False,
@@ -63,9 +65,9 @@ class Screen:
         try:
             while True:
                 await anyio.sleep(EVERY_SECONDS)
-                self._live.update(picture(board, title, self._console.height), refresh=True)
+                self._live.update(picture(board, title, self._console.size), refresh=True)
         finally:
-            self._live.update(picture(board, title, self._console.height), refresh=True)
+            self._live.update(picture(board, title, self._console.size), refresh=True)
             self.close()
 
     def close(self) -> None:
@@ -75,18 +77,22 @@ class Screen:
             self._live = None
 
 
-def picture(board: Board, title: str, height: int) -> RenderableType:
-    """The board as it stands, in at most `height` lines, however many rows it has."""
-    shown, hidden = _busiest(board, max(3, min(MOST_ROWS, height - _AROUND_ROWS)))
+def picture(board: Board, title: str, place: ConsoleDimensions) -> RenderableType:
+    """The board as it stands, in at most `place.height` lines, however many rows it has."""
+    shown, hidden = _busiest(board, max(3, min(MOST_ROWS, place.height - _AROUND_ROWS)))
     slowest = board.slowest()
-    table = Table(box=None, padding=(0, 1), pad_edge=False, header_style="bold")
+    wide = place.width >= _WIDE
+    table = Table(box=None, padding=(0, 2, 0, 0) if wide else (0, 1, 0, 0), header_style="bold")
     table.add_column("account", no_wrap=True)
     table.add_column("product", no_wrap=True)
-    table.add_column("", no_wrap=True)
-    for name in ("owed", "waiting", "collected", "rows", "size", "slowest"):
+    table.add_column("", no_wrap=True, justify="right")
+    for name in ("owed", "waiting", "collected", "rows"):
         table.add_column(name, justify="right", no_wrap=True)
+    if wide:
+        table.add_column("size", justify="right", no_wrap=True)
+    table.add_column("slowest", justify="right", no_wrap=True)
     for row in shown:
-        table.add_row(*_cells(row, slowest.get((row.account_id, row.product))))
+        table.add_row(*_cells(row, slowest.get((row.account_id, row.product)), wide=wide))
     parts: list[RenderableType] = [Text(title, style="bold cyan"), table]
     if hidden:
         parts.append(Text(f"and {hidden:,} more", style="dim"))
@@ -106,34 +112,35 @@ def _busiest(board: Board, most: int) -> tuple[list[Row], int]:
     return [rows[at] for at in sorted(ranked[:most])], len(rows) - most
 
 
-def _cells(row: Row, slowest: timedelta | None) -> list[RenderableType]:
-    collected = f"{row.collected:,}"
-    return [
+def _cells(row: Row, slowest: timedelta | None, *, wide: bool) -> list[RenderableType]:
+    cells: list[RenderableType] = [
         row.account_id,
         row.product,
-        _bar(row, 14),
+        _bar(row, 14) if wide else f"{_percent(row):.0f} %",
         calendar_length(row.owed_seconds),
         f"{row.waiting:,}" + (f"+{row.fetching}" if row.fetching else ""),
-        Text.assemble(collected, (f" !{row.ended_badly:,}", "red") if row.ended_badly else ""),
+        Text.assemble(
+            f"{row.collected:,}", (f" !{row.ended_badly:,}", "red") if row.ended_badly else ""
+        ),
         f"{row.rows:,}",
-        size_words(row.size_bytes),
-        length(slowest) if slowest is not None else "",
     ]
+    if wide:
+        cells.append(size_words(row.size_bytes))
+    return [*cells, length(slowest) if slowest is not None else ""]
+
+
+def _percent(row: Row) -> float:
+    """The share of the wanted time that is collected; a row that wants nothing is complete."""
+    return 100 * row.collected_seconds / row.wanted_seconds if row.wanted_seconds else 100.0
 
 
 def _bar(row: Row, width: int) -> ProgressBar:
-    # A row that wants nothing is complete, not empty.
-    return ProgressBar(
-        total=row.wanted_seconds or 1.0,
-        completed=row.collected_seconds if row.wanted_seconds else 1.0,
-        width=width,
-    )
+    return ProgressBar(total=100.0, completed=_percent(row), width=width)
 
 
 def _whole(board: Board) -> RenderableType:
     whole = board.sum()
     elapsed = board.elapsed.total_seconds()
-    share = 100 * whole.collected_seconds / whole.wanted_seconds if whole.wanted_seconds else 100
     pace = 60 * whole.collected / elapsed if elapsed else 0.0
     left = board.remaining()
     when = [length(elapsed)]
@@ -146,5 +153,5 @@ def _whole(board: Board) -> RenderableType:
         counted(board.requests(), "request"),
     ]
     grid = Table.grid(padding=(0, 1))
-    grid.add_row(Text(f"{share:3.0f} %", style="bold"), _bar(whole, 30), _DOT.join(when))
+    grid.add_row(Text(f"{_percent(whole):3.0f} %", style="bold"), _bar(whole, 30), _DOT.join(when))
     return Group(Text(), grid, Text(f"      {_DOT.join(what)}"))
