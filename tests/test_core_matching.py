@@ -77,6 +77,20 @@ def test_a_default_that_the_other_series_has_set_tells_them_apart() -> None:
     assert find(listed(include_message=True)) is None
 
 
+def test_a_report_with_one_filter_more_never() -> None:
+    """It is a narrower request: its file would lack records, and look complete."""
+    assert find(listed(country="DE")) is None
+
+
+@pytest.mark.parametrize("answer", [False, "", "none", "ALL"])
+def test_a_field_that_says_it_does_not_filter_is_no_filter(answer: FieldValue) -> None:
+    assert find(listed(country=answer)) == "new"
+
+
+def test_a_report_with_another_callback_url_never() -> None:
+    assert find(replace(listed(), callback_url="https://example.com/theirs")) is None
+
+
 def test_an_omitted_field_counts_where_no_rival_differs_in_it() -> None:
     assert find(without(listed(), "status")) == "new"
 
@@ -140,6 +154,9 @@ def test_only_a_list_that_shows_a_known_report_proves_absence(
             replace(listed(), date_start=WINDOW.start - timedelta(days=1)),
             "asked for date_start 2026-01-01T00:00:00Z, the API reports 2025-12-31T00:00:00Z",
             id="start",
+        ),
+        pytest.param(
+            listed(country="DE"), "asked for any country, the API reports DE", id="one more"
         ),
     ],
 )

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 CLOCK_SLACK: Final = timedelta(minutes=10)
 """How far the server's clock may have strayed from what its ``Date`` header said."""
 
+_NO_FILTER: Final = frozenset({"", "none", "any", "all", "false"})
+"""How the API may write that a field does not filter (the 2021 definition has ``none``)."""
+
 LIST_REACH: Final = timedelta(days=4)
 """How far back a list call for reconciling reaches: reports older than this answer 404."""
 
@@ -40,13 +43,22 @@ def echoed(remote: RemoteReport) -> dict[str, FieldValue | datetime]:
 def wrong_echo(report: Report, remote: RemoteReport) -> str | None:
     """How the echoed request differs from what we asked, in words; None if it does not.
 
-    A field that the API leaves out is no difference.
+    A field that the API leaves out is no difference. One that we did not send is, if it narrows:
+    the file would lack records, and look complete.
     """
-    answered = echoed(remote)
-    for name, value in sent(report).items():
-        if name in answered and answered[name] != value:
-            return f"asked for {name} {_word(value)}, the API reports {_word(answered[name])}"
+    asked = sent(report)
+    for name, answer in echoed(remote).items():
+        if name not in asked:
+            if not _is_nothing(answer):
+                return f"asked for any {name}, the API reports {_word(answer)}"
+        elif answer != asked[name]:
+            return f"asked for {name} {_word(asked[name])}, the API reports {_word(answer)}"
     return None
+
+
+def _is_nothing(answer: FieldValue | datetime) -> bool:
+    """Whether an echoed field that was not sent says that it does not filter."""
+    return answer is False or (isinstance(answer, str) and answer.lower() in _NO_FILTER)
 
 
 def _word(value: FieldValue | datetime) -> str:
@@ -87,15 +99,15 @@ def find(
 
 
 def _is_twin(intent: Report, remote: RemoteReport, rivals: Sequence[Report]) -> bool:
+    if wrong_echo(intent, remote) is not None:
+        return False
+    if remote.callback_url is not None and remote.callback_url != intent.callback_url:
+        return False
     asked = sent(intent)
-    answered = echoed(remote)
-    for name, value in asked.items():
-        if name in answered:
-            if answered[name] != value:
-                return False
-        elif any(_differs_only_in(name, asked, sent(rival)) for rival in rivals):
-            return False
-    return True
+    omitted = asked.keys() - echoed(remote).keys()
+    return not any(
+        _differs_only_in(name, asked, sent(rival)) for name in omitted for rival in rivals
+    )
 
 
 def _differs_only_in(

@@ -44,7 +44,9 @@ def explain(error: sqlite3.Error, path: Path) -> LedgerError:
     elif "readonly" in words or "unable to open" in words:
         remedy = "it cannot be written; check the owner and the mode of the file and its directory"
     elif "disk I/O" in words:
-        remedy = "the disk failed, or a file may not grow; look at the disk and at `ulimit -f`, run again"
+        remedy = (
+            "the disk failed, or a file may not grow; look at the disk and `ulimit -f`, run again"
+        )
     elif "malformed" in words or "not a database" in words:
         remedy = _DAMAGED
     elif "locked" in words:
