@@ -130,6 +130,7 @@ def _read_job(
         chunk=chunk.max,
         settle=head.settle,
         callback_url=head.callback_url,
+        target_rows=chunk.target_rows,
     )
     return name, job
 

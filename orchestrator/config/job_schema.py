@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import Field, PlainValidator, ValidationInfo, model_validator
 
-from orchestrator.config import moments, values
+from orchestrator.config import amounts, moments, values
 from orchestrator.config.translate import Entry
 from orchestrator.config.words import meant, shown
 from orchestrator.core.model import CalendarWord, Span, Unit
@@ -67,9 +67,10 @@ class WindowEntry(Entry):
 
 
 class ChunkEntry(Entry):
-    """``{max: 1 month}``, or the span alone."""
+    """``{max: 1 month, target_rows: 5 million}``, or the span alone."""
 
     max: Annotated[Span, PlainValidator(values.chunk_span)] = Span(1, Unit.MONTHS)
+    target_rows: Annotated[int, PlainValidator(amounts.records)] | None = None
 
     @model_validator(mode="before")
     @classmethod

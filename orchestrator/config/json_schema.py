@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from orchestrator.config import settings_schema as limits
+from orchestrator.config.amounts import MAX_PRICE, MAX_RECORDS
 from orchestrator.config.settings_schema import choices
 from orchestrator.config.values import spelled_duration
 from orchestrator.core.model import (
@@ -50,6 +51,11 @@ _DATE: Final = (
     "([Tt ] ?[0-9]{2}:[0-9]{2}(:[0-9]{2})? ?([Zz]|[+-][0-9]{2}(:?[0-9]{2})?)?)?$"
 )
 _CHUNK: Final = "^ *[0-9]{1,6} *(hour|day|week|month)s? *$"
+_RECORDS: Final = (
+    r"^ *([0-9]{1,3}([,_][0-9]{3})+|[0-9]{1,15})(\.[0-9]{1,9})? *"
+    "([kKmM]|[tT][hH][oO][uU][sS][aA][nN][dD]|[mM][iI][lL][lL][iI][oO][nN])? *$"
+)
+_PRICE: Final = r"^ *([0-9]{1,9}(\.[0-9]{1,12})?|\.[0-9]{1,12}) *$"
 _LAST: Final = "^ *[0-9]{1,6} *(day|week|month)s? *$"
 _REFERENCE_HELP: Final = "${VARIABLE}, file:PATH, or the text itself"
 
@@ -106,6 +112,7 @@ def config_schema() -> Schema:
             "How much at once.",
             in_flight=_count("Open reports per API key.", limit.in_flight, limits.MAX_IN_FLIGHT),
             downloads=_count("Downloads over all keys.", limit.downloads, limits.MAX_DOWNLOADS),
+            max_records=_records("The most records that one run asks for, over all keys."),
         ),
         "retry": _section(
             "Retry of single requests.",
@@ -133,6 +140,19 @@ def config_schema() -> Schema:
             ),
             "required": ["listen", "public_url"],
         },
+        "price_per_record": {
+            "description": "What one record costs, or what it costs by product.",
+            "anyOf": [
+                _price("For every product."),
+                {
+                    "type": "object",
+                    "properties": {"default": _price("For products that are not named.")},
+                    "additionalProperties": _price("For this product."),
+                },
+                {"type": "null"},
+            ],
+        },
+        "currency": _text("Three letters, beside prices.", "^ *[A-Za-z]{3} *$"),
     }
     return {"$schema": _DIALECT, "title": "Config file", **_mapping(top)}
 
@@ -233,8 +253,23 @@ def _chunk() -> Schema:
     size = _text("At most 13 months; hours divide 24.", _CHUNK, default="1 month")
     return {
         "description": "The longest time that one report covers.",
-        "anyOf": [size, _mapping({"max": size})],
+        "anyOf": [
+            size,
+            _mapping(
+                {"max": size, "target_rows": _records("The most records a report should hold.")}
+            ),
+        ],
     }
+
+
+def _records(description: str) -> Schema:
+    schema = _text(f"{description} Such as 5 million, 500k, 5000000.", _RECORDS)
+    return schema | {"type": ["string", "integer"], "minimum": 1, "maximum": MAX_RECORDS}
+
+
+def _price(description: str) -> Schema:
+    schema = _text(f"{description} A decimal number, such as 0.00005.", _PRICE)
+    return schema | {"type": ["string", "number"], "minimum": 0, "maximum": int(MAX_PRICE)}
 
 
 # --- forms ----------------------------------------------------------------------------------------

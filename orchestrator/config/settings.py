@@ -11,6 +11,7 @@ from orchestrator.config import settings_schema as schema
 from orchestrator.config import values
 from orchestrator.config.findings import Findings
 from orchestrator.config.nodes import read_document
+from orchestrator.config.prices import prices
 from orchestrator.config.translate import Entry, entry, section
 from orchestrator.config.values import Unfit, spelled_duration
 from orchestrator.core.model import (
@@ -123,11 +124,12 @@ def _read(findings: Findings, path: Path, env: Mapping[str, str]) -> Config:
         output=OutputSettings(_absolute(base, output.directory, env), output.format),
         state=_absolute(base, head.state, env),
         api=ApiSettings(api.base_url, api.requests_per_second, api.timeout),
-        limits=Limits(limits.in_flight, limits.downloads),
+        limits=Limits(limits.in_flight, limits.downloads, limits.max_records),
         retry=RetryPolicy(retry.attempts, retry.wait_initial, retry.wait_max),
         poll=PollPolicy(poll.interval_initial, poll.interval_max, poll.timeout, poll.on_timeout),
         on_unknown=head.on_unknown,
         callback=CallbackSettings(callback.listen, callback.public_url) if callback else None,
+        prices=prices(findings, given.get("price_per_record"), head.currency),
     )
 
 

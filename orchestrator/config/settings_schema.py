@@ -9,7 +9,7 @@ from typing import Annotated, Any, Final, TypeVar
 
 from pydantic import PlainValidator
 
-from orchestrator.config import values
+from orchestrator.config import amounts, values
 from orchestrator.config.translate import Entry
 from orchestrator.config.values import Unfit
 from orchestrator.config.words import meant, one_of, shown
@@ -21,6 +21,7 @@ from orchestrator.core.model import (
     OnUnknown,
     OutputSettings,
     PollPolicy,
+    Prices,
     RetryPolicy,
 )
 
@@ -117,6 +118,7 @@ class LimitsEntry(Entry):
 
     in_flight: Annotated[int, _count(MAX_IN_FLIGHT)] = Limits().in_flight
     downloads: Annotated[int, _count(MAX_DOWNLOADS)] = Limits().downloads
+    max_records: Annotated[int, PlainValidator(amounts.records)] | None = Limits().max_records
 
 
 class RetryEntry(Entry):
@@ -166,3 +168,5 @@ class ConfigHead(Entry):
     poll: Any = None
     on_unknown: Annotated[OnUnknown, _word(OnUnknown)] = OnUnknown.HOLD
     callback: Any = None
+    price_per_record: Any = None
+    currency: Annotated[str, PlainValidator(amounts.currency)] = Prices().currency

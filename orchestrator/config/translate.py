@@ -32,7 +32,10 @@ E = TypeVar("E", bound=Entry)
 
 ELSEWHERE: Final[Mapping[str, str]] = {
     **dict.fromkeys(
-        ("api", "output", "state", "limits", "retry", "poll", "on_unknown", "callback"),
+        (
+            *("api", "output", "state", "limits", "retry", "poll", "on_unknown", "callback"),
+            *("price_per_record", "currency"),
+        ),
         "it belongs in the config file",
     ),
     **dict.fromkeys(

@@ -6,6 +6,7 @@ import hashlib
 import json
 from dataclasses import dataclass, field
 from datetime import timedelta
+from decimal import Decimal
 from enum import Enum
 from functools import cached_property
 from types import MappingProxyType
@@ -190,6 +191,7 @@ class Job:
         chunk: the largest window of one report.
         settle: how long after their time records may still arrive.
         callback_url: passed on to the API as it is.
+        target_rows: the most records that one report should hold; None: size by time alone.
     """
 
     name: str
@@ -200,6 +202,7 @@ class Job:
     chunk: Span = Span(1, Unit.MONTHS)
     settle: timedelta = timedelta(hours=1)
     callback_url: str | None = None
+    target_rows: int | None = None
 
 
 # --- what the config says -------------------------------------------------------------------------
@@ -269,10 +272,37 @@ class OutputSettings:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How much at once: open reports per API key, and downloads over all keys."""
+    """How much at once: open reports per API key, downloads over all keys; and how much in all.
+
+    Attributes:
+        max_records: the most records that one run asks for, over all keys; None: no limit.
+    """
 
     in_flight: int = 100
     downloads: int = 4
+    max_records: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Prices:
+    """What a record costs.
+
+    Attributes:
+        default: for products that `products` does not name; None: nobody said.
+        products: by canonical name.
+        currency: such as ``EUR``; empty if nobody said.
+    """
+
+    default: Decimal | None = None
+    products: Mapping[str, Decimal] = field(default_factory=dict)
+    currency: str = ""
+
+    def of(self, product: str) -> Decimal | None:
+        """The price of one record of a product; None if nobody said. What is free costs 0."""
+        known = products.PRODUCTS.get(product)
+        if known is not None and known.free:
+            return Decimal(0)
+        return self.products.get(product, self.default)
 
 
 @dataclass(frozen=True, slots=True)
@@ -346,6 +376,7 @@ class Config:
     poll: PollPolicy = field(default_factory=PollPolicy)
     on_unknown: OnUnknown = OnUnknown.HOLD
     callback: CallbackSettings | None = None
+    prices: Prices = field(default_factory=Prices)
 
 
 # --- what the API says ----------------------------------------------------------------------------
@@ -428,6 +459,8 @@ class Report:
         target: the published file, relative to the output directory, with forward slashes.
         reason: in words, why it stands where it stands; the API's own words where there are any.
         changed_at: when the state last changed.
+        edition: from 1; a higher one was bought on purpose, over a collected report.
+        replaces: our number of the report whose place it takes once it is collected.
     """
 
     id: int
@@ -450,6 +483,8 @@ class Report:
     target: str | None = None
     reason: str = ""
     changed_at: datetime | None = None
+    edition: int = 1
+    replaces: int | None = None
 
     @property
     def expires_at(self) -> datetime | None:

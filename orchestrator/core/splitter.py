@@ -18,13 +18,11 @@ from orchestrator.core.calendar import (
     month_start,
 )
 from orchestrator.core.intervals import Window, union
-from orchestrator.core.model import Unit
+from orchestrator.core.model import Span, Unit
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from zoneinfo import ZoneInfo
-
-    from orchestrator.core.model import Span
 
 CEILING_MONTHS: Final = 13
 """The longest window of one report, in calendar months of UTC (vendor's reference)."""
@@ -101,8 +99,28 @@ def _grid_date(day: date, size: Span, steps: int) -> date:
     assert_never(size.unit)
 
 
+_HOURS: Final = {Unit.HOURS: 1, Unit.DAYS: 24, Unit.WEEKS: 7 * 24, Unit.MONTHS: 28 * 24}
+_FINER: Final = (
+    *(Span(count, Unit.MONTHS) for count in (6, 3, 1)),
+    *(Span(count, Unit.WEEKS) for count in (2, 1)),
+    *(Span(count, Unit.DAYS) for count in (3, 1)),
+    *(Span(count, Unit.HOURS) for count in (12, 6, 3, 1)),
+)
+"""The sizes that are tried where a chunk would hold too many records."""
+
+
+def _sizes(size: Span) -> tuple[Span, ...]:
+    """A size, and those below it, largest first."""
+    length = size.count * _HOURS[size.unit]
+    return (size, *(one for one in _FINER if one.count * _HOURS[one.unit] < length))
+
+
 def split(
-    windows: Iterable[Window], size: Span, zone: ZoneInfo, cuts: Iterable[datetime] = ()
+    windows: Iterable[Window],
+    size: Span,
+    zone: ZoneInfo,
+    cuts: Iterable[datetime] = (),
+    fits: Callable[[Window], bool] | None = None,
 ) -> Iterator[Window]:
     """Chunks that cover the windows exactly, in order; they touch and never overlap.
 
@@ -113,18 +131,28 @@ def split(
         size: the largest chunk.
         zone: where the grid's dates begin.
         cuts: further moments to cut at, such as the borders of earlier failed reports.
+        fits: whether a chunk is small enough. Where it is not, the grids of fewer months,
+            weeks, days and hours are tried in turn, down to an hour, which is always taken.
     """
     fences = sorted(set(cuts))
+    sizes = _sizes(size) if fits else (size,)
     for window in union(windows):
         start = window.start
         while start < window.end:
-            end = min(next_line(start, size, zone), window.end)
-            limit = ceiling(start)
-            if end > limit:
-                # A daylight-saving change made 13 local months longer than 13 months of UTC.
-                end = max(last_midnight(limit, zone), start + timedelta(seconds=1))
             fence = bisect_right(fences, start)
-            if fence < len(fences):
-                end = min(end, fences[fence])
-            yield Window(start, end)
-            start = end
+            stop = min(window.end, fences[fence]) if fence < len(fences) else window.end
+            for one in sizes:
+                chunk = Window(start, min(_chunk_end(start, one, zone), stop))
+                if fits is None or fits(chunk):
+                    break
+            yield chunk
+            start = chunk.end
+
+
+def _chunk_end(start: datetime, size: Span, zone: ZoneInfo) -> datetime:
+    end = next_line(start, size, zone)
+    limit = ceiling(start)
+    if end > limit:
+        # A daylight-saving change made 13 local months longer than 13 months of UTC.
+        end = max(last_midnight(limit, zone), start + timedelta(seconds=1))
+    return end
