@@ -30,7 +30,7 @@ ECHOED_FIELDS: Final = frozenset(
 )
 """The fields of an answer that can be an echo of the request; whatever else it has is not read."""
 
-MOST_PARTS: Final = 1_000_000
+MOST_PARTS: Final = 1_500_000
 """Commas and brackets in an answer: more than the longest list of real reports has."""
 
 _LONGEST_ID: Final = 256
@@ -78,14 +78,19 @@ def parse_object(body: bytes) -> dict[str, Any]:
     """The JSON object of an answer.
 
     Raises:
-        WireError: it is not JSON as the standard has it (NaN is not), no object, or one of more
-            than `MOST_PARTS` values: two bytes of JSON may become a hundred in memory.
+        WireError: it is not JSON as the standard has it (NaN is not), no object, one that names a
+            key twice, or one of more than `MOST_PARTS` values: two bytes of JSON may become a
+            hundred in memory.
     """
     # Counts those inside texts too, which is why the bound is a generous one.
     if sum(map(body.count, (b",", b"[", b"{"))) > MOST_PARTS:
         raise WireError(f"JSON of more than {MOST_PARTS:,} values")
     try:
-        answer = json.loads(body.decode("utf-8-sig"), parse_constant=_no_constant)
+        answer = json.loads(
+            body.decode("utf-8-sig"), parse_constant=_no_constant, object_pairs_hook=_no_key_twice
+        )
+    except WireError:
+        raise
     except RecursionError:
         raise WireError("JSON that is nested too deeply") from None
     except UnicodeDecodeError:
@@ -148,6 +153,14 @@ def read_list(answer: Mapping[str, Any]) -> tuple[RemoteReport, ...]:
         with suppress(WireError):
             reports.append(read_report(entry))
     return tuple(reports)
+
+
+def _no_key_twice(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Of two values of one name nobody knows which is meant."""
+    fields = dict(pairs)
+    if len(fields) != len(pairs):
+        raise WireError("JSON that names a key twice")
+    return fields
 
 
 def _no_constant(name: str) -> NoReturn:
