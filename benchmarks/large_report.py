@@ -87,7 +87,8 @@ def _measure(folder: Path, base_url: str) -> None:
     )
     print(
         f"{usage.ru_maxrss / 1024:.0f} MB resident at most, "
-        f"{usage.ru_utime + usage.ru_stime:.1f} s of CPU, {time.perf_counter() - begun:.1f} s in all"
+        f"{usage.ru_utime + usage.ru_stime:.1f} s of CPU, "
+        f"{time.perf_counter() - begun:.1f} s in all"
     )
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import random
 import time
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 import anyio
 from anyio import to_thread
@@ -17,6 +18,7 @@ from orchestrator.cli import projection
 from orchestrator.cli.selection import series_of
 from orchestrator.cli.setup import open_desks, writing_ledger
 from orchestrator.cli.stopping import Stopper
+from orchestrator.cli.twice import overlap_warnings
 from orchestrator.collect.collector import FileCollector
 from orchestrator.collect.sweep import sweep
 from orchestrator.core import policy
@@ -40,6 +42,10 @@ if TYPE_CHECKING:
     from orchestrator.engine.run import RunEnd, SeriesEnd
     from orchestrator.ledger.sqlite import SqliteLedger
     from orchestrator.ledger.store import Store
+
+
+_WARNINGS: Final = 20
+"""So many warnings about what is bought twice are said one by one."""
 
 
 class Display(Protocol):
@@ -144,6 +150,8 @@ async def _under_lock(
     now = errand.clock.now()
     keep = await ledger.transact(_unfinished_files)
     await to_thread.run_sync(sweep, config.output.directory, keep)
+    for text in await ledger.transact(lambda store: _bought_twice(store, errand.inputs, now)):
+        display.note("warning", text, {})
     desks: dict[str, Desk] = {}
     board = Board(jobs, errand.clock, display.note, lambda: _requests(desks))
     async with open_desks(
@@ -199,6 +207,14 @@ def _unfinished_files(store: Store) -> frozenset[int]:
         for report_id in store.open_ids(None)
         if store.report(report_id).state in (State.READY, State.VERIFIED)
     )
+
+
+def _bought_twice(store: Store, inputs: Inputs, now: datetime) -> list[str]:
+    """What the jobs are about to buy although another series has it, in words."""
+    warnings = overlap_warnings(inputs, store, now)
+    found = list(itertools.islice(warnings, _WARNINGS))
+    more = sum(1 for _ in warnings)
+    return [*found, f"and {more:,} more like these: `orchestrator plan` has all"] if more else found
 
 
 def _requests(desks: Mapping[str, Desk]) -> int:
