@@ -34,6 +34,7 @@ from orchestrator.reporting.words import counted
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from contextlib import AbstractAsyncContextManager
+    from datetime import datetime
 
     from orchestrator.config import Inputs
     from orchestrator.core.model import Credentials, FieldValue
