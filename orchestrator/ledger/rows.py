@@ -47,7 +47,7 @@ def _reading(what: str) -> Iterator[None]:
     """A row that no ledger of ours would hold is damage, which SQLite itself cannot see."""
     try:
         yield
-    except (ValueError, TypeError, LookupError, AttributeError, OverflowError) as error:
+    except (ValueError, TypeError, ArithmeticError, OSError) as error:
         raise LedgerError(
             f"the ledger holds {what} that makes no sense ({error}): it is damaged; restore it "
             "from a backup, or move it away and use `orchestrator run --rebuild-ledger`"
@@ -61,7 +61,10 @@ def series_of(body: str) -> Series:
         LedgerError: it is none.
     """
     with _reading("a series"):
-        return Series.from_body(json.loads(body))
+        fields = json.loads(body)
+        if not isinstance(fields, dict) or not {"account_id", "product"} <= fields.keys():
+            raise ValueError("it names no account and product")
+        return Series.from_body(fields)
 
 
 def report_of(row: Row, series: Series) -> Report:
@@ -96,6 +99,8 @@ def _report_of(row: Row, series: Series) -> Report:
         target=row["target"],
         reason=row["reason"],
         changed_at=from_ms(row["changed_at"]),
+        edition=row["edition"],
+        replaces=row["replaces"],
     )
 
 
@@ -131,6 +136,11 @@ def event_facts(event: Event) -> str:
         },
         ensure_ascii=False,
     )
+
+
+def file_facts(report: Report) -> str:
+    """The name of a report's file, as JSON."""
+    return json.dumps({"target": report.target}, ensure_ascii=False)
 
 
 def changes(event: Event, report: Report, at: datetime) -> Mapping[str, Any]:

@@ -19,11 +19,13 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
             id         INTEGER PRIMARY KEY,
             key        TEXT NOT NULL UNIQUE,  -- SHA-256 of the canonical body, hex
             account_id TEXT NOT NULL,
+            kind       TEXT NOT NULL,         -- SHA-256 of the body without the account, hex
             body       TEXT NOT NULL,         -- the canonical body, JSON
             retried_at INTEGER NOT NULL DEFAULT 0  -- failures up to then no longer count
         ) STRICT
         """,
         "CREATE INDEX series_account ON series (account_id)",
+        "CREATE INDEX series_kind ON series (kind)",
         # Windows are seconds, other moments milliseconds since 1970-01-01T00:00:00Z.
         # is_open and has_window follow from the state; they are columns so that indexes can be
         # partial on them.
@@ -51,14 +53,21 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
             sha256          TEXT,
             target          TEXT,
             reason          TEXT NOT NULL DEFAULT '',
-            changed_at      INTEGER NOT NULL
+            changed_at      INTEGER NOT NULL,
+            edition         INTEGER NOT NULL DEFAULT 1,
+            replaces        INTEGER REFERENCES report (id)
         ) STRICT
         """,
         "CREATE UNIQUE INDEX report_request ON report (request_id) WHERE request_id IS NOT NULL",
         "CREATE INDEX report_series ON report (series_id, window_start)",
         "CREATE INDEX report_had ON report (series_id, window_start) WHERE has_window = 1",
-        # Covers the counts of `status`, so that a million reports are counted without reading them.
-        "CREATE INDEX report_state ON report (series_id, state, rows, size_bytes)",
+        # Covers the counts of `status`, so that a million reports are counted without reading
+        # them, and the histories from which chunks are sized.
+        """
+        CREATE INDEX report_state ON report
+        (series_id, state, window_start, window_end, rows, size_bytes)
+        """,
+        "CREATE INDEX report_edition ON report (series_id, replaces) WHERE replaces IS NOT NULL",
         "CREATE INDEX report_open ON report (id) WHERE is_open = 1",
         """
         CREATE TABLE event (
@@ -72,6 +81,15 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
         ) STRICT
         """,
         "CREATE INDEX event_report ON event (report_id)",
+        # The records of a file with subaccounts, by account, where they are not the report's own.
+        """
+        CREATE TABLE foreign_rows (
+            report_id  INTEGER NOT NULL REFERENCES report (id),
+            account_id TEXT NOT NULL,
+            rows       INTEGER NOT NULL,
+            PRIMARY KEY (report_id, account_id)
+        ) STRICT, WITHOUT ROWID
+        """,
         """
         CREATE TABLE given_up (
             id           INTEGER PRIMARY KEY,
