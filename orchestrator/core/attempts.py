@@ -7,20 +7,22 @@ only say that chunks there must be smaller.
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 from orchestrator.core.intervals import Window
-from orchestrator.core.splitter import split
+from orchestrator.core.model import Span, Unit
+from orchestrator.core.splitter import last_line, split
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from datetime import datetime
     from zoneinfo import ZoneInfo
 
-    from orchestrator.core.model import PollPolicy, Span
+    from orchestrator.core.model import PollPolicy
     from orchestrator.core.plan import Debt
+    from orchestrator.core.sizing import Sizing
 
 PER_RUN: Final = 3
 """So many reports may fail over a chunk in one run; the next run goes on."""
@@ -34,7 +36,11 @@ AT_MOST: Final = BEFORE_SPLIT + 1
 SHRINK: Final = 4
 """A truncated window is asked for again in chunks of at most this part of it."""
 
+ALWAYS: Final = Window(datetime(1, 1, 2, tzinfo=UTC), datetime(9999, 12, 30, tzinfo=UTC))
+"""The window of a probe of a series of which nothing is known."""
+
 _SECOND: Final = timedelta(seconds=1)
+_PROBE: Final = Span(1, Unit.DAYS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +67,8 @@ class Buy:
     """Ask for this chunk.
 
     Attributes:
-        probe: nothing else of the truncated window around it is to be open at the same time.
+        probe: nothing else of this window is to be open at the same time: a truncated one around
+            it, or `ALWAYS`.
     """
 
     window: Window
@@ -88,7 +95,12 @@ class GiveUp:
     report_id: int | None = None
 
 
-Step = Buy | Leave | GiveUp
+@dataclass(frozen=True, slots=True)
+class Await:
+    """Nothing more until what is open has come back: the rest is cut by what it holds."""
+
+
+Step = Buy | Leave | GiveUp | Await
 
 
 def pause(poll: PollPolicy, failed: int) -> timedelta:
@@ -106,7 +118,10 @@ def steps(
         failures: those of the series that count.
         failed_now: the windows of the reports that failed in this run.
     """
-    chunks = cut(debt.owed, debt.job.chunk, debt.job.zone, failures)
+    if debt.sizing is not None and debt.sizing.must_probe and debt.owed:
+        yield from _probe(debt, failures, failed_now)
+        return
+    chunks = cut(debt.owed, debt.job.chunk, debt.job.zone, failures, debt.sizing)
     if not failures:
         yield from (Buy(chunk) for chunk in chunks)
         return
@@ -114,14 +129,44 @@ def steps(
         yield _step(chunk, failures, failed_now)
 
 
+def _probe(debt: Debt, failures: Sequence[Failure], failed_now: Sequence[Window]) -> Iterator[Step]:
+    """The newest day of a debt of which nothing is known: the most telling of what is to come."""
+    newest = debt.owed[-1]
+    zone = debt.job.zone
+    start = max(newest.start, last_line(newest.end - _SECOND, _PROBE, zone))
+    (chunk,) = deque(cut((Window(start, newest.end),), debt.job.chunk, zone, failures), maxlen=1)
+    match _step(chunk, failures, failed_now):
+        case Buy(window):
+            yield Buy(window, ALWAYS)
+            yield Await()
+        case GiveUp() as step:
+            yield step
+            yield Await()
+        case step:
+            yield step
+
+
 def cut(
-    owed: Sequence[Window], size: Span, zone: ZoneInfo, failures: Sequence[Failure]
+    owed: Sequence[Window],
+    size: Span,
+    zone: ZoneInfo,
+    failures: Sequence[Failure],
+    sizing: Sizing | None = None,
 ) -> Iterator[Window]:
-    """Chunks as `splitter.split` cuts them, and smaller where reports were cut or kept failing."""
+    """Chunks as `splitter.split` cuts them, and smaller where reports were cut or kept failing.
+
+    Args:
+        owed: what to cover.
+        size: the largest chunk.
+        zone: where the grid's dates begin.
+        failures: of the series, those that count.
+        sizing: how many records a chunk may hold; None, or nothing known yet: any number.
+    """
+    fits = sizing.fits if sizing is not None and not sizing.must_probe else None
     if not failures:
-        yield from split(owed, size, zone)
+        yield from split(owed, size, zone, fits=fits)
         return
-    for piece in split(owed, size, zone, _borders(failures)):
+    for piece in split(owed, size, zone, _borders(failures), fits):
         limit = min((piece.length, *(length // SHRINK for length in _cut_short(piece, failures))))
         if len(_failed(piece, failures)) == BEFORE_SPLIT:
             limit = min(limit, (piece.length + _SECOND) // 2)

@@ -172,12 +172,17 @@ class FileGone:
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """The file was downloaded, checked and hashed, and is about to take its name."""
+    """The file was downloaded, checked and hashed, and is about to take its name.
+
+    `foreign` are the records in it of other accounts than the report's, by account, where they
+    were counted.
+    """
 
     sha256: str
     rows: int
     size_bytes: int
     target: str
+    foreign: tuple[tuple[str, int], ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,12 +227,13 @@ class Resubmitted:
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """The user takes the file of a disputed report as it is."""
+    """The user takes the file of a disputed report as it is; `foreign` as in `Verified`."""
 
     sha256: str
     rows: int
     size_bytes: int
     target: str
+    foreign: tuple[tuple[str, int], ...] | None = None
 
 
 Event = (

@@ -84,6 +84,12 @@ class Series:
         return hashlib.sha256(canonical_json(self.body)).hexdigest()
 
     @cached_property
+    def kind(self) -> str:
+        """What it has in common with the like series of other accounts: SHA-256, in hex."""
+        body = {name: value for name, value in self.body.items() if name != "account_id"}
+        return hashlib.sha256(canonical_json(body)).hexdigest()
+
+    @cached_property
     def filters(self) -> dict[str, FieldValue]:
         """The fields that differ from the API's defaults: what a person would call the filter."""
         known = products.PRODUCTS.get(self.product)

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from orchestrator.core.attempts import Failure
     from orchestrator.core.model import Job, JobSeries, Resolution, Standing
+    from orchestrator.core.sizing import Sizing
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +32,7 @@ class Debt:
         forgotten: the part of `owed` that is older than the API keeps records.
         failures: the reports of the series that came to nothing and still count.
         resolution: what the job's relative windows have become; `run` stores it.
+        sizing: how its chunks are kept small; None where time alone decides.
     """
 
     job: Job
@@ -41,6 +43,7 @@ class Debt:
     forgotten: tuple[Window, ...]
     failures: tuple[Failure, ...]
     resolution: Resolution
+    sizing: Sizing | None = None
 
     @property
     def time_owed(self) -> timedelta:
@@ -49,7 +52,7 @@ class Debt:
 
     def chunks(self) -> Iterator[Window]:
         """One window a report, in order of time; lazy."""
-        return cut(self.owed, self.job.chunk, self.job.zone, self.failures)
+        return cut(self.owed, self.job.chunk, self.job.zone, self.failures, self.sizing)
 
 
 def debt(
@@ -58,6 +61,8 @@ def debt(
     now: datetime,
     standing: Standing,
     elsewhere: Iterable[Window] = (),
+    *,
+    sizing: Sizing | None = None,
 ) -> Debt:
     """The debt of one series of a job.
 
@@ -67,6 +72,7 @@ def debt(
         now: the moment that the run took as its own.
         standing: what the ledger knows of the series, as this job sees it.
         elsewhere: what earlier jobs of the same command want of this series: they buy it.
+        sizing: how its chunks are kept small; None where time alone decides.
     """
     resolution = job_windows.resolve(job, now, standing.resolution)
     wanted = job_windows.wanted(job, now, resolution)
@@ -83,6 +89,7 @@ def debt(
         ),
         failures=standing.failures,
         resolution=resolution,
+        sizing=sizing,
     )
 
 

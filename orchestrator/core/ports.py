@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         Status,
     )
     from orchestrator.core.plan import Debt
+    from orchestrator.core.sizing import History
 
 
 class Clock(Protocol):
@@ -126,12 +127,13 @@ class ReportsApi(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What a verified file holds, before it takes its name."""
+    """What a verified file holds, before it takes its name; `foreign` as in `Verified`."""
 
     rows: int
     size_bytes: int
     sha256: str
     target: str
+    foreign: tuple[tuple[str, int], ...] | None = None
 
 
 class Collector(Protocol):
@@ -171,6 +173,14 @@ class Collector(Protocol):
         """
         ...
 
+    async def withdraw(self, report: Report) -> None:
+        """Removes the published file of a superseded report; it may be gone already.
+
+        Raises:
+            OutputError: the disk.
+        """
+        ...
+
     async def discard(self, report: Report) -> None:
         """Removes what was fetched of a report and is not published."""
         ...
@@ -188,6 +198,18 @@ class Ledger(Protocol):
         """All that is known of a series, as a job sees it."""
         ...
 
+    async def history(self, series: Series) -> History:
+        """What was collected of a series, or of its likes where nothing was of itself."""
+        ...
+
+    async def superseded(self) -> Sequence[Report]:
+        """The reports whose place another edition has taken, and whose file still has to go."""
+        ...
+
+    async def withdrawn(self, report: Report) -> None:
+        """Notes that the file of a superseded report is gone."""
+        ...
+
     async def remember(self, job: str, resolutions: Mapping[Series, Resolution]) -> None:
         """Replaces the resolutions of these series of a job, in one transaction."""
         ...
@@ -201,12 +223,17 @@ class Ledger(Protocol):
         api_key: str,
         server_ahead: timedelta,
         callback_url: str | None,
+        replaces: Report | None = None,
     ) -> Report:
         """Writes the intent to create a report: a new one in `SUBMITTING`.
 
+        With `replaces` it is a newer edition of that collected report, bought on purpose: when it
+        is collected, the other is superseded in the same transaction.
+
         Raises:
             InvalidTransition: a moment of the window is had already: buying it would be paying
-                twice.
+                twice. For an edition: what it replaces is not collected, or another edition of it
+                is not settled.
         """
         ...
 

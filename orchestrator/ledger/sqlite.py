@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from orchestrator.core.lifecycle import Event
     from orchestrator.core.model import Report, Resolution, Series, Standing
     from orchestrator.core.ports import Clock
+    from orchestrator.core.sizing import History
 
 T = TypeVar("T")
 
@@ -244,6 +245,19 @@ class SqliteLedger:
         """See the port."""
         return await self.transact(lambda store: store.standing(job, series))
 
+    async def history(self, series: Series) -> History:
+        """See the port."""
+        return await self.transact(lambda store: store.histories().of(series))
+
+    async def superseded(self) -> Sequence[Report]:
+        """See the port."""
+        return await self.transact(Store.superseded)
+
+    async def withdrawn(self, report: Report) -> None:
+        """See the port."""
+        at = self._clock.now()
+        await self.transact(lambda store: store.withdrawn(report, at))
+
     async def remember(self, job: str, resolutions: Mapping[Series, Resolution]) -> None:
         """See the port."""
         await self.transact(lambda store: store.remember(job, resolutions))
@@ -257,6 +271,7 @@ class SqliteLedger:
         api_key: str,
         server_ahead: timedelta,
         callback_url: str | None,
+        replaces: Report | None = None,
     ) -> Report:
         """See the port."""
         at = self._clock.now()
@@ -269,6 +284,7 @@ class SqliteLedger:
                 server_ahead=server_ahead,
                 callback_url=callback_url,
                 at=at,
+                replaces=replaces,
             )
         )
 

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Final
 
 from orchestrator.core.attempts import Failure
 from orchestrator.core.intervals import Window, coalesce
-from orchestrator.core.lifecycle import State, transition
+from orchestrator.core.lifecycle import Published, State, Superseded, transition
 from orchestrator.core.model import Report, Resolution, Standing
 from orchestrator.errors import InvalidTransition
-from orchestrator.ledger import rows
+from orchestrator.ledger import editions, foreign, rows
+from orchestrator.ledger.history import Histories
 
 if TYPE_CHECKING:
     import sqlite3
@@ -59,8 +60,8 @@ class Store:
         if found is not None:
             return found
         cursor = self._db.execute(
-            "INSERT INTO series (key, account_id, body) VALUES (?, ?, ?)",
-            (series.key, series.account_id, rows.body_text(series)),
+            "INSERT INTO series (key, account_id, kind, body) VALUES (?, ?, ?, ?)",
+            (series.key, series.account_id, series.kind, rows.body_text(series)),
         )
         assert cursor.lastrowid is not None
         return cursor.lastrowid
@@ -97,8 +98,12 @@ class Store:
             failures=self.failures(series),
             given_up=self.given_up(series),
             disputed=tuple(self.reports(series, (State.DISPUTED,))),
-            open=still_open,
+            open=still_open + editions.number_open(self._db, series_id),
         )
+
+    def histories(self) -> Histories:
+        """What was collected of series and their likes; use it for one moment only."""
+        return Histories(self._db)
 
     # --- what is had --------------------------------------------------------------------------
 
@@ -133,7 +138,7 @@ class Store:
                 AND inner.window_end <= report.window_end
             ) AS proved
             FROM report INDEXED BY report_state
-            WHERE series_id = ?2 AND state IN (?3, {marks}) AND (
+            WHERE series_id = ?2 AND state IN (?3, {marks}) AND replaces IS NULL AND (
                 state = ?3 OR changed_at > (SELECT retried_at FROM series WHERE id = ?2)
             )
             ORDER BY changed_at, id
@@ -241,10 +246,13 @@ class Store:
         server_ahead: timedelta,
         callback_url: str | None,
         at: datetime,
+        replaces: Report | None = None,
     ) -> Report:
         """See the port `Ledger.intend`."""
         series_id = self._make(series)
-        holder = self._holder(series_id, window)
+        if replaces is not None:
+            editions.check(self._db, replaces)
+        holder = None if replaces is not None else self._holder(series_id, window)
         if holder is not None:
             raise InvalidTransition(
                 f"{series}, {window}: {holder} has it already; buying it would be paying twice"
@@ -260,6 +268,8 @@ class Store:
             server_ahead=server_ahead,
             callback_url=callback_url,
             changed_at=at,
+            edition=1 if replaces is None else replaces.edition + 1,
+            replaces=None if replaces is None else replaces.id,
         )
         return self._insert(report, series_id, "Intended", at)
 
@@ -285,7 +295,7 @@ class Store:
             "window_end": report.window.epoch[1],
             "state": report.state.value,
             "is_open": int(report.state.is_open),
-            "has_window": int(report.state.has_window),
+            "has_window": int(editions.has_window(report.state, report.replaces)),
             "api_key": report.api_key,
             "job": report.job,
             "intended_at": rows.to_ms(report.intended_at),
@@ -297,6 +307,8 @@ class Store:
             "sha256": report.sha256,
             "target": report.target,
             "changed_at": rows.to_ms(at),
+            "edition": report.edition,
+            "replaces": report.replaces,
         }
         names = ", ".join(columns)
         marks = ", ".join("?" * len(columns))
@@ -316,7 +328,7 @@ class Store:
         columns = {
             "state": state.value,
             "is_open": int(state.is_open),
-            "has_window": int(state.has_window),
+            "has_window": int(editions.has_window(state, report.replaces)),
             **rows.changes(event, report, at),
         }
         setting = ", ".join(f"{name} = ?" for name in columns)
@@ -337,6 +349,10 @@ class Store:
             state=state,
             facts=rows.event_facts(event),
         )
+        foreign.note(self._db, report.id, event)
+        if isinstance(event, Published) and report.replaces is not None:
+            words = f"by report {report.id}, edition {report.edition}"
+            self.apply(self.report(report.replaces), Superseded(words), at)
         return self.report(report.id)
 
     def _write_event(
@@ -478,6 +494,39 @@ class Store:
                 ).fetchall()
             )
         return found
+
+    # --- editions -----------------------------------------------------------------------------
+
+    def current(self, series: Series, window: Window) -> Iterator[Report]:
+        """The collected reports that hold a moment of a window, by time."""
+        series_id = self._find(series)
+        start, end = window.epoch
+        for row in self._db.execute(
+            "SELECT * FROM report INDEXED BY report_had WHERE series_id = ? AND has_window = 1"
+            " AND window_start < ? AND window_end > ? AND state = ? ORDER BY window_start",
+            (series_id, end, start, State.COLLECTED.value),
+        ):
+            yield rows.report_of(row, series)
+
+    def newer_edition(self, report: Report) -> int | None:
+        """The number of a report's newer edition that is not settled; None if there is none."""
+        return editions.newer(self._db, report)
+
+    def superseded(self) -> list[Report]:
+        """See the port `Ledger.superseded`."""
+        return self.by_ids(editions.superseded_ids(self._db))
+
+    def withdrawn(self, report: Report, at: datetime) -> None:
+        """See the port `Ledger.withdrawn`."""
+        self._db.execute("UPDATE report SET target = NULL WHERE id = ?", (report.id,))
+        facts = rows.file_facts(report)
+        self._write_event(
+            report.id, at, kind="Withdrawn", prior=report.state, state=report.state, facts=facts
+        )
+
+    def foreign(self) -> Iterator[foreign.Foreign]:
+        """Records of other accounts in the collected files of series with subaccounts."""
+        return foreign.found(self._db, self._series_of)
 
     def events(self, report_id: int) -> Iterator[tuple[datetime, str, str, str]]:
         """A report's events, oldest first: when, kind, state reached, facts as JSON."""

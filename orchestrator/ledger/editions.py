@@ -1,0 +1,81 @@
+"""Editions: reports bought on purpose over what is collected already.
+
+An edition has no window of its own until it is collected: its predecessor has it. Both change in
+one transaction, so every moment is had by one report and never by two.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from orchestrator.core.lifecycle import State
+from orchestrator.errors import InvalidTransition
+
+if TYPE_CHECKING:
+    import sqlite3
+
+    from orchestrator.core.model import Report
+
+
+def has_window(state: State, replaces: int | None) -> bool:
+    """Whether a report in this state counts as having its window."""
+    return state.has_window and (replaces is None or state is State.COLLECTED)
+
+
+def check(connection: sqlite3.Connection, current: Report) -> None:
+    """Makes sure that a newer edition of a report may be bought.
+
+    Raises:
+        InvalidTransition: it is not the collected one, or has a newer edition under way.
+    """
+    row = connection.execute("SELECT state FROM report WHERE id = ?", (current.id,)).fetchone()
+    if row is None or row["state"] != State.COLLECTED.value:
+        raise InvalidTransition(
+            f"{current.series}, {current.window}: report {current.id} is not what is collected of "
+            "it (any more), so no newer edition of it is bought"
+        )
+    under_way = newer(connection, current)
+    if under_way is not None:
+        raise InvalidTransition(
+            f"{current.series}, {current.window}: report {under_way} is a newer edition that is "
+            "not settled yet; buying another would be paying twice"
+        )
+
+
+def newer(connection: sqlite3.Connection, current: Report) -> int | None:
+    """The number of a newer edition that is open or waits for a person; None if there is none."""
+    row = connection.execute(
+        "SELECT report.id FROM report INDEXED BY report_edition"
+        " JOIN report AS current ON current.id = ?1"
+        " WHERE report.series_id = current.series_id AND report.replaces = ?1"
+        " AND (report.is_open = 1 OR report.state = ?2)",
+        (current.id, State.DISPUTED.value),
+    ).fetchone()
+    return None if row is None else int(row[0])
+
+
+def number_open(connection: sqlite3.Connection, series_id: int) -> int:
+    """How many editions of a series are open."""
+    (number,) = connection.execute(
+        "SELECT count(*) FROM report INDEXED BY report_edition"
+        " WHERE series_id = ? AND replaces IS NOT NULL AND is_open = 1",
+        (series_id,),
+    ).fetchone()
+    return int(number)
+
+
+def superseded_ids(connection: sqlite3.Connection) -> list[int]:
+    """The reports whose place another edition has taken, and whose file is still to be removed."""
+    cursor = connection.execute(
+        """
+        SELECT DISTINCT old.id FROM report AS edition INDEXED BY report_edition
+        JOIN report AS old ON old.id = edition.replaces
+        WHERE edition.replaces IS NOT NULL AND old.state = ?1 AND old.target IS NOT NULL
+        AND NOT EXISTS (
+            SELECT 1 FROM report AS current WHERE current.series_id = old.series_id
+            AND current.state = ?2 AND current.target = old.target
+        )
+        """,
+        (State.SUPERSEDED.value, State.COLLECTED.value),
+    )
+    return [report_id for (report_id,) in cursor]

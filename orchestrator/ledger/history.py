@@ -1,0 +1,100 @@
+"""What the ledger has seen of a series: how many records, over which time."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final
+
+from orchestrator.core.intervals import Window
+from orchestrator.core.lifecycle import State
+from orchestrator.core.sizing import History, Seen
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Iterable, Iterator
+
+    from orchestrator.core.model import Series
+
+_OWN: Final = 1000
+"""So many of a series' latest windows are looked at."""
+
+_LIKES: Final = 50
+"""So many series that are like it, and so many of each one's latest windows."""
+
+_LEAST: Final = 24 * 60 * 60
+"""Seconds: shorter windows that touch are seen as one, for a night is not a day."""
+
+_Piece = tuple[int, int, int]
+"""Start and end in seconds, rows."""
+
+
+class Histories:
+    """Looks up histories. What is found of a series' likes is kept: use it for one moment only."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._db = connection
+        self._of_kind: dict[str, History] = {}
+
+    def of(self, series: Series) -> History:
+        """What was collected of a series; where nothing was, of its likes.
+
+        These are the same product, direction and filters in other accounts, and where there is
+        nothing of these either, the same product in the same account.
+        """
+        found = self._db.execute("SELECT id FROM series WHERE key = ?", (series.key,)).fetchone()
+        if found is not None:
+            own = tuple(_by_start(_stretches(self._pieces(found[0], _OWN))))
+            if own:
+                return History(own)
+        known = self._of_kind.get(series.kind)
+        if known is None:
+            known = self._of_kind[series.kind] = self._together("kind = ?", series.kind)
+        if known:
+            return known
+        return self._together(
+            "account_id = ? AND json_extract(body, '$.product') = ?",
+            series.account_id,
+            series.product,
+        )
+
+    def _together(self, condition: str, *values: str) -> History:
+        likes = self._db.execute(
+            f"SELECT id FROM series WHERE {condition} AND EXISTS ("  # noqa: S608 - only names of ours
+            "SELECT 1 FROM report INDEXED BY report_state WHERE series_id = series.id"
+            " AND state = ? AND window_end > window_start) LIMIT ?",
+            (*values, State.COLLECTED.value, _LIKES),
+        ).fetchall()
+        seen = [one for (like,) in likes for one in _stretches(self._pieces(like, _LIKES))]
+        return History(tuple(_by_start(seen)), own=False)
+
+    def _pieces(self, series_id: int, most: int) -> Iterator[_Piece]:
+        """The latest collected windows of a series, latest first."""
+        for start, end, rows in self._db.execute(
+            "SELECT window_start, window_end, rows FROM report INDEXED BY report_state"
+            " WHERE series_id = ? AND state = ? ORDER BY window_start DESC LIMIT ?",
+            (series_id, State.COLLECTED.value, most),
+        ):
+            yield start, end, rows or 0
+
+
+def _by_start(seen: Iterable[Seen]) -> list[Seen]:
+    return sorted(seen, key=lambda one: one.window)
+
+
+def _stretches(pieces: Iterable[_Piece]) -> Iterator[Seen]:
+    """Pieces, latest first, joined while they touch and do not make a day."""
+    start = end = rows = 0
+    for piece_start, piece_end, piece_rows in pieces:
+        if start < end and (piece_end != start or end - start >= _LEAST):
+            yield _seen(start, end, rows)
+            start = end
+        if start == end:
+            end, rows = piece_end, 0
+        start = piece_start
+        rows += piece_rows
+    if start < end:
+        yield _seen(start, end, rows)
+
+
+def _seen(start: int, end: int, rows: int) -> Seen:
+    return Seen(Window.of_epoch(start, end), timedelta(seconds=end - start), rows)
