@@ -94,7 +94,11 @@ class FileCollector:
         spool.close()
         with disk.in_words(files.part(self._form), "write"):
             converted = yield from convert(
-                files.archive, files.part(self._form), self._form, report.items_count
+                files.archive,
+                files.part(self._form),
+                self._form,
+                report.items_count,
+                by_account=_with_subaccounts(report),
             )
             if report.items_count is not None and converted.rows != report.items_count:
                 raise CorruptArchive(
@@ -118,7 +122,8 @@ class FileCollector:
             rows=converted.rows,
             size_bytes=converted.size_bytes,
             sha256=converted.sha256,
-            target=layout.target(report.series, report.window, form),
+            target=layout.target(report.series, report.window, form, report.edition),
+            foreign=_foreign(report, converted.accounts),
         )
 
     async def publish(self, report: Report) -> bool:
@@ -183,6 +188,21 @@ class FileCollector:
             finally:
                 disk.remove(*(files.part(form) for form in Format))
 
+    async def withdraw(self, report: Report) -> None:
+        """Removes the published file of a superseded report; it may be gone already.
+
+        Raises:
+            OutputError: the disk.
+        """
+        await to_thread.run_sync(self._withdraw, report)
+
+    def _withdraw(self, report: Report) -> None:
+        assert report.target is not None, "a report whose file is still to go has a target"
+        place = layout.target_path(self._directory, report.target)
+        with disk.in_words(place, "remove"):
+            if disk.remove(place):
+                disk.sync_folder(place.parent)
+
     async def discard(self, report: Report) -> None:
         """Removes what was fetched of a report and is not published, kept aside or not.
 
@@ -206,6 +226,18 @@ class FileCollector:
 
     def _files(self, report: Report) -> layout.WorkFiles:
         return layout.WorkFiles.of(self._directory, report)
+
+
+def _with_subaccounts(report: Report) -> bool:
+    return report.series.body.get("include_subaccounts") is True
+
+
+def _foreign(report: Report, accounts: dict[str, int] | None) -> tuple[tuple[str, int], ...] | None:
+    """The records of other accounts, the most first; None where nobody counted."""
+    if accounts is None:
+        return None
+    others = [item for item in accounts.items() if item[0] != report.series.account_id]
+    return tuple(sorted(others, key=lambda item: (-item[1], item[0])))
 
 
 class _Spool:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from orchestrator.collect import inflate
+from orchestrator.collect.accounts import AccountCounter
 from orchestrator.collect.archive import read_member
 from orchestrator.collect.counting import RecordCounter
 from orchestrator.collect.formats import open_output, read_blocks
@@ -28,15 +29,22 @@ _STEP: Final = 32 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Converted:
-    """What a conversion found and made."""
+    """What a conversion found and made; records by account only where they were asked for."""
 
     rows: int
     size_bytes: int
     sha256: str
+    accounts: dict[str, int] | None = None
 
 
 def convert(
-    archive: Path, output: Path, form: Format, items_count: int | None, *, lenient: bool = False
+    archive: Path,
+    output: Path,
+    form: Format,
+    items_count: int | None,
+    *,
+    lenient: bool = False,
+    by_account: bool = False,
 ) -> Generator[None, None, Converted]:
     """Checks an archive and writes its CSV in the published form.
 
@@ -46,6 +54,7 @@ def convert(
         form: the published form.
         items_count: bounds what may be unpacked; it is not compared with the count here.
         lenient: takes a CSV that ends inside a quoted field, too.
+        by_account: counts the records of each account as well, which takes its time.
 
     Returns:
         The records counted; hash and size of the published form.
@@ -62,9 +71,12 @@ def convert(
         if written is not None:
             stack.callback(written.close)
         counter = RecordCounter()
+        by_whom = AccountCounter() if by_account else None
         since_pause = 0
         for block in inflate.blocks(source, member):
             counter.feed(block)
+            if by_whom is not None:
+                by_whom.feed(block)
             if written is not None:
                 written.write(block)
             since_pause += len(block)
@@ -72,11 +84,12 @@ def convert(
                 since_pause = 0
                 yield
         rows = counter.finish_leniently() if lenient else counter.finish()
+        accounts = by_whom.finish() if by_whom is not None else None
         if written is not None:
             written.finish()
-            return Converted(rows, written.size_bytes, written.sha256)
+            return Converted(rows, written.size_bytes, written.sha256, accounts)
     digest = yield from hash_in_steps(archive)
-    return Converted(rows, archive.stat().st_size, digest)
+    return Converted(rows, archive.stat().st_size, digest, accounts)
 
 
 def hash_in_steps(path: Path) -> Generator[None, None, str]:

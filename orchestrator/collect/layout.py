@@ -31,6 +31,7 @@ MANIFEST: Final = "manifest.jsonl"
 MANIFEST_PART: Final = "manifest.jsonl.part"
 
 _ODD: Final = re.compile(rb"[^A-Za-z0-9._-]")
+_EDITION: Final = re.compile(r"_e([1-9][0-9]{0,8})\.[a-z.]+\Z")
 _STAMP: Final = "%Y%m%dT%H%M%SZ"
 _LONGEST_PART: Final = 120
 """Characters of one part of a path: with our prefixes it stays below the usual 255."""
@@ -54,17 +55,29 @@ def safe(text: str) -> str:
     return part
 
 
-def target(series: Series, window: Window, form: Format) -> str:
-    """The published file's path, relative to the output directory, with forward slashes."""
+def target(series: Series, window: Window, form: Format, edition: int = 1) -> str:
+    """The published file's path, relative to the output directory, with forward slashes.
+
+    Editions have names of their own, so that one can stand before the other is removed.
+    """
+    name = f"{window.start.strftime(_STAMP)}_{window.end.strftime(_STAMP)}"
+    if edition > 1:
+        name += f"_e{edition}"
     return "/".join(
         (
             f"report_account={safe(series.account_id)}",
             f"report_product={safe(series.product)}",
             f"report_direction={'any' if series.direction is None else safe(series.direction)}",
             f"report_filter={safe(series.filter_id)}",
-            f"{window.start.strftime(_STAMP)}_{window.end.strftime(_STAMP)}.{form.value}",
+            f"{name}.{form.value}",
         )
     )
+
+
+def edition_of(path: str) -> int:
+    """The edition of a published file, by its name."""
+    found = _EDITION.search(path)
+    return int(found[1]) if found else 1
 
 
 def is_inside(path: str) -> bool:
