@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -66,6 +67,18 @@ async def test_a_directory_that_cannot_be_made(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(LedgerError, match="cannot make the ledger's lock"):
         async with run_lock(tmp_path / "file" / "ledger.db", NOW):
+            pass
+
+
+async def test_a_file_system_without_locks_is_said_in_words(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_locks(_handle: int, _operation: int) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr("orchestrator.ledger.lock.fcntl.flock", no_locks)
+    with pytest.raises(LedgerError, match=r"does not lock .*: No locks available; point `state`"):
+        async with run_lock(tmp_path / "ledger.db", NOW):
             pass
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -58,8 +58,14 @@ async def run_lock(ledger: Path, wait: timedelta) -> AsyncIterator[None]:
                 if left <= 0:
                     raise Locked(_who(handle, path)) from None
                 await anyio.sleep(min(_PAUSE_SECONDS, left))
-        os.ftruncate(handle, 0)
-        os.pwrite(handle, f"{os.getpid()}\n".encode(), 0)
+            except OSError as error:
+                raise LedgerError(
+                    f"the file system does not lock {path}: {error.strerror}; point `state` at a "
+                    "local disk"
+                ) from error
+        with suppress(OSError):  # only for people; on a full disk the ledger itself has the words
+            os.ftruncate(handle, 0)
+            os.pwrite(handle, f"{os.getpid()}\n".encode(), 0)
         yield
     finally:
         os.close(handle)
