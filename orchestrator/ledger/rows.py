@@ -99,6 +99,8 @@ def _report_of(row: Row, series: Series) -> Report:
         target=row["target"],
         reason=row["reason"],
         changed_at=from_ms(row["changed_at"]),
+        edition=row["edition"],
+        replaces=row["replaces"],
     )
 
 
@@ -134,6 +136,11 @@ def event_facts(event: Event) -> str:
         },
         ensure_ascii=False,
     )
+
+
+def file_facts(report: Report) -> str:
+    """The name of a report's file, as JSON."""
+    return json.dumps({"target": report.target}, ensure_ascii=False)
 
 
 def changes(event: Event, report: Report, at: datetime) -> Mapping[str, Any]:
