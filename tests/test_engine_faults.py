@@ -219,6 +219,22 @@ async def test_a_report_that_stays_stuck_is_left_to_the_next_run(tmp_path: Path)
         assert len(here.sim.world.reports()) == 6
 
 
+async def test_a_report_that_the_api_forgot_is_lost_whatever_lists_still_show(
+    tmp_path: Path,
+) -> None:
+    """Two stuck reports of an account; after four days their ids answer 404."""
+    stuck = with_faults(SMALL, Fault.of("report", "stuck", nth=[1, 2]))
+    poll = PollPolicy(timeout=timedelta(hours=2))
+    async with stage(tmp_path, stuck, poll=poll) as here:
+        wanted = job(HALF_YEAR)
+        await here.run(wanted)
+        assert here.states() == {"collected": 4, "submitted": 2}
+        await anyio.sleep(timedelta(days=5).total_seconds())
+        end = await here.run(wanted)
+        assert exit_code(end.remains) is ExitCode.DONE
+        assert here.states() == {"collected": 6, "lost": 2}
+
+
 async def test_a_key_that_is_not_accepted_stops_and_the_other_goes_on(tmp_path: Path) -> None:
     wrong = Settings(
         records_per_day=1.0,

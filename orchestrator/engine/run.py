@@ -199,7 +199,11 @@ class _Run:
         self._make_lanes()
         async with anyio.create_task_group() as watching, anyio.create_task_group() as tasks:
             watcher = Watcher(
-                watching, self._world.config.poll, self._world.jitter, self._world.observer
+                watching,
+                self._world.config.poll,
+                jitter=self._world.jitter,
+                observer=self._world.observer,
+                clock=self._world.clock,
             )
             follower = Follower(
                 ledger=self._world.ledger,

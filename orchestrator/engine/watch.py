@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from anyio.abc import TaskGroup
 
     from orchestrator.core.model import PollPolicy, RemoteReport, Report
-    from orchestrator.core.ports import Observer
+    from orchestrator.core.ports import Clock, Observer
     from orchestrator.engine.desk import Desk
 
 _DISTRUST_AFTER: Final = 3
@@ -41,8 +41,7 @@ class _Watched:
     due: float
     looks: int = 0
     not_found: int = 0
-    answer: RemoteReport | None = None
-    error: ApiError | None = None
+    outcome: RemoteReport | ApiError | None = None
     ended: anyio.Event = field(default_factory=anyio.Event)
 
 
@@ -66,15 +65,23 @@ class Watcher:
         poll: how often to look.
         jitter: a random number in [0, 1).
         observer: told of words that nobody knows and of lists that cannot be trusted.
+        clock: how old a report is.
     """
 
     def __init__(
-        self, tasks: TaskGroup, poll: PollPolicy, jitter: Callable[[], float], observer: Observer
+        self,
+        tasks: TaskGroup,
+        poll: PollPolicy,
+        *,
+        jitter: Callable[[], float],
+        observer: Observer,
+        clock: Clock,
     ) -> None:
         self._tasks = tasks
         self._poll = poll
         self._jitter = jitter
         self._observer = observer
+        self._clock = clock
         self._eyes: dict[tuple[str, str], _Eye] = {}
         self._unknown_words: set[str] = set()
 
@@ -104,10 +111,10 @@ class Watcher:
         finally:
             eye.watched.pop(watched.request_id, None)
             eye.changed.set()
-        if watched.error is not None:
-            raise watched.error
-        assert watched.answer is not None
-        return watched.answer
+        if isinstance(watched.outcome, ApiError):
+            raise watched.outcome
+        assert watched.outcome is not None
+        return watched.outcome
 
     def _pause(self, looks: int) -> float:
         return policy.next_look(self._poll, looks, self._jitter()).total_seconds()
@@ -130,9 +137,15 @@ class Watcher:
         now = anyio.current_time()
         due = [one for one in eye.watched.values() if one.due <= now]
         if eye.lists and len(eye.watched) > 1:
-            due = await self._look_at_list(eye, due)
+            old = [one for one in due if self._is_old(one)]
+            young = [one for one in due if one not in old]
+            due = old + (await self._look_at_list(eye, young) if young else [])
         for one in due:
             await self._look_at_one(eye, one)
+
+    def _is_old(self, one: _Watched) -> bool:
+        """Whether the API may have forgotten the id, whatever a list still shows."""
+        return self._clock.now() - one.since >= matching.LIST_REACH
 
     async def _look_at_list(self, eye: _Eye, due: Sequence[_Watched]) -> list[_Watched]:
         """Asks the list; returns those of `due` that it leaves open."""
@@ -153,8 +166,8 @@ class Watcher:
         for one in watched:
             remote = by_id.get(one.request_id)
             if remote is not None:
-                self._take(one, remote)
-        self._postpone([one for one in watched if one.request_id in by_id])
+                self._take(eye, one, remote)
+        self._postpone(eye, [one for one in watched if one.request_id in by_id])
         eye.lacking = eye.lacking + 1 if lacking else 0
         if eye.lacking >= _DISTRUST_AFTER:
             self._distrust(eye, "they lack reports that the API knows")
@@ -168,9 +181,9 @@ class Watcher:
             "looked at by itself",
         )
 
-    def _postpone(self, watched: Sequence[_Watched]) -> None:
+    def _postpone(self, eye: _Eye, watched: Sequence[_Watched]) -> None:
         """The next look, at one moment for all of them: one list call will answer."""
-        still = [one for one in watched if not one.ended.is_set()]
+        still = [one for one in watched if one.request_id in eye.watched]
         if not still:
             return
         due = anyio.current_time() + self._pause(min(one.looks for one in still))
@@ -187,21 +200,19 @@ class Watcher:
             # An id that we were just given may take a moment to be known everywhere.
             one.not_found += 1
             if one.not_found >= policy.LOST_AFTER:
-                one.error = error
-                one.ended.set()
+                self._end(eye, one, error)
         except Unauthorized as error:
-            one.error = error
-            one.ended.set()
+            self._end(eye, one, error)
         except ApiError as error:
             self._observer.note(
                 "warning", f"report {one.request_id}: cannot be looked at now: {error}"
             )
         else:
             one.not_found = 0
-            self._take(one, remote)
-        self._postpone([one])
+            self._take(eye, one, remote)
+        self._postpone(eye, [one])
 
-    def _take(self, one: _Watched, remote: RemoteReport) -> None:
+    def _take(self, eye: _Eye, one: _Watched, remote: RemoteReport) -> None:
         if remote.status is None:
             if remote.status_word not in self._unknown_words:
                 self._unknown_words.add(remote.status_word)
@@ -211,5 +222,10 @@ class Watcher:
                     "is not known here; it counts as running",
                 )
         elif remote.status.is_final:
-            one.answer = remote
-            one.ended.set()
+            self._end(eye, one, remote)
+
+    def _end(self, eye: _Eye, one: _Watched, outcome: RemoteReport | ApiError) -> None:
+        """Wakes whoever waits for the report; it is not looked at any more."""
+        one.outcome = outcome
+        eye.watched.pop(one.request_id, None)
+        one.ended.set()
