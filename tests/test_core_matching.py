@@ -53,8 +53,10 @@ def find(
     rivals: tuple[Report, ...] = (),
     ahead: timedelta = timedelta(),
 ) -> str | None:
-    found = matching.find(intent(), remotes, owned or {}, rivals, ahead)
-    return found.request_id if found else None
+    for found in matching.candidates(intent(), remotes, owned or {}, ahead):
+        if not matching.is_another_s(found, rivals):
+            return found.request_id
+    return None
 
 
 def test_a_twin_is_found() -> None:
@@ -98,6 +100,19 @@ def test_an_omitted_field_counts_where_no_rival_differs_in_it() -> None:
 def test_an_omitted_field_does_not_count_where_a_rival_differs_in_just_that() -> None:
     other = Series.of("abcd1234", "SMS", "outbound", {"status": "failed"})
     assert find(without(listed(), "status"), rivals=(intent(8, other),)) is None
+
+
+def test_a_rival_that_the_omitted_field_alone_tells_apart_may_differ_in_defaults_too() -> None:
+    """Only outbound SMS have `show_concatenated`: with the direction omitted, nothing tells."""
+    other = Series.of("abcd1234", "SMS", "inbound", {"status": "delivered"})
+    unclear = without(without(listed(), "direction"), "show_concatenated")
+    assert find(unclear) == "new"
+    assert find(unclear, rivals=(intent(8, other),)) is None
+
+
+def test_a_field_left_out_is_noticed() -> None:
+    assert not matching.omits(intent(), listed())
+    assert matching.omits(intent(), without(listed(), "direction"))
 
 
 def test_a_rival_that_differs_in_more_is_told_apart_by_the_rest() -> None:

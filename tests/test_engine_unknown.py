@@ -116,3 +116,31 @@ async def test_an_unknown_create_can_be_bought_anew(tmp_path: Path) -> None:
         assert exit_code(end.remains) is ExitCode.DONE
         here.assert_all_is_well(job(MONTH))
         assert here.states() == {"collected": 1, "discarded": 1}
+
+
+@pytest.mark.parametrize(
+    ("product", "first_made", "second_made"),
+    [("SMS", False, True), ("VOICE-CALL", True, True), ("VOICE-CALL", True, False)],
+)
+async def test_a_list_that_leaves_a_field_out_makes_nobody_adopt_the_wrong_one(
+    tmp_path: Path, product: str, *, first_made: bool, second_made: bool
+) -> None:
+    """Two directions, both creates unknown, and a list that does not say which is which."""
+    faults = [
+        Fault.of("list", "empty", until=60.0),
+        Fault.of("list", "omits", field="direction"),
+        Fault.of("create", "reset", made=first_made, product=product, nth=1),
+        Fault.of("create", "reset", made=second_made, product=product, nth=2),
+    ]
+    async with stage(tmp_path, with_faults(SMALL, *faults)) as here:
+        wanted = job(
+            MONTH,
+            series=(
+                Series.of("abcd1234", "VERIFY-API"),
+                Series.of("abcd1234", product, "outbound"),
+                Series.of("abcd1234", product, "inbound"),
+            ),
+        )
+        end = await here.run(wanted)
+        assert exit_code(end.remains) is ExitCode.DONE, here.seen.notes
+        here.assert_all_is_well(wanted)

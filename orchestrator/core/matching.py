@@ -67,56 +67,50 @@ def _word(value: FieldValue | datetime) -> str:
     return value if isinstance(value, str) else value.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def find(
+def candidates(
     intent: Report,
     listed: Sequence[RemoteReport],
     owned: Mapping[str, int],
-    rivals: Sequence[Report],
     server_ahead: timedelta,
-) -> RemoteReport | None:
-    """The listed report that the create of `intent` made; None if none surely is.
+) -> tuple[RemoteReport, ...]:
+    """The listed reports that the create of `intent` may have made, the likeliest first.
 
     Args:
         intent: a row whose create may have happened.
         listed: what the API lists.
         owned: ids that rows of ours have, and the rows.
-        rivals: other rows of ours whose creates may have happened too.
         server_ahead: the server's clock less ours.
     """
     earliest = intent.intended_at + min(server_ahead, intent.server_ahead) - CLOCK_SLACK
-    candidates = [
+    found = (
         remote
         for remote in listed
         if owned.get(remote.request_id, intent.id) == intent.id
         and (remote.received_at is None or remote.received_at >= earliest)
-        and _is_twin(intent, remote, rivals)
-    ]
-    return min(
-        candidates,
-        key=lambda remote: (remote.received_at or intent.intended_at, remote.request_id),
-        default=None,
+        and _may_be(intent, remote)
+    )
+    return tuple(
+        sorted(
+            found, key=lambda remote: (remote.received_at or intent.intended_at, remote.request_id)
+        )
     )
 
 
-def _is_twin(intent: Report, remote: RemoteReport, rivals: Sequence[Report]) -> bool:
-    if wrong_echo(intent, remote) is not None:
-        return False
-    if remote.callback_url is not None and remote.callback_url != intent.callback_url:
-        return False
-    asked = sent(intent)
-    omitted = asked.keys() - echoed(remote).keys()
-    return not any(
-        _differs_only_in(name, asked, sent(rival)) for name in omitted for rival in rivals
+def is_another_s(remote: RemoteReport, rivals: Sequence[Report]) -> bool:
+    """Whether a report may as well be that of another row whose create may have happened."""
+    return any(_may_be(rival, remote) for rival in rivals)
+
+
+def omits(intent: Report, remote: RemoteReport) -> bool:
+    """Whether the API left out a field that we sent, so that twins cannot be told apart."""
+    return not sent(intent).keys() <= echoed(remote).keys()
+
+
+def _may_be(intent: Report, remote: RemoteReport) -> bool:
+    """Whether nothing in a report contradicts that this row asked for it."""
+    return wrong_echo(intent, remote) is None and (
+        remote.callback_url is None or remote.callback_url == intent.callback_url
     )
-
-
-def _differs_only_in(
-    name: str,
-    asked: Mapping[str, FieldValue | datetime],
-    other: Mapping[str, FieldValue | datetime],
-) -> bool:
-    names = asked.keys() | other.keys()
-    return all((asked.get(field) == other.get(field)) is (field != name) for field in names)
 
 
 def shows_another(intent: Report, listed: Sequence[RemoteReport], owned: Mapping[str, int]) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ from orchestrator.core.ports import Priority
 from orchestrator.errors import ApiError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import timedelta
 
     from orchestrator.core.model import PollPolicy, RemoteReport, Report
@@ -56,13 +58,19 @@ class Reconciler:
                 trouble = str(error)
                 continue
             answered += 1
+            trouble = ""
             owned = await self._ledger.owned(remote.request_id for remote in listed)
+            likely = matching.candidates(report, listed, owned, desk.api.server_ahead)
+            likely = await self._in_full(report, likely, desk)
             rivals = await self._ledger.rivals(report)
-            found = matching.find(report, listed, owned, rivals, desk.api.server_ahead)
-            if found is not None:
-                return lifecycle.Adopted(
-                    found.request_id, f"found in the API's list as {found.status_word}"
-                )
+            for found in likely:
+                if not matching.is_another_s(found, rivals):
+                    return lifecycle.Adopted(
+                        found.request_id, f"found in the API's list as {found.status_word}"
+                    )
+            if likely:
+                trouble = f"{likely[0].request_id} there may be this one, or another of ours"
+                continue
             working += matching.shows_another(report, listed, owned)
             enough_time = self._age(report) >= policy.reconcile_until(self._poll)
             if working >= policy.RECONCILE_LOOKS and enough_time:
@@ -71,9 +79,29 @@ class Reconciler:
                 )
         return lifecycle.Held(self._why_held(report, answered, trouble))
 
+    async def _in_full(
+        self, report: Report, likely: Sequence[RemoteReport], desk: Desk
+    ) -> tuple[RemoteReport, ...]:
+        """Those that still may be it once the API has told of each by itself.
+
+        A list may leave fields out; the single call tells more.
+        """
+        still: list[RemoteReport] = []
+        for remote in likely:
+            told = remote
+            if matching.omits(report, remote):
+                with contextlib.suppress(ApiError):
+                    told = await desk.ask(
+                        partial(desk.api.status, remote.request_id), Priority.SUBMIT
+                    )
+            still += matching.candidates(report, (told,), {}, desk.api.server_ahead)
+        return tuple(still)
+
     def _why_held(self, report: Report, answered: int, trouble: str) -> str:
         if not answered:
             found = f"the API's list cannot be had: {trouble}"
+        elif trouble:
+            found = f"what the API lists does not tell: {trouble}"
         else:
             found = (
                 "the API lists neither this report nor any other of the account that is known "
