@@ -278,16 +278,18 @@ class Simulator:
     async def restart(self, seconds: float = 0.0) -> None:
         """Every connection dies, and nobody listens for so long; the world survives.
 
-        What a call was about to do it still does, as a server's other half would; its answer
-        goes nowhere.
+        Restarted while it is down, it comes back when it was to. What a call was about to do it
+        still does, as a server's other half would; its answer goes nowhere.
 
         Args:
             seconds: of the loop until it listens again, on the same port.
         """
         assert self._runner is not None
-        assert self._site is not None
         self.restarts += 1
-        await self._site.stop()
+        site, self._site = self._site, None
+        if site is None:
+            return  # it is down already
+        await site.stop()
         server = self._runner.server
         for connection in server.connections if server else ():
             transport = getattr(connection, "transport", None)

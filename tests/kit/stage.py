@@ -224,11 +224,12 @@ async def stage(
     retry: RetryPolicy | None = None,
     poll: PollPolicy | None = None,
     requests_per_second: float = 5.0,
+    ahead: timedelta = timedelta(),
 ) -> AsyncIterator[Stage]:
-    """A stage in virtual time: the world's clock and ours are one."""
+    """A stage in virtual time: the world's clock runs as ours does, `ahead` of it."""
     clock = VirtualClock(NOW)
     settings = settings or Settings(records_per_day=1.0)
-    world_clock = WorldClock(NOW)
+    world_clock = WorldClock(NOW + ahead)
     async with serve(settings, clock=world_clock) as sim:
         config = Config(
             path=None,
