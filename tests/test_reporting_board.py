@@ -175,7 +175,8 @@ def test_made_up_days_and_time_beyond_retention_are_remarked() -> None:
     old = Window(datetime(2024, 1, 1, tzinfo=UTC), datetime(2024, 2, 1, tzinfo=UTC))
     board.wanted(debt(job("old", old), job().series[0], NOW, Standing()))
     assert board.remarks.made_up == {"nightly": (Window(mark, mark + timedelta(days=2)),)}
-    assert board.remarks.forgotten == old
+    kept_since = datetime(2025, 2, 10, 6, tzinfo=UTC)
+    assert board.remarks.forgotten == Window(old.start, kept_since)
     assert board.remarks.forgotten_series == 1
 
 

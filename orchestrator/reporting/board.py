@@ -163,7 +163,7 @@ class Board:
             self.mishap = self.mishap or error
 
     def _wanted(self, debt: Debt) -> None:
-        self.remarks.add(debt)
+        self.remarks.add(debt, self._clock.now())
         series = debt.entry.series
         owed = debt.owed
         if series.key in self._shared:

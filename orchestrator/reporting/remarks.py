@@ -5,8 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from orchestrator.core.intervals import Window, union
+from orchestrator.core.windows import retention_edge
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from orchestrator.core.plan import Debt
 
 
@@ -25,14 +28,14 @@ class Remarks:
         self.forgotten: Window | None = None
         self.forgotten_series = 0
 
-    def add(self, debt: Debt) -> None:
-        """Takes the debt of one more series."""
+    def add(self, debt: Debt, now: datetime) -> None:
+        """Takes the debt of one more series, as it stands now."""
         if debt.made_up:
             known = self.made_up.get(debt.job.name, ())
             self.made_up[debt.job.name] = union(known, debt.made_up)
         if debt.forgotten:
             self.forgotten_series += 1
-            start, end = debt.forgotten[0].start, debt.forgotten[-1].end
+            start, end = debt.forgotten[0].start, retention_edge(debt.entry.series, now)
             if self.forgotten is not None:
                 start = min(start, self.forgotten.start)
                 end = max(end, self.forgotten.end)
