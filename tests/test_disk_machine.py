@@ -49,6 +49,10 @@ waits_for_the_engine = pytest.mark.xfail(
 )
 
 
+class PowerCut(BaseException):
+    """The process is no more."""
+
+
 def jump(here: Stage, by: timedelta) -> None:
     """Puts our clock to another time; the server's stays right."""
     assert isinstance(here.clock, VirtualClock)
@@ -138,13 +142,13 @@ async def test_a_clock_that_jumps_between_two_runs_changes_nothing_that_is_had(
             type(self).commits += 1
             super().commit()
             if type(self).commits == 9:
-                raise KeyboardInterrupt
+                raise PowerCut
 
     async with stage(tmp_path, SMALL) as here:
         here.ledger_class = Dying
         try:
             await here.run(job(QUARTER))
-        except* KeyboardInterrupt:
+        except* PowerCut:
             pass
         here.ledger_class = SqliteLedger
         assert any(one.state.is_open for one in here.reports())
