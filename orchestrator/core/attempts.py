@@ -118,7 +118,7 @@ def steps(
         failures: those of the series that count.
         failed_now: the windows of the reports that failed in this run.
     """
-    if debt.sizing is not None and debt.sizing.must_probe and debt.owed:
+    if debt.must_probe:
         yield from _probe(debt, failures, failed_now)
         return
     chunks = cut(debt.owed, debt.job.chunk, debt.job.zone, failures, debt.sizing)

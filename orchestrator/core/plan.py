@@ -50,6 +50,15 @@ class Debt:
         """The time that `owed` covers."""
         return total(self.owed)
 
+    @property
+    def must_probe(self) -> bool:
+        """Whether a small chunk has to come back first, before the rest can be sized."""
+        return self.sizing is not None and self.sizing.must_probe and bool(self.owed)
+
+    def expected(self, windows: Iterable[Window]) -> int | None:
+        """The records that windows of the series will probably hold; None: nobody can say."""
+        return None if self.sizing is None else self.sizing.history.expected(windows)
+
     def chunks(self) -> Iterator[Window]:
         """One window a report, in order of time; lazy."""
         return cut(self.owed, self.job.chunk, self.job.zone, self.failures, self.sizing)
@@ -117,5 +126,10 @@ def by_series(jobs: Sequence[Job]) -> Iterator[tuple[Job, JobSeries, tuple[Job, 
 
 
 def urgent(chunk: Window, debt: Debt, now: datetime) -> bool:
-    """Whether the chunk's records will be deleted within `windows.URGENT`."""
-    return chunk.overlaps(job_windows.urgent_band(debt.entry.series, now))
+    """Whether records of the chunk will be deleted within `windows.URGENT`.
+
+    A probe is urgent where any of the debt is: the rest waits for it.
+    """
+    band = job_windows.urgent_band(debt.entry.series, now)
+    waiting = debt.owed if debt.must_probe else ()
+    return any(window.overlaps(band) for window in (chunk, *waiting))

@@ -202,8 +202,11 @@ class Ledger(Protocol):
         """What was collected of a series, or of its likes where nothing was of itself."""
         ...
 
-    async def superseded(self) -> Sequence[Report]:
-        """The reports whose place another edition has taken, and whose file still has to go."""
+    async def superseded(self, by: Report | None = None) -> Sequence[Report]:
+        """The reports whose place another edition has taken, and whose file still has to go.
+
+        With `by`: only the one whose place this edition has taken.
+        """
         ...
 
     async def withdrawn(self, report: Report) -> None:

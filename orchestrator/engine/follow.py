@@ -42,12 +42,13 @@ _AFTER_TIMEOUT: Final = timedelta(seconds=5)
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """A chunk that is to become a report."""
+    """A chunk that is to become a report; `replaces` is what it is a newer edition of."""
 
     series: Series
     window: Window
     job: str
     callback_url: str | None
+    replaces: Report | None = None
 
 
 class Left(Enum):
@@ -72,6 +73,20 @@ _LEFT: Final = {
     State.EXPIRED: Left.FAILED,
     State.LOST: Left.FAILED,
 }
+
+
+async def withdraw_superseded(
+    ledger: Ledger, collector: Collector, by: Report | None = None
+) -> None:
+    """Removes the files whose place another edition has taken: all, or that of one edition.
+
+    Raises:
+        LedgerError: the ledger cannot be written.
+        OutputError: the disk.
+    """
+    for report in await ledger.superseded(by):
+        await collector.withdraw(report)
+        await ledger.withdrawn(report)
 
 
 class Follower:
@@ -140,6 +155,8 @@ class Follower:
         return changed
 
     async def _give_up(self, report: Report, event: Event, reason: str) -> Report:
+        if report.replaces is not None:
+            return await self._take(report, event)  # the window is had: by what stays current
         changed = await self._ledger.end_and_give_up(report, event, reason)
         self._observer.changed(changed, event)
         return changed
@@ -213,6 +230,7 @@ class Follower:
                     api_key=desk.api_key,
                     server_ahead=desk.api.server_ahead,
                     callback_url=order.callback_url,
+                    replaces=order.replaces,
                 )
                 self._observer.changed(report, None)
                 try:
@@ -444,7 +462,10 @@ class Follower:
     async def _publish(self, report: Report) -> Report:
         with self._drain.shield():
             if await self._collector.publish(report):
-                return await self._take(report, lifecycle.Published())
+                published = await self._take(report, lifecycle.Published())
+                if published.replaces is not None:
+                    await withdraw_superseded(self._ledger, self._collector, published)
+                return published
             return await self._take(
                 report,
                 lifecycle.FileMissing("the verified file is not there any more; fetched again"),

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 
 import anyio
 
-from orchestrator.core import attempts, intervals, plan
+from orchestrator.core import attempts, intervals, plan, sizing
 from orchestrator.core.policy import Remains
-from orchestrator.engine.follow import Follower, Left, Order
+from orchestrator.engine.budget import Budget
+from orchestrator.engine.follow import Follower, Left, Order, withdraw_superseded
 from orchestrator.engine.reconcile import Reconciler
 from orchestrator.engine.watch import Watcher
 
@@ -66,12 +67,14 @@ class RunEnd:
         remains: for the exit code.
         unsettled: the series that are not done; the done ones are not kept.
         series: how many there were in all.
+        stopped: why the run asked for nothing more, in words; empty where it did not stop so.
     """
 
     now: datetime
     remains: Remains
     unsettled: tuple[SeriesEnd, ...]
     series: int
+    stopped: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +119,7 @@ async def run(
         BaseExceptionGroup: one of these, or a bug, in one of the run's tasks.
     """
     begun = _Run(world, tuple(jobs), now)
+    await withdraw_superseded(world.ledger, world.collector)
     if retry_failed:
         await begun.retry_failed()
     await begun.remember()
@@ -123,6 +127,25 @@ async def run(
         await begun.work()
     # The drain has cancelled the scope, not what follows: the words at the end must be true.
     return await begun.end()
+
+
+def follower_of(world: World, watching: TaskGroup) -> Follower:
+    """What follows the reports of a run; looks at them in tasks of `watching`."""
+    return Follower(
+        ledger=world.ledger,
+        collector=world.collector,
+        watcher=Watcher(
+            watching,
+            world.config.poll,
+            jitter=world.jitter,
+            observer=world.observer,
+            clock=world.clock,
+        ),
+        reconciler=Reconciler(world.ledger, world.config.poll, world.clock),
+        observer=world.observer,
+        drain=world.drain,
+        config=world.config,
+    )
 
 
 _Entry = tuple["Job", "JobSeries", tuple["Job", ...]]
@@ -153,16 +176,19 @@ class _Busy:
         claims: the windows that were handed out and whose coroutines have not ended.
         failed: the windows of the reports that failed in this run.
         postponed: something waits for a claim to end.
+        later: a report was left for the next run.
     """
 
     claims: dict[object, Window] = field(default_factory=dict)
     failed: list[Window] = field(default_factory=list)
     postponed: bool = False
+    later: bool = False
 
 
 class _Run:
     def __init__(self, world: World, jobs: tuple[Job, ...], now: datetime) -> None:
-        self._world = world
+        self._budget = Budget(world.config.limits.max_records, world.observer)
+        self._world = replace(world, observer=self._budget)
         self._jobs = jobs
         self._now = now
         self._lanes: dict[str, _Lane] = {}
@@ -198,24 +224,7 @@ class _Run:
         """Every key side by side, until there is nothing left to do."""
         self._make_lanes()
         async with anyio.create_task_group() as watching, anyio.create_task_group() as tasks:
-            watcher = Watcher(
-                watching,
-                self._world.config.poll,
-                jitter=self._world.jitter,
-                observer=self._world.observer,
-                clock=self._world.clock,
-            )
-            follower = Follower(
-                ledger=self._world.ledger,
-                collector=self._world.collector,
-                watcher=watcher,
-                reconciler=Reconciler(
-                    self._world.ledger, self._world.config.poll, self._world.clock
-                ),
-                observer=self._world.observer,
-                drain=self._world.drain,
-                config=self._world.config,
-            )
+            follower = follower_of(self._world, watching)
             found = await self._found_open()
             for key, lane in self._lanes.items():
                 tasks.start_soon(self._serve, lane, follower, found.get(key, []))
@@ -281,7 +290,7 @@ class _Run:
         """
         job, asked, earlier = entry
         series = asked.series
-        if lane.desk.refusal(series) or lane.desk.unreachable:
+        if self._is_over(lane, series):
             return
         busy = self._busy[series.key]
         # Taken before the ledger is read: a report that ends meanwhile has the series looked at
@@ -289,26 +298,52 @@ class _Run:
         claimed = tuple(busy.claims.values())
         debt = await self._debt(job, asked, earlier)
         unclaimed = replace(debt, owed=intervals.subtract(debt.owed, claimed))
+        if debt.must_probe and busy.later:
+            return  # what is open would have to come back first, and does not in this run
         for step in attempts.steps(unclaimed, debt.failures, busy.failed):
-            if only_urgent and not plan.urgent(step.window, debt, self._now):
-                continue
             match step:
+                case attempts.Await():
+                    self._await_lives(busy, series)
+                    break
+                case _ if only_urgent and not plan.urgent(step.window, debt, self._now):
+                    continue
                 case attempts.Leave():
                     continue
                 case attempts.GiveUp(window, reason, report_id):
                     await self._world.ledger.give_up(series, window, reason, report_id)
                     self._world.observer.note("error", f"given up: {series}, {window}: {reason}")
-                case attempts.Buy(window, probe):
-                    if probe and any(probe.overlaps(claim) for claim in busy.claims.values()):
-                        busy.postponed = True
-                        continue
-                    order = Order(series, window, job.name, job.callback_url)
-                    claim = object()
-                    self._claim(series, claim, window)
-                    life = partial(follower.buy, order, lane.desk)
-                    await self._start(tasks, lane, series, claim, life)
-                    if lane.desk.refusal(series) or lane.desk.unreachable:
+                case attempts.Buy():
+                    await self._buy(tasks, lane, follower, debt, step)
+                    if self._is_over(lane, series):
                         break
+
+    async def _buy(
+        self, tasks: TaskGroup, lane: _Lane, follower: Follower, debt: plan.Debt, step: attempts.Buy
+    ) -> None:
+        """Starts the life of a chunk, unless it has to wait for others, or would be too much."""
+        series, window, probe = debt.entry.series, step.window, step.probe
+        busy = self._busy[series.key]
+        if probe and any(probe.overlaps(claim) for claim in busy.claims.values()):
+            busy.postponed = True
+            return
+        if not self._budget.take(series, window, debt.expected((window,))):
+            return
+        order = Order(series, window, debt.job.name, debt.job.callback_url)
+        claim = object()
+        self._claim(series, claim, window)
+        await self._start(tasks, lane, series, claim, partial(follower.buy, order, lane.desk))
+
+    def _is_over(self, lane: _Lane, series: Series) -> bool:
+        """Whether nothing more of a series is asked for in this run."""
+        refused = lane.desk.refusal(series) or lane.desk.unreachable
+        return bool(refused or self._budget.stopped)
+
+    def _await_lives(self, busy: _Busy, series: Series) -> None:
+        """Looks at a series again once something of it has come back."""
+        if busy.claims:
+            busy.postponed = True
+        else:
+            self._look_again(series)
 
     def _claim(self, series: Series, claim: object, window: Window) -> None:
         """From now on a coroutine is to come that works on this window."""
@@ -335,7 +370,9 @@ class _Run:
                 if left is Left.FAILED:
                     busy.failed.append(window)
                     await self._pause(busy, window)
+                busy.later |= left is Left.LATER
             finally:
+                self._budget.settle(series, window)
                 lane.slots.release_on_behalf_of(borrower)
                 del busy.claims[claim]
                 self._lives -= 1
@@ -364,7 +401,12 @@ class _Run:
         ledger = self._world.ledger
         others = [(other, await ledger.standing(other.name, entry.series)) for other in earlier]
         standing = await ledger.standing(job.name, entry.series)
-        return plan.debt(job, entry, self._now, standing, plan.bought_by(others, self._now))
+        target = sizing.target(job, self._world.config.limits)
+        sized = None
+        if target is not None:
+            sized = sizing.Sizing(target, await ledger.history(entry.series))
+        bought = plan.bought_by(others, self._now)
+        return plan.debt(job, entry, self._now, standing, bought, sizing=sized)
 
     # --- after the work -----------------------------------------------------------------------
 
@@ -392,6 +434,7 @@ class _Run:
             ),
             unsettled=tuple(unsettled),
             series=number,
+            stopped=self._budget.stopped,
         )
 
     async def _series_end(self, job: Job, entry: JobSeries) -> SeriesEnd:

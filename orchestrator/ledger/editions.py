@@ -64,18 +64,26 @@ def number_open(connection: sqlite3.Connection, series_id: int) -> int:
     return int(number)
 
 
-def superseded_ids(connection: sqlite3.Connection) -> list[int]:
-    """The reports whose place another edition has taken, and whose file is still to be removed."""
-    cursor = connection.execute(
-        """
-        SELECT DISTINCT old.id FROM report AS edition INDEXED BY report_edition
-        JOIN report AS old ON old.id = edition.replaces
-        WHERE edition.replaces IS NOT NULL AND old.state = ?1 AND old.target IS NOT NULL
+def superseded_ids(connection: sqlite3.Connection, only: int | None = None) -> list[int]:
+    """The reports whose place another edition has taken, and whose file is still to be removed.
+
+    With `only`: at most this one.
+    """
+    candidates: list[int] = [] if only is None else [only]
+    if only is None:
+        cursor = connection.execute(
+            "SELECT DISTINCT replaces FROM report INDEXED BY report_edition"
+            " WHERE replaces IS NOT NULL ORDER BY replaces"
+        )
+        candidates = [replaces for (replaces,) in cursor]
+    # A name that a collected report has is never to be removed, whatever else the ledger says.
+    waiting = """
+        SELECT id FROM report AS old WHERE id = ?1 AND state = ?2 AND target IS NOT NULL
         AND NOT EXISTS (
             SELECT 1 FROM report AS current WHERE current.series_id = old.series_id
-            AND current.state = ?2 AND current.target = old.target
+            AND current.window_start = old.window_start AND current.state = ?3
+            AND current.target = old.target
         )
-        """,
-        (State.SUPERSEDED.value, State.COLLECTED.value),
-    )
-    return [report_id for (report_id,) in cursor]
+    """
+    states = (State.SUPERSEDED.value, State.COLLECTED.value)
+    return [one for one in candidates if connection.execute(waiting, (one, *states)).fetchone()]

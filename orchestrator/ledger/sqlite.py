@@ -249,9 +249,9 @@ class SqliteLedger:
         """See the port."""
         return await self.transact(lambda store: store.histories().of(series))
 
-    async def superseded(self) -> Sequence[Report]:
+    async def superseded(self, by: Report | None = None) -> Sequence[Report]:
         """See the port."""
-        return await self.transact(Store.superseded)
+        return await self.transact(lambda store: store.superseded(by))
 
     async def withdrawn(self, report: Report) -> None:
         """See the port."""

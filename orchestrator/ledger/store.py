@@ -512,9 +512,9 @@ class Store:
         """The number of a report's newer edition that is not settled; None if there is none."""
         return editions.newer(self._db, report)
 
-    def superseded(self) -> list[Report]:
+    def superseded(self, by: Report | None = None) -> list[Report]:
         """See the port `Ledger.superseded`."""
-        return self.by_ids(editions.superseded_ids(self._db))
+        return self.by_ids(editions.superseded_ids(self._db, by.replaces if by else None))
 
     def withdrawn(self, report: Report, at: datetime) -> None:
         """See the port `Ledger.withdrawn`."""
