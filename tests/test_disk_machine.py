@@ -129,6 +129,7 @@ async def test_a_report_that_the_list_shows_late_is_not_bought_again_though_the_
         assert anyio.current_time() < 3 * 3600
 
 
+@waits_for_the_engine
 @pytest.mark.parametrize("by", JUMPS.values(), ids=JUMPS)
 async def test_a_clock_that_jumps_between_two_runs_changes_nothing_that_is_had(
     tmp_path: Path, by: timedelta
