@@ -79,7 +79,7 @@ class VonageReports:
         secret = credentials.api_secret.reveal()
         token = base64.b64encode(f"{credentials.api_key}:{secret}".encode()).decode()
         self._authorization = f"Basic {token}"
-        self._never_shown = tuple(text.encode() for text in (secret, token) if text)
+        self._never_shown = tuple(text for text in (secret, token) if text)
         # Less than the whole, so that a connection that never was is told from a lost answer.
         connect = min(timeout / 2, _CONNECT_MAX).total_seconds()
         whole = timeout.total_seconds()
@@ -262,16 +262,19 @@ class VonageReports:
             body = await read_bounded(response, call, MOST_OF_AN_ANSWER)
         except (ServerFault, *BELOW_HTTP):
             body = b""  # the status says enough
-        for text in self._never_shown:
-            body = body.replace(text, b"***")
         return refusals.refusal(
             response.status,
             response.headers,
-            refusals.read_problem(response.status, body),
+            refusals.read_problem(response.status, body, self._hide),
             call=call,
             api_key=self.api_key,
             now=self._clock.now(),
         )
+
+    def _hide(self, text: str) -> str:
+        for secret in self._never_shown:
+            text = text.replace(secret, "***")
+        return text
 
     async def _file_refusal(
         self, response: ClientResponse, call: str, *, trusted: bool

@@ -19,7 +19,7 @@ from orchestrator.errors import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 LONGEST_RETRY_AFTER: Final = timedelta(days=1)
 """A longer ``Retry-After`` is taken as this: no server means it, and a run must not hang on it."""
@@ -58,19 +58,26 @@ def read_retry_after(headers: Mapping[str, str], now: datetime) -> timedelta | N
     return min(max(wait, timedelta()), LONGEST_RETRY_AFTER)
 
 
-def read_problem(status: int, body: bytes) -> Problem | None:
+def read_problem(status: int, body: bytes, hide: Callable[[str], str] = str) -> Problem | None:
     """The problem object in an answer, as far as it is one; None where the body is something else.
 
     Texts are shortened, and stripped of what a terminal or a log could take for its own.
+
+    Args:
+        status: the HTTP status.
+        body: of the answer.
+        hide: takes secrets out of a text: of each as it was meant, whatever JSON escaped in it.
     """
     try:
         answer = wire.parse_object(body)
     except wire.WireError:
         return None
-    texts = {name: _words(answer.get(name)) for name in ("type", "title", "detail", "instance")}
+    texts = {
+        name: _words(answer.get(name), hide) for name in ("type", "title", "detail", "instance")
+    }
     pairs = answer.get("invalid_parameters")
     blamed = tuple(
-        (_words(pair.get("name")), _words(pair.get("reason")))
+        (_words(pair.get("name"), hide), _words(pair.get("reason"), hide))
         for pair in (pairs if isinstance(pairs, list) else [])[:_MOST_PARAMETERS]
         if isinstance(pair, dict)
     )
@@ -159,8 +166,8 @@ def refusal(
     )
 
 
-def _words(value: Any) -> str:
+def _words(value: Any, hide: Callable[[str], str]) -> str:
     if not isinstance(value, str | int | float) or isinstance(value, bool):
         return ""
-    text = "".join(letter if letter.isprintable() else " " for letter in str(value)).strip()
+    text = "".join(letter if letter.isprintable() else " " for letter in hide(str(value))).strip()
     return text if len(text) <= _LONGEST_WORDS else text[:_LONGEST_WORDS] + "…"
