@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test check format bench clean
+.PHONY: demo test check format bench torture simulation clean
 
 # The main job against the embedded simulator: no account needed.
 demo: $(VENV)/.run
@@ -19,6 +19,19 @@ check: $(VENV)/.dev
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+KILLS ?= 300
+SEED ?= 1
+
+# The real program, killed so many times while the API misbehaves.
+torture: $(VENV)/.dev
+	$(BIN)/python -m tests.torture --kills $(KILLS) --seed $(SEED)
+
+SEEDS ?= 1:2000
+
+# Report lives with random faults in virtual time, from these seeds.
+simulation: $(VENV)/.dev
+	$(BIN)/python -m tests.simulation --seeds $(SEEDS) --jobs 2
 
 format: $(VENV)/.dev
 	$(BIN)/ruff format .
