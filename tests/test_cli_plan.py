@@ -58,15 +58,17 @@ def test_people_read_a_table_and_what_it_adds_up_to(
         "job nightly (nightly.yaml) at 2026-03-02 06:30 UTC: up to 2026-02-27 00:00 UTC, in "
         "chunks of 1 month at most\n"
         "  ACCOUNT   PRODUCT     DIRECTION  FILTER            OWED                      CHUNKS"
-        "  HAD ALREADY\n"
+        "  RECORDS  HAD ALREADY\n"
         "  abcd1234  VERIFY-API  any        all               2025-12-01 to 2026-02-15       3"
-        "  nothing\n"
+        "  unknown  nothing\n"
         "  abcd1234  SMS         outbound   status=delivered  2025-12-01 to 2026-02-15       3"
-        "  nothing\n"
+        "  unknown  nothing\n"
         "\n"
         "in all: 6 chunks of 2 series, 12 requests (a create and a download each; looks at their "
         "progress come on top)\n"
         "at least 2 seconds, by the rate limit of 5 requests a second for each API key\n"
+        "2 series of which nobody can say how many records there are: nothing like it was "
+        "collected yet\n"
     )
 
 
@@ -96,6 +98,9 @@ def test_programs_read_every_chunk(home: Path, capsys: pytest.CaptureFixture[str
         "held": 0,
         "given_up": 0,
         "disputed": 0,
+        "expected_records": None,
+        "expected_price": None,
+        "probe_first": False,
         "chunks": [
             {"start": "2025-12-01T00:00:00Z", "end": "2026-01-01T00:00:00Z"},
             {"start": "2026-01-01T00:00:00Z", "end": "2026-02-01T00:00:00Z"},
@@ -114,6 +119,11 @@ def test_programs_read_every_chunk(home: Path, capsys: pytest.CaptureFixture[str
         "held": 0,
         "given_up": 0,
         "disputed": 0,
+        "expected_records": 0,
+        "unknown_series": 2,
+        "expected_price": None,
+        "currency": None,
+        "probes": 0,
     }
 
 
@@ -165,7 +175,7 @@ def test_what_is_had_is_not_asked_for(home: Path, capsys: pytest.CaptureFixture[
 
     assert plan(job) == 0
     text = capsys.readouterr().out
-    assert "2026-01-20 to 2026-02-01       1  2025-12-01 to 2026-01-20\n" in text
+    assert "2026-01-20 to 2026-02-01       1        0  2025-12-01 to 2026-01-20\n" in text
     assert text.endswith("a run first goes on with 1 open report\n")
 
 
@@ -269,7 +279,7 @@ def test_a_table_for_people_is_never_longer_than_they_read(
     assert plan(write_job(home, text)) == 0
     lines = capsys.readouterr().out.splitlines()
     assert "  and 60 series more (`orchestrator plan --json` has all)" in lines
-    assert len(lines) == 46
+    assert len(lines) == 47
 
 
 def test_a_long_backfill_by_the_hour_is_streamed_whole(

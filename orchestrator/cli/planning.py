@@ -8,11 +8,12 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
+from orchestrator.cli.money import Cost
 from orchestrator.cli.output import json_text, window_fields
 from orchestrator.config import resolve_credentials
-from orchestrator.core import intervals, plan
+from orchestrator.core import intervals, plan, sizing
 from orchestrator.core.lifecycle import State
-from orchestrator.core.model import Standing
+from orchestrator.core.model import Limits, Standing
 from orchestrator.errors import InputError
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ class Line:
         held: reports of which nobody can say whether they exist.
         given_up: windows, of those the job wants, that no run asks for by itself.
         disputed: reports over what the job wants that wait for a person.
+        expected: records that what is owed will probably hold; None: nobody can say.
     """
 
     debt: Debt
@@ -51,15 +53,27 @@ class Line:
     held: int
     given_up: int
     disputed: int
+    expected: int | None
 
 
-def lines(store: Store, jobs: Sequence[Job], now: datetime) -> Iterator[Line]:
-    """Every series of every job; lazy."""
+def lines(
+    store: Store, jobs: Sequence[Job], now: datetime, limits: Limits | None = None
+) -> Iterator[Line]:
+    """Every series of every job; lazy.
+
+    Without the config's limits the past is not looked at: nothing is expected, and time alone
+    sizes the chunks.
+    """
+    histories = store.histories()
     for job, entry, earlier in plan.by_series(jobs):
         series = entry.series
         others = [(one, Standing(resolution=store.resolution(one.name, series))) for one in earlier]
         standing = store.standing(job.name, series)
-        debt = plan.debt(job, entry, now, standing, plan.bought_by(others, now))
+        target = None if limits is None else sizing.target(job, limits)
+        history = sizing.History() if limits is None else histories.of(series)
+        bought = plan.bought_by(others, now)
+        sized = None if target is None else sizing.Sizing(target, history)
+        debt = plan.debt(job, entry, now, standing, bought, sizing=sized)
         held = store.number_in(series, State.HELD) if standing.open else 0
         blocked: tuple[Window, ...] = ()
         if standing.given_up or standing.disputed:
@@ -76,6 +90,7 @@ def lines(store: Store, jobs: Sequence[Job], now: datetime) -> Iterator[Line]:
             disputed=sum(
                 bool(intervals.intersect((report.window,), blocked)) for report in standing.disputed
             ),
+            expected=history.expected(debt.owed) if debt.owed else 0,
         )
 
 
@@ -90,7 +105,7 @@ class ChunkTexts:
 
     def of(self, debt: Debt) -> Iterator[str]:
         """The chunks, in order of time; memory does not grow with their number."""
-        key = (debt.job.name, debt.owed, debt.failures)
+        key = (debt.job.name, debt.owed, debt.failures, debt.sizing)
         known = self._kept.get(key)
         if known is not None:
             yield from known
@@ -117,10 +132,13 @@ class Totals:
         series: series with a debt.
         complete: series that owe nothing.
         by_key: chunks by API key.
+        cost: the records of what is owed, and their price.
+        probes: series of which one small chunk comes first, and the rest is sized by it.
     """
 
     requests_per_second: float
     keys: dict[str, str]
+    cost: Cost
     series: int = 0
     complete: int = 0
     chunks: int = 0
@@ -129,11 +147,13 @@ class Totals:
     given_up: int = 0
     disputed: int = 0
     by_key: Counter[str] = field(default_factory=Counter)
+    probes: int = 0
 
     @classmethod
     def of(cls, inputs: Inputs) -> Totals:
         """Totals of nothing yet."""
-        return cls(inputs.config.api.requests_per_second, keys_of(inputs))
+        config = inputs.config
+        return cls(config.api.requests_per_second, keys_of(inputs), Cost(config.prices))
 
     def add(self, line: Line, chunks: int) -> None:
         """Counts a series, and its chunks."""
@@ -142,6 +162,8 @@ class Totals:
         else:
             self.complete += 1
         self.chunks += chunks
+        self.probes += line.debt.must_probe
+        self.cost.add(line.debt.entry.series, line.expected)
         self.by_key[self.keys[line.debt.entry.credentials]] += chunks
         if line.first:
             self.open += line.open

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from orchestrator.cli import options
+from orchestrator.cli.money import UNKNOWN, price
 from orchestrator.cli.output import (
     json_list,
     json_text,
@@ -44,7 +45,9 @@ if TYPE_CHECKING:
 
 _MOST_ROWS: Final = 40
 _MOST_NAMED: Final = 5
-_HEADERS: Final = ("ACCOUNT", "PRODUCT", "DIRECTION", "FILTER", "OWED", "CHUNKS", "HAD ALREADY")
+_HEADERS: Final = (
+    *("ACCOUNT", "PRODUCT", "DIRECTION", "FILTER", "OWED", "CHUNKS", "RECORDS", "HAD ALREADY"),
+)
 
 
 @click.command(
@@ -83,7 +86,7 @@ def plan_jobs(inputs: Inputs, now: datetime, as_json: bool) -> int:
 
 def _by_job(inputs: Inputs, store: Store, now: datetime) -> Iterator[tuple[Job, Iterator[Line]]]:
     """The lines of each job; those of one must be read before the next is asked for."""
-    every = lines(store, inputs.jobs, now)
+    every = lines(store, inputs.jobs, now, inputs.config.limits)
     for job in inputs.jobs:
         yield job, (next(every) for _ in job.series)
 
@@ -148,6 +151,7 @@ def _as_json(inputs: Inputs, store: Store, now: datetime) -> Iterator[str]:
 
 def _series_json(line: Line, totals: Totals, texts: ChunkTexts) -> Iterator[str]:
     debt = line.debt
+    cost = price(totals.cost.prices, debt.entry.series, line.expected)
     head: dict[str, Any] = {
         **series_fields(debt.entry.series),
         "credentials": debt.entry.credentials,
@@ -159,6 +163,9 @@ def _series_json(line: Line, totals: Totals, texts: ChunkTexts) -> Iterator[str]
         "held": line.held,
         "given_up": line.given_up,
         "disputed": line.disputed,
+        "expected_records": line.expected,
+        "expected_price": None if cost is None else f"{cost:f}",
+        "probe_first": debt.must_probe,
     }
     number = 0
 
@@ -191,6 +198,8 @@ def _totals_fields(totals: Totals) -> dict[str, Any]:
         "held": totals.held,
         "given_up": totals.given_up,
         "disputed": totals.disputed,
+        **totals.cost.fields(),
+        "probes": totals.probes,
     }
 
 
@@ -245,6 +254,7 @@ class _JobSummary:
                     *series_cells(debt.entry.series),
                     windows_words(debt.owed, zone),
                     f"{chunks:,}",
+                    UNKNOWN if line.expected is None else f"{line.expected:,}",
                     windows_words(debt.had, zone),
                 ]
             )
@@ -257,7 +267,9 @@ class _JobSummary:
             f"job {job.name} ({job.path}) at {moment_words(self._now)}: up to "
             f"{clip:%Y-%m-%d %H:%M} {job.zone.key}, in chunks of {job.chunk} at most"
         )
-        yield from aligned(_HEADERS, self._rows, right=frozenset({"CHUNKS"}), indent="  ")
+        yield from aligned(
+            _HEADERS, self._rows, right=frozenset({"CHUNKS", "RECORDS"}), indent="  "
+        )
         if self._owing > _MOST_ROWS:
             more = counted(self._owing - _MOST_ROWS, "series")
             yield f"  and {more} more (`orchestrator plan --json` has all)"
@@ -285,6 +297,22 @@ def _first(counter: Counter[Any]) -> list[tuple[Any, int]]:
     return counter.most_common(_MOST_NAMED)
 
 
+def _cost_lines(totals: Totals) -> Iterator[str]:
+    cost = totals.cost
+    if totals.series > cost.unknown:
+        yield f"expected, by what was collected before: {cost.words()}"
+    if cost.unknown:
+        yield (
+            f"{counted(cost.unknown, 'series')} of which nobody can say how many records there "
+            "are: nothing like it was collected yet"
+        )
+    if totals.probes:
+        yield (
+            f"{counted(totals.probes, 'series')} of which a day comes first: the rest is cut by "
+            "the records that it holds, and may be more chunks than are counted here"
+        )
+
+
 def _totals_lines(totals: Totals) -> Iterator[str]:
     if totals.chunks:
         rate = f"{totals.requests_per_second:g} requests a second for each API key"
@@ -294,6 +322,7 @@ def _totals_lines(totals: Totals) -> Iterator[str]:
             "progress come on top)"
         )
         yield f"at least {time_words(totals.least_time)}, by the rate limit of {rate}"
+        yield from _cost_lines(totals)
     else:
         yield "in all: nothing is owed"
     if totals.open:

@@ -1,0 +1,81 @@
+"""Records and what they cost, in words and in JSON; decimal throughout, never binary fractions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, Final
+
+from orchestrator.reporting.words import counted
+
+if TYPE_CHECKING:
+    from orchestrator.core.model import Prices, Series
+
+UNKNOWN: Final = "unknown"
+_SMALL: Final = Decimal(1)
+
+
+@dataclass(slots=True)
+class Cost:
+    """What some series' records cost together.
+
+    Attributes:
+        prices: as the config says.
+        records: of the series of which something is known.
+        unknown: series of which nobody can say how many records there are.
+        money: of the records whose price is known.
+        unpriced: records whose price is not known.
+    """
+
+    prices: Prices
+    records: int = 0
+    unknown: int = 0
+    money: Decimal = field(default_factory=Decimal)
+    unpriced: int = 0
+
+    def add(self, series: Series, records: int | None) -> None:
+        """Counts so many records of a series; None: nobody can say."""
+        if records is None:
+            self.unknown += 1
+            return
+        self.records += records
+        price = self.prices.of(series.product)
+        if price is None:
+            self.unpriced += records
+        else:
+            self.money += price * records
+
+    @property
+    def is_priced(self) -> bool:
+        """Whether the config names any price at all."""
+        return self.prices.default is not None or bool(self.prices.products)
+
+    def words(self) -> str:
+        """For people: ``about 1,234 records, 0.0617 EUR``."""
+        text = f"about {counted(self.records, 'record')}"
+        if self.is_priced:
+            text += f", {money_words(self.money, self.prices.currency)}"
+            if self.unpriced:
+                text += f" ({self.unpriced:,} of them without a price)"
+        return text
+
+    def fields(self) -> dict[str, Any]:
+        """For ``--json``: money is text, so that no reader rounds it; null where none is known."""
+        return {
+            "expected_records": self.records,
+            "unknown_series": self.unknown,
+            "expected_price": f"{self.money:f}" if self.is_priced else None,
+            "currency": self.prices.currency or None,
+        }
+
+
+def price(prices: Prices, series: Series, records: int | None) -> Decimal | None:
+    """What so many records of a series cost; None where one of both is not known."""
+    each = prices.of(series.product)
+    return None if each is None or records is None else each * records
+
+
+def money_words(amount: Decimal, currency: str) -> str:
+    """For people: two decimals, and six where it is less than one."""
+    text = f"{amount:,.2f}" if amount >= _SMALL or not amount else f"{amount:.6f}".rstrip("0")
+    return f"{text} {currency}".rstrip()
