@@ -1,0 +1,165 @@
+"""Buys newer editions of collected reports: on purpose, report by report, window by window.
+
+The old file stays current until the new one is verified and stands; what is asked for and cannot
+be finished is followed to its end by the next run, like every other open report.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING
+
+import anyio
+
+from orchestrator.core.lifecycle import State
+from orchestrator.core.policy import Remains
+from orchestrator.engine.follow import Order, withdraw_superseded
+from orchestrator.engine.run import follower_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from anyio.abc import TaskGroup
+
+    from orchestrator.core.lifecycle import Event
+    from orchestrator.core.model import FieldValue, Job, JobSeries, Report
+    from orchestrator.core.plan import Debt
+    from orchestrator.core.ports import Observer
+    from orchestrator.engine.desk import Desk
+    from orchestrator.engine.follow import Follower
+    from orchestrator.engine.run import World
+
+
+@dataclass(frozen=True, slots=True)
+class Renewal:
+    """A collected report of which a newer edition is to be bought, and who asks."""
+
+    job: Job
+    entry: JobSeries
+    current: Report
+
+
+@dataclass(frozen=True, slots=True)
+class RenewalsEnd:
+    """How it went.
+
+    Attributes:
+        collected: the editions that have taken their place.
+        open: those that the next run goes on with.
+        failed: those that came to nothing, or wait for a person; the old files stay.
+        not_asked: those that were not asked for any more.
+    """
+
+    collected: tuple[Report, ...]
+    open: tuple[Report, ...]
+    failed: tuple[Report, ...]
+    not_asked: tuple[Renewal, ...]
+    interrupted: int | None = None
+
+    @property
+    def remains(self) -> Remains:
+        """For the exit code."""
+        return Remains(
+            unfinished=bool(self.open or self.not_asked),
+            settled_badly=bool(self.failed),
+            interrupted=self.interrupted,
+        )
+
+
+async def renew(world: World, renewals: Sequence[Renewal]) -> RenewalsEnd:
+    """Buys the editions, every key side by side; each is tried once.
+
+    Raises:
+        LedgerError: the ledger cannot be written.
+        OutputError: the disk cannot be written.
+        BaseExceptionGroup: one of these, or a bug, in one of the tasks.
+    """
+    seen = _Seen(world.observer)
+    world = replace(world, observer=seen)
+    await withdraw_superseded(world.ledger, world.collector)
+    with world.drain.scope:
+        async with anyio.create_task_group() as watching, anyio.create_task_group() as tasks:
+            follower = follower_of(world, watching)
+            for of_key in _by_key(world, renewals).values():
+                tasks.start_soon(_work_off, world, follower, of_key)
+    latest = seen.latest.values()
+    return RenewalsEnd(
+        collected=tuple(one for one in latest if one.state is State.COLLECTED),
+        open=tuple(one for one in latest if one.state.is_open),
+        failed=tuple(
+            one for one in latest if not one.state.is_open and one.state is not State.COLLECTED
+        ),
+        not_asked=tuple(one for one in renewals if one.current.id not in seen.latest),
+        interrupted=world.drain.signal if world.drain.begun else None,
+    )
+
+
+def _by_key(world: World, renewals: Sequence[Renewal]) -> dict[str, list[Renewal]]:
+    found: dict[str, list[Renewal]] = {}
+    for one in renewals:
+        found.setdefault(world.desks[one.entry.credentials].api_key, []).append(one)
+    return found
+
+
+async def _work_off(world: World, follower: Follower, renewals: Sequence[Renewal]) -> None:
+    """One key's renewals, so many open at a time."""
+    slots = anyio.Semaphore(world.config.limits.in_flight)
+    async with anyio.create_task_group() as tasks:
+        for one in renewals:
+            desk = world.desks[one.entry.credentials]
+            await slots.acquire()
+            _start(tasks, follower, one, desk, slots)
+
+
+def _start(
+    tasks: TaskGroup, follower: Follower, one: Renewal, desk: Desk, slots: anyio.Semaphore
+) -> None:
+    order = Order(
+        series=one.current.series,
+        window=one.current.window,
+        job=one.job.name,
+        callback_url=one.job.callback_url,
+        replaces=one.current,
+    )
+    life = partial(follower.buy, order, desk)
+
+    async def live() -> None:
+        try:
+            await life()
+        finally:
+            slots.release()
+
+    tasks.start_soon(live)
+
+
+class _Seen:
+    """An observer that remembers where each edition stands, and passes everything on.
+
+    Attributes:
+        latest: by our number of the report that is replaced.
+    """
+
+    def __init__(self, observer: Observer) -> None:
+        self.latest: dict[int, Report] = {}
+        self._observer = observer
+
+    def wanted(self, debt: Debt) -> None:
+        """See the port `Observer`."""
+        self._observer.wanted(debt)
+
+    def changed(self, report: Report, event: Event | None) -> None:
+        """See the port `Observer`."""
+        if report.replaces is not None:
+            self.latest[report.replaces] = report
+            if report.state is State.ABSENT:  # surely not created: it may be sent again
+                del self.latest[report.replaces]
+        self._observer.changed(report, event)
+
+    def received(self, report: Report, size_bytes: int) -> None:
+        """See the port `Observer`."""
+        self._observer.received(report, size_bytes)
+
+    def note(self, level: str, text: str, **facts: FieldValue | float | None) -> None:
+        """See the port `Observer`."""
+        self._observer.note(level, text, **facts)
