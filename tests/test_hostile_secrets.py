@@ -22,8 +22,10 @@ from orchestrator.api import VonageReports
 from orchestrator.cli.main import call
 from orchestrator.cli.simulating import python_command
 from orchestrator.core.policy import ExitCode
+from orchestrator.errors import ServerFault
 from orchestrator.ledger.sqlite import connect
 from orchestrator.sim import ApiKey, Fault, Faults
+from tests.kit import clients
 from tests.kit.cli_worlds import SMALL, simulated
 from tests.kit.servers import http_server
 
@@ -191,6 +193,27 @@ def test_a_server_that_repeats_the_secret_is_not_quoted(
     assert "***" in said.err + said.out
     assert found_in((said.out + said.err).encode()) == []
     assert found_below(tmp_path) == {}
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("text", [clients.SECRET, clients.TOKEN], ids=["secret", "header"])
+@pytest.mark.parametrize(
+    "field", ["request_id", "request_status", "country", "download_url", "callback_url"]
+)
+async def test_a_report_object_with_the_secret_in_it_is_no_answer(field: str, text: str) -> None:
+    """Else it would stand in the ledger, in names of files and in the log."""
+
+    async def parrot(_request: web.Request) -> web.StreamResponse:
+        repeated = quote(text, safe="") if field.endswith("url") else text
+        report = {"request_id": "r-1", "request_status": "PENDING", field: f"a/{repeated}"}
+        return web.json_response({**report, "reports": [report]})
+
+    async with http_server(parrot) as url, clients.client_of(url) as api:
+        with pytest.raises(ServerFault) as caught:
+            await clients.create(api)
+        assert await clients.list_(api) == []
+    assert str(caught.value).endswith(": answered with our own secret in it")
+    assert text not in "".join(traceback.format_exception(caught.value))
 
 
 def test_a_bug_tells_no_secret_in_its_traceback(

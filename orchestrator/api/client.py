@@ -7,7 +7,7 @@ import ipaddress
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 from aiohttp import ClientTimeout
 from yarl import URL
@@ -103,12 +103,12 @@ class VonageReports:
         call = f"POST /v2/reports for {series}, {window}"
         body = wire.create_body(series, window, callback_url)
         answer = await self._ask("POST", self._endpoint(), call, json=body)
-        return _report_in(answer, call)
+        return self._report_in(answer, call)
 
     async def status(self, request_id: str) -> RemoteReport:
         """``GET /v2/reports/{request_id}``."""
         call = f"GET /v2/reports/{request_id}"
-        return _report_in(await self._ask("GET", self._endpoint(request_id), call), call)
+        return self._report_in(await self._ask("GET", self._endpoint(request_id), call), call)
 
     async def list(
         self,
@@ -130,16 +130,17 @@ class VonageReports:
             query["date_to"] = wire.utc_text(whole_second)
         answer = await self._ask("GET", self._endpoint(), call, params=query, most=MOST_OF_A_LIST)
         try:
-            return wire.read_list(wire.parse_object(answer))
+            listed = wire.read_list(wire.parse_object(answer))
         except wire.WireError as error:
             raise ServerFault(
                 f"{call}: answered something that is not a list of reports: {error}", call=call
             ) from error
+        return [report for report in listed if not self._repeats_a_secret(report)]
 
     async def cancel(self, request_id: str) -> RemoteReport:
         """``DELETE /v2/reports/{request_id}``."""
         call = f"DELETE /v2/reports/{request_id}"
-        return _report_in(await self._ask("DELETE", self._endpoint(request_id), call), call)
+        return self._report_in(await self._ask("DELETE", self._endpoint(request_id), call), call)
 
     @asynccontextmanager
     async def download(self, download_url: str) -> AsyncIterator[Stream]:
@@ -271,6 +272,23 @@ class VonageReports:
             now=self._clock.now(),
         )
 
+    def _report_in(self, answer: bytes, call: str) -> RemoteReport:
+        try:
+            report = wire.read_report(wire.parse_object(answer))
+        except wire.WireError as error:
+            raise ServerFault(
+                f"{call}: answered something that is not a report: {error}", call=call
+            ) from error
+        if self._repeats_a_secret(report):
+            raise ServerFault(f"{call}: answered with our own secret in it", call=call)
+        return report
+
+    def _repeats_a_secret(self, report: RemoteReport) -> bool:
+        """Whether the report object would carry the secret into the ledger and the log."""
+        texts = (report.request_id, report.status_word, *map(str, report.echo.values()))
+        links = (unquote(link) for link in (report.download_url, report.callback_url) if link)
+        return any(text != self._hide(text) for text in (*texts, *links))
+
     def _hide(self, text: str) -> str:
         for secret in self._never_shown:
             text = text.replace(secret, "***")
@@ -320,15 +338,6 @@ class VonageReports:
             return URL(link).raw_path or "/"
         except ValueError:
             return "the file"
-
-
-def _report_in(answer: bytes, call: str) -> RemoteReport:
-    try:
-        return wire.read_report(wire.parse_object(answer))
-    except wire.WireError as error:
-        raise ServerFault(
-            f"{call}: answered something that is not a report: {error}", call=call
-        ) from error
 
 
 def _misdirected(response: ClientResponse, call: str) -> ServerFault:

@@ -45,9 +45,7 @@ def explain(error: sqlite3.Error, path: Path) -> LedgerError:
     elif "readonly" in words or "unable to open" in words:
         remedy = "it cannot be written; check the owner and the mode of the file and its directory"
     elif "disk I/O" in words:
-        remedy = (
-            "the disk failed, or a file may not grow; look at the disk and `ulimit -f`, run again"
-        )
+        remedy = "the disk is full or fails, or `ulimit -f` is low; run again: nothing is lost"
     elif "malformed" in words or "not a database" in words:
         remedy = _DAMAGED
     elif "locked" in words:
