@@ -189,7 +189,7 @@ def test_programs_get_findings_with_what_they_are_about(
     assert call(["verify", "nightly.yaml", "--json"]) == 1
     answer = json.loads(capsys.readouterr().out)
     (finding,) = answer.pop("findings")
-    assert answer == {"files": 2, "size_bytes": 10}
+    assert answer == {"files": 2, "size_bytes": 10, "collected_twice": []}
     assert (finding["fault"], finding["path"], finding["report"]) == ("missing", str(second), 2)
     assert finding["filter"] == {"status": "delivered"}
 

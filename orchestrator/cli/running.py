@@ -14,7 +14,7 @@ import anyio
 from anyio import to_thread
 
 from orchestrator.api import KeyGate
-from orchestrator.cli import projection
+from orchestrator.cli import again, foreign, projection
 from orchestrator.cli.selection import series_of
 from orchestrator.cli.setup import open_desks, writing_ledger
 from orchestrator.cli.stopping import Stopper
@@ -25,7 +25,8 @@ from orchestrator.core import policy
 from orchestrator.core.lifecycle import OPEN, State
 from orchestrator.core.policy import ExitCode
 from orchestrator.engine.drain import Drain
-from orchestrator.engine.run import World, run
+from orchestrator.engine.editions import renew
+from orchestrator.engine.run import RunEnd, World, run
 from orchestrator.errors import OrchestratorError
 from orchestrator.reporting.board import Board
 from orchestrator.reporting.summary import Ending, Leftover, Sums
@@ -40,7 +41,8 @@ if TYPE_CHECKING:
     from orchestrator.core.model import Credentials, FieldValue
     from orchestrator.core.ports import Clock
     from orchestrator.engine.desk import Desk
-    from orchestrator.engine.run import RunEnd, SeriesEnd
+    from orchestrator.engine.editions import Renewal, RenewalsEnd
+    from orchestrator.engine.run import SeriesEnd
     from orchestrator.ledger.sqlite import SqliteLedger
     from orchestrator.ledger.store import Store
 
@@ -78,6 +80,7 @@ class Errand:
         lock_wait: how long to wait for the ledger's lock.
         retry_failed: what was given up is debt again.
         rebuild: make the ledger from the manifest first.
+        again: buy newer editions of these, and nothing else; empty: work off the debt.
     """
 
     inputs: Inputs
@@ -88,6 +91,7 @@ class Errand:
     lock_wait: timedelta = timedelta()
     retry_failed: bool = False
     rebuild: bool = False
+    again: tuple[Renewal, ...] = ()
 
 
 async def carry_out(errand: Errand, display: Display) -> Ending | ExitCode:
@@ -172,7 +176,7 @@ async def _under_lock(
         try:
             async with anyio.create_task_group() as showing:
                 showing.start_soon(display.keep_up, board, [job.name for job in jobs])
-                end = await run(world, jobs, now, retry_failed=errand.retry_failed)
+                end, verdict = await _work(errand, world, ledger, now)
                 showing.cancel_scope.cancel()
         except BaseException:
             # What stands at the end of a run that failed is worth a manifest too, if it can be
@@ -182,8 +186,11 @@ async def _under_lock(
             raise
         await projection.write_projection(config, errand.clock.now())
         unreachable = [desk.unreachable for desk in desks.values() if desk.unreachable]
+    why = stopper.why or (f"out of reach: {unreachable[0]}" if unreachable else end.stopped)
     if board.mishap is not None:
         display.note("warning", f"the display failed, the run did not: {board.mishap!r}", {})
+    for text in await ledger.transact(lambda store: foreign.warnings(store, jobs)):
+        display.note("warning", text, {})
     whole = board.sum()
     in_all, left = await ledger.transact(lambda store: _survey(store, errand.inputs, end))
     return Ending(
@@ -197,8 +204,23 @@ async def _under_lock(
         directory=str(config.output.directory),
         left=left,
         remarks=board.remarks,
-        why_stopped=stopper.why or (f"out of reach: {unreachable[0]}" if unreachable else ""),
+        why_stopped=why,
+        verdict="" if verdict is None else again.verdict(verdict, why),
     )
+
+
+async def _work(
+    errand: Errand, world: World, ledger: SqliteLedger, now: datetime
+) -> tuple[RunEnd, RenewalsEnd | None]:
+    """Works off the debt, or buys newer editions."""
+    if not errand.again:
+        end = await run(world, errand.inputs.jobs, now, retry_failed=errand.retry_failed)
+        return end, None
+    renewals = await ledger.transact(lambda store: again.still_current(store, errand.again))
+    renewed = await renew(world, renewals)
+    for text in (*again.failures(renewed), *again.shrunk(renewed, renewals)):
+        world.observer.note("warning", text)
+    return RunEnd(now, renewed.remains, unsettled=(), series=0), renewed
 
 
 def _unfinished_files(store: Store) -> frozenset[int]:

@@ -86,6 +86,7 @@ class Ending:
         left: the series that are not done.
         remarks: on the debt.
         why_stopped: what ended the run early, in words; empty if nothing did.
+        verdict: the last line, where the run had another purpose than the jobs' debt.
     """
 
     jobs: tuple[Job, ...]
@@ -99,6 +100,7 @@ class Ending:
     left: tuple[Leftover, ...]
     remarks: Remarks
     why_stopped: str = ""
+    verdict: str = ""
 
 
 # --- as text --------------------------------------------------------------------------------------
@@ -111,7 +113,7 @@ def text(ending: Ending) -> list[str]:
         f"Collected in this run: {ending.collected}, in {effort}.",
         f"In all: {ending.in_all}, in {ending.directory}",
     ]
-    last = _verdict(ending)
+    last = ending.verdict or _verdict(ending)
     body: list[str] = []
     more = 0
     for line in _body(ending):

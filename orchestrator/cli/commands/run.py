@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import anyio
 import click
 
-from orchestrator.cli import options
+from orchestrator.cli import again, options
 from orchestrator.cli.commands.plan import plan_jobs
 from orchestrator.cli.displays import Teller
 from orchestrator.cli.running import Errand, carry_out
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from orchestrator.core.model import Config
+    from orchestrator.engine.editions import Renewal
 
 
 @click.command(
@@ -53,6 +54,17 @@ if TYPE_CHECKING:
     is_flag=True,
     help="The ledger is lost: make it anew from the manifest beside the files, then run.",
 )
+@click.option(
+    "--again",
+    "buy_again",
+    is_flag=True,
+    help="Buy on purpose newer editions of what is collected between --from and --to, and nothing "
+    "else. Says first how many records that are, and asks. The old files stay until the new ones "
+    "are verified.",
+)
+@click.option("--from", "first", metavar="DATE", help="With --again: the first moment.")
+@click.option("--to", "last", metavar="DATE", help="With --again: the first moment after it.")
+@click.option("--yes", is_flag=True, help="With --again: do not ask, for cron.")
 @options.now_option
 @click.option("--quiet", "-q", is_flag=True, help="Only warnings, errors, and what is left.")
 @options.json_option
@@ -66,6 +78,10 @@ def command(
     retry_failed: bool,
     dry_run: bool,
     rebuild_ledger: bool,
+    buy_again: bool,
+    first: str | None,
+    last: str | None,
+    yes: bool,
     now: datetime | None,
     quiet: bool,
     as_json: bool,
@@ -82,6 +98,9 @@ def command(
     started = time.monotonic()
     if dry_run and (retry_failed or rebuild_ledger):
         raise click.UsageError("--dry-run goes with neither --retry-failed nor --rebuild-ledger")
+    span = _span_of_again(first, last, buy_again=buy_again, yes=yes)
+    if buy_again and (dry_run or retry_failed or rebuild_ledger):
+        raise click.UsageError("--again stands alone: without --dry-run, --retry-failed and so on")
     json_lines = log_format == "json" and not dry_run
     inputs = read_inputs(jobs, config, now, quiet=json_lines)
     clock = clock_of(now)
@@ -100,6 +119,11 @@ def command(
         teller.display.note(
             "warning", "callback: is not built yet; this run only looks at its reports itself", {}
         )
+    renewals: tuple[Renewal, ...] = ()
+    if span is not None:
+        choice = again.choose(inputs, *span, clock.now())
+        again.ask(inputs, choice, yes=yes)
+        renewals = choice.renewals
     errand = Errand(
         inputs=inputs,
         credentials=credentials,
@@ -109,8 +133,24 @@ def command(
         lock_wait=lock_wait,
         retry_failed=retry_failed,
         rebuild=rebuild_ledger,
+        again=renewals,
     )
     return teller.tell(anyio.run(carry_out, errand, teller.display))
+
+
+def _span_of_again(
+    first: str | None, last: str | None, *, buy_again: bool, yes: bool
+) -> tuple[str, str] | None:
+    """The span of `--again`; None without it."""
+    if buy_again:
+        if first is None or last is None:
+            raise click.UsageError("--again needs --from DATE and --to DATE")
+        return first, last
+    if first is not None or last is not None or yes:
+        raise click.UsageError(
+            "--from, --to and --yes go with --again; what a run collects, the job file says"
+        )
+    return None
 
 
 def _refuse_false_time(config: Config) -> None:

@@ -11,7 +11,7 @@ import anyio
 import click
 from anyio import to_thread
 
-from orchestrator.cli import options
+from orchestrator.cli import foreign, options
 from orchestrator.cli.output import fit, json_text, series_fields, window_fields, write, write_lines
 from orchestrator.cli.selection import collected, file_of, from_here, series_of
 from orchestrator.cli.setup import read_inputs, reading_ledger
@@ -54,7 +54,7 @@ def command(jobs: tuple[Path, ...], as_json: bool, config: Path | None) -> int:
         check = _Check(inputs.config, as_json)
         with _progress(inputs, store, as_json=as_json) as progress:
             anyio.run(check.run, collected(store, inputs.jobs), progress)
-        check.end()
+        check.end(list(foreign.doubles(store, inputs.jobs)))
     return ExitCode.FINDINGS if check.findings else ExitCode.DONE
 
 
@@ -96,11 +96,15 @@ class _Check:
                 progress.say(text)
             self.findings += 1
 
-    def end(self) -> None:
-        """The last words."""
+    def end(self, doubles: list[foreign.Double]) -> None:
+        """The last words; what is collected twice is a warning, and no finding about a file."""
         if self.as_json:
-            write([f'],\n"files":{self.files},"size_bytes":{self.size_bytes}}}\n'])
+            twice = json_text([one.fields for one in doubles])
+            numbers = f'"files":{self.files},"size_bytes":{self.size_bytes}'
+            write([f'],\n{numbers},"collected_twice":{twice}}}\n'])
             return
+        for one in doubles:
+            click.echo(f"warning: {fit(str(one))}", err=True)
         read = f"{counted(self.files, 'file')}, {size_words(self.size_bytes)}"
         words = f"{read}: all as collected" if self.files else "nothing is collected yet"
         if self.findings:

@@ -1,0 +1,222 @@
+"""`run --again`: which collected reports are bought anew, what that costs, and how it ended."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from orchestrator.cli.money import Cost
+from orchestrator.cli.output import fit
+from orchestrator.cli.setup import reading_ledger
+from orchestrator.config.moments import moment
+from orchestrator.config.values import Unfit
+from orchestrator.core import plan
+from orchestrator.core.intervals import Window
+from orchestrator.core.lifecycle import State
+from orchestrator.core.windows import retention_edge
+from orchestrator.engine.editions import Renewal
+from orchestrator.errors import InputError
+from orchestrator.reporting.words import counted
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from datetime import datetime
+    from zoneinfo import ZoneInfo
+
+    from orchestrator.config import Inputs
+    from orchestrator.core.model import Job
+    from orchestrator.engine.editions import RenewalsEnd
+    from orchestrator.ledger.store import Store
+
+_SAFE: Final = timedelta(days=1)
+"""Nearer to the end of retention an edition could come back with fewer records than there are."""
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What is to be bought anew.
+
+    Attributes:
+        renewals: the collected reports, by job and series.
+        too_old: reports left alone, since the API no longer has all of their records.
+        under_way: reports left alone, since a newer edition of them is not settled yet.
+    """
+
+    renewals: tuple[Renewal, ...]
+    too_old: int
+    under_way: int
+
+
+def choose(inputs: Inputs, first: str, last: str, now: datetime) -> Choice:
+    """The collected reports that hold a moment of a span, whole.
+
+    Args:
+        inputs: jobs and config.
+        first: the first moment, as the user wrote it; a bare date is in each job's zone.
+        last: the first moment after the span.
+        now: the present moment.
+
+    Raises:
+        InputError: the dates, nothing to buy anew, or more than `limits.max_records`.
+    """
+    spans = {job.name: _span(job, first, last) for job in inputs.jobs}
+    renewals: list[Renewal] = []
+    too_old = under_way = 0
+    with reading_ledger(inputs.config) as store:
+        for one in _current(store, inputs.jobs, spans):
+            if one.current.window.start < retention_edge(one.current.series, now) + _SAFE:
+                too_old += 1
+            elif store.newer_edition(one.current) is not None:
+                under_way += 1
+            else:
+                renewals.append(one)
+    choice = Choice(tuple(renewals), too_old, under_way)
+    if not renewals:
+        left = "".join(f"; {words}" for words in _left_alone(choice))
+        raise InputError(
+            f"--again: nothing between {first} and {last} can be bought anew{left}; what is "
+            "missing is bought by `orchestrator run` without --again"
+        )
+    most = inputs.config.limits.max_records
+    records = sum(one.current.rows or 0 for one in renewals)
+    if most is not None and records > most:
+        raise InputError(
+            f"--again: {records:,} records would be bought anew, and limits.max_records is "
+            f"{most:,}; choose a shorter span, or raise the limit"
+        )
+    return choice
+
+
+def _span(job: Job, first: str, last: str) -> Window:
+    start, end = _moment("--from", first, job.zone), _moment("--to", last, job.zone)
+    if start >= end:
+        raise InputError(f"--from {first} is not before --to {last}; write the earlier one first")
+    return Window(start, end)
+
+
+def _moment(option: str, written: str, zone: ZoneInfo) -> datetime:
+    try:
+        return moment(written, zone)
+    except Unfit as unfit:
+        raise InputError(f"{option}: {unfit.what}; {unfit.remedy}") from unfit
+
+
+def _current(store: Store, jobs: Sequence[Job], spans: dict[str, Window]) -> Iterator[Renewal]:
+    """Every report once, under the first job that has its series and reaches it."""
+    seen: set[int] = set()
+    for job, entry, _ in plan.by_series(jobs):
+        for report in store.current(entry.series, spans[job.name]):
+            if report.id not in seen:
+                seen.add(report.id)
+                yield Renewal(job, entry, report)
+
+
+def still_current(store: Store, renewals: Sequence[Renewal]) -> list[Renewal]:
+    """Those that nobody has renewed since they were chosen."""
+    return [
+        one
+        for one in renewals
+        if store.report(one.current.id).state is State.COLLECTED
+        and store.newer_edition(one.current) is None
+    ]
+
+
+# --- before: what it costs ------------------------------------------------------------------------
+
+
+def ask(inputs: Inputs, choice: Choice, *, yes: bool) -> None:
+    """Says what will be bought, and asks whether it shall be.
+
+    Raises:
+        InputError: nobody said yes.
+    """
+    for line in _announcement(inputs, choice):
+        click.echo(fit(line), err=True)
+    if yes:
+        return
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        raise InputError(
+            "--again buys what is there already, so somebody has to say yes: add --yes where "
+            "there is no terminal to ask on"
+        )
+    if not click.confirm("Buy them again?", default=False, err=True):
+        raise InputError("--again: not confirmed; nothing was asked for")
+
+
+def _announcement(inputs: Inputs, choice: Choice) -> Iterator[str]:
+    cost = Cost(inputs.config.prices)
+    for one in choice.renewals:
+        cost.add(one.current.series, one.current.rows or 0)
+    windows = [one.current.window for one in choice.renewals]
+    whole = Window(min(one.start for one in windows), max(one.end for one in windows))
+    series = len({one.current.series.key for one in choice.renewals})
+    yield (
+        f"--again buys {counted(len(windows), 'report')} of {counted(series, 'series')} anew, "
+        f"{whole}: {cost.words()}, as many as are there now"
+    )
+    yield "the old files stay until the new ones are verified"
+    yield from _left_alone(choice)
+
+
+def _left_alone(choice: Choice) -> Iterator[str]:
+    if choice.too_old:
+        yield (
+            f"{counted(choice.too_old, 'report')} left as it is: it reaches back to where the API "
+            "deletes records, so a newer edition would hold fewer"
+            if choice.too_old == 1
+            else f"{choice.too_old:,} reports left as they are: they reach back to where the API "
+            "deletes records, so newer editions would hold fewer"
+        )
+    if choice.under_way:
+        yield (
+            f"{counted(choice.under_way, 'newer edition')} under way already: `orchestrator run` "
+            "goes on with what is open, `orchestrator resolve` settles what is disputed"
+        )
+
+
+# --- after: how it ended --------------------------------------------------------------------------
+
+
+def verdict(end: RenewalsEnd, why_stopped: str) -> str:
+    """The last line of the summary."""
+    parts = []
+    if end.open:
+        parts.append(f"{len(end.open):,} are open, and `orchestrator run` goes on with them")
+    if end.failed:
+        parts.append(f"{len(end.failed):,} came to nothing, and the old files stay")
+    if end.not_asked:
+        days = [one.current.window for one in end.not_asked]
+        span = Window(min(one.start for one in days), max(one.end for one in days))
+        parts.append(
+            f"{len(end.not_asked):,} were not asked for, between {span}: say --again again"
+        )
+    made = f"{counted(len(end.collected), 'newer edition')} collected"
+    if not parts:
+        return f"Done: {made}."
+    why = f" ({why_stopped})" if why_stopped else ""
+    return f"Not all{why}: {made}, " + ", ".join(parts) + "."
+
+
+def failures(end: RenewalsEnd) -> Iterator[str]:
+    """Why editions came to nothing."""
+    for one in end.failed:
+        yield (
+            f"the newer edition of {one.series}, {one.window} is {one.state.value}: {one.reason}; "
+            "the old file stays"
+        )
+
+
+def shrunk(end: RenewalsEnd, renewals: Sequence[Renewal]) -> Iterator[str]:
+    """Editions that hold fewer records than what they replaced: a person should know."""
+    before = {one.current.id: one.current for one in renewals}
+    for one in end.collected:
+        old = before[one.replaces or 0]
+        if (one.rows or 0) < (old.rows or 0):
+            yield (
+                f"the newer edition of {one.series}, {one.window} holds {one.rows or 0:,} records, "
+                f"the old one held {old.rows or 0:,}"
+            )
