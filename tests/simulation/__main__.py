@@ -23,7 +23,10 @@ def one(seed: int) -> Played:
     where = MEMORY if MEMORY.is_dir() else None
     with tempfile.TemporaryDirectory(prefix="simulation-", dir=where) as folder:
         try:
-            return play(seed, Path(folder))
+            began = time.monotonic()
+            played = play(seed, Path(folder))
+            played.seconds = time.monotonic() - began
+            return played  # noqa: TRY300 - the other way out is below
         except BaseException as error:  # noqa: BLE001 - a finding as any other
             words = "".join(traceback.format_exception(error))
             return Played(seed, broken=[f"it ended with {error!r}\n{words}"])
@@ -43,6 +46,7 @@ def main() -> int:
     struck: Counter[str] = Counter()
     began = time.monotonic()
     failed: list[int] = []
+    slowest = Played(0)
     with ProcessPoolExecutor(options.jobs) as pool:
         waiting = {pool.submit(one, seed) for seed in seeds[: options.jobs * _AHEAD]}
         rest = iter(seeds[options.jobs * _AHEAD :])
@@ -53,6 +57,7 @@ def main() -> int:
             totals.update(seeds=1, lives=played.lives, runs=played.runs)
             endings.update(played.endings)
             struck.update(played.struck)
+            slowest = max(slowest, played, key=lambda one: one.seconds)
             if played.broken:
                 failed.append(played.seed)
                 _tell(played)
@@ -67,6 +72,7 @@ def main() -> int:
     _progress(totals, began)
     _say("endings: " + ", ".join(f"{word} {number:,}" for word, number in endings.most_common()))
     _say("faults: " + ", ".join(f"{word} {number:,}" for word, number in struck.most_common()))
+    _say(f"slowest: seed {slowest.seed}, {slowest.seconds:.0f} s for {slowest.lives:,} lives")
     if failed:
         _say(f"{len(failed)} seeds failed: {' '.join(map(str, sorted(failed)[:50]))}")
     return 1 if failed else 0

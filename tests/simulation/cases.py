@@ -139,7 +139,7 @@ def draw(seed: int) -> Case:
     return Case(
         seed=seed,
         settings=settings,
-        jobs=_jobs(random),
+        jobs=_jobs(random, is_cut=settings.max_rows is not None and settings.max_rows < 10),
         stops=tuple(_stop(random) for _ in range(random.choice([0, 1, 1, 2, 4]))),
         pauses=tuple(random.choice([0.0, 1.0, 60.0, 3600.0]) for _ in range(5)),
         limits=Limits(in_flight=random.choice([1, 5, 100]), downloads=random.choice([1, 4])),
@@ -150,19 +150,22 @@ def draw(seed: int) -> Case:
     )
 
 
-def _jobs(random: Random) -> tuple[Job, ...]:
-    jobs = [_job(random, "first", _OURS, "default")]
+def _jobs(random: Random, *, is_cut: bool) -> tuple[Job, ...]:
+    """One to three jobs; small ones where reports are cut, for these are asked for in pieces."""
+    jobs = [_job(random, "first", _OURS, "default", is_cut=is_cut)]
     if random.random() < 0.4:
-        jobs.append(_job(random, "second", _OURS, "default"))
+        jobs.append(_job(random, "second", _OURS, "default", is_cut=is_cut))
     if random.random() < 0.4:
-        jobs.append(_job(random, "others", _OTHERS, "beta"))
+        jobs.append(_job(random, "others", _OTHERS, "beta", is_cut=is_cut))
     return tuple(jobs)
 
 
-def _job(random: Random, name: str, pool: tuple[Series, ...], credentials: str) -> Job:
+def _job(
+    random: Random, name: str, pool: tuple[Series, ...], credentials: str, *, is_cut: bool
+) -> Job:
     chunk = random.choice(_CHUNKS)
     days = _LENGTH[chunk.unit] * chunk.count
-    number = random.choice([1, 5, 20, 40])
+    number = max(1, round(7 / days)) if is_cut else random.choice([1, 5, 20, 40])
     windows = []
     for _ in range(random.choice([1, 1, 2])):
         length = timedelta(days=max(days, round(days * number)))

@@ -47,6 +47,7 @@ class Played:
         endings: how many rows of the ledger ended in which state.
         struck: how often each kind of fault struck.
         broken: every invariant that does not hold, in words.
+        seconds: of real time that it took.
     """
 
     seed: int
@@ -55,6 +56,7 @@ class Played:
     endings: dict[str, int] = field(default_factory=dict)
     struck: dict[str, int] = field(default_factory=dict)
     broken: list[str] = field(default_factory=list)
+    seconds: float = 0.0
 
 
 def play(seed: int, folder: Path) -> Played:
