@@ -221,6 +221,11 @@ def cut(path: Path) -> None:
         file.truncate(path.stat().st_size * 3 // 4)
 
 
+def emptied(path: Path) -> None:
+    """Not a byte is left: to SQLite it is a new database."""
+    path.write_bytes(b"")
+
+
 def header(path: Path) -> None:
     """The first bytes are gone."""
     with path.open("r+b") as file:
@@ -266,6 +271,7 @@ def folder(path: Path) -> None:
         (zeroed, DAMAGED),
         (cut, DAMAGED),
         (header, DAMAGED),
+        (emptied, "is an empty file: what it knew is lost; restore it from a backup, or move it"),
         (index, DAMAGED),
         (newer, "was written by a newer version of orchestrator"),
         (another_program, "is an SQLite database, but not a ledger; point `state` at another file"),
@@ -378,6 +384,47 @@ def test_a_log_that_is_cut_leaves_a_sound_ledger_of_whole_commits(
         assert len(reports) == 17 or keep < 1
 
 
+# --- the beginning --------------------------------------------------------------------------------
+
+
+class PowerCut(BaseException):
+    """The process is no more."""
+
+
+@pytest.mark.parametrize("step", ["migrate", "sync_folder"])
+def test_a_ledger_whose_making_is_cut_is_whole_or_not_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    path = tmp_path / "ledger.db"
+
+    def cut_here(*_: object) -> None:
+        raise PowerCut
+
+    with monkeypatch.context() as context:
+        context.setattr(f"orchestrator.ledger.begin.{step}", cut_here)
+        with pytest.raises(PowerCut):
+            connect(path)
+    assert path.exists() is (step == "sync_folder")
+    connect(path).close()
+    with reading(path) as store:
+        assert list(store.all_series()) == []
+    assert list(tmp_path.glob("*.new*")) == []
+
+
+def test_a_new_ledger_takes_nothing_from_the_log_of_a_lost_one(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.db"
+    connection = connect(path)
+    with book(path, tmp_path, day("2026-01-01")) as full:
+        every_state(full, SMS)
+    log = path.with_name("ledger.db-wal").read_bytes()
+    connection.close()
+    path.unlink()
+    path.with_name("ledger.db-wal").write_bytes(log)
+    connect(path).close()
+    with reading(path) as store:
+        assert list(store.all_series()) == []
+
+
 # --- the folder -----------------------------------------------------------------------------------
 
 
@@ -385,7 +432,7 @@ def test_new_folders_of_a_ledger_are_synced_in_their_parents(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     synced: list[Path] = []
-    monkeypatch.setattr("orchestrator.ledger.folder._sync", synced.append)
+    monkeypatch.setattr("orchestrator.ledger.folder.sync_folder", synced.append)
     make_folder(tmp_path / "a" / "b")
     assert synced == [tmp_path, tmp_path / "a"]
     make_folder(tmp_path / "a" / "b")

@@ -28,10 +28,15 @@ def make_folder(folder: Path) -> None:
     folder.mkdir(exist_ok=True)
     # A parent that we may enter but not read cannot be synced.
     with suppress(PermissionError):
-        _sync(folder.parent)
+        sync_folder(folder.parent)
 
 
-def _sync(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
+    """Returns once the names in a folder would survive a power cut.
+
+    Raises:
+        OSError: the disk.
+    """
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -12,7 +12,7 @@ import anyio
 from anyio import to_thread
 
 from orchestrator.errors import LedgerError, OrchestratorError
-from orchestrator.ledger.folder import make_folder
+from orchestrator.ledger.begin import begin_if_none, refuse_empty
 from orchestrator.ledger.schema import VERSION, check, migrate
 from orchestrator.ledger.store import Store
 
@@ -59,16 +59,17 @@ def connect(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
     """A connection set up for safety: WAL, every commit synced, foreign keys enforced.
 
     Raises:
-        LedgerError: the file cannot be opened, is no ledger, or is from a newer version.
+        LedgerError: the file cannot be opened, is no ledger, damaged, or from a newer version.
     """
     try:
+        refuse_empty(path)
         if read_only:
             uri = f"{path.resolve().as_uri()}?mode=ro"
             connection = sqlite3.connect(
                 uri, uri=True, isolation_level=None, check_same_thread=False, timeout=_BUSY_SECONDS
             )
         else:
-            make_folder(path.parent)
+            begin_if_none(path)
             connection = sqlite3.connect(
                 path, isolation_level=None, check_same_thread=False, timeout=_BUSY_SECONDS
             )

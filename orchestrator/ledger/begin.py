@@ -1,0 +1,59 @@
+"""A new ledger takes its name when it is whole, so that an empty file of that name is a loss."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from typing import TYPE_CHECKING, Final
+
+from orchestrator.errors import LedgerError
+from orchestrator.ledger.folder import make_folder, sync_folder
+from orchestrator.ledger.schema import migrate
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_UNFINISHED: Final = ".new"
+
+
+def begin_if_none(path: Path) -> None:
+    """Makes a new ledger where there is no file; call it under the run's lock.
+
+    Raises:
+        sqlite3.Error: the disk.
+        OSError: the disk.
+    """
+    make_folder(path.parent)
+    if path.exists():
+        return
+    unfinished = path.with_name(path.name + _UNFINISHED)
+    _remove(unfinished)
+    try:
+        with closing(sqlite3.connect(unfinished, isolation_level=None)) as connection:
+            connection.execute("PRAGMA synchronous = FULL")
+            migrate(connection, str(unfinished))
+        # A log that a lost ledger has left would be taken for this one's.
+        _remove(path)
+        unfinished.replace(path)
+        sync_folder(path.parent)
+    finally:
+        _remove(unfinished)
+
+
+def refuse_empty(path: Path) -> None:
+    """Refuses a ledger without a byte: what it knew would be bought again.
+
+    Raises:
+        LedgerError: it is empty.
+    """
+    if path.is_file() and not path.stat().st_size:
+        raise LedgerError(
+            f"the ledger {path} is an empty file: what it knew is lost; restore it from a backup, "
+            "or move it away and use `orchestrator run --rebuild-ledger`; if it never knew "
+            "anything, remove it"
+        )
+
+
+def _remove(path: Path) -> None:
+    for suffix in ("", "-wal", "-shm", "-journal"):
+        path.with_name(path.name + suffix).unlink(missing_ok=True)
