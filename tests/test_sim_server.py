@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import aiohttp
@@ -11,7 +12,7 @@ from aiohttp import web
 
 from orchestrator.core.products import PRODUCTS, DirectionRule
 from orchestrator.sim import Dialect, Settings, Truth
-from tests.kit.asking import ALL, SMS, asking
+from tests.kit.asking import ALL, NOW, SMS, asking
 
 pytestmark = pytest.mark.anyio
 
@@ -660,3 +661,12 @@ def test_the_world_has_two_independent_primaries() -> None:
     assert settings.accounts == ("abcd1234", "ef567890", "cafe0002", "cafe0003", "beta0001")
     assert settings.keys[1].accounts == ("beta0001",)
     assert "Secret" not in repr(settings)
+
+
+async def test_a_world_begun_anew_gives_its_reports_other_ids() -> None:
+    """A ledger that knows the reports of an earlier simulator must not meet their ids again."""
+    ids = set()
+    for hours in (0, 1):
+        async with asking(now=NOW + timedelta(hours=hours)) as ask:
+            ids.add(await ask.created())
+    assert len(ids) == 2

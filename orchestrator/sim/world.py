@@ -55,6 +55,7 @@ class World:
         self.on_change: Callable[[], None] = lambda: None
         self.forged_callbacks: list[Report] = []
         self.ended_with_callback: list[Report] = []
+        self._began = clock.epoch()
         self._reports: dict[str, Report] = {}
         self._files: dict[str, Report] = {}
         self._synchronous: list[Use] = []
@@ -375,7 +376,8 @@ class World:
         return blake2b(f"{self.settings.seed}:{what}:{number}".encode(), digest_size=16).digest()
 
     def _uuid(self, what: str, number: int) -> str:
-        text = self._drawn(what, number).hex()
+        """An id; of another world, or of the same one begun at another moment, it is another."""
+        text = self._drawn(f"{self._began}:{what}", number).hex()
         return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 
     def _duration(self, query: Query, number: int) -> float:

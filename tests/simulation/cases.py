@@ -120,11 +120,14 @@ def draw(seed: int) -> Case:
     """The case of a seed."""
     random = Random(seed)
     rate = random.choice([5.0, 5.0, 20.0, 1.0, 100.0])
+    faults = weather(random, WEATHER_SECONDS)
+    # Reports that never leave PROCESSING would take every slot in the end, and nothing would move.
+    has_slots = not any(fault.options.get("phase") == "PROCESSING" for fault in faults.faults)
     settings = Settings(
         seed=random.getrandbits(32),
         records_per_day=random.choice([0.3, 1.0, 3.0]),
         rate=rate,
-        concurrency=random.choice([None, None, 1, 3, 20]),
+        concurrency=random.choice([None, None, 1, 3, 20]) if has_slots else None,
         pending_time=timedelta(seconds=random.choice([0, 2, 30])),
         processing_time=timedelta(seconds=random.choice([1, 5, 60])),
         max_rows=random.choice([7_000_000] * 8 + [2, 5]),
@@ -134,7 +137,7 @@ def draw(seed: int) -> Case:
         ),
         list_under=random.choice(["account", "key", "both"]),
         ranges=random.random() < 0.3,
-        faults=weather(random, WEATHER_SECONDS),
+        faults=faults,
     )  # fmt: skip
     return Case(
         seed=seed,

@@ -43,8 +43,7 @@ def _failure(random: Random) -> dict[str, Any]:
 
 
 def _outcome(random: Random) -> dict[str, Any]:
-    word = random.choice(["FAILED", "FAILED", "ABORTED", "TRUNCATED", "TRUNCATED", "ARCHIVED"])
-    return {"status": word}
+    return {"status": random.choice(["FAILED", "FAILED", "ABORTED", "ARCHIVED"])}
 
 
 def _twin(random: Random) -> dict[str, Any]:
@@ -103,6 +102,7 @@ PASSING: Final[tuple[Draw, ...]] = (
 
 LASTING: Final[tuple[Draw, ...]] = (
     (6, "report", "outcome", _outcome),
+    (3, "report", "outcome", lambda _: {"status": "TRUNCATED", "times": 4}),
     (2, "report", "gone", _none),
     (1, "report", "stuck", lambda random: {"phase": random.choice(["PENDING", "PROCESSING"])}),
     (1, "report", "wrong_count", lambda random: {"by": random.choice([-1, 1, 1000])}),
