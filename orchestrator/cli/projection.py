@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from anyio import to_thread
 
 from orchestrator.collect.disk import sync_folder
-from orchestrator.collect.layout import MANIFEST
+from orchestrator.collect.layout import MANIFEST, edition_of
 from orchestrator.collect.manifest import (
     Entry,
     FileEntry,
@@ -168,6 +168,7 @@ def _report(entry: FileEntry) -> Report:
         size_bytes=entry.size_bytes,
         sha256=entry.sha256,
         target=entry.path,
+        edition=edition_of(entry.path),
         changed_at=entry.collected_at,
     )
 

@@ -96,7 +96,10 @@ def restore(
     kept_form = next(kind for kind in Format if place == files.aside(kind))
     with disk.in_words(place, "read"):
         if kept_form is Format.ZIP and form is not Format.ZIP:
-            converted = yield from convert(place, files.part(form), form, None, lenient=True)
+            by_account = report.series.body.get("include_subaccounts") is True
+            converted = yield from convert(
+                place, files.part(form), form, None, lenient=True, by_account=by_account
+            )
             return converted, form
         rows = yield from count_rows(place, kept_form)
         shutil.copyfile(place, files.part(kept_form))

@@ -67,6 +67,7 @@ async def accept_file(report: Report, ledger: Ledger, collector: Collector) -> R
             rows=verdict.rows,
             size_bytes=verdict.size_bytes,
             target=verdict.target,
+            foreign=verdict.foreign,
         ),
     )
     if await collector.publish(report):
