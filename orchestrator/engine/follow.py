@@ -421,6 +421,7 @@ class Follower:
                 rows=verdict.rows,
                 size_bytes=verdict.size_bytes,
                 target=verdict.target,
+                foreign=verdict.foreign,
             ),
         )
 
