@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
 import tempfile
 import time
@@ -11,8 +12,12 @@ import traceback
 from collections import Counter
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
+from typing import NoReturn
 
 from tests.simulation.lives import MEMORY, Played, play
+
+_PATIENCE_SECONDS = 600
+"""A seed that takes longer is a finding."""
 
 _AHEAD = 50
 """So many seeds a process are under way or waiting."""
@@ -21,8 +26,10 @@ _AHEAD = 50
 def one(seed: int) -> Played:
     """Plays a seed in a directory of its own; whatever it raises is a finding."""
     where = MEMORY if MEMORY.is_dir() else None
+    signal.signal(signal.SIGALRM, _too_long)
     with tempfile.TemporaryDirectory(prefix="simulation-", dir=where) as folder:
         try:
+            signal.alarm(_PATIENCE_SECONDS)
             began = time.monotonic()
             played = play(seed, Path(folder))
             played.seconds = time.monotonic() - began
@@ -30,6 +37,12 @@ def one(seed: int) -> Played:
         except BaseException as error:  # noqa: BLE001 - a finding as any other
             words = "".join(traceback.format_exception(error))
             return Played(seed, broken=[f"it ended with {error!r}\n{words}"])
+        finally:
+            signal.alarm(0)
+
+
+def _too_long(*_: object) -> NoReturn:
+    raise TimeoutError(f"not ended after {_PATIENCE_SECONDS} s of real time")
 
 
 def main() -> int:
@@ -67,7 +80,7 @@ def main() -> int:
             following = next(rest, None)
             if following is not None:
                 waiting.add(pool.submit(one, following))
-            if totals["seeds"] % 100 == 0:
+            if totals["seeds"] % 50 == 0:
                 _progress(totals, began)
     _progress(totals, began)
     _say("endings: " + ", ".join(f"{word} {number:,}" for word, number in endings.most_common()))

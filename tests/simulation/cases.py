@@ -146,7 +146,7 @@ def draw(seed: int) -> Case:
         stops=tuple(_stop(random) for _ in range(random.choice([0, 1, 1, 2, 4]))),
         pauses=tuple(random.choice([0.0, 1.0, 60.0, 3600.0]) for _ in range(5)),
         limits=Limits(in_flight=random.choice([1, 5, 100]), downloads=random.choice([1, 4])),
-        poll=PollPolicy(timeout=timedelta(hours=random.choice([1, 6]))),
+        poll=PollPolicy(timeout=timedelta(minutes=random.choice([20, 120]))),
         retry=RetryPolicy(attempts=random.choice([2, 8])),
         rate=rate,
         ahead=timedelta(seconds=random.choice([0, 0, 0, -2, 30, -3600, 86400, -200_000])),
