@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import signal
 import socket
@@ -76,6 +77,28 @@ def test_it_ends_when_its_input_does_if_it_was_told_to() -> None:
         assert process.stdin is not None
         process.stdin.close()
         assert process.wait(PATIENCE) == 0
+
+
+def test_started_again_at_the_same_moment_it_gives_its_reports_other_ids() -> None:
+    """A ledger that knows the reports of the first start must not meet their ids again."""
+    asked = {
+        "account_id": "abcd1234",
+        "product": "VERIFY-API",
+        "date_start": "2026-01-01T00:00:00Z",
+        "date_end": "2026-01-02T00:00:00Z",
+    }
+    ids = set()
+    for _ in range(2):
+        with simulator("--now", "2026-03-01", "--speed", "0") as (_, ready):
+            token = base64.b64encode(f"abcd1234:{ready['api_secret']}".encode()).decode()
+            request = urllib.request.Request(
+                f"{ready['base_url']}/v2/reports",
+                data=json.dumps(asked).encode(),
+                headers={"Authorization": f"Basic {token}", "Content-Type": "application/json"},
+            )
+            with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
+                ids.add(json.load(answer)["request_id"])
+    assert len(ids) == 2
 
 
 def test_a_port_that_is_taken_is_bad_input(capsys: pytest.CaptureFixture[str]) -> None:

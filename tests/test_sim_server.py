@@ -670,3 +670,16 @@ async def test_a_world_begun_anew_gives_its_reports_other_ids() -> None:
         async with asking(now=NOW + timedelta(hours=hours)) as ask:
             ids.add(await ask.created())
     assert len(ids) == 2
+
+
+async def test_salt_changes_every_id_and_no_record() -> None:
+    ids, tallies = set(), []
+    for salt in ("", "a", "b"):
+        async with asking(salt=salt) as ask:
+            report = await ask.finished()
+            link = report["_links"]["download_report"]["href"]
+            ids |= {report["request_id"], link.rpartition("/")[2]}
+            tallies.append((await ask.download(report)).tally())
+    assert len(ids) == 6
+    assert tallies[0].rows > 0
+    assert tallies == [tallies[0]] * 3

@@ -42,12 +42,14 @@ class WorldOptions:
     faults: Path | None = None
 
     def settings(self) -> Settings:
-        """The settings of the simulator.
+        """The settings of a simulator; ids of its reports that no other start of it gives.
 
         Raises:
             InputError: every mistake in the file of faults.
         """
         settings = Settings(
+            # A ledger that knows reports of an earlier start must not meet their ids again.
+            salt=os.urandom(8).hex(),
             speed=self.speed,
             rate=self.rate or None,
             sync_rate=2 * self.rate or None,

@@ -53,10 +53,12 @@ class Dialect:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """The whole world in numbers. Everything that looks random follows from `seed`.
+    """The whole world in numbers. Everything that looks random follows from `seed` and `salt`.
 
     Attributes:
         keys: the API keys and what they own.
+        salt: part of every id that the API gives, and of nothing else: worlds of one seed have the
+            same records, and with salts of their own never an id in common.
         now: where the world's clock starts; None is the machine's own time.
         speed: world seconds for each second of the loop.
         records_per_day: mean number of records a day of each account, product and direction.
@@ -81,6 +83,7 @@ class Settings:
 
     keys: tuple[ApiKey, ...] = DEFAULT_KEYS
     seed: int = 1
+    salt: str = ""
     now: datetime | None = None
     speed: float = 1.0
     records_per_day: float = 20.0

@@ -377,7 +377,7 @@ class World:
 
     def _uuid(self, what: str, number: int) -> str:
         """An id; of another world, or of the same one begun at another moment, it is another."""
-        text = self._drawn(f"{self._began}:{what}", number).hex()
+        text = self._drawn(f"{self.settings.salt}:{self._began}:{what}", number).hex()
         return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 
     def _duration(self, query: Query, number: int) -> float:
