@@ -13,6 +13,7 @@
     │   └── ServerFault        5xx, or an answer that cannot be read
     ├── LedgerError            the ledger cannot be read or written             exit 74
     │   ├── Locked             another run holds it                             exit 3
+    │   ├── Taken              a request_id that another row has
     │   └── InvalidTransition  an event that the report's state does not allow  exit 70
     ├── CollectError           a finished report could not be made into a file
     │   ├── Expired            the file is no longer there for download
@@ -210,6 +211,10 @@ class LedgerError(OrchestratorError):
 
 class Locked(LedgerError):
     """Another run holds the ledger's lock."""
+
+
+class Taken(LedgerError):
+    """A request_id that another row of the ledger has: the API gave one name to two reports."""
 
 
 class InvalidTransition(LedgerError):

@@ -120,6 +120,16 @@ def test_what_a_part_taught_holds_for_the_rest() -> None:
     assert lengths == {quarter.length / 4}
 
 
+def test_a_burst_does_not_cut_the_rest_of_the_month_to_pieces() -> None:
+    """Truncated down to its first minute, where a campaign was sent; the rest is quiet."""
+    month = MONTH.length // timedelta(seconds=1)
+    spoiled = [
+        truncated(Window(DAY_ONE, DAY_ONE + timedelta(seconds=month // 4**level)))
+        for level in range(8)
+    ]
+    assert len(after(spoiled)) < 8 * 16
+
+
 def test_a_second_that_is_truncated_is_given_up() -> None:
     second = Window(DAY_ONE, DAY_ONE + timedelta(seconds=1))
     found = after([truncated(second)])

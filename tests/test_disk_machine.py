@@ -44,11 +44,6 @@ JUMPS = {
 }
 
 
-waits_for_the_engine = pytest.mark.xfail(
-    run=False, reason="the age of an intent is still reckoned by our own clock, which may jump"
-)
-
-
 class PowerCut(BaseException):
     """The process is no more."""
 
@@ -94,7 +89,6 @@ async def test_a_clock_that_jumps_during_a_run_neither_loses_nor_buys_twice(
         assert anyio.current_time() < 600, "no wait hangs on the wall clock"
 
 
-@waits_for_the_engine
 @pytest.mark.parametrize("by", JUMPS.values(), ids=JUMPS)
 async def test_a_create_that_was_lost_is_found_though_the_clock_jumps_meanwhile(
     tmp_path: Path, by: timedelta
@@ -110,7 +104,6 @@ async def test_a_create_that_was_lost_is_found_though_the_clock_jumps_meanwhile(
         assert anyio.current_time() < 3 * 3600, "no wait hangs on the wall clock"
 
 
-@waits_for_the_engine
 @pytest.mark.parametrize("by", JUMPS.values(), ids=JUMPS)
 async def test_a_report_that_the_list_shows_late_is_not_bought_again_though_the_clock_jumps(
     tmp_path: Path, by: timedelta
@@ -129,7 +122,6 @@ async def test_a_report_that_the_list_shows_late_is_not_bought_again_though_the_
         assert anyio.current_time() < 3 * 3600
 
 
-@waits_for_the_engine
 @pytest.mark.parametrize("by", JUMPS.values(), ids=JUMPS)
 async def test_a_clock_that_jumps_between_two_runs_changes_nothing_that_is_had(
     tmp_path: Path, by: timedelta

@@ -14,7 +14,7 @@ from orchestrator.core.attempts import Failure
 from orchestrator.core.intervals import Window
 from orchestrator.core.lifecycle import State
 from orchestrator.core.model import Report, Resolution, Series
-from orchestrator.errors import InvalidTransition, LedgerError
+from orchestrator.errors import InvalidTransition, LedgerError, Taken
 from orchestrator.ledger import schema
 from orchestrator.ledger.sqlite import SqliteLedger, connect, reading
 from orchestrator.ledger.store import Store
@@ -112,6 +112,15 @@ async def test_a_moment_that_is_had_cannot_be_bought(ledger: SqliteLedger) -> No
     await intend(ledger, 1)
     with pytest.raises(InvalidTransition, match="report 1 has it already"):
         await intend(ledger, 1)
+
+
+async def test_a_name_that_another_row_has_is_refused(ledger: SqliteLedger) -> None:
+    await ledger.apply(await intend(ledger, 1), life.Created("r-1"))
+    other = await intend(ledger, 2)
+    with pytest.raises(Taken, match="names it r-1, which is the name of report 1 already"):
+        await ledger.apply(other, life.Created("r-1"))
+    assert [report.id for report in await ledger.rivals(other)] == []
+    assert (await ledger.standing("nightly", SERIES)).open == 2
 
 
 async def test_an_error_undoes_its_own_work_and_nothing_else(ledger: SqliteLedger) -> None:

@@ -200,7 +200,7 @@ async def open_desks(
                     gate,
                     config.retry,
                     jitter=jitter,
-                    observer=observer or Unobserved(),
+                    observer=Unobserved() if observer is None else observer,
                     patience=patience,
                 )
         yield {name: by_key[one.api_key] for name, one in credentials.items()}

@@ -167,7 +167,7 @@ def cut(
         yield from split(owed, size, zone, fits=fits)
         return
     for piece in split(owed, size, zone, _borders(failures), fits):
-        limit = min((piece.length, *(length // SHRINK for length in _cut_short(piece, failures))))
+        limit = min((piece.length, *_limits(piece, failures)))
         if len(_failed(piece, failures)) == BEFORE_SPLIT:
             limit = min(limit, (piece.length + _SECOND) // 2)
         yield from _even(piece, max(_whole(limit), _SECOND))
@@ -193,19 +193,21 @@ def _step(chunk: Window, failures: Sequence[Failure], failed_now: Sequence[Windo
     return Buy(chunk, min(unproved, key=lambda window: window.length, default=None))
 
 
-def _cut_short(piece: Window, failures: Sequence[Failure]) -> Iterator[timedelta]:
-    """The lengths that proved too long for this piece, or close by it.
+def _limits(piece: Window, failures: Sequence[Failure]) -> Iterator[timedelta]:
+    """The longest that the chunks of a piece may be, for each truncated window around it.
 
-    Where a part of a truncated window was truncated too, the rest of it will hardly fare better.
+    Where a part of that window was truncated too, the rest of it may fare no better and shrinks
+    with it, but by one step only: a burst in one minute must not cut a quiet month to pieces.
     """
     truncated = [failure.window for failure in failures if failure.truncated]
     for window in truncated:
         if window.overlaps(piece):
-            yield from (
+            shortest = min(
                 inner.length
                 for inner in truncated
                 if window.start <= inner.start and inner.end <= window.end
             )
+            yield max(shortest // SHRINK, window.length // SHRINK**2)
 
 
 def count(window: Window, failures: Sequence[Failure]) -> int:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from orchestrator.core import lifecycle
 from orchestrator.core.calendar import first_instant, local_date
 from orchestrator.core.lifecycle import State
 from orchestrator.core.model import AbsoluteWindow, Resolution
 from orchestrator.core.ports import Priority
-from orchestrator.errors import ApiError, NotFound
+from orchestrator.errors import ApiError, NotFound, Rejected
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from orchestrator.core.model import Job, Report
     from orchestrator.core.ports import Ledger
     from orchestrator.engine.desk import Desk
+
+
+_ALREADY_FINAL: Final = 409
+"""The API's answer to a cancel that comes too late (vendor's reference)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +79,10 @@ async def _cancel_one(report: Report, ledger: Ledger, desk: Desk) -> Cancellatio
         ended = await ledger.end_and_give_up(report, lifecycle.Lost(reason), reason)
         return Cancellation(ended, done=False, words=reason)
     except ApiError as error:
-        return Cancellation(report, done=False, words=f"not cancelled: {error}")
+        words = f"not cancelled: {error}"
+        if isinstance(error, Rejected) and error.status == _ALREADY_FINAL:
+            words = "finished at the API already, and paid; `run` collects its file"
+        return Cancellation(report, done=False, words=words)
     ended = await ledger.apply(report, lifecycle.Cancelled())
     return Cancellation(ended, done=True, words="cancelled at the API")
 

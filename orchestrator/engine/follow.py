@@ -21,6 +21,7 @@ from orchestrator.errors import (
     CollectError,
     CorruptArchive,
     NotFound,
+    Taken,
     Throttled,
     TransportError,
     Unauthorized,
@@ -242,19 +243,26 @@ class Follower:
                     desk.breaker.record(error)
                     return await self._not_created(report, error)
                 desk.breaker.record(None)
-                return await self._take(report, lifecycle.Created(remote.request_id)), None
+                try:
+                    return await self._take(report, lifecycle.Created(remote.request_id)), None
+                except Taken as error:
+                    return await self._unknown(report, str(error))
         # The shield's time passed, or a second signal came: nobody knows.
-        report = await self._take(
-            report, lifecycle.CreateUnknown("no answer within the time a create may take")
+        return await self._unknown(report, "no answer within the time a create may take")
+
+    async def _unknown(self, report: Report, reason: str) -> tuple[Report, AfterCreate]:
+        self._observer.note(
+            "warning",
+            f"report {report.id} ({report.series}, {report.window}): whether the API has it is "
+            f"not known ({reason}); looking for it there",
         )
-        return report, AfterCreate.UNKNOWN
+        return await self._take(report, lifecycle.CreateUnknown(reason)), AfterCreate.UNKNOWN
 
     async def _not_created(self, report: Report, error: ApiError) -> tuple[Report, AfterCreate]:
         verdict = policy.after_create(error)
         if verdict is AfterCreate.UNKNOWN:
-            event: Event = lifecycle.CreateUnknown(str(error))
-        else:
-            event = lifecycle.NotCreated(str(error))
+            return await self._unknown(report, str(error))
+        event = lifecycle.NotCreated(str(error))
         if verdict is AfterCreate.GIVE_UP:
             return await self._give_up(report, event, f"the API refuses it: {error}"), verdict
         return await self._take(report, event), verdict
@@ -268,7 +276,10 @@ class Follower:
             return await self._give_up(report, lifecycle.FoundAbsent(reason), reason)
         event = await self._reconciler.settle(report, desk)
         if not isinstance(event, lifecycle.Held) or report.state is not State.HELD:
-            report = await self._take(report, event)
+            try:
+                report = await self._take(report, event)
+            except Taken as error:
+                report = await self._take(report, lifecycle.Held(str(error)))
         if report.state is State.HELD and self._config.on_unknown is OnUnknown.RESUBMIT:
             reason = f"bought anew, as on_unknown says; it may have been paid: {report.reason}"
             report = await self._take(report, lifecycle.Resubmitted(reason))

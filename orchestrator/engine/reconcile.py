@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -15,8 +16,7 @@ from orchestrator.core.ports import Priority
 from orchestrator.errors import ApiError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from datetime import timedelta
+    from collections.abc import Callable, Sequence
 
     from orchestrator.core.model import PollPolicy, RemoteReport, Report
     from orchestrator.core.ports import Clock, Ledger
@@ -49,8 +49,9 @@ class Reconciler:
         working = 0
         answered = 0
         trouble = ""
+        age = self._aging(report, desk)
         for look in range(policy.RECONCILE_LOOKS_AT_MOST):
-            pause = policy.reconcile_pause(self._poll, look, self._age(report))
+            pause = policy.reconcile_pause(self._poll, look, age())
             await anyio.sleep(max(0.0, pause.total_seconds()))
             try:
                 listed = await self._list(report, desk)
@@ -72,7 +73,7 @@ class Reconciler:
                 trouble = f"{likely[0].request_id} there may be this one, or another of ours"
                 continue
             working += matching.shows_another(report, listed, owned)
-            enough_time = self._age(report) >= policy.reconcile_until(self._poll)
+            enough_time = age() >= policy.reconcile_until(self._poll)
             if working >= policy.RECONCILE_LOOKS and enough_time:
                 return lifecycle.FoundAbsent(
                     f"{working} lists that show other reports of the account do not show this one"
@@ -109,8 +110,24 @@ class Reconciler:
             )
         return f"the create of {report.intended_at:%Y-%m-%d %H:%M:%S}Z may have happened; {found}"
 
-    def _age(self, report: Report) -> timedelta:
-        return self._clock.now() - report.intended_at
+    def _aging(self, report: Report, desk: Desk) -> Callable[[], timedelta]:
+        """How long ago the intent was: the least that our clock and the server's make of it.
+
+        Either may be set at any time. What passes from here on is measured, and only what lies
+        before is read from the clocks; at each call, for the server's may be known better by then.
+        """
+        began = anyio.current_time()
+        before = timedelta.max
+
+        def age() -> timedelta:
+            nonlocal before
+            passed = timedelta(seconds=anyio.current_time() - began)
+            ours = self._clock.now() - report.intended_at
+            theirs = ours + desk.api.server_ahead - report.server_ahead
+            before = max(timedelta(), min(before, ours - passed, theirs - passed))
+            return before + passed
+
+        return age
 
     async def _list(self, report: Report, desk: Desk) -> list[RemoteReport]:
         """Reports of the account and of the key's own account, where either may show it.
@@ -139,4 +156,5 @@ class Reconciler:
 
     def is_too_old(self, report: Report) -> bool:
         """Whether a held report has been looked for as long as it can be found at all."""
-        return report.state is State.HELD and self._age(report) >= policy.HOLD_FOR
+        age = self._clock.now() - report.intended_at
+        return report.state is State.HELD and age >= policy.HOLD_FOR

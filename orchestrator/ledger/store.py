@@ -13,7 +13,7 @@ from orchestrator.core.attempts import Failure
 from orchestrator.core.intervals import Window, coalesce
 from orchestrator.core.lifecycle import Published, State, Superseded, transition
 from orchestrator.core.model import Report, Resolution, Standing
-from orchestrator.errors import InvalidTransition
+from orchestrator.errors import InvalidTransition, Taken
 from orchestrator.ledger import editions, foreign, rows
 from orchestrator.ledger.history import Histories
 
@@ -331,6 +331,7 @@ class Store:
             "has_window": int(editions.has_window(state, report.replaces)),
             **rows.changes(event, report, at),
         }
+        self._refuse_taken(report, columns.get("request_id"))
         setting = ", ".join(f"{name} = ?" for name in columns)
         cursor = self._db.execute(
             f"UPDATE report SET {setting} WHERE id = ? AND state = ?",  # noqa: S608 - names are ours
@@ -354,6 +355,15 @@ class Store:
             words = f"by report {report.id}, edition {report.edition}"
             self.apply(self.report(report.replaces), Superseded(words), at)
         return self.report(report.id)
+
+    def _refuse_taken(self, report: Report, request_id: str | None) -> None:
+        if request_id is None:
+            return
+        owner = self.owned((request_id,)).get(request_id, report.id)
+        if owner != report.id:
+            raise Taken(
+                f"the API names it {request_id}, which is the name of report {owner} already"
+            )
 
     def _write_event(
         self,
