@@ -7,6 +7,7 @@ import json
 import re
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -23,7 +24,6 @@ from tests.kit.ledgers import book, day, span
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 SECRET = "Simulated-Secret-1"
 JOB = "accounts: [abcd1234, ef567890]\nproducts: [VERIFY-API]\nwindows: [yesterday]\n"
@@ -286,6 +286,23 @@ def test_an_output_directory_that_is_a_file_is_an_error(home: Path) -> None:
     assert str(found) == (
         f"error    disk: {home}/reports is a file, where output.directory needs a directory; "
         "move it away, or change output.directory"
+    )
+
+
+def test_a_link_that_leads_nowhere_is_an_error(home: Path) -> None:
+    (home / "reports").symlink_to(home / "unplugged")
+    assert str(checks.folder("output.directory", home / "reports")) == (
+        f"error    disk: {home}/reports is a link that leads nowhere, where output.directory needs "
+        "a directory; move it away, or change output.directory"
+    )
+
+
+def test_a_file_system_that_takes_no_files_is_an_error() -> None:
+    found = checks.folder("output.directory", Path("/proc/reports"))
+    assert str(found) == (
+        "error    disk: output.directory /proc/reports (not made yet) cannot be written (No such "
+        "file or directory); give the user who runs this the right to write in /proc, or change "
+        "output.directory"
     )
 
 

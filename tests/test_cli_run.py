@@ -378,13 +378,18 @@ def test_a_cut_manifest_rebuilds_nothing(place: Place, capsys: pytest.CaptureFix
     assert [path.name for path in place.state.parent.iterdir()] == ["ledger.db.lock"]
 
 
-def test_a_full_disk_is_74_and_the_next_run_goes_on(
+def test_an_output_that_cannot_be_written_is_74_before_anything_is_bought(
     place: Place, capsys: pytest.CaptureFixture[str]
 ) -> None:
     reports = place.directory / "reports"
     reports.write_text("in the way", encoding="utf-8")
     assert place.run() == 74
-    assert "error: " in capsys.readouterr().err
+    assert capsys.readouterr().err.endswith(
+        f"error: {reports} is a file, where output.directory needs a directory; move it away, or "
+        "change output.directory\n"
+    )
+    assert place.bill() == []
+    assert sum(place.simulator.calls.values()) == 0
     reports.unlink()
     assert place.run() == 0
     assert place.is_the_truth()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import socket
@@ -20,7 +21,14 @@ from orchestrator.cli.setup import clock_of, ledger_is_missing, open_desks, read
 from orchestrator.config import resolve_credentials
 from orchestrator.core.model import ALL_STATUSES
 from orchestrator.core.ports import Priority
-from orchestrator.errors import ApiError, InputError, LedgerError, TransportError, Unauthorized
+from orchestrator.errors import (
+    ApiError,
+    InputError,
+    LedgerError,
+    OutputError,
+    TransportError,
+    Unauthorized,
+)
 from orchestrator.ledger.lock import holder, refuse_network
 from orchestrator.reporting.words import counted, size_words
 
@@ -210,16 +218,21 @@ def clock(ahead: timedelta) -> Check:
 
 def folder(key: str, directory: Path) -> Check:
     """Whether files can be written there, and how much room there is. Leaves nothing behind."""
-    existing = next(path for path in (directory, *directory.parents) if path.exists())
+    # `lexists`: a link that leads nowhere is in the way too, and no folder can be made of it.
+    existing = next(path for path in (directory, *directory.parents) if os.path.lexists(path))
     where = str(directory) if existing == directory else f"{directory} (not made yet)"
     if not existing.is_dir():
-        words = f"{existing} is a file, where {key} needs a directory"
+        kind = "a link that leads nowhere" if existing.is_symlink() else "a file"
+        words = f"{existing} is {kind}, where {key} needs a directory"
         return Check(Level.ERROR, "disk", words, f"move it away, or change {key}")
     try:
         with tempfile.TemporaryFile(dir=existing):
             pass
         free = shutil.disk_usage(existing).free
     except OSError as error:
+        if error.errno == errno.EROFS:
+            words = f"{key} {where} cannot be written: the file system is read-only"
+            return Check(Level.ERROR, "disk", words, f"mount it writable, or change {key}")
         words = f"{key} {where} cannot be written ({error.strerror})"
         remedy = f"give the user who runs this the right to write in {existing}, or change {key}"
         return Check(Level.ERROR, "disk", words, remedy)
@@ -227,6 +240,17 @@ def folder(key: str, directory: Path) -> Check:
     if free < LITTLE_SPACE_BYTES:
         return Check(Level.WARNING, "disk", words, "one report can need more: make room")
     return Check(Level.OK, "disk", words)
+
+
+def require_output(config: Config) -> None:
+    """Makes sure that files can be written before a report is bought that would be one.
+
+    Raises:
+        OutputError: they cannot, in the words of `check`.
+    """
+    found = folder("output.directory", config.output.directory)
+    if found.level is Level.ERROR:
+        raise OutputError(f"{found.words}; {found.remedy}")
 
 
 # --- the ledger -----------------------------------------------------------------------------------

@@ -15,6 +15,7 @@ from anyio import to_thread
 
 from orchestrator.api import KeyGate
 from orchestrator.cli import again, foreign, projection
+from orchestrator.cli.checks import require_output
 from orchestrator.cli.selection import series_of
 from orchestrator.cli.setup import open_desks, writing_ledger
 from orchestrator.cli.stopping import Stopper
@@ -153,6 +154,7 @@ async def _under_lock(
 ) -> Ending:
     config, jobs = errand.inputs.config, errand.inputs.jobs
     now = errand.clock.now()
+    await to_thread.run_sync(require_output, config)
     keep = await ledger.transact(_unfinished_files)
     await to_thread.run_sync(sweep, config.output.directory, keep)
     for text in await ledger.transact(lambda store: _bought_twice(store, errand.inputs, now)):
