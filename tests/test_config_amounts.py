@@ -103,38 +103,50 @@ def test_without_a_price_none_is_known(tmp_path: Path) -> None:
         (
             "price_per_record: cheap\n",
             [
-                "config.yaml:1:19: price_per_record: cheap is not a price; write a decimal number "
-                "such as 0.00005"
+                (
+                    "config.yaml:1:19: price_per_record: cheap is not a price; write a decimal "
+                    "number such as 0.00005"
+                )
             ],
         ),
         (
             "price_per_record: {SMS: 1e-4, default: 5000}\n",
             [
-                "config.yaml:1:25: price_per_record.SMS: 1e-4 is not a price; write a decimal "
-                "number such as 0.00005",
-                "config.yaml:1:40: price_per_record.default: 5000 is out of bounds; write the "
-                "price of one record, below 1000",
+                (
+                    "config.yaml:1:25: price_per_record.SMS: 1e-4 is not a price; write a decimal "
+                    "number such as 0.00005"
+                ),
+                (
+                    "config.yaml:1:40: price_per_record.default: 5000 is out of bounds; write the "
+                    "price of one record, below 1000"
+                ),
             ],
         ),
         (
             "price_per_record: {VOICE: 1, VOICE-CALL: 2}\n",
             [
-                "config.yaml:1:30: price_per_record.VOICE-CALL: VOICE-CALL has a price already; "
-                "remove one"
+                (
+                    "config.yaml:1:30: price_per_record.VOICE-CALL: VOICE-CALL has a price "
+                    "already; remove one"
+                )
             ],
         ),
         (
             "price_per_record: {SMZ: 1}\n",
             [
-                "config.yaml:1:25: price_per_record.SMZ: SMZ is no product known here; did you "
-                "mean SMS?"
+                (
+                    "config.yaml:1:25: price_per_record.SMZ: SMZ is no product known here; did you "
+                    "mean SMS?"
+                )
             ],
         ),
         (
             "currency: euros\n",
             [
-                "config.yaml:1:11: currency: euros is not a currency; write its three letters, "
-                "such as EUR"
+                (
+                    "config.yaml:1:11: currency: euros is not a currency; write its three letters, "
+                    "such as EUR"
+                )
             ],
         ),
     ],

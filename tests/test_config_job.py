@@ -129,7 +129,8 @@ chunck: {max: 1 month}
          " (13 months); write 13 months or less")),
         ("chunk: {max: 0 days}\n", ("4:14: chunk.max: 0 days is no time at all; write 1 day or"
          " more")),
-        ("chunk: {min: 1 day}\n", "4:9: chunk.min: is not a key here; the keys here are max and target_rows"),
+        ("chunk: {min: 1 day}\n", ("4:9: chunk.min: is not a key here; the keys here are max and"
+         " target_rows")),
         ("chunk: [1 day]\n", "4:8: chunk: is a list; write a single value"),
         ("chunk:\n", "4:7: chunk: is empty; give it a value, or remove the key"),
         ("callback_url: example.com\n", ("4:15: callback_url: example.com is not a web address;"
