@@ -103,7 +103,8 @@ def test_failures_count_where_they_overlap_whatever_their_borders_were() -> None
 
 def test_a_truncated_window_is_quartered_and_probed() -> None:
     found = after([truncated()])
-    assert [step.window.length for step in found if isinstance(step, Buy)] == [timedelta(days=31) / 4] * 4
+    lengths = [step.window.length for step in found if isinstance(step, Buy)]
+    assert lengths == [timedelta(days=31) / 4] * 4
     assert {step.probe for step in found if isinstance(step, Buy)} == {MONTH}
 
 
