@@ -4,15 +4,21 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test check format bench torture simulation clean
+.PHONY: demo test smoke check format bench torture simulation clean
 
 # The main job against the embedded simulator: no account needed.
 demo: $(VENV)/.run
 	$(BIN)/orchestrator demo
 
-# Everything CI checks: formatting, lint, types, import directions, tests.
-test: check
-	$(BIN)/python -m pytest -q
+# Everything CI checks: formatting, lint, types, import directions, the wheel, tests.
+test: check smoke
+	$(BIN)/python -m pytest -q -n 2
+
+# The wheel as a user installs it, without what developers need, away from this tree.
+smoke: $(VENV)/bin/python
+	$(PYTHON) -m venv --clear $(VENV)/wheel
+	$(VENV)/wheel/bin/python -m pip install --quiet --disable-pip-version-check .
+	cd $(VENV)/wheel && rm -rf demo && bin/orchestrator demo --records-per-day 2 demo
 
 check: $(VENV)/.dev
 	$(BIN)/ruff format --check .
