@@ -71,7 +71,7 @@ def test_numbers_first_then_each_report_with_what_to_do(
         "abcd1234  VERIFY-API  any        all             2        3  10 B  1 failed\n"
         "abcd1234  SMS         outbound   all             0        0   0 B  1 submitted\n"
         "\n"
-        "in all: 2 reports collected with 3 records, 10 B; 2 not collected\n"
+        "in all: 2 reports collected with 3 records, 10 B; 1 open; 1 given up\n"
         "\n"
         "report 3: abcd1234 VERIFY-API, 2026-01-10 to 2026-01-20: failed since "
         "2026-02-01 15:00 UTC\n"
@@ -95,7 +95,7 @@ def test_a_job_limits_it_to_its_series(
         "ACCOUNT   PRODUCT     DIRECTION  FILTER  COLLECTED  RECORDS  SIZE  OTHER REPORTS\n"
         "abcd1234  VERIFY-API  any        all             0        0   0 B\n"
         "\n"
-        "in all: 0 reports collected with 0 records, 0 B; 0 not collected\n"
+        "in all: 0 reports collected with 0 records, 0 B\n"
     )
 
 
@@ -131,6 +131,24 @@ def test_options_choose_which_reports_are_listed(
     lines = status(capsys, *options).splitlines()
     listed = {int(line.split()[1].rstrip(":")) for line in lines if line.startswith("report ")}
     assert listed == {reports[state].id for state in states}
+
+
+def test_the_total_says_what_is_still_to_be_done_of_the_others(
+    ledger: Book, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Only what a run or a person must do is counted as such: the rest is history."""
+    every_state(ledger, SMS)
+    failed = ledger.submitted(VERIFY, span("2026-01-10", "2026-01-20"))
+    ledger.given_up(failed, lifecycle.Failed("the API says FAILED"), "the API says FAILED")
+    for _ in range(3):
+        ledger.report(VERIFY, span("2026-01-01", "2026-01-05"), lifecycle.NotCreated("HTTP 429"))
+    done(ledger)
+    (total,) = [line for line in status(capsys).splitlines() if line.startswith("in all: ")]
+    assert total == (
+        "in all: 1 report collected with 5 records, 100 B; 4 open; 1 held; 1 disputed; 1 given up; "
+        "9 without a file, owed again; 1 done without; 1 replaced by a newer edition; "
+        "2 without a file, asked for again since"
+    )
 
 
 def test_options_add_up(ledger: Book, capsys: pytest.CaptureFixture[str]) -> None:
@@ -191,7 +209,11 @@ def test_what_was_asked_for_again_is_history(
     ledger.report(SMS, span("2026-01-01", "2026-01-31"), lifecycle.NotCreated("HTTP 429"))
     ledger.collected(SMS, span("2026-01-01", "2026-01-16"), b"a\n1\n")
     done(ledger)
-    assert "report 1" not in status(capsys)
+    text = status(capsys)
+    assert "report 1" not in text
+    assert text.endswith(
+        "in all: 1 report collected with 1 record, 4 B; 1 without a file, asked for again since\n"
+    )
     (absent,) = status_json(capsys)["reports"]
     assert absent["window_is"] == "again"
 

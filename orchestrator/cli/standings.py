@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Final
@@ -11,7 +12,7 @@ from orchestrator.core.lifecycle import HAD, OPEN, State
 from orchestrator.reporting.words import Fate, Words, explain
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from datetime import datetime
 
     from orchestrator.core.attempts import Failure
@@ -72,17 +73,29 @@ def listing(store: Store, series: Series, chosen: set[Listed], now: datetime) ->
     states = LISTED
     if chosen:
         states = frozenset().union(*(_STATES[listed] for listed in chosen))
-    given_up: dict[int | None, GivenUp] | None = None
+    given_up: Mapping[int | None, GivenUp] | None = None
     failures: tuple[Failure, ...] = ()
     for report in store.reports(series, states):
         fate = None
         if report.state in _NOTHING:
             if given_up is None:
-                given_up = {one.report_id: one for one in store.given_up(series)}
+                given_up = _given_up(store, series)
                 failures = store.failures(series)
             fate = _fate(store, report, given_up.get(report.id))
         attempts = count(report.window, failures)
         yield Listing(report, fate, explain(report, fate or Fate.OWED, now, attempts))
+
+
+def fates(store: Store, series: Series) -> Counter[Fate]:
+    """What became of the windows of those reports of a series that came to nothing."""
+    given_up = _given_up(store, series)
+    return Counter(
+        _fate(store, report, given_up.get(report.id)) for report in store.reports(series, _NOTHING)
+    )
+
+
+def _given_up(store: Store, series: Series) -> Mapping[int | None, GivenUp]:
+    return {one.report_id: one for one in store.given_up(series)}
 
 
 def _fate(store: Store, report: Report, given_up: GivenUp | None) -> Fate:

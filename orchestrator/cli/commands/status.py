@@ -21,11 +21,11 @@ from orchestrator.cli.output import (
 )
 from orchestrator.cli.selection import series_of
 from orchestrator.cli.setup import clock_of, read_inputs, reading_ledger
-from orchestrator.cli.standings import LISTED, Listed, Listing, listing
+from orchestrator.cli.standings import LISTED, Listed, Listing, fates, listing
 from orchestrator.cli.tables import aligned
-from orchestrator.core.lifecycle import State
+from orchestrator.core.lifecycle import OPEN, State
 from orchestrator.core.policy import ExitCode
-from orchestrator.reporting.words import counted, moment_words, size_words
+from orchestrator.reporting.words import Fate, counted, moment_words, size_words
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from orchestrator.config import Inputs
-    from orchestrator.core.model import GivenUp
+    from orchestrator.core.model import GivenUp, Series
     from orchestrator.ledger.store import Store
 
 _HEADERS: Final = (
@@ -47,6 +47,30 @@ _HEADERS: Final = (
     "OTHER REPORTS",
 )
 _NUMBERS: Final = frozenset({"COLLECTED", "RECORDS", "SIZE"})
+
+_FATES: Final = {
+    Fate.GIVEN_UP: "given up",
+    Fate.OWED: "without a file, owed again",
+    Fate.WAIVED: "done without",
+    Fate.AGAIN: "without a file, asked for again since",
+}
+_STANDING: Final = {
+    **dict.fromkeys(OPEN, "open"),
+    State.HELD: "held",
+    State.DISPUTED: "disputed",
+    State.WAIVED: _FATES[Fate.WAIVED],
+    State.SUPERSEDED: "replaced by a newer edition",
+}
+"""What the last line says of reports by their state; of the others the window's fate says it."""
+
+_ORDER: Final = (
+    "open",
+    *(_STANDING[state] for state in (State.HELD, State.DISPUTED)),
+    *(_FATES[fate] for fate in (Fate.GIVEN_UP, Fate.OWED, Fate.WAIVED)),
+    _STANDING[State.SUPERSEDED],
+    _FATES[Fate.AGAIN],
+)
+"""What is to be done comes first, and history last."""
 
 Counts = dict[State, tuple[int, int, int]]
 """By state: reports, rows and bytes."""
@@ -171,8 +195,9 @@ def _given_up_fields(one: GivenUp) -> dict[str, Any]:
 
 def _as_text(inputs: Inputs, store: Store, chosen: set[Listed], now: datetime) -> Iterator[str]:
     total: Counter[str] = Counter()
+    others: Counter[str] = Counter()
     found = False
-    for line in aligned(_HEADERS, _rows(inputs, store, total), right=_NUMBERS):
+    for line in aligned(_HEADERS, _rows(inputs, store, total, others), right=_NUMBERS):
         found = True
         yield line
     if not found:
@@ -181,8 +206,8 @@ def _as_text(inputs: Inputs, store: Store, chosen: set[Listed], now: datetime) -
     yield ""
     yield (
         f"in all: {counted(total['collected'], 'report')} collected with "
-        f"{counted(total['rows'], 'record')}, {size_words(total['bytes'])}; "
-        f"{total['others']:,} not collected"
+        f"{counted(total['rows'], 'record')}, {size_words(total['bytes'])}"
+        f"{_others_words(others)}"
     )
     for series in series_of(store, inputs.jobs):
         for entry in listing(store, series, chosen, now):
@@ -192,7 +217,10 @@ def _as_text(inputs: Inputs, store: Store, chosen: set[Listed], now: datetime) -
             yield from _windows_without_report(store.given_up(series))
 
 
-def _rows(inputs: Inputs, store: Store, total: Counter[str]) -> Iterator[Sequence[str]]:
+def _rows(
+    inputs: Inputs, store: Store, total: Counter[str], standing: Counter[str]
+) -> Iterator[Sequence[str]]:
+    """A row a series; adds up what is collected, and how the other reports stand."""
     for series in series_of(store, inputs.jobs):
         counts = store.counts(series)
         number, rows, size_bytes = counts.get(State.COLLECTED, (0, 0, 0))
@@ -200,7 +228,7 @@ def _rows(inputs: Inputs, store: Store, total: Counter[str]) -> Iterator[Sequenc
         total["collected"] += number
         total["rows"] += rows
         total["bytes"] += size_bytes
-        total["others"] += sum(count for count, _, _ in others.values())
+        standing.update(_others(store, series, others))
         yield [
             *series_cells(series),
             f"{number:,}",
@@ -208,6 +236,27 @@ def _rows(inputs: Inputs, store: Store, total: Counter[str]) -> Iterator[Sequenc
             size_words(size_bytes),
             ", ".join(f"{count:,} {state.value}" for state, (count, _, _) in others.items()),
         ]
+
+
+def _others(store: Store, series: Series, counts: Counts) -> Counter[str]:
+    """How the reports stand that are not collected; by what happens to their windows."""
+    by_word: Counter[str] = Counter()
+    came_to_nothing = 0
+    for state, (number, _, _) in counts.items():
+        if state in _STANDING:
+            by_word[_STANDING[state]] += number
+        else:
+            came_to_nothing += number
+    if came_to_nothing:
+        for fate, number in fates(store, series).items():
+            by_word[_FATES[fate]] += number
+    return by_word
+
+
+def _others_words(others: Counter[str]) -> str:
+    """``; 1 open; 2 given up``, in the order of what is to be done; empty where there are none."""
+    words = [f"{others[word]:,} {word}" for word in _ORDER if others[word]]
+    return "".join(f"; {one}" for one in words)
 
 
 def _in_order(
