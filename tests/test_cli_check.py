@@ -25,6 +25,7 @@ from tests.kit.ledgers import book, day, span
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+REAL = "https://api.nexmo.com"
 SECRET = "Simulated-Secret-1"
 JOB = "accounts: [abcd1234, ef567890]\nproducts: [VERIFY-API]\nwindows: [yesterday]\n"
 
@@ -135,8 +136,9 @@ def test_a_wrong_secret_is_an_error_with_a_remedy(
     with simulator() as api:
         configure(home, api.base_url)
         code, lines = check(capsys, write_job(home, JOB))
-    assert lines["rights"].startswith("error: the API does not accept key abcd1234: ")
-    assert lines["rights"].endswith("; check the key and its secret")
+    assert lines["rights"].startswith("error: the API does not accept key abcd1234 (HTTP 401 ")
+    assert lines["rights"].endswith("); check the key and its secret in the credentials")
+    assert lines["rights"].count("check the key") == 1
     assert code == 1
 
 
@@ -147,7 +149,13 @@ def test_an_account_that_is_not_the_keys_is_an_error(
         configure(home, api.base_url)
         job = write_job(home, JOB.replace("ef567890", "zzzz9999"))
         code, lines = check(capsys, job)
-    assert lines["rights"].startswith("error: key abcd1234 may not ask for account zzzz9999: ")
+    assert lines["rights"].startswith(
+        "error: key abcd1234 may not ask for account zzzz9999 (HTTP 403 "
+    )
+    assert lines["rights"].endswith(
+        "); use the account's own credentials, or those of its primary account, and let the "
+        "Reports API be enabled for it"
+    )
     assert code == 1
 
 
@@ -157,6 +165,7 @@ def test_a_list_that_fails_is_a_warning(home: Path, capsys: pytest.CaptureFixtur
         code, lines = check(capsys)
     assert lines["rights"].startswith("warning: key abcd1234, account abcd1234: ")
     assert lines["rights"].endswith("; try again later")
+    assert lines["rights"].count("try again later") == 1
     assert code == 0
 
 
@@ -166,8 +175,9 @@ def test_a_clock_that_is_wrong_is_a_warning(home: Path, capsys: pytest.CaptureFi
         code, lines = check(capsys)
     assert re.fullmatch(
         # The Date header has whole seconds, and the calls take their time.
-        r"warning: this machine's clock is (59\d|60\d) seconds behind the API's; let it be set "
-        r"from the network \(NTP\)",
+        r"warning: this machine's clock is (59\d|60\d) seconds behind the API's; if "
+        rf"{api.base_url} is a simulator, it has a clock of its own; else let it be set from the "
+        r"network \(NTP\)",
         lines["clock"],
     )
     assert code == 0
@@ -183,7 +193,11 @@ def test_a_clock_that_is_wrong_is_a_warning(home: Path, capsys: pytest.CaptureFi
     ],
 )
 def test_clocks_in_words(seconds: int, words: str) -> None:
-    assert checks.clock(timedelta(seconds=seconds)).words == words
+    assert checks.clock(timedelta(seconds=seconds), REAL).words == words
+
+
+def test_no_simulator_is_suspected_behind_the_real_api() -> None:
+    assert checks.clock(timedelta(hours=1), REAL).remedy == "let it be set from the network (NTP)"
 
 
 def test_a_server_that_is_down_is_one_error_and_the_rest_is_checked(

@@ -176,8 +176,8 @@ def test_each_thing_wrong_with_a_file_is_a_line(
         ),
     ]
     assert last == (
-        "2 files, 10 B: 2 files not as collected; restore from a backup what you can: what the "
-        "API has deleted cannot be had again"
+        "2 files, 10 B: 2 files not as collected; restore from a backup what you can; what the API "
+        "still has, `orchestrator run --again JOB --from DATE --to DATE` buys anew"
     )
 
 
@@ -192,6 +192,9 @@ def test_programs_get_findings_with_what_they_are_about(
     assert answer == {"files": 2, "size_bytes": 10, "collected_twice": []}
     assert (finding["fault"], finding["path"], finding["report"]) == ("missing", str(second), 2)
     assert finding["filter"] == {"status": "delivered"}
+    # The names that `files --json` has.
+    assert finding["date_start"] == "2026-01-01T12:00:00Z"
+    assert finding["date_end"] == "2026-01-02T00:00:00Z"
 
 
 def test_a_name_that_leads_out_of_the_output_is_a_finding(

@@ -50,6 +50,15 @@ def job_of(windows: str, more: str = "") -> str:
     return f"accounts: [abcd1234]\nproducts: [VERIFY-API]\nwindows: {windows}\n{more}"
 
 
+def test_a_plan_of_one_chunk_takes_less_than_a_second(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert plan(write_job(home, job_of("[{from: 2026-01-01, to: 2026-01-02}]"))) == 0
+    assert (
+        "\nless than a second, by the rate limit of 5 requests a second for each API key\n"
+    ) in capsys.readouterr().out
+
+
 def test_people_read_a_table_and_what_it_adds_up_to(
     home: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

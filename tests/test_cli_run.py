@@ -263,7 +263,10 @@ def test_a_refused_account_ends_with_1_and_the_others_are_collected(
         assert len(place.bill()) == REPORTS
     out = capsys.readouterr().out
     assert "  refused: ffff0000 SMS outbound include_message=true and 2 more series: " in out
-    assert "correct the credentials or the job file and run again" in out
+    assert (
+        "; check that the account is its own or a subaccount of it, and that the Reports API is "
+        "enabled for it; then run again\n"
+    ) in out
 
 
 def test_missing_credentials_are_2_before_anything_is_sent(
@@ -307,6 +310,16 @@ def test_another_run_on_the_ledger_is_3(place: Place, capsys: pytest.CaptureFixt
         assert place.run("--lock-wait", "20ms", "--deadline", "10ms") == 3
     assert "is running on this ledger" in capsys.readouterr().err
     assert place.bill() == []
+
+
+def test_a_deadline_that_is_none_says_what_to_write(
+    place: Place, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert place.run("--deadline", "soon") == 2
+    assert (
+        "Invalid value for '--deadline': soon is not a duration; write it as 500ms, 5s, 10m, 6h or "
+        "2d\n"
+    ) in capsys.readouterr().err
 
 
 def test_the_deadline_leaves_the_rest_for_the_next_run(

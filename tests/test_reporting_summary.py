@@ -126,10 +126,10 @@ def test_with_several_jobs_each_later_line_has_its_job() -> None:
             ),
         ),
         (
-            leftover(refused="HTTP 403 Forbidden", owed=(JANUARY,)),
+            leftover(refused="HTTP 403 Forbidden; check the account", owed=(JANUARY,)),
             (
-                "  refused: abcd1234 SMS outbound: HTTP 403 Forbidden; correct the credentials or "
-                "the job file and run again"
+                "  refused: abcd1234 SMS outbound: HTTP 403 Forbidden; check the account; then run "
+                "again"
             ),
         ),
     ],
@@ -145,10 +145,7 @@ def test_a_refusal_is_told_once_for_all_its_series() -> None:
         for way in ("outbound", "inbound")
     ]
     assert text(ending(*lefts, code=ExitCode.FINDINGS))[2:] == [
-        (
-            "  refused: abcd1234 SMS outbound and 1 more series: HTTP 401; correct the credentials "
-            "or the job file and run again"
-        ),
+        ("  refused: abcd1234 SMS outbound and 1 more series: HTTP 401; then run again"),
         "Finished, but something needs you: see above.",
     ]
 

@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 
 import anyio
 
+from orchestrator.cli.clocks import is_on_this_machine
 from orchestrator.cli.setup import clock_of, ledger_is_missing, open_desks, reading_ledger
 from orchestrator.config import resolve_credentials
 from orchestrator.core.model import ALL_STATUSES
@@ -152,7 +153,7 @@ async def rights(
         ahead = [desk.api.server_ahead for desk in by_key.values()]
     answered = any(check.subject == "rights" for found in checks.values() for check in found)
     found = [check for key in checks for check in checks[key]]
-    return [*found, clock(max(ahead, key=abs))] if answered else found
+    return [*found, clock(max(ahead, key=abs), config.api.base_url)] if answered else found
 
 
 async def _rights_of_key(
@@ -192,25 +193,38 @@ def _refusal(key: str, account_id: str, error: ApiError) -> Check:
         case TransportError():
             return Check(Level.ERROR, "reach", str(error), "nothing more was asked with this key")
         case Unauthorized(status=401):
-            words = f"the API does not accept key {key}: {error}"
-            return Check(Level.ERROR, "rights", words, "check the key and its secret")
+            words = f"the API does not accept key {key} ({_said(error)})"
+            remedy = "check the key and its secret in the credentials"
+            return Check(Level.ERROR, "rights", words, remedy)
         case Unauthorized():
-            words = f"key {key} may not ask for account {account_id}: {error}"
-            remedy = "use the account's own credentials, or those of its primary account"
+            words = f"key {key} may not ask for account {account_id} ({_said(error)})"
+            remedy = (
+                "use the account's own credentials, or those of its primary account, and let the "
+                "Reports API be enabled for it"
+            )
             return Check(Level.ERROR, "rights", words, remedy)
         case _:
-            words = f"key {key}, account {account_id}: {error}"
-            return Check(Level.WARNING, "rights", words, "try again later")
+            # Its last words are its remedy.
+            what, _, remedy = str(error).rpartition("; ")
+            words = f"key {key}, account {account_id}: {what or remedy}"
+            return Check(Level.WARNING, "rights", words, remedy if what else "")
 
 
-def clock(ahead: timedelta) -> Check:
-    """How far the API's clock is ahead of ours."""
+def _said(error: Unauthorized) -> str:
+    return str(error.problem or f"HTTP {error.status} without words")
+
+
+def clock(ahead: timedelta, base_url: str) -> Check:
+    """How far the clock of the API at `base_url` is ahead of ours."""
     seconds = round(abs(ahead).total_seconds())
     if abs(ahead) <= CLOCK_TOLERANCE:
         return Check(Level.OK, "clock", f"within {counted(seconds, 'second')} of the API's")
     side = "behind" if ahead > timedelta() else "ahead of"
     words = f"this machine's clock is {counted(seconds, 'second')} {side} the API's"
-    return Check(Level.WARNING, "clock", words, "let it be set from the network (NTP)")
+    remedy = "let it be set from the network (NTP)"
+    if is_on_this_machine(base_url):
+        remedy = f"if {base_url} is a simulator, it has a clock of its own; else {remedy}"
+    return Check(Level.WARNING, "clock", words, remedy)
 
 
 # --- the disk -------------------------------------------------------------------------------------

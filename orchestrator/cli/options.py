@@ -32,7 +32,7 @@ class Duration(click.ParamType[timedelta]):
         try:
             return duration(value, timedelta(), timedelta(days=366))
         except Unfit as error:
-            self.fail(str(error), param, ctx)
+            self.fail(f"{error}; {error.remedy}" if error.remedy else str(error), param, ctx)
 
 
 class Moment(click.ParamType[datetime]):

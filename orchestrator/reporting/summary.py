@@ -178,10 +178,8 @@ def _refused(lefts: Iterable[Leftover]) -> Iterator[str]:
             by_reason[left.refused].append(left.series)
     for reason, series in by_reason.items():
         others = f" and {len(series) - 1:,} more series" if series[1:] else ""
-        yield (
-            f"  refused: {series[0]}{others}: {reason}; correct the credentials or the job file "
-            "and run again"
-        )
+        # The reason ends with what to do about it.
+        yield f"  refused: {series[0]}{others}: {reason}; then run again"
 
 
 def _for_a_person(left: Leftover, now: datetime) -> Iterator[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 import click
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     from orchestrator.core.model import Job
     from orchestrator.ledger.store import Store
 
+_SECOND: Final = timedelta(seconds=1)
 _MOST_ROWS: Final = 40
 _MOST_NAMED: Final = 5
 _HEADERS: Final = (
@@ -321,7 +323,9 @@ def _totals_lines(totals: Totals) -> Iterator[str]:
             f"{counted(totals.requests, 'request')} (a create and a download each; looks at their "
             "progress come on top)"
         )
-        yield f"at least {time_words(totals.least_time)}, by the rate limit of {rate}"
+        least = totals.least_time
+        length = f"at least {time_words(least)}" if least >= _SECOND else "less than a second"
+        yield f"{length}, by the rate limit of {rate}"
         yield from _cost_lines(totals)
     else:
         yield "in all: nothing is owed"

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import ipaddress
 import time
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 import anyio
 import click
 
 from orchestrator.cli import again, options
+from orchestrator.cli.clocks import is_on_this_machine
 from orchestrator.cli.commands.plan import plan_jobs
 from orchestrator.cli.displays import Teller
 from orchestrator.cli.running import Errand, carry_out
@@ -159,12 +158,7 @@ def _refuse_false_time(config: Config) -> None:
     Raises:
         InputError: the API is not on this machine.
     """
-    host = urlsplit(config.api.base_url).hostname or ""
-    try:
-        loopback = host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        loopback = False
-    if not loopback:
+    if not is_on_this_machine(config.api.base_url):
         raise InputError(
             f"--now: {config.api.base_url} is not on this machine, and the real API has its own "
             "time; use --now with `plan`, or against `orchestrator simulate`"

@@ -12,7 +12,7 @@ import click
 from anyio import to_thread
 
 from orchestrator.cli import foreign, options
-from orchestrator.cli.output import fit, json_text, series_fields, window_fields, write, write_lines
+from orchestrator.cli.output import fit, json_text, moment_text, series_fields, write, write_lines
 from orchestrator.cli.selection import collected, file_of, from_here, series_of
 from orchestrator.cli.setup import read_inputs, reading_ledger
 from orchestrator.collect.layout import format_of
@@ -110,7 +110,8 @@ class _Check:
         if self.findings:
             words = (
                 f"{read}: {counted(self.wrong_files, 'file')} not as collected; restore from a "
-                "backup what you can: what the API has deleted cannot be had again"
+                "backup what you can; what the API still has, `orchestrator run --again JOB --from "
+                "DATE --to DATE` buys anew"
             )
         write_lines([words])
 
@@ -133,7 +134,8 @@ def _fields(report: Report, fault: str, path: str, text: str) -> dict[str, Any]:
         "path": path,
         "text": text,
         **series_fields(report.series),
-        **window_fields(report.window),
+        "date_start": moment_text(report.window.start),
+        "date_end": moment_text(report.window.end),
         "report": report.id,
         "request_id": report.request_id,
     }
