@@ -247,10 +247,15 @@ def test_a_wrong_count_is_disputed_and_waits_with_1(
             (one.request_id, disputed["report"]) for one in place.bill()
         ]
         assert f"warning: report {disputed['report']} (beta0001 VERIFY-API, " in err
+        assert disputed["reason"].startswith("the CSV holds ")
+        # What it is about is said once a line, not again by the reason.
+        assert max(line.count(disputed["request_id"]) for line in err.splitlines()) == 1
+        (kept,) = place.directory.glob("reports/.aside/*.zip")
+        choice = f"look at {kept}, then `orchestrator resolve {disputed['report']} --accept-file`"
         assert place.run() == 1
-        assert f"`orchestrator resolve {disputed['report']} --accept-file`" in (
-            capsys.readouterr().out
-        )
+        assert choice in capsys.readouterr().out
+        assert call(["status", str(place.job)]) == 0
+        assert choice in capsys.readouterr().out
         assert len(place.bill()) == REPORTS
 
 

@@ -59,8 +59,7 @@ async def test_a_bad_archive_is_kept_as_it_came_with_a_note_that_says_why(tmp_pa
     assert (tmp_path / ".aside" / f"{STEM}.txt").read_text() == (
         "17_ri3p58f-42d57cfd.zip is no part of the collected data.\n"
         "\n"
-        "Why:               report ri3p58f-42d57cfd: the CSV holds 6 records, the API promised"
-        " 1,234\n"
+        "Why:               the CSV holds 6 records, the API promised 1,234\n"
         "Series:            abcd1234 SMS outbound\n"
         "Window:            2024-01-01 to 2024-02-01\n"
         "Report (API's id): ri3p58f-42d57cfd\n"

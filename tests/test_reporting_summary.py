@@ -117,12 +117,12 @@ def test_with_several_jobs_each_later_line_has_its_job() -> None:
             ),
         ),
         (
-            leftover(disputed=(report(State.DISPUTED, "wrong count"),)),
+            leftover(disputed=(report(State.DISPUTED, "wrong count"),), kept={17: "kept/17.zip"}),
             (
                 "  report 17, abcd1234 SMS outbound, 2026-01-01 to 2026-02-01: what came back is "
-                "not what was asked for: wrong count; it waits for you: look at the file kept in "
-                "the folder .aside of the output directory, then `orchestrator resolve 17 "
-                "--accept-file` takes it as it is, --resubmit buys it again, --waive does without"
+                "not what was asked for: wrong count; it waits for you: look at kept/17.zip, "
+                "then `orchestrator resolve 17 --accept-file` takes it as it is, --resubmit "
+                "buys it again, --waive does without"
             ),
         ),
         (

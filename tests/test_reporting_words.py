@@ -81,8 +81,7 @@ STATES = {
     State.DISPUTED: (
         "what came back is not what was asked for: why",
         (
-            "it waits for you: look at the file kept in the folder .aside of the output directory, "
-            "then `orchestrator resolve 17 --accept-file` takes it as it is, --resubmit buys it "
+            "it waits for you: no file of it is kept; `orchestrator resolve 17 --resubmit` buys it "
             "again, --waive does without"
         ),
     ),
@@ -104,6 +103,14 @@ STATES = {
 def test_every_state_says_what_happened_and_what_to_do(state: State) -> None:
     words = explain(report(state, "why"), Fate.GIVEN_UP, NOW)
     assert (words.what, words.then) == STATES[state]
+
+
+def test_what_is_disputed_names_the_file_to_look_at() -> None:
+    words = explain(report(State.DISPUTED), Fate.OWED, NOW, kept="reports/.aside/17_abc-1.zip")
+    assert words.then == (
+        "it waits for you: look at reports/.aside/17_abc-1.zip, then `orchestrator resolve 17 "
+        "--accept-file` takes it as it is, --resubmit buys it again, --waive does without"
+    )
 
 
 @pytest.mark.parametrize("state", State, ids=lambda state: state.value)

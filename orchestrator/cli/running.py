@@ -16,7 +16,7 @@ from anyio import to_thread
 from orchestrator.api import KeyGate
 from orchestrator.cli import again, foreign, projection
 from orchestrator.cli.checks import require_output
-from orchestrator.cli.selection import series_of
+from orchestrator.cli.selection import kept_file, series_of
 from orchestrator.cli.setup import open_desks, writing_ledger
 from orchestrator.cli.stopping import Stopper
 from orchestrator.cli.twice import overlap_warnings
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from orchestrator.config import Inputs
-    from orchestrator.core.model import Credentials, FieldValue
+    from orchestrator.core.model import Config, Credentials, FieldValue
     from orchestrator.core.ports import Clock
     from orchestrator.engine.desk import Desk
     from orchestrator.engine.editions import Renewal, RenewalsEnd
@@ -255,11 +255,11 @@ def _survey(store: Store, inputs: Inputs, end: RunEnd) -> tuple[Sums, tuple[Left
         reports += number
         rows += its_rows
         size_bytes += its_bytes
-    left = tuple(_leftover(store, one) for one in end.unsettled)
+    left = tuple(_leftover(store, inputs.config, one) for one in end.unsettled)
     return Sums(reports, rows, size_bytes), left
 
 
-def _leftover(store: Store, end: SeriesEnd) -> Leftover:
+def _leftover(store: Store, config: Config, end: SeriesEnd) -> Leftover:
     counts = store.counts(end.series) if end.open else {}
     return Leftover(
         job=end.job,
@@ -269,4 +269,5 @@ def _leftover(store: Store, end: SeriesEnd) -> Leftover:
         open={state: number for state, (number, _, _) in counts.items() if state in OPEN},
         given_up=end.given_up,
         disputed=end.disputed,
+        kept={report.id: kept_file(config, report) for report in end.disputed},
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from orchestrator.collect.layout import target_path
+from orchestrator.collect.layout import WorkFiles, target_path
 from orchestrator.core.lifecycle import State
 
 if TYPE_CHECKING:
@@ -43,6 +43,14 @@ def file_of(config: Config, report: Report) -> Path:
     """
     assert report.target is not None
     return target_path(config.output.directory, report.target)
+
+
+def kept_file(config: Config, report: Report) -> str:
+    """The file that is kept aside of a report, as `from_here` has it; empty if there is none."""
+    from orchestrator.collect.aside import kept  # noqa: PLC0415 - start-up time
+
+    path = kept(WorkFiles.of(config.output.directory, report))
+    return "" if path is None else from_here(path)
 
 
 def from_here(path: Path) -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Final
 
+from orchestrator.cli.selection import kept_file
 from orchestrator.core.attempts import count
 from orchestrator.core.lifecycle import HAD, OPEN, State
 from orchestrator.reporting.words import Fate, Words, explain
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from orchestrator.core.attempts import Failure
-    from orchestrator.core.model import GivenUp, Report, Series
+    from orchestrator.core.model import Config, GivenUp, Report, Series
     from orchestrator.ledger.store import Store
 
 
@@ -61,11 +62,14 @@ class Listing:
         return self.fate is not Fate.AGAIN and self.report.state is not State.SUPERSEDED
 
 
-def listing(store: Store, series: Series, chosen: set[Listed], now: datetime) -> Iterator[Listing]:
+def listing(
+    store: Store, config: Config, series: Series, chosen: set[Listed], now: datetime
+) -> Iterator[Listing]:
     """The reports of a series that are not collected, by time; lazy.
 
     Args:
         store: the ledger.
+        config: says where files are kept.
         series: of which.
         chosen: only what one of these asks for; all if there are none.
         now: the present moment.
@@ -83,7 +87,8 @@ def listing(store: Store, series: Series, chosen: set[Listed], now: datetime) ->
                 failures = store.failures(series)
             fate = _fate(store, report, given_up.get(report.id))
         attempts = count(report.window, failures)
-        yield Listing(report, fate, explain(report, fate or Fate.OWED, now, attempts))
+        kept = kept_file(config, report) if report.state is State.DISPUTED else ""
+        yield Listing(report, fate, explain(report, fate or Fate.OWED, now, attempts, kept))
 
 
 def fates(store: Store, series: Series) -> Counter[Fate]:

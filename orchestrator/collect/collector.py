@@ -61,7 +61,8 @@ class FileCollector:
 
         Raises:
             TransportError: the stream broke; fetch it again.
-            CorruptArchive: structure, length, CRC or count are wrong.
+            CorruptArchive: structure, length, CRC or count are wrong; of which report, the caller
+                knows and says.
             OutputError: the disk.
         """
         files = self._files(report)
@@ -78,9 +79,9 @@ class FileCollector:
             )
             verdict = await in_thread(self._check(report, files, spool, tail))
             done = True
-        except CorruptArchive as error:
+        except CorruptArchive:
             keep_archive = True
-            raise CorruptArchive(f"report {report.request_id}: {error}") from error
+            raise
         finally:
             if not done:
                 with CancelScope(shield=True):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from orchestrator.core.lifecycle import State
@@ -59,6 +59,7 @@ class Leftover:
         open: how many reports are open, by state; held ones among them.
         given_up: what no run asks for by itself.
         disputed: what waits for a person.
+        kept: where the files of disputed reports are kept, by our number; where there are any.
     """
 
     job: Job
@@ -68,6 +69,7 @@ class Leftover:
     open: Mapping[State, int]
     given_up: tuple[GivenUp, ...]
     disputed: tuple[Report, ...]
+    kept: Mapping[int, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,7 +187,7 @@ def _refused(lefts: Iterable[Leftover]) -> Iterator[str]:
 def _for_a_person(left: Leftover, now: datetime) -> Iterator[str]:
     """What stays so until somebody decides."""
     for report in left.disputed:
-        words = explain(report, Fate.OWED, now)
+        words = explain(report, Fate.OWED, now, kept=left.kept.get(report.id, ""))
         yield f"  report {report.id}, {report.series}, {report.window}: {words}"
     for one in left.given_up:
         waive = (

@@ -134,7 +134,9 @@ class Words:
         return f"{self.what}; {self.then}" if self.then else self.what
 
 
-def explain(report: Report, fate: Fate, now: datetime, attempts: int = 0) -> Words:  # noqa: C901, PLR0911, PLR0912 - one arm a state
+def explain(  # noqa: C901, PLR0911, PLR0912 - one arm a state
+    report: Report, fate: Fate, now: datetime, attempts: int = 0, kept: str = ""
+) -> Words:
     """Why a report stands where it stands, and what to do about it.
 
     Args:
@@ -142,6 +144,7 @@ def explain(report: Report, fate: Fate, now: datetime, attempts: int = 0) -> Wor
         fate: of its window; means something only where the report came to nothing.
         now: the present moment.
         attempts: how many reports have failed over its window; those that count.
+        kept: where the file of a disputed report is kept; empty if there is none.
     """
     reason = f": {report.reason}" if report.reason else ""
     resolve = f"`orchestrator resolve {report.id}"
@@ -177,11 +180,14 @@ def explain(report: Report, fate: Fate, now: datetime, attempts: int = 0) -> Wor
                 "again, --waive does without",
             )
         case State.DISPUTED:
+            choice = (
+                f"look at {kept}, then {resolve} --accept-file` takes it as it is, --resubmit"
+                if kept
+                else f"no file of it is kept; {resolve} --resubmit`"
+            )
             return Words(
                 f"what came back is not what was asked for{reason}",
-                "it waits for you: look at the file kept in the folder .aside of the output "
-                f"directory, then {resolve} --accept-file` takes it as it is, --resubmit buys it "
-                "again, --waive does without",
+                f"it waits for you: {choice} buys it again, --waive does without",
             )
         case State.WAIVED:
             return Words(f"done without{reason}", f"{resolve} --resubmit` buys it after all")

@@ -144,7 +144,7 @@ def _as_json(inputs: Inputs, store: Store, chosen: set[Listed], now: datetime) -
     yield from json_list(
         json_text(_report_fields(entry))
         for series in series_of(store, inputs.jobs)
-        for entry in listing(store, series, chosen, now)
+        for entry in listing(store, inputs.config, series, chosen, now)
     )
     yield ',\n"given_up":'
     yield from json_list(
@@ -210,7 +210,7 @@ def _as_text(inputs: Inputs, store: Store, chosen: set[Listed], now: datetime) -
         f"{_others_words(others)}"
     )
     for series in series_of(store, inputs.jobs):
-        for entry in listing(store, series, chosen, now):
+        for entry in listing(store, inputs.config, series, chosen, now):
             if entry.is_worth_reading:
                 yield from _report_lines(entry)
         if not chosen or Listed.FAILED in chosen:
