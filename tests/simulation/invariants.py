@@ -151,7 +151,7 @@ def _all_is_accounted_for(case: Case, here: Stage, rows: Sequence[Report]) -> It
 def _paid_once(here: Stage, rows: Sequence[Report]) -> Iterator[str]:
     """Of the reports that were paid for one record, all but one came to nothing first."""
     by_id = {row.request_id: row for row in rows if row.request_id}
-    unrecognisable = _unrecognisable(here)
+    unrecognisable = _unrecognisable(here, rows)
     guilty: dict[tuple[str, ...], int] = defaultdict(int)
     for ids in here.sim.world.paid_twice().values():
         standing = [
@@ -171,12 +171,20 @@ def _paid_once(here: Stage, rows: Sequence[Report]) -> Iterator[str]:
         yield f"{records} records were paid twice: {words}"
 
 
-def _unrecognisable(here: Stage) -> set[str]:
-    """Reports that the API gives out as somebody else's: nobody can find these after a lost create.
+def _unrecognisable(here: Stage, rows: Sequence[Report]) -> set[str]:
+    """Reports of ours that nobody can find after a lost create.
 
-    What it says of them is no echo of any request of ours.
+    Either the API gives them out as somebody else's, or a stranger asked for the very same, and
+    it is the stranger's that was adopted.
     """
-    return {one.request_id for one in here.sim.world.known_reports() if one.quirks.echo}
+    by_id = {row.request_id for row in rows}
+    adopted = [row for row in rows if _is_of_a_stranger(here, row)]
+    return {
+        one.request_id
+        for one in here.sim.world.known_reports()
+        if one.quirks.echo
+        or (one.request_id not in by_id and any(_same(row, one) for row in adopted))
+    }
 
 
 def _came_to_nothing(row: Report) -> bool:
