@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import subprocess
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from orchestrator.cli.commands.demo import job_text
+from orchestrator.cli.commands.demo import _next_steps, job_text
 from orchestrator.cli.main import call
-from orchestrator.cli.simulating import python_command
+from orchestrator.cli.simulating import WorldOptions, python_command
 from tests.kit.cli_worlds import simulated
 
 if TYPE_CHECKING:
@@ -42,9 +43,52 @@ def test_it_collects_the_truth_and_the_folder_can_be_used_on(tmp_path: Path) -> 
     assert "abcd1234  SMS" in done.stdout
     assert "beta0001  NUMBER-INSIGHT" in done.stdout
     assert f"The files are under {place}/reports." in done.stdout
-    assert "  orchestrator simulate --port " in done.stdout
+    assert " simulate --port " in done.stdout
+    assert (
+        "\nThe job reaches back further than the real API keeps records, hence the warning; the "
+        "simulator\nkeeps them all, so that the comparison is whole.\n\nComparing every record "
+    ) in done.stderr
     # Nothing is owed any more, so the simulator is not even needed.
     assert call(["run", str(place / "demo.yaml"), "--quiet"]) == 0
+
+
+def test_the_next_steps_work_as_typed_where_only_the_path_of_the_program_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    program = tmp_path / "my env" / "bin" / "orchestrator"
+    program.parent.mkdir(parents=True)
+    program.touch(mode=0o755)
+    monkeypatch.setattr(sys, "argv", [str(program), "demo"])
+    monkeypatch.setenv("PATH", str(tmp_path))
+    _next_steps(tmp_path / "demo", WorldOptions(), "http://127.0.0.1:81")
+    lines = capsys.readouterr().out.splitlines()
+    assert [line for line in lines if line.startswith(f"  '{program}' ")] == [
+        f"  '{program}' files demo.yaml  # every file, its window, rows and hash",
+        f"  '{program}' status demo.yaml # where every report stands",
+        f"  '{program}' run demo.yaml    # nothing is owed, so nothing is bought",
+        f"  '{program}' simulate --port 81 --speed 1 --rate 5 --records-per-day 20",
+    ]
+
+
+def test_without_a_script_the_next_steps_name_the_interpreter(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    python = str(tmp_path / "python3")
+    monkeypatch.setattr(sys, "argv", [str(tmp_path / "__main__.py"), "demo"])
+    monkeypatch.setattr(sys, "executable", python)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    _next_steps(tmp_path / "demo", WorldOptions(), "http://127.0.0.1:81")
+    assert f"\n  {python} -m orchestrator run demo.yaml    # " in capsys.readouterr().out
+
+
+def test_the_next_steps_have_the_bare_name_where_that_works(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    program = tmp_path / "orchestrator"
+    program.touch(mode=0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    _next_steps(tmp_path / "demo", WorldOptions(), "http://127.0.0.1:81")
+    assert "\n  orchestrator run demo.yaml    # nothing is owed" in capsys.readouterr().out
 
 
 def test_a_directory_that_holds_something_is_refused(

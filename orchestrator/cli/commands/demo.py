@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
+import shutil
 import subprocess
 import sys
 from contextlib import contextmanager
@@ -34,6 +36,11 @@ if TYPE_CHECKING:
     from orchestrator.cli.truth import Finding
 
 JOB: Final = "demo.yaml"
+
+_REACHES_BACK: Final = (
+    "The job reaches back further than the real API keeps records, hence the warning; the "
+    "simulator\nkeeps them all, so that the comparison is whole."
+)
 
 
 @click.command(
@@ -104,6 +111,8 @@ def command(
         code = teller.tell(ending)
         if isinstance(ending, ExitCode) or code is not ExitCode.DONE:
             return code
+        if ending.remarks.forgotten is not None:
+            click.echo(f"\n{_REACHES_BACK}", err=True)
         click.echo("\nComparing every record with the simulator's ...", err=True)
         finding = compare(inputs, world.settings(), ready["base_url"], ending.now)
     _show(finding, place)
@@ -209,15 +218,29 @@ def _show(finding: Finding, place: Path) -> None:
 
 def _next_steps(place: Path, world: WorldOptions, base_url: str) -> None:
     port = int(base_url.rpartition(":")[2])
-    simulate = shlex.join(["orchestrator", *world.arguments(port)])
+    program = _program()
+    simulate = f"{program} {shlex.join(world.arguments(port))}"
     click.echo("\nNext, try:")
     click.echo(f"  cd {shlex.quote(from_here(place))}")
     steps = {
-        f"orchestrator files {JOB}": "every file, its window, rows and hash",
-        f"orchestrator status {JOB}": "where every report stands",
-        f"orchestrator run {JOB}": "nothing is owed, so nothing is bought",
+        f"{program} files {JOB}": "every file, its window, rows and hash",
+        f"{program} status {JOB}": "where every report stands",
+        f"{program} run {JOB}": "nothing is owed, so nothing is bought",
     }
+    width = max(map(len, steps))
     for step, what in steps.items():
-        click.echo(f"  {step:30} # {what}")
+        click.echo(f"  {step:{width}} # {what}")
     click.echo("If you let the job want more, start the simulator again in another terminal:")
     click.echo(f"  {simulate}")
+
+
+def _program() -> str:
+    """What runs this program in the user's shell, quoted: its path where its name alone fails."""
+    if shutil.which("orchestrator"):
+        return "orchestrator"
+    started = Path(sys.argv[0]).absolute()
+    # Else started as a module or by another program: the script beside the interpreter, if any.
+    for place in (started, Path(sys.executable).with_name("orchestrator")):
+        if place.name == "orchestrator" and os.access(place, os.X_OK) and place.is_file():
+            return shlex.quote(str(place))
+    return shlex.join([sys.executable, "-m", "orchestrator"])
