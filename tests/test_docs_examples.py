@@ -12,12 +12,16 @@ import pytest
 
 from orchestrator.cli.main import call
 from orchestrator.config import find_config, load_config, load_jobs
+from orchestrator.core.policy import ExitCode
 from orchestrator.sim.faultfile import load_faults
+from orchestrator.sim.faults import Fault, Faults
+from tests.kit.cli_worlds import simulated
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from orchestrator.errors import Mistake
+    from tests.kit.cli_worlds import Place
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
@@ -123,12 +127,12 @@ def test_every_json_block_is_json(block: Block) -> None:
 def _shape(value: Any) -> Any:
     """The keys of an answer all the way down; the forms of values left out.
 
-    Under `states` and `filter` the keys are the ledger's and the user's.
+    Under `states`, `open` and `filter` the keys are the ledger's and the user's.
     """
     match value:
         case dict():
             return {
-                key: None if key in ("states", "filter") else _shape(part)
+                key: None if key in ("states", "open", "filter") else _shape(part)
                 for key, part in value.items()
             }
         case list():
@@ -146,32 +150,49 @@ def _missing(real: Any, told: Any, path: str = "") -> Iterator[str]:
             yield from _missing(real[key], told[key], f"{path}.{key}")
 
 
-@pytest.mark.parametrize("command", ["run", "plan", "status", "files", "verify", "cancel", "check"])
-def test_the_shape_of_an_answer_is_the_one_that_is_told(
-    command: str,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    """Of a job that has not run yet; what has no entries there is left out.
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+    """One disputed report, one collected file that was damaged since, and a job that wants more."""
+    directory = tmp_path_factory.mktemp("place")
+    faults = Faults((Fault.of("report", "wrong_count", nth=1),))
+    job = (
+        "accounts: [abcd1234]\nproducts: [VERIFY-API]\n"
+        "windows: [{from: 2026-01-01, to: 2026-03-01}, today]\n"
+    )
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        simulated(directory, job=job, faults=faults) as place,
+    ):
+        # So that `resolve` finds the config.
+        patch.chdir(directory)
+        patch.delenv("ORCHESTRATOR_CONFIG", raising=False)
+        assert place.run("--now", "2026-04-01T12:00:00Z") == ExitCode.FINDINGS
+        (collected,) = directory.glob("reports/report_account=*/*/*/*/*.csv")
+        collected.write_bytes(collected.read_bytes() + b"more\n")
+        yield place
 
-    A run must not find anything to ask for: its window lies in the future.
-    """
-    year = 2099 if command == "run" else 2026
-    (tmp_path / "nightly.yaml").write_text(
-        f"accounts: [abcd1234]\nproducts: [VERIFY-API]\nwindows: [{{from: {year}-01-01}}]\n",
-        encoding="utf-8",
-    )
-    (tmp_path / "config.yaml").write_text(
-        'api: {base_url: "http://127.0.0.1:9"}\n', encoding="utf-8"
-    )
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("ORCHESTRATOR_CONFIG", raising=False)
-    monkeypatch.setenv("VONAGE_API_KEY", "abcd1234")
-    monkeypatch.setenv("VONAGE_API_SECRET", "none")
-    call([command, "nightly.yaml", "--json"])
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "run job.yaml --now 2026-04-03T12:00:00Z",
+        "plan job.yaml --now 2026-04-05T12:00:00Z",
+        "status job.yaml",
+        "files job.yaml",
+        "verify job.yaml",
+        "check job.yaml",
+        "cancel job.yaml",
+        "resolve 1 --waive",
+    ],
+)
+@pytest.mark.usefixtures("place")
+def test_the_shape_of_an_answer_is_the_one_that_is_told(
+    command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Where a list is empty in the real answer or in the document, its entries are left out."""
+    call([*command.split(), "--json"])
     real = json.loads(capsys.readouterr().out)
-    assert list(_missing(_shape(real), _shape(_answers()[command]))) == []
+    assert list(_missing(_shape(real), _shape(_answers()[command.split(maxsplit=1)[0]]))) == []
 
 
 # --- links ----------------------------------------------------------------------------------------
