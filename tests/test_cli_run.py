@@ -385,6 +385,31 @@ def test_a_ledger_that_is_gone_is_not_begun_anew_but_rebuilt(
         assert "there is a ledger at" in capsys.readouterr().err
 
 
+def test_a_ledger_that_was_set_back_buys_nothing_again(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A backup from before the last run, put back: what that run bought is not in it."""
+    with simulated(tmp_path) as place:
+        short = JOB.replace("to: 2026-05-01", "to: 2026-03-01")
+        place.write_job(short)
+        assert place.run() == 0
+        backup = tmp_path / "backup"
+        shutil.copytree(place.state.parent, backup)
+        place.write_job(JOB)
+        assert place.run() == 0
+        shutil.rmtree(place.state.parent)
+        shutil.copytree(backup, place.state.parent)
+        capsys.readouterr()
+
+        assert place.run() == 2
+        assert "is older than its files" in capsys.readouterr().err
+        shutil.rmtree(place.state.parent)
+        assert place.run("--rebuild-ledger") == 0
+        assert place.run() == 0
+        assert len(place.bill()) == REPORTS
+        assert place.is_the_truth()
+
+
 def test_a_cut_manifest_rebuilds_nothing(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
     assert place.run() == 0
     shutil.rmtree(place.state.parent)

@@ -16,6 +16,7 @@ from orchestrator.collect.manifest import (
     FileEntry,
     MarkEntry,
     ResolvedEntry,
+    events_known,
     read_manifest,
     write_manifest,
 )
@@ -90,11 +91,17 @@ def test_every_entry_is_read_back_as_it_was_written(entry: Entry) -> None:
 
 
 def test_a_manifest_is_lines_of_json_that_other_programs_can_read(tmp_path: Path) -> None:
-    assert write_manifest(tmp_path / "reports", ENTRIES, NOW) == 3
+    assert write_manifest(tmp_path / "reports", ENTRIES, NOW, events=17) == 3
+    assert events_known(tmp_path / "reports") == 17
     path = tmp_path / "reports" / "manifest.jsonl"
     lines = [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n")[:-1]]
     assert lines == [
-        {"kind": "header", "version": 1, "made_at": "2026-03-01T12:00:00.500000Z"},
+        {
+            "kind": "header",
+            "version": 1,
+            "made_at": "2026-03-01T12:00:00.500000Z",
+            "events": 17,
+        },
         {
             "kind": "file",
             "account_id": "ef567890",

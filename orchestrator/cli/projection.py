@@ -15,6 +15,7 @@ from orchestrator.collect.manifest import (
     FileEntry,
     MarkEntry,
     ResolvedEntry,
+    events_known,
     read_manifest,
     write_manifest,
 )
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from orchestrator.core.model import Config, Series
+    from orchestrator.ledger.sqlite import SqliteLedger
 
 _UNFINISHED: Final = ".rebuild"
 
@@ -49,7 +51,28 @@ async def write_projection(config: Config, now: datetime) -> int:
 
 def _write(config: Config, now: datetime) -> int:
     with reading(config.state) as store:
-        return write_manifest(config.output.directory, entries(store), now)
+        return write_manifest(
+            config.output.directory, entries(store), now, events=store.last_event()
+        )
+
+
+async def refuse_older_ledger(config: Config, ledger: SqliteLedger) -> None:
+    """A ledger that was set back does not know what was bought since: it would be bought again.
+
+    Call it under the run's lock.
+
+    Raises:
+        InputError: the manifest beside the files was made from a later ledger.
+    """
+    known = await to_thread.run_sync(events_known, config.output.directory)
+    last = await ledger.transact(lambda store: store.last_event())
+    if known > last:
+        raise InputError(
+            f"the ledger {config.state} is older than its files: it ends with event {last:,}, and "
+            f"{config.output.directory / MANIFEST} was made after event {known:,}. What was bought "
+            "in between would be bought again. Put the newer ledger back; or, if it is lost, move "
+            "this one away and use `orchestrator run --rebuild-ledger`"
+        )
 
 
 def entries(store: Store) -> Iterator[Entry]:

@@ -155,6 +155,10 @@ async def _under_lock(
     config, jobs = errand.inputs.config, errand.inputs.jobs
     now = errand.clock.now()
     await to_thread.run_sync(require_output, config)
+    if errand.rebuild:
+        # The manifest tells of a ledger that is lost; from here on it tells of the one made anew.
+        await projection.write_projection(config, now)
+    await projection.refuse_older_ledger(config, ledger)
     keep = await ledger.transact(_unfinished_files)
     await to_thread.run_sync(sweep, config.output.directory, keep)
     for text in await ledger.transact(lambda store: _bought_twice(store, errand.inputs, now)):

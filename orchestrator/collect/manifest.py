@@ -19,6 +19,7 @@ from orchestrator.collect.manifest_lines import (
     end_count,
     end_line,
     entry_line,
+    header_events,
     header_line,
     parse_entry,
     parse_line,
@@ -37,7 +38,9 @@ _LONGEST_LINE: Final = 16 * 1024 * 1024
 _REMEDY: Final = "restore manifest.jsonl from a backup, or let a run write it anew from the ledger"
 
 
-def write_manifest(directory: Path, entries: Iterable[Entry], made_at: datetime) -> int:
+def write_manifest(
+    directory: Path, entries: Iterable[Entry], made_at: datetime, events: int = 0
+) -> int:
     """Replaces the manifest of an output directory; how many entries it has.
 
     The entries are written as they come, in constant memory. The old manifest stands until the
@@ -47,6 +50,7 @@ def write_manifest(directory: Path, entries: Iterable[Entry], made_at: datetime)
         directory: the output directory; made if it is not there.
         entries: in the order they are to stand.
         made_at: the present moment, aware.
+        events: how many events the ledger has seen; tells a ledger that was set back.
 
     Raises:
         OutputError: the disk.
@@ -57,7 +61,7 @@ def write_manifest(directory: Path, entries: Iterable[Entry], made_at: datetime)
         disk.Folders(directory).make(part.parent)
         try:
             with part.open("wb") as file:
-                count = _write(file, entries, made_at)
+                count = _write(file, header_line(made_at, events), entries)
             disk.sync_file(part)
             part.replace(place)
             disk.sync_folder(directory)
@@ -66,14 +70,23 @@ def write_manifest(directory: Path, entries: Iterable[Entry], made_at: datetime)
     return count
 
 
-def _write(file: BinaryIO, entries: Iterable[Entry], made_at: datetime) -> int:
+def _write(file: BinaryIO, header: bytes, entries: Iterable[Entry]) -> int:
     count = 0
-    file.write(header_line(made_at))
+    file.write(header)
     for entry in entries:
         file.write(entry_line(entry))
         count += 1
     file.write(end_line(count + 1))
     return count
+
+
+def events_known(directory: Path) -> int:
+    """How many events the ledger had seen when the manifest there was made; 0 if none tells."""
+    try:
+        with (directory / layout.MANIFEST).open("rb") as file:
+            return header_events(parse_line(file.readline(_LONGEST_LINE)))
+    except (OSError, BadLine):
+        return 0
 
 
 def read_manifest(path: Path) -> Iterator[Entry]:

@@ -78,9 +78,11 @@ class BadLine(ValueError):
 # --- writing --------------------------------------------------------------------------------------
 
 
-def header_line(made_at: datetime) -> bytes:
-    """The first line."""
-    return _line({"kind": "header", "version": VERSION, "made_at": _moment(made_at)})
+def header_line(made_at: datetime, events: int) -> bytes:
+    """The first line; `events` is how many events the ledger had seen."""
+    return _line(
+        {"kind": "header", "version": VERSION, "made_at": _moment(made_at), "events": events}
+    )
 
 
 def end_line(lines: int) -> bytes:
@@ -177,6 +179,16 @@ def check_header(fields: Mapping[str, Any]) -> datetime:
             f"this manifest has version {fields.get('version')!r}, this program reads {VERSION}",
         )
     return _get_moment(fields, "made_at")
+
+
+def header_events(fields: Mapping[str, Any]) -> int:
+    """How many events the ledger had seen when the manifest was made.
+
+    Raises:
+        BadLine: see `check_header`; or no such number.
+    """
+    check_header(fields)
+    return _get_count(fields, "events")
 
 
 def end_count(fields: Mapping[str, Any]) -> int | None:

@@ -333,6 +333,11 @@ class Store(WindowTables):
             )
         return found
 
+    def last_event(self) -> int:
+        """The number of the latest event; 0 before the first. It never goes down."""
+        (last,) = self._db.execute("SELECT coalesce(max(id), 0) FROM event").fetchone()
+        return int(last)
+
     def events(self, report_id: int) -> Iterator[tuple[datetime, str, str, str]]:
         """A report's events, oldest first: when, kind, state reached, facts as JSON."""
         for row in self._db.execute(
