@@ -150,7 +150,7 @@ class Campaign:
                 for _ in range(min(_KILLS_A_ROUND, self._kills - self.outcome.kills)):
                     self._run_and_kill()
                 self._finish()
-                self._say(str(self.outcome))
+                self._say(f"kills {self.outcome.kills}, runs {self.outcome.runs}")
             self._compare(base_url)
         self.outcome.seconds = time.monotonic() - began
         return self.outcome
