@@ -14,7 +14,8 @@ import anyio
 
 from orchestrator.core.lifecycle import State
 from orchestrator.core.policy import Remains
-from orchestrator.engine.follow import Order, withdraw_superseded
+from orchestrator.engine.collecting import withdraw_superseded
+from orchestrator.engine.follow import Order
 from orchestrator.engine.run import follower_of
 
 if TYPE_CHECKING:

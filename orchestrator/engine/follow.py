@@ -2,36 +2,28 @@
 
 from __future__ import annotations
 
-from contextlib import AsyncExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import timedelta
 from enum import Enum
 from typing import TYPE_CHECKING, Final
 
 import anyio
 
-from orchestrator.core import lifecycle, matching, policy
+from orchestrator.core import lifecycle, policy
 from orchestrator.core.lifecycle import State
-from orchestrator.core.model import OnTimeout, OnUnknown, Status
+from orchestrator.core.model import OnTimeout, OnUnknown
 from orchestrator.core.policy import AfterCreate
 from orchestrator.core.ports import Priority
+from orchestrator.engine import answers
+from orchestrator.engine.collecting import Collecting
 from orchestrator.engine.reconcile import UNKNOWN_MAYBE_PAID
-from orchestrator.errors import (
-    ApiError,
-    CollectError,
-    CorruptArchive,
-    NotFound,
-    Taken,
-    Throttled,
-    TransportError,
-    Unauthorized,
-)
+from orchestrator.errors import ApiError, NotFound, Taken, Throttled, TransportError, Unauthorized
 
 if TYPE_CHECKING:
     from orchestrator.core.intervals import Window
     from orchestrator.core.lifecycle import Event
     from orchestrator.core.model import Config, RemoteReport, Report, Series
-    from orchestrator.core.ports import Collector, Ledger, Observer, Verdict
+    from orchestrator.core.ports import Collector, Ledger, Observer
     from orchestrator.engine.desk import Desk
     from orchestrator.engine.drain import Drain
     from orchestrator.engine.reconcile import Reconciler
@@ -76,20 +68,6 @@ _LEFT: Final = {
 }
 
 
-async def withdraw_superseded(
-    ledger: Ledger, collector: Collector, by: Report | None = None
-) -> None:
-    """Removes the files whose place another edition has taken: all, or that of one edition.
-
-    Raises:
-        LedgerError: the ledger cannot be written.
-        OutputError: the disk.
-    """
-    for report in await ledger.superseded(by):
-        await collector.withdraw(report)
-        await ledger.withdrawn(report)
-
-
 class Follower:
     """Follows reports; shared by all of them, and holding no state of any one.
 
@@ -115,13 +93,19 @@ class Follower:
         config: Config,
     ) -> None:
         self._ledger = ledger
-        self._collector = collector
         self._watcher = watcher
         self._reconciler = reconciler
         self._observer = observer
         self._drain = drain
         self._config = config
-        self._downloads = anyio.CapacityLimiter(config.limits.downloads)
+        self._collecting = Collecting(
+            self._take,
+            ledger=ledger,
+            collector=collector,
+            observer=observer,
+            drain=drain,
+            downloads=config.limits.downloads,
+        )
 
     async def buy(self, order: Order, desk: Desk) -> Left:
         """A chunk from its intent on."""
@@ -140,9 +124,9 @@ class Follower:
                 case State.SUBMITTED:
                     report = await self._watch(report, desk)
                 case State.READY:
-                    report = await self._collect(report, desk)
+                    report = await self._collecting.collect(report, desk)
                 case State.VERIFIED:
-                    report = await self._publish(report)
+                    report = await self._collecting.publish(report)
                 case _:
                     raise AssertionError(f"{report.state} is not open")
             if report.state is before:
@@ -293,13 +277,16 @@ class Follower:
             with anyio.move_on_after(self._config.poll.timeout.total_seconds()):
                 remote = await self._watcher.final(report, desk)
         except NotFound as error:
-            return await self._take(report, _lost(error))
+            return await self._take(report, answers.lost(error))
         except Unauthorized as error:
             desk.refuse_account(report.series.account_id, str(error))
             self._refused(f"account {report.series.account_id}", str(error))
             return report
         if remote is not None:
-            return await self._judge(report, remote, desk)
+            event = answers.judge(report, remote)
+            if isinstance(event, lifecycle.CutShort):
+                await self._collecting.keep_truncated(report, remote, event.reason, desk)
+            return await self._take(report, event)
         late = f"not finished after {self._config.poll.timeout}"
         if self._config.poll.on_timeout is OnTimeout.REPLACE:
             return await self._replace(report, desk, late)
@@ -317,7 +304,7 @@ class Follower:
         try:
             await desk.ask(lambda: desk.api.cancel(request_id), Priority.CANCEL)
         except NotFound as error:
-            return await self._take(report, _lost(error))
+            return await self._take(report, answers.lost(error))
         except ApiError as error:
             # If it has just become final, it is paid: the next run looks, and judges it.
             self._observer.note(
@@ -325,164 +312,3 @@ class Follower:
             )
             return report
         return await self._take(report, lifecycle.Failed(f"{late}; cancelled, to be bought anew"))
-
-    async def _judge(self, report: Report, remote: RemoteReport, desk: Desk) -> Report:
-        """What a final answer makes of a report."""
-        wrong = matching.wrong_echo(report, remote)
-        if wrong is not None:
-            return await self._take(report, lifecycle.Disputed(f"not what was asked for: {wrong}"))
-        said = f"the API says {remote.status_word}"
-        match remote.status:
-            case Status.SUCCESS if remote.download_url is None:
-                return await self._take(
-                    report, lifecycle.Disputed(f"{said}, but gives no link to a file")
-                )
-            case Status.SUCCESS:
-                assert remote.download_url is not None
-                return await self._take(
-                    report, lifecycle.Finished(remote.items_count, remote.download_url)
-                )
-            case Status.TRUNCATED:
-                reason = f"{said}: the file lacks records"
-                await self._keep_truncated(report, remote, reason, desk)
-                return await self._take(report, lifecycle.CutShort(remote.items_count, reason))
-            case Status.FAILED:
-                return await self._take(report, lifecycle.Failed(said))
-            case Status.ABORTED:
-                return await self._take(
-                    report, lifecycle.Aborted(f"{said}: cancelled there, not by us")
-                )
-            case Status.PENDING | Status.PROCESSING | None:
-                raise AssertionError(f"{remote.status_word} is not final")
-
-    async def _keep_truncated(
-        self, report: Report, remote: RemoteReport, reason: str, desk: Desk
-    ) -> None:
-        """Keeps the file of a truncated report aside: it is paid, and may be of use to somebody."""
-        if remote.download_url is None:
-            return
-        wanted = replace(report, items_count=remote.items_count, download_url=remote.download_url)
-        try:
-            async with self._downloads:
-                with self._drain.shield():
-                    await self._download(wanted, desk)
-                    await self._collector.keep_aside(wanted, reason)
-        except (ApiError, CollectError) as error:
-            self._observer.note(
-                "warning", f"report {report.request_id}: its truncated file is not kept: {error}"
-            )
-
-    # --- collecting ---------------------------------------------------------------------------
-
-    async def _collect(self, report: Report, desk: Desk) -> Report:
-        """Download, verify, publish. What has begun is finished even when the run drains."""
-        async with self._downloads:
-            with self._drain.shield():
-                fetched = await self._fetch(report, desk)
-                if fetched.state is State.VERIFIED:
-                    fetched = await self._publish(fetched)
-                return fetched
-        return report
-
-    async def _fetch(self, report: Report, desk: Desk) -> Report:
-        """Downloads until a file is verified; READY still if it must be tried another time."""
-        attempt = 0
-        while True:
-            attempt += 1
-            try:
-                return await self._fetch_once(report, desk)
-            except NotFound as error:
-                renewed = await self._file_gone(report, desk, error)
-                if renewed.state is not State.READY or renewed.download_url == report.download_url:
-                    return renewed
-                report = renewed
-            except CorruptArchive as error:
-                if attempt >= desk.retry.attempts:
-                    await self._collector.keep_aside(report, str(error))
-                    return await self._take(
-                        report,
-                        lifecycle.Disputed(f"{error} (after {attempt} downloads)"),
-                    )
-                problem: Exception = error
-            except ApiError as error:
-                if not policy.is_retryable(error) or attempt >= desk.retry.attempts:
-                    self._observer.note(
-                        "warning",
-                        f"report {report.request_id}: cannot be downloaded now: {error}; the next "
-                        "run tries again",
-                    )
-                    return report
-                problem = error
-            if self._drain.begun:
-                return report
-            self._observer.note(
-                "info", f"report {report.request_id}: download {attempt} failed: {problem}"
-            )
-            pause = policy.backoff(
-                desk.retry, attempt, desk.jitter(), getattr(problem, "retry_after", None)
-            )
-            await anyio.sleep(pause.total_seconds())
-
-    async def _fetch_once(self, report: Report, desk: Desk) -> Report:
-        verdict = await self._download(report, desk)
-        return await self._take(
-            report,
-            lifecycle.Verified(
-                sha256=verdict.sha256,
-                rows=verdict.rows,
-                size_bytes=verdict.size_bytes,
-                target=verdict.target,
-                foreign=verdict.foreign,
-            ),
-        )
-
-    async def _download(self, report: Report, desk: Desk) -> Verdict:
-        assert report.download_url is not None
-        url = report.download_url
-        order = report.expires_at.timestamp() if report.expires_at else 0.0
-        async with AsyncExitStack() as stack:
-            download = await desk.turn(
-                lambda: stack.enter_async_context(desk.api.download(url)),
-                Priority.DOWNLOAD,
-                order,
-            )
-            return await self._collector.fetch(report, download)
-
-    async def _file_gone(self, report: Report, desk: Desk, error: NotFound) -> Report:
-        """The file answers 404: ask what the API says of the report itself.
-
-        Returns:
-            The report with a new link, or at its end; unchanged if nobody answers.
-        """
-        assert report.request_id is not None
-        request_id = report.request_id
-        try:
-            remote = await desk.ask(lambda: desk.api.status(request_id), Priority.DOWNLOAD)
-        except NotFound as unknown:
-            await self._collector.discard(report)
-            return await self._take(report, _lost(unknown))
-        except ApiError:
-            return report
-        if remote.status is Status.SUCCESS and remote.download_url not in (
-            None,
-            report.download_url,
-        ):
-            return await self._judge(report, remote, desk)
-        await self._collector.discard(report)
-        return await self._take(report, lifecycle.FileGone(f"its file is gone: {error}"))
-
-    async def _publish(self, report: Report) -> Report:
-        with self._drain.shield():
-            if await self._collector.publish(report):
-                published = await self._take(report, lifecycle.Published())
-                if published.replaces is not None:
-                    await withdraw_superseded(self._ledger, self._collector, published)
-                return published
-            return await self._take(
-                report,
-                lifecycle.FileMissing("the verified file is not there any more; fetched again"),
-            )
-
-
-def _lost(error: NotFound) -> Event:
-    return lifecycle.Lost(f"the API no longer knows it: {error}")

@@ -12,7 +12,8 @@ import anyio
 from orchestrator.core import attempts, intervals, plan, sizing
 from orchestrator.core.policy import Remains
 from orchestrator.engine.budget import Budget
-from orchestrator.engine.follow import Follower, Left, Order, withdraw_superseded
+from orchestrator.engine.collecting import withdraw_superseded
+from orchestrator.engine.follow import Follower, Left, Order
 from orchestrator.engine.reconcile import Reconciler
 from orchestrator.engine.watch import Watcher
 

@@ -1,0 +1,196 @@
+"""From a finished report to its file in its place: download, verify, publish."""
+
+from __future__ import annotations
+
+from contextlib import AsyncExitStack
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import anyio
+
+from orchestrator.core import lifecycle, policy
+from orchestrator.core.lifecycle import State
+from orchestrator.core.model import Status
+from orchestrator.core.ports import Priority
+from orchestrator.engine import answers
+from orchestrator.errors import ApiError, CollectError, CorruptArchive, NotFound
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from orchestrator.core.lifecycle import Event
+    from orchestrator.core.model import RemoteReport, Report
+    from orchestrator.core.ports import Collector, Ledger, Observer, Verdict
+    from orchestrator.engine.desk import Desk
+    from orchestrator.engine.drain import Drain
+
+
+async def withdraw_superseded(
+    ledger: Ledger, collector: Collector, by: Report | None = None
+) -> None:
+    """Removes the files whose place another edition has taken: all, or that of one edition.
+
+    Raises:
+        LedgerError: the ledger cannot be written.
+        OutputError: the disk.
+    """
+    for report in await ledger.superseded(by):
+        await collector.withdraw(report)
+        await ledger.withdrawn(report)
+
+
+class Collecting:
+    """Collects reports; shared by all of them, and holding no state of any one.
+
+    Args:
+        take: applies an event to a report; the only way in which it changes.
+        ledger: knows which files are superseded.
+        collector: makes files.
+        observer: is told of what does not change a report.
+        drain: shields what must not be cut.
+        downloads: so many at a time.
+    """
+
+    def __init__(
+        self,
+        take: Callable[[Report, Event], Awaitable[Report]],
+        *,
+        ledger: Ledger,
+        collector: Collector,
+        observer: Observer,
+        drain: Drain,
+        downloads: int,
+    ) -> None:
+        self._take = take
+        self._ledger = ledger
+        self._collector = collector
+        self._observer = observer
+        self._drain = drain
+        self._downloads = anyio.CapacityLimiter(downloads)
+
+    async def collect(self, report: Report, desk: Desk) -> Report:
+        """Download, verify, publish. What has begun is finished even when the run drains."""
+        async with self._downloads:
+            with self._drain.shield():
+                fetched = await self._fetch(report, desk)
+                if fetched.state is State.VERIFIED:
+                    fetched = await self.publish(fetched)
+                return fetched
+        return report
+
+    async def keep_truncated(
+        self, report: Report, remote: RemoteReport, reason: str, desk: Desk
+    ) -> None:
+        """Keeps the file of a truncated report aside: it is paid, and may be of use to somebody."""
+        if remote.download_url is None:
+            return
+        wanted = replace(report, items_count=remote.items_count, download_url=remote.download_url)
+        try:
+            async with self._downloads:
+                with self._drain.shield():
+                    await self._download(wanted, desk)
+                    await self._collector.keep_aside(wanted, reason)
+        except (ApiError, CollectError) as error:
+            self._observer.note(
+                "warning", f"report {report.request_id}: its truncated file is not kept: {error}"
+            )
+
+    async def publish(self, report: Report) -> Report:
+        """Puts a verified file in its place, and takes away the one that it replaces."""
+        with self._drain.shield():
+            if await self._collector.publish(report):
+                published = await self._take(report, lifecycle.Published())
+                if published.replaces is not None:
+                    await withdraw_superseded(self._ledger, self._collector, published)
+                return published
+            return await self._take(
+                report,
+                lifecycle.FileMissing("the verified file is not there any more; fetched again"),
+            )
+
+    async def _fetch(self, report: Report, desk: Desk) -> Report:
+        """Downloads until a file is verified; READY still if it must be tried another time."""
+        attempt = 0
+        while True:
+            attempt += 1
+            try:
+                return await self._fetch_once(report, desk)
+            except NotFound as error:
+                renewed = await self._file_gone(report, desk, error)
+                if renewed.state is not State.READY or renewed.download_url == report.download_url:
+                    return renewed
+                report = renewed
+            except CorruptArchive as error:
+                if attempt >= desk.retry.attempts:
+                    await self._collector.keep_aside(report, str(error))
+                    return await self._take(
+                        report,
+                        lifecycle.Disputed(f"{error} (after {attempt} downloads)"),
+                    )
+                problem: Exception = error
+            except ApiError as error:
+                if not policy.is_retryable(error) or attempt >= desk.retry.attempts:
+                    self._observer.note(
+                        "warning",
+                        f"report {report.request_id}: cannot be downloaded now: {error}; the next "
+                        "run tries again",
+                    )
+                    return report
+                problem = error
+            if self._drain.begun:
+                return report
+            self._observer.note(
+                "info", f"report {report.request_id}: download {attempt} failed: {problem}"
+            )
+            pause = policy.backoff(
+                desk.retry, attempt, desk.jitter(), getattr(problem, "retry_after", None)
+            )
+            await anyio.sleep(pause.total_seconds())
+
+    async def _fetch_once(self, report: Report, desk: Desk) -> Report:
+        verdict = await self._download(report, desk)
+        return await self._take(
+            report,
+            lifecycle.Verified(
+                sha256=verdict.sha256,
+                rows=verdict.rows,
+                size_bytes=verdict.size_bytes,
+                target=verdict.target,
+                foreign=verdict.foreign,
+            ),
+        )
+
+    async def _download(self, report: Report, desk: Desk) -> Verdict:
+        assert report.download_url is not None
+        url = report.download_url
+        order = report.expires_at.timestamp() if report.expires_at else 0.0
+        async with AsyncExitStack() as stack:
+            download = await desk.turn(
+                lambda: stack.enter_async_context(desk.api.download(url)),
+                Priority.DOWNLOAD,
+                order,
+            )
+            return await self._collector.fetch(report, download)
+
+    async def _file_gone(self, report: Report, desk: Desk, error: NotFound) -> Report:
+        """The file answers 404: ask what the API says of the report itself.
+
+        Returns:
+            The report with a new link, or at its end; unchanged if nobody answers.
+        """
+        assert report.request_id is not None
+        request_id = report.request_id
+        try:
+            remote = await desk.ask(lambda: desk.api.status(request_id), Priority.DOWNLOAD)
+        except NotFound as unknown:
+            await self._collector.discard(report)
+            return await self._take(report, answers.lost(unknown))
+        except ApiError:
+            return report
+        if remote.status is Status.SUCCESS and remote.download_url not in (
+            None,
+            report.download_url,
+        ):
+            return await self._take(report, answers.judge(report, remote))
+        await self._collector.discard(report)
+        return await self._take(report, lifecycle.FileGone(f"its file is gone: {error}"))
