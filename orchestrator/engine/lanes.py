@@ -1,0 +1,281 @@
+"""The feeding of lanes: hands out the debt of every series, under each API key side by side."""
+
+from __future__ import annotations
+
+from collections import defaultdict, deque
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import TYPE_CHECKING
+
+import anyio
+
+from orchestrator.core import attempts, intervals, plan, sizing
+from orchestrator.engine.follow import Left, Order
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+    from datetime import datetime
+
+    from anyio.abc import TaskGroup
+
+    from orchestrator.core.intervals import Window
+    from orchestrator.core.model import Config, Job, JobSeries, Report, Series
+    from orchestrator.core.ports import Ledger
+    from orchestrator.engine.budget import Budget
+    from orchestrator.engine.desk import Desk
+    from orchestrator.engine.follow import Follower
+
+_Entry = tuple["Job", "JobSeries", tuple["Job", ...]]
+"""A series of a job, and the earlier jobs of the command that hold it too."""
+
+
+@dataclass(slots=True, eq=False)
+class _Lane:
+    """The work of one API key.
+
+    Attributes:
+        todo: the series whose debt is to be looked at, and whether only for what is urgent.
+        changed: set when there may be something to do again.
+    """
+
+    desk: Desk
+    slots: anyio.CapacityLimiter
+    entries: list[_Entry] = field(default_factory=list)
+    todo: deque[tuple[_Entry, bool]] = field(default_factory=deque)
+    changed: anyio.Event = field(default_factory=anyio.Event)
+
+
+@dataclass(slots=True, eq=False)
+class _Busy:
+    """What a run is doing about one series.
+
+    Attributes:
+        claims: the windows that were handed out and whose coroutines have not ended.
+        failed: the windows of the reports that failed in this run.
+        postponed: something waits for a claim to end.
+        later: a report was left for the next run.
+    """
+
+    claims: dict[object, Window] = field(default_factory=dict)
+    failed: list[Window] = field(default_factory=list)
+    postponed: bool = False
+    later: bool = False
+
+
+class Lanes:
+    """The lanes of one run, and what is under way in them.
+
+    Args:
+        jobs: in the order in which they are served.
+        now: the moment that the run took as its own.
+        ledger: says what is owed.
+        desks: by name of credentials; one lane for each of their API keys.
+        budget: says what may still be asked for; the run's observer.
+        config: policies and limits.
+    """
+
+    def __init__(
+        self,
+        jobs: Sequence[Job],
+        now: datetime,
+        *,
+        ledger: Ledger,
+        desks: Mapping[str, Desk],
+        budget: Budget,
+        config: Config,
+    ) -> None:
+        self._now = now
+        self._ledger = ledger
+        self._desks = desks
+        self._budget = budget
+        self._config = config
+        self._lanes: dict[str, _Lane] = {}
+        self._busy: dict[str, _Busy] = defaultdict(_Busy)
+        self._lives = 0
+        self._make_lanes(jobs)
+
+    def _make_lanes(self, jobs: Sequence[Job]) -> None:
+        for entry in plan.by_series(jobs):
+            desk = self._desks[entry[1].credentials]
+            if desk.api_key not in self._lanes:
+                slots = anyio.CapacityLimiter(self._config.limits.in_flight)
+                self._lanes[desk.api_key] = _Lane(desk, slots)
+            self._lanes[desk.api_key].entries.append(entry)
+
+    async def work(self, tasks: TaskGroup, follower: Follower) -> None:
+        """Starts every lane in `tasks`; they end when there is nothing left to do."""
+        found = await self._found_open()
+        for key, lane in self._lanes.items():
+            tasks.start_soon(self._serve, lane, follower, found.get(key, []))
+
+    async def _found_open(self) -> dict[str, list[Report]]:
+        """The open reports of earlier runs, under the key that bought them where it is at hand."""
+        stand_in = {
+            entry.series.key: key
+            for key, lane in reversed(self._lanes.items())
+            for _, entry, _ in lane.entries
+        }
+        asked = [entry.series for lane in self._lanes.values() for _, entry, _ in lane.entries]
+        found: dict[str, list[Report]] = defaultdict(list)
+        async for report in self._ledger.open_reports(asked):
+            at_hand = report.api_key in self._lanes
+            key = report.api_key if at_hand else stand_in[report.series.key]
+            found[key].append(report)
+            # Before any debt is looked at, for reports that end while others are still found.
+            self._claim(report.series, report.id, report.window)
+        return found
+
+    async def _serve(self, lane: _Lane, follower: Follower, found: Iterable[Report]) -> None:
+        """One key's work: open reports first, then the debt, until nobody finds anything new.
+
+        The debt of every series is looked at twice: first for what will soon be deleted, then
+        for the rest. It is looked at again whenever a report of the series leaves some behind.
+        """
+        async with anyio.create_task_group() as tasks:
+            for report in found:
+                self._budget.changed(report, None)
+                life = partial(follower.follow, report, lane.desk)
+                await self._start(tasks, lane, report.series, report.id, life)
+            lane.todo.extend((entry, urgent) for urgent in (True, False) for entry in lane.entries)
+            while True:
+                if lane.todo:
+                    entry, urgent = lane.todo.popleft()
+                    await self._feed(tasks, lane, follower, entry, only_urgent=urgent)
+                elif self._lives:
+                    lane.changed = anyio.Event()
+                    await lane.changed.wait()
+                else:
+                    break
+
+    async def _feed(
+        self,
+        tasks: TaskGroup,
+        lane: _Lane,
+        follower: Follower,
+        entry: _Entry,
+        *,
+        only_urgent: bool,
+    ) -> None:
+        """Hands out the debt of a series chunk by chunk.
+
+        Chunks are cut when a slot is free for them, so that a plan of a million costs no memory.
+        """
+        job, asked, earlier = entry
+        series = asked.series
+        if self._is_over(lane, series):
+            return
+        busy = self._busy[series.key]
+        # Taken before the ledger is read: a report that ends meanwhile has the series looked at
+        # again, where one that were left out here could be bought beside itself.
+        claimed = tuple(busy.claims.values())
+        debt = await self._debt(job, asked, earlier)
+        unclaimed = replace(debt, owed=intervals.subtract(debt.owed, claimed))
+        if debt.must_probe and busy.later:
+            return  # what is open would have to come back first, and does not in this run
+        for step in attempts.steps(unclaimed, debt.failures, busy.failed):
+            match step:
+                case attempts.Await():
+                    self._await_lives(busy, series)
+                    break
+                case _ if only_urgent and not plan.urgent(step.window, debt, self._now):
+                    continue
+                case attempts.Leave():
+                    continue
+                case attempts.GiveUp(window, reason, report_id):
+                    await self._ledger.give_up(series, window, reason, report_id)
+                    self._budget.note("error", f"given up: {series}, {window}: {reason}")
+                case attempts.Buy():
+                    await self._buy(tasks, lane, follower, debt, step)
+                    if self._is_over(lane, series):
+                        break
+
+    async def _buy(
+        self, tasks: TaskGroup, lane: _Lane, follower: Follower, debt: plan.Debt, step: attempts.Buy
+    ) -> None:
+        """Starts the life of a chunk, unless it has to wait for others, or would be too much."""
+        series, window, probe = debt.entry.series, step.window, step.probe
+        busy = self._busy[series.key]
+        if probe and any(probe.overlaps(claim) for claim in busy.claims.values()):
+            busy.postponed = True
+            return
+        if not self._budget.take(series, window, debt.expected((window,))):
+            return
+        order = Order(series, window, debt.job.name, debt.job.callback_url)
+        claim = object()
+        self._claim(series, claim, window)
+        await self._start(tasks, lane, series, claim, partial(follower.buy, order, lane.desk))
+
+    def _is_over(self, lane: _Lane, series: Series) -> bool:
+        """Whether nothing more of a series is asked for in this run."""
+        refused = lane.desk.refusal(series) or lane.desk.unreachable
+        return bool(refused or self._budget.stopped)
+
+    def _await_lives(self, busy: _Busy, series: Series) -> None:
+        """Looks at a series again once something of it has come back."""
+        if busy.claims:
+            busy.postponed = True
+        else:
+            self._look_again(series)
+
+    def _claim(self, series: Series, claim: object, window: Window) -> None:
+        """From now on a coroutine is to come that works on this window."""
+        self._busy[series.key].claims[claim] = window
+        self._lives += 1
+
+    async def _start(
+        self,
+        tasks: TaskGroup,
+        lane: _Lane,
+        series: Series,
+        claim: object,
+        life: Callable[[], Awaitable[Left]],
+    ) -> None:
+        """Starts a report's coroutine once a slot is free; `claim` is taken back at its end."""
+        busy = self._busy[series.key]
+        window = busy.claims[claim]
+        borrower = object()
+        await lane.slots.acquire_on_behalf_of(borrower)
+
+        async def live() -> None:
+            try:
+                left = await life()
+                if left is Left.FAILED:
+                    busy.failed.append(window)
+                    await self._pause(busy, window)
+                busy.later |= left is Left.LATER
+            finally:
+                self._budget.settle(series, window)
+                lane.slots.release_on_behalf_of(borrower)
+                del busy.claims[claim]
+                self._lives -= 1
+            if left in (Left.AGAIN, Left.FAILED) or busy.postponed:
+                busy.postponed = False
+                self._look_again(series)
+            for other in self._lanes.values():
+                other.changed.set()
+
+        tasks.start_soon(live)
+
+    async def _pause(self, busy: _Busy, window: Window) -> None:
+        """The wait before a failed window is asked for again, if it is in this run."""
+        failed = sum(other.overlaps(window) for other in busy.failed)
+        if failed < attempts.PER_RUN:
+            await anyio.sleep(attempts.pause(self._config.poll, failed).total_seconds())
+
+    def _look_again(self, series: Series) -> None:
+        for lane in self._lanes.values():
+            lane.todo.extend(
+                (entry, False) for entry in lane.entries if entry[1].series.key == series.key
+            )
+
+    async def _debt(self, job: Job, entry: JobSeries, earlier: Sequence[Job]) -> plan.Debt:
+        """The debt of a series as it is now, less what earlier jobs of the command buy."""
+        ledger = self._ledger
+        others = [(other, await ledger.standing(other.name, entry.series)) for other in earlier]
+        standing = await ledger.standing(job.name, entry.series)
+        target = sizing.target(job, self._config.limits)
+        sized = None
+        if target is not None:
+            sized = sizing.Sizing(target, await ledger.history(entry.series))
+        bought = plan.bought_by(others, self._now)
+        return plan.debt(job, entry, self._now, standing, bought, sizing=sized)
