@@ -10,7 +10,8 @@ import pytest
 
 from orchestrator.cli.main import call
 from orchestrator.cli.money import Cost, money_words
-from orchestrator.core.model import Prices, Series
+from orchestrator.core.model import Series
+from orchestrator.core.settings import Prices
 from tests.kit.cli_worlds import simulated
 from tests.kit.home import enter, write_job
 from tests.kit.ledgers import book, day, span

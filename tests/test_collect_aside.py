@@ -12,7 +12,7 @@ import pytest
 
 from orchestrator.collect.collector import FileCollector
 from orchestrator.collect.sweep import sweep
-from orchestrator.core.model import Format, OutputSettings
+from orchestrator.core.settings import Format, OutputSettings
 from orchestrator.errors import CollectError, CorruptArchive, OutputError
 from tests.kit.archives import BytesDownload, RawZip, a_report, csv_bytes, streamed_zip
 

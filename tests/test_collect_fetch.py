@@ -20,7 +20,7 @@ from anyio import CancelScope, to_thread
 
 from orchestrator.collect import disk
 from orchestrator.collect.collector import FileCollector
-from orchestrator.core.model import Format, OutputSettings
+from orchestrator.core.settings import Format, OutputSettings
 from orchestrator.errors import CorruptArchive, OutputError, TransportError
 from tests.kit.archives import (
     NASTY_ROWS,
@@ -398,7 +398,7 @@ import sys
 from pathlib import Path
 import anyio
 from orchestrator.collect.collector import FileCollector
-from orchestrator.core.model import Format, OutputSettings
+from orchestrator.core.settings import Format, OutputSettings
 from tests.kit.archives import BytesDownload, a_report, streamed_zip
 
 class FromDisk:

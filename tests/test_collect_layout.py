@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from orchestrator.collect import layout
 from orchestrator.core.intervals import Window
-from orchestrator.core.model import Format, Series
+from orchestrator.core.model import Series
+from orchestrator.core.settings import Format
 from orchestrator.errors import OutputError
 from tests.kit.archives import JANUARY, SMS
 

@@ -14,7 +14,7 @@ from orchestrator.collect.collector import FileCollector
 from orchestrator.collect.disk import Folders
 from orchestrator.collect.layout import WorkFiles
 from orchestrator.collect.publish import publish
-from orchestrator.core.model import Format, OutputSettings
+from orchestrator.core.settings import Format, OutputSettings
 from orchestrator.errors import OutputError
 from tests.kit.archives import BytesDownload, a_report, csv_bytes, streamed_zip
 

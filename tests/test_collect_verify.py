@@ -9,7 +9,7 @@ import pytest
 
 from orchestrator.collect.collector import FileCollector
 from orchestrator.collect.verify import Fault, Finding, verify
-from orchestrator.core.model import Format, OutputSettings
+from orchestrator.core.settings import Format, OutputSettings
 from tests.kit.archives import BytesDownload, a_report, csv_bytes, streamed_zip
 
 if TYPE_CHECKING:

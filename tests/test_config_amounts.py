@@ -15,7 +15,7 @@ from tests.kit.job_files import job_text, read_job
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from orchestrator.core.model import Config
+    from orchestrator.core.settings import Config
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.config import load_config, resolve_credentials
-from orchestrator.core.model import Config, CredentialReference, OutputSettings, Secret
+from orchestrator.core.settings import Config, CredentialReference, OutputSettings, Secret
 from orchestrator.errors import InputError
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.config import base_of, find_config, load_config, load_inputs
-from orchestrator.core.model import (
+from orchestrator.core.settings import (
     ApiSettings,
     CallbackSettings,
     Config,

@@ -24,17 +24,9 @@ from orchestrator.core.attempts import (
     steps,
 )
 from orchestrator.core.intervals import Window
-from orchestrator.core.model import (
-    AbsoluteWindow,
-    Job,
-    JobSeries,
-    PollPolicy,
-    Series,
-    Span,
-    Standing,
-    Unit,
-)
+from orchestrator.core.model import AbsoluteWindow, Job, JobSeries, Series, Span, Standing, Unit
 from orchestrator.core.plan import debt
+from orchestrator.core.settings import PollPolicy
 
 DAY_ONE = datetime(2026, 1, 1, tzinfo=UTC)
 NOW = datetime(2026, 6, 1, tzinfo=UTC)

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator.core import policy
-from orchestrator.core.model import PollPolicy, RetryPolicy
 from orchestrator.core.policy import AfterCreate, ExitCode, Remains
+from orchestrator.core.settings import PollPolicy, RetryPolicy
 from orchestrator.errors import (
     ApiError,
     CorruptArchive,

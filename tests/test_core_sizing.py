@@ -14,16 +14,8 @@ from hypothesis import strategies as st
 from orchestrator.core import attempts, plan, sizing
 from orchestrator.core.attempts import ALWAYS, Await, Buy, Failure, GiveUp, Leave
 from orchestrator.core.intervals import Window, union
-from orchestrator.core.model import (
-    AbsoluteWindow,
-    Job,
-    JobSeries,
-    Limits,
-    Series,
-    Span,
-    Standing,
-    Unit,
-)
+from orchestrator.core.model import AbsoluteWindow, Job, JobSeries, Series, Span, Standing, Unit
+from orchestrator.core.settings import Limits
 from orchestrator.core.sizing import MARGIN, SCARCE_FACTOR, History, Seen, Sizing
 from orchestrator.core.splitter import ceiling, split
 from tests.kit.ledgers import day, span

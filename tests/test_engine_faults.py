@@ -11,8 +11,9 @@ import pytest
 
 from orchestrator.core.intervals import Window
 from orchestrator.core.lifecycle import State
-from orchestrator.core.model import Config, OnTimeout, PollPolicy, Series, Span, Unit
+from orchestrator.core.model import Series, Span, Unit
 from orchestrator.core.policy import ExitCode, exit_code
+from orchestrator.core.settings import Config, OnTimeout, PollPolicy
 from orchestrator.engine.breaker import TRIPS_AFTER
 from orchestrator.sim import ApiKey, Fault, Settings
 from tests.kit.stage import NOW, between, job, stage, utc, with_faults

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from orchestrator.core.model import OnUnknown, Series
+from orchestrator.core.model import Series
 from orchestrator.core.policy import ExitCode, exit_code
+from orchestrator.core.settings import OnUnknown
 from orchestrator.sim import Fault, Settings
 from tests.kit.stage import between, job, stage, with_faults
 

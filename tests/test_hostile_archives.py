@@ -19,8 +19,8 @@ from hypothesis import strategies as st
 
 from orchestrator.collect.collector import FileCollector
 from orchestrator.core.lifecycle import State
-from orchestrator.core.model import Format, OutputSettings
 from orchestrator.core.policy import ExitCode, exit_code
+from orchestrator.core.settings import Format, OutputSettings
 from orchestrator.errors import CorruptArchive
 from orchestrator.sim import Fault, Settings
 from orchestrator.sim.evil import EVIL as EVIL_OF_THE_SIMULATOR
@@ -109,7 +109,7 @@ import sys, time
 from pathlib import Path
 import anyio
 from orchestrator.collect.collector import FileCollector
-from orchestrator.core.model import Format, OutputSettings
+from orchestrator.core.settings import Format, OutputSettings
 from orchestrator.errors import CorruptArchive
 from tests.kit.archives import BytesDownload, a_report, streamed_zip
 from tests.test_hostile_archives import BOMBS

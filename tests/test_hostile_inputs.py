@@ -11,7 +11,8 @@ import pytest
 from orchestrator.cli.main import call
 from orchestrator.collect import layout
 from orchestrator.core.intervals import Window
-from orchestrator.core.model import Format, Series
+from orchestrator.core.model import Series
+from orchestrator.core.settings import Format
 from tests.kit.home import enter, write_job
 
 if TYPE_CHECKING:

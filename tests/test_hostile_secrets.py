@@ -235,7 +235,7 @@ def test_a_bug_tells_no_secret_in_its_traceback(
 
 
 def test_objects_that_hold_secrets_do_not_show_them() -> None:
-    from orchestrator.core.model import Credentials, Secret
+    from orchestrator.core.settings import Credentials, Secret
 
     credentials = Credentials("default", "abcd1234", Secret(SECRETS[0]))
     error = ValueError(credentials, credentials.api_secret)

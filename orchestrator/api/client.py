@@ -24,8 +24,9 @@ if TYPE_CHECKING:
     from aiohttp import ClientResponse, ClientSession
 
     from orchestrator.core.intervals import Window
-    from orchestrator.core.model import Credentials, RemoteReport, Series, Status
+    from orchestrator.core.model import RemoteReport, Series, Status
     from orchestrator.core.ports import Clock
+    from orchestrator.core.settings import Credentials
 
 MOST_OF_A_LIST: Final = 32 * 1024**2
 """Bytes of a list answer that are read: about 30,000 reports."""

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from orchestrator.core.model import Config, Credentials
+    from orchestrator.core.settings import Config, Credentials
     from orchestrator.engine.desk import Desk
 
 CLOCK_TOLERANCE: Final = timedelta(minutes=1)

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from orchestrator.cli.running import Display
-    from orchestrator.core.model import Credentials
     from orchestrator.core.ports import Clock
+    from orchestrator.core.settings import Credentials
     from orchestrator.reporting.summary import Ending
 
 

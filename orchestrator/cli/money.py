@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, Final
 from orchestrator.reporting.words import counted
 
 if TYPE_CHECKING:
-    from orchestrator.core.model import Prices, Series
+    from orchestrator.core.model import Series
+    from orchestrator.core.settings import Prices
 
 UNKNOWN: Final = "unknown"
 _SMALL: Final = Decimal(1)

@@ -13,7 +13,7 @@ from orchestrator.cli.output import json_text, window_fields
 from orchestrator.config import resolve_credentials
 from orchestrator.core import intervals, plan, sizing
 from orchestrator.core.lifecycle import State
-from orchestrator.core.model import Limits, Standing
+from orchestrator.core.model import Standing
 from orchestrator.errors import InputError
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from orchestrator.core.intervals import Window
     from orchestrator.core.model import Job
     from orchestrator.core.plan import Debt
+    from orchestrator.core.settings import Limits
     from orchestrator.ledger.store import Store
 
 REQUESTS_A_CHUNK: Final = 2

@@ -30,7 +30,8 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
-    from orchestrator.core.model import Config, Series
+    from orchestrator.core.model import Series
+    from orchestrator.core.settings import Config
     from orchestrator.ledger.sqlite import SqliteLedger
 
 _UNFINISHED: Final = ".rebuild"

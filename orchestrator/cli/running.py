@@ -39,8 +39,9 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from orchestrator.config import Inputs
-    from orchestrator.core.model import Config, Credentials, FieldValue
+    from orchestrator.core.model import FieldValue
     from orchestrator.core.ports import Clock
+    from orchestrator.core.settings import Config, Credentials
     from orchestrator.engine.desk import Desk
     from orchestrator.engine.editions import Renewal, RenewalsEnd
     from orchestrator.engine.run import SeriesEnd

@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from orchestrator.core.model import Config, Job, Report, Series
+    from orchestrator.core.model import Job, Report, Series
+    from orchestrator.core.settings import Config
     from orchestrator.ledger.store import Store
 
 

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from orchestrator.config import Inputs
-    from orchestrator.core.model import Config, Credentials
     from orchestrator.core.ports import Clock, Observer
+    from orchestrator.core.settings import Config, Credentials
     from orchestrator.engine.desk import Desk
     from orchestrator.ledger.sqlite import SqliteLedger
     from orchestrator.ledger.store import Store

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from orchestrator.core.attempts import Failure
-    from orchestrator.core.model import Config, GivenUp, Report, Series
+    from orchestrator.core.model import GivenUp, Report, Series
+    from orchestrator.core.settings import Config
     from orchestrator.ledger.store import Store
 
 

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
     from orchestrator.config import Inputs
     from orchestrator.core.intervals import Window
-    from orchestrator.core.model import Config, Series
+    from orchestrator.core.model import Series
+    from orchestrator.core.settings import Config
     from orchestrator.ledger.store import Store
     from orchestrator.sim import Settings
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from orchestrator.collect import disk
 from orchestrator.collect.convert import Converted, convert, hash_in_steps
 from orchestrator.collect.recount import count_rows
-from orchestrator.core.model import Format
+from orchestrator.core.settings import Format
 from orchestrator.errors import CollectError
 
 if TYPE_CHECKING:

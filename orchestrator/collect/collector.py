@@ -12,8 +12,8 @@ from orchestrator.collect.convert import Converted, convert
 from orchestrator.collect.download import receive
 from orchestrator.collect.publish import publish
 from orchestrator.collect.steps import in_thread
-from orchestrator.core.model import Format
 from orchestrator.core.ports import Verdict
+from orchestrator.core.settings import Format
 from orchestrator.errors import CorruptArchive, OutputError
 
 if TYPE_CHECKING:
@@ -21,8 +21,9 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import BinaryIO
 
-    from orchestrator.core.model import OutputSettings, Report
+    from orchestrator.core.model import Report
     from orchestrator.core.ports import Download
+    from orchestrator.core.settings import OutputSettings
 
 _PACKING_OVERHEAD = 1024 * 1024
 """Bytes by which an archive may be larger than its CSV: headers, and blocks that pack badly."""

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator
     from pathlib import Path
 
-    from orchestrator.core.model import Format
+    from orchestrator.core.settings import Format
 
 _STEP: Final = 32 * 1024 * 1024
 """Bytes of CSV between two pauses: some tens of milliseconds (gzip: half a second)."""

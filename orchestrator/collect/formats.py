@@ -7,7 +7,7 @@ import struct
 import zlib
 from typing import TYPE_CHECKING, Final, Protocol
 
-from orchestrator.core.model import Format
+from orchestrator.core.settings import Format
 from orchestrator.errors import OutputError
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from orchestrator.core.model import Format
+from orchestrator.core.settings import Format
 from orchestrator.errors import OutputError
 
 if TYPE_CHECKING:

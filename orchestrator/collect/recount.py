@@ -9,7 +9,7 @@ from orchestrator.collect import inflate
 from orchestrator.collect.archive import read_member
 from orchestrator.collect.counting import RecordCounter
 from orchestrator.collect.formats import read_blocks
-from orchestrator.core.model import Format
+from orchestrator.core.settings import Format
 from orchestrator.errors import OutputError
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from orchestrator.collect.formats import hash_file
 from orchestrator.collect.recount import count_rows
-from orchestrator.core.model import Format
+from orchestrator.core.settings import Format
 from orchestrator.errors import CorruptArchive
 
 if TYPE_CHECKING:

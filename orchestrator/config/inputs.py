@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import datetime
 
-    from orchestrator.core.model import Config, Job
+    from orchestrator.core.model import Job
+    from orchestrator.core.settings import Config
     from orchestrator.errors import Mistake
 
 

@@ -13,16 +13,7 @@ from orchestrator.config import settings_schema as limits
 from orchestrator.config.amounts import MAX_PRICE, MAX_RECORDS
 from orchestrator.config.settings_schema import choices
 from orchestrator.config.values import spelled_duration
-from orchestrator.core.model import (
-    ApiSettings,
-    CalendarWord,
-    Format,
-    Limits,
-    OnTimeout,
-    OnUnknown,
-    PollPolicy,
-    RetryPolicy,
-)
+from orchestrator.core.model import CalendarWord
 from orchestrator.core.products import (
     ALIASES,
     BOOLEAN_FIELDS,
@@ -32,6 +23,15 @@ from orchestrator.core.products import (
     PROVIDERS,
     STATUSES,
     DirectionRule,
+)
+from orchestrator.core.settings import (
+    ApiSettings,
+    Format,
+    Limits,
+    OnTimeout,
+    OnUnknown,
+    PollPolicy,
+    RetryPolicy,
 )
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Final
 from orchestrator.config import amounts
 from orchestrator.config.values import Unfit
 from orchestrator.config.words import meant
-from orchestrator.core.model import Prices
 from orchestrator.core.products import ALIASES, PRODUCTS, canonical_name
+from orchestrator.core.settings import Prices
 
 if TYPE_CHECKING:
     from decimal import Decimal

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Final
 
 from orchestrator.config import values
 from orchestrator.config.words import meant, one_of, shown
-from orchestrator.core.model import Credentials, Secret
+from orchestrator.core.settings import Credentials, Secret
 from orchestrator.errors import InputError, Mistake
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from orchestrator.core.model import Config, CredentialReference
+    from orchestrator.core.settings import Config, CredentialReference
 
 MAX_SECRET_BYTES: Final = 64 * 1024
 

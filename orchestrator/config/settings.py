@@ -14,7 +14,7 @@ from orchestrator.config.nodes import read_document
 from orchestrator.config.prices import prices
 from orchestrator.config.translate import Entry, entry, section
 from orchestrator.config.values import Unfit, spelled_duration
-from orchestrator.core.model import (
+from orchestrator.core.settings import (
     ApiSettings,
     CallbackSettings,
     Config,

@@ -13,7 +13,7 @@ from orchestrator.config import amounts, values
 from orchestrator.config.translate import Entry
 from orchestrator.config.values import Unfit
 from orchestrator.config.words import meant, one_of, shown
-from orchestrator.core.model import (
+from orchestrator.core.settings import (
     ApiSettings,
     Format,
     Limits,

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from zoneinfo import ZoneInfo
 
-    from orchestrator.core.model import PollPolicy
     from orchestrator.core.plan import Debt
+    from orchestrator.core.settings import PollPolicy
     from orchestrator.core.sizing import Sizing
 
 PER_RUN: Final = 3

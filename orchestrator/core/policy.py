@@ -18,7 +18,7 @@ from orchestrator.errors import (
 )
 
 if TYPE_CHECKING:
-    from orchestrator.core.model import PollPolicy, RetryPolicy
+    from orchestrator.core.settings import PollPolicy, RetryPolicy
 
 
 class ExitCode(IntEnum):

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from orchestrator.core.intervals import Window
-    from orchestrator.core.model import Job, Limits
+    from orchestrator.core.model import Job
+    from orchestrator.core.settings import Limits
 
 MARGIN: Final = 1.5
 """A chunk is to hold at most the target over this, by the densest stretch seen."""

@@ -18,8 +18,9 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
     from datetime import timedelta
 
-    from orchestrator.core.model import RetryPolicy, Series
+    from orchestrator.core.model import Series
     from orchestrator.core.ports import Gate, Observer, ReportsApi
+    from orchestrator.core.settings import RetryPolicy
 
 T = TypeVar("T")
 

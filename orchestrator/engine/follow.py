@@ -11,9 +11,9 @@ import anyio
 
 from orchestrator.core import lifecycle, policy
 from orchestrator.core.lifecycle import State
-from orchestrator.core.model import OnTimeout, OnUnknown
 from orchestrator.core.policy import AfterCreate
 from orchestrator.core.ports import Priority
+from orchestrator.core.settings import OnTimeout, OnUnknown
 from orchestrator.engine import answers
 from orchestrator.engine.collecting import Collecting
 from orchestrator.engine.reconcile import UNKNOWN_MAYBE_PAID
@@ -22,8 +22,9 @@ from orchestrator.errors import ApiError, NotFound, Taken, Throttled, TransportE
 if TYPE_CHECKING:
     from orchestrator.core.intervals import Window
     from orchestrator.core.lifecycle import Event
-    from orchestrator.core.model import Config, RemoteReport, Report, Series
+    from orchestrator.core.model import RemoteReport, Report, Series
     from orchestrator.core.ports import Collector, Ledger, Observer
+    from orchestrator.core.settings import Config
     from orchestrator.engine.desk import Desk
     from orchestrator.engine.drain import Drain
     from orchestrator.engine.reconcile import Reconciler

@@ -19,8 +19,9 @@ if TYPE_CHECKING:
     from anyio.abc import TaskGroup
 
     from orchestrator.core.intervals import Window
-    from orchestrator.core.model import Config, Job, JobSeries, Report, Series
+    from orchestrator.core.model import Job, JobSeries, Report, Series
     from orchestrator.core.ports import Ledger
+    from orchestrator.core.settings import Config
     from orchestrator.engine.budget import Budget
     from orchestrator.engine.desk import Desk
     from orchestrator.engine.follow import Follower

@@ -18,8 +18,9 @@ from orchestrator.errors import ApiError
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from orchestrator.core.model import PollPolicy, RemoteReport, Report
+    from orchestrator.core.model import RemoteReport, Report
     from orchestrator.core.ports import Clock, Ledger
+    from orchestrator.core.settings import PollPolicy
     from orchestrator.engine.desk import Desk
 
 UNKNOWN_MAYBE_PAID = "unknown, maybe paid"

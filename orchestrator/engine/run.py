@@ -23,8 +23,9 @@ if TYPE_CHECKING:
     from anyio.abc import TaskGroup
 
     from orchestrator.core.intervals import Window
-    from orchestrator.core.model import Config, GivenUp, Job, JobSeries, Report, Resolution, Series
+    from orchestrator.core.model import GivenUp, Job, JobSeries, Report, Resolution, Series
     from orchestrator.core.ports import Clock, Collector, Ledger, Observer
+    from orchestrator.core.settings import Config
     from orchestrator.engine.desk import Desk
     from orchestrator.engine.drain import Drain
 

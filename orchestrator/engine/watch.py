@@ -23,8 +23,9 @@ if TYPE_CHECKING:
 
     from anyio.abc import TaskGroup
 
-    from orchestrator.core.model import PollPolicy, RemoteReport, Report
+    from orchestrator.core.model import RemoteReport, Report
     from orchestrator.core.ports import Clock, Observer
+    from orchestrator.core.settings import PollPolicy
     from orchestrator.engine.desk import Desk
 
 _DISTRUST_AFTER: Final = 3

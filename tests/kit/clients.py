@@ -11,7 +11,8 @@ import pytest
 
 from orchestrator.api import VonageReports, open_session
 from orchestrator.core.intervals import Window
-from orchestrator.core.model import Credentials, Secret, Series, Status
+from orchestrator.core.model import Series, Status
+from orchestrator.core.settings import Credentials, Secret
 from tests.kit.virtual_time import VirtualClock
 
 if TYPE_CHECKING:

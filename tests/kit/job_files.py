@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
-    from orchestrator.core.model import Config, Job
+    from orchestrator.core.model import Job
+    from orchestrator.core.settings import Config
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,8 @@ from orchestrator.collect import layout
 from orchestrator.core import lifecycle
 from orchestrator.core.intervals import Window
 from orchestrator.core.lifecycle import State
-from orchestrator.core.model import Format, Resolution
+from orchestrator.core.model import Resolution
+from orchestrator.core.settings import Format
 from orchestrator.ledger.sqlite import connect
 from orchestrator.ledger.store import Store
 

@@ -13,21 +13,16 @@ from orchestrator.api import KeyGate, VonageReports, open_session
 from orchestrator.collect.collector import FileCollector
 from orchestrator.core.intervals import Window
 from orchestrator.core.lifecycle import State
-from orchestrator.core.model import (
-    AbsoluteWindow,
+from orchestrator.core.model import AbsoluteWindow, Job, JobSeries, Series, Span, Unit
+from orchestrator.core.settings import (
     ApiSettings,
     Config,
     Credentials,
-    Job,
-    JobSeries,
     Limits,
     OutputSettings,
     PollPolicy,
     RetryPolicy,
     Secret,
-    Series,
-    Span,
-    Unit,
 )
 from orchestrator.engine.desk import Desk
 from orchestrator.engine.drain import Drain

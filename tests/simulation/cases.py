@@ -9,16 +9,8 @@ from random import Random
 from typing import Final
 
 from orchestrator.core.intervals import Window, union
-from orchestrator.core.model import (
-    AbsoluteWindow,
-    Job,
-    Limits,
-    PollPolicy,
-    RetryPolicy,
-    Series,
-    Span,
-    Unit,
-)
+from orchestrator.core.model import AbsoluteWindow, Job, Series, Span, Unit
+from orchestrator.core.settings import Limits, PollPolicy, RetryPolicy
 from orchestrator.sim import Dialect, Settings
 from tests.kit.stage import job
 from tests.simulation.weather import weather

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from orchestrator.config import Inputs
-    from orchestrator.core.model import Credentials
+    from orchestrator.core.settings import Credentials
     from orchestrator.engine.cancel import Cancellation
 
 

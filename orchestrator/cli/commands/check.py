@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from orchestrator.config import Inputs
-    from orchestrator.core.model import Credentials
+    from orchestrator.core.settings import Credentials
 
 _MANY: Final = 25
 """List calls from which on it is said that it takes a while."""

@@ -25,7 +25,8 @@ from orchestrator.core.policy import ExitCode
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from orchestrator.core.model import Config, Report
+    from orchestrator.core.model import Report
+    from orchestrator.core.settings import Config
 
 COLUMNS: Final = (
     "account_id",

@@ -31,8 +31,9 @@ if TYPE_CHECKING:
     from datetime import timedelta
     from pathlib import Path
 
-    from orchestrator.core.model import Config, Credentials, Report
+    from orchestrator.core.model import Report
     from orchestrator.core.ports import Clock
+    from orchestrator.core.settings import Config, Credentials
     from orchestrator.ledger.sqlite import SqliteLedger
     from orchestrator.ledger.store import Store
 

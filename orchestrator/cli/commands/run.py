@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from datetime import datetime, timedelta
     from pathlib import Path
 
-    from orchestrator.core.model import Config
+    from orchestrator.core.settings import Config
     from orchestrator.engine.editions import Renewal
 
 

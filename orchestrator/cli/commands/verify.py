@@ -29,7 +29,8 @@ if TYPE_CHECKING:
     from rich.progress import Progress
 
     from orchestrator.config import Inputs
-    from orchestrator.core.model import Config, Report
+    from orchestrator.core.model import Report
+    from orchestrator.core.settings import Config
     from orchestrator.ledger.store import Store
 
 _AT_ONCE: Final = 2

@@ -1,0 +1,186 @@
+"""What the config says: where the API is, how it may be asked, where files go. All frozen."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import timedelta
+from decimal import Decimal
+from enum import Enum
+from typing import TYPE_CHECKING
+
+from orchestrator.core import products
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+
+class Secret:
+    """Text that never shows: not in ``repr``, ``str``, a format, a log, a pickle or JSON."""
+
+    __slots__ = ("_text",)
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def reveal(self) -> str:
+        """The text itself, for the one place that sends it."""
+        return self._text
+
+    def __repr__(self) -> str:
+        return "Secret(…)"
+
+    __str__ = __repr__
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and self._text == other._text
+
+    def __hash__(self) -> int:
+        return hash(self._text)
+
+    def __reduce__(self) -> str | tuple[object, ...]:
+        raise TypeError("a secret is not pickled")
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """An API key and its secret, resolved and ready to use."""
+
+    name: str
+    api_key: str
+    api_secret: Secret
+
+
+@dataclass(frozen=True, slots=True)
+class ApiSettings:
+    """Where the API is, and how fast each key may ask it."""
+
+    base_url: str = "https://api.nexmo.com"
+    requests_per_second: float = 5.0
+    timeout: timedelta = timedelta(seconds=60)
+
+
+class Format(Enum):
+    """The form in which files are published."""
+
+    CSV = "csv"
+    CSV_GZ = "csv.gz"
+    ZIP = "zip"
+    PARQUET = "parquet"
+
+
+@dataclass(frozen=True, slots=True)
+class OutputSettings:
+    """Where the collected files go, and in which form."""
+
+    directory: Path
+    format: Format = Format.CSV
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How much at once: open reports per API key, downloads over all keys; and how much in all.
+
+    Attributes:
+        max_records: the most records that one run asks for, over all keys; None: no limit.
+    """
+
+    in_flight: int = 100
+    downloads: int = 4
+    max_records: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Prices:
+    """What a record costs.
+
+    Attributes:
+        default: for products that `products` does not name; None: nobody said.
+        products: by canonical name.
+        currency: such as ``EUR``; empty if nobody said.
+    """
+
+    default: Decimal | None = None
+    products: Mapping[str, Decimal] = field(default_factory=dict)
+    currency: str = ""
+
+    def of(self, product: str) -> Decimal | None:
+        """The price of one record of a product; None if nobody said. What is free costs 0."""
+        known = products.PRODUCTS.get(product)
+        if known is not None and known.free:
+            return Decimal(0)
+        return self.products.get(product, self.default)
+
+
+@dataclass(frozen=True, slots=True)
+class RetryPolicy:
+    """Retry of HTTP requests: exponential backoff with full jitter between the two waits."""
+
+    attempts: int = 8
+    wait_initial: timedelta = timedelta(seconds=1)
+    wait_max: timedelta = timedelta(seconds=60)
+
+
+class OnTimeout(Enum):
+    """What becomes of a report that is not finished within `PollPolicy.timeout`."""
+
+    KEEP = "keep"
+    REPLACE = "replace"
+
+
+@dataclass(frozen=True, slots=True)
+class PollPolicy:
+    """How often a report is looked at, and for how long in one run."""
+
+    interval_initial: timedelta = timedelta(seconds=5)
+    interval_max: timedelta = timedelta(seconds=60)
+    timeout: timedelta = timedelta(hours=6)
+    on_timeout: OnTimeout = OnTimeout.KEEP
+
+
+class OnUnknown(Enum):
+    """What becomes of a create of which nobody can say whether it happened."""
+
+    HOLD = "hold"
+    RESUBMIT = "resubmit"
+
+
+@dataclass(frozen=True, slots=True)
+class CallbackSettings:
+    """Our own receiver of callbacks."""
+
+    listen: str
+    public_url: str
+
+
+@dataclass(frozen=True, slots=True)
+class CredentialReference:
+    """Where a key and its secret are to be found; nothing is looked up until it is used.
+
+    Both texts are as in the config: ``${NAME}``, ``file:PATH`` (made absolute) or a literal.
+    """
+
+    name: str
+    api_key: str
+    api_secret: Secret
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """The config file, defaults filled in, every path absolute.
+
+    Attributes:
+        path: the file; None where there is none and all is default.
+    """
+
+    path: Path | None
+    credentials: Mapping[str, CredentialReference]
+    output: OutputSettings
+    state: Path
+    api: ApiSettings = field(default_factory=ApiSettings)
+    limits: Limits = field(default_factory=Limits)
+    retry: RetryPolicy = field(default_factory=RetryPolicy)
+    poll: PollPolicy = field(default_factory=PollPolicy)
+    on_unknown: OnUnknown = OnUnknown.HOLD
+    callback: CallbackSettings | None = None
+    prices: Prices = field(default_factory=Prices)
