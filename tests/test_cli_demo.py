@@ -11,6 +11,7 @@ import pytest
 
 from orchestrator.cli.commands.demo import _next_steps, job_text
 from orchestrator.cli.main import call
+from orchestrator.cli.selection import from_here
 from orchestrator.cli.simulating import WorldOptions, python_command
 from tests.kit.cli_worlds import simulated
 
@@ -42,7 +43,7 @@ def test_it_collects_the_truth_and_the_folder_can_be_used_on(tmp_path: Path) -> 
     assert "Each was charged exactly once: " in done.stdout
     assert "abcd1234  SMS" in done.stdout
     assert "beta0001  NUMBER-INSIGHT" in done.stdout
-    assert f"The files are under {place}/reports." in done.stdout
+    assert f"The files are under {from_here(place / 'reports')}." in done.stdout
     assert " simulate --port " in done.stdout
     assert (
         "\nThe job reaches back further than the real API keeps records, hence the warning; the "

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from orchestrator.cli.main import call
+from orchestrator.cli.selection import from_here
 from orchestrator.core.intervals import Window
 from orchestrator.core.model import Series
 from orchestrator.ledger.sqlite import connect
@@ -251,7 +252,8 @@ def test_a_wrong_count_is_disputed_and_waits_with_1(
         # What it is about is said once a line, not again by the reason.
         assert max(line.count(disputed["request_id"]) for line in err.splitlines()) == 1
         (kept,) = place.directory.glob("reports/.aside/*.zip")
-        choice = f"look at {kept}, then `orchestrator resolve {disputed['report']} --accept-file`"
+        number = disputed["report"]
+        choice = f"look at {from_here(kept)}, then `orchestrator resolve {number} --accept-file`"
         assert place.run() == 1
         assert choice in capsys.readouterr().out
         assert call(["status", str(place.job)]) == 0
