@@ -127,8 +127,8 @@ class TransportError(ApiError):
         self.maybe_sent = maybe_sent
 
 
-class Throttled(ApiError):
-    """Too many requests of this API key.
+class _MayAskToWait(ApiError):
+    """An answer that may say when to come back.
 
     Attributes:
         retry_after: what ``Retry-After`` asked for; None where it did not come.
@@ -144,6 +144,10 @@ class Throttled(ApiError):
     ) -> None:
         super().__init__(message, call=call, problem=problem)
         self.retry_after = retry_after
+
+
+class Throttled(_MayAskToWait):
+    """Too many requests of this API key."""
 
 
 class Unauthorized(ApiError):
@@ -186,23 +190,8 @@ class Rejected(ApiError):
         self.names_a_date = names_a_date
 
 
-class ServerFault(ApiError):
-    """The server failed (5xx), or its answer cannot be read as what the call promises.
-
-    Attributes:
-        retry_after: what ``Retry-After`` asked for; None where it did not come.
-    """
-
-    def __init__(
-        self,
-        message: str,
-        *,
-        call: str = "",
-        problem: Problem | None = None,
-        retry_after: timedelta | None = None,
-    ) -> None:
-        super().__init__(message, call=call, problem=problem)
-        self.retry_after = retry_after
+class ServerFault(_MayAskToWait):
+    """The server failed (5xx), or its answer cannot be read as what the call promises."""
 
 
 class LedgerError(OrchestratorError):

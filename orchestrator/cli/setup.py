@@ -68,14 +68,9 @@ def ledger_is_missing(config: Config) -> str | None:
 
     A ledger that exists is not missing.
     """
-    from orchestrator.collect.layout import MANIFEST  # noqa: PLC0415 - start-up time
+    from orchestrator.collect.layout import holds_files  # noqa: PLC0415 - start-up time
 
-    if config.state.exists():
-        return None
-    directory = config.output.directory
-    if (directory / MANIFEST).exists():
-        return MANIFEST
-    return next((path.name for path in sorted(directory.glob("report_account=*"))), None)
+    return None if config.state.exists() else holds_files(config.output.directory)
 
 
 def refuse_missing_ledger(config: Config) -> None:

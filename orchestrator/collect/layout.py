@@ -117,9 +117,11 @@ def format_of(path: str) -> Format:
     raise OutputError(f"the file name {path!r} ends in none of {known}; check the ledger")
 
 
-def holds_files(directory: Path) -> bool:
-    """Whether a directory holds collected files already: a manifest, or a folder of ours."""
-    return (directory / MANIFEST).exists() or any(directory.glob("report_account=*"))
+def holds_files(directory: Path) -> str | None:
+    """What tells that a directory holds collected files: a manifest, or a folder; None if none."""
+    if (directory / MANIFEST).exists():
+        return MANIFEST
+    return min((path.name for path in directory.glob("report_account=*")), default=None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,11 +57,6 @@ class State(Enum):
         return self in OPEN
 
     @property
-    def is_terminal(self) -> bool:
-        """Whether no run will touch it by itself any more."""
-        return self not in OPEN
-
-    @property
     def has_window(self) -> bool:
         """Whether its window counts as had: it is not to be bought again."""
         return self in HAD

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 from orchestrator.core import windows as job_windows
 from orchestrator.core.attempts import cut
-from orchestrator.core.intervals import Window, intersect, subtract, total, union
+from orchestrator.core.intervals import Window, intersect, subtract, union
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
-    from datetime import datetime, timedelta
+    from datetime import datetime
 
     from orchestrator.core.attempts import Failure
     from orchestrator.core.model import Job, JobSeries, Resolution, Standing
@@ -44,11 +44,6 @@ class Debt:
     failures: tuple[Failure, ...]
     resolution: Resolution
     sizing: Sizing | None = None
-
-    @property
-    def time_owed(self) -> timedelta:
-        """The time that `owed` covers."""
-        return total(self.owed)
 
     @property
     def must_probe(self) -> bool:
