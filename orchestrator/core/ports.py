@@ -7,8 +7,8 @@ from enum import IntEnum
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
-    from contextlib import AbstractAsyncContextManager
+    from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+    from contextlib import AbstractAsyncContextManager, AbstractContextManager
     from datetime import datetime, timedelta
 
     from orchestrator.core.intervals import Window
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         Standing,
         Status,
     )
+    from orchestrator.core.pace import Taken
     from orchestrator.core.plan import Debt
     from orchestrator.core.sizing import History
 
@@ -202,6 +203,10 @@ class Ledger(Protocol):
         """What was collected of a series, or of its likes where nothing was of itself."""
         ...
 
+    async def paces(self) -> Mapping[str, Sequence[Taken]]:
+        """How long the latest collected reports took, by product; a few hundred of each."""
+        ...
+
     async def superseded(self, by: Report | None = None) -> Sequence[Report]:
         """The reports whose place another edition has taken, and whose file still has to go.
 
@@ -287,6 +292,22 @@ class Ledger(Protocol):
 
     async def rivals(self, report: Report) -> tuple[Report, ...]:
         """Other unsettled rows (submitting, held) of the same account: they may be the twin."""
+        ...
+
+
+class Callbacks(Protocol):
+    """Our own receiver of callbacks. It tells that somebody called, never what was said."""
+
+    def new_address(self) -> str:
+        """A callback URL for one report: unguessable, and no secret is in it."""
+        ...
+
+    def listen(self, callback_url: str, ring: Callable[[], None]) -> AbstractContextManager[None]:
+        """While entered, `ring` is called in the event loop when that address is called.
+
+        A call that came before, in this process, rings at once. Repeated calls ring again, but
+        not without bound. An address of another receiver never rings.
+        """
         ...
 
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from orchestrator.core.intervals import Window
     from orchestrator.core.model import GivenUp, Job, JobSeries, Report, Resolution, Series
-    from orchestrator.core.ports import Clock, Collector, Ledger, Observer
+    from orchestrator.core.ports import Callbacks, Clock, Collector, Ledger, Observer
     from orchestrator.core.settings import Config
     from orchestrator.engine.desk import Desk
     from orchestrator.engine.drain import Drain
@@ -91,6 +91,7 @@ class World:
         config: policies and limits.
         drain: how the run is stopped.
         jitter: a random number in [0, 1).
+        callbacks: our own receiver; None: reports are only looked at.
     """
 
     ledger: Ledger
@@ -101,6 +102,7 @@ class World:
     config: Config
     drain: Drain
     jitter: Callable[[], float]
+    callbacks: Callbacks | None = None
 
 
 async def run(

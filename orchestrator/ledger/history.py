@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from orchestrator.core.intervals import Window
 from orchestrator.core.lifecycle import State
+from orchestrator.core.pace import Taken
 from orchestrator.core.sizing import History, Seen
 
 if TYPE_CHECKING:
@@ -20,6 +21,9 @@ _OWN: Final = 1000
 
 _LIKES: Final = 50
 """So many series that are like it, and so many of each one's latest windows."""
+
+_PACES: Final = 500
+"""So many of the latest reports tell how long reports take."""
 
 _LEAST: Final = 24 * 60 * 60
 """Seconds: shorter windows that touch are seen as one, for a night is not a day."""
@@ -56,6 +60,18 @@ class Histories:
             series.account_id,
             series.product,
         )
+
+    def paces(self) -> dict[str, list[Taken]]:
+        """See the port `Ledger.paces`."""
+        found: dict[str, list[Taken]] = {}
+        for product, rows, milliseconds in self._db.execute(
+            "SELECT json_extract(body, '$.product'), rows, ready_at - submitted_at FROM report"
+            " JOIN series ON series.id = series_id WHERE state = ? AND ready_at IS NOT NULL"
+            " ORDER BY report.id DESC LIMIT ?",
+            (State.COLLECTED.value, _PACES),
+        ):
+            found.setdefault(product, []).append(Taken(rows or 0, max(0, milliseconds) / 1000))
+        return found
 
     def _together(self, condition: str, *values: str) -> History:
         likes = self._db.execute(

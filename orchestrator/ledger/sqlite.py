@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from orchestrator.core.intervals import Window
     from orchestrator.core.lifecycle import Event
     from orchestrator.core.model import Report, Resolution, Series, Standing
+    from orchestrator.core.pace import Taken
     from orchestrator.core.ports import Clock
     from orchestrator.core.sizing import History
 
@@ -247,6 +248,10 @@ class SqliteLedger:
     async def history(self, series: Series) -> History:
         """See the port."""
         return await self.transact(lambda store: store.histories().of(series))
+
+    async def paces(self) -> Mapping[str, Sequence[Taken]]:
+        """See the port."""
+        return await self.transact(lambda store: store.histories().paces())
 
     async def superseded(self, by: Report | None = None) -> Sequence[Report]:
         """See the port."""
