@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -135,6 +136,53 @@ async def test_the_clock_of_the_server_is_compared_with_ours() -> None:
         with pytest.raises(ServerFault):
             await api.status("r-1")
         assert api.server_ahead == timedelta(minutes=3)
+
+
+# --- lists ----------------------------------------------------------------------------------------
+
+
+def entries(number: int) -> list[dict[str, Any]]:
+    return [{**REPORT, "request_id": f"r-{n}"} for n in range(number)]
+
+
+@pytest.mark.parametrize("number", [3, 4000], ids=["read at once", "read in a thread"])
+async def test_a_list_gives_the_wanted_reports_and_nothing_that_holds_the_secret(
+    number: int,
+) -> None:
+    listed = [*entries(number), {**REPORT, "request_id": "r-last", "country": SECRET}]
+
+    async def answer(request: web.Request) -> web.Response:
+        return web.json_response({"reports": listed})
+
+    async with http_server(answer) as url, client_of(url) as api:
+        every = await api.list("abcd1234", [Status.PENDING])
+        some = await api.list("abcd1234", [Status.PENDING], only={"r-1", "r-2", "r-last", "x"})
+    assert [one.request_id for one in every] == [f"r-{n}" for n in range(number)]
+    assert [one.request_id for one in some] == ["r-1", "r-2"]
+
+
+async def test_the_loop_goes_on_while_a_large_list_is_read() -> None:
+    body = json.dumps({"reports": entries(30_000)}).encode()
+    read_in: list[threading.Thread] = []
+
+    class Ids:
+        def __contains__(self, _request_id: object) -> bool:
+            read_in.append(threading.current_thread())
+            return False
+
+    async def answer(request: web.Request) -> web.Response:
+        return web.Response(body=body, content_type="application/json")
+
+    async with http_server(answer) as url, client_of(url) as api:
+        await api.list("abcd1234", [Status.PENDING], only=Ids())
+    assert set(read_in) != {threading.current_thread()}
+    assert len(read_in) == 30_000
+
+
+async def test_a_large_list_that_is_none_is_named_as_a_small_one_is() -> None:
+    error = await refused(list_, web.Response(body=b"[" + b"1," * 200_000 + b"1]"))
+    assert isinstance(error, ServerFault)
+    assert "not a list of reports: JSON, but a list where an object belongs" in str(error)
 
 
 # --- what is answered -----------------------------------------------------------------------------

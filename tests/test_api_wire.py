@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from contextlib import suppress
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given
@@ -14,6 +14,9 @@ from hypothesis import strategies as st
 from orchestrator.api import wire
 from orchestrator.core.intervals import Window
 from orchestrator.core.model import RemoteReport, Series, Status
+
+if TYPE_CHECKING:
+    from collections.abc import Container
 
 ID = "ri3p58f-42d57cfd-1234-5678-9abc-67580d95f54a"
 JUNE_4 = datetime(2020, 6, 4, 10, 53, 32, tzinfo=UTC)
@@ -231,6 +234,21 @@ def test_the_echo_holds_known_fields_in_our_types(name: str, value: object, echo
     assert wire.read_report(old(**{name: value})).echo.get(name) == echoed
 
 
+@pytest.mark.parametrize(
+    ("word", "shown"),
+    [
+        ("DONE\x1b[2J", "DONE\\u001b[2J"),
+        ("DONE\u202eX", "DONE\\u202eX"),
+        ("\U00010f8a", "\\u10f8a"),
+        ("\ud800", "\\ud800"),
+        ("FERTIG\u00dc", "FERTIG\u00dc"),
+    ],
+    ids=["control", "right to left", "no character yet", "half a character", "a letter"],
+)
+def test_a_status_word_shows_what_no_terminal_can(word: str, shown: str) -> None:
+    assert wire.read_report(old(request_status=word)).status_word == shown
+
+
 def test_a_field_that_is_null_inside_the_nested_request_is_taken_from_outside() -> None:
     report = wire.read_report(old(request_params={"direction": None, "product": "MESSAGES"}))
     assert report.echo["direction"] == "outbound"
@@ -257,6 +275,11 @@ def test_a_field_that_is_null_inside_the_nested_request_is_taken_from_outside() 
             "a report whose date_end is not a date with an offset",
         ),
         (old(date_end=1590069420), "a report whose date_end is not a date with an offset"),
+        (old(date_end=[]), "a report whose date_end is not a date with an offset"),
+        (
+            old(receive_time="9999-01-01T00:00:00Z"),
+            "a report whose receive_time is in the year 9999",
+        ),
         (
             old(date_end="2020-13-21T13:57:00Z"),
             "a report whose date_end is no date of the calendar",
@@ -321,6 +344,31 @@ def test_entries_of_a_list_that_are_no_reports_are_left_out() -> None:
         "reports": [OLD, None, {"request_id": 7}, "x", old(request_id="second")],
     }
     assert [report.request_id for report in wire.read_list(answer)] == [ID, "second"]
+
+
+@pytest.mark.parametrize(
+    ("only", "read"),
+    [(None, [ID, "second"]), ({ID}, [ID]), ({"second": 1}, ["second"]), ((), [])],
+    ids=["all", "a set", "a mapping", "none"],
+)
+def test_only_the_entries_of_the_wanted_ids_are_read(
+    only: Container[str] | None, read: list[str]
+) -> None:
+    answer: dict[str, Any] = {
+        "reports": [OLD, None, [], {"request_id": {}}, old(request_id="second")]
+    }
+    assert [report.request_id for report in wire.read_list(answer, only)] == read
+
+
+def test_a_wanted_entry_that_cannot_be_read_is_left_out_all_the_same() -> None:
+    answer = {"reports": [old(receive_time="yesterday"), old(request_id="second")]}
+    assert [report.request_id for report in wire.read_list(answer, {ID, "second"})] == ["second"]
+
+
+@pytest.mark.parametrize("space", [" ", "\t", "\u00a0", "\u2003", "\x1f", "\u3000", "\u2028"])
+def test_no_space_of_any_kind_is_in_an_id(space: str) -> None:
+    with pytest.raises(wire.WireError, match="request_id cannot be one"):
+        wire.read_report(old(request_id=f"a{space}b"))
 
 
 @pytest.mark.parametrize("answer", [{}, {"reports": None}, {"reports": {}}, {"items_count": 0}])

@@ -83,9 +83,11 @@ def mutants(draw: st.DrawFn, origin: dict[str, Any]) -> dict[str, Any]:
             case "remove":
                 del holder[key]
             case "add" if isinstance(holder, dict):
-                holder[draw(st.sampled_from(sorted(wire.ECHOED_FIELDS)))] = draw(ANYTHING)
+                holder[draw(st.sampled_from(sorted(wire.ECHOED_FIELDS)))] = copy.deepcopy(
+                    draw(ANYTHING)
+                )
             case _:
-                holder[key] = draw(ANYTHING)
+                holder[key] = copy.deepcopy(draw(ANYTHING))
     return answer
 
 

@@ -10,6 +10,7 @@ import json
 import re
 from contextlib import suppress
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 from unicodedata import category
 
@@ -17,7 +18,7 @@ from orchestrator.core import products
 from orchestrator.core.model import RemoteReport, Status
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Container, Mapping
 
     from orchestrator.core.intervals import Window
     from orchestrator.core.model import FieldValue, Series
@@ -42,6 +43,8 @@ _DATE: Final = re.compile(
     r"(\d{4}-\d{2}-\d{2})[Tt ](\d{2}:\d{2}:\d{2})(?:[.,](\d{1,9}))?(Z|z|[+-]\d{2}:?\d{2})", re.ASCII
 )
 _COUNT: Final = re.compile(r"\d{1,15}", re.ASCII)
+_TRUTHS: Final = frozenset({"true", "false"})
+_STATUSES: Final = {status.value: status for status in Status}
 
 
 class WireError(ValueError):
@@ -119,12 +122,10 @@ def read_report(answer: object) -> RemoteReport:
     if nested is not None and not isinstance(nested, dict):
         raise WireError(f"a report whose request_params is {_kind(nested)}")
     word, is_word_in_status = _status_word(answer)
-    outer = {
-        name: value
-        for name, value in answer.items()
-        if not (name == "status" and (is_word_in_status or nested is not None))
-    }
-    request = {**outer, **{k: v for k, v in (nested or {}).items() if v is not None}}
+    request = answer
+    if nested is not None or is_word_in_status:
+        request = {name: value for name, value in answer.items() if name != "status"}
+        request.update((name, value) for name, value in (nested or {}).items() if value is not None)
     return RemoteReport(
         request_id=request_id,
         status=_status(word),
@@ -139,8 +140,14 @@ def read_report(answer: object) -> RemoteReport:
     )
 
 
-def read_list(answer: Mapping[str, Any]) -> tuple[RemoteReport, ...]:
+def read_list(
+    answer: Mapping[str, Any], only: Container[str] | None = None
+) -> tuple[RemoteReport, ...]:
     """The reports of a list answer; entries that cannot be read as a report are left out.
+
+    Args:
+        answer: the JSON object.
+        only: the ids that matter; the others' entries are not even read. None: every entry does.
 
     Raises:
         WireError: there is no list of reports.
@@ -150,9 +157,16 @@ def read_list(answer: Mapping[str, Any]) -> tuple[RemoteReport, ...]:
         raise WireError("a JSON object without a list of reports")
     reports = []
     for entry in entries:
+        if only is not None and not _is_of(entry, only):
+            continue
         with suppress(WireError):
             reports.append(read_report(entry))
     return tuple(reports)
+
+
+def _is_of(entry: object, ids: Container[str]) -> bool:
+    request_id = entry.get("request_id") if isinstance(entry, dict) else None
+    return isinstance(request_id, str) and request_id in ids
 
 
 def _no_key_twice(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -197,7 +211,7 @@ def _is_plain_id(text: str) -> bool:
     return (
         0 < len(text) <= _LONGEST_ID
         and text.isprintable()
-        and not any(letter.isspace() for letter in text)
+        and " " not in text  # the only space that counts as printable
         and text not in {".", ".."}
     )
 
@@ -210,15 +224,23 @@ def _shown(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(
-        f"\\u{ord(letter):04x}" if category(letter) in {"Cc", "Cs"} else letter for letter in text
+        _escaped(letter) if category(letter) in {"Cc", "Cs"} else letter for letter in text
     )
 
 
+def _printable(text: str) -> str:
+    """The text with all escaped that no terminal shows; it is compared with nothing of ours."""
+    if text.isprintable():
+        return text
+    return "".join(letter if letter.isprintable() else _escaped(letter) for letter in text)
+
+
+def _escaped(letter: str) -> str:
+    return f"\\u{ord(letter):04x}"
+
+
 def _status(word: str) -> Status | None:
-    try:
-        return Status(word.upper())
-    except ValueError:
-        return None
+    return _STATUSES.get(word.upper())
 
 
 def _status_word(answer: Mapping[str, Any]) -> tuple[str, bool]:
@@ -231,7 +253,7 @@ def _status_word(answer: Mapping[str, Any]) -> tuple[str, bool]:
     if word is not None:
         if not isinstance(word, str):
             raise WireError(f"a report whose request_status is {_kind(word)}")
-        return _shown(word.strip())[:_LONGEST_WORD], False
+        return _printable(word.strip())[:_LONGEST_WORD], False
     plain = answer.get("status")
     if isinstance(plain, str) and plain in Status.__members__:
         return plain, True
@@ -240,17 +262,17 @@ def _status_word(answer: Mapping[str, Any]) -> tuple[str, bool]:
 
 def _read_echo(request: Mapping[str, Any]) -> dict[str, FieldValue]:
     echo: dict[str, FieldValue] = {}
-    for name in sorted(ECHOED_FIELDS & request.keys()):
+    for name in sorted(ECHOED_FIELDS.intersection(request)):
         value = request[name]
         if value is None:
             continue
         if isinstance(value, list | dict):
             raise WireError(f"a report whose {name} is {_kind(value)}")
-        text = _shown(str(value))
-        if isinstance(value, bool):
-            text = text.lower()
-        is_truth = name in products.BOOLEAN_FIELDS and text.lower() in {"true", "false"}
-        echo[name] = text.lower() == "true" if is_truth else text
+        text = str(value).lower() if isinstance(value, bool) else _shown(str(value))
+        if name in products.BOOLEAN_FIELDS and (truth := text.lower()) in _TRUTHS:
+            echo[name] = truth == "true"
+        else:
+            echo[name] = text
     if "product" in echo:
         echo["product"] = products.canonical_name(str(echo["product"]))
     return echo
@@ -260,17 +282,31 @@ def _read_date(fields: Mapping[str, Any], name: str) -> datetime | None:
     value = fields.get(name)
     if value is None or value == "":
         return None
-    match = _DATE.fullmatch(value) if isinstance(value, str) else None
+    try:
+        return _moment(value)
+    except (ValueError, TypeError) as wrong:
+        words = str(wrong) if isinstance(wrong, WireError) else "is not a date with an offset"
+        raise WireError(f"a report whose {name} {words}") from None
+
+
+@lru_cache(maxsize=8192)
+def _moment(text: str) -> datetime:
+    """A date as a moment in UTC. Remembered: each look repeats the dates of the one before.
+
+    Raises:
+        WireError: there is no such moment, in words; such texts are not remembered.
+    """
+    match = _DATE.fullmatch(text)
     if match is None:
-        raise WireError(f"a report whose {name} is not a date with an offset")
+        raise WireError("is not a date with an offset")
     day, clock, fraction, offset = match.groups()
     try:
         local = datetime.fromisoformat(f"{day}T{clock}.{(fraction or '0')[:6]:0<6}{offset.upper()}")
         moment = local.astimezone(UTC)
     except (ValueError, OverflowError):
-        raise WireError(f"a report whose {name} is no date of the calendar") from None
+        raise WireError("is no date of the calendar") from None
     if not _FIRST_DATE <= moment < _LAST_DATE:  # what is reckoned with it must stay a date
-        raise WireError(f"a report whose {name} is in the year {moment.year}")
+        raise WireError(f"is in the year {moment.year}")
     return moment
 
 

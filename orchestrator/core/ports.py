@@ -7,7 +7,7 @@ from enum import IntEnum
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+    from collections.abc import AsyncIterator, Callable, Container, Iterable, Mapping, Sequence
     from contextlib import AbstractAsyncContextManager, AbstractContextManager
     from datetime import datetime, timedelta
 
@@ -106,10 +106,12 @@ class ReportsApi(Protocol):
         statuses: Sequence[Status],
         created_from: datetime | None = None,
         created_to: datetime | None = None,
+        only: Container[str] | None = None,
     ) -> Sequence[RemoteReport]:
         """``GET /v2/reports``: reports created by the account, by time of creation.
 
-        Entries that cannot be read as a report are left out.
+        Entries that cannot be read as a report are left out; with `only`, which saves time, those
+        of other ids too. It may be asked from another thread.
         """
         ...
 
