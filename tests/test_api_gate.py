@@ -5,16 +5,18 @@ from __future__ import annotations
 import math
 from contextlib import suppress
 from datetime import timedelta
+from functools import partial
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import anyio
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from orchestrator.api.gate import KeyGate
+from orchestrator.api.gate import PATIENCE, KeyGate
 from orchestrator.core.ports import Priority
+from orchestrator.engine.places import Places
 from orchestrator.errors import ServerFault, Throttled
 from tests.kit.virtual_time import VirtualLoop
 
@@ -331,3 +333,122 @@ def test_turns_are_never_closer_than_the_rate_and_nobody_is_forgotten(
     anyio.run(everybody, backend_options={"loop_factory": VirtualLoop})
     assert len(left) == len(arrivals)
     assert all(later - sooner > 1 / rate - 1e-5 for sooner, later in pairwise(granted))
+
+
+# --- places ---------------------------------------------------------------------------------------
+
+
+async def hold(gate: Gate, log: Log, name: str, places: Places, seconds: float) -> None:
+    with places.claim() as place:
+        async with gate.turn(DOWNLOAD, place=place):
+            log.append((name, anyio.current_time()))
+        await anyio.sleep(seconds)
+
+
+async def test_a_turn_that_needs_a_place_comes_when_one_is_free_and_others_go_by() -> None:
+    gate, places, log = KeyGate(5), Places(1), Log()
+    async with anyio.create_task_group() as group:
+        group.start_soon(hold, gate, log, "first", places, 3.1)
+        group.start_soon(hold, gate, log, "second", places, 0)
+        await settle()
+        for _ in range(2):
+            group.start_soon(pass_gate, gate, log, "poll", POLL)
+    assert log == [
+        ("first", 0.0),
+        ("poll", pytest.approx(0.2)),
+        ("poll", pytest.approx(0.4)),
+        ("second", pytest.approx(3.1)),
+    ]
+    assert places.free == 1
+
+
+async def test_a_key_that_waits_for_its_turn_takes_no_place_from_another() -> None:
+    slow, fast, places, log = KeyGate(0.1), KeyGate(10), Places(1), Log()
+    async with anyio.create_task_group() as group:
+        for number in range(3):
+            group.start_soon(hold, slow, log, f"slow {number}", places, 0)
+        for number in range(3):
+            group.start_soon(hold, fast, log, f"fast {number}", places, 0)
+    assert log == [
+        ("slow 0", 0.0),
+        ("fast 0", 0.0),
+        ("fast 1", pytest.approx(0.1)),
+        ("fast 2", pytest.approx(0.2)),
+        ("slow 1", pytest.approx(10)),
+        ("slow 2", pytest.approx(20)),
+    ]
+
+
+async def test_a_place_is_given_back_by_whoever_is_cancelled() -> None:
+    gate, places, log = KeyGate(5), Places(1), Log()
+    async with anyio.create_task_group() as group:
+        with anyio.move_on_after(1):
+            await hold(gate, log, "cut", places, 60)
+        assert places.free == 1
+        group.start_soon(hold, gate, log, "next", places, 0)
+    assert [name for name, _ in log] == ["cut", "next"]
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.integers(0, 2),  # gate
+            st.sampled_from([CANCEL, DOWNLOAD, SUBMIT, POLL]),
+            st.integers(0, 20).map(lambda tenths: tenths / 10),  # arrival
+            st.integers(0, 20).map(lambda tenths: tenths / 10),  # holding
+            st.one_of(st.none(), st.integers(1, 15).map(lambda tenths: tenths / 10)),  # patience
+        ),
+        max_size=25,
+    ),
+    st.integers(1, 3),
+)
+@settings(max_examples=60, deadline=None)
+def test_nobody_waits_for_ever_and_places_are_never_exceeded(
+    visits: list[tuple[Any, ...]], number: int
+) -> None:
+    async def main() -> None:
+        gates = [KeyGate(5) for _ in range(3)]
+        places = Places(number)
+        held = 0
+
+        async def visit(
+            gate: KeyGate, priority: Priority, at: float, seconds: float, patience: float | None
+        ) -> None:
+            nonlocal held
+            await anyio.sleep(at)
+            with anyio.move_on_after(math.inf if patience is None else patience):
+                if priority is not DOWNLOAD:
+                    async with gate.turn(priority):
+                        return
+                with places.claim() as place:
+                    async with gate.turn(priority, place=place):
+                        held += 1
+                    try:
+                        assert held <= number
+                        await anyio.sleep(seconds)
+                    finally:
+                        held -= 1
+
+        with anyio.fail_after(1000):
+            async with anyio.create_task_group() as group:
+                for which, *rest in visits:
+                    group.start_soon(partial(visit, gates[which], *rest))
+        assert places.free == number
+        assert not any(gate.waiting for gate in gates)
+
+    anyio.run(main, backend_options={"loop_factory": VirtualLoop})
+
+
+async def test_a_poll_does_not_wait_behind_submits_for_ever() -> None:
+    gate, log = KeyGate(5), Log()
+
+    async def submit_on_and_on() -> None:
+        for _ in range(2 * PATIENCE):
+            await pass_gate(gate, log, "submit", SUBMIT)
+
+    async with anyio.create_task_group() as group:
+        for _ in range(3):
+            group.start_soon(submit_on_and_on)
+        await settle()
+        group.start_soon(pass_gate, gate, log, "poll", POLL)
+    assert [name for name, _ in log].index("poll") == PATIENCE + 1

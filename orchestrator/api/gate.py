@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 import math
+from collections import deque
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -12,18 +13,22 @@ from typing import TYPE_CHECKING, Final
 import anyio
 from anyio.lowlevel import checkpoint
 
+from orchestrator.core.ports import Priority
 from orchestrator.errors import Throttled
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from orchestrator.core.ports import Priority
+    from orchestrator.core.ports import Place
 
 PAUSE_INITIAL: Final = timedelta(seconds=1)
 """The first pause where the API does not say how long; it doubles with each complaint in a row."""
 
 PAUSE_MAX: Final = timedelta(seconds=60)
 """The longest pause that the gate thinks up itself; `Retry-After` may ask for more."""
+
+PATIENCE: Final = 50
+"""A poll that so many turns went by goes before every submit: a backfill wants to see its ends."""
 
 _INSTANT: Final = 1e-6  # seconds; a loop's timers may fire early by their resolution
 _FLOOR: Final = 1 / 16  # of the full rate: four complaints in a row; below it nothing would move
@@ -35,6 +40,8 @@ class _Ticket:
     priority: int
     order: float
     number: int
+    place: Place | None = field(compare=False)
+    turns: int = field(compare=False)
     changed: anyio.Event = field(compare=False, default_factory=anyio.Event)
     left: bool = field(compare=False, default=False)
 
@@ -71,6 +78,8 @@ class KeyGate:
         self._rate = requests_per_second
         self._next_at = -math.inf
         self._queue: list[_Ticket] = []
+        self._with_place: list[_Ticket] = []
+        self._polls: deque[_Ticket] = deque()
         self._tickets = 0
         self._slow_downs = 0
         self._in_a_row = 0
@@ -83,13 +92,15 @@ class KeyGate:
     @property
     def waiting(self) -> int:
         """How many wait for a turn."""
-        return sum(not ticket.left for ticket in self._queue)
+        return sum(not ticket.left for ticket in (*self._queue, *self._with_place))
 
     @asynccontextmanager
-    async def turn(self, priority: Priority, order: float = 0.0) -> AsyncIterator[None]:
+    async def turn(
+        self, priority: Priority, order: float = 0.0, place: Place | None = None
+    ) -> AsyncIterator[None]:
         """Waits for a turn; the request is made inside. Cancelled while waiting, it costs none."""
         await checkpoint()
-        await self._wait(priority, order)
+        await self._wait(priority, order, place)
         self.turns += 1
         slow_downs = self._slow_downs
         try:
@@ -103,34 +114,63 @@ class KeyGate:
             if self._rate < self._full:
                 self._rate = min(self._full, self._rate + self._full * _STEP)
 
-    async def _wait(self, priority: Priority, order: float) -> None:
+    async def _wait(self, priority: Priority, order: float, place: Place | None) -> None:
         # There is no task that hands out turns: whoever is first in the queue waits for the clock,
         # the others to become first. So nothing is lost whoever is cancelled, and when.
         self._tickets += 1
-        ticket = _Ticket(int(priority), order, self._tickets)
-        heapq.heappush(self._queue, ticket)
+        ticket = _Ticket(int(priority), order, self._tickets, place, self.turns)
+        heapq.heappush(self._queue if place is None else self._with_place, ticket)
+        if priority is Priority.POLL:
+            self._polls.append(ticket)
         try:
             while True:
                 ticket.changed = anyio.Event()
                 if self._first() is not ticket:
                     await ticket.changed.wait()
+                    # It may not be for us any more: a place was taken, or a poll has grown old.
+                    self._wake_first()
                     continue
                 delay = self._next_at - anyio.current_time()
                 if delay <= _INSTANT:
                     break
                 with anyio.move_on_after(delay):
                     await ticket.changed.wait()
+                self._wake_first()
+            if place is not None:
+                place.take()
             self._next_at = max(self._next_at, anyio.current_time()) + 1 / self._rate
         finally:
             ticket.left = True
-            successor = self._first()
-            if successor is not None:
-                successor.changed.set()
+            self._wake_first()
+
+    def _wake_first(self) -> None:
+        first = self._first()
+        if first is not None:
+            first.changed.set()
 
     def _first(self) -> _Ticket | None:
-        while self._queue and self._queue[0].left:
-            heapq.heappop(self._queue)
-        return self._queue[0] if self._queue else None
+        """Whose turn is next; those whose place is taken are passed over."""
+        self._hurry_old_polls()
+        for queue in (self._queue, self._with_place):
+            while queue and queue[0].left:
+                heapq.heappop(queue)
+        first = self._queue[0] if self._queue else None
+        other = self._with_place[0] if self._with_place else None
+        if other is None or (first is not None and first < other):
+            return first
+        assert other.place is not None
+        if other.place.is_free:
+            return other
+        other.place.when_free(self._wake_first)
+        return first
+
+    def _hurry_old_polls(self) -> None:
+        latest = self.turns - PATIENCE
+        while self._polls and (self._polls[0].left or self._polls[0].turns <= latest):
+            ticket = self._polls.popleft()
+            if not ticket.left and ticket.place is None:
+                ticket.priority, ticket.order = int(Priority.SUBMIT), -math.inf
+                heapq.heapify(self._queue)
 
     def _slow_down(self, retry_after: timedelta | None, *, is_news: bool) -> None:
         if is_news:

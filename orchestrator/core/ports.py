@@ -44,14 +44,39 @@ class Priority(IntEnum):
     POLL = 3
 
 
+class Place(Protocol):
+    """What a request needs besides its turn, such as one of so many downloads at once."""
+
+    @property
+    def is_free(self) -> bool:
+        """Whether it may be taken now."""
+        ...
+
+    def take(self) -> None:
+        """Takes it. Taken again, it changes nothing."""
+        ...
+
+    def give_back(self) -> None:
+        """Frees it, if it was taken."""
+        ...
+
+    def when_free(self, wake: Callable[[], None]) -> None:
+        """Calls `wake` once, when it may be free."""
+        ...
+
+
 class Gate(Protocol):
     """The one way to the API for one key: so many turns a second, by priority."""
 
-    def turn(self, priority: Priority, order: float = 0.0) -> AbstractAsyncContextManager[None]:
+    def turn(
+        self, priority: Priority, order: float = 0.0, place: Place | None = None
+    ) -> AbstractAsyncContextManager[None]:
         """Waits for a turn; the request is made inside.
 
-        Among equal priorities the lower `order` goes first, then who came first. A `Throttled`
-        that passes through slows the whole key down; an inside without error lets it climb back.
+        Among equal priorities the lower `order` goes first, then who came first. With a `place`
+        the turn comes only while that is free, and takes it; others go by meanwhile. A poll that
+        has waited for long goes before submits. A `Throttled` that passes through slows the whole
+        key down; an inside without error lets it climb back.
         """
         ...
 

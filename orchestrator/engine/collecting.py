@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -13,14 +13,15 @@ from orchestrator.core.lifecycle import State
 from orchestrator.core.model import Status
 from orchestrator.core.ports import Priority
 from orchestrator.engine import answers
+from orchestrator.engine.places import Places
 from orchestrator.errors import ApiError, CollectError, CorruptArchive, NotFound
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import AsyncIterator, Awaitable, Callable
 
     from orchestrator.core.lifecycle import Event
     from orchestrator.core.model import RemoteReport, Report
-    from orchestrator.core.ports import Collector, Ledger, Observer, Verdict
+    from orchestrator.core.ports import Collector, Download, Ledger, Observer
     from orchestrator.engine.desk import Desk
     from orchestrator.engine.drain import Drain
 
@@ -66,17 +67,14 @@ class Collecting:
         self._collector = collector
         self._observer = observer
         self._drain = drain
-        self._downloads = anyio.CapacityLimiter(downloads)
+        self._places = Places(downloads)
 
     async def collect(self, report: Report, desk: Desk) -> Report:
         """Download, verify, publish. What has begun is finished even when the run drains."""
-        async with self._downloads:
-            with self._drain.shield():
-                fetched = await self._fetch(report, desk)
-                if fetched.state is State.VERIFIED:
-                    fetched = await self.publish(fetched)
-                return fetched
-        return report
+        fetched = await self._fetch(report, desk)
+        if fetched.state is State.VERIFIED:
+            fetched = await self.publish(fetched)
+        return fetched
 
     async def keep_truncated(
         self, report: Report, remote: RemoteReport, reason: str, desk: Desk
@@ -86,10 +84,9 @@ class Collecting:
             return
         wanted = replace(report, items_count=remote.items_count, download_url=remote.download_url)
         try:
-            async with self._downloads:
-                with self._drain.shield():
-                    await self._download(wanted, desk)
-                    await self._collector.keep_aside(wanted, reason)
+            async with self._downloading(wanted, desk) as download:
+                await self._collector.fetch(wanted, download)
+                await self._collector.keep_aside(wanted, reason)
         except (ApiError, CollectError) as error:
             self._observer.note(
                 "warning", f"report {report.request_id}: its truncated file is not kept: {error}"
@@ -148,29 +145,38 @@ class Collecting:
             await anyio.sleep(pause.total_seconds())
 
     async def _fetch_once(self, report: Report, desk: Desk) -> Report:
-        verdict = await self._download(report, desk)
-        return await self._take(
-            report,
-            lifecycle.Verified(
-                sha256=verdict.sha256,
-                rows=verdict.rows,
-                size_bytes=verdict.size_bytes,
-                target=verdict.target,
-                foreign=verdict.foreign,
-            ),
-        )
+        async with self._downloading(report, desk) as download:
+            verdict = await self._collector.fetch(report, download)
+            return await self._take(
+                report,
+                lifecycle.Verified(
+                    sha256=verdict.sha256,
+                    rows=verdict.rows,
+                    size_bytes=verdict.size_bytes,
+                    target=verdict.target,
+                    foreign=verdict.foreign,
+                ),
+            )
 
-    async def _download(self, report: Report, desk: Desk) -> Verdict:
+    @asynccontextmanager
+    async def _downloading(self, report: Report, desk: Desk) -> AsyncIterator[Download]:
+        """A download that has begun, at the key's turn and in a free place; nothing cuts it.
+
+        Until then a run that drains may do without it.
+        """
         assert report.download_url is not None
         url = report.download_url
         order = report.expires_at.timestamp() if report.expires_at else 0.0
-        async with AsyncExitStack() as stack:
-            download = await desk.turn(
-                lambda: stack.enter_async_context(desk.api.download(url)),
-                Priority.DOWNLOAD,
-                order,
-            )
-            return await self._collector.fetch(report, download)
+        with self._places.claim() as place:
+            async with AsyncExitStack() as stack:
+                download = await desk.turn(
+                    lambda: stack.enter_async_context(desk.api.download(url)),
+                    Priority.DOWNLOAD,
+                    order,
+                    place,
+                )
+                with self._drain.shield():
+                    yield download
 
     async def _file_gone(self, report: Report, desk: Desk, error: NotFound) -> Report:
         """The file answers 404: ask what the API says of the report itself.

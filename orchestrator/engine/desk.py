@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from datetime import timedelta
 
     from orchestrator.core.model import Series
-    from orchestrator.core.ports import Gate, Observer, ReportsApi
+    from orchestrator.core.ports import Gate, Observer, Place, ReportsApi
     from orchestrator.core.settings import RetryPolicy
 
 T = TypeVar("T")
@@ -110,7 +110,9 @@ class Desk:
         return pause.total_seconds()
 
     @asynccontextmanager
-    async def admitted(self, priority: Priority, order: float = 0.0) -> AsyncIterator[None]:
+    async def admitted(
+        self, priority: Priority, order: float = 0.0, place: Place | None = None
+    ) -> AsyncIterator[None]:
         """The key's turn, at an API that is not known to be down.
 
         An error that passes through is noted by gate and breaker; one that is caught inside must
@@ -118,8 +120,10 @@ class Desk:
         """
         while True:
             await self.breaker.wait()
-            async with self.gate.turn(priority, order):
+            async with self.gate.turn(priority, order, place):
                 if self.breaker.is_down:
+                    if place is not None:
+                        place.give_back()
                     continue
                 try:
                     yield
@@ -141,20 +145,27 @@ class Desk:
                 await self.api.list(self.api_key, (Status.PENDING,))
 
     async def turn(
-        self, request: Callable[[], Awaitable[T]], priority: Priority, order: float = 0.0
+        self,
+        request: Callable[[], Awaitable[T]],
+        priority: Priority,
+        order: float = 0.0,
+        place: Place | None = None,
     ) -> T:
         """One request at the key's turn; again at its next turns while the API throttles."""
         while True:
             try:
-                async with self.admitted(priority, order):
+                async with self.admitted(priority, order, place):
                     answer = await request()
                     self.breaker.record(None)
                     return answer
             except Throttled:
                 # The gate has slowed the whole key down; waiting for its next turn is the pause.
-                continue
+                if place is not None:
+                    place.give_back()
 
-    async def ask(self, request: Callable[[], Awaitable[T]], priority: Priority) -> T:
+    async def ask(
+        self, request: Callable[[], Awaitable[T]], priority: Priority, order: float = 0.0
+    ) -> T:
         """A request that changes nothing, retried.
 
         Raises:
@@ -162,5 +173,5 @@ class Desk:
         """
         async for attempt in self.retrying():
             with attempt:
-                return await self.turn(request, priority)
+                return await self.turn(request, priority, order)
         raise AssertionError("unreachable: tenacity raises the last error")
