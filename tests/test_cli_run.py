@@ -101,7 +101,7 @@ def test_the_answer_in_json_has_the_keys_that_the_help_names(
     answer = json.loads(capsys.readouterr().out)
     assert list(answer) == [
         "jobs", "now", "seconds", "requests", "collected", "in_all", "directory", "made_up",
-        "unsettled", "later", "exit_code", "exit_word",
+        "unsettled", "later", "callbacks", "event_loop", "exit_code", "exit_word",
     ]  # fmt: skip
     assert answer["jobs"] == ["job"]
     assert answer["exit_code"] == 0
@@ -172,22 +172,6 @@ def test_the_dry_run_shows_the_plan_and_sends_nothing(
     assert plan["totals"]["chunks"] == REPORTS
     assert sum(place.simulator.calls.values()) == 0
     assert not place.state.exists()
-
-
-def test_a_configured_callback_is_said_to_be_for_later(
-    place: Place, capsys: pytest.CaptureFixture[str]
-) -> None:
-    place.write_config(
-        more="callback: {listen: 127.0.0.1:8080, public_url: https://hooks.example.com/vonage}"
-    )
-    assert place.run("--quiet") == 0
-    assert (
-        capsys.readouterr()
-        .err.splitlines()[0]
-        .endswith(
-            "Z warning: callback: is not built yet; this run only looks at its reports itself"
-        )
-    )
 
 
 # --- endings --------------------------------------------------------------------------------------

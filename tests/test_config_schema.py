@@ -212,6 +212,10 @@ def test_what_the_program_refuses_by_its_form_does_not_fit(tmp_path: Path, text:
         ("credentials: {}\n", False),
         ("callback: {listen: 'h:1', public_url: 'https://h/'}\n", True),
         ("callback: {listen: 'h:1'}\n", False),
+        ("callback: {listen: 'h:1', public_url: 'https://h/a/b'}\n", True),
+        ("callback: {listen: 'h:1', public_url: 'https://h/a?b'}\n", False),
+        ("callback: {listen: 'h:1', public_url: 'https://h#a'}\n", False),
+        ("callback: {listen: 'h:1', public_url: 'https://u@h/'}\n", False),
         ("accounts: [x]\n", False),
     ],
 )

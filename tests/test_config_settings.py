@@ -169,6 +169,17 @@ def test_default_credentials_come_from_the_complete_pair(
         ("callback: {listen: 8080}", [
             "1:11: callback: public_url is missing; add public_url",
             "1:20: callback.listen: 8080 is not HOST:PORT; write one such as 127.0.0.1:8080"]),
+        ("callback: {listen: 'h:1', public_url: 'https://h/x?a=b'}", [
+            ("1:39: callback.public_url: the address holds a query or a fragment; remove it from"
+            " the ? or # on")]),
+        ("callback: {listen: 'h:1', public_url: 'https://h/#x'}", [
+            ("1:39: callback.public_url: the address holds a query or a fragment; remove it from"
+            " the ? or # on")]),
+        ("callback: {listen: 'h:1', public_url: 'https://u:p@h/'}", [
+            ("1:39: callback.public_url: the address holds a user name or password; remove what"
+            " stands before the @")]),
+        ("callback: {public_url: 'https://h'}", [
+            "1:11: callback: listen is missing; add listen"]),
         ("credentials: x", [("1:14: credentials: is not a mapping of names; write {NAME: {api_key:"
                             " …, api_secret: …}}")]),
         ("credentials: {}", [("1:14: credentials: names no credentials; add default: {api_key: …,"
@@ -219,6 +230,39 @@ def test_a_secret_in_a_file_that_others_read_is_refused_and_not_shown(
     _, mistakes, _ = read_settings(tmp_path, text, mode=mode)
     assert len(mistakes) == 1
     assert "hunter2" not in mistakes[0]
+
+
+@pytest.mark.parametrize(
+    "url", ["https://h.example.com/x", "http://127.0.0.1:8080", "http://localhost", "HTTPS://h/"]
+)
+def test_callbacks_by_https_or_to_this_machine_are_fine(tmp_path: Path, url: str) -> None:
+    text = f"callback: {{listen: '127.0.0.1:0', public_url: '{url}'}}"
+    config, mistakes, warnings = read_settings(tmp_path, text)
+    assert (mistakes, warnings) == ([], [])
+    assert config is not None
+    assert config.callback == CallbackSettings("127.0.0.1:0", url.rstrip("/"))
+
+
+def test_callbacks_by_plain_http_over_a_network_get_a_warning(tmp_path: Path) -> None:
+    text = "callback: {listen: '0.0.0.0:80', public_url: 'http://hooks.example.com/vonage/'}"
+    config, mistakes, warnings = read_settings(tmp_path, text)
+    assert mistakes == []
+    (warning,) = warnings
+    assert warning == (
+        "config.yaml:1:46: callback.public_url: callbacks would come unencrypted, and whoever reads"
+        " along could send false ones; write https://hooks.example.com/vonage"
+    )
+    assert config is not None
+    assert config.callback is not None
+    assert config.callback.public_url == "http://hooks.example.com/vonage"
+
+
+@pytest.mark.parametrize(
+    ("listen", "host", "port"),
+    [("127.0.0.1:8080", "127.0.0.1", 8080), ("[::1]:0", "::1", 0), ("localhost:1", "localhost", 1)],
+)
+def test_an_address_to_listen_on_is_taken_apart(listen: str, host: str, port: int) -> None:
+    assert CallbackSettings(listen, "https://h").host_and_port == (host, port)
 
 
 def test_more_requests_than_the_api_allows_get_a_warning(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ import anyio
 from anyio import to_thread
 
 from orchestrator.api import KeyGate
-from orchestrator.cli import again, foreign, projection
+from orchestrator.cli import again, callbacks, foreign, projection
 from orchestrator.cli.checks import require_output
 from orchestrator.cli.selection import kept_file, series_of
 from orchestrator.cli.setup import open_desks, writing_ledger
@@ -30,6 +30,7 @@ from orchestrator.engine.editions import renew
 from orchestrator.engine.run import RunEnd, World, run
 from orchestrator.errors import OrchestratorError
 from orchestrator.reporting.board import Board
+from orchestrator.reporting.pulse import Pulse
 from orchestrator.reporting.summary import Ending, Leftover, Sums
 from orchestrator.reporting.words import counted
 
@@ -166,9 +167,11 @@ async def _under_lock(
         display.note("warning", text, {})
     desks: dict[str, Desk] = {}
     board = Board(jobs, errand.clock, display.note, lambda: _requests(desks))
-    async with open_desks(
-        config, errand.credentials, errand.clock, board, config.poll.timeout
-    ) as opened:
+    pulse = Pulse()
+    async with (
+        callbacks.open_receiver(config, jobs, board) as receiver,
+        open_desks(config, errand.credentials, errand.clock, board, config.poll.timeout) as opened,
+    ):
         desks |= opened
         world = World(
             ledger=ledger,
@@ -179,10 +182,12 @@ async def _under_lock(
             config=config,
             drain=drain,
             jitter=random.SystemRandom().random,
+            callbacks=receiver,
         )
         try:
             async with anyio.create_task_group() as showing:
                 showing.start_soon(display.keep_up, board, [job.name for job in jobs])
+                showing.start_soon(pulse.beat)
                 end, verdict = await _work(errand, world, ledger, now)
                 showing.cancel_scope.cancel()
         except BaseException:
@@ -199,6 +204,11 @@ async def _under_lock(
     for text in await ledger.transact(lambda store: foreign.warnings(store, jobs)):
         display.note("warning", text, {})
     whole = board.sum()
+    stalls = pulse.stalls()
+    if stalls.words:
+        display.note("info", stalls.words, stalls.as_json)
+    if silence := callbacks.silence(receiver, config, whole.collected):
+        display.note("warning", silence, {})
     in_all, left = await ledger.transact(lambda store: _survey(store, errand.inputs, end))
     return Ending(
         jobs=jobs,
@@ -213,6 +223,8 @@ async def _under_lock(
         remarks=board.remarks,
         why_stopped=why,
         verdict="" if verdict is None else again.verdict(verdict, why),
+        callbacks=callbacks.numbers(receiver),
+        event_loop=stalls,
     )
 
 

@@ -46,6 +46,7 @@ _ACCOUNT: Final = "^[A-Za-z0-9]{8}$"
 _FIELD: Final = "^[A-Za-z][A-Za-z0-9_]{0,63}$"
 _DURATION: Final = "^[0-9]{1,9}(ms|s|m|h|d)$"
 _WEB: Final = r"^https?://[^@\s\\/]+([/?#]\S*)?$"
+_PLAIN_WEB: Final = r"^https?://[^@\s\\/?#]+(/[^\s\\?#]*)?$"
 _DATE: Final = (
     "^[0-9]{4}-[0-9]{2}-[0-9]{2}"
     "([Tt ] ?[0-9]{2}:[0-9]{2}(:[0-9]{2})? ?([Zz]|[+-][0-9]{2}(:?[0-9]{2})?)?)?$"
@@ -136,7 +137,7 @@ def config_schema() -> Schema:
             **_section(
                 "Our own receiver of callbacks.",
                 listen=_text("HOST:PORT", r"^(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]+):[0-9]{1,5}$"),
-                public_url=_text("Under which address the API reaches it.", _WEB),
+                public_url=_text("Under which address the API reaches it.", _PLAIN_WEB),
             ),
             "required": ["listen", "public_url"],
         },

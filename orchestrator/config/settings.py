@@ -110,9 +110,6 @@ def _read(findings: Findings, path: Path, env: Mapping[str, str]) -> Config:
     if api.requests_per_second > API_RATE and not _is_local(api.base_url):
         what = f"the API allows a key {API_RATE:g} requests a second and refuses the rest"
         findings.warning(("api", "requests_per_second"), what, f"write {API_RATE:g} or less")
-    callback = None
-    if "callback" in given:
-        callback = entry(schema.CallbackEntry, findings, ("callback",), given["callback"])
     base = path.parent
     return Config(
         path=path,
@@ -128,13 +125,24 @@ def _read(findings: Findings, path: Path, env: Mapping[str, str]) -> Config:
         retry=RetryPolicy(retry.attempts, retry.wait_initial, retry.wait_max),
         poll=PollPolicy(poll.interval_initial, poll.interval_max, poll.timeout, poll.on_timeout),
         on_unknown=head.on_unknown,
-        callback=CallbackSettings(callback.listen, callback.public_url) if callback else None,
+        callback=_callback(findings, given["callback"]) if "callback" in given else None,
         prices=prices(findings, given.get("price_per_record"), head.currency),
     )
 
 
-def _is_local(base_url: str) -> bool:
-    return values.is_loopback(urlsplit(base_url).hostname or "")
+def _callback(findings: Findings, given: Any) -> CallbackSettings | None:
+    read = entry(schema.CallbackEntry, findings, ("callback",), given)
+    if read is None:
+        return None
+    if urlsplit(read.public_url).scheme != "https" and not _is_local(read.public_url):
+        what = "callbacks would come unencrypted, and whoever reads along could send false ones"
+        remedy = f"write https{read.public_url[len('http') :]}"
+        findings.warning(("callback", "public_url"), what, remedy)
+    return CallbackSettings(read.listen, read.public_url)
+
+
+def _is_local(address: str) -> bool:
+    return values.is_loopback(urlsplit(address).hostname or "")
 
 
 def _check_order(findings: Findings, name: str, first: str, last: str, settings: Entry) -> None:

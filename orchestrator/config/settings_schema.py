@@ -146,7 +146,7 @@ class CallbackEntry(Entry):
     """``callback``: our own receiver."""
 
     listen: Annotated[str, PlainValidator(values.listen_address)]
-    public_url: Annotated[str, PlainValidator(values.web_address)]
+    public_url: Annotated[str, PlainValidator(values.public_url)]
 
 
 class CredentialsEntry(Entry):

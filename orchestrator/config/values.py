@@ -234,19 +234,25 @@ def web_address(value: object) -> str:
     return word
 
 
+def public_url(value: object) -> str:
+    """An address that others can be sent to below: no query, no fragment, no slash at its end."""
+    word = web_address(value)
+    if "?" in word or "#" in word:
+        raise Unfit("the address holds a query or a fragment", "remove it from the ? or # on")
+    return word.rstrip("/")
+
+
 def base_url(value: object) -> str:
     """An address without query and fragment, ``https`` unless on this machine; no slash at its end.
 
     Credentials go over this address, so plain ``http`` is only for a simulator beside us.
     """
-    word = web_address(value)
+    word = public_url(value)
     parts = urlsplit(word)
-    if "?" in word or "#" in word:
-        raise Unfit("the address holds a query or a fragment", "remove it from the ? or # on")
     if parts.scheme != "https" and not is_loopback(parts.hostname or ""):
         remedy = f"write https{word.removeprefix('http')}"
         raise Unfit(f"{shown(word)} would send the credentials unencrypted", shown(remedy))
-    return word.rstrip("/")
+    return word
 
 
 def listen_address(value: object) -> str:

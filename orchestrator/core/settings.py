@@ -147,10 +147,21 @@ class OnUnknown(Enum):
 
 @dataclass(frozen=True, slots=True)
 class CallbackSettings:
-    """Our own receiver of callbacks."""
+    """Our own receiver of callbacks.
+
+    Attributes:
+        listen: ``HOST:PORT``, an IPv6 host in brackets; port 0: any that is free.
+        public_url: how the API reaches it, without a slash at its end.
+    """
 
     listen: str
     public_url: str
+
+    @property
+    def host_and_port(self) -> tuple[str, int]:
+        """`listen` taken apart; the host without brackets."""
+        host, _, port = self.listen.rpartition(":")
+        return host.strip("[]"), int(port)
 
 
 @dataclass(frozen=True, slots=True)

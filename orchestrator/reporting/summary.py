@@ -10,6 +10,7 @@ from orchestrator.core.lifecycle import State
 from orchestrator.core.policy import ExitCode
 from orchestrator.core.windows import later
 from orchestrator.reporting.figures import length, utc_text
+from orchestrator.reporting.pulse import Stalls
 from orchestrator.reporting.words import (
     Fate,
     counted,
@@ -89,6 +90,8 @@ class Ending:
         remarks: on the debt.
         why_stopped: what ended the run early, in words; empty if nothing did.
         verdict: the last line, where the run had another purpose than the jobs' debt.
+        callbacks: how many came, by what became of them; None without a receiver.
+        event_loop: how late its turns came.
     """
 
     jobs: tuple[Job, ...]
@@ -103,6 +106,8 @@ class Ending:
     remarks: Remarks
     why_stopped: str = ""
     verdict: str = ""
+    callbacks: Mapping[str, int] | None = None
+    event_loop: Stalls = field(default_factory=Stalls)
 
 
 # --- as text --------------------------------------------------------------------------------------
@@ -235,6 +240,8 @@ def as_json(ending: Ending) -> dict[str, Any]:
         ],
         "unsettled": [_leftover(left) for left in ending.left],
         "later": [one for job in ending.jobs for one in _later(job, ending.now)],
+        "callbacks": None if ending.callbacks is None else dict(ending.callbacks),
+        "event_loop": ending.event_loop.as_json,
         "exit_code": int(ending.code),
         "exit_word": ending.code.name.lower(),
     }

@@ -30,7 +30,8 @@ if TYPE_CHECKING:
     "backfill.yaml --deadline 22h --lock-wait 10m`. Ctrl-C once stops in order, and the next run "
     "goes on. With --json the keys of the answer are: jobs, now, seconds, requests, collected and "
     "in_all (reports, rows, bytes), directory, made_up, unsettled (job, account_id, product, "
-    "direction, filter, owed, refused, open, given_up, disputed), later, exit_code, exit_word.",
+    "direction, filter, owed, refused, open, given_up, disputed), later, callbacks, event_loop, "
+    "exit_code, exit_word.",
 )
 @options.jobs_argument
 @click.option(
@@ -114,10 +115,6 @@ def command(
     if json_lines:
         for warning in inputs.warnings:
             teller.display.note("warning", str(warning), {})
-    if inputs.config.callback is not None:
-        teller.display.note(
-            "warning", "callback: is not built yet; this run only looks at its reports itself", {}
-        )
     renewals: tuple[Renewal, ...] = ()
     if span is not None:
         choice = again.choose(inputs, *span, clock.now())
