@@ -34,6 +34,7 @@ class Callbacks:
         self._world = world
         self._describe = describe
         self._wake = anyio.Event()
+        self._session: aiohttp.ClientSession | None = None
         world.on_change = self.wake
         world.clock.listeners.append(self.wake)
 
@@ -43,16 +44,21 @@ class Callbacks:
 
     async def run(self) -> None:
         """Sends what falls due, until it is cancelled."""
-        async with anyio.create_task_group() as sending:
+        async with (
+            # One connection a call, as from an API of many machines: a kept one could be dead.
+            aiohttp.ClientSession(
+                timeout=_TIMEOUT, connector=aiohttp.TCPConnector(force_close=True)
+            ) as session,
+            anyio.create_task_group() as sending,
+        ):
+            self._session = session
             while True:
                 self._wake = anyio.Event()
                 self._world.advance()
-                forged = self._world.forged_callbacks
-                while forged:
-                    sending.start_soon(self._forge, forged.pop(0))
-                ended = self._world.ended_with_callback
-                while ended:
-                    sending.start_soon(self._send, ended.pop(0))
+                for report in _taken(self._world.forged_callbacks):
+                    sending.start_soon(self._forge, report)
+                for report in _taken(self._world.ended_with_callback):
+                    sending.start_soon(self._send, report)
                 await self._until_something_happens()
 
     async def _until_something_happens(self) -> None:
@@ -79,9 +85,14 @@ class Callbacks:
     async def _post(self, url: str, content: dict[str, Any]) -> None:
         if urlsplit(url).hostname not in _LOOPBACK:
             return
+        assert self._session is not None
         with contextlib.suppress(aiohttp.ClientError, OSError, TimeoutError):
-            async with (
-                aiohttp.ClientSession(timeout=_TIMEOUT) as session,
-                session.post(url, json=content, allow_redirects=False) as answer,
-            ):
+            async with self._session.post(url, json=content, allow_redirects=False) as answer:
                 await answer.read()
+
+
+def _taken(reports: list[Report]) -> list[Report]:
+    """Takes them all out of a list."""
+    taken = reports[:]
+    reports.clear()
+    return taken
