@@ -92,7 +92,7 @@ def test_nothing_is_bought_and_nothing_is_made(
     with simulator() as api:
         configure(home, api.base_url)
         check(capsys, write_job(home, JOB))
-        assert api.world._reports == {}
+        assert api.world.known_reports() == ()
     assert sorted(path.name for path in home.iterdir()) == ["config.yaml", "nightly.yaml"]
 
 

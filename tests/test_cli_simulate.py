@@ -136,8 +136,10 @@ def test_one_that_it_has_written_is_written_again(tmp_path: Path) -> None:
 
 
 def test_the_arguments_of_a_world_make_the_same_world() -> None:
-    world = WorldOptions(speed=7.5, rate=0.0, records_per_day=3.0)
+    world = WorldOptions(speed=7.5, rate=0.0, records_per_day=3.0, concurrency=9, max_open=50)
     assert world.arguments(81) == [
         "simulate", "--port", "81", "--speed", "7.5", "--rate", "0", "--records-per-day", "3",
+        "--concurrency", "9", "--max-open", "50",
     ]  # fmt: skip
     assert world.settings().rate is None
+    assert (world.settings().concurrency, world.settings().max_open) == (9, 50)

@@ -33,6 +33,8 @@ class WorldOptions:
         records_per_day: mean of each account, product and direction.
         now: where its clock starts; None is the present.
         faults: a file of faults.
+        concurrency: how many reports are worked on at once; None is all.
+        max_open: how many unfinished reports a key may have; None is any number.
     """
 
     speed: float = 1.0
@@ -40,6 +42,8 @@ class WorldOptions:
     records_per_day: float = 20.0
     now: datetime | None = None
     faults: Path | None = None
+    concurrency: int | None = None
+    max_open: int | None = None
 
     def settings(self) -> Settings:
         """The settings of a simulator; ids of its reports that no other start of it gives.
@@ -55,6 +59,8 @@ class WorldOptions:
             sync_rate=2 * self.rate or None,
             records_per_day=self.records_per_day,
             now=self.now,
+            concurrency=self.concurrency,
+            max_open=self.max_open,
         )
         return replace(settings, faults=load_faults(self.faults)) if self.faults else settings
 
@@ -66,6 +72,10 @@ class WorldOptions:
             words += ["--now", self.now.isoformat()]
         if self.faults is not None:
             words += ["--faults", str(self.faults)]
+        if self.concurrency is not None:
+            words += ["--concurrency", str(self.concurrency)]
+        if self.max_open is not None:
+            words += ["--max-open", str(self.max_open)]
         return words
 
 

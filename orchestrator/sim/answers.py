@@ -13,12 +13,16 @@ if TYPE_CHECKING:
     from orchestrator.sim.settings import Dialect
 
 
-def report_object(report: Report, dialect: Dialect, base_url: str) -> dict[str, Any]:
+def report_object(
+    report: Report, dialect: Dialect, base_url: str, phase: Phase | None = None
+) -> dict[str, Any]:
     """What a call answers about a report, which must have been settled if it has ended.
 
     Message filters are echoed under their own names, `status` too: in the classic shape the
-    report's own status is `request_status`.
+    report's own status is `request_status`. With `phase`: as it was when it was in that one.
     """
+    ended = (phase or report.phase) is Phase.ENDED
+    word = report.status if ended or phase is None else phase.name
     style = report.style
     offset = OFFSETS[style % 3] if dialect.offset == "mixed" else dialect.offset
     newer = style >= 128 if dialect.shape == "mixed" else dialect.shape == "newer"
@@ -33,18 +37,18 @@ def report_object(report: Report, dialect: Dialect, base_url: str) -> dict[str, 
     echo.update(report.quirks.echo)
     answer: dict[str, Any] = {"request_id": report.request_id}
     if newer:
-        answer |= {"status": report.status, "request_params": echo}
+        answer |= {"status": word, "request_params": echo}
     else:
-        answer |= {"request_status": report.status, **echo}
+        answer |= {"request_status": word, **echo}
     answer["receive_time"] = write_moment(moment(int(report.created)), offset)
-    if report.phase is Phase.ENDED:
+    if ended:
         answer["start_time"] = write_moment(moment(int(report.started or report.created)), offset)
         answer["items_count"] = max(0, (report.rows or 0) + report.quirks.count_by)
     elif dialect.early_fields:
         answer["start_time"] = answer["receive_time"]
         answer["items_count"] = 0
     answer["_links"] = {"self": {"href": f"{base_url}/v2/reports/{report.request_id}"}}
-    if report.phase is Phase.ENDED and report.has_file:
+    if ended and report.has_file:
         url = _link(report, base_url)
         if not url:
             return answer

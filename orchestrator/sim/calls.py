@@ -13,6 +13,7 @@ import anyio
 from aiohttp import web
 
 from orchestrator.sim.answers import other_host
+from orchestrator.sim.lens import CLEAR, Lens
 from orchestrator.sim.problems import Refused
 from orchestrator.sim.reports import Quirks
 
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 WRONG_DATE: Final = "X-Wrong-Date"
 """Never sent: what a fault puts here goes out as ``Date``, which aiohttp would overwrite."""
 
+_JSON: Final = {"Content-Type": "application/json; charset=utf-8"}
+
 
 @dataclass(slots=True)
 class Call:
@@ -36,6 +39,7 @@ class Call:
         work: what the endpoint really does; run it at most once, through `proceed`.
         closing: set when the server ends, so that nothing hangs on.
         quirks: what a fault does to the file of this one download.
+        lens: what a fault hides from this one list.
         cut: the share of the answer's body that is sent before the connection ends.
         as_stranger: makes a report of a body that somebody else with the same key sends.
     """
@@ -47,6 +51,7 @@ class Call:
     work: Callable[[Call], Awaitable[web.StreamResponse]]
     closing: anyio.Event
     quirks: Quirks = field(default_factory=Quirks)
+    lens: Lens = CLEAR
     cut: float | None = None
     as_stranger: Callable[[ApiKey, dict[str, Any]], object] = lambda _key, _body: None
 
@@ -97,17 +102,10 @@ class Call:
         return response
 
 
-def json_answer(
-    content: Any, status: int = 200, headers: dict[str, str] | None = None
-) -> web.Response:
-    """An answer in JSON."""
-    return web.Response(
-        body=json.dumps(content).encode(),
-        status=status,
-        headers=headers,
-        content_type="application/json",
-        charset="utf-8",
-    )
+def json_answer(content: Any) -> web.Response:
+    """An answer in JSON; bytes are JSON already."""
+    body = content if isinstance(content, bytes) else json.dumps(content).encode()
+    return web.Response(body=body, headers=_JSON)
 
 
 def problem_answer(refused: Refused) -> web.Response:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
@@ -11,8 +12,11 @@ from anyio import to_thread
 from orchestrator.sim import problems
 from orchestrator.sim.answers import report_object
 from orchestrator.sim.calls import json_answer
+from orchestrator.sim.lens import CLEAR
 from orchestrator.sim.media import Media
 from orchestrator.sim.moments import parse_moment
+from orchestrator.sim.register import STATUSES
+from orchestrator.sim.reports import Phase
 from orchestrator.sim.requests import read_json, read_request
 
 if TYPE_CHECKING:
@@ -25,7 +29,6 @@ if TYPE_CHECKING:
     from orchestrator.sim.settings import ApiKey
     from orchestrator.sim.world import World
 
-_STATUSES: Final = ("PENDING", "PROCESSING", "SUCCESS", "ABORTED", "FAILED", "TRUNCATED")
 _LISTED_SPAN: Final = timedelta(days=7)
 
 
@@ -54,7 +57,7 @@ class Endpoints:
         settings = self._world.settings
         request = read_request(body, self._world.clock.now(), settings.extra_products)
         report = self._world.create(call.key, request, self.elapsed)
-        return json_answer(await self.describe(report))
+        return json_answer(await self._text(report))
 
     def create_as_stranger(self, key: ApiKey, body: dict[str, Any]) -> Report:
         """What somebody else with the same key asks for."""
@@ -65,12 +68,12 @@ class Endpoints:
     async def status(self, call: Call) -> web.Response:
         """``GET /v2/reports/{id}``."""
         report = self._world.report(call.key, call.request.match_info["id"])
-        return json_answer(await self.describe(report))
+        return json_answer(await self._text(report))
 
     async def cancel(self, call: Call) -> web.Response:
         """``DELETE /v2/reports/{id}``."""
         report = self._world.cancel(call.key, call.request.match_info["id"])
-        return json_answer(await self.describe(report))
+        return json_answer(await self._text(report))
 
     async def listed(self, call: Call) -> web.Response:
         """``GET /v2/reports``."""
@@ -79,24 +82,54 @@ class Endpoints:
             if not query.get(name):
                 raise problems.bad_query(name, "Missing required parameter")
         statuses = {word.strip() for word in query["status"].split(",")}
-        if not statuses <= set(_STATUSES):
-            raise problems.bad_query("status", f"Must be of [{', '.join(_STATUSES)}]")
+        if not statuses <= set(STATUSES):
+            raise problems.bad_query("status", f"Must be of [{', '.join(STATUSES)}]")
         now = self._world.clock.now()
         created_from = _moment(call, "date_from", now - _LISTED_SPAN)
         created_to = _moment(call, "date_to", now)
-        found = self._world.listed(call.key, query["account_id"], created_from, created_to)
-        shown = [
-            await self.describe(report)
-            for report in found
-            if (await self.settled(report)).status in statuses or report.status not in _STATUSES
-        ]
+        clear = call.lens == CLEAR
+        found = self._world.listed(
+            call.key, query["account_id"], created_from, created_to,
+            statuses if clear else STATUSES,
+        )  # fmt: skip
+        if not clear:
+            shown = await self._seen_through(call, found, statuses)
+        else:
+            shown = [
+                await self._text(report)
+                for report in found
+                if (await self._word(report)) in statuses or report.status not in STATUSES
+            ]
+        head = {"self_link": f"{self.base_url}{call.request.path_qs}", "items_count": len(shown)}
         return json_answer(
-            {
-                "self_link": f"{self.base_url}{call.request.path_qs}",
-                "items_count": len(shown),
-                "reports": shown,
-            }
+            json.dumps(head).encode()[:-1] + b', "reports": [' + b", ".join(shown) + b"]}"
         )
+
+    async def _seen_through(
+        self, call: Call, found: list[Report], statuses: set[str]
+    ) -> list[bytes]:
+        """What a list that lags behind shows of these reports."""
+        shown = []
+        now = self._world.clock.epoch()
+        for report in found:
+            phase = call.lens.phase(report, now)
+            word = await self._word(report) if phase is Phase.ENDED else phase.name
+            if (word in statuses or word not in STATUSES) and call.lens.shows(report, now):
+                seen = report_object(report, self._world.settings.dialect, self.base_url, phase)
+                shown.append(json.dumps(seen).encode())
+        return shown
+
+    async def _word(self, report: Report) -> str:
+        if report.needs_settling:
+            await self.settled(report)
+        return report.status
+
+    async def _text(self, report: Report) -> bytes:
+        """The report object in JSON; made anew only when the status is another."""
+        word = await self._word(report)
+        if report.shown[0] != word:
+            report.shown = (word, json.dumps(await self.describe(report)).encode())
+        return report.shown[1]
 
     async def download(self, call: Call) -> web.StreamResponse:
         """``GET /v3/media/{id}``."""

@@ -4,7 +4,7 @@ A new one is a function with `in_calls` (it stands around one HTTP call), `in_qu
 a report for good, or one download of it) or `in_server`, in one of the modules imported here.
 """
 
-from orchestrator.sim import answer_kinds, call_kinds, report_kinds
+from orchestrator.sim import answer_kinds, call_kinds, list_kinds, report_kinds
 from orchestrator.sim.registry import CALLS, KINDS, PLACES, Kind, Option, number, share, text, whole
 
 __all__ = [
@@ -15,6 +15,7 @@ __all__ = [
     "Option",
     "answer_kinds",
     "call_kinds",
+    "list_kinds",
     "number",
     "report_kinds",
     "share",

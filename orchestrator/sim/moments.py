@@ -45,7 +45,7 @@ def parse_moment(text: str) -> datetime:
 
 def write_moment(moment: datetime, offset: str = "+0000") -> str:
     """A moment of UTC in the API's form; milliseconds only where there are any."""
-    text = moment.strftime("%Y-%m-%dT%H:%M:%S")
+    text = moment.isoformat(timespec="seconds")[:19]
     if moment.microsecond:
         text += f".{moment.microsecond // 1000:03}"
     return text + offset

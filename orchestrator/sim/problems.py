@@ -127,6 +127,16 @@ def too_fast(status: int = 429, headers: dict[str, str] | None = None) -> Refuse
     )
 
 
+def too_many_open(kind: str) -> Refused:
+    """429: the key has as many open reports as it may. Not documented; so `kind` is a setting."""
+    return Refused(
+        429,
+        (_GENERAL if kind == "rate-limit" else _REPORTS) + kind,
+        "Too Many Requests",
+        "The number of reports that are pending or processing has reached its limit.",
+    )
+
+
 def server_error(status: int, headers: dict[str, str] | None = None) -> Refused:
     """5xx."""
     return Refused(

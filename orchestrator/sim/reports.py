@@ -89,6 +89,7 @@ class Report:
         style: picks a dialect where the world mixes them.
         stranger: somebody else with the same key asked for it.
         aborted: somebody else has cancelled it.
+        shown: its status and its object in JSON, as it was answered last.
     """
 
     number: int
@@ -108,6 +109,7 @@ class Report:
     quirks: Quirks = field(default_factory=Quirks)
     stranger: bool = False
     aborted: bool = False
+    shown: tuple[str, bytes] = ("", b"")
 
     @property
     def status(self) -> str:

@@ -25,6 +25,7 @@ class Schedule:
         self._waiting: deque[Report] = deque()
         self._running: list[tuple[float, int, Report]] = []
         self._to_be_cancelled: list[tuple[float, int, Report]] = []
+        self._busy = 0
         self._free_since = -math.inf
 
     def admit(self, report: Report) -> None:
@@ -36,25 +37,29 @@ class Schedule:
             heapq.heappush(self._to_be_cancelled, (at, report.number, report))
 
     def drop(self, report: Report, now: float) -> None:
-        """Ends a report before its time."""
-        if report in self._waiting:
-            self._waiting.remove(report)
-        self._running = [entry for entry in self._running if entry[2] is not report]
-        heapq.heapify(self._running)
+        """Ends a report before its time; where it stands in a queue, it is passed over."""
+        if report.phase is Phase.PROCESSING:
+            self._busy -= 1
         self._free_since = now
         report.phase = Phase.ENDED
         report.ended = now
 
     def next_change(self) -> float:
         """When the next report starts or ends; infinite where none will."""
-        ends = self._running[0][0] if self._running else math.inf
-        return min(ends, self._next_start(), self._next_cancel())
+        return min(self._next_end(), self._next_start(), self._next_cancel())
+
+    def _next_end(self) -> float:
+        while self._running and self._running[0][2].phase is Phase.ENDED:
+            heapq.heappop(self._running)
+        return self._running[0][0] if self._running else math.inf
 
     def _next_cancel(self) -> float:
         return self._to_be_cancelled[0][0] if self._to_be_cancelled else math.inf
 
     def _next_start(self) -> float:
-        if not self._waiting or len(self._running) >= self._slots:
+        while self._waiting and self._waiting[0].phase is Phase.ENDED:
+            self._waiting.popleft()
+        if not self._waiting or self._busy >= self._slots:
             return math.inf
         ready = self._waiting[0].created + self._pending
         return ready if math.isinf(self._slots) else max(ready, self._free_since)
@@ -63,7 +68,7 @@ class Schedule:
         """Lets time pass up to `now`; yields the reports that ended, in that order."""
         while True:
             starts = self._next_start()
-            ends = self._running[0][0] if self._running else math.inf
+            ends = self._next_end()
             cancels = self._next_cancel()
             if min(starts, ends, cancels) > now:
                 return
@@ -75,12 +80,14 @@ class Schedule:
                     yield report
             elif ends <= starts:
                 _, _, report = heapq.heappop(self._running)
+                self._busy -= 1
                 self._free_since = ends
                 report.phase = Phase.ENDED
                 report.ended = ends
                 yield report
             else:
                 report = self._waiting.popleft()
+                self._busy += 1
                 report.phase = Phase.PROCESSING
                 report.started = starts
                 stuck = report.quirks.stuck is Phase.PROCESSING

@@ -68,6 +68,9 @@ class Settings:
         rate: asynchronous calls a second for each key, in the loop's time; None is no limit.
         sync_rate: the same for ``GET /v2/reports/records``.
         concurrency: how many reports are worked on at once; None is all.
+        max_open: how many reports of a key may be open (pending or processing); a create beyond
+            it gets 429 and makes nothing. None is no limit. Not documented.
+        max_open_type: what the problem type of that 429 ends in.
         pending_time: the least time a report is ``PENDING``.
         processing_time: how long an empty report is ``PROCESSING``.
         processing_time_per_row: added for each row (the vendor says 5 to 10 minutes a million).
@@ -93,6 +96,8 @@ class Settings:
     rate: float | None = 5.0
     sync_rate: float | None = 10.0
     concurrency: int | None = None
+    max_open: int | None = None
+    max_open_type: str = "rate-limit"
     pending_time: timedelta = timedelta(seconds=2)
     processing_time: timedelta = timedelta(seconds=15)
     processing_time_per_row: timedelta = timedelta(microseconds=450)

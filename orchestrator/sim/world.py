@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
-from hashlib import blake2b
 from typing import TYPE_CHECKING, Final
 
 from orchestrator.core.products import PRODUCTS, RETENTION_MONTHS
@@ -12,13 +11,15 @@ from orchestrator.sim import bill, problems
 from orchestrator.sim.columns import USAGE_COLUMNS
 from orchestrator.sim.faults import Strikes
 from orchestrator.sim.moments import months_later
+from orchestrator.sim.odds import Odds
 from orchestrator.sim.records import Query, Records
+from orchestrator.sim.register import STATUSES, Register
 from orchestrator.sim.reports import Charge, Phase, Report, moment
 from orchestrator.sim.schedule import Schedule
 from orchestrator.sim.usage import Use
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterator, Mapping
     from datetime import datetime
 
     from orchestrator.sim.clock import WorldClock
@@ -44,6 +45,7 @@ class World:
         strikes: the faults, and how often each has struck.
         on_change: called when a callback may be nearer than it was.
         forged_callbacks: reports of which somebody is about to send a forged callback.
+        turned_away: creates that `Settings.max_open` refused.
         ended_with_callback: ended reports whose callback nobody has sent yet, oldest first.
     """
 
@@ -55,9 +57,9 @@ class World:
         self.on_change: Callable[[], None] = lambda: None
         self.forged_callbacks: list[Report] = []
         self.ended_with_callback: list[Report] = []
-        self._began = clock.epoch()
-        self._reports: dict[str, Report] = {}
-        self._files: dict[str, Report] = {}
+        self._odds = Odds(settings, clock.epoch())
+        self.turned_away = 0
+        self._register = Register()
         self._synchronous: list[Use] = []
         self._open_callbacks = 0
         self._schedule = Schedule(settings.concurrency, settings.pending_time.total_seconds())
@@ -76,32 +78,35 @@ class World:
             stranger: it is not the client under test who asks; no fault strikes.
 
         Raises:
-            Refused: 403, the account is not the key's.
+            Refused: 403, the account is not the key's; 429, it has too many open reports.
         """
         if request.account_id not in key.accounts:
             raise problems.forbidden()
         now = self.advance()
-        number = len(self._reports)
+        limit = self.settings.max_open
+        if limit is not None and self._register.count_open(key.api_key) >= limit:
+            self.turned_away += 1
+            raise problems.too_many_open(self.settings.max_open_type)
+        number = len(self._register.all)
         query = request.query(self.settings)
         report = Report(
             number=number,
             request_id=("ri3p58f-" if self.settings.dialect.prefix else "")
-            + self._uuid("report", number),
-            file_id=self._uuid("file", number),
+            + self._odds.uuid("report", number),
+            file_id=self._odds.uuid("file", number),
             key=key.api_key,
             request=request,
             query=query,
             created=now,
-            duration=self._duration(query, number),
-            style=self._drawn("style", number)[0],
+            duration=self._odds.duration(self.records.expected(query), number),
+            style=self._odds.style(number),
             stranger=stranger,
         )
         if "report" in self.strikes.places and not stranger:
             fault = self.strikes.strike("report", request.account_id, request.product, elapsed)
             if fault and fault.kind.in_quirks:
                 fault.kind.in_quirks(report.quirks, fault.options)
-        self._reports[report.request_id] = report
-        self._files[report.file_id] = report
+        self._register.add(report)
         self._schedule.admit(report)
         if request.callback_url:
             self._open_callbacks += 1
@@ -117,7 +122,7 @@ class World:
             Refused: 404: never was, another key's, or older than four days.
         """
         now = self.advance()
-        report = self._reports.get(request_id)
+        report = self._register.report(request_id)
         if report is None or not self._may_see(key, report) or _age(report, now) >= MEMORY:
             raise problems.no_report(request_id)
         return report
@@ -138,9 +143,16 @@ class World:
         return report
 
     def listed(
-        self, key: ApiKey, account_id: str, created_from: datetime, created_to: datetime
+        self,
+        key: ApiKey,
+        account_id: str,
+        created_from: datetime,
+        created_to: datetime,
+        statuses: Collection[str] = STATUSES,
     ) -> list[Report]:
         """The reports created by an account in a time (both ends included), oldest first.
+
+        Where `statuses` are those of open reports, others may be left out.
 
         Raises:
             Refused: 403, the account is not the key's.
@@ -149,17 +161,14 @@ class World:
             raise problems.forbidden()
         self.advance()
         under = self.settings.list_under
-        first, last = created_from.timestamp(), created_to.timestamp()
-        return [
-            report
-            for report in self._reports.values()
-            if first <= int(report.created) <= last
-            and self._may_see(key, report)
-            and (
-                (under != "key" and report.request.account_id == account_id)
-                or (under != "account" and report.key == account_id)
-            )
-        ]
+        found = self._register.listed(
+            created_from.timestamp(),
+            created_to.timestamp(),
+            account_id=account_id if under != "key" else "",
+            api_key=account_id if under != "account" else "",
+            statuses=statuses,
+        )
+        return [report for report in found if self._may_see(key, report)]
 
     def file(self, key: ApiKey, file_id: str) -> Report:
         """The report whose file this is, if it can be downloaded; it may need settling.
@@ -168,7 +177,7 @@ class World:
             Refused: 404: never was, another key's, or older than 72 hours.
         """
         now = self.advance()
-        report = self._files.get(file_id)
+        report = self._register.of_file(file_id)
         if (
             report is None
             or report.ended is None
@@ -181,7 +190,7 @@ class World:
     def charge_query(self, key: ApiKey, request: Request, rows: int) -> str:
         """Books one answer of the synchronous call; returns its request id."""
         now = self.advance()
-        request_id = self._uuid("query", len(self._synchronous))
+        request_id = self._odds.uuid("query", len(self._synchronous))
         charge = Charge(
             request_id, key.api_key, request.account_id, request.product, request.echo,
             request.start, request.end, rows, 0 if _is_free(request.product) else rows, "SUCCESS",
@@ -191,11 +200,11 @@ class World:
 
     def find(self, either_id: str) -> Report | None:
         """The report with this id, or whose file has it, whoever may see it."""
-        return self._reports.get(either_id) or self._files.get(either_id)
+        return self._register.report(either_id) or self._register.of_file(either_id)
 
     def known_reports(self) -> tuple[Report, ...]:
         """Every report there ever was, oldest first; ended ones may need settling."""
-        return tuple(self._reports.values())
+        return tuple(self._register.all.values())
 
     # --- time ------------------------------------------------------------------------------------
 
@@ -218,6 +227,7 @@ class World:
         return self._open_callbacks > 0
 
     def _note_end(self, report: Report) -> None:
+        self._register.ended(report)
         if report.request.callback_url:
             self._open_callbacks -= 1
             self.ended_with_callback.append(report)
@@ -306,7 +316,7 @@ class World:
         uses = [use for use in self._synchronous if use.ended <= seen_at]
         uses += [
             Use(self._charge(report), "ASYNC_JOB", report.created, report.started, report.ended)
-            for report in self._reports.values()
+            for report in self._register.all.values()
             if report.ended is not None
             and report.ended <= seen_at
             and (report.ended < seen_at or report.request.product != _USAGE)
@@ -323,7 +333,7 @@ class World:
     def bill(self) -> list[Charge]:
         """What every report and synchronous query was charged, ended or not, oldest first."""
         self.advance()
-        reports = [self._charge(report) for report in self._reports.values()]
+        reports = [self._charge(report) for report in self._register.all.values()]
         return reports + [use.charge for use in self._synchronous]
 
     def charged(self) -> int:
@@ -341,14 +351,14 @@ class World:
     def _paid(self) -> list[Report]:
         return [
             report
-            for report in self._reports.values()
+            for report in self._register.all.values()
             if not report.stranger and self._charge(report).charged
         ]
 
     def reports(self) -> tuple[Report, ...]:
         """Every report there ever was, oldest first, ended ones settled."""
         self.advance()
-        return tuple(self.settle(report) for report in self._reports.values())
+        return tuple(self.settle(report) for report in self._register.all.values())
 
     def _charge(self, report: Report) -> Charge:
         self.settle(report)
@@ -367,27 +377,8 @@ class World:
             status=report.status,
         )
 
-    # --- odds ------------------------------------------------------------------------------------
-
     def _may_see(self, key: ApiKey, report: Report) -> bool:
         return report.key == key.api_key or report.request.account_id in key.accounts
-
-    def _drawn(self, what: str, number: int) -> bytes:
-        return blake2b(f"{self.settings.seed}:{what}:{number}".encode(), digest_size=16).digest()
-
-    def _uuid(self, what: str, number: int) -> str:
-        """An id; of another world, or of the same one begun at another moment, it is another."""
-        text = self._drawn(f"{self.settings.salt}:{self._began}:{what}", number).hex()
-        return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
-
-    def _duration(self, query: Query, number: int) -> float:
-        settings = self.settings
-        mean = (
-            settings.processing_time.total_seconds()
-            + settings.processing_time_per_row.total_seconds() * self.records.expected(query)
-        )
-        drawn = int.from_bytes(self._drawn("duration", number)[:4], "big") / 2**32
-        return mean * (1 + settings.processing_jitter * (2 * drawn - 1))
 
 
 def _age(report: Report, now: float) -> timedelta:

@@ -50,6 +50,19 @@ if TYPE_CHECKING:
     help="Requests a second that it allows each API key; 0 sets no limit.",
 )
 @click.option(
+    "--concurrency",
+    type=click.IntRange(1),
+    metavar="N",
+    help="How many reports it works on at once. Default: all.",
+)
+@click.option(
+    "--max-open",
+    type=click.IntRange(1),
+    metavar="N",
+    help="How many unfinished reports each API key may have; a create beyond gets 429. "
+    "Default: no limit.",
+)
+@click.option(
     "--now",
     type=options.Moment(),
     metavar="TIME",
@@ -81,6 +94,8 @@ def command(
     port: int,
     speed: float,
     rate: float,
+    concurrency: int | None,
+    max_open: int | None,
     now: datetime | None,
     faults: pathlib.Path | None,
     records_per_day: float,
@@ -93,7 +108,7 @@ def command(
     first API key, and under credentials those of every key. Nothing is sent anywhere, and nothing
     stays when it ends.
     """
-    world = WorldOptions(speed, rate, records_per_day, now, faults)
+    world = WorldOptions(speed, rate, records_per_day, now, faults, concurrency, max_open)
     anyio.run(_serve, world.settings(), port, config, until_input_ends)
     return ExitCode.DONE
 
