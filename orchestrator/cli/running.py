@@ -21,7 +21,7 @@ from orchestrator.cli.setup import open_desks, writing_ledger
 from orchestrator.cli.stopping import Stopper
 from orchestrator.cli.twice import overlap_warnings
 from orchestrator.collect.collector import FileCollector
-from orchestrator.collect.sweep import sweep
+from orchestrator.collect.sweep import sweep, unfinished
 from orchestrator.core import policy
 from orchestrator.core.lifecycle import OPEN, State
 from orchestrator.core.policy import ExitCode
@@ -161,7 +161,8 @@ async def _under_lock(
         # The manifest tells of a ledger that is lost; from here on it tells of the one made anew.
         await projection.write_projection(config, now)
     await projection.refuse_older_ledger(config, ledger)
-    keep = await ledger.transact(_unfinished_files)
+    found = await to_thread.run_sync(unfinished, config.output.directory)
+    keep = await ledger.transact(lambda store: store.unfinished(found))
     await to_thread.run_sync(sweep, config.output.directory, keep)
     for text in await ledger.transact(lambda store: _bought_twice(store, errand.inputs, now)):
         display.note("warning", text, {})
@@ -240,15 +241,6 @@ async def _work(
     for text in (*again.failures(renewed), *again.shrunk(renewed, renewals)):
         world.observer.note("warning", text)
     return RunEnd(now, renewed.remains, unsettled=(), series=0), renewed
-
-
-def _unfinished_files(store: Store) -> frozenset[int]:
-    """The reports whose files in the making are still wanted."""
-    return frozenset(
-        report_id
-        for report_id in store.open_ids(None)
-        if store.report(report_id).state in (State.READY, State.VERIFIED)
-    )
 
 
 def _bought_twice(store: Store, inputs: Inputs, now: datetime) -> list[str]:

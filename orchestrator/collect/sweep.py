@@ -11,6 +11,20 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+def unfinished(directory: Path) -> frozenset[int]:
+    """Our numbers of the reports of which unfinished files are there.
+
+    Raises:
+        OutputError: the disk.
+    """
+    partial = directory / layout.PARTIAL
+    with disk.in_words(partial, "read"):
+        if not partial.is_dir():
+            return frozenset()
+        found = (layout.report_id_of(path.name) for path in partial.iterdir())
+        return frozenset(report_id for report_id in found if report_id is not None)
+
+
 def sweep(directory: Path, keep: AbstractSet[int]) -> int:
     """Removes unfinished files that no report needs any more; how many there were.
 

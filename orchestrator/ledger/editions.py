@@ -54,16 +54,6 @@ def newer(connection: sqlite3.Connection, current: Report) -> int | None:
     return None if row is None else int(row[0])
 
 
-def number_open(connection: sqlite3.Connection, series_id: int) -> int:
-    """How many editions of a series are open."""
-    (number,) = connection.execute(
-        "SELECT count(*) FROM report INDEXED BY report_edition"
-        " WHERE series_id = ? AND replaces IS NOT NULL AND is_open = 1",
-        (series_id,),
-    ).fetchone()
-    return int(number)
-
-
 def superseded_ids(connection: sqlite3.Connection, only: int | None = None) -> list[int]:
     """The reports whose place another edition has taken, and whose file is still to be removed.
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-from contextlib import contextmanager
-from dataclasses import fields
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
@@ -14,13 +12,23 @@ from orchestrator.core.model import GivenUp, Report, Series, canonical_json
 from orchestrator.errors import LedgerError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping, Sequence
     from sqlite3 import Row
 
     from orchestrator.core.lifecycle import Event
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND: Final = timedelta(milliseconds=1)
+
+_AS_JSON: Final = json.JSONEncoder(ensure_ascii=False).encode
+_STATES: Final = {state.value: state for state in lifecycle.State}
+
+COLUMNS: Final = (
+    "id, series_id, window_start, window_end, state, api_key, job, intended_at, server_ahead,"
+    " callback_url, request_id, submitted_at, ready_at, items_count, download_url, rows,"
+    " size_bytes, sha256, target, reason, changed_at, edition, replaces"
+)
+"""The columns of `report` that `report_of` takes, in its order."""
 
 
 def to_ms(moment: datetime) -> int:
@@ -30,7 +38,7 @@ def to_ms(moment: datetime) -> int:
 
 def from_ms(value: int) -> datetime:
     """The moment so many milliseconds since the epoch."""
-    return _EPOCH + value * _MILLISECOND
+    return datetime.fromtimestamp(value / 1000, UTC)  # exact: a double holds every millisecond
 
 
 def _moment(value: int | None) -> datetime | None:
@@ -42,16 +50,16 @@ def body_text(series: Series) -> str:
     return canonical_json(series.body).decode()
 
 
-@contextmanager
-def _reading(what: str) -> Iterator[None]:
-    """A row that no ledger of ours would hold is damage, which SQLite itself cannot see."""
-    try:
-        yield
-    except (ValueError, TypeError, ArithmeticError, OSError) as error:
-        raise LedgerError(
-            f"the ledger holds {what} that makes no sense ({error}): it is damaged; restore it "
-            "from a backup, or move it away and use `orchestrator run --rebuild-ledger`"
-        ) from error
+_SENSELESS: Final = (ValueError, TypeError, ArithmeticError, OSError)
+"""What reading a row raises that no ledger of ours would hold."""
+
+
+def _damaged(what: str, error: Exception) -> LedgerError:
+    """Damage that SQLite itself cannot see."""
+    return LedgerError(
+        f"the ledger holds {what} that makes no sense ({error}): it is damaged; restore it "
+        "from a backup, or move it away and use `orchestrator run --rebuild-ledger`"
+    )
 
 
 def series_of(body: str) -> Series:
@@ -60,47 +68,56 @@ def series_of(body: str) -> Series:
     Raises:
         LedgerError: it is none.
     """
-    with _reading("a series"):
+    try:
         fields = json.loads(body)
         if not isinstance(fields, dict) or not {"account_id", "product"} <= fields.keys():
             raise ValueError("it names no account and product")
         return Series.from_body(fields)
+    except _SENSELESS as error:
+        raise _damaged("a series", error) from error
 
 
-def report_of(row: Row, series: Series) -> Report:
-    """The report of a row of `report`.
+def report_of(row: Sequence[Any], series: Series) -> Report:
+    """The report of the `COLUMNS` of a row; `series` is that of its `series_id`.
 
     Raises:
         LedgerError: it is none.
     """
-    with _reading(f"report {row['id']}"):
+    try:
         return _report_of(row, series)
+    except _SENSELESS as error:
+        raise _damaged(f"report {row[0]}", error) from error
 
 
-def _report_of(row: Row, series: Series) -> Report:
+def _report_of(row: Sequence[Any], series: Series) -> Report:
+    (number, _, start, end, state, api_key, job, intended_at, server_ahead, callback_url) = row[:10]
+    (request_id, submitted_at, ready_at, items_count, download_url) = row[10:15]
+    (records, size_bytes, sha256, target, reason, changed_at, edition, replaces) = row[15:]
+    if state not in _STATES:
+        raise ValueError(f"{state!r} is not a state")
     return Report(
-        id=row["id"],
+        id=number,
         series=series,
-        window=Window.of_epoch(row["window_start"], row["window_end"]),
-        state=lifecycle.State(row["state"]),
-        api_key=row["api_key"],
-        job=row["job"],
-        intended_at=from_ms(row["intended_at"]),
-        server_ahead=row["server_ahead"] * _MILLISECOND,
-        callback_url=row["callback_url"],
-        request_id=row["request_id"],
-        submitted_at=_moment(row["submitted_at"]),
-        ready_at=_moment(row["ready_at"]),
-        items_count=row["items_count"],
-        download_url=row["download_url"],
-        rows=row["rows"],
-        size_bytes=row["size_bytes"],
-        sha256=row["sha256"],
-        target=row["target"],
-        reason=row["reason"],
-        changed_at=from_ms(row["changed_at"]),
-        edition=row["edition"],
-        replaces=row["replaces"],
+        window=Window.of_epoch(start, end),
+        state=_STATES[state],
+        api_key=api_key,
+        job=job,
+        intended_at=from_ms(intended_at),
+        server_ahead=server_ahead * _MILLISECOND,
+        callback_url=callback_url,
+        request_id=request_id,
+        submitted_at=_moment(submitted_at),
+        ready_at=_moment(ready_at),
+        items_count=items_count,
+        download_url=download_url,
+        rows=records,
+        size_bytes=size_bytes,
+        sha256=sha256,
+        target=target,
+        reason=reason,
+        changed_at=from_ms(changed_at),
+        edition=edition,
+        replaces=replaces,
     )
 
 
@@ -110,8 +127,10 @@ def given_up_of(row: Row, series: Series) -> GivenUp:
     Raises:
         LedgerError: it is none.
     """
-    with _reading("a window given up"):
+    try:
         return _given_up_of(row, series)
+    except _SENSELESS as error:
+        raise _damaged("a window given up", error) from error
 
 
 def _given_up_of(row: Row, series: Series) -> GivenUp:
@@ -128,19 +147,18 @@ def _given_up_of(row: Row, series: Series) -> GivenUp:
 
 def event_facts(event: Event) -> str:
     """What an event says, as JSON."""
-    return json.dumps(
+    return _AS_JSON(
         {
-            field.name: value
-            for field in fields(event)
-            if (value := getattr(event, field.name)) is not None
-        },
-        ensure_ascii=False,
+            name: value
+            for name in event.__match_args__
+            if (value := getattr(event, name)) is not None
+        }
     )
 
 
 def file_facts(report: Report) -> str:
     """The name of a report's file, as JSON."""
-    return json.dumps({"target": report.target}, ensure_ascii=False)
+    return _AS_JSON({"target": report.target})
 
 
 def changes(event: Event, report: Report, at: datetime) -> Mapping[str, Any]:

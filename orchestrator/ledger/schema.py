@@ -121,6 +121,21 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
         ) STRICT, WITHOUT ROWID
         """,
     ),
+    (
+        # Read page by page in this order, so that a million open reports are never in memory.
+        "DROP INDEX report_open",
+        "CREATE INDEX report_open ON report (ready_at, id, series_id) WHERE is_open = 1",
+        """
+        CREATE INDEX report_unknown ON report (series_id)
+        WHERE is_open = 1 AND request_id IS NULL
+        """,
+        # Covers what is had, so that a plan does not read a million reports to know it.
+        "DROP INDEX report_had",
+        """
+        CREATE INDEX report_had ON report (series_id, window_start, window_end)
+        WHERE has_window = 1
+        """,
+    ),
 )
 
 VERSION: Final = len(MIGRATIONS)

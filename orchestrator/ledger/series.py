@@ -27,13 +27,16 @@ class SeriesTable:
         return rows.series_of(body)
 
     def _find(self, series: Series) -> int | None:
-        known = self._id_of.get(series.key)
+        return self._id_of_key(series.key)
+
+    def _id_of_key(self, key: str) -> int | None:
+        known = self._id_of.get(key)
         if known is not None:
             return known
-        row = self._db.execute("SELECT id FROM series WHERE key = ?", (series.key,)).fetchone()
+        row = self._db.execute("SELECT id FROM series WHERE key = ?", (key,)).fetchone()
         if row is None:
             return None
-        self._id_of[series.key] = int(row[0])
+        self._id_of[key] = int(row[0])
         return int(row[0])
 
     def _make(self, series: Series) -> int:

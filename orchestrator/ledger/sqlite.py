@@ -12,7 +12,9 @@ import anyio
 from anyio import to_thread
 
 from orchestrator.errors import LedgerError, OrchestratorError
+from orchestrator.ledger import damage
 from orchestrator.ledger.begin import begin_if_none, refuse_empty
+from orchestrator.ledger.opens import FIRST
 from orchestrator.ledger.schema import VERSION, check, migrate
 from orchestrator.ledger.store import Store
 
@@ -27,15 +29,14 @@ if TYPE_CHECKING:
     from orchestrator.core.pace import Taken
     from orchestrator.core.ports import Clock
     from orchestrator.core.sizing import History
+    from orchestrator.ledger.opens import OpenPlace
 
 T = TypeVar("T")
 
 _PAGE: Final = 200
 _BUSY_SECONDS: Final = 30.0
-_DAMAGED: Final = (
-    "the file is damaged; restore it from a backup, or move it away and use "
-    "`orchestrator run --rebuild-ledger`"
-)
+_STATEMENTS: Final = 256
+"""So many prepared statements are kept: more than there are."""
 
 
 def explain(error: sqlite3.Error, path: Path) -> LedgerError:
@@ -48,7 +49,7 @@ def explain(error: sqlite3.Error, path: Path) -> LedgerError:
     elif "disk I/O" in words:
         remedy = "the disk is full or fails, or `ulimit -f` is low; run again: nothing is lost"
     elif "malformed" in words or "not a database" in words:
-        remedy = _DAMAGED
+        remedy = damage.REMEDY
     elif "locked" in words:
         remedy = "another program holds it; close that program"
     else:
@@ -56,8 +57,15 @@ def explain(error: sqlite3.Error, path: Path) -> LedgerError:
     return LedgerError(f"the ledger {path}: {words}; {remedy}")
 
 
-def connect(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
+def connect(
+    path: Path, *, read_only: bool = False, check_later: bool = False
+) -> sqlite3.Connection:
     """A connection set up for safety: WAL, every commit synced, foreign keys enforced.
+
+    Args:
+        path: of the ledger.
+        read_only: nothing can be written, and the file is not checked for damage.
+        check_later: a large one is not checked either; tell `SqliteLedger`, which does so.
 
     Raises:
         LedgerError: the file cannot be opened, is no ledger, damaged, or from a newer version.
@@ -72,11 +80,15 @@ def connect(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
         else:
             begin_if_none(path)
             connection = sqlite3.connect(
-                path, isolation_level=None, check_same_thread=False, timeout=_BUSY_SECONDS
+                path,
+                isolation_level=None,
+                check_same_thread=False,
+                timeout=_BUSY_SECONDS,
+                cached_statements=_STATEMENTS,
             )
         connection.row_factory = sqlite3.Row
         try:
-            _set_up(connection, path, read_only=read_only)
+            _set_up(connection, path, read_only=read_only, check_later=check_later)
         except BaseException:
             connection.close()
             raise
@@ -87,7 +99,9 @@ def connect(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
     return connection
 
 
-def _set_up(connection: sqlite3.Connection, path: Path, *, read_only: bool) -> None:
+def _set_up(
+    connection: sqlite3.Connection, path: Path, *, read_only: bool, check_later: bool
+) -> None:
     connection.execute("PRAGMA foreign_keys = ON")
     if read_only:
         reached = check(connection, str(path))
@@ -97,27 +111,14 @@ def _set_up(connection: sqlite3.Connection, path: Path, *, read_only: bool) -> N
                 "brings it up to date"
             )
         return
-    if check(connection, str(path)):
-        _refuse_damage(connection, path)
+    reached = check(connection, str(path))
+    if reached and (reached < VERSION or not check_later or damage.is_small(path)):
+        damage.refuse_damage(connection, path)
     connection.execute("PRAGMA journal_mode = WAL")
     # NORMAL can lose the last commits at a power cut: an intent would be forgotten, and paid
     # again.
     connection.execute("PRAGMA synchronous = FULL")
     migrate(connection, str(path))
-
-
-def _refuse_damage(connection: sqlite3.Connection, path: Path) -> None:
-    """Refuses a ledger whose pages or indexes contradict each other; about 5 ms a megabyte.
-
-    SQLite itself notices only what it stumbles over; an index that lacks a report would have it
-    bought again.
-
-    Raises:
-        LedgerError: it is damaged.
-    """
-    (found,) = connection.execute("PRAGMA integrity_check(1)").fetchone()
-    if found != "ok":
-        raise LedgerError(f"the ledger {path}: {found.splitlines()[-1]}; {_DAMAGED}")
 
 
 @contextmanager
@@ -158,9 +159,17 @@ class SqliteLedger:
         connection: from `connect`; closed by whoever opened it.
         path: for error texts.
         clock: stamps the events.
+        check_later: as it was told to `connect`; `check` must be called then.
     """
 
-    def __init__(self, connection: sqlite3.Connection, path: Path, clock: Clock) -> None:
+    def __init__(
+        self,
+        connection: sqlite3.Connection,
+        path: Path,
+        clock: Clock,
+        *,
+        check_later: bool = False,
+    ) -> None:
         self._db = connection
         self._path = path
         self._clock = clock
@@ -168,6 +177,34 @@ class SqliteLedger:
         self._pending: list[_Entry] = []
         self._leading = False
         self._limiter = anyio.CapacityLimiter(1)
+        self._is_sound = not check_later or damage.is_small(path)
+        self._passed = anyio.Event()
+
+    # --- damage -------------------------------------------------------------------------------
+
+    async def check(self) -> None:
+        """Reads all of the file beside other work, unless `connect` did; then it is sound.
+
+        Raises:
+            LedgerError: it is damaged.
+        """
+        if not self._is_sound:
+            try:
+                await damage.check_beside(self._path)
+            except sqlite3.Error as error:
+                raise explain(error, self._path) from error
+            self._is_sound = True
+            self._passed.set()
+
+    @property
+    def is_sound(self) -> bool:
+        """Whether the file has been checked, and was found without damage."""
+        return self._is_sound
+
+    async def sound(self) -> None:
+        """See the port."""
+        if not self._is_sound:
+            await self._passed.wait()
 
     # --- transactions -------------------------------------------------------------------------
 
@@ -207,7 +244,7 @@ class SqliteLedger:
             self._db.execute("BEGIN IMMEDIATE")
             try:
                 for entry in batch:
-                    self._run_one(entry)
+                    self._run_one(entry, alone=len(batch) == 1)
                 self.commit()
             except BaseException:
                 self._store.forget_cached_ids()
@@ -225,15 +262,21 @@ class SqliteLedger:
             for entry in batch:
                 entry.done = True
 
-    def _run_one(self, entry: _Entry) -> None:
-        self._db.execute("SAVEPOINT work")
+    def _run_one(self, entry: _Entry, *, alone: bool) -> None:
+        if not alone:
+            self._db.execute("SAVEPOINT work")
         try:
             entry.result = entry.work(self._store)
         except (OrchestratorError, KeyError, sqlite3.IntegrityError) as error:
-            self._db.execute("ROLLBACK TO work")
+            if alone:
+                self._db.execute("ROLLBACK")
+                self._db.execute("BEGIN IMMEDIATE")
+            else:
+                self._db.execute("ROLLBACK TO work")
             self._store.forget_cached_ids()
             entry.error = explain(error, self._path) if isinstance(error, sqlite3.Error) else error
-        self._db.execute("RELEASE work")
+        if not alone:
+            self._db.execute("RELEASE work")
 
     def commit(self) -> None:
         """Ends the transaction: what it wrote is on the disk. The one place where that happens."""
@@ -334,10 +377,12 @@ class SqliteLedger:
     async def open_reports(self, series: Iterable[Series]) -> AsyncIterator[Report]:
         """See the port."""
         keys = frozenset(one.key for one in series)
-        ids = await self.transact(lambda store: store.open_ids(keys))
-        for first in range(0, len(ids), _PAGE):
-            page = partial(Store.by_ids, ids=ids[first : first + _PAGE])
-            for report in await self.transact(page):
+        newest = await self.transact(Store.newest)
+        place: OpenPlace | None = FIRST
+        while place is not None:
+            turn = partial(Store.open_page, keys=keys, after=place, newest=newest, most=_PAGE)
+            page, place = await self.transact(turn)
+            for report in page:
                 yield report
 
     async def owned(self, request_ids: Iterable[str]) -> Mapping[str, int]:

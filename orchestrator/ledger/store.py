@@ -13,7 +13,7 @@ from orchestrator.core.model import Report, Standing
 from orchestrator.errors import InvalidTransition, Taken
 from orchestrator.ledger import editions, foreign, rows
 from orchestrator.ledger.history import Histories
-from orchestrator.ledger.windows import WindowTables
+from orchestrator.ledger.opens import OpenReports
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 _BATCH: Final = 500
 
 
-class Store(WindowTables):
+class Store(OpenReports):
     """Reads and writes on one connection. Not safe for use by two threads at once."""
 
     # --- summaries ----------------------------------------------------------------------------
@@ -42,18 +42,13 @@ class Store(WindowTables):
         series_id = self._find(series)
         if series_id is None:
             return Standing()
-        (still_open,) = self._db.execute(
-            "SELECT count(*) FROM report INDEXED BY report_had"
-            " WHERE series_id = ? AND has_window = 1 AND is_open = 1",
-            (series_id,),
-        ).fetchone()
         return Standing(
             resolution=self.resolution(job, series),
             had=self.had(series),
             failures=self.failures(series),
             given_up=self.given_up(series),
             disputed=tuple(self.reports(series, (State.DISPUTED,))),
-            open=still_open + editions.number_open(self._db, series_id),
+            open=self._number_open(series_id),
         )
 
     def histories(self) -> Histories:
@@ -115,10 +110,11 @@ class Store(WindowTables):
         return self._insert(report, series_id, "Restored", at)
 
     def _insert(self, report: Report, series_id: int, kind: str, at: datetime) -> Report:
+        start, end = report.window.epoch
         columns = {
             "series_id": series_id,
-            "window_start": report.window.epoch[0],
-            "window_end": report.window.epoch[1],
+            "window_start": start,
+            "window_end": end,
             "state": report.state.value,
             "is_open": int(report.state.is_open),
             "has_window": int(editions.has_window(report.state, report.replaces)),
@@ -138,15 +134,14 @@ class Store(WindowTables):
         }
         names = ", ".join(columns)
         marks = ", ".join("?" * len(columns))
-        cursor = self._db.execute(
-            f"INSERT INTO report ({names}) VALUES ({marks})",  # noqa: S608 - names are ours
+        (row,) = self._db.execute(
+            f"INSERT INTO report ({names}) VALUES ({marks})"  # noqa: S608 - names are ours
+            f" RETURNING {rows.COLUMNS}",
             tuple(columns.values()),
-        )
-        assert cursor.lastrowid is not None
-        self._write_event(
-            cursor.lastrowid, at, kind=kind, prior=None, state=report.state, facts="{}"
-        )
-        return self.report(cursor.lastrowid)
+        ).fetchall()
+        written = rows.report_of(row, report.series)
+        self._write_event(written.id, at, kind=kind, prior=None, state=report.state, facts="{}")
+        return written
 
     def apply(self, report: Report, event: Event, at: datetime) -> Report:
         """See the port `Ledger.apply`."""
@@ -157,13 +152,15 @@ class Store(WindowTables):
             "has_window": int(editions.has_window(state, report.replaces)),
             **rows.changes(event, report, at),
         }
-        self._refuse_taken(report, columns.get("request_id"))
+        if "request_id" in columns:
+            self._refuse_taken(report, columns["request_id"])
         setting = ", ".join(f"{name} = ?" for name in columns)
-        cursor = self._db.execute(
-            f"UPDATE report SET {setting} WHERE id = ? AND state = ?",  # noqa: S608 - names are ours
+        written = self._db.execute(
+            f"UPDATE report SET {setting} WHERE id = ? AND state = ?"  # noqa: S608 - names are ours
+            f" RETURNING {rows.COLUMNS}",
             (*columns.values(), report.id, report.state.value),
-        )
-        if cursor.rowcount != 1:
+        ).fetchall()
+        if len(written) != 1:
             raise InvalidTransition(
                 f"report {report.id} is no longer {report.state.value}: it changed behind our "
                 "back; this is a bug"
@@ -180,11 +177,9 @@ class Store(WindowTables):
         if isinstance(event, Published) and report.replaces is not None:
             words = f"by report {report.id}, edition {report.edition}"
             self.apply(self.report(report.replaces), Superseded(words), at)
-        return self.report(report.id)
+        return rows.report_of(written[0], report.series)
 
-    def _refuse_taken(self, report: Report, request_id: str | None) -> None:
-        if request_id is None:
-            return
+    def _refuse_taken(self, report: Report, request_id: str) -> None:
         owner = self.owned((request_id,)).get(request_id, report.id)
         if owner != report.id:
             raise Taken(
@@ -216,17 +211,6 @@ class Store(WindowTables):
 
     # --- reading reports ----------------------------------------------------------------------
 
-    def report(self, report_id: int) -> Report:
-        """The report of that number.
-
-        Raises:
-            KeyError: there is none.
-        """
-        row = self._db.execute("SELECT * FROM report WHERE id = ?", (report_id,)).fetchone()
-        if row is None:
-            raise KeyError(report_id)
-        return rows.report_of(row, self._series_of(row["series_id"]))
-
     def report_by_request(self, request_id: str) -> Report:
         """The report that the API knows by this id.
 
@@ -234,7 +218,8 @@ class Store(WindowTables):
             KeyError: there is none.
         """
         row = self._db.execute(
-            "SELECT * FROM report WHERE request_id = ?", (request_id,)
+            f"SELECT {rows.COLUMNS} FROM report WHERE request_id = ?",  # noqa: S608 - names are ours
+            (request_id,),
         ).fetchone()
         if row is None:
             raise KeyError(request_id)
@@ -251,7 +236,7 @@ class Store(WindowTables):
         index = "report_series" if State.COLLECTED in wanted else "report_state"
         marks = ", ".join("?" * len(wanted))
         cursor = self._db.execute(
-            f"SELECT * FROM report INDEXED BY {index}"  # noqa: S608 - only names and marks
+            f"SELECT {rows.COLUMNS} FROM report INDEXED BY {index}"  # noqa: S608 - only names and marks
             f" WHERE series_id = ? AND state IN ({marks}) ORDER BY window_start, id",
             (series_id, *(state.value for state in wanted)),
         )
@@ -282,16 +267,6 @@ class Store(WindowTables):
         ).fetchone()
         return later is not None
 
-    def open_ids(self, keys: frozenset[str] | None) -> list[int]:
-        """The numbers of the open reports of these series (None: of all), by expiry of file."""
-        cursor = self._db.execute(
-            """
-            SELECT report.id, series.key FROM report JOIN series ON series.id = report.series_id
-            WHERE is_open = 1 ORDER BY ready_at IS NULL, ready_at, report.id
-            """
-        )
-        return [report_id for report_id, key in cursor if keys is None or key in keys]
-
     def by_ids(self, ids: Sequence[int]) -> list[Report]:
         """The reports of these numbers, in their order."""
         return [self.report(report_id) for report_id in ids]
@@ -307,17 +282,6 @@ class Store(WindowTables):
             (series_id,),
         )
         return {State(state): (number, int(r), int(b)) for state, number, r, b in cursor}
-
-    def rivals(self, report: Report) -> tuple[Report, ...]:
-        """See the port `Ledger.rivals`."""
-        cursor = self._db.execute(
-            """
-            SELECT report.* FROM report JOIN series ON series.id = report.series_id
-            WHERE is_open = 1 AND request_id IS NULL AND account_id = ? AND report.id <> ?
-            """,
-            (report.series.account_id, report.id),
-        )
-        return tuple(rows.report_of(row, self._series_of(row["series_id"])) for row in cursor)
 
     def owned(self, request_ids: Sequence[str]) -> dict[str, int]:
         """See the port `Ledger.owned`."""
@@ -353,8 +317,9 @@ class Store(WindowTables):
         series_id = self._find(series)
         start, end = window.epoch
         for row in self._db.execute(
-            "SELECT * FROM report INDEXED BY report_had WHERE series_id = ? AND has_window = 1"
-            " AND window_start < ? AND window_end > ? AND state = ? ORDER BY window_start",
+            f"SELECT {rows.COLUMNS} FROM report INDEXED BY report_had"  # noqa: S608 - names are ours
+            " WHERE series_id = ? AND has_window = 1 AND window_start < ? AND window_end > ?"
+            " AND state = ? ORDER BY window_start",
             (series_id, end, start, State.COLLECTED.value),
         ):
             yield rows.report_of(row, series)

@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from orchestrator.core.attempts import Failure
-from orchestrator.core.intervals import Window, coalesce
+from orchestrator.core.intervals import Window
 from orchestrator.core.lifecycle import State
 from orchestrator.core.model import Resolution
 from orchestrator.ledger import rows
 from orchestrator.ledger.series import SeriesTable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from datetime import datetime
 
     from orchestrator.core.model import GivenUp, Report, Series
@@ -33,14 +33,15 @@ class WindowTables(SeriesTable):
             return ()
         cursor = self._db.execute(
             """
-            SELECT window_start, window_end FROM report WHERE series_id = ?1 AND has_window = 1
+            SELECT window_start, window_end FROM report INDEXED BY report_had
+            WHERE series_id = ?1 AND has_window = 1
             UNION ALL
             SELECT window_start, window_end FROM given_up WHERE series_id = ?1
             ORDER BY window_start
             """,
             (series_id,),
         )
-        return tuple(coalesce(Window.of_epoch(start, end) for start, end in cursor))
+        return tuple(_coalesced(cursor))
 
     def failures(self, series: Series) -> tuple[Failure, ...]:
         """The series' reports that came to nothing and still count, oldest first."""
@@ -123,7 +124,7 @@ class WindowTables(SeriesTable):
             "SELECT at FROM mark WHERE job = ? AND series_id = ?", (job, series_id)
         ).fetchone()
         return Resolution(
-            tuple(coalesce(Window.of_epoch(start, end) for start, end in windows)),
+            tuple(_coalesced(windows)),
             None if mark is None else rows.from_ms(mark["at"]),
         )
 
@@ -205,3 +206,17 @@ class WindowTables(SeriesTable):
         return self._db.execute(
             "UPDATE given_up SET acknowledged = 1 WHERE report_id = ?", (report.id,)
         ).rowcount
+
+
+def _coalesced(ordered: Iterable[tuple[int, int]]) -> Iterator[Window]:
+    """As `intervals.coalesce`, of pairs of seconds: a million of them are merged to a few."""
+    first = last = 0
+    for start, end in ordered:
+        if start <= last and first < last:
+            last = max(last, end)
+            continue
+        if first < last:
+            yield Window.of_epoch(first, last)
+        first, last = start, end
+    if first < last:
+        yield Window.of_epoch(first, last)

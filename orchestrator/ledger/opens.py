@@ -1,0 +1,127 @@
+"""The open reports: those that a run still has work with, in the order in which they are urgent."""
+
+from __future__ import annotations
+
+from itertools import islice
+from typing import TYPE_CHECKING, Final
+
+from orchestrator.core.lifecycle import OPEN, State
+from orchestrator.ledger import rows
+from orchestrator.ledger.windows import WindowTables
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from orchestrator.core.model import Report
+
+_OPEN: Final = ", ".join(f"'{state.value}'" for state in sorted(OPEN, key=lambda one: one.value))
+
+OpenPlace = tuple[int | None, int]
+"""Where an open report stands in their order: when it was ready, in milliseconds, and its id."""
+
+FIRST: Final[OpenPlace] = (0, 0)
+"""Before all of them."""
+
+
+class OpenReports(WindowTables):
+    """Adds to the windows what is open. Nothing here grows with the number of open reports."""
+
+    def open_places(
+        self, keys: frozenset[str] | None = None, after: OpenPlace = FIRST
+    ) -> Iterator[OpenPlace]:
+        """The open reports of these series (None: of all), by expiry of file; lazy.
+
+        Args:
+            keys: of the series.
+            after: only those behind this place in that order.
+        """
+        wanted = None if keys is None else {self._id_of_key(key) for key in keys}
+        ready_at, number = after
+        if ready_at is not None:
+            ready = self._db.execute(
+                "SELECT ready_at, id, series_id FROM report INDEXED BY report_open"
+                " WHERE is_open = 1 AND ready_at IS NOT NULL AND (ready_at, id) > (?, ?)"
+                " ORDER BY ready_at, id",
+                (ready_at, number),
+            )
+            for moment, report_id, series_id in ready:
+                if wanted is None or series_id in wanted:
+                    yield moment, report_id
+            number = 0
+        others = self._db.execute(
+            "SELECT id, series_id FROM report INDEXED BY report_open"
+            " WHERE is_open = 1 AND ready_at IS NULL AND id > ? ORDER BY id",
+            (number,),
+        )
+        for report_id, series_id in others:
+            if wanted is None or series_id in wanted:
+                yield None, report_id
+
+    def open_page(
+        self, keys: frozenset[str], after: OpenPlace, newest: int, most: int
+    ) -> tuple[list[Report], OpenPlace | None]:
+        """So many open reports of these series behind a place, and the last one's place.
+
+        Args:
+            keys: of the series.
+            after: the place of the last one of the page before.
+            newest: reports of higher numbers are left out.
+            most: how many.
+
+        Returns:
+            The place is None where nothing is left.
+        """
+        places = (place for place in self.open_places(keys, after) if place[1] <= newest)
+        page = list(islice(places, most))
+        return [self.report(number) for _, number in page], page[-1] if page else None
+
+    def newest(self) -> int:
+        """The number of the latest report; 0 before the first."""
+        (number,) = self._db.execute("SELECT coalesce(max(id), 0) FROM report").fetchone()
+        return int(number)
+
+    def unfinished(self, ids: Iterable[int]) -> frozenset[int]:
+        """Those of these reports whose files in the making are still wanted."""
+        states = (State.READY.value, State.VERIFIED.value)
+        return frozenset(
+            number
+            for number in ids
+            if self._db.execute(
+                "SELECT 1 FROM report WHERE id = ? AND state IN (?, ?)", (number, *states)
+            ).fetchone()
+        )
+
+    def rivals(self, report: Report) -> tuple[Report, ...]:
+        """See the port `Ledger.rivals`."""
+        cursor = self._db.execute(
+            f"""
+            SELECT {rows.COLUMNS} FROM report INDEXED BY report_unknown
+            WHERE series_id IN (SELECT id FROM series WHERE account_id = ?)
+            AND is_open = 1 AND request_id IS NULL AND id <> ? ORDER BY id
+            """,  # noqa: S608 - names are ours
+            (report.series.account_id, report.id),
+        )
+        return tuple(rows.report_of(row, self._series_of(row["series_id"])) for row in cursor)
+
+    def report(self, report_id: int) -> Report:
+        """The report of that number.
+
+        Raises:
+            KeyError: there is none.
+        """
+        row = self._db.execute(
+            f"SELECT {rows.COLUMNS} FROM report WHERE id = ?",  # noqa: S608 - names are ours
+            (report_id,),
+        ).fetchone()
+        if row is None:
+            raise KeyError(report_id)
+        return rows.report_of(row, self._series_of(row["series_id"]))
+
+    def _number_open(self, series_id: int) -> int:
+        """How many reports of a series are open, editions among them."""
+        (number,) = self._db.execute(
+            "SELECT count(*) FROM report INDEXED BY report_state"  # noqa: S608 - only states
+            f" WHERE series_id = ? AND state IN ({_OPEN})",
+            (series_id,),
+        ).fetchone()
+        return int(number)
