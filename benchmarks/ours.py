@@ -1,0 +1,90 @@
+"""The program under test as a client in virtual time: what its command line builds, no more."""
+
+from __future__ import annotations
+
+import random
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
+
+from benchmarks.worlds import DIRECTION, END, NOW, PRODUCT
+from orchestrator.api import KeyGate, VonageReports, open_session
+from orchestrator.collect.collector import FileCollector
+from orchestrator.core.model import AbsoluteWindow, Job, JobSeries, Series, Span, Unit
+from orchestrator.core.ports import Unobserved
+from orchestrator.core.settings import ApiSettings, Config, Credentials, OutputSettings, Secret
+from orchestrator.engine.desk import Desk
+from orchestrator.engine.drain import Drain
+from orchestrator.engine.run import World, run
+from orchestrator.ledger.lock import run_lock
+from orchestrator.ledger.sqlite import SqliteLedger, connect
+from tests.kit.virtual_time import VirtualClock
+
+if TYPE_CHECKING:
+    import aiohttp
+
+    from benchmarks.worlds import Case
+    from orchestrator.core.ports import Clock
+    from orchestrator.sim import Simulator
+
+
+async def ours(simulator: Simulator, case: Case, folder: Path) -> None:
+    """Collects every report of the case, with the settings that a user gets by default."""
+    config = Config(
+        path=None,
+        credentials={},
+        output=OutputSettings(folder / "reports"),
+        state=folder / "state" / "ledger.db",
+        api=ApiSettings(base_url=simulator.base_url, requests_per_second=case.rate or 10_000.0),
+    )
+    clock = VirtualClock(NOW)
+    draw = random.Random(1).random
+    async with run_lock(config.state, timedelta()), open_session() as session:
+        connection = connect(config.state)
+        try:
+            world = World(
+                ledger=SqliteLedger(connection, config.state, clock),
+                collector=FileCollector(config.output),
+                desks={
+                    key.api_key: _desk(session, config, clock, key.api_key, key.api_secret)
+                    for key in simulator.settings.keys
+                },
+                observer=Unobserved(),
+                clock=clock,
+                config=config,
+                drain=Drain(),
+                jitter=draw,
+            )
+            await run(world, _jobs(case), clock.now())
+        finally:
+            connection.close()
+
+
+def _desk(
+    session: aiohttp.ClientSession, config: Config, clock: Clock, api_key: str, secret: str
+) -> Desk:
+    credentials = Credentials(api_key, api_key, Secret(secret))
+    return Desk(
+        VonageReports(session, config.api.base_url, credentials, config.api.timeout, clock),
+        KeyGate(config.api.requests_per_second),
+        config.retry,
+        jitter=random.Random(api_key).random,
+        observer=Unobserved(),
+        patience=config.poll.timeout,
+    )
+
+
+def _jobs(case: Case) -> tuple[Job, ...]:
+    """One job a key, of hourly chunks."""
+    return tuple(
+        Job(
+            name=account,
+            path=Path(f"{account}.yaml"),
+            zone=ZoneInfo("UTC"),
+            series=(JobSeries(Series.of(account, PRODUCT, DIRECTION), account),),
+            windows=(AbsoluteWindow(case.start, END),),
+            chunk=Span(1, Unit.HOURS),
+        )
+        for account in case.accounts
+    )
