@@ -81,7 +81,7 @@ async def renew(world: World, renewals: Sequence[Renewal]) -> RenewalsEnd:
     await withdraw_superseded(world.ledger, world.collector)
     with world.drain.scope:
         async with anyio.create_task_group() as watching, anyio.create_task_group() as tasks:
-            follower = follower_of(world, watching)
+            follower = await follower_of(world, watching)
             for of_key in _by_key(world, renewals).values():
                 tasks.start_soon(_work_off, world, follower, of_key)
     latest = seen.latest.values()

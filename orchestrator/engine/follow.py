@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from orchestrator.core.intervals import Window
     from orchestrator.core.lifecycle import Event
     from orchestrator.core.model import RemoteReport, Report, Series
-    from orchestrator.core.ports import Collector, Ledger, Observer
+    from orchestrator.core.ports import Callbacks, Collector, Ledger, Observer
     from orchestrator.core.settings import Config
     from orchestrator.engine.desk import Desk
     from orchestrator.engine.drain import Drain
@@ -36,13 +36,20 @@ _AFTER_TIMEOUT: Final = timedelta(seconds=5)
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """A chunk that is to become a report; `replaces` is what it is a newer edition of."""
+    """A chunk that is to become a report.
+
+    Attributes:
+        callback_url: the job's own; None: ours, where we have a receiver.
+        replaces: what it is a newer edition of.
+        rows: the records that it is expected to hold; None: nobody can say.
+    """
 
     series: Series
     window: Window
     job: str
     callback_url: str | None
     replaces: Report | None = None
+    rows: int | None = None
 
 
 class Left(Enum):
@@ -80,6 +87,7 @@ class Follower:
         observer: is told of every step.
         drain: shields what must not be cut.
         config: policies and limits.
+        callbacks: our own receiver; None: reports are only looked at.
     """
 
     def __init__(
@@ -92,8 +100,10 @@ class Follower:
         observer: Observer,
         drain: Drain,
         config: Config,
+        callbacks: Callbacks | None = None,
     ) -> None:
         self._ledger = ledger
+        self._callbacks = callbacks
         self._watcher = watcher
         self._reconciler = reconciler
         self._observer = observer
@@ -111,10 +121,16 @@ class Follower:
     async def buy(self, order: Order, desk: Desk) -> Left:
         """A chunk from its intent on."""
         report = await self._submit(order, desk)
-        return Left.LATER if report is None else await self.follow(report, desk)
+        return Left.LATER if report is None else await self.follow(report, desk, order.rows)
 
-    async def follow(self, report: Report, desk: Desk) -> Left:
-        """A report from wherever it stands, to where no machine can take it further now."""
+    async def follow(self, report: Report, desk: Desk, rows: int | None = None) -> Left:
+        """A report from wherever it stands, to where no machine can take it further now.
+
+        Args:
+            report: an open one.
+            desk: of its key.
+            rows: the records that it is expected to hold; None: nobody can say.
+        """
         while report.state.is_open:
             before = report.state
             match report.state:
@@ -123,7 +139,7 @@ class Follower:
                     if report.state is State.HELD:
                         return Left.LATER
                 case State.SUBMITTED:
-                    report = await self._watch(report, desk)
+                    report = await self._watch(report, desk, rows)
                 case State.READY:
                     report = await self._collecting.collect(report, desk)
                 case State.VERIFIED:
@@ -208,6 +224,9 @@ class Follower:
         async with desk.admitted(Priority.SUBMIT):
             if desk.refusal(order.series) is not None or desk.unreachable:
                 return None
+            callback_url = order.callback_url
+            if callback_url is None and self._callbacks is not None:
+                callback_url = self._callbacks.new_address()
             with self._drain.shield(self._config.api.timeout + _AFTER_TIMEOUT):
                 report = await self._ledger.intend(
                     order.series,
@@ -215,12 +234,12 @@ class Follower:
                     job=order.job,
                     api_key=desk.api_key,
                     server_ahead=desk.api.server_ahead,
-                    callback_url=order.callback_url,
+                    callback_url=callback_url,
                     replaces=order.replaces,
                 )
                 self._observer.changed(report, None)
                 try:
-                    remote = await desk.api.create(order.series, order.window, order.callback_url)
+                    remote = await desk.api.create(order.series, order.window, callback_url)
                 except Throttled as error:
                     await self._take(report, lifecycle.NotCreated(str(error)))
                     raise
@@ -272,11 +291,11 @@ class Follower:
 
     # --- waiting ------------------------------------------------------------------------------
 
-    async def _watch(self, report: Report, desk: Desk) -> Report:
+    async def _watch(self, report: Report, desk: Desk, rows: int | None) -> Report:
         remote: RemoteReport | None = None
         try:
             with anyio.move_on_after(self._config.poll.timeout.total_seconds()):
-                remote = await self._watcher.final(report, desk)
+                remote = await self._watcher.final(report, desk, rows)
         except NotFound as error:
             return await self._take(report, answers.lost(error))
         except Unauthorized as error:

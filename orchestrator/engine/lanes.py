@@ -199,9 +199,10 @@ class Lanes:
         if probe and any(probe.overlaps(claim) for claim in busy.claims.values()):
             busy.postponed = True
             return
-        if not self._budget.take(series, window, debt.expected((window,))):
+        rows = debt.expected((window,))
+        if not self._budget.take(series, window, rows):
             return
-        order = Order(series, window, debt.job.name, debt.job.callback_url)
+        order = Order(series, window, debt.job.name, debt.job.callback_url, rows=rows)
         claim = object()
         self._claim(series, claim, window)
         await self._start(tasks, lane, series, claim, partial(follower.buy, order, lane.desk))

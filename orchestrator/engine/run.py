@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import anyio
 
 from orchestrator.core import intervals, plan
+from orchestrator.core.pace import Pace
 from orchestrator.core.policy import Remains
 from orchestrator.engine.budget import Budget
 from orchestrator.engine.collecting import withdraw_superseded
@@ -132,8 +133,9 @@ async def run(
     return await begun.end()
 
 
-def follower_of(world: World, watching: TaskGroup) -> Follower:
+async def follower_of(world: World, watching: TaskGroup) -> Follower:
     """What follows the reports of a run; looks at them in tasks of `watching`."""
+    pace = Pace(await world.ledger.paces())
     return Follower(
         ledger=world.ledger,
         collector=world.collector,
@@ -143,11 +145,14 @@ def follower_of(world: World, watching: TaskGroup) -> Follower:
             jitter=world.jitter,
             observer=world.observer,
             clock=world.clock,
+            pace=pace,
+            callbacks=world.callbacks,
         ),
         reconciler=Reconciler(world.ledger, world.config.poll, world.clock),
         observer=world.observer,
         drain=world.drain,
         config=world.config,
+        callbacks=world.callbacks,
     )
 
 
@@ -195,7 +200,7 @@ class _Run:
             config=world.config,
         )
         async with anyio.create_task_group() as watching, anyio.create_task_group() as tasks:
-            await lanes.work(tasks, follower_of(world, watching))
+            await lanes.work(tasks, await follower_of(world, watching))
 
     # --- after the work -----------------------------------------------------------------------
 
