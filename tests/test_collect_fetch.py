@@ -24,10 +24,12 @@ from orchestrator.core.settings import Format, OutputSettings
 from orchestrator.errors import CorruptArchive, OutputError, TransportError
 from tests.kit.archives import (
     NASTY_ROWS,
+    WAYS,
     BytesDownload,
     RawZip,
     a_report,
     csv_bytes,
+    go_the_way,
     streamed_zip,
 )
 
@@ -45,6 +47,13 @@ FOLDER = (
     "report_account=abcd1234/report_product=SMS/report_direction=outbound/report_filter=all/"
     "20240101T000000Z_20240201T000000Z"
 )
+
+
+@pytest.fixture(params=WAYS)
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Small archives are made into files in memory, larger ones while they come."""
+    go_the_way(request.param, monkeypatch)
+    return str(request.param)
 
 
 def published_form(form: Format, content: bytes, archive: bytes) -> bytes:
@@ -68,7 +77,7 @@ def files_in(directory: Path) -> list[str]:
 
 @pytest.mark.parametrize("form", [Format.CSV, Format.CSV_GZ, Format.ZIP])
 @pytest.mark.parametrize(
-    ("content", "rows"),
+    "case",
     [
         (CONTENT, 6),
         (csv_bytes(ends="\r\n"), 6),
@@ -80,8 +89,9 @@ def files_in(directory: Path) -> list[str]:
 )
 @pytest.mark.parametrize("chunk", [7, 1 << 20])
 async def test_every_form_holds_the_csv_byte_for_byte(
-    tmp_path: Path, form: Format, content: bytes, rows: int, chunk: int
+    tmp_path: Path, form: Format, case: tuple[bytes, int], chunk: int, way: str
 ) -> None:
+    content, rows = case
     archive = streamed_zip(content)
     told: list[int] = []
     collector = FileCollector(
@@ -204,6 +214,7 @@ async def test_nothing_is_left_of_a_failed_fetch_but_a_bad_archive(
     tmp_path: Path,
     form: Format,
     case: tuple[Callable[[], BytesDownload], int | None, type[Exception], str],
+    way: str,
 ) -> None:
     download, items_count, kind, words = case
     collector = FileCollector(OutputSettings(tmp_path, form))
@@ -274,7 +285,7 @@ async def test_cancellation_is_heard_between_two_steps_of_unpacking(
 
 
 async def test_a_full_disk_is_said_in_words_and_leaves_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: str
 ) -> None:
     """The kernel's own full device stands in for the file that is being written."""
     really_open = Path.open
@@ -286,15 +297,16 @@ async def test_a_full_disk_is_said_in_words_and_leaves_nothing(
     collector = FileCollector(OutputSettings(tmp_path))
     with pytest.raises(OutputError) as caught:
         await collector.fetch(a_report(), BytesDownload(ARCHIVE))
+    written = "csv" if way == "at once" else "archive"
     assert str(caught.value) == (
-        f"cannot write {tmp_path}/.partial/17_ri3p58f-42d57cfd.archive.part: the disk is full;"
+        f"cannot write {tmp_path}/.partial/17_ri3p58f-42d57cfd.{written}.part: the disk is full;"
         " make room and run again, nothing collected so far is lost"
     )
     assert files_in(tmp_path) == []
 
 
 async def test_a_disk_that_fills_up_while_unpacking_leaves_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: str
 ) -> None:
     really_open = Path.open
 
@@ -308,7 +320,9 @@ async def test_a_disk_that_fills_up_while_unpacking_leaves_nothing(
     assert files_in(tmp_path) == []
 
 
-async def test_an_output_directory_that_is_a_file_is_said_in_words(tmp_path: Path) -> None:
+async def test_an_output_directory_that_is_a_file_is_said_in_words(
+    tmp_path: Path, way: str
+) -> None:
     (tmp_path / "reports").write_text("a file")
     with pytest.raises(OutputError) as caught:
         await FileCollector(OutputSettings(tmp_path / "reports")).fetch(

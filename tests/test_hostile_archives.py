@@ -26,7 +26,15 @@ from orchestrator.sim import Fault, Settings
 from orchestrator.sim.evil import EVIL as EVIL_OF_THE_SIMULATOR
 from orchestrator.sim.evil import HONEST
 from orchestrator.sim.oddities import HARMLESS, ODDITIES
-from tests.kit.archives import BytesDownload, RawZip, a_report, csv_bytes, streamed_zip
+from tests.kit.archives import (
+    WAYS,
+    BytesDownload,
+    RawZip,
+    a_report,
+    csv_bytes,
+    go_the_way,
+    streamed_zip,
+)
 from tests.kit.stage import between, job, stage, with_faults
 from tests.test_collect_archive import EVIL, GOOD
 
@@ -73,15 +81,17 @@ def csv_in(path: Path, form: Format) -> bytes:
 # --- archives -------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize(("archive", "words"), EVIL.values(), ids=EVIL)
 async def test_an_evil_archive_leaves_itself_alone_and_nothing_beside_it(
-    tmp_path: Path, archive: bytes | RawZip, words: str
+    tmp_path: Path, archive: bytes | RawZip, words: str, way: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Kept for a person where unfinished files are; no name in it became a path."""
+    go_the_way(way, monkeypatch)
     output = tmp_path / "home" / "reports"
     with pytest.raises(CorruptArchive) as caught:
         await FileCollector(OutputSettings(output)).fetch(
-            a_report(None), BytesDownload(bytes(archive))
+            a_report(None), BytesDownload(bytes(archive), chunk=31)
         )
     assert str(caught.value) == words
     kept = "home/reports/.partial/17_ri3p58f-42d57cfd.archive.part"
@@ -90,14 +100,16 @@ async def test_an_evil_archive_leaves_itself_alone_and_nothing_beside_it(
         assert (tmp_path / kept).read_bytes() == bytes(archive)
 
 
+@pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("archive", GOOD.values(), ids=GOOD)
 async def test_every_honest_archive_is_published_byte_for_byte(
-    tmp_path: Path, archive: bytes, form: Format
+    tmp_path: Path, archive: bytes, form: Format, way: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Zip64, without a data descriptor, stored, with a comment: other writers are no enemies."""
+    go_the_way(way, monkeypatch)
     verdict = await collected(
-        FileCollector(OutputSettings(tmp_path, form)), BytesDownload(archive), None
+        FileCollector(OutputSettings(tmp_path, form)), BytesDownload(archive, chunk=31), None
     )
     assert files_in(tmp_path) == [verdict.target]
     with zipfile.ZipFile(io.BytesIO(archive)) as opened:

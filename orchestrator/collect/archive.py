@@ -73,6 +73,21 @@ class Member:
 
 
 @dataclass(frozen=True, slots=True)
+class Start:
+    """What the first bytes of an archive say, and nobody has confirmed yet.
+
+    Attributes:
+        offset: of the first packed byte.
+        deflated: packed in the usual way, and not encrypted.
+        size_bytes: unpacked; None where it stands elsewhere.
+    """
+
+    offset: int
+    deflated: bool
+    size_bytes: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class _Entry:
     """An entry of the central directory, 64-bit sizes resolved."""
 
@@ -110,6 +125,19 @@ def read_member(archive: BinaryIO) -> Member:
         raise CorruptArchive("the archive's file runs into its directory: the sizes are wrong")
     _check_descriptor(_read(archive, end, min(directory_start - end, 64)), entry)
     return Member(name, entry.method, entry.crc, entry.packed_bytes, entry.size_bytes, offset)
+
+
+def read_start(begin: bytes) -> Start | None:
+    """Reads the header before the file, in the first bytes of an archive; None: too few of them.
+
+    Only for a guess at what `read_member` will say once the end is there.
+    """
+    if len(begin) < _LOCAL.size:
+        return None
+    signature, _, flags, method, _, _, _, _, size, *lengths = _LOCAL.unpack_from(begin)
+    plain = signature == _LOCAL_SIGNATURE and method == DEFLATED and not flags & _ENCRYPTED
+    told = not flags & _DESCRIPTOR and size != _FULL32
+    return Start(_LOCAL.size + sum(lengths), plain, size if told else None)
 
 
 def _read(archive: BinaryIO, offset: int, size: int) -> bytes:

@@ -97,11 +97,13 @@ def restore(
     with disk.in_words(place, "read"):
         if kept_form is Format.ZIP and form is not Format.ZIP:
             by_account = report.series.body.get("include_subaccounts") is True
-            converted = yield from convert(
-                place, files.part(form), form, None, lenient=True, by_account=by_account
-            )
+            with place.open("rb") as archive:
+                converted = yield from convert(
+                    archive, files.part(form), form, None, lenient=True, by_account=by_account
+                )
             return converted, form
         rows = yield from count_rows(place, kept_form)
         shutil.copyfile(place, files.part(kept_form))
-        digest = yield from hash_in_steps(files.part(kept_form))
+        with files.part(kept_form).open("rb") as copy:
+            digest = yield from hash_in_steps(copy)
         return Converted(rows, place.stat().st_size, digest), kept_form

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
+import os
 from typing import TYPE_CHECKING
 
-from anyio import CancelScope, to_thread
+from anyio import CancelScope, CapacityLimiter, to_thread
 
 from orchestrator.collect import aside, disk, inflate, layout
-from orchestrator.collect.convert import Converted, convert
-from orchestrator.collect.download import receive
+from orchestrator.collect.download import Intake
+from orchestrator.collect.fetching import Fetching, PartialFolder
 from orchestrator.collect.publish import publish
 from orchestrator.collect.steps import in_thread
 from orchestrator.core.ports import Verdict
@@ -17,10 +17,10 @@ from orchestrator.core.settings import Format
 from orchestrator.errors import CorruptArchive, OutputError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Sequence
+    from collections.abc import Callable, Generator
     from pathlib import Path
-    from typing import BinaryIO
 
+    from orchestrator.collect.convert import Converted
     from orchestrator.core.model import Report
     from orchestrator.core.ports import Download
     from orchestrator.core.settings import OutputSettings
@@ -51,6 +51,10 @@ class FileCollector:
         self._form = output.format
         self._on_bytes = on_bytes or (lambda _report, _size_bytes: None)
         self._folders = disk.Folders(output.directory)
+        self._partial = PartialFolder(self._folders)
+        # Threads that work hard, over all reports: more than cores would only get in each
+        # other's way, and hold more memory.
+        self._cores = CapacityLimiter(os.cpu_count() or 1)
         # Files that this process wrote and hashed need no second reading before their rename.
         self._fresh: dict[Path, str] = {}
 
@@ -67,18 +71,26 @@ class FileCollector:
             OutputError: the disk.
         """
         files = self._files(report)
-        spool = _Spool(files, self._folders)
         largest = inflate.largest_csv(report.items_count)
+        fetching = Fetching(report, files, self._form, self._partial)
         keep_archive = False
         done = False
         try:
-            tail = await receive(
+            intake = Intake(
                 download,
-                spool,
                 largest=None if largest is None else largest + largest // 64 + _PACKING_OVERHEAD,
                 on_bytes=lambda size_bytes: self._on_bytes(report, size_bytes),
             )
-            verdict = await in_thread(self._check(report, files, spool, tail))
+            try:
+                first = await intake.next()
+                if intake.ended:
+                    steps = self._make(report, files, fetching.at_once(b"".join(first)))
+                else:
+                    await fetching.stream(intake, first, self._cores)
+                    steps = self._make(report, files, fetching.judged())
+            finally:
+                await intake.close()
+            verdict = await in_thread(steps, self._cores)
             done = True
         except CorruptArchive:
             keep_archive = True
@@ -86,32 +98,18 @@ class FileCollector:
         finally:
             if not done:
                 with CancelScope(shield=True):
-                    await to_thread.run_sync(self._clear, files, spool, keep_archive)
+                    await to_thread.run_sync(fetching.clear, keep_archive)
         return verdict
 
-    def _check(
-        self, report: Report, files: layout.WorkFiles, spool: _Spool, tail: Sequence[bytes]
+    def _make(
+        self,
+        report: Report,
+        files: layout.WorkFiles,
+        steps: Generator[None, None, Converted],
     ) -> Generator[None, None, Verdict]:
-        spool.write(tail)
-        spool.close()
         with disk.in_words(files.part(self._form), "write"):
-            converted = yield from convert(
-                files.archive,
-                files.part(self._form),
-                self._form,
-                report.items_count,
-                by_account=_with_subaccounts(report),
-            )
-            if report.items_count is not None and converted.rows != report.items_count:
-                raise CorruptArchive(
-                    f"the CSV holds {converted.rows:,} records, the API promised"
-                    f" {report.items_count:,}"
-                )
-            if self._form is Format.ZIP:
-                files.archive.replace(files.part(self._form))
-            verdict = self._settle(report, files, converted, self._form)
-            disk.remove(files.archive)
-        return verdict
+            converted = yield from steps
+            return self._settle(report, files, converted, self._form)
 
     def _settle(
         self, report: Report, files: layout.WorkFiles, converted: Converted, form: Format
@@ -217,21 +215,8 @@ class FileCollector:
         with disk.in_words(files.archive, "remove"):
             disk.remove(*files.unfinished(), *files.kept())
 
-    def _clear(self, files: layout.WorkFiles, spool: _Spool, keep_archive: bool) -> None:
-        """Removes what a failed fetch has left, as far as the disk lets us."""
-        with contextlib.suppress(OSError, OutputError):
-            spool.close()
-        for path in files.unfinished():
-            if not (keep_archive and path == files.archive):
-                with contextlib.suppress(OSError):
-                    disk.remove(path)
-
     def _files(self, report: Report) -> layout.WorkFiles:
         return layout.WorkFiles.of(self._directory, report)
-
-
-def _with_subaccounts(report: Report) -> bool:
-    return report.series.body.get("include_subaccounts") is True
 
 
 def _foreign(report: Report, accounts: dict[str, int] | None) -> tuple[tuple[str, int], ...] | None:
@@ -240,35 +225,3 @@ def _foreign(report: Report, accounts: dict[str, int] | None) -> tuple[tuple[str
         return None
     others = [item for item in accounts.items() if item[0] != report.series.account_id]
     return tuple(sorted(others, key=lambda item: (-item[1], item[0])))
-
-
-class _Spool:
-    """The archive on the disk, begun anew at the first write."""
-
-    def __init__(self, files: layout.WorkFiles, folders: disk.Folders) -> None:
-        self._files = files
-        self._folders = folders
-        self._file: BinaryIO | None = None
-
-    def write(self, pieces: Sequence[bytes]) -> None:
-        """Appends.
-
-        Raises:
-            OutputError: the disk.
-        """
-        with disk.in_words(self._files.archive, "write"):
-            if self._file is None:
-                self._folders.make(self._files.partial_folder)
-                disk.remove(*self._files.unfinished())
-                self._file = self._files.archive.open("wb")
-            self._file.writelines(pieces)
-
-    def close(self) -> None:
-        """Lets the file go, written or not.
-
-        Raises:
-            OutputError: the disk.
-        """
-        if self._file is not None:
-            with disk.in_words(self._files.archive, "write"):
-                self._file.close()

@@ -20,6 +20,7 @@ from orchestrator.collect.formats import open_output, read_blocks
 if TYPE_CHECKING:
     from collections.abc import Generator
     from pathlib import Path
+    from typing import BinaryIO
 
     from orchestrator.core.settings import Format
 
@@ -38,7 +39,7 @@ class Converted:
 
 
 def convert(
-    archive: Path,
+    archive: BinaryIO,
     output: Path,
     form: Format,
     items_count: int | None,
@@ -49,7 +50,7 @@ def convert(
     """Checks an archive and writes its CSV in the published form.
 
     Args:
-        archive: as it came from the API; not changed.
+        archive: as it came from the API, open for reading.
         output: the file to write; not touched for `Format.ZIP`, where the archive is the file.
         form: the published form.
         items_count: bounds what may be unpacked; it is not compared with the count here.
@@ -63,17 +64,14 @@ def convert(
         CorruptArchive: structure, packed bytes, CRC or quotes are wrong.
         OSError: the disk.
     """
-    with contextlib.ExitStack() as stack:
-        source = stack.enter_context(archive.open("rb"))
-        member = read_member(source)
-        inflate.check_size(member, items_count)
-        written = open_output(form, output)
-        if written is not None:
-            stack.callback(written.close)
+    member = read_member(archive)
+    inflate.check_size(member, items_count)
+    written = open_output(form, output)
+    with contextlib.nullcontext() if written is None else contextlib.closing(written):
         counter = RecordCounter()
         by_whom = AccountCounter() if by_account else None
         since_pause = 0
-        for block in inflate.blocks(source, member):
+        for block in inflate.blocks(archive, member):
             counter.feed(block)
             if by_whom is not None:
                 by_whom.feed(block)
@@ -89,18 +87,18 @@ def convert(
             written.finish()
             return Converted(rows, written.size_bytes, written.sha256, accounts)
     digest = yield from hash_in_steps(archive)
-    return Converted(rows, archive.stat().st_size, digest, accounts)
+    return Converted(rows, archive.seek(0, 2), digest, accounts)
 
 
-def hash_in_steps(path: Path) -> Generator[None, None, str]:
-    """The SHA-256 of a file, in hex."""
+def hash_in_steps(file: BinaryIO) -> Generator[None, None, str]:
+    """The SHA-256 of a file, in hex, from its first byte."""
     digest = hashlib.sha256()
     since_pause = 0
-    with path.open("rb") as file:
-        for block in read_blocks(file):
-            digest.update(block)
-            since_pause += len(block)
-            if since_pause >= _STEP:
-                since_pause = 0
-                yield
+    file.seek(0)
+    for block in read_blocks(file):
+        digest.update(block)
+        since_pause += len(block)
+        if since_pause >= _STEP:
+            since_pause = 0
+            yield
     return digest.hexdigest()

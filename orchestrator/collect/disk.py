@@ -114,6 +114,8 @@ class Folders:
 
     def make(self, folder: Path) -> None:
         """Makes a folder at or under the root, with what lies between."""
+        if folder in self._safe and folder.is_dir():
+            return
         missing = [folder]
         while missing[-1] != self.root:
             missing.append(missing[-1].parent)

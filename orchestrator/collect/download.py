@@ -1,15 +1,13 @@
-"""Takes a download's stream into a file: constant memory, written off the event loop."""
+"""Takes a download's stream: in handy pieces, with an eye on its length."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, Protocol
-
-from anyio import to_thread
+from typing import TYPE_CHECKING, Final
 
 from orchestrator.errors import CorruptArchive, TransportError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Sequence
+    from collections.abc import Callable
 
     from orchestrator.core.ports import Download
 
@@ -17,71 +15,92 @@ PIECE: Final = 1024 * 1024
 """Bytes gathered before they are handed to a thread: the hand-over costs as much as a write."""
 
 
-class Spool(Protocol):
-    """Where the bytes go; called in threads, one call at a time."""
-
-    def write(self, pieces: Sequence[bytes]) -> None:
-        """Appends."""
-        ...
-
-
-async def receive(
-    download: Download, spool: Spool, *, largest: int | None, on_bytes: Callable[[int], None]
-) -> list[bytes]:
-    """Takes a stream to its end and checks its length.
+class Intake:
+    """A stream that is being taken, from its beginning or from where an earlier one broke.
 
     Args:
         download: the stream.
-        spool: takes all but the last piece, in pieces of at least `PIECE` bytes.
         largest: more bytes than this cannot be right; None where nobody can say.
         on_bytes: told of every chunk that came.
+        received: bytes that are here already, of an earlier download that broke.
 
-    Returns:
-        The last piece, not written yet: all there is, where a download is small.
+    Attributes:
+        received: bytes that have come.
+        ended: nothing more will come.
 
     Raises:
-        TransportError: the stream broke or ended early.
-        CorruptArchive: more bytes came than were announced, or than can be right.
-        OutputError: the disk.
+        CorruptArchive: more bytes are announced than can be right.
     """
-    announced = download.length
-    if announced is not None and largest is not None and announced > largest:
-        raise CorruptArchive(
-            f"the download is {announced:,} bytes long, far too many for its records"
-        )
-    pieces: list[bytes] = []
-    held = received = 0
-    chunks = download.chunks()
-    try:
-        async for chunk in chunks:
-            received += len(chunk)
-            _check_not_too_long(received, announced, largest)
-            on_bytes(len(chunk))
-            pieces.append(chunk)
-            held += len(chunk)
-            if held >= PIECE:
-                await to_thread.run_sync(spool.write, pieces)
-                pieces, held = [], 0
-    finally:
-        await _close(chunks)
-    if announced is not None and received < announced:
-        raise TransportError(
-            f"the download ended after {received:,} of {announced:,} bytes", maybe_sent=True
-        )
-    return pieces
 
+    def __init__(
+        self,
+        download: Download,
+        *,
+        largest: int | None,
+        on_bytes: Callable[[int], None],
+        received: int = 0,
+    ) -> None:
+        self._announced = download.length
+        self._largest = largest
+        self._on_bytes = on_bytes
+        self._failure: TransportError | None = None
+        self.received = received
+        self.ended = False
+        if self._announced is not None and largest is not None and self._announced > largest:
+            raise CorruptArchive(
+                f"the download is {self._announced:,} bytes long, far too many for its records"
+            )
+        self._chunks = download.chunks()
 
-def _check_not_too_long(received: int, announced: int | None, largest: int | None) -> None:
-    if announced is not None and received > announced:
-        raise CorruptArchive(f"the download goes on behind the {announced:,} bytes announced")
-    if largest is not None and received > largest:
-        raise CorruptArchive(
-            f"the download goes on behind {largest:,} bytes, far too many for its records"
-        )
+    async def next(self) -> list[bytes]:
+        """The next bytes: at least `PIECE`, or whatever is left; what came before a break, too.
 
+        Raises:
+            TransportError: the stream broke or ended early; nothing that came is held back.
+            CorruptArchive: more bytes came than were announced, or than can be right.
+        """
+        if self._failure is not None:
+            raise self._failure
+        pieces: list[bytes] = []
+        held = 0
+        try:
+            while held < PIECE:
+                chunk = await anext(self._chunks, None)
+                if chunk is None:
+                    self.ended = True
+                    self._check_not_too_short()
+                    break
+                self.received += len(chunk)
+                self._check_not_too_long()
+                self._on_bytes(len(chunk))
+                pieces.append(chunk)
+                held += len(chunk)
+        except TransportError as error:
+            if not pieces:
+                raise
+            self.ended = False
+            self._failure = error
+        return pieces
 
-async def _close(chunks: AsyncIterator[bytes]) -> None:
-    """Ends an asynchronous generator here and now, not whenever it is collected as garbage."""
-    close = getattr(chunks, "aclose", None)
-    if close is not None:
-        await close()
+    async def close(self) -> None:
+        """Ends the stream here and now, not whenever it is collected as garbage."""
+        close = getattr(self._chunks, "aclose", None)
+        if close is not None:
+            await close()
+
+    def _check_not_too_short(self) -> None:
+        if self._announced is not None and self.received < self._announced:
+            raise TransportError(
+                f"the download ended after {self.received:,} of {self._announced:,} bytes",
+                maybe_sent=True,
+            )
+
+    def _check_not_too_long(self) -> None:
+        if self._announced is not None and self.received > self._announced:
+            raise CorruptArchive(
+                f"the download goes on behind the {self._announced:,} bytes announced"
+            )
+        if self._largest is not None and self.received > self._largest:
+            raise CorruptArchive(
+                f"the download goes on behind {self._largest:,} bytes, far too many for its records"
+            )

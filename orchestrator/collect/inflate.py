@@ -38,7 +38,7 @@ def check_size(member: Member, items_count: int | None) -> None:
         CorruptArchive: it would unpack to more than so many records can be, or than real data
             packs to.
     """
-    if member.size_bytes > _FLOOR and member.size_bytes > _LARGEST_RATIO * member.packed_bytes:
+    if member.size_bytes > most_of(member.packed_bytes):
         raise CorruptArchive(
             f"the archive's {member.packed_bytes:,} bytes would unpack to {member.size_bytes:,},"
             f" more than {_LARGEST_RATIO} times as much: no CSV of records is like that"
@@ -49,6 +49,11 @@ def check_size(member: Member, items_count: int | None) -> None:
             f"the archive would unpack to {member.size_bytes:,} bytes, far too many for"
             f" {items_count:,} records"
         )
+
+
+def most_of(packed_bytes: int) -> int:
+    """The bytes that so many packed ones may unpack to."""
+    return max(_FLOOR, _LARGEST_RATIO * packed_bytes)
 
 
 def largest_csv(items_count: int | None) -> int | None:

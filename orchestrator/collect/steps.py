@@ -10,6 +10,8 @@ from anyio import CancelScope, to_thread
 if TYPE_CHECKING:
     from collections.abc import Generator
 
+    from anyio import CapacityLimiter
+
 Result = TypeVar("Result")
 
 
@@ -26,7 +28,9 @@ def _advance(steps: Generator[None, None, Result]) -> _Done[Result] | None:
     return None
 
 
-async def in_thread(steps: Generator[None, None, Result]) -> Result:
+async def in_thread(
+    steps: Generator[None, None, Result], cores: CapacityLimiter | None = None
+) -> Result:
     """Runs a generator to its end, each step in a thread; what it returns.
 
     Cancelled, it closes the generator, whose ``finally`` clauses run in a thread as well.
@@ -34,7 +38,7 @@ async def in_thread(steps: Generator[None, None, Result]) -> Result:
     done: _Done[Result] | None = None
     try:
         while done is None:
-            done = await to_thread.run_sync(_advance, steps)
+            done = await to_thread.run_sync(_advance, steps, limiter=cores)
     finally:
         if done is None:
             with CancelScope(shield=True):

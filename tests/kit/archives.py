@@ -10,6 +10,9 @@ import zlib
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
+from orchestrator.collect import download, engines
 from orchestrator.core.intervals import Window
 from orchestrator.core.lifecycle import State
 from orchestrator.core.model import Report, Series
@@ -18,6 +21,21 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Sequence
 
 NAME = "report_SMS_abcd1234_20240201.csv"
+
+WAYS = ("at once", "streamed by zlib", "streamed by isal")
+"""How an archive becomes a file: see `go_the_way`."""
+
+
+def go_the_way(way: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Makes the collector treat every archive as a small one, or as a large one."""
+    if way == "at once":
+        return
+    engine = engines.isal() if way == "streamed by isal" else engines.ZLIB
+    if engine is None:
+        pytest.skip("isal is not installed")
+    monkeypatch.setattr(download, "PIECE", 1)
+    monkeypatch.setattr(engines, "fastest", lambda: engine)
+
 
 NASTY_ROWS = (
     ("account_id", "message_id", "message_body"),

@@ -1,0 +1,177 @@
+"""One archive on its way to a checked file, small or large."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+from typing import TYPE_CHECKING
+
+from anyio import to_thread
+
+from orchestrator.collect import disk, engines, inflate, layout
+from orchestrator.collect.archive import read_member
+from orchestrator.collect.convert import convert
+from orchestrator.collect.onepass import OnePass
+from orchestrator.collect.pump import pump
+from orchestrator.collect.spool import Spool
+from orchestrator.core.settings import Format
+from orchestrator.errors import CorruptArchive, OutputError
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+    from anyio import CapacityLimiter
+
+    from orchestrator.collect.convert import Converted
+    from orchestrator.collect.download import Intake
+    from orchestrator.core.model import Report
+
+
+class PartialFolder:
+    """The folder of unfinished files; knows of which reports something may lie about in it.
+
+    Only the run that holds the ledger's lock writes there, so one look at it is enough.
+    """
+
+    def __init__(self, folders: disk.Folders) -> None:
+        self._folders = folders
+        self._littered: set[int] | None = None
+
+    def begin(self, files: layout.WorkFiles, report_id: int) -> None:
+        """Makes the folder, and room in it for a report.
+
+        Raises:
+            OSError: the disk.
+        """
+        self._folders.make(files.partial_folder)
+        if self._littered is None:
+            names = (path.name for path in files.partial_folder.iterdir())
+            self._littered = set(filter(None, map(layout.report_id_of, names)))
+        if report_id in self._littered:
+            disk.remove(*files.unfinished())
+            self._littered.discard(report_id)
+
+    def has_litter_of(self, report_id: int) -> None:
+        """Something was left there."""
+        if self._littered is not None:
+            self._littered.add(report_id)
+
+
+class Fetching:
+    """Makes one report's archive into a file of the published form, still without its name.
+
+    Either `at_once`, of an archive in memory; or `stream`, which unpacks what comes while it
+    comes, and `judged` when all has come.
+
+    Args:
+        report: as the ledger has it.
+        files: its places.
+        form: the published form.
+        partial: where `files` are.
+    """
+
+    def __init__(
+        self, report: Report, files: layout.WorkFiles, form: Format, partial: PartialFolder
+    ) -> None:
+        self._report = report
+        self._files = files
+        self._form = form
+        self._partial = partial
+        self._spool = Spool(files.archive)
+        self._one: OnePass | None = None
+
+    def at_once(self, archive: bytes) -> Generator[None, None, Converted]:
+        """Makes the file of a small archive, which stays in memory unless it is refused; in steps.
+
+        Raises:
+            CorruptArchive: structure, packed bytes, CRC or count are wrong.
+            OSError: the disk.
+        """
+        self._partial.begin(self._files, self._report.id)
+        try:
+            converted = yield from self._converted(io.BytesIO(archive))
+            self._check_count(converted)
+        except CorruptArchive:
+            self._files.archive.write_bytes(archive)
+            raise
+        if self._form is Format.ZIP:
+            self._files.part(Format.ZIP).write_bytes(archive)
+        return converted
+
+    async def stream(self, intake: Intake, first: list[bytes], cores: CapacityLimiter) -> None:
+        """Spools and unpacks an archive while it comes (see `pump`, also for what is raised)."""
+        one = await to_thread.run_sync(self._begin)
+        await pump(intake, first, self._spool, one, cores)
+
+    def _begin(self) -> OnePass:
+        with disk.in_words(self._files.part(self._form), "write"):
+            self._partial.begin(self._files, self._report.id)
+            self._one = OnePass(
+                self._files.part(self._form),
+                self._form,
+                self._report.items_count,
+                by_account=with_subaccounts(self._report),
+                engine=engines.fastest(),
+            )
+            return self._one
+
+    def judged(self) -> Generator[None, None, Converted]:
+        """Checks what has been streamed against the archive's directory; in steps.
+
+        Raises:
+            CorruptArchive: structure, packed bytes, CRC or count are wrong.
+            OSError: the disk.
+        """
+        assert self._one is not None, "only what has been streamed can be judged"
+        self._spool.close()
+        with self._files.archive.open("rb") as archive:
+            member = read_member(archive)
+            inflate.check_size(member, self._report.items_count)
+            if self._one.agrees(member):
+                converted = self._one.finish()
+            else:
+                self._one.abandon()
+                converted = yield from self._converted(archive)
+        self._check_count(converted)
+        if self._form is Format.ZIP:
+            self._files.archive.replace(self._files.part(Format.ZIP))
+        else:
+            self._files.archive.unlink()
+        return converted
+
+    def _converted(
+        self, archive: io.BytesIO | io.BufferedReader
+    ) -> Generator[None, None, Converted]:
+        converted = yield from convert(
+            archive,
+            self._files.part(self._form),
+            self._form,
+            self._report.items_count,
+            by_account=with_subaccounts(self._report),
+        )
+        return converted
+
+    def _check_count(self, converted: Converted) -> None:
+        promised = self._report.items_count
+        if promised is not None and converted.rows != promised:
+            raise CorruptArchive(
+                f"the CSV holds {converted.rows:,} records, the API promised {promised:,}"
+            )
+
+    def clear(self, keep_archive: bool) -> None:
+        """Removes what a failed fetch has left, as far as the disk lets us."""
+        with contextlib.suppress(OSError, OutputError):
+            self._spool.close()
+        if self._one is not None:
+            with contextlib.suppress(OSError):
+                self._one.abandon()
+        for path in self._files.unfinished():
+            if not (keep_archive and path == self._files.archive):
+                with contextlib.suppress(OSError):
+                    disk.remove(path)
+        self._partial.has_litter_of(self._report.id)
+
+
+def with_subaccounts(report: Report) -> bool:
+    """Whether the report holds records of other accounts too."""
+    return report.series.body.get("include_subaccounts") is True

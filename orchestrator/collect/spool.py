@@ -1,0 +1,47 @@
+"""The archive on the disk, while it comes and until its file is made."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from orchestrator.collect import disk
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+    from typing import BinaryIO
+
+
+class Spool:
+    """An archive as it comes. Its methods are called in threads, one call at a time.
+
+    Args:
+        path: where; whatever stands there gives way.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._file: BinaryIO | None = None
+        self.size_bytes = 0
+
+    def write(self, pieces: Sequence[bytes]) -> None:
+        """Appends.
+
+        Raises:
+            OutputError: the disk.
+        """
+        with disk.in_words(self._path, "write"):
+            if self._file is None:
+                self._file = self._path.open("wb")
+            self._file.writelines(pieces)
+            self.size_bytes += sum(map(len, pieces))
+
+    def close(self) -> None:
+        """Lets the file go, written or not.
+
+        Raises:
+            OutputError: the disk.
+        """
+        if self._file is not None:
+            with disk.in_words(self._path, "write"):
+                self._file.close()
