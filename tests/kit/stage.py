@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from orchestrator.core.lifecycle import Event
     from orchestrator.core.model import Report, WindowSpec
     from orchestrator.core.plan import Debt
+    from orchestrator.core.ports import Callbacks
 
 MONTHLY = Span(1, Unit.MONTHS)
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -109,14 +110,20 @@ class Stage:
         return self.config.output.directory
 
     async def run(
-        self, *jobs: Job, drain: Drain | None = None, retry_failed: bool = False
+        self,
+        *jobs: Job,
+        drain: Drain | None = None,
+        retry_failed: bool = False,
+        callbacks: Callbacks | None = None,
     ) -> RunEnd:
         """One run, as the command line would do it."""
-        async with self.world(drain) as world:
+        async with self.world(drain, callbacks) as world:
             return await run(world, jobs, self.clock.now(), retry_failed=retry_failed)
 
     @asynccontextmanager
-    async def world(self, drain: Drain | None = None) -> AsyncIterator[World]:
+    async def world(
+        self, drain: Drain | None = None, callbacks: Callbacks | None = None
+    ) -> AsyncIterator[World]:
         """What a run works with, under the lock."""
         async with run_lock(self.config.state, timedelta()), open_session() as session:
             connection = connect(self.config.state)
@@ -130,6 +137,7 @@ class Stage:
                     config=self.config,
                     drain=drain or Drain(),
                     jitter=lambda: 0.5,
+                    callbacks=callbacks,
                 )
             finally:
                 connection.close()
