@@ -43,6 +43,7 @@ def cases(options: Options) -> list[Case]:
     return [
         *(rate_bound(size) for size in sizes),
         *(server_bound(size) for size in sizes),
+        *(server_bound(size, callbacks=True) for size in sizes),
     ]
 
 

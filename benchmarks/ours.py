@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+import socket
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,10 +12,18 @@ from zoneinfo import ZoneInfo
 
 from benchmarks.worlds import DIRECTION, END, NOW, PRODUCT
 from orchestrator.api import KeyGate, VonageReports, open_session
+from orchestrator.api.receiver import receiving
 from orchestrator.collect.collector import FileCollector
 from orchestrator.core.model import AbsoluteWindow, Job, JobSeries, Series, Span, Unit
 from orchestrator.core.ports import Unobserved
-from orchestrator.core.settings import ApiSettings, Config, Credentials, OutputSettings, Secret
+from orchestrator.core.settings import (
+    ApiSettings,
+    CallbackSettings,
+    Config,
+    Credentials,
+    OutputSettings,
+    Secret,
+)
 from orchestrator.engine.desk import Desk
 from orchestrator.engine.drain import Drain
 from orchestrator.engine.run import World, run
@@ -22,9 +32,12 @@ from orchestrator.ledger.sqlite import SqliteLedger, connect
 from tests.kit.virtual_time import VirtualClock
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
     import aiohttp
 
     from benchmarks.worlds import Case
+    from orchestrator.api.receiver import Receiver
     from orchestrator.core.ports import Clock
     from orchestrator.sim import Simulator
 
@@ -40,7 +53,11 @@ async def ours(simulator: Simulator, case: Case, folder: Path) -> None:
     )
     clock = VirtualClock(NOW)
     draw = random.Random(1).random
-    async with run_lock(config.state, timedelta()), open_session() as session:
+    async with (
+        run_lock(config.state, timedelta()),
+        open_session() as session,
+        _receiver(case) as callbacks,
+    ):
         connection = connect(config.state)
         try:
             world = World(
@@ -55,10 +72,25 @@ async def ours(simulator: Simulator, case: Case, folder: Path) -> None:
                 config=config,
                 drain=Drain(),
                 jitter=draw,
+                callbacks=callbacks,
             )
             await run(world, _jobs(case), clock.now())
         finally:
             connection.close()
+
+
+@asynccontextmanager
+async def _receiver(case: Case) -> AsyncIterator[Receiver | None]:
+    """Our own receiver of callbacks, where the case has them."""
+    if not case.callbacks:
+        yield None
+        return
+    with socket.create_server(("127.0.0.1", 0)) as found:
+        address = f"127.0.0.1:{found.getsockname()[1]}"
+    settings = CallbackSettings(listen=address, public_url=f"http://{address}/called")
+    async with receiving(settings, Unobserved()) as receiver:
+        assert receiver is not None, f"{address} was free a moment ago"
+        yield receiver
 
 
 def _desk(
