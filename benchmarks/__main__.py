@@ -23,6 +23,7 @@ HERE: Final = Path(__file__).parent
 
 NAMES: Final[Mapping[str, str]] = {
     "makespan": "makespan, requests and waits of one key, against the least there could be",
+    "keys": "twenty keys at once: how much of their limits is used",
 }
 """Every benchmark: a module of this package with `measure(options) -> Section`."""
 
