@@ -118,10 +118,10 @@ async def test_a_callback_that_blocks_the_loop_is_seen() -> None:
 @pytest.mark.virtual
 async def test_a_loop_that_nothing_holds_up_is_never_late() -> None:
     pulse = Pulse()
-    with anyio.move_on_after(3600):
+    with anyio.move_on_after(300):
         await pulse.beat()
     stalls = pulse.stalls()
-    assert stalls.beats == pytest.approx(3600 / 0.02, rel=0.01)
+    assert stalls.beats == pytest.approx(300 / 0.02, rel=0.01)
     assert stalls.max_ms < 0.001
 
 

@@ -9,7 +9,8 @@ from typing import Final
 import anyio
 
 INTERVAL_SECONDS: Final = 0.02
-"""Between beats: short enough to see a stall of 50 ms, and a five-hundredth of a core."""
+"""Between beats: short enough to see a stall of 50 ms, and about a hundredth of a core where the
+rest of the program sleeps."""
 
 WORTH_A_WORD_MS: Final = 50.0
 """What 999 of 1,000 turns stay below on a machine that has time for the run."""

@@ -1,0 +1,141 @@
+"""`orchestrator run` with a receiver of callbacks, against a simulator that calls back."""
+
+from __future__ import annotations
+
+import json
+import socket
+from typing import TYPE_CHECKING
+
+import pytest
+
+from orchestrator.cli.main import call
+from orchestrator.ledger.sqlite import connect
+from orchestrator.ledger.store import Store
+from tests.kit.cli_worlds import JOB, REPORTS, Place, simulated
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Iterator[Place]:
+    with simulated(tmp_path) as made:
+        yield made
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        return int(taken.getsockname()[1])
+
+
+def listen(place: Place, port: int, public_url: str = "") -> None:
+    public_url = public_url or f"http://127.0.0.1:{port}/vonage"
+    place.write_config(more=f"callback: {{listen: 127.0.0.1:{port}, public_url: '{public_url}'}}")
+
+
+def addresses(place: Place) -> list[str]:
+    connection = connect(place.state, read_only=True)
+    try:
+        store = Store(connection)
+        return [
+            str(report.callback_url) for one in store.all_series() for report in store.reports(one)
+        ]
+    finally:
+        connection.close()
+
+
+def test_a_run_is_called_back_and_counts_the_calls(
+    place: Place, capsys: pytest.CaptureFixture[str]
+) -> None:
+    port = free_port()
+    listen(place, port)
+    assert place.run("--json") == 0
+    out, err = capsys.readouterr()
+    calls = json.loads(out)["callbacks"]
+    assert 1 <= calls["received"] <= REPORTS
+    assert (calls["unknown"], calls["refused"]) == (0, 0)
+    assert f" callbacks: listening on 127.0.0.1:{port} for http://127.0.0.1:{port}/vonage\n" in err
+    assert place.is_the_truth()
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["run", "--json", "--log-format", "json"],
+        ["status", "--json"],
+        ["files", "--json"],
+        ["plan", "--json"],
+        ["verify", "--json"],
+    ],
+    ids=lambda command: command[0],
+)
+def test_no_command_shows_an_address(
+    place: Place, capsys: pytest.CaptureFixture[str], command: list[str]
+) -> None:
+    listen(place, free_port())
+    name, *options = command
+    first = [] if name == "run" else ["run"]
+    assert [call([one, str(place.job)]) for one in first] == [0] * len(first)
+    assert call([name, str(place.job), *options]) == 0
+    out, err = capsys.readouterr()
+    files = [
+        path.read_text(errors="replace")
+        for path in (place.directory / "reports").rglob("*")
+        if path.is_file()
+    ]
+    tokens = [url.rpartition("/")[2] for url in addresses(place)]
+    assert len(tokens) == REPORTS
+    assert min(map(len, tokens)) == 32
+    shown = "\n".join([out, err, *files])
+    assert not [token for token in tokens if token in shown]
+
+
+def test_an_address_that_is_taken_is_a_warning_and_the_run_looks_by_itself(
+    place: Place, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        listen(place, port)
+        assert place.run("--json", "--quiet") == 0
+    out, err = capsys.readouterr()
+    assert err.partition(" ")[2] == (
+        f"warning: callback.listen: 127.0.0.1:{port} cannot be listened on (Address already in "
+        "use); this run looks at its reports itself\n"
+    )
+    assert json.loads(out)["callbacks"] is None
+    assert place.is_the_truth()
+
+
+def test_a_run_that_is_never_called_says_so_and_is_complete(
+    place: Place, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The simulator calls nobody but this machine; as an API that cannot reach the address."""
+    listen(place, 0, "https://hooks.example.com/vonage")
+    assert place.run("--json", "--quiet") == 0
+    out, err = capsys.readouterr()
+    assert err.partition(" ")[2] == (
+        "warning: callbacks: none came for 24 reports; is https://hooks.example.com/vonage what "
+        "reaches 127.0.0.1:0 from outside? The run looked at its reports itself\n"
+    )
+    assert json.loads(out)["callbacks"] == {"received": 0, "unknown": 0, "refused": 0}
+    assert place.is_the_truth()
+
+
+def test_a_job_with_a_callback_url_of_its_own_keeps_it_which_is_said_once(
+    place: Place, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place.write_job(JOB + "callback_url: https://example.com/hook\n")
+    listen(place, free_port())
+    assert place.run("--json") == 0
+    out, err = capsys.readouterr()
+    assert err.count("callbacks: reports of job call the job's own callback_url, not here\n") == 1
+    assert set(addresses(place)) == {"https://example.com/hook"}
+    assert json.loads(out)["callbacks"] == {"received": 0, "unknown": 0, "refused": 0}
+
+
+def test_a_dry_run_listens_nowhere(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        listen(place, taken.getsockname()[1])
+        assert place.run("--dry-run") == 0
+    assert "callback" not in capsys.readouterr().err
