@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-ROW_BYTES: Final = 247.0
+ROW_BYTES: Final = 301.4
 NAME: Final = b"report_SMS_abcd1234_20260201.csv"
 
 _HEADER: Final = (
@@ -32,7 +32,7 @@ _BODIES: Final = (
     "Thank you for your order %s!",
 )
 _ROW: Final = (
-    '"abcd1234","%s","","outbound","ACME","4477%s","{body}","234{network}","{name}","GB",'
+    '"abcd1234","%s","%s","outbound","ACME","4477%s","{body}","234{network}","{name}","GB",'
     '"United Kingdom","2026-01-{day:02} %s +0000","2026-01-{day:02} %s +0000","%s","delivered","0",'
     '"Delivered","EUR","0.0333"\n'
 )
@@ -78,7 +78,7 @@ def _blocks(rows: int) -> Iterator[bytes]:
         now = min(_ROWS_AT_ONCE, rows - made)
         day = 1 + made * 30 // rows
         template = "".join(noise.choices(forms, k=now)).replace("2026-01-01", f"2026-01-{day:02}")
-        ids = noise.randbytes(16 * now).hex()
+        ids = noise.randbytes(32 * now).hex()
         digits = noise.randbytes(9 * now).hex().translate(str.maketrans("abcdef", "012345"))
         first = (made % 80_000_000) // 1000
         values: list[str] = []
@@ -87,8 +87,8 @@ def _blocks(rows: int) -> Iterator[bytes]:
             clock = f"{second // 3600 % 24:02}:{second // 60 % 60:02}:{second % 60:02}"
             seen = digits[18 * n : 18 * n + 18]
             values += (
-                ids[32 * n : 32 * n + 32], seen[:8], seen[8:14], clock, clock[:-1] + seen[14],
-                seen[14:],
+                ids[64 * n : 64 * n + 32], ids[64 * n + 32 : 64 * n + 64], seen[:8], seen[8:14],
+                clock, clock[:-1] + seen[14], seen[14:],
             )  # fmt: skip
         yield (template % tuple(values)).encode()
         made += now
