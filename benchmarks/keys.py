@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from benchmarks.options import Options
-    from benchmarks.virtual import Outcome
+    from benchmarks.outcomes import Outcome
 
 KEYS: Final = 20
 SIZES: Final = (200,)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from benchmarks.options import Options
-    from benchmarks.virtual import Outcome
+    from benchmarks.outcomes import Outcome
     from benchmarks.worlds import Case
 
 SIZES: Final = (100, 1000, 10_000)
