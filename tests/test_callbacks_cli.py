@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import socket
 from typing import TYPE_CHECKING
@@ -139,3 +140,49 @@ def test_a_dry_run_listens_nowhere(place: Place, capsys: pytest.CaptureFixture[s
         listen(place, taken.getsockname()[1])
         assert place.run("--dry-run") == 0
     assert "callback" not in capsys.readouterr().err
+
+
+# --- check ----------------------------------------------------------------------------------------
+
+
+def check_line(place: Place, capsys: pytest.CaptureFixture[str]) -> str:
+    assert call(["check", str(place.job)]) == 0
+    (line,) = [one for one in capsys.readouterr().out.splitlines() if " callbacks: " in one]
+    return line
+
+
+def test_check_says_whether_a_run_could_listen(
+    place: Place, capsys: pytest.CaptureFixture[str]
+) -> None:
+    listen(place, 0, "https://hooks.example.com/vonage")
+    words = (
+        "ok       callbacks: a run can listen on 127.0.0.1:0 for https://hooks.example.com/vonage"
+    )
+    assert check_line(place, capsys) == words
+
+
+def test_check_warns_of_a_port_that_another_has(
+    place: Place, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        listen(place, port)
+        assert check_line(place, capsys) == (
+            f"warning  callbacks: callback.listen 127.0.0.1:{port} cannot be listened on (Address "
+            "already in use); change callback.listen; a run does without"
+        )
+
+
+def test_check_does_not_try_the_port_of_a_run_that_is_active(
+    place: Place, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        listen(place, port)
+        place.state.parent.mkdir()
+        with place.state.with_name("ledger.db.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            assert check_line(place, capsys) == (
+                f"ok       callbacks: 127.0.0.1:{port} was not tried: a run is active, and may "
+                "listen there"
+            )

@@ -265,7 +265,7 @@ async def receiving(
         except (OSError, UnicodeError) as error:
             observer.note(
                 "warning",
-                f"callback.listen: {settings.listen} cannot be listened on ({_reason(error)}); "
+                f"callback.listen: {settings.listen} cannot be listened on ({why_not(error)}); "
                 "this run looks at its reports itself",
             )
             yield None
@@ -286,7 +286,8 @@ def _shown(address: tuple[str, int]) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
-def _reason(error: OSError | UnicodeError) -> str:
+def why_not(error: OSError | UnicodeError) -> str:
+    """Why an address cannot be listened on, in a few words."""
     if isinstance(error, UnicodeError):
         return "no name of a host"
     if error.errno is not None and error.errno > 0:

@@ -227,6 +227,31 @@ def clock(ahead: timedelta, base_url: str) -> Check:
     return Check(Level.WARNING, "clock", words, remedy)
 
 
+def callbacks(config: Config) -> Iterator[Check]:
+    """Whether a run could listen for callbacks; nothing where it is not to."""
+    if config.callback is None:
+        return
+    from orchestrator.api.receiver import why_not  # noqa: PLC0415 - only where it is needed
+
+    listen = config.callback.listen
+    host, port = config.callback.host_and_port
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        if holder(config.state) is not None:
+            words = f"{listen} was not tried: a run is active, and may listen there"
+            yield Check(Level.OK, "callbacks", words)
+            return
+        socket.create_server((host, port), family=family).close()
+    except LedgerError:
+        return  # what is wrong with the lock has a line of its own
+    except (OSError, UnicodeError) as error:
+        words = f"callback.listen {listen} cannot be listened on ({why_not(error)})"
+        yield Check(Level.WARNING, "callbacks", words, "change callback.listen; a run does without")
+    else:
+        words = f"a run can listen on {listen} for {config.callback.public_url}"
+        yield Check(Level.OK, "callbacks", words)
+
+
 # --- the disk -------------------------------------------------------------------------------------
 
 

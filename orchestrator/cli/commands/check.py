@@ -84,6 +84,7 @@ def _checks(jobs: Sequence[Path], config: Path | None) -> Iterator[Check]:
     found, lines = checks.credentials(inputs.config, names)
     yield from lines
     yield from _api(inputs, found)
+    yield from checks.callbacks(inputs.config)
     yield checks.folder("output.directory", inputs.config.output.directory)
     yield checks.folder("state", inputs.config.state.parent)
     yield from checks.ledger(inputs.config)
