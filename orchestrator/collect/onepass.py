@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from orchestrator.collect.archive import Member
     from orchestrator.collect.engines import Engine
 
+SLICE: Final = 32 * 1024
+"""Packed bytes that the engine is given at once."""
+
 BATCH: Final = 2 * 1024 * 1024
 """Bytes of CSV that one thread hands to the next: a step of a millisecond or two."""
 
@@ -105,8 +108,11 @@ class OnePass:
                 self._whole.update(piece)
                 self._archive_bytes += len(piece)
             packed = piece if self._begin is None else self._behind_header(piece)
-            if packed is not None and not self.given_up:
-                yield from self._inflated(packed)
+            if packed is not None:
+                # Whole pieces would be copied again and again, as what is left of them.
+                for at in range(0, max(len(packed), 1), SLICE):
+                    if not self.given_up:
+                        yield from self._inflated(packed[at : at + SLICE])
 
     def _behind_header(self, piece: bytes) -> bytes | None:
         """The packed bytes at the end of a piece, once the header is whole."""
