@@ -191,6 +191,8 @@ async def test_a_slow_body_rings_before_it_is_there_and_is_not_waited_for() -> N
         head = f"POST /{here.token} HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nslow"
         await stream.send(head.encode())
         began = anyio.current_time()
+        await anyio.sleep(1)
+        assert here.rung == 1
         answer = await everything(stream)
         assert answer.startswith(b"HTTP/1.1 408 ")
         assert anyio.current_time() - began == pytest.approx(receivers.BODY_SECONDS, abs=0.1)

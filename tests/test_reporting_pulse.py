@@ -125,6 +125,23 @@ async def test_a_loop_that_nothing_holds_up_is_never_late() -> None:
     assert stalls.max_ms < 0.001
 
 
+def test_a_run_whose_loop_stalls_says_so_in_a_line_of_its_log(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from orchestrator.reporting import pulse
+    from tests.kit.cli_worlds import simulated
+
+    monkeypatch.setattr(pulse, "_ENOUGH", 1)
+    monkeypatch.setattr(pulse, "WORTH_A_WORD_MS", -1.0)
+    with simulated(tmp_path) as place:
+        assert place.run("--log-format", "json") == 0
+    lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    (line,) = [one for one in lines if "the event loop stalled" in one["event"]]
+    assert line["level"] == "info"
+    assert line["beats"] > 0
+    assert line["stall_max_ms"] == lines[-1]["event_loop"]["stall_max_ms"]
+
+
 def test_a_run_without_a_receiver_tells_of_its_loop_and_of_no_callbacks(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
