@@ -222,7 +222,7 @@ def test_a_bug_tells_no_secret_in_its_traceback(
     """Where it happens the client itself, with its header, is at hand as a local variable."""
 
     async def broken(self: VonageReports, *_: object) -> object:
-        headers = self._headers(trusted=True)
+        headers = self._signed
         raise RuntimeError(f"{self!r} with {len(headers)} headers")
 
     monkeypatch.setattr(VonageReports, "create", broken)

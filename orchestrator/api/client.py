@@ -6,6 +6,7 @@ import base64
 import ipaddress
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote, unquote
 
@@ -47,6 +48,7 @@ MOST_REDIRECTS: Final = 3
 _MOST_AHEAD: Final = timedelta(days=100 * 365)
 """A clock that differs by more is none; with it, reckoning would leave the calendar."""
 
+_PLAIN: Final = {"Accept-Encoding": "identity"}
 _CONNECT_MAX: Final = timedelta(seconds=15)
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 
@@ -81,17 +83,20 @@ class VonageReports:
         self._session = session
         self._base = _parse_base(base_url)
         self._origin = self._base.origin()
+        self._reports = self._base.with_path(
+            self._base.raw_path.rstrip("/") + "/v2/reports", encoded=True
+        )
         self._credentials = credentials
         self._clock = clock
         self._server_ahead = timedelta()
         secret = credentials.api_secret.reveal()
         token = base64.b64encode(f"{credentials.api_key}:{secret}".encode()).decode()
-        self._authorization = f"Basic {token}"
+        self._signed = {**_PLAIN, "Authorization": f"Basic {token}"}
         self._never_shown = tuple(text for text in (secret, token) if text)
         # Less than the whole, so that a connection that never was is told from a lost answer.
         connect = min(timeout / 2, _CONNECT_MAX).total_seconds()
         whole = timeout.total_seconds()
-        self._call_timeout = ClientTimeout(total=whole, connect=connect, sock_read=whole)
+        self._call_timeout = ClientTimeout(total=whole, connect=connect)
         self._file_timeout = ClientTimeout(total=None, connect=connect, sock_read=whole)
 
     @property
@@ -191,15 +196,10 @@ class VonageReports:
     # --- requests ---------------------------------------------------------------------------------
 
     def _endpoint(self, request_id: str | None = None) -> URL:
-        path = self._base.raw_path.rstrip("/") + "/v2/reports"
-        if request_id is not None:
-            path += "/" + quote(request_id, safe="")
-        return URL.build(
-            scheme=self._base.scheme,
-            authority=self._base.raw_authority,
-            path=path,
-            encoded=True,
-        )
+        if request_id is None:
+            return self._reports
+        path = f"{self._reports.raw_path}/{quote(request_id, safe='')}"
+        return self._reports.with_path(path, encoded=True)
 
     async def _ask(
         self,
@@ -218,7 +218,7 @@ class VonageReports:
                 url,
                 params=params,
                 json=json,
-                headers=self._headers(trusted=True),
+                headers=self._signed,
                 timeout=self._call_timeout,
                 allow_redirects=False,
                 auto_decompress=False,
@@ -241,7 +241,7 @@ class VonageReports:
             response = await stack.enter_async_context(
                 self._session.get(
                     url,
-                    headers=self._headers(trusted=trusted),
+                    headers=self._signed if trusted else _PLAIN,
                     timeout=self._file_timeout,
                     allow_redirects=False,
                     auto_decompress=False,
@@ -254,12 +254,6 @@ class VonageReports:
         if trusted:
             self._note_date(response)
         return response
-
-    def _headers(self, *, trusted: bool) -> dict[str, str]:
-        headers = {"Accept-Encoding": "identity"}
-        if trusted:
-            headers["Authorization"] = self._authorization
-        return headers
 
     def _note_date(self, response: ClientResponse) -> None:
         date = refusals.read_date(response.headers.get("Date"))
@@ -337,19 +331,19 @@ class VonageReports:
         Raises:
             ServerFault: it is no http address, or would send a paid file in the clear.
         """
-        call = f"GET {self._path_of(target)}"
+
+        def refused(why: str) -> ServerFault:
+            call = f"GET {self._path_of(target)}"
+            return ServerFault(f"{call}: the API's link {why}", call=call)
+
         try:
             url = at.join(URL(target)).with_fragment(None)
         except (ValueError, TypeError):
-            raise ServerFault(f"{call}: the API's link is no address", call=call) from None
+            raise refused("is no address") from None
         if url.scheme not in {"http", "https"} or not url.host:
-            raise ServerFault(f"{call}: the API's link is no address on the web", call=call)
-        plain_is_fine = _is_loopback(self._base) and _is_loopback(url)
-        if url.scheme == "http" and not plain_is_fine:
-            raise ServerFault(
-                f"{call}: the API's link leads to {url.host} without TLS; it is not followed",
-                call=call,
-            )
+            raise refused("is no address on the web")
+        if url.scheme == "http" and not (_is_loopback(self._base) and _is_loopback(url)):
+            raise refused(f"leads to {url.host} without TLS; it is not followed")
         return url.with_user(None)
 
     @staticmethod
@@ -389,7 +383,11 @@ def _parse_base(base_url: str) -> URL:
 
 
 def _is_loopback(url: URL) -> bool:
-    host = url.host or ""
+    return _is_this_machine(url.host or "")
+
+
+@lru_cache(maxsize=64)
+def _is_this_machine(host: str) -> bool:
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:

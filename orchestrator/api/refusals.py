@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 from orchestrator.api import wire
@@ -29,8 +30,12 @@ _MOST_PARAMETERS: Final = 20
 _A_DATE: Final = re.compile(r"date[ _-]?(start|end|range)|(start|end)[ _-]?date", re.IGNORECASE)
 
 
+@lru_cache(maxsize=16)
 def read_date(text: str | None) -> datetime | None:
-    """An HTTP date, such as the ``Date`` header has; None where it is missing or none."""
+    """An HTTP date, such as the ``Date`` header has; None where it is missing or none.
+
+    The latest are remembered: every answer of a second carries the same.
+    """
     if text is None:
         return None
     try:
