@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -101,6 +102,49 @@ def remove(*paths: Path) -> int:
     return removed
 
 
+class _Round:
+    """One sync of a folder, and those who wait for it."""
+
+    def __init__(self) -> None:
+        self.over = threading.Event()
+        self.error: OSError | None = OSError(errno.EIO, os.strerror(errno.EIO))
+
+
+class SharedSyncs:
+    """Syncs folders for threads that ask at the same time: one sync serves all that wait for it.
+
+    A sync that has begun already serves nobody else: it may have missed what they have done.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._begins: dict[Path, _Round] = {}
+        self._busy: dict[Path, threading.Lock] = {}
+
+    def sync(self, folder: Path) -> None:
+        """Returns once the names in a folder as they are now would survive a power cut."""
+        with self._lock:
+            known = self._begins.get(folder)
+            mine = known or self._begins.setdefault(folder, _Round())
+            busy = self._busy.setdefault(folder, threading.Lock())
+        if known is not None:
+            known.over.wait()
+            if known.error is not None:
+                raise OSError(known.error.errno, known.error.strerror, str(folder))
+            return
+        with busy:
+            with self._lock:
+                del self._begins[folder]
+            try:
+                sync_folder(folder)
+                mine.error = None
+            except OSError as error:
+                mine.error = error
+                raise
+            finally:
+                mine.over.set()
+
+
 class Folders:
     """Makes folders under one root so that they survive a power cut.
 
@@ -111,6 +155,11 @@ class Folders:
     def __init__(self, root: Path) -> None:
         self.root = root
         self._safe: set[Path] = set()
+        self._syncs = SharedSyncs()
+
+    def sync(self, folder: Path) -> None:
+        """Returns once the names in a folder would survive a power cut; shared by threads."""
+        self._syncs.sync(folder)
 
     def make(self, folder: Path) -> None:
         """Makes a folder at or under the root, with what lies between."""

@@ -49,7 +49,7 @@ def publish(
         folders.make(place.parent)
         disk.sync_file(verified)
         verified.replace(place)
-        disk.sync_folder(place.parent)
+        folders.sync(place.parent)
         return True
 
 
@@ -66,7 +66,7 @@ def _stands(place: Path, sha256: str, folders: disk.Folders) -> bool:
         return False
     folders.make(place.parent)
     disk.sync_file(place)
-    disk.sync_folder(place.parent)
+    folders.sync(place.parent)
     return True
 
 
