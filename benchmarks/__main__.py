@@ -24,6 +24,8 @@ HERE: Final = Path(__file__).parent
 NAMES: Final[Mapping[str, str]] = {
     "makespan": "makespan, requests and waits of one key, against the least there could be",
     "keys": "twenty keys at once: how much of their limits is used",
+    "small_reports": "CPU and memory of the client, ten thousand small reports, no rate limit",
+    "rivals": "what a user would run instead, in virtual time",
     "wallclock": "a hundred reports by real processes, against the same in virtual time",
     "airbyte": "the same beside the CDK of Airbyte, which is installed for it",
 }

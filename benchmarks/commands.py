@@ -14,6 +14,7 @@ from benchmarks.outcomes import outcome
 from benchmarks.worlds import DIRECTION, END, PRODUCT, tally_folder
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from benchmarks.outcomes import Outcome
@@ -70,14 +71,21 @@ def ours(case: Case, server: Process, folder: Path) -> Outcome:
     )
 
 
-def run(job: Path, environment: dict[str, str], *options: str) -> Ended:
-    """`orchestrator run JOB --json --quiet`, to its end."""
+def run(
+    job: Path,
+    environment: dict[str, str],
+    *options: str,
+    on_start: Callable[[int], None] | None = None,
+) -> Ended:
+    """`orchestrator run JOB --json --quiet`, to its end; `on_start` is told its process id."""
     begun = time.perf_counter()
     process = subprocess.Popen(
         [sys.executable, "-m", "orchestrator", "run", str(job), "--json", "--quiet", *options],
         stdout=subprocess.PIPE,
         env={**os.environ, **environment},
     )
+    if on_start is not None:
+        on_start(process.pid)
     assert process.stdout is not None
     answer = process.stdout.read()
     _, status, usage = os.wait4(process.pid, 0)

@@ -1,7 +1,6 @@
-"""What a small report costs the client: `python benchmarks/small_reports.py --reports 2000`.
+"""What a small report costs the client: ``python -m benchmarks small_reports``.
 
-Runs the command line against `orchestrator simulate`, each a process of its own, without a rate
-limit, and prints the client's CPU time a report, its peak memory, and reports a second.
+``python benchmarks/small_reports.py --reports 2000`` prints the same for another number.
 """
 
 from __future__ import annotations
@@ -9,21 +8,44 @@ from __future__ import annotations
 import argparse
 import datetime as dt
 import json
-import os
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from pathlib import Path
+from statistics import median
+from typing import TYPE_CHECKING, Any, Final, Self
 
-ACCOUNTS = ("abcd1234", "ef567890", "cafe0002", "cafe0003")
+from rich.console import Console
+
+from benchmarks import commands, plots
+from benchmarks.options import Options
+from benchmarks.sections import Figure, Section, show, table_of
+
+if TYPE_CHECKING:
+    from benchmarks.commands import Ended
+
+ACCOUNTS: Final = ("abcd1234", "ef567890", "cafe0002", "cafe0003")
+SIZE: Final = 10_000
+_EVERY_SECONDS: Final = 0.1
+
+ABOUT: Final = """\
+`orchestrator run` against `orchestrator simulate`, each a process of its own, without a rate limit:
+reports of one day and about one record, of four accounts, finished within milliseconds. CPU is user
+and system time of the client's process, its start included. Memory is looked at ten times a second;
+it is called flat if the median of the last quarter of the run is at most a twentieth above that of
+the second quarter. The loop's stalls are what `run --json` tells of itself."""
 
 
-def main() -> None:
-    """Runs the benchmark."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--reports", type=int, default=2000)
-    options = parser.parse_args()
+def measure(options: Options) -> Section:
+    """Collects small reports, and says what they cost."""
+    sizes = options.sizes or ((40,) if options.quick else (SIZE,))
+    return section([collect(size) for size in sizes])
+
+
+def collect(reports: int) -> tuple[Ended, list[tuple[float, float]]]:
+    """One run; how it ended, and (seconds, MB resident) on the way."""
     with tempfile.TemporaryDirectory() as folder:
         config = Path(folder, "config.yaml")
         simulator = subprocess.Popen(
@@ -37,39 +59,134 @@ def main() -> None:
         try:
             assert simulator.stdout is not None
             json.loads(simulator.stdout.readline())
-            _measure(Path(folder), config, options.reports)
+            with Memory() as memory:
+                job = _job(Path(folder), reports)
+                ended = commands.run(job, {}, "--config", str(config), on_start=memory.watch)
         finally:
             simulator.terminate()
-            simulator.wait()
+            simulator.communicate()
+    return ended, memory.samples
 
 
-def _measure(folder: Path, config: Path, reports: int) -> None:
-    days = reports // len(ACCOUNTS)
+def _job(folder: Path, reports: int) -> Path:
     end = dt.date(2026, 10, 1)
+    start = end - dt.timedelta(days=reports // len(ACCOUNTS))
     job = folder / "job.yaml"
     job.write_text(
         f"accounts: [{', '.join(ACCOUNTS)}]\n"
         "products: [{product: SMS, direction: outbound}]\n"
-        f"windows: [{{from: {end - dt.timedelta(days=days)}, to: {end}}}]\n"
+        f"windows: [{{from: {start}, to: {end}}}]\n"
         "chunk: 1 day\n",
         encoding="utf-8",
     )
-    command = [
-        *(sys.executable, "-m", "orchestrator", "run", str(job)),
-        *("--config", str(config), "--json", "--quiet"),
-    ]
-    begun = time.perf_counter()
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
-    assert process.stdout is not None
-    answer = json.loads(process.stdout.read())
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    seconds = time.perf_counter() - begun
-    cpu = usage.ru_utime + usage.ru_stime
-    collected = answer["collected"]["reports"]
-    print(f"exit code {process.returncode}, {collected} reports, {answer['requests']} requests")
-    print(f"{seconds:.1f} s, {collected / seconds:.0f} reports a second")
-    print(f"{cpu / collected * 1000:.2f} ms of CPU a report, {usage.ru_maxrss / 1024:.0f} MB")
+    return job
+
+
+class Memory:
+    """Looks at the resident memory of a process, for as long as the context lasts.
+
+    Attributes:
+        samples: (seconds, MB); empty where the machine has no ``/proc``.
+    """
+
+    def __init__(self) -> None:
+        self.samples: list[tuple[float, float]] = []
+        self._over = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def watch(self, pid: int) -> None:
+        """Begins to look at this process."""
+        self._thread = threading.Thread(target=self._look, args=(pid,))
+        self._thread.start()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        if self._thread is not None:
+            self._thread.join()
+
+    def _look(self, pid: int) -> None:
+        begun = time.perf_counter()
+        path = Path(f"/proc/{pid}/status")
+        while not self._over.wait(_EVERY_SECONDS):
+            try:
+                lines = path.read_text("utf-8").splitlines()
+            except OSError:
+                return
+            kilobytes = [line.split()[1] for line in lines if line.startswith("VmRSS")]
+            if kilobytes:
+                self.samples.append((time.perf_counter() - begun, int(kilobytes[0]) / 1024))
+
+
+def growth(samples: list[tuple[float, float]]) -> float | None:
+    """Memory in the last quarter of a run over that in the second; None of too few samples."""
+    sizes = [size for _, size in samples]
+    quarter = len(sizes) // 4
+    if not quarter:
+        return None
+    return median(sizes[-quarter:]) / median(sizes[quarter : 2 * quarter])
+
+
+def section(runs: list[tuple[Ended, list[tuple[float, float]]]]) -> Section:
+    """What was measured, in words and a picture."""
+    figures = []
+    for ended, samples in runs:
+        row = _row(ended, samples)
+        what = f"{row['reports']:,} small reports"
+        cpu, peak, grown = row["ms of CPU a report"], row["MB at most"], growth(samples)
+        figures += [
+            Figure(f"{what}: CPU of the client a report", "≤ 3 ms", f"{cpu:.2f} ms", cpu <= 3),
+            Figure(f"{what}: resident memory", "≤ 150 MB", f"{peak:.0f} MB", peak <= 150),
+            Figure(
+                f"{what}: memory is flat",
+                "≤ 1.05 times",
+                "not told" if grown is None else f"{grown:.3f} times",
+                None if grown is None else grown <= 1.05,
+            ),
+        ]
+        stall = ended.answer.get("event_loop", {}).get("stall_p999_ms")
+        if stall is not None:
+            figures.append(
+                Figure(f"{what}: stalls of the loop, p99.9", "≤ 50 ms", f"{stall} ms", stall <= 50)
+            )
+    drawn = {f"{_row(*run)['reports']:,} reports": run[1] for run in runs if run[1]}
+    picture = plots.lines("Resident memory of a run", "seconds", "MB", drawn) if drawn else ""
+    return Section(
+        title="Small reports",
+        about=ABOUT,
+        tables=(table_of("without a rate limit", [_row(*run) for run in runs]),),
+        figures=figures,
+        plots={"small_reports": picture} if picture else {},
+    )
+
+
+def _row(ended: Ended, samples: list[tuple[float, float]]) -> dict[str, Any]:
+    collected = ended.answer["collected"]["reports"]
+    grown = growth(samples)
+    stalls = ended.answer.get("event_loop", {})
+    return {
+        "exit code": ended.code,
+        "reports": collected,
+        "requests": ended.answer["requests"],
+        "seconds": round(ended.seconds, 1),
+        "reports a second": collected / ended.seconds,
+        "ms of CPU a report": ended.cpu_seconds / max(1, collected) * 1000,
+        "MB at most": ended.peak_bytes / 2**20,
+        "growth": "" if grown is None else f"{grown:.3f} times",
+        "stall p99.9": f"{stalls['stall_p999_ms']} ms" if stalls else "",
+        "stall at most": f"{stalls['stall_max_ms']} ms" if stalls else "",
+    }
+
+
+def main() -> None:
+    """Runs the benchmark for a number of reports of the caller's choice."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--reports", type=int, default=2000)
+    options = parser.parse_args()
+    console = Console() if sys.stdout.isatty() else Console(width=180)
+    show(measure(Options(sizes=(options.reports,))), console)
 
 
 if __name__ == "__main__":
