@@ -148,6 +148,7 @@ def _ledger(errand: Errand, display: Display) -> AbstractAsyncContextManager[Sql
         wait,
         first=rebuild if errand.rebuild else None,
         announce=lambda text: display.note("info", text, {}),
+        check_later=True,
     )
 
 
@@ -189,13 +190,17 @@ async def _under_lock(
             async with anyio.create_task_group() as showing:
                 showing.start_soon(display.keep_up, board, [job.name for job in jobs])
                 showing.start_soon(pulse.beat)
+                showing.start_soon(ledger.check)
                 end, verdict = await _work(errand, world, ledger, now)
+                await ledger.sound()
                 showing.cancel_scope.cancel()
         except BaseException:
             # What stands at the end of a run that failed is worth a manifest too, if it can be
-            # had; the error that ended the run is the one to hear about.
-            with anyio.CancelScope(shield=True), contextlib.suppress(OrchestratorError):
-                await projection.write_projection(config, errand.clock.now())
+            # had; the error that ended the run is the one to hear about. From a damaged ledger
+            # none is written: the old one may have to bring it back.
+            if ledger.is_sound:
+                with anyio.CancelScope(shield=True), contextlib.suppress(OrchestratorError):
+                    await projection.write_projection(config, errand.clock.now())
             raise
         await projection.write_projection(config, errand.clock.now())
         unreachable = [desk.unreachable for desk in desks.values() if desk.unreachable]

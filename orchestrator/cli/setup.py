@@ -124,6 +124,7 @@ async def writing_ledger(
     *,
     first: Callable[[], None] | None = None,
     announce: Callable[[str], None] | None = None,
+    check_later: bool = False,
 ) -> AsyncIterator[SqliteLedger]:
     """The ledger under the run's lock; begun anew where there is none, which is announced.
 
@@ -133,13 +134,15 @@ async def writing_ledger(
         lock_wait: how long to wait for the lock.
         first: done in a thread under the lock, before the ledger is looked for.
         announce: says that a ledger is begun; None writes it to standard error.
+        check_later: a large one is not checked for damage here: call `SqliteLedger.check`.
 
     Raises:
         Locked: another run holds it.
         LedgerError: it cannot be opened.
         InputError: the ledger is missing beside its files.
     """
-    from orchestrator.ledger.lock import run_lock  # noqa: PLC0415 - start-up time
+    from orchestrator.ledger.damage import is_large  # noqa: PLC0415 - start-up time
+    from orchestrator.ledger.lock import run_lock  # noqa: PLC0415
     from orchestrator.ledger.sqlite import SqliteLedger, connect  # noqa: PLC0415
 
     async with run_lock(config.state, lock_wait):
@@ -152,9 +155,10 @@ async def writing_ledger(
                 click.echo(words, err=True)
             else:
                 announce(words)
-        connection = connect(config.state)
+        check_later = check_later and is_large(config.state)
+        connection = connect(config.state, check_later=check_later)
         try:
-            yield SqliteLedger(connection, config.state, clock)
+            yield SqliteLedger(connection, config.state, clock, check_later=check_later)
         finally:
             connection.close()
 

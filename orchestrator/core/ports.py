@@ -222,6 +222,13 @@ class Ledger(Protocol):
     Every method raises `LedgerError` where the ledger cannot be read or written.
     """
 
+    async def sound(self) -> None:
+        """Returns once the ledger's file is known to be undamaged: nothing is bought before.
+
+        A large one is read beside the beginning of a run.
+        """
+        ...
+
     async def standing(self, job: str, series: Series) -> Standing:
         """All that is known of a series, as a job sees it."""
         ...

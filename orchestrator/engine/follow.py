@@ -167,6 +167,7 @@ class Follower:
 
     async def _submit(self, order: Order, desk: Desk) -> Report | None:
         """Creates the report; None if nothing was created, and nothing will be in this run."""
+        await self._ledger.sound()
         out_of_reach = 0
         while desk.refusal(order.series) is None and not desk.unreachable:
             try:

@@ -29,14 +29,9 @@ REMEDY: Final = (
 )
 
 
-def is_small(path: Path) -> bool:
-    """Whether a ledger and its log are small enough to be checked at once.
-
-    Raises:
-        OSError: the disk.
-    """
-    log = path.with_name(path.name + "-wal")
-    return path.stat().st_size + (log.stat().st_size if log.exists() else 0) <= SMALL_BYTES
+def is_large(path: Path) -> bool:
+    """Whether the file of a ledger is too large to be checked before anything else."""
+    return path.is_file() and path.stat().st_size > SMALL_BYTES
 
 
 def refuse_damage(connection: sqlite3.Connection, path: Path) -> None:

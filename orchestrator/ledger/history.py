@@ -25,6 +25,9 @@ _LIKES: Final = 50
 _PACES: Final = 500
 """So many of the latest reports tell how long reports take."""
 
+_LOOKED_AT: Final = 20_000
+"""Among so many of the latest: where a million have failed or are open, they are not all read."""
+
 _LEAST: Final = 24 * 60 * 60
 """Seconds: shorter windows that touch are seen as one, for a night is not a day."""
 
@@ -65,10 +68,17 @@ class Histories:
         """See the port `Ledger.paces`."""
         found: dict[str, list[Taken]] = {}
         for product, rows, milliseconds in self._db.execute(
-            "SELECT json_extract(body, '$.product'), rows, ready_at - submitted_at FROM report"
-            " JOIN series ON series.id = series_id WHERE state = ? AND ready_at IS NOT NULL"
-            " ORDER BY report.id DESC LIMIT ?",
-            (State.COLLECTED.value, _PACES),
+            """
+            WITH latest AS MATERIALIZED (
+                SELECT id, series_id, rows, ready_at - submitted_at AS lasted FROM report
+                WHERE id > (SELECT max(id) FROM report) - ?
+                AND state = ? AND ready_at IS NOT NULL AND submitted_at IS NOT NULL
+                ORDER BY id DESC LIMIT ?
+            )
+            SELECT json_extract(body, '$.product'), rows, lasted
+            FROM latest CROSS JOIN series ON series.id = series_id ORDER BY latest.id DESC
+            """,
+            (_LOOKED_AT, State.COLLECTED.value, _PACES),
         ):
             found.setdefault(product, []).append(Taken(rows or 0, max(0, milliseconds) / 1000))
         return found

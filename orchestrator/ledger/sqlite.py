@@ -65,7 +65,7 @@ def connect(
     Args:
         path: of the ledger.
         read_only: nothing can be written, and the file is not checked for damage.
-        check_later: a large one is not checked either; tell `SqliteLedger`, which does so.
+        check_later: nor is it checked here; tell `SqliteLedger`, which does so.
 
     Raises:
         LedgerError: the file cannot be opened, is no ledger, damaged, or from a newer version.
@@ -112,7 +112,7 @@ def _set_up(
             )
         return
     reached = check(connection, str(path))
-    if reached and (reached < VERSION or not check_later or damage.is_small(path)):
+    if reached and (reached < VERSION or not check_later):
         damage.refuse_damage(connection, path)
     connection.execute("PRAGMA journal_mode = WAL")
     # NORMAL can lose the last commits at a power cut: an intent would be forgotten, and paid
@@ -159,7 +159,7 @@ class SqliteLedger:
         connection: from `connect`; closed by whoever opened it.
         path: for error texts.
         clock: stamps the events.
-        check_later: as it was told to `connect`; `check` must be called then.
+        check_later: as it was told to `connect`: `check` must be called.
     """
 
     def __init__(
@@ -177,7 +177,7 @@ class SqliteLedger:
         self._pending: list[_Entry] = []
         self._leading = False
         self._limiter = anyio.CapacityLimiter(1)
-        self._is_sound = not check_later or damage.is_small(path)
+        self._is_sound = not check_later
         self._passed = anyio.Event()
 
     # --- damage -------------------------------------------------------------------------------
