@@ -28,12 +28,16 @@ if TYPE_CHECKING:
     from anyio.abc import TaskGroup
 
     from orchestrator.core.model import RemoteReport, Report
+    from orchestrator.core.pace import Open
     from orchestrator.core.ports import Callbacks, Clock, Observer
     from orchestrator.core.settings import PollPolicy
     from orchestrator.engine.desk import Desk
 
-LOOK_FOR: Final = 4.2
+LOOK_FOR: Final = 3.5
 """A list is asked when probably so many reports have ended: a look for eight other requests."""
+
+_SHARE: Final = 0.2
+"""Or such a share of them: where few are open the key has turns to spare, and somebody waits."""
 
 _SAMPLE: Final = 200
 """So many reports of a group are enough to foresee when the next ones end."""
@@ -143,15 +147,15 @@ class Watcher:
         now = anyio.current_time()
         since = report.submitted_at or report.intended_at
         age = max(0.0, (self._clock.now() - since).total_seconds())
-        expected = self._pace.expected(report.series.product, rows)
+        product = report.series.product
         return Watched(
             report=report,
             request_id=report.request_id,
             since=since,
             born=now - age,
-            expected=expected,
+            size=self._pace.size(product, rows),
             seen_at=now,
-            doubt_at=now + max(_DOUBT, 3 * expected),
+            doubt_at=now + max(_DOUBT, 3 * self._pace.expected(product, rows)),
         )
 
     def _group_of(self, one: Watched, desk: Desk) -> Group:
@@ -237,9 +241,8 @@ class Watcher:
         if self._faith.is_firm and all(one.report.callback_url for one in listed):
             pause = self._most
         else:
-            sample = listed[:: 1 + len(listed) // _SAMPLE]
-            wanted = min(LOOK_FOR, len(listed) / 2) * len(sample) / len(listed)
-            seen = [one.open_at(group.looked_at) for one in sample]
+            seen, each = _sample(listed, group.looked_at)
+            wanted = min(LOOK_FOR, _SHARE * len(listed)) / (each * group.wrong_by)
             pause = self._pace.wait_for(seen, wanted, self._least, self._most)
         return pause * (0.875 + 0.25 * jitter)
 
@@ -253,7 +256,7 @@ class Watcher:
         jitter = self._jitter()
         if not self._pace.is_known:
             return policy.next_look(self._poll, one.looks, jitter).total_seconds()
-        pause = self._pace.wait_for([one.open], 0.5, self._least, self._most)
+        pause = self._pace.wait_for([one.open], _SHARE, self._least, self._most)
         return pause * (0.875 + 0.25 * jitter)
 
     # --- looks ------------------------------------------------------------------------------------
@@ -311,6 +314,11 @@ class Watcher:
             self._has_looked(group)
             await self._list_failed(group, error)
             return []
+        if self._pace.is_known:
+            seen, each = _sample(watched, group.looked_at)
+            foreseen = each * self._pace.ends(seen, anyio.current_time() - group.looked_at)
+        else:
+            foreseen = 0.0
         self._has_looked(group)
         group.failed = 0
         by_id = {remote.request_id: remote for remote in listed}
@@ -331,6 +339,8 @@ class Watcher:
             elif group.looked_at >= one.doubt_at:
                 doubtful.append(one)
         group.quiet = 0 if ended else group.quiet + 1
+        if foreseen:
+            group.learn(foreseen, ended)
         return doubtful + self._look_for(group, lacking)
 
     def _has_looked(self, group: Group) -> None:
@@ -460,3 +470,9 @@ class Watcher:
         one.outcome = outcome
         one.ended.set()
         self._forget(one)
+
+
+def _sample(listed: Sequence[Watched], moment: float) -> tuple[list[Open], float]:
+    """Enough of these, as of a moment, to foresee the next ends; and for how many each stands."""
+    sample = listed[:: 1 + len(listed) // _SAMPLE]
+    return [one.open_at(moment) for one in sample], len(listed) / len(sample)

@@ -79,7 +79,7 @@ class Watched:
     Attributes:
         since: when its id was known, by our clock.
         born: the same, by the loop's.
-        expected: seconds that it was expected to take.
+        size: how long it will take, compared with most of its product.
         seen_at: when it was last seen open.
         due: when to look at it by itself, where no list answers for it; not reckoned yet if that
             is not after `seen_at`.
@@ -94,7 +94,7 @@ class Watched:
     request_id: str
     since: datetime
     born: float
-    expected: float
+    size: float
     seen_at: float
     doubt_at: float
     due: float = 0.0
@@ -111,11 +111,11 @@ class Watched:
     @property
     def open(self) -> Open:
         """As it was last seen."""
-        return Open(max(0.0, self.seen_at - self.born), self.expected)
+        return self.open_at(self.seen_at)
 
     def open_at(self, moment: float) -> Open:
         """As it was at a moment, by all that is known."""
-        return Open(max(0.0, moment - self.born), self.expected)
+        return Open(self.report.series.product, max(0.0, moment - self.born), self.size)
 
 
 @dataclass(slots=True, eq=False)
@@ -126,6 +126,8 @@ class Group:
         asked: the account whose list is asked; None: none is of use.
         looked_at: when the list was last asked.
         jitter: of the time until it is asked again, in [0, 1).
+        foreseen: ends that were foreseen; the latest weigh most.
+        came: ends that came instead.
         quiet: so many looks in a row saw nothing end.
         failed: so many in a row could not be had while other calls could.
         lies: so many reports had ended while the list showed them open.
@@ -139,6 +141,8 @@ class Group:
     jitter: float
     watched: dict[str, Watched] = field(default_factory=dict)
     changed: anyio.Event = field(default_factory=anyio.Event)
+    foreseen: float = 4.0
+    came: float = 4.0
     quiet: int = 0
     failed: int = 0
     lies: int = 0
@@ -160,6 +164,16 @@ class Group:
         self.watched.pop(one.request_id, None)
         if not self.watched:
             self.changed.set()
+
+    def learn(self, foreseen: float, came: int) -> None:
+        """How many ends were foreseen at a look, and how many came."""
+        self.foreseen = 0.9 * self.foreseen + foreseen
+        self.came = 0.9 * self.came + came
+
+    @property
+    def wrong_by(self) -> float:
+        """So many ends come for each that is foreseen."""
+        return min(8.0, max(1 / 8, (self.came + 0.5) / (self.foreseen + 0.5)))
 
     def listed(self) -> list[Watched]:
         """The reports for which a list call answers; a lone one is looked at by itself."""
