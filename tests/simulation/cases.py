@@ -13,7 +13,7 @@ from orchestrator.core.model import AbsoluteWindow, Job, Series, Span, Unit
 from orchestrator.core.settings import Limits, PollPolicy, RetryPolicy
 from orchestrator.sim import Dialect, Settings
 from tests.kit.stage import job
-from tests.simulation.weather import weather
+from tests.simulation.weather import hiding, weather
 
 WEATHER_SECONDS: Final = 6 * 3600.0
 """Until then calls may meet faults; what is left must settle afterwards."""
@@ -51,6 +51,14 @@ _CHUNKS: Final = (
 _LENGTH: Final = {Unit.HOURS: 1 / 24, Unit.DAYS: 1.0, Unit.WEEKS: 7.0, Unit.MONTHS: 30.0}
 
 
+class Calls(Enum):
+    """Whether the API can call us back."""
+
+    NOBODY_LISTENS = "nobody listens"
+    SAME_PORT = "each run listens on the same port"
+    ANOTHER_PORT = "each run listens on another port"
+
+
 class How(Enum):
     """How a run is interrupted."""
 
@@ -83,6 +91,7 @@ class Case:
     retry: RetryPolicy
     rate: float
     ahead: timedelta
+    calls: Calls
 
     def wanted(self, series: Series) -> tuple[Window, ...]:
         """What the jobs want of a series."""
@@ -112,14 +121,17 @@ def draw(seed: int) -> Case:
     """The case of a seed."""
     random = Random(seed)
     rate = random.choice([5.0, 5.0, 20.0, 1.0, 100.0])
-    faults = weather(random, WEATHER_SECONDS)
-    # Reports that never leave PROCESSING would take every slot in the end, and nothing would move.
-    has_slots = not any(fault.options.get("phase") == "PROCESSING" for fault in faults.faults)
+    hides = random.random() < 0.1
+    faults = hiding(random) if hides else weather(random, WEATHER_SECONDS)
+    # Reports that never leave a phase would take every slot in the end, and nothing would move.
+    stuck = {fault.options["phase"] for fault in faults.faults if fault.do == "stuck"}
     settings = Settings(
         seed=random.getrandbits(32),
         records_per_day=random.choice([0.3, 1.0, 3.0]),
         rate=rate,
-        concurrency=random.choice([None, None, 1, 3, 20]) if has_slots else None,
+        concurrency=random.choice([None, None, 1, 3, 20]) if "PROCESSING" not in stuck else None,
+        max_open=random.choice([None, None, None, 1, 3, 20]) if not stuck else None,
+        max_open_type=random.choice(["rate-limit", "too-many-reports"]),
         pending_time=timedelta(seconds=random.choice([0, 2, 30])),
         processing_time=timedelta(seconds=random.choice([1, 5, 60])),
         max_rows=random.choice([7_000_000] * 8 + [2, 5]),
@@ -135,13 +147,14 @@ def draw(seed: int) -> Case:
         seed=seed,
         settings=settings,
         jobs=_jobs(random, is_cut=settings.max_rows is not None and settings.max_rows < 10),
-        stops=tuple(_stop(random) for _ in range(random.choice([0, 1, 1, 2, 4]))),
+        stops=() if hides else tuple(_stop(random) for _ in range(random.choice([0, 1, 1, 2, 4]))),
         pauses=tuple(random.choice([0.0, 1.0, 60.0, 3600.0]) for _ in range(5)),
         limits=Limits(in_flight=random.choice([1, 5, 100]), downloads=random.choice([1, 4])),
         poll=PollPolicy(timeout=timedelta(minutes=random.choice([20, 120]))),
         retry=RetryPolicy(attempts=random.choice([2, 8])),
         rate=rate,
         ahead=timedelta(seconds=random.choice([0, 0, 0, -2, 30, -3600, 86400, -200_000])),
+        calls=random.choice([Calls.NOBODY_LISTENS, *Calls]),
     )
 
 

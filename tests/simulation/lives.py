@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -10,19 +12,22 @@ from typing import TYPE_CHECKING, Any, Final
 import anyio
 from anyio import lowlevel, to_thread
 
+from orchestrator.api.receiver import receiving
 from orchestrator.collect.sweep import sweep
 from orchestrator.core.lifecycle import State
 from orchestrator.core.policy import ExitCode, exit_code
+from orchestrator.core.settings import CallbackSettings
 from orchestrator.engine.drain import Drain
 from orchestrator.ledger.sqlite import SqliteLedger
 from tests.kit.stage import stage
 from tests.kit.virtual_time import VIRTUAL
 from tests.simulation import invariants
-from tests.simulation.cases import WEATHER_SECONDS, Case, How, Stop, draw
+from tests.simulation.cases import WEATHER_SECONDS, Calls, Case, How, Stop, draw
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import AsyncIterator, Callable
 
+    from orchestrator.core.ports import Callbacks
     from orchestrator.engine.run import RunEnd
     from tests.kit.stage import Stage
 
@@ -92,11 +97,14 @@ async def _play(case: Case, folder: Path) -> Played:
 async def _live(case: Case, here: Stage) -> Played:
     played = Played(case.seed)
     began: list[float] = []
+    port = _free_port()
     for number in range(_RUNS_AT_MOST):
         stop = case.stops[number] if number < len(case.stops) else None
         played.runs += 1
         began.append(anyio.current_time())
-        end = await _run(case, here, stop)
+        if case.calls is Calls.ANOTHER_PORT:
+            port = _free_port()
+        end = await _run(case, here, stop, port)
         if end is not None:
             played.broken += invariants.of_an_ending(end)
         played.broken += invariants.of_tasks(asyncio.all_tasks())
@@ -130,7 +138,7 @@ def _is_settled(here: Stage, end: RunEnd) -> bool:
     return all(invariants.never_ends(here, report) for report in still_open)
 
 
-async def _run(case: Case, here: Stage, stop: Stop | None) -> RunEnd | None:
+async def _run(case: Case, here: Stage, stop: Stop | None, port: int) -> RunEnd | None:
     """One run, as the command line does it; None if it was killed."""
     _sweep(here)
     killed = stop if stop and stop.how in (How.KILLED_BEFORE, How.KILLED_AFTER) else None
@@ -138,14 +146,31 @@ async def _run(case: Case, here: Stage, stop: Stop | None) -> RunEnd | None:
     drain = Drain()
     end: RunEnd | None = None
     try:
-        async with anyio.create_task_group() as tasks:
+        async with _called_back(case, here, port) as calls, anyio.create_task_group() as tasks:
             if stop and not killed:
                 tasks.start_soon(_interrupt, drain, stop)
-            end = await here.run(*case.jobs, drain=drain)
+            end = await here.run(*case.jobs, drain=drain, callbacks=calls)
             tasks.cancel_scope.cancel()
     except* PowerCut:
         end = None
     return end
+
+
+@asynccontextmanager
+async def _called_back(case: Case, here: Stage, port: int) -> AsyncIterator[Callbacks | None]:
+    """A receiver of callbacks for one run, where the case has one."""
+    if case.calls is Calls.NOBODY_LISTENS:
+        yield None
+        return
+    settings = CallbackSettings(f"127.0.0.1:{port}", f"http://127.0.0.1:{port}/hook")
+    async with receiving(settings, here.seen) as receiver:
+        yield receiver
+
+
+def _free_port() -> int:
+    """A port on which nobody listens just now; if somebody does later, the run only looks."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        return int(free.getsockname()[1])
 
 
 async def _interrupt(drain: Drain, stop: Stop) -> None:

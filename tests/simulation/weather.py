@@ -1,7 +1,8 @@
 """Random faults: a weighted table of everything that may go wrong and that a client must survive.
 
 What lies beyond the assumptions of the design is not in it: a list that works, that shows other
-reports, and yet keeps one back over three looks in ten minutes.
+reports, and yet keeps one back over three looks in ten minutes. A list may do so for good in
+`hiding` alone, where no create is ever unknown.
 """
 
 from __future__ import annotations
@@ -58,6 +59,18 @@ def _twin(random: Random) -> dict[str, Any]:
     return {**random.choice(differences), "lost": random.random() < 0.7, **_made(random)}
 
 
+def _callback(random: Random) -> dict[str, Any]:
+    """Lost, repeated, late, or forged beside."""
+    options = {"copies": random.choice([0, 0, 1, 2, 5]), "late": random.choice([0, 0, 5, 600])}
+    forged = random.choice([None, "SUCCESS", "FAILED", "TRUNCATED"])
+    return options if forged is None else {**options, "forged": forged}
+
+
+def _lag(random: Random) -> dict[str, Any]:
+    """Less than the ten minutes that a lost report is looked for."""
+    return {"seconds": random.choice([2, 30, 240])}
+
+
 def _shape(random: Random) -> dict[str, Any]:
     forms = ["list", "null", "nothing", "no_id", "types", "nan", "deep", "trailing", "null_byte"]
     return {"form": random.choice(forms), **_made(random)}
@@ -82,6 +95,8 @@ PASSING: Final[tuple[Draw, ...]] = (
     (2, "list", "refuse", lambda random: {"status": random.choice([400, 403, 404])}),
     (1, "list", "word", lambda _: {"status": "PENDING"}),
     (1, "status", "word", lambda _: {"status": "THINKING"}),
+    (3, "list", "late", _lag),
+    (2, "list", "stale", lambda random: {"seconds": random.choice([2, 30, 240, 1800])}),
     (2, "list", "omits", lambda random: {"field": random.choice(["direction", "status", "x"])}),
     (1, "status", "omits", lambda _: {"field": "product"}),
     (1, "list", "date", lambda random: {"by": random.choice([-86400, -600])}),
@@ -110,6 +125,7 @@ LASTING: Final[tuple[Draw, ...]] = (
     (1, "report", "bad_crc", _none),
     (1, "report", "cut_file", _none),
     (2, "report", "cancelled", lambda random: {"seconds": random.choice([0, 3, 10, 60])}),
+    (4, "report", "callback", _callback),
     (2, "report", "link", lambda random: {"to": random.choice(["relative", "foreign", "missing"])}),
     (
         2,
@@ -137,6 +153,9 @@ def weather(random: Random, until: float) -> Faults:
         # Fewer strikes than looks that must lack a report before it counts as absent.
         newest = random.choice([1, 2, 5])
         faults.append(Fault.of("list", "lacks", newest=newest, probability=0.3, times=2))
+    elif random.random() < 0.2:
+        share = random.choice([0.1, 0.5, 1.0])
+        faults.append(Fault.of("list", "hides", share=share, probability=0.3, times=2))
     for _ in range(random.choice([0, 0, 0, 1, 2])):
         seconds = random.choice([0, 1, 30, 600])
         faults.append(
@@ -146,6 +165,21 @@ def weather(random: Random, until: float) -> Faults:
         by = random.choice([-3600, -60, 300, 7200])
         faults.append(Fault.of("server", "clock", after=random.uniform(0, until / 10), by=by))
     return Faults(tuple(faults), random.getrandbits(32))
+
+
+def hiding(random: Random) -> Faults:
+    """Lists that keep reports back for good; every create is answered, so that none is sought."""
+    share = random.choice([0.02, 0.2, 0.7, 1.0])
+    return Faults(
+        (
+            Fault.of("list", "hides", share=share),
+            Fault.of("report", "callback", probability=0.5, **_callback(random)),
+            Fault.of("report", "outcome", probability=0.05, **_outcome(random)),
+            Fault.of("status", "refuse", probability=0.05, status=503),
+            Fault.of("download", "cut", probability=0.05),
+        ),
+        random.getrandbits(32),
+    )
 
 
 def _fault(random: Random, draw: Draw, until: float) -> Fault:
