@@ -7,6 +7,7 @@ import struct
 import zlib
 from typing import TYPE_CHECKING, Final, Protocol
 
+from orchestrator.collect.disk import EarlyWriter
 from orchestrator.core.settings import Format
 from orchestrator.errors import OutputError
 
@@ -52,6 +53,7 @@ class _HashingFile:
 
     def __init__(self, path: Path) -> None:
         self._file = path.open("wb")
+        self._early = EarlyWriter(self._file)
         self._hash = hashlib.sha256()
         self.size_bytes = 0
 
@@ -59,6 +61,7 @@ class _HashingFile:
         self._hash.update(block)
         self.size_bytes += len(block)
         self._file.write(block)
+        self._early.wrote(len(block))
 
     def finish(self) -> None:
         self._file.close()

@@ -33,8 +33,11 @@ class Spool:
         with disk.in_words(self._path, "write"):
             if self._file is None:
                 self._file = self._path.open("wb")
+                self._early = disk.EarlyWriter(self._file)
             self._file.writelines(pieces)
-            self.size_bytes += sum(map(len, pieces))
+            size_bytes = sum(map(len, pieces))
+            self.size_bytes += size_bytes
+            self._early.wrote(size_bytes)
 
     def close(self) -> None:
         """Lets the file go, written or not.
