@@ -39,6 +39,12 @@ SEEDS ?= 1:2000
 simulation: $(VENV)/.dev
 	$(BIN)/python -m tests.simulation --seeds $(SEEDS) --jobs 2
 
+NAME ?= all
+
+# Benchmarks, into benchmarks/results.md: all of them, or one, such as NAME=makespan.
+bench: $(VENV)/.dev
+	$(BIN)/python -m benchmarks $(NAME)
+
 format: $(VENV)/.dev
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .

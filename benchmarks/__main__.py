@@ -22,12 +22,13 @@ if TYPE_CHECKING:
 HERE: Final = Path(__file__).parent
 
 NAMES: Final[Mapping[str, str]] = {
-    "makespan": "makespan, requests and waits of one key, against the least there could be",
+    "makespan": "one key against the least time there could be; requests, waits",
     "keys": "twenty keys at once: how much of their limits is used",
-    "small_reports": "CPU and memory of the client, ten thousand small reports, no rate limit",
+    "small_reports": "CPU, memory and stalls, ten thousand small reports, no rate limit",
+    "collect": "one large report against curl, unzip, sha256sum and wc",
     "rivals": "what a user would run instead, in virtual time",
     "wallclock": "a hundred reports by real processes, against the same in virtual time",
-    "airbyte": "the same beside the CDK of Airbyte, which is installed for it",
+    "airbyte": "the same beside Airbyte's CDK, which is installed for it",
 }
 """Every benchmark: a module of this package with `measure(options) -> Section`."""
 
@@ -57,7 +58,7 @@ def measure(name: str, options: Options) -> Section:
 
 
 def _parser() -> argparse.ArgumentParser:
-    known = "\n".join(f"  {name:15} {words}" for name, words in NAMES.items())
+    known = "\n".join(f"  {name:14} {words}" for name, words in NAMES.items())
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks",
         description="Runs benchmarks, prints their tables, and writes benchmarks/results.md.",

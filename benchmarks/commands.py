@@ -87,7 +87,8 @@ def run(
     if on_start is not None:
         on_start(process.pid)
     assert process.stdout is not None
-    answer = process.stdout.read()
+    with process.stdout as output:
+        answer = output.read()
     _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
     return Ended(
