@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import aiohttp
 
-from benchmarks.worlds import DIRECTION, PRODUCT
+from benchmarks.worlds import DIRECTION, PRODUCT, authorization
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -30,8 +30,8 @@ _LONGEST: Final = 30.0
 
 async def gather(simulator: Simulator, case: Case, folder: Path) -> None:
     """Fetches every report of the case's first key."""
-    auth = aiohttp.BasicAuth(simulator.api_key, simulator.api_secret)
-    async with aiohttp.ClientSession(simulator.base_url, auth=auth) as session:
+    signed = authorization(simulator)
+    async with aiohttp.ClientSession(simulator.base_url, headers=signed) as session:
         client = _Client(session, simulator.api_key, folder)
         await asyncio.gather(*(client.fetch(start, end) for start, end in case.windows()))
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 import aiohttp
 import anyio
 
-from benchmarks.worlds import DIRECTION, PRODUCT
+from benchmarks.worlds import DIRECTION, PRODUCT, authorization
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,8 +28,8 @@ _EVERY: Final = 5.0
 
 async def script(simulator: Simulator, case: Case, folder: Path) -> None:
     """Fetches every report of the case's first key."""
-    auth = aiohttp.BasicAuth(simulator.api_key, simulator.api_secret)
-    async with aiohttp.ClientSession(simulator.base_url, auth=auth) as session:
+    signed = authorization(simulator)
+    async with aiohttp.ClientSession(simulator.base_url, headers=signed) as session:
         for start, end in case.windows():
             body = {
                 "account_id": simulator.api_key,

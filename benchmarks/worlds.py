@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
@@ -11,6 +12,8 @@ from orchestrator.sim import ApiKey, Settings, Tally, Truth, tally_csv
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from orchestrator.sim import Simulator
 
 NOW: Final = datetime(2026, 3, 1, 12, tzinfo=UTC)
 """Where the clocks of virtual time begin."""
@@ -99,6 +102,12 @@ def tally_folder(folder: Path) -> Tally:
         with path.open("rb") as file:
             total += tally_csv(file)
     return total
+
+
+def authorization(simulator: Simulator) -> dict[str, str]:
+    """The header that signs a request of the first key."""
+    pair = f"{simulator.api_key}:{simulator.api_secret}"
+    return {"Authorization": f"Basic {base64.b64encode(pair.encode()).decode()}"}
 
 
 def rate_bound(reports: int) -> Case:
