@@ -77,15 +77,17 @@ def _processor() -> str:
 
 
 def commit(folder: Path) -> str:
-    """The commit that is measured; ``+`` where the tree has changed since."""
+    """The commit that is measured; ``+`` where the tree, results apart, has changed since."""
     try:
-        found = subprocess.run(
-            ["git", "describe", "--always", "--dirty=+"],
-            cwd=folder,
-            capture_output=True,
-            text=True,
-            check=True,
-        )
+        known = _git(folder, "rev-parse", "--short", "HEAD")
+        own = (":!*/results.md", ":!*/plots")
+        changed = _git(folder, "status", "--porcelain", "--", ":/", *own)
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
-    return found.stdout.strip()
+    return f"{known}+" if changed else known
+
+
+def _git(folder: Path, *words: str) -> str:
+    return subprocess.run(
+        ["git", *words], cwd=folder, capture_output=True, text=True, check=True
+    ).stdout.strip()
