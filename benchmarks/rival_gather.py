@@ -1,13 +1,15 @@
 """A rival: a plain asyncio client. A hundred coroutines, each with a report of its own.
 
 Each looks at its report every five seconds. Nobody counts requests: where the API says that it is
-too much, a coroutine waits and tries again, longer each time, with jitter, as is good practice.
+too much, or a connection breaks, a coroutine waits and tries again, longer each time, with jitter,
+as is good practice.
 """
 
 from __future__ import annotations
 
 import asyncio
 import io
+import json
 import random
 import zipfile
 from typing import TYPE_CHECKING, Any, Final
@@ -52,7 +54,7 @@ class _Client:
                 await asyncio.sleep(_EVERY)
                 report = await self._json("GET", f"/v2/reports/{report['request_id']}")
             url = report["_links"]["download_report"]["href"]
-            with zipfile.ZipFile(io.BytesIO(await self._bytes("GET", url))) as archive:
+            with zipfile.ZipFile(io.BytesIO(await self._tried("GET", url))) as archive:
                 (name,) = archive.namelist()
                 target = self._folder / f"{report['request_id']}.csv"
                 target.write_bytes(archive.read(name))
@@ -69,22 +71,17 @@ class _Client:
                 "date_start": start.isoformat(),
                 "date_end": end.isoformat(),
             }
-        async with await self._answer(method, path, body) as answer:
-            return await answer.json()
+        return json.loads(await self._tried(method, path, body))
 
-    async def _bytes(self, method: str, url: str) -> bytes:
-        async with await self._answer(method, url, None) as answer:
-            return await answer.read()
-
-    async def _answer(
-        self, method: str, path: str, body: dict[str, str] | None
-    ) -> aiohttp.ClientResponse:
+    async def _tried(self, method: str, path: str, body: dict[str, str] | None = None) -> bytes:
         pause = 1.0
         while True:
-            answer = await self._session.request(method, path, json=body)
-            if answer.status != 429:
-                answer.raise_for_status()
-                return answer
-            answer.release()
+            try:
+                async with self._session.request(method, path, json=body) as answer:
+                    if answer.status != 429:
+                        answer.raise_for_status()
+                        return await answer.read()
+            except (aiohttp.ClientConnectionError, aiohttp.ClientPayloadError):
+                pass
             await asyncio.sleep(pause * (0.5 + self._random.random()))
             pause = min(_LONGEST, 2 * pause)

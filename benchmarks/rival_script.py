@@ -1,12 +1,13 @@
 """A rival: the script that a vendor's page begins with. One report after the other.
 
 Create, look every five seconds, download, unzip. Written for this benchmark, as a careful person
-would: it never asks for anything twice, and waits where it is told that it is too fast.
+would: it waits where it is told that it is too fast, and tries again where the connection breaks.
 """
 
 from __future__ import annotations
 
 import io
+import json
 import zipfile
 from typing import TYPE_CHECKING, Any, Final
 
@@ -47,28 +48,28 @@ async def script(simulator: Simulator, case: Case, folder: Path) -> None:
 
 async def _asked(
     session: aiohttp.ClientSession, method: str, path: str, body: Mapping[str, str] | None = None
-) -> dict[str, Any]:
-    while True:
-        async with session.request(method, path, json=body) as answer:
-            if answer.status == 429:
-                await anyio.sleep(_EVERY)
-                continue
-            answer.raise_for_status()
-            found: dict[str, Any] = await answer.json()
-            return found
+) -> Any:
+    return json.loads(await _tried(session, method, path, body))
 
 
 async def _download(session: aiohttp.ClientSession, url: str, folder: Path) -> None:
-    while True:
-        async with session.get(url) as answer:
-            if answer.status == 429:
-                await anyio.sleep(_EVERY)
-                continue
-            answer.raise_for_status()
-            archive = await answer.read()
-            break
-    with zipfile.ZipFile(io.BytesIO(archive)) as opened:
-        (name,) = opened.namelist()
+    with zipfile.ZipFile(io.BytesIO(await _tried(session, "GET", url))) as archive:
+        (name,) = archive.namelist()
         # Every report of a day has the same name for its file: the link's end tells them apart.
         target = folder / f"{url.rpartition('/')[2]}.csv"
-        target.write_bytes(opened.read(name))
+        target.write_bytes(archive.read(name))
+
+
+async def _tried(
+    session: aiohttp.ClientSession, method: str, path: str, body: Mapping[str, str] | None = None
+) -> bytes:
+    """What comes, tried again after a while where it is too much, or the connection breaks."""
+    while True:
+        try:
+            async with session.request(method, path, json=body) as answer:
+                if answer.status != 429:
+                    answer.raise_for_status()
+                    return await answer.read()
+        except (aiohttp.ClientConnectionError, aiohttp.ClientPayloadError):
+            pass
+        await anyio.sleep(_EVERY)

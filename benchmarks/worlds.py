@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import base64
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
-from orchestrator.sim import ApiKey, Settings, Tally, Truth, tally_csv
+from orchestrator.sim import ApiKey, Fault, Faults, Settings, Tally, Truth, tally_csv
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,6 +40,8 @@ class Case:
         rate: requests a second for each key; None is no limit.
         keys: so many keys, each with an account, a job and a limit of its own.
         callbacks: the client may be told when a report is ready.
+        lost_every: one in so many creates makes its report, but its answer is lost on the way; 0
+            is none.
     """
 
     name: str
@@ -49,6 +51,7 @@ class Case:
     rate: float | None = 5.0
     keys: int = 1
     callbacks: bool = False
+    lost_every: int = 0
 
     @property
     def gap(self) -> float:
@@ -69,6 +72,9 @@ class Case:
         """The simulator's."""
         least, most = self.processing
         mean = (least + most) / 2
+        lost: tuple[Fault, ...] = ()
+        if self.lost_every:
+            lost = (Fault.of("create", "reset", made=True, every=self.lost_every),)
         return Settings(
             keys=tuple(ApiKey(account, _SECRET) for account in self.accounts),
             records_per_day=24.0 * _ROWS_A_REPORT,
@@ -78,6 +84,7 @@ class Case:
             processing_time=timedelta(seconds=mean),
             processing_time_per_row=timedelta(),
             processing_jitter=(most - least) / 2 / mean,
+            faults=Faults(lost),
         )
 
     def windows(self) -> Iterator[tuple[datetime, datetime]]:
@@ -113,6 +120,11 @@ def authorization(simulator: Simulator) -> dict[str, str]:
 def rate_bound(reports: int) -> Case:
     """The server is quick; the limit of five requests a second is what holds a client up."""
     return Case(name="rate-bound", reports=reports, processing=(1.0, 10.0), concurrency=100)
+
+
+def lossy(reports: int) -> Case:
+    """Rate-bound, and the answers of one create in a hundred are lost."""
+    return replace(rate_bound(reports), name="rate-bound, answers lost", lost_every=100)
 
 
 def server_bound(reports: int, *, callbacks: bool = False) -> Case:
