@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
@@ -17,6 +18,7 @@ from orchestrator.collect.manifest import (
     MarkEntry,
     ResolvedEntry,
     events_known,
+    is_current,
     read_manifest,
     write_manifest,
 )
@@ -91,16 +93,19 @@ def test_every_entry_is_read_back_as_it_was_written(entry: Entry) -> None:
 
 
 def test_a_manifest_is_lines_of_json_that_other_programs_can_read(tmp_path: Path) -> None:
-    assert write_manifest(tmp_path / "reports", ENTRIES, NOW, events=17) == 3
+    assert write_manifest(tmp_path / "reports", ENTRIES, NOW, events=17, ledger="cd" * 32) == 3
     assert events_known(tmp_path / "reports") == 17
     path = tmp_path / "reports" / "manifest.jsonl"
     lines = [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n")[:-1]]
+    whole = path.read_bytes()
+    before_the_end = whole[: whole.rindex(b"{")]
     assert lines == [
         {
             "kind": "header",
             "version": 1,
             "made_at": "2026-03-01T12:00:00.500000Z",
             "events": 17,
+            "ledger": "cd" * 32,
         },
         {
             "kind": "file",
@@ -136,7 +141,7 @@ def test_a_manifest_is_lines_of_json_that_other_programs_can_read(tmp_path: Path
             "body": SMS.body,
         },
         {"kind": "mark", "job": "nightly", "mark": "2024-02-01T00:00:00Z", "body": SMS.body},
-        {"kind": "end", "lines": 4},
+        {"kind": "end", "lines": 4, "sha256": hashlib.sha256(before_the_end).hexdigest()},
     ]
     assert tuple(read_manifest(path)) == ENTRIES
     assert sorted(found.name for found in (tmp_path / "reports").rglob("*")) == [
@@ -358,3 +363,46 @@ def test_no_line_makes_anything_but_an_entry_or_a_mistake(raw: bytes) -> None:
 def test_no_object_makes_anything_but_an_entry_or_a_mistake(fields: dict[str, Any]) -> None:
     with pytest.raises(BadLine):
         parse_entry(fields)
+
+
+# --- whether it has to be written anew ------------------------------------------------------------
+
+
+def test_a_manifest_of_the_ledger_as_it_is_is_current(tmp_path: Path) -> None:
+    write_manifest(tmp_path, ENTRIES, NOW, ledger="one")
+    assert is_current(tmp_path, "one")
+    assert not is_current(tmp_path, "another")
+    assert not is_current(tmp_path / "elsewhere", "one")
+
+
+def flipped(text: bytes) -> bytes:
+    return text.replace(b'"rows":6', b'"rows":7')
+
+
+def without_a_line(text: bytes) -> bytes:
+    lines = text.splitlines(keepends=True)
+    return b"".join(lines[:1] + lines[2:])
+
+
+CHANGED_SINCE: dict[str, Callable[[bytes], bytes]] = {
+    "nothing": lambda _: b"",
+    "half": lambda text: text[: len(text) // 2],
+    "no end": lambda text: b"".join(text.splitlines(keepends=True)[:-1]),
+    "a cut end": lambda text: text[:-9],
+    "a line more": lambda text: text + b"{}\n",
+    "a line less": without_a_line,
+    "a digit": flipped,
+    "only a header": lambda text: text.splitlines(keepends=True)[0],
+    "no header": lambda text: b"".join(text.splitlines(keepends=True)[1:]),
+    "noise": lambda text: bytes(reversed(text)),
+}
+
+
+@pytest.mark.parametrize("spoil", CHANGED_SINCE.values(), ids=SPOILED)
+def test_a_manifest_that_was_changed_is_not_current(
+    tmp_path: Path, spoil: Callable[[bytes], bytes]
+) -> None:
+    write_manifest(tmp_path, ENTRIES, NOW, ledger="one")
+    path = tmp_path / "manifest.jsonl"
+    path.write_bytes(spoil(path.read_bytes()))
+    assert not is_current(tmp_path, "one")

@@ -12,7 +12,7 @@ import pytest
 
 from orchestrator.core import lifecycle as life
 from orchestrator.core.intervals import Window, union
-from orchestrator.core.model import Series
+from orchestrator.core.model import Resolution, Series
 from orchestrator.core.pace import Taken
 from orchestrator.core.policy import ExitCode
 from orchestrator.errors import LedgerError
@@ -280,6 +280,61 @@ def test_what_is_read_often_walks_neither_all_reports_nor_all_events(
     ]
     assert explained.plans
     assert walks == []
+
+
+# --- the manifest ---------------------------------------------------------------------------------
+
+
+def test_the_manifest_is_written_anew_only_where_something_has_changed(tmp_path: Path) -> None:
+    with simulated(tmp_path) as place:
+        manifest = tmp_path / "reports" / "manifest.jsonl"
+        assert place.run() == ExitCode.DONE
+        first = manifest.stat()
+        assert place.run() == ExitCode.DONE
+        assert manifest.stat().st_ino == first.st_ino
+
+        text = manifest.read_bytes()
+        manifest.write_bytes(text.replace(b"SMS", b"XYZ"))
+        assert place.run() == ExitCode.DONE
+        assert b"XYZ" not in manifest.read_bytes()
+
+        second = manifest.stat()
+        place.write_job(JOB.replace("to: 2026-05-01", "to: 2026-06-01"))
+        assert place.run() == ExitCode.DONE
+        assert manifest.stat().st_ino != second.st_ino
+        assert len(manifest.read_bytes()) > len(text)
+
+
+def test_what_a_fingerprint_tells_apart(path: Path) -> None:
+    """Each of: a report's step, a resolved window, a mark. Reading changes nothing."""
+    with book(path, path.parent, day("2026-01-01")) as full:
+        store = full.store
+        seen = [store.fingerprint()]
+        report = full.submitted(SMS, span("2025-01-01", "2025-02-01"))
+        seen.append(store.fingerprint())
+        store.apply(report, FINISHED, full.at)
+        seen.append(store.fingerprint())
+        full.resolved("job", SMS, span("2025-01-01", "2025-02-01"))
+        seen.append(store.fingerprint())
+        store.remember("job", {SMS: Resolution((), day("2025-02-01"))})
+        seen.append(store.fingerprint())
+        store.remember("job", {SMS: Resolution((), day("2025-02-02"))})
+        seen.append(store.fingerprint())
+        assert len(set(seen)) == len(seen)
+        store.remember("job", {SMS: Resolution((), day("2025-02-02"))})
+        assert store.fingerprint() == seen[-1]
+
+
+def test_a_collected_report_without_its_file_is_damage(path: Path) -> None:
+    with book(path, path.parent, day("2026-01-01")) as full:
+        full.submitted(SMS, next(windows(1)), FINISHED, VERIFIED, life.Published())
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("UPDATE report SET sha256 = NULL")
+    with pytest.raises(LedgerError) as caught, reading(path) as store:
+        list(store.files(SMS))
+    assert str(caught.value).startswith(
+        "the ledger holds report 1 that makes no sense (it is collected, but its file is not known)"
+    )
 
 
 # --- from the first version -----------------------------------------------------------------------

@@ -16,6 +16,7 @@ from orchestrator.collect.manifest import (
     MarkEntry,
     ResolvedEntry,
     events_known,
+    is_current,
     read_manifest,
     write_manifest,
 )
@@ -41,7 +42,10 @@ _UNFINISHED: Final = ".rebuild"
 
 
 async def write_projection(config: Config, now: datetime) -> int:
-    """Writes the manifest anew from the ledger, in a thread; how many entries it has.
+    """Writes the manifest anew from the ledger, in a thread, unless it is as it would be.
+
+    Returns:
+        How many entries were written.
 
     Raises:
         LedgerError: the ledger cannot be read.
@@ -52,8 +56,15 @@ async def write_projection(config: Config, now: datetime) -> int:
 
 def _write(config: Config, now: datetime) -> int:
     with reading(config.state) as store:
+        ledger = store.fingerprint()
+        if is_current(config.output.directory, ledger):
+            return 0
         return write_manifest(
-            config.output.directory, entries(store), now, events=store.last_event()
+            config.output.directory,
+            entries(store),
+            now,
+            events=store.last_event(),
+            ledger=ledger,
         )
 
 
@@ -79,33 +90,13 @@ async def refuse_older_ledger(config: Config, ledger: SqliteLedger) -> None:
 def entries(store: Store) -> Iterator[Entry]:
     """Everything that a ledger can be rebuilt from: files, resolved windows, marks; lazy."""
     for series in store.all_series():
-        for report in store.reports(series, (State.COLLECTED,)):
-            yield _file_entry(report)
+        for one in store.files(series):
+            yield FileEntry(series, *one)
     for job, series, resolution in store.resolutions():
         if resolution.windows:
             yield ResolvedEntry(job, series, resolution.windows)
         if resolution.mark is not None:
             yield MarkEntry(job, series, resolution.mark)
-
-
-def _file_entry(report: Report) -> FileEntry:
-    assert report.target is not None
-    assert report.rows is not None
-    assert report.size_bytes is not None
-    assert report.sha256 is not None
-    assert report.request_id is not None
-    return FileEntry(
-        series=report.series,
-        window=report.window,
-        path=report.target,
-        rows=report.rows,
-        size_bytes=report.size_bytes,
-        sha256=report.sha256,
-        request_id=report.request_id,
-        api_key=report.api_key,
-        job=report.job,
-        collected_at=report.changed_at or report.intended_at,
-    )
 
 
 # --- to a ledger ----------------------------------------------------------------------------------

@@ -6,6 +6,8 @@ the lines before it, so that a manifest that was cut is known by its missing end
 
 from __future__ import annotations
 
+import hashlib
+import os
 from typing import TYPE_CHECKING, Any, Final
 
 from orchestrator.collect import disk, layout
@@ -34,12 +36,20 @@ if TYPE_CHECKING:
 
 __all__ = ["Entry", "FileEntry", "MarkEntry", "ResolvedEntry", "read_manifest", "write_manifest"]
 
+_BUFFER_BYTES: Final = 1024 * 1024
+_END_BYTES: Final = 512
+"""More than the end line takes."""
+
 _LONGEST_LINE: Final = 16 * 1024 * 1024
 _REMEDY: Final = "restore manifest.jsonl from a backup, or let a run write it anew from the ledger"
 
 
 def write_manifest(
-    directory: Path, entries: Iterable[Entry], made_at: datetime, events: int = 0
+    directory: Path,
+    entries: Iterable[Entry],
+    made_at: datetime,
+    events: int = 0,
+    ledger: str = "",
 ) -> int:
     """Replaces the manifest of an output directory; how many entries it has.
 
@@ -51,6 +61,7 @@ def write_manifest(
         entries: in the order they are to stand.
         made_at: the present moment, aware.
         events: how many events the ledger has seen; tells a ledger that was set back.
+        ledger: its fingerprint; see `is_current`.
 
     Raises:
         OutputError: the disk.
@@ -60,8 +71,8 @@ def write_manifest(
     with disk.in_words(place, "write"):
         disk.Folders(directory).make(part.parent)
         try:
-            with part.open("wb") as file:
-                count = _write(file, header_line(made_at, events), entries)
+            with part.open("wb", buffering=_BUFFER_BYTES) as file:
+                count = _write(file, header_line(made_at, events, ledger), entries)
             disk.sync_file(part)
             part.replace(place)
             disk.sync_folder(directory)
@@ -72,12 +83,48 @@ def write_manifest(
 
 def _write(file: BinaryIO, header: bytes, entries: Iterable[Entry]) -> int:
     count = 0
+    digest = hashlib.sha256(header)
     file.write(header)
     for entry in entries:
-        file.write(entry_line(entry))
+        line = entry_line(entry)
+        digest.update(line)
+        file.write(line)
         count += 1
-    file.write(end_line(count + 1))
+    file.write(end_line(count + 1, digest.hexdigest()))
     return count
+
+
+def is_current(directory: Path, ledger: str) -> bool:
+    """Whether the manifest there is whole, and was made of the ledger as it is.
+
+    Reads all of it, about a second a gigabyte: what was cut or changed since is to be made anew.
+
+    Args:
+        directory: the output directory.
+        ledger: the ledger's fingerprint.
+    """
+    try:
+        with (directory / layout.MANIFEST).open("rb") as file:
+            header = parse_line(file.readline(_LONGEST_LINE))
+            check_header(header)
+            if header.get("ledger") != ledger:
+                return False
+            size = file.seek(0, os.SEEK_END)
+            file.seek(max(0, size - _END_BYTES))
+            tail = file.read().splitlines(keepends=True)[-1]
+            end = parse_line(tail)
+            return end_count(end) is not None and end.get("sha256") == _hash(file, size - len(tail))
+    except (OSError, BadLine):
+        return False
+
+
+def _hash(file: BinaryIO, size: int) -> str:
+    digest = hashlib.sha256()
+    file.seek(0)
+    while size > 0 and (block := file.read(min(size, _BUFFER_BYTES))):
+        digest.update(block)
+        size -= len(block)
+    return digest.hexdigest()
 
 
 def events_known(directory: Path) -> int:

@@ -78,16 +78,28 @@ class BadLine(ValueError):
 # --- writing --------------------------------------------------------------------------------------
 
 
-def header_line(made_at: datetime, events: int) -> bytes:
-    """The first line; `events` is how many events the ledger had seen."""
+def header_line(made_at: datetime, events: int, ledger: str) -> bytes:
+    """The first line.
+
+    Args:
+        made_at: when the manifest was made.
+        events: how many events the ledger had seen.
+        ledger: tells one state of the ledger from another.
+    """
     return _line(
-        {"kind": "header", "version": VERSION, "made_at": _moment(made_at), "events": events}
+        {
+            "kind": "header",
+            "version": VERSION,
+            "made_at": _moment(made_at),
+            "events": events,
+            "ledger": ledger,
+        }
     )
 
 
-def end_line(lines: int) -> bytes:
-    """The last line; `lines` is the number of lines before it, the header included."""
-    return _line({"kind": "end", "lines": lines})
+def end_line(lines: int, sha256: str) -> bytes:
+    """The last line: the number of lines before it, the header included, and their SHA-256."""
+    return _line({"kind": "end", "lines": lines, "sha256": sha256})
 
 
 def entry_line(entry: Entry) -> bytes:
@@ -152,7 +164,7 @@ def _dates(window: Window) -> str:
 def _moment(moment: datetime) -> str:
     if moment.tzinfo is None:
         raise ValueError(f"{moment!r} has no offset")
-    utc = moment.astimezone(UTC)
+    utc = moment if moment.tzinfo is UTC else moment.astimezone(UTC)
     return utc.isoformat()[: -len("+00:00")] + "Z"
 
 

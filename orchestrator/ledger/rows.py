@@ -50,11 +50,11 @@ def body_text(series: Series) -> str:
     return canonical_json(series.body).decode()
 
 
-_SENSELESS: Final = (ValueError, TypeError, ArithmeticError, OSError)
+SENSELESS: Final = (ValueError, TypeError, ArithmeticError, OSError)
 """What reading a row raises that no ledger of ours would hold."""
 
 
-def _damaged(what: str, error: Exception) -> LedgerError:
+def damaged(what: str, error: Exception) -> LedgerError:
     """Damage that SQLite itself cannot see."""
     return LedgerError(
         f"the ledger holds {what} that makes no sense ({error}): it is damaged; restore it "
@@ -73,8 +73,8 @@ def series_of(body: str) -> Series:
         if not isinstance(fields, dict) or not {"account_id", "product"} <= fields.keys():
             raise ValueError("it names no account and product")
         return Series.from_body(fields)
-    except _SENSELESS as error:
-        raise _damaged("a series", error) from error
+    except SENSELESS as error:
+        raise damaged("a series", error) from error
 
 
 def report_of(row: Sequence[Any], series: Series) -> Report:
@@ -85,8 +85,8 @@ def report_of(row: Sequence[Any], series: Series) -> Report:
     """
     try:
         return _report_of(row, series)
-    except _SENSELESS as error:
-        raise _damaged(f"report {row[0]}", error) from error
+    except SENSELESS as error:
+        raise damaged(f"report {row[0]}", error) from error
 
 
 def _report_of(row: Sequence[Any], series: Series) -> Report:
@@ -129,8 +129,8 @@ def given_up_of(row: Row, series: Series) -> GivenUp:
     """
     try:
         return _given_up_of(row, series)
-    except _SENSELESS as error:
-        raise _damaged("a window given up", error) from error
+    except SENSELESS as error:
+        raise damaged("a window given up", error) from error
 
 
 def _given_up_of(row: Row, series: Series) -> GivenUp:

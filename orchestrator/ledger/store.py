@@ -6,12 +6,13 @@ only read run them as they are. The reports are here; what they rest on is in th
 
 from __future__ import annotations
 
+import hashlib
 from typing import TYPE_CHECKING, Final
 
 from orchestrator.core.lifecycle import Published, State, Superseded, transition
 from orchestrator.core.model import Report, Standing
 from orchestrator.errors import InvalidTransition, Taken
-from orchestrator.ledger import editions, foreign, rows
+from orchestrator.ledger import editions, files, foreign, rows
 from orchestrator.ledger.history import Histories
 from orchestrator.ledger.opens import OpenReports
 
@@ -243,6 +244,12 @@ class Store(OpenReports):
         for row in cursor:
             yield rows.report_of(row, series)
 
+    def files(self, series: Series) -> Iterator[files.CollectedFile]:
+        """The collected files of a series, by window; lazy."""
+        series_id = self._find(series)
+        if series_id is not None:
+            yield from files.collected(self._db, series_id)
+
     def number_in(self, series: Series, state: State) -> int:
         """How many reports of a series are in a state."""
         series_id = self._find(series)
@@ -301,6 +308,19 @@ class Store(OpenReports):
         """The number of the latest event; 0 before the first. It never goes down."""
         (last,) = self._db.execute("SELECT coalesce(max(id), 0) FROM event").fetchone()
         return int(last)
+
+    def fingerprint(self) -> str:
+        """Tells whether anything that a manifest holds has changed: its files, windows, marks."""
+        digest = hashlib.sha256()
+        # Files change with events alone; windows and marks without any.
+        for statement in (
+            "SELECT * FROM event ORDER BY id DESC LIMIT 1",
+            "SELECT * FROM resolved ORDER BY job, series_id, window_start",
+            "SELECT * FROM mark ORDER BY job, series_id",
+        ):
+            for row in self._db.execute(statement):
+                digest.update(repr(tuple(row)).encode())
+        return digest.hexdigest()
 
     def events(self, report_id: int) -> Iterator[tuple[datetime, str, str, str]]:
         """A report's events, oldest first: when, kind, state reached, facts as JSON."""

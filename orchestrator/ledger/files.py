@@ -1,0 +1,56 @@
+"""The collected files of a series, as briefly as the manifest needs them."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import TYPE_CHECKING, NamedTuple
+
+from orchestrator.core.intervals import Window
+from orchestrator.core.lifecycle import State
+from orchestrator.ledger import rows
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Iterator
+    from datetime import datetime
+
+_window = lru_cache(maxsize=8192)(Window.of_epoch)
+"""Most series of a job were collected in the same windows."""
+
+
+class CollectedFile(NamedTuple):
+    """A collected file; see `core.model.Report` for its facts."""
+
+    window: Window
+    target: str
+    rows: int
+    size_bytes: int
+    sha256: str
+    request_id: str
+    api_key: str
+    job: str
+    collected_at: datetime
+
+
+def collected(connection: sqlite3.Connection, series_id: int) -> Iterator[CollectedFile]:
+    """The collected files of a series, by window; lazy.
+
+    Raises:
+        LedgerError: one lacks what a collected file has.
+    """
+    cursor = connection.execute(
+        "SELECT id, window_start, window_end, changed_at, target, rows, size_bytes, sha256,"
+        " request_id, api_key, job FROM report INDEXED BY report_series"
+        " WHERE series_id = ? AND state = ? ORDER BY window_start, id",
+        (series_id, State.COLLECTED.value),
+    )
+    for number, start, end, at, target, records, size_bytes, sha256, name, key, job in cursor:
+        try:
+            if None in (target, records, size_bytes, sha256, name):
+                raise ValueError("it is collected, but its file is not known")
+            window, collected_at = _window(start, end), rows.from_ms(at)
+            yield CollectedFile(
+                window, target, records, size_bytes, sha256, name, key, job, collected_at
+            )
+        except rows.SENSELESS as error:
+            raise rows.damaged(f"report {number}", error) from error
