@@ -96,7 +96,8 @@ def section(outcomes: Iterable[Outcome]) -> Section:
     rows = tuple(_row(outcome, one) for outcome, one in zip(outcomes, used, strict=True))
     columns = (
         *("keys", "reports of each", "makespan", "while there is work", "requests then"),
-        *("share used", "useful share", "429", "files right", "paid twice", "real time"),
+        *("share used", "useful share", "useful share of the whole run", "429", "files right"),
+        *("paid twice", "real time"),
     )
     figures = []
     for outcome, one in zip(outcomes, used, strict=True):
@@ -124,8 +125,15 @@ def _row(outcome: Outcome, used: Use) -> tuple[str, ...]:
         f"{used.asked:,} of {used.allowed:,.0f}",
         f"{used.share:.1%}",
         f"{used.useful_share:.1%}",
+        f"{_whole(outcome):.1%}",
         f"{outcome.throttled:,}",
         "yes" if outcome.is_right else "NO",
         f"{outcome.paid_twice:,}",
         f"{outcome.seconds:.0f} s",
     )
+
+
+def _whole(outcome: Outcome) -> float:
+    """Creates and downloads, of what might have been asked for from the start to the end."""
+    useful = outcome.calls["create"] + outcome.calls["download"]
+    return useful / (outcome.makespan * outcome.case.keys * (outcome.case.rate or 0.0))
