@@ -42,7 +42,7 @@ class _Ticket:
     number: int
     place: Place | None = field(compare=False)
     turns: int = field(compare=False)
-    changed: anyio.Event = field(compare=False, default_factory=anyio.Event)
+    changed: anyio.Event | None = field(compare=False, default=None)
     left: bool = field(compare=False, default=False)
 
 
@@ -77,8 +77,7 @@ class KeyGate:
         self._full = requests_per_second
         self._rate = requests_per_second
         self._next_at = -math.inf
-        self._queue: list[_Ticket] = []
-        self._with_place: list[_Ticket] = []
+        self._queues: dict[object, list[_Ticket]] = {None: []}
         self._polls: deque[_Ticket] = deque()
         self._tickets = 0
         self._slow_downs = 0
@@ -92,7 +91,7 @@ class KeyGate:
     @property
     def waiting(self) -> int:
         """How many wait for a turn."""
-        return sum(not ticket.left for ticket in (*self._queue, *self._with_place))
+        return sum(not ticket.left for queue in self._queues.values() for ticket in queue)
 
     @asynccontextmanager
     async def turn(
@@ -119,49 +118,52 @@ class KeyGate:
         # the others to become first. So nothing is lost whoever is cancelled, and when.
         self._tickets += 1
         ticket = _Ticket(int(priority), order, self._tickets, place, self.turns)
-        heapq.heappush(self._queue if place is None else self._with_place, ticket)
+        pool = None if place is None else place.pool
+        heapq.heappush(self._queues.setdefault(pool, []), ticket)
         if priority is Priority.POLL:
             self._polls.append(ticket)
         try:
             while True:
-                ticket.changed = anyio.Event()
-                if self._first() is not ticket:
-                    await ticket.changed.wait()
-                    # It may not be for us any more: a place was taken, or a poll has grown old.
-                    self._wake_first()
-                    continue
-                delay = self._next_at - anyio.current_time()
-                if delay <= _INSTANT:
+                first = self._first() is ticket
+                now = anyio.current_time()
+                delay = self._next_at - now
+                if first and delay <= _INSTANT:
                     break
-                with anyio.move_on_after(delay):
+                ticket.changed = anyio.Event()
+                if first:
+                    with anyio.move_on_after(delay):
+                        await ticket.changed.wait()
+                else:
                     await ticket.changed.wait()
+                ticket.changed = None
+                # It may not be for us any more: a place was taken, or a poll has grown old.
                 self._wake_first()
             if place is not None:
                 place.take()
-            self._next_at = max(self._next_at, anyio.current_time()) + 1 / self._rate
+            self._next_at = max(self._next_at, now) + 1 / self._rate
         finally:
             ticket.left = True
             self._wake_first()
 
     def _wake_first(self) -> None:
         first = self._first()
-        if first is not None:
+        if first is not None and first.changed is not None:
             first.changed.set()
 
     def _first(self) -> _Ticket | None:
         """Whose turn is next; those whose place is taken are passed over."""
         self._hurry_old_polls()
-        for queue in (self._queue, self._with_place):
+        first: _Ticket | None = None
+        for queue in self._queues.values():
             while queue and queue[0].left:
                 heapq.heappop(queue)
-        first = self._queue[0] if self._queue else None
-        other = self._with_place[0] if self._with_place else None
-        if other is None or (first is not None and first < other):
-            return first
-        assert other.place is not None
-        if other.place.is_free:
-            return other
-        other.place.when_free(self._wake_first)
+            if not queue or (first is not None and first < queue[0]):
+                continue
+            place = queue[0].place
+            if place is None or place.is_free:
+                first = queue[0]
+            else:
+                place.when_free(self._wake_first)
         return first
 
     def _hurry_old_polls(self) -> None:
@@ -170,7 +172,7 @@ class KeyGate:
             ticket = self._polls.popleft()
             if not ticket.left and ticket.place is None:
                 ticket.priority, ticket.order = int(Priority.SUBMIT), -math.inf
-                heapq.heapify(self._queue)
+                heapq.heapify(self._queues[None])
 
     def _slow_down(self, retry_after: timedelta | None, *, is_news: bool) -> None:
         if is_news:

@@ -48,6 +48,11 @@ class Place(Protocol):
     """What a request needs besides its turn, such as one of so many downloads at once."""
 
     @property
+    def pool(self) -> object:
+        """What it is one of: places of one pool are free, or taken, together."""
+        ...
+
+    @property
     def is_free(self) -> bool:
         """Whether it may be taken now."""
         ...
@@ -81,19 +86,45 @@ class Gate(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Resume:
+    """Where a download that broke could go on.
+
+    Attributes:
+        offset: bytes that are here already.
+        length: of the whole file, as the server has said it.
+        validator: by which the server tells this file from any other (`Download.validator`).
+    """
+
+    offset: int
+    length: int
+    validator: str
+
+
 class Download(Protocol):
     """A file on its way from the API."""
 
     @property
     def length(self) -> int | None:
-        """Bytes that the server says will come; None where it does not say."""
+        """Bytes of the whole file, as the server says; None where it does not say."""
+        ...
+
+    @property
+    def start(self) -> int:
+        """Where in the file the bytes begin: 0, or at the offset of a `Resume` that was granted."""
+        ...
+
+    @property
+    def validator(self) -> str | None:
+        """What proves later on that the file is still the same; None where there is no proof."""
         ...
 
     def chunks(self) -> AsyncIterator[bytes]:
-        """The bytes, in pieces of bounded size.
+        """The bytes from `start`, in pieces of bounded size.
 
         Raises:
-            TransportError: the stream broke, or ended before `length`.
+            TransportError: the stream broke, or ended before `length`; or the server answered a
+                `Resume` with something that is of no use.
         """
         ...
 
@@ -144,8 +175,13 @@ class ReportsApi(Protocol):
         """``DELETE /v2/reports/{request_id}``; `Rejected` with status 409 if already final."""
         ...
 
-    def download(self, download_url: str) -> AbstractAsyncContextManager[Download]:
+    def download(
+        self, download_url: str, resume: Resume | None = None
+    ) -> AbstractAsyncContextManager[Download]:
         """``GET /v3/media/{file_id}``: the archive as a stream.
+
+        With `resume` the server is asked to go on there if the file is still the same. Whether it
+        does is what the download's `start` says.
 
         Raises:
             NotFound: no such file, or no longer.
@@ -168,7 +204,10 @@ class Collector(Protocol):
     """Makes a verified file of a download, and publishes it. Idempotent at every step."""
 
     async def fetch(self, report: Report, download: Download) -> Verdict:
-        """Streams the archive to disk, checks it against the report, writes the file aside.
+        """Takes the archive, checks it against the report, writes the file aside.
+
+        A download that begins where an earlier one of this report broke (`resumable`) goes on
+        from there; any other begins anew.
 
         Raises:
             TransportError: the stream broke; fetch it again.
@@ -176,6 +215,14 @@ class Collector(Protocol):
                 aside for `keep_aside`.
             OutputError: the disk.
         """
+        ...
+
+    def resumable(self, report: Report) -> Resume | None:
+        """Where the next download of a report may go on; None: from the beginning."""
+        ...
+
+    async def release(self, report: Report) -> None:
+        """Lets go of what a broken download has left behind; nothing where none has."""
         ...
 
     async def publish(self, report: Report) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Final, TypeVar
 
@@ -12,7 +13,8 @@ from orchestrator.core import policy
 from orchestrator.core.model import Status
 from orchestrator.core.ports import Priority
 from orchestrator.engine.breaker import Breaker
-from orchestrator.errors import ApiError, ServerFault, Throttled, TransportError
+from orchestrator.engine.room import Room
+from orchestrator.errors import ApiError, NotFound, ServerFault, Throttled, TransportError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -53,6 +55,7 @@ class Desk:
         self.api = api
         self.gate = gate
         self.breaker = Breaker(api.api_key, self._probe, observer, patience)
+        self.room = Room(api.api_key, observer)
         self.retry = retry
         self.jitter = jitter
         self._refused: dict[str | tuple[str, str], str] = {}
@@ -131,6 +134,17 @@ class Desk:
                     self.breaker.record(error)
                     raise
                 return
+
+    async def is_answered(self) -> bool:
+        """Whether a call that asks for nothing is let through at the key's very next turn."""
+        try:
+            async with self.admitted(Priority.SUBMIT, -math.inf):
+                await self.api.status(_NOBODY)
+        except NotFound:
+            return True
+        except ApiError:
+            return False
+        return True
 
     async def _probe(self) -> None:
         """Asks for a report that cannot be: whatever is answered, the API is up.

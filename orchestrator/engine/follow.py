@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from orchestrator.engine.desk import Desk
     from orchestrator.engine.drain import Drain
     from orchestrator.engine.reconcile import Reconciler
+    from orchestrator.engine.room import Seat
     from orchestrator.engine.watch import Watcher
 
 _AFTER_TIMEOUT: Final = timedelta(seconds=5)
@@ -120,8 +121,11 @@ class Follower:
 
     async def buy(self, order: Order, desk: Desk) -> Left:
         """A chunk from its intent on."""
-        report = await self._submit(order, desk)
-        return Left.LATER if report is None else await self.follow(report, desk, order.rows)
+        with desk.room.seat() as seat:
+            report = await self._submit(order, desk, seat)
+            return (
+                Left.LATER if report is None else await self._follow(report, desk, seat, order.rows)
+            )
 
     async def follow(self, report: Report, desk: Desk, rows: int | None = None) -> Left:
         """A report from wherever it stands, to where no machine can take it further now.
@@ -131,6 +135,10 @@ class Follower:
             desk: of its key.
             rows: the records that it is expected to hold; None: nobody can say.
         """
+        with desk.room.seat() as seat:
+            return await self._follow(report, desk, seat, rows)
+
+    async def _follow(self, report: Report, desk: Desk, seat: Seat, rows: int | None) -> Left:
         while report.state.is_open:
             before = report.state
             match report.state:
@@ -139,7 +147,9 @@ class Follower:
                     if report.state is State.HELD:
                         return Left.LATER
                 case State.SUBMITTED:
+                    seat.take()
                     report = await self._watch(report, desk, rows)
+                    seat.leave(ended=report.state is not State.SUBMITTED)
                 case State.READY:
                     report = await self._collecting.collect(report, desk)
                 case State.VERIFIED:
@@ -165,14 +175,16 @@ class Follower:
 
     # --- creating -----------------------------------------------------------------------------
 
-    async def _submit(self, order: Order, desk: Desk) -> Report | None:
+    async def _submit(self, order: Order, desk: Desk, seat: Seat) -> Report | None:
         """Creates the report; None if nothing was created, and nothing will be in this run."""
         await self._ledger.sound()
         out_of_reach = 0
         while desk.refusal(order.series) is None and not desk.unreachable:
             try:
-                created = await self._create(order, desk)
+                created = await self._create(order, desk, seat)
             except Throttled:
+                if desk.room.is_suspect and await desk.is_answered():
+                    desk.room.rate_is_fine()
                 continue
             except TransportError:
                 break  # the API is down, and the run's patience with it at an end
@@ -182,7 +194,10 @@ class Follower:
             match verdict:
                 case None | AfterCreate.UNKNOWN:
                     return report
+                case AfterCreate.AGAIN:
+                    await desk.room.rest()
                 case AfterCreate.RETRY:
+                    seat.leave()
                     out_of_reach += 1
                     pause = policy.backoff(desk.retry, out_of_reach, desk.jitter())
                     await anyio.sleep(pause.total_seconds())
@@ -211,7 +226,9 @@ class Follower:
             "error", f"{what}: refused by the API, nothing more of it in this run: {reason}"
         )
 
-    async def _create(self, order: Order, desk: Desk) -> tuple[Report, AfterCreate | None] | None:
+    async def _create(
+        self, order: Order, desk: Desk, seat: Seat
+    ) -> tuple[Report, AfterCreate | None] | None:
         """The key's turn, the intent, one POST, the id. From the intent on nothing cuts it.
 
         Returns:
@@ -222,7 +239,7 @@ class Follower:
             Throttled: surely not created; noted, and to be sent again.
             TransportError: nothing was sent, and nothing will be in this run.
         """
-        async with desk.admitted(Priority.SUBMIT):
+        async with desk.admitted(Priority.SUBMIT, place=seat):
             if desk.refusal(order.series) is not None or desk.unreachable:
                 return None
             callback_url = order.callback_url
@@ -242,12 +259,16 @@ class Follower:
                 try:
                     remote = await desk.api.create(order.series, order.window, callback_url)
                 except Throttled as error:
-                    await self._take(report, lifecycle.NotCreated(str(error)))
+                    report = await self._take(report, lifecycle.NotCreated(str(error)))
+                    seat.leave()
+                    if desk.room.is_full(error):
+                        return report, AfterCreate.AGAIN
                     raise
                 except ApiError as error:
                     desk.breaker.record(error)
                     return await self._not_created(report, error)
                 desk.breaker.record(None)
+                desk.room.created()
                 try:
                     return await self._take(report, lifecycle.Created(remote.request_id)), None
                 except Taken as error:

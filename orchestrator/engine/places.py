@@ -59,6 +59,11 @@ class Claim:
         self._taken = False
 
     @property
+    def pool(self) -> Places:
+        """What it is one of."""
+        return self._places
+
+    @property
     def is_free(self) -> bool:
         """Whether it may be taken now; True for one that is taken already."""
         return self._taken or self._places.free > 0

@@ -1,0 +1,186 @@
+"""How many open reports the server takes from one key: found when it refuses more, and kept to."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Final
+
+import anyio
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from orchestrator.core.ports import Observer
+    from orchestrator.errors import Throttled
+
+_SUSPECT: Final = 2
+"""So many creates in a row are refused before a harmless call shows whether it is the rate."""
+
+_PATIENCE: Final = 16
+"""The room is tried again at the latest when it was emptied so many times."""
+
+_RATE_LIMIT: Final = "#rate-limit"
+"""How the type of the problem ends where it is the rate (vendor's reference)."""
+
+PAUSE_INITIAL: Final = 1.0
+PAUSE_MAX: Final = 60.0
+"""Seconds; between creates while the server refuses them though it has none of ours open."""
+
+
+class Room:
+    """The server's room for open reports of one key.
+
+    The vendor tells of no such limit. A 429 for a create is taken for the rate at first, and slows
+    the key. Where creates are refused again and again while a harmless call is let through, or the
+    problem's type says that it is not the rate, the server is full: from then on a create waits
+    until a report has ended, and its refusal slows nothing else. The room is taken to grow by one
+    after so many reports have ended as it holds, by twice as many after each time that was wrong.
+
+    Args:
+        api_key: for words.
+        observer: is told what was found.
+
+    Attributes:
+        most: open reports that the server takes; None: no limit was met.
+        refused: creates that were refused for want of room.
+    """
+
+    def __init__(self, api_key: str, observer: Observer) -> None:
+        self.most: int | None = None
+        self.refused = 0
+        self._api_key = api_key
+        self._observer = observer
+        self._seats: set[Seat] = set()
+        self._waiting: dict[Callable[[], None], None] = {}
+        self._resting = 0
+        self._refusals = 0
+        self._rate_is_fine = False
+        self._ended = 0
+        self._patience = 1
+        self._pause = PAUSE_INITIAL
+
+    @contextmanager
+    def seat(self) -> Iterator[Seat]:
+        """The place of one report among the open ones; left at the end at the latest."""
+        seat = Seat(self)
+        try:
+            yield seat
+        finally:
+            seat.leave()
+
+    # --- what the server says ---------------------------------------------------------------------
+
+    @property
+    def is_suspect(self) -> bool:
+        """Whether a call that creates nothing should show if it is the rate that is too high."""
+        return self.most is None and self._refusals >= _SUSPECT and not self._rate_is_fine
+
+    def rate_is_fine(self) -> None:
+        """Such a call was let through."""
+        self._rate_is_fine = True
+
+    def created(self) -> None:
+        """The server has taken a report."""
+        self._refusals = 0
+        self._rate_is_fine = False
+        self._pause = PAUSE_INITIAL
+
+    def is_full(self, refusal: Throttled) -> bool:
+        """Whether this refusal of a create is for want of room; False: it is for the rate.
+
+        The seat of that create has been left already.
+        """
+        self._refusals += 1
+        kind = refusal.problem.type if refusal.problem is not None else ""
+        says_so = "#" in kind and not kind.endswith(_RATE_LIMIT)
+        if self.most is None and not says_so and not self._rate_is_fine:
+            return False
+        self.refused += 1
+        known, self.most = self.most, max(1, len(self._seats))
+        if known is None:
+            self._observer.note(
+                "info",
+                f"key {self._api_key}: the API takes no more than about {self.most} open reports "
+                "at once; the others wait until one has ended",
+            )
+        elif known > self.most:
+            self._patience = min(_PATIENCE, 2 * self._patience)
+        self._ended = 0
+        return True
+
+    async def rest(self) -> None:
+        """After a refusal: where none of ours is open, nobody tells when there is room again."""
+        if self._seats:
+            return
+        pause, self._pause = self._pause, min(PAUSE_MAX, 2 * self._pause)
+        self._resting += 1
+        try:
+            await anyio.sleep(pause)
+        finally:
+            self._resting -= 1
+            self._wake()
+
+    # --- seats ------------------------------------------------------------------------------------
+
+    @property
+    def has_room(self) -> bool:
+        """Whether one more report may be created now."""
+        return not self._resting and (self.most is None or len(self._seats) < self.most)
+
+    def take(self, seat: Seat) -> None:
+        """Takes a seat, room or not: a report that is found open has one already."""
+        self._seats.add(seat)
+
+    def leave(self, seat: Seat, *, ended: bool) -> None:
+        """Gives a seat up, if it was taken; `ended`: the server has had the report until now."""
+        if seat not in self._seats:
+            return
+        self._seats.discard(seat)
+        if ended and self.most is not None:
+            self._ended += 1
+            if self._ended >= self._patience * self.most:
+                self.most += 1
+                self._ended = 0
+        self._wake()
+
+    def when_free(self, wake: Callable[[], None]) -> None:
+        """Calls `wake` once, when there may be room."""
+        self._waiting[wake] = None
+
+    def _wake(self) -> None:
+        waiting, self._waiting = self._waiting, {}
+        for wake in waiting:
+            wake()
+
+
+class Seat:
+    """The place of one report among those that are open at the server: `core.ports.Place`."""
+
+    def __init__(self, room: Room) -> None:
+        self._room = room
+
+    @property
+    def pool(self) -> Room:
+        """What it is one of."""
+        return self._room
+
+    @property
+    def is_free(self) -> bool:
+        """Whether there is room for a report more."""
+        return self._room.has_room
+
+    def take(self) -> None:
+        """Takes it, room or not. Taken again, it changes nothing."""
+        self._room.take(self)
+
+    def give_back(self) -> None:
+        """Gives it up, if it was taken: nothing was created."""
+        self.leave()
+
+    def leave(self, *, ended: bool = False) -> None:
+        """Gives it up, if it was taken; `ended`: the server has had the report until now."""
+        self._room.leave(self, ended=ended)
+
+    def when_free(self, wake: Callable[[], None]) -> None:
+        """Calls `wake` once, when there may be room."""
+        self._room.when_free(wake)

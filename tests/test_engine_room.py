@@ -1,0 +1,131 @@
+"""A server-side limit on open reports: found, kept to, and felt for again."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from orchestrator.core.model import Span, Unit
+from orchestrator.core.policy import ExitCode, exit_code
+from orchestrator.core.settings import Limits
+from orchestrator.engine.room import Room
+from orchestrator.errors import Problem, Throttled
+from orchestrator.sim import Fault, Settings
+from tests.kit.stage import Watching, between, job, stage, with_faults
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+pytestmark = [pytest.mark.anyio, pytest.mark.virtual]
+
+DAILY = job(between("2025-01-01", "2025-04-11"), chunk=Span(1, Unit.DAYS))  # 100 chunks
+
+
+@pytest.mark.parametrize(
+    ("kind", "wasted"),
+    [("rate-limit", 12), ("too-many-open-reports", 10)],
+    ids=["like-rate", "own"],
+)
+async def test_a_limit_on_open_reports_is_found_and_respected(
+    tmp_path: Path, kind: str, wasted: int
+) -> None:
+    settings = Settings(records_per_day=1.0, max_open=12, max_open_type=kind)
+    async with stage(tmp_path, settings) as here:
+        end = await here.run(DAILY)
+        assert exit_code(end.remains) is ExitCode.DONE
+        here.assert_all_is_well(DAILY)
+        assert here.sim.world.turned_away <= wasted
+        assert here.sim.calls["create"] == 100 + here.sim.world.turned_away
+        assert any("no more than about 1" in note for note in here.seen.notes)
+        # As fast as twelve at a time can be: 100 reports of 17 s, give or take half.
+        assert here.clock.now().timestamp() - end.now.timestamp() < 100 / 12 * 25.5 + 60
+
+
+async def test_a_limit_keeps_nothing_but_creates_waiting(tmp_path: Path) -> None:
+    """Looks and downloads go on at the full rate while the server is full."""
+    settings = Settings(records_per_day=1.0, max_open=5)
+    async with stage(tmp_path, settings) as here:
+        await here.run(DAILY)
+        refused = here.sim.world.turned_away
+        assert refused <= 14
+        here.assert_all_is_well(DAILY)
+
+
+async def test_a_storm_of_429_is_the_rate_and_no_limit_on_reports(tmp_path: Path) -> None:
+    storm = with_faults(
+        Settings(records_per_day=1.0),
+        *(
+            Fault.of(place, "refuse", status=429, after=3.0, until=30.0)
+            for place in ("create", "list", "status", "download")
+        ),
+    )
+    async with stage(tmp_path, storm) as here:
+        end = await here.run(DAILY)
+        assert exit_code(end.remains) is ExitCode.DONE
+        assert not any("open reports" in note for note in here.seen.notes)
+
+
+async def test_strangers_who_fill_the_server_are_waited_for(tmp_path: Path) -> None:
+    """Creates are refused though none of ours is open: asked ever more rarely, never given up."""
+    full = with_faults(
+        Settings(records_per_day=1.0), Fault.of("create", "refuse", status=429, until=600.0)
+    )
+    async with stage(tmp_path, full, limits=Limits(in_flight=10)) as here:
+        end = await here.run(job(between("2025-01-01", "2025-03-01")))
+        assert exit_code(end.remains) is ExitCode.DONE
+        assert here.sim.calls["create"] < 40
+
+
+class TestRoom:
+    """The reckoning, without a server."""
+
+    OWN = Throttled(
+        "full", problem=Problem(status=429, type="https://example.com/errors#too-many-open")
+    )
+    RATE = Throttled("429")
+
+    async def test_one_refusal_is_the_rate(self) -> None:
+        room = Room("abcd1234", Watching())
+        assert not room.is_full(self.RATE)
+        assert not room.is_suspect
+        assert not room.is_full(self.RATE)
+        assert room.is_suspect
+
+    async def test_creates_refused_while_other_calls_pass_are_the_limit(self) -> None:
+        room = Room("abcd1234", Watching())
+        with room.seat() as one, room.seat() as two:
+            one.take()
+            two.take()
+            assert not room.is_full(self.RATE)
+            assert not room.is_full(self.RATE)
+            room.rate_is_fine()
+            assert room.is_full(self.RATE)
+            assert room.most == 2
+
+    async def test_a_create_that_works_clears_the_suspicion(self) -> None:
+        room = Room("abcd1234", Watching())
+        room.is_full(self.RATE)
+        room.is_full(self.RATE)
+        room.rate_is_fine()
+        room.created()
+        assert not room.is_full(self.RATE)
+        assert room.most is None
+
+    async def test_the_room_is_felt_for_again_and_ever_more_rarely(self) -> None:
+        room = Room("abcd1234", Watching())
+        with room.seat() as one, room.seat() as two:
+            one.take()
+            two.take()
+            room.is_full(self.OWN)
+            assert room.most == 2
+            ends = []
+            for _ in range(3):
+                number = 0
+                while room.most == 2:
+                    one.leave(ended=True)
+                    one.take()
+                    number += 1
+                ends.append(number)
+                room.is_full(self.OWN)
+            assert ends == [2, 4, 8]
