@@ -398,7 +398,7 @@ CHANGED_SINCE: dict[str, Callable[[bytes], bytes]] = {
 }
 
 
-@pytest.mark.parametrize("spoil", CHANGED_SINCE.values(), ids=SPOILED)
+@pytest.mark.parametrize("spoil", CHANGED_SINCE.values(), ids=CHANGED_SINCE)
 def test_a_manifest_that_was_changed_is_not_current(
     tmp_path: Path, spoil: Callable[[bytes], bytes]
 ) -> None:

@@ -192,17 +192,19 @@ async def _under_lock(
                 showing.start_soon(pulse.beat)
                 showing.start_soon(ledger.check)
                 end, verdict = await _work(errand, world, ledger, now)
-                await ledger.sound()
+                if not drain.begun:
+                    await ledger.sound()
                 showing.cancel_scope.cancel()
         except BaseException:
             # What stands at the end of a run that failed is worth a manifest too, if it can be
-            # had; the error that ended the run is the one to hear about. From a damaged ledger
-            # none is written: the old one may have to bring it back.
+            # had; the error that ended the run is the one to hear about. From a ledger that
+            # may be damaged none is written: the old one may have to bring it back.
             if ledger.is_sound:
                 with anyio.CancelScope(shield=True), contextlib.suppress(OrchestratorError):
                     await projection.write_projection(config, errand.clock.now())
             raise
-        await projection.write_projection(config, errand.clock.now())
+        if ledger.is_sound:
+            await projection.write_projection(config, errand.clock.now())
         unreachable = [desk.unreachable for desk in desks.values() if desk.unreachable]
     why = stopper.why or (f"out of reach: {unreachable[0]}" if unreachable else end.stopped)
     if board.mishap is not None:
