@@ -7,6 +7,7 @@ import json
 import os
 import random
 import signal
+import socket
 import sqlite3
 import subprocess
 import time
@@ -60,6 +61,8 @@ faults:
   - {{at: create, do: twin, probability: 0.02}}
   - {{at: list, do: refuse, status: 500, probability: 0.05}}
   - {{at: list, do: lacks, newest: 2, probability: 0.05, times: 2}}
+  - {{at: list, do: late, seconds: 60, probability: 0.1}}
+  - {{at: list, do: stale, seconds: 30, probability: 0.1}}
   - {{at: status, do: reset, probability: 0.05}}
   - {{at: download, do: cut, probability: 0.05}}
   - {{at: download, do: bad_crc, probability: 0.03}}
@@ -67,6 +70,8 @@ faults:
   - {{at: download, do: refuse, status: 503, probability: 0.03}}
   - {{at: report, do: outcome, status: FAILED, probability: 0.02}}
   - {{at: report, do: cancelled, seconds: 1, probability: 0.01}}
+  - {{at: report, do: callback, copies: 0, forged: SUCCESS, probability: 0.1}}
+  - {{at: report, do: callback, copies: 3, late: 1, probability: 0.2}}
   - {{at: server, do: restart, after: 9}}
   - {{at: server, do: restart, after: 40, seconds: 1}}
   - {{at: server, do: restart, after: 90, seconds: 0.3}}
@@ -182,17 +187,21 @@ class Campaign:
             assert process.stdout is not None
             try:
                 base_url = json.loads(process.stdout.readline())["base_url"]
-                self._look_more_often()
+                self._complete_config()
                 yield base_url
             finally:
                 process.kill()
 
-    def _look_more_often(self) -> None:
-        """Ten times the longest interval must pass before a report counts as absent."""
+    def _complete_config(self) -> None:
+        """Callbacks, and more looks: ten times the longest interval must pass for an absent one."""
         config = self._folder / "config.yaml"
         text = config.read_text("utf-8")
         assert "interval_max: 1s" in text
-        config.write_text(text.replace("interval_max: 1s", "interval_max: 300ms"), "utf-8")
+        text = text.replace("interval_max: 1s", "interval_max: 300ms")
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            port = free.getsockname()[1]
+        text += f"callback: {{listen: '127.0.0.1:{port}', public_url: 'http://127.0.0.1:{port}/hook'}}\n"
+        config.write_text(text, "utf-8")
 
     def _run(self) -> subprocess.Popen[bytes]:
         self.outcome.runs += 1
