@@ -232,6 +232,8 @@ async def test_nothing_is_left_of_a_failed_fetch_but_a_bad_archive(
 async def test_a_stream_without_end_or_length_is_cut_at_the_bound(tmp_path: Path) -> None:
     class Endless:
         length = None
+        start = 0
+        validator = None
 
         async def chunks(self) -> AsyncIterator[bytes]:
             while True:
@@ -416,6 +418,8 @@ from orchestrator.core.settings import Format, OutputSettings
 from tests.kit.archives import BytesDownload, a_report, streamed_zip
 
 class FromDisk:
+    start, validator = 0, None
+
     def __init__(self, path):
         self.path, self.length = path, path.stat().st_size
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 import anyio
 
+from orchestrator.api import ranges
 from orchestrator.api.transport import BELOW_HTTP, transport_error
 from orchestrator.errors import ServerFault, TransportError
 
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from aiohttp import ClientResponse
+
+    from orchestrator.core.ports import Resume
 
 _PIECE: Final = 256 * 1024
 
@@ -29,17 +32,47 @@ PATIENCE_SECONDS: Final = 600.0
 class Stream:
     """A file on its way: `core.ports.Download`. Its pieces can be taken once."""
 
-    def __init__(self, response: ClientResponse, call: str) -> None:
+    def __init__(
+        self, response: ClientResponse, call: str, *, start: int = 0, useless: str = ""
+    ) -> None:
+        """A stream of an answer's body.
+
+        Args:
+            response: whose body it is.
+            call: for error texts.
+            start: where in the file it begins.
+            useless: why the body is not what was asked for; then the stream breaks at once.
+        """
         self._response = response
         self._call = call
+        self._start = start
+        self._useless = useless
 
     @property
     def length(self) -> int | None:
-        """Bytes that the server says will come."""
-        return self._response.content_length
+        """Bytes of the whole file, as the server says."""
+        coming = self._response.content_length
+        return None if coming is None or self._useless else self._start + coming
+
+    @property
+    def start(self) -> int:
+        """Where in the file the bytes begin."""
+        return self._start
+
+    @property
+    def validator(self) -> str | None:
+        """See `ranges.validator`."""
+        return None if self._useless else ranges.validator(self._response.headers)
 
     async def chunks(self) -> AsyncIterator[bytes]:
         """The bytes, in pieces of at most 256 KiB."""
+        if self._useless:
+            raise TransportError(
+                f"{self._call}: {self._useless}; the file is fetched from its beginning",
+                call=self._call,
+                maybe_sent=True,
+            )
+        expected = self._response.content_length
         received = 0
         waited = 0.0  # for the server; what the taker of the pieces needs is not its fault
         pieces = self._response.content.iter_chunked(_PIECE)
@@ -62,12 +95,18 @@ class Stream:
                     maybe_sent=True,
                 )
             yield piece
-        if self.length is not None and received != self.length:
+        if expected is not None and received != expected:
             raise TransportError(
-                f"{self._call}: {received} of {self.length} bytes came",
+                f"{self._call}: {received} of {expected} bytes came",
                 call=self._call,
                 maybe_sent=True,
             )
+
+
+def resumed(response: ClientResponse, call: str, resume: Resume) -> Stream:
+    """The stream of an answer 206 or 416 to a request for the rest of a file."""
+    useless = ranges.flaw(response.status, response.headers, resume)
+    return Stream(response, call, start=0 if useless else resume.offset, useless=useless)
 
 
 async def read_bounded(response: ClientResponse, call: str, most: int) -> bytes:

@@ -14,8 +14,8 @@ from aiohttp import ClientTimeout
 from anyio import to_thread
 from yarl import URL
 
-from orchestrator.api import refusals, wire
-from orchestrator.api.answers import Stream, read_bounded, refuse_encoding
+from orchestrator.api import ranges, refusals, wire
+from orchestrator.api.answers import Stream, read_bounded, refuse_encoding, resumed
 from orchestrator.api.transport import BELOW_HTTP, send_once, transport_error
 from orchestrator.errors import InputError, NotFound, ServerFault
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from orchestrator.core.intervals import Window
     from orchestrator.core.model import RemoteReport, Series, Status
-    from orchestrator.core.ports import Clock
+    from orchestrator.core.ports import Clock, Resume
     from orchestrator.core.settings import Credentials
 
 MOST_OF_A_LIST: Final = 32 * 1024**2
@@ -161,8 +161,12 @@ class VonageReports:
         return self._report_in(await self._ask("DELETE", self._endpoint(request_id), call), call)
 
     @asynccontextmanager
-    async def download(self, download_url: str) -> AsyncIterator[Stream]:
+    async def download(
+        self, download_url: str, resume: Resume | None = None
+    ) -> AsyncIterator[Stream]:
         """``GET /v3/media/{file_id}``, or wherever the API's link points.
+
+        With `resume` only the rest is asked for, and taken only if it surely is of the same file.
 
         Follows at most `MOST_REDIRECTS` hops. The key is left out on every other host, and does
         not come back after one.
@@ -177,10 +181,14 @@ class VonageReports:
                 url = self._follow(url, target)
                 trusted = trusted and url.origin() == self._origin
                 call = f"GET {url.raw_path}" if trusted else f"GET the file from {url.host}"
-                response = await self._open_file(stack, url, call, trusted=trusted)
+                response = await self._open_file(stack, url, call, resume, trusted=trusted)
                 if response.status == 200:
                     refuse_encoding(response, call)
                     yield Stream(response, call)
+                    return
+                if response.status in {206, 416} and resume is not None:
+                    refuse_encoding(response, call)
+                    yield resumed(response, call, resume)
                     return
                 if response.status not in _REDIRECTS:
                     raise await self._file_refusal(response, call, trusted=trusted)
@@ -235,13 +243,19 @@ class VonageReports:
             raise failure from failure.__cause__
 
     async def _open_file(
-        self, stack: AsyncExitStack, url: URL, call: str, *, trusted: bool
+        self,
+        stack: AsyncExitStack,
+        url: URL,
+        call: str,
+        resume: Resume | None,
+        *,
+        trusted: bool,
     ) -> ClientResponse:
         try:
             response = await stack.enter_async_context(
                 self._session.get(
                     url,
-                    headers=self._signed if trusted else _PLAIN,
+                    headers={**(self._signed if trusted else _PLAIN), **ranges.asking(resume)},
                     timeout=self._file_timeout,
                     allow_redirects=False,
                     auto_decompress=False,

@@ -14,7 +14,7 @@ from orchestrator.collect.publish import publish
 from orchestrator.collect.steps import in_thread
 from orchestrator.core.ports import Verdict
 from orchestrator.core.settings import Format
-from orchestrator.errors import CorruptArchive, OutputError
+from orchestrator.errors import CorruptArchive, OutputError, TransportError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from orchestrator.collect.convert import Converted
     from orchestrator.core.model import Report
-    from orchestrator.core.ports import Download
+    from orchestrator.core.ports import Download, Resume
     from orchestrator.core.settings import OutputSettings
 
 _PACKING_OVERHEAD = 1024 * 1024
@@ -57,12 +57,15 @@ class FileCollector:
         self._cores = CapacityLimiter(os.cpu_count() or 1)
         # Files that this process wrote and hashed need no second reading before their rename.
         self._fresh: dict[Path, str] = {}
+        # What waits for the rest of its archive, by our number of the report.
+        self._broken: dict[int, Fetching] = {}
 
     async def fetch(self, report: Report, download: Download) -> Verdict:
         """Streams the archive to disk, checks it against the report, writes the file aside.
 
-        After `CorruptArchive` the archive stays for `keep_aside`, until it is fetched again;
-        after anything else nothing stays.
+        After `CorruptArchive` the archive stays for `keep_aside`, until it is fetched again.
+        After a `TransportError` what came stays where it can be gone on with (`resumable`), until
+        `release`. After anything else nothing stays.
 
         Raises:
             TransportError: the stream broke; fetch it again.
@@ -71,10 +74,10 @@ class FileCollector:
             OutputError: the disk.
         """
         files = self._files(report)
+        fetching = await self._fetching(report, download)
         largest = inflate.largest_csv(report.items_count)
-        fetching = Fetching(report, files, self._form, self._partial)
         keep_archive = False
-        done = False
+        keep = False
         try:
             intake = Intake(
                 download,
@@ -83,23 +86,55 @@ class FileCollector:
             )
             try:
                 first = await intake.next()
-                if intake.ended:
+                if intake.ended and not download.start:
                     steps = self._make(report, files, fetching.at_once(b"".join(first)))
                 else:
-                    await fetching.stream(intake, first, self._cores)
+                    await fetching.stream(download, intake, first, self._cores)
                     steps = self._make(report, files, fetching.judged())
             finally:
                 await intake.close()
             verdict = await in_thread(steps, self._cores)
-            done = True
+            keep = True
         except CorruptArchive:
             keep_archive = True
             raise
+        except TransportError:
+            if fetching.resumable is not None:
+                self._broken[report.id] = fetching
+                keep = True
+            raise
         finally:
-            if not done:
+            if not keep:
                 with CancelScope(shield=True):
                     await to_thread.run_sync(fetching.clear, keep_archive)
         return verdict
+
+    async def _fetching(self, report: Report, download: Download) -> Fetching:
+        """What goes on with the download that broke; or anew, where this one does not."""
+        broken = self._broken.get(report.id)
+        if broken is not None and broken.takes(download, report):
+            del self._broken[report.id]
+            return broken
+        await self.release(report)
+        if download.start:
+            raise TransportError(
+                f"the download begins at byte {download.start:,}, and what stands before it is not"
+                " here",
+                maybe_sent=True,
+            )
+        return Fetching(report, self._files(report), self._form, self._partial)
+
+    def resumable(self, report: Report) -> Resume | None:
+        """Where the next download of a report may go on; None: from the beginning."""
+        broken = self._broken.get(report.id)
+        return None if broken is None else broken.resumable
+
+    async def release(self, report: Report) -> None:
+        """Lets go of what a broken download has left behind; nothing where none has."""
+        broken = self._broken.pop(report.id, None)
+        if broken is not None:
+            with CancelScope(shield=True):
+                await to_thread.run_sync(broken.clear, False)
 
     def _make(
         self,

@@ -22,10 +22,9 @@ class Intake:
         download: the stream.
         largest: more bytes than this cannot be right; None where nobody can say.
         on_bytes: told of every chunk that came.
-        received: bytes that are here already, of an earlier download that broke.
 
     Attributes:
-        received: bytes that have come.
+        received: bytes of the file that are here, those before the stream's start included.
         ended: nothing more will come.
 
     Raises:
@@ -38,13 +37,12 @@ class Intake:
         *,
         largest: int | None,
         on_bytes: Callable[[int], None],
-        received: int = 0,
     ) -> None:
         self._announced = download.length
         self._largest = largest
         self._on_bytes = on_bytes
         self._failure: TransportError | None = None
-        self.received = received
+        self.received = download.start
         self.ended = False
         if self._announced is not None and largest is not None and self._announced > largest:
             raise CorruptArchive(

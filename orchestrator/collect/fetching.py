@@ -14,6 +14,7 @@ from orchestrator.collect.convert import convert
 from orchestrator.collect.onepass import OnePass
 from orchestrator.collect.pump import pump
 from orchestrator.collect.spool import Spool
+from orchestrator.core.ports import Resume
 from orchestrator.core.settings import Format
 from orchestrator.errors import CorruptArchive, OutputError
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from orchestrator.collect.convert import Converted
     from orchestrator.collect.download import Intake
     from orchestrator.core.model import Report
+    from orchestrator.core.ports import Download
 
 
 class PartialFolder:
@@ -79,6 +81,24 @@ class Fetching:
         self._partial = partial
         self._spool = Spool(files.archive)
         self._one: OnePass | None = None
+        self._length: int | None = None
+        self._validator: str | None = None
+
+    @property
+    def resumable(self) -> Resume | None:
+        """Where the archive would go on after its stream broke; None: it must begin anew."""
+        offset = self._spool.size_bytes
+        if self._validator is None or self._length is None or not 0 < offset < self._length:
+            return None
+        return Resume(offset, self._length, self._validator)
+
+    def takes(self, download: Download, report: Report) -> bool:
+        """Whether a download goes on where the one before it broke."""
+        return (
+            self.resumable is not None
+            and self.resumable == _resume_of(download)
+            and report.items_count == self._report.items_count
+        )
 
     def at_once(self, archive: bytes) -> Generator[None, None, Converted]:
         """Makes the file of a small archive, which stays in memory unless it is refused; in steps.
@@ -98,22 +118,28 @@ class Fetching:
             self._files.part(Format.ZIP).write_bytes(archive)
         return converted
 
-    async def stream(self, intake: Intake, first: list[bytes], cores: CapacityLimiter) -> None:
-        """Spools and unpacks an archive while it comes (see `pump`, also for what is raised)."""
-        one = await to_thread.run_sync(self._begin)
-        await pump(intake, first, self._spool, one, cores)
+    async def stream(
+        self, download: Download, intake: Intake, first: list[bytes], cores: CapacityLimiter
+    ) -> None:
+        """Spools and unpacks an archive while it comes (see `pump`, also for what is raised).
+
+        After a `TransportError` it may be called again with the rest (`resumable`).
+        """
+        if self._one is None:
+            self._one = await to_thread.run_sync(self._begin)
+            self._length, self._validator = download.length, download.validator
+        await pump(intake, first, self._spool, self._one, cores)
 
     def _begin(self) -> OnePass:
         with disk.in_words(self._files.part(self._form), "write"):
             self._partial.begin(self._files, self._report.id)
-            self._one = OnePass(
+            return OnePass(
                 self._files.part(self._form),
                 self._form,
                 self._report.items_count,
                 by_account=with_subaccounts(self._report),
                 engine=engines.fastest(),
             )
-            return self._one
 
     def judged(self) -> Generator[None, None, Converted]:
         """Checks what has been streamed against the archive's directory; in steps.
@@ -170,6 +196,12 @@ class Fetching:
                 with contextlib.suppress(OSError):
                     disk.remove(path)
         self._partial.has_litter_of(self._report.id)
+
+
+def _resume_of(download: Download) -> Resume | None:
+    if download.length is None or download.validator is None:
+        return None
+    return Resume(download.start, download.length, download.validator)
 
 
 def with_subaccounts(report: Report) -> bool:

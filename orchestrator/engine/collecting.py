@@ -88,6 +88,7 @@ class Collecting:
                 await self._collector.fetch(wanted, download)
                 await self._collector.keep_aside(wanted, reason)
         except (ApiError, CollectError) as error:
+            await self._collector.release(wanted)
             self._observer.note(
                 "warning", f"report {report.request_id}: its truncated file is not kept: {error}"
             )
@@ -107,6 +108,12 @@ class Collecting:
 
     async def _fetch(self, report: Report, desk: Desk) -> Report:
         """Downloads until a file is verified; READY still if it must be tried another time."""
+        try:
+            return await self._fetch_patiently(report, desk)
+        finally:
+            await self._collector.release(report)
+
+    async def _fetch_patiently(self, report: Report, desk: Desk) -> Report:
         attempt = 0
         while True:
             attempt += 1
@@ -170,7 +177,9 @@ class Collecting:
         with self._places.claim() as place:
             async with AsyncExitStack() as stack:
                 download = await desk.turn(
-                    lambda: stack.enter_async_context(desk.api.download(url)),
+                    lambda: stack.enter_async_context(
+                        desk.api.download(url, self._collector.resumable(report))
+                    ),
                     Priority.DOWNLOAD,
                     order,
                     place,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import re
 import tempfile
 from itertools import islice
 from pathlib import Path
@@ -13,7 +12,7 @@ import anyio
 from aiohttp import web
 from anyio import to_thread
 
-from orchestrator.sim import problems
+from orchestrator.sim import parts, problems
 from orchestrator.sim.archive import write_archive
 from orchestrator.sim.evil import evil_archive
 from orchestrator.sim.oddities import odd_csv
@@ -30,7 +29,6 @@ if TYPE_CHECKING:
 _IN_MEMORY_ROWS_MAX: Final = 500
 _MEMORY_BYTES_MAX: Final = 64 << 20
 _PIECE_BYTES: Final = 1 << 18
-_RANGE: Final = re.compile(r"bytes=(\d+)-(\d*)")
 
 Archive = bytes | Path
 
@@ -72,10 +70,9 @@ class Media:
         start, end, status = 0, size, 200
         if self._world.settings.ranges:
             headers |= {"ETag": f'"{report.file_id}"', "Accept-Ranges": "bytes"}
-            wanted = _range(call, size, headers["ETag"])
-            if wanted:
-                start, end, status = *wanted, 206
-                headers["Content-Range"] = f"bytes {start}-{end - 1}/{size}"
+            part = parts.answer(call.request.headers, size, headers["ETag"], quirks.part)
+            start, end, status = part.start, part.end, part.status
+            headers |= part.headers
         if isinstance(archive, bytes):
             return web.Response(body=archive[start:end], status=status, headers=headers)
         response = web.StreamResponse(status=status, headers=headers)
@@ -140,14 +137,3 @@ class Media:
                 await response.write(piece)
                 start += len(piece)
         return response if call.cut is None else call.hang_up(response)
-
-
-def _range(call: Call, size: int, etag: str) -> tuple[int, int] | None:
-    """The part that a Range header asks for; None where the whole is to be sent."""
-    found = _RANGE.fullmatch(call.request.headers.get("Range", ""))
-    validator = call.request.headers.get("If-Range", etag)
-    if not found or validator != etag:
-        return None
-    start = int(found[1])
-    end = min(size, int(found[2]) + 1) if found[2] else size
-    return (start, end) if start < end else None

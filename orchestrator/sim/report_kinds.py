@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from orchestrator.sim.evil import EVIL
 from orchestrator.sim.oddities import ODDITIES
+from orchestrator.sim.parts import WRONG
 from orchestrator.sim.registry import (
     Option,
     in_quirks,
@@ -60,6 +61,12 @@ def _bad_crc(quirks: Quirks, _options: Options) -> None:
 def _cut_file(quirks: Quirks, options: Options) -> None:
     """The archive lacks its end, though the answer is complete."""
     quirks.keep = options["share"]
+
+
+@in_quirks("report", "download", form=Option(one_of(*WRONG), required=True))
+def _part(quirks: Quirks, options: Options) -> None:
+    """A request for the rest of the file is answered wrongly: see `parts.WRONG`."""
+    quirks.part = options["form"]
 
 
 @in_quirks("report", "download")

@@ -43,6 +43,7 @@ class Quirks:
         wrong_crc: the archive's checksum is not that of its content.
         keep: the share of the archive that is there; None is all of it.
         gone: the download link answers 404.
+        part: how a request for a part of the file is answered wrongly.
         evil: the name of another way to build the archive.
         oddity: the name of another way to write the CSV.
         link: the form of the link to the file, or the link itself.
@@ -57,6 +58,7 @@ class Quirks:
     wrong_crc: bool = False
     keep: float | None = None
     gone: bool = False
+    part: str | None = None
     evil: str | None = None
     oddity: str | None = None
     link: str | None = None
@@ -69,6 +71,7 @@ class Quirks:
             wrong_crc=self.wrong_crc or other.wrong_crc,
             keep=other.keep if other.keep is not None else self.keep,
             gone=self.gone or other.gone,
+            part=other.part or self.part,
             evil=other.evil or self.evil,
             oddity=other.oddity or self.oddity,
         )

@@ -81,7 +81,7 @@ class Settings:
             particular meaning.
         list_under: whether the list call shows a report under the account asked for, under the
             key that asked, or under both. Not documented.
-        ranges: whether a download answers Range requests. Not documented.
+        ranges: whether a download carries an ETag and answers Range requests. Not documented.
     """
 
     keys: tuple[ApiKey, ...] = DEFAULT_KEYS

@@ -205,11 +205,15 @@ class BytesDownload:
         chunk: int = 64 * 1024,
         length: int | None = -1,
         error: BaseException | None = None,
+        start: int = 0,
+        validator: str | None = None,
     ) -> None:
         self._content = content
+        self.start = start
+        self.validator = validator
         self._chunk = chunk
         self._error = error
-        self.length = len(content) if length == -1 else length
+        self.length = start + len(content) if length == -1 else length
         self.closed = False
 
     async def chunks(self) -> AsyncIterator[bytes]:

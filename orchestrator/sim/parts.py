@@ -1,0 +1,64 @@
+"""Parts of a file: what a Range header is answered with, and how a server may get that wrong."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+WRONG: Final = {
+    "ignored": "the whole file, with a 200",
+    "refused": "416, though the part is there",
+    "changed": "206 with the validator of another file",
+    "unproved": "206 without any validator",
+    "weak": "a weak validator in every answer",
+    "moved": "206 with a later part of the file than was asked for",
+    "resized": "206 of a file of another length",
+    "unmarked": "206 without Content-Range",
+}
+"""What a server may answer to a Range request instead of the right thing."""
+
+_RANGE: Final = re.compile(r"bytes=(\d+)-(\d*)")
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """The bytes of a file from `start` up to `end`, and the head of their answer."""
+
+    start: int
+    end: int
+    status: int = 200
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+def answer(asked: Mapping[str, str], size: int, etag: str, wrong: str | None) -> Part:
+    """The part that the headers ask for; the whole where they ask for none, or for another file.
+
+    Args:
+        asked: the headers of the request.
+        size: of the file in bytes.
+        etag: of the file.
+        wrong: one of `WRONG`, or None.
+    """
+    whole = Part(0, size, headers={"ETag": f"W/{etag}"} if wrong == "weak" else {})
+    found = _RANGE.fullmatch(asked.get("Range", ""))
+    if not found or asked.get("If-Range", etag) != etag or wrong in {"ignored", "weak"}:
+        return whole
+    start = int(found[1])
+    end = min(size, int(found[2]) + 1) if found[2] else size
+    if start >= end or wrong == "refused":
+        return Part(0, 0, 416, {"Content-Range": f"bytes */{size}"})
+    if wrong == "moved":
+        start = (start + end) // 2
+    told = size + 1 if wrong == "resized" else size
+    headers = {"Content-Range": f"bytes {start}-{end - 1}/{told}"}
+    if wrong == "changed":
+        headers["ETag"] = '"another"'
+    if wrong == "unproved":
+        headers["ETag"] = ""
+    if wrong == "unmarked":
+        del headers["Content-Range"]
+    return Part(start, end, 206, headers)
