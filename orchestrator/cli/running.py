@@ -197,14 +197,11 @@ async def _under_lock(
                 showing.cancel_scope.cancel()
         except BaseException:
             # What stands at the end of a run that failed is worth a manifest too, if it can be
-            # had; the error that ended the run is the one to hear about. From a ledger that
-            # may be damaged none is written: the old one may have to bring it back.
-            if ledger.is_sound:
-                with anyio.CancelScope(shield=True), contextlib.suppress(OrchestratorError):
-                    await projection.write_projection(config, errand.clock.now())
+            # had; the error that ended the run is the one to hear about.
+            with anyio.CancelScope(shield=True), contextlib.suppress(OrchestratorError):
+                await _write_manifest(errand, ledger)
             raise
-        if ledger.is_sound:
-            await projection.write_projection(config, errand.clock.now())
+        await _write_manifest(errand, ledger)
         unreachable = [desk.unreachable for desk in desks.values() if desk.unreachable]
     why = stopper.why or (f"out of reach: {unreachable[0]}" if unreachable else end.stopped)
     if board.mishap is not None:
@@ -234,6 +231,12 @@ async def _under_lock(
         callbacks=callbacks.numbers(receiver),
         event_loop=stalls,
     )
+
+
+async def _write_manifest(errand: Errand, ledger: SqliteLedger) -> None:
+    # Not from a ledger that may be damaged: the old one may have to bring it back.
+    if ledger.is_sound:
+        await projection.write_projection(errand.inputs.config, errand.clock.now())
 
 
 async def _work(

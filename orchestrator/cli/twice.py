@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from orchestrator.config import Inputs
-    from orchestrator.core.model import Series
+    from orchestrator.core.model import JobSeries, Series
     from orchestrator.core.plan import Debt
     from orchestrator.ledger.store import Store
 
@@ -60,6 +60,10 @@ class BoughtTwice:
                     "twice: ask for one of the two only"
                 )
 
+    def has_related(self, entry: JobSeries) -> bool:
+        """Whether the ledger knows another series that may hold records of this one."""
+        return any(self._related(entry.series, self._keys[entry.credentials]))
+
     def _related(self, series: Series, key: str) -> Iterator[Series]:
         for other in self._of_account[(series.account_id, series.product)]:
             if other.key != series.key and (covers(other, series) or covers(series, other)):
@@ -81,6 +85,9 @@ class BoughtTwice:
 def overlap_warnings(inputs: Inputs, store: Store, now: datetime) -> Iterator[str]:
     """A warning for each series of the jobs whose debt another series of the ledger holds."""
     twice = BoughtTwice(store, keys_of(inputs))
+    entries = (entry for job in inputs.jobs for entry in job.series)
+    if not any(twice.has_related(entry) for entry in entries):
+        return  # as it should be; what is owed need not be reckoned up for this
     for line in lines(store, inputs.jobs, now):
         yield from twice.warnings(line.debt)
 
