@@ -68,7 +68,7 @@ class Media:
             "Content-Disposition": f'attachment; filename="{report.archive_name}"',
         }
         start, end, status = 0, size, 200
-        if self._world.settings.ranges:
+        if self._world.settings.ranges or quirks.part:
             headers |= {"ETag": f'"{report.file_id}"', "Accept-Ranges": "bytes"}
             part = parts.answer(call.request.headers, size, headers["ETag"], quirks.part)
             start, end, status = part.start, part.end, part.status
