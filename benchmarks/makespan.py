@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from benchmarks import plots
@@ -22,6 +24,9 @@ SIZES: Final = (100, 1000, 10_000)
 JUDGED: Final = 1000
 """The number of reports for which figures are set."""
 
+SEEDS: Final = (1, 2, 3)
+"""Where figures are set, chance has so many tries, and the worst counts."""
+
 ABOUT: Final = """\
 One key, one account, hourly reports of a few records, five requests a second, the settings that a
 user gets by default; virtual time. *Rate-bound*: the server works 1 to 10 s on a report, on a
@@ -40,10 +45,12 @@ def measure(options: Options) -> Section:
 def cases(options: Options) -> list[Case]:
     """What is run, unless fewer are asked for."""
     sizes = options.sizes or ((20, 40) if options.quick else SIZES)
+    called = partial(server_bound, callbacks=True)
     return [
-        *(rate_bound(size) for size in sizes),
-        *(server_bound(size) for size in sizes),
-        *(server_bound(size, callbacks=True) for size in sizes),
+        replace(world(size), seed=seed)
+        for world in (rate_bound, server_bound, called)
+        for size in sizes
+        for seed in (SEEDS if size == JUDGED else SEEDS[:1])
     ]
 
 
@@ -53,17 +60,18 @@ def section(outcomes: Sequence[Outcome]) -> Section:
         title="Makespan",
         about=ABOUT,
         tables=(_times(outcomes), _requests(outcomes)),
-        figures=tuple(figure for outcome in outcomes for figure in _figures(outcome)),
-        plots=_plots(outcomes),
+        figures=_figures(outcomes),
+        plots=_plots([outcome for outcome in outcomes if outcome.case.seed == SEEDS[0]]),
     )
 
 
 def _times(outcomes: Iterable[Outcome]) -> Table:
-    columns = ("case", "reports", "makespan", "bound", "ratio", "waits median", "p95")
+    columns = ("case", "reports", "seed", "makespan", "bound", "ratio", "waits median", "p95")
     rows = (
         (
             outcome.case.name,
             f"{outcome.case.reports:,}",
+            f"{outcome.case.seed}",
             f"{outcome.makespan:,.1f} s",
             f"{outcome.bound or 0:,.1f} s",
             f"{outcome.ratio:.3f}",
@@ -78,13 +86,14 @@ def _times(outcomes: Iterable[Outcome]) -> Table:
 def _requests(outcomes: Iterable[Outcome]) -> Table:
     kinds = ("create", "download", "list", "status")
     columns = (
-        *("case", "reports", "creates", "downloads", "lists", "single looks", "other"),
+        *("case", "reports", "seed", "creates", "downloads", "lists", "single looks", "other"),
         *("looks", "429", "files right", "paid twice", "real time"),
     )
     rows = (
         (
             outcome.case.name,
             f"{outcome.case.reports:,}",
+            f"{outcome.case.seed}",
             *(f"{outcome.calls[kind]:,}" for kind in kinds),
             f"{outcome.calls.total() - sum(outcome.calls[kind] for kind in kinds):,}",
             f"{outcome.looks_share:.1%}",
@@ -98,29 +107,33 @@ def _requests(outcomes: Iterable[Outcome]) -> Table:
     return Table("requests", columns, tuple(rows))
 
 
-def _figures(outcome: Outcome) -> Iterable[Figure]:
-    case = outcome.case
-    if case.reports != JUDGED:
-        return
-    what = f"{case.name}, {case.reports:,} reports"
-    most = 1.10 if case.concurrency == rate_bound(1).concurrency else 1.05
-    yield Figure(
-        f"{what}: makespan over the bound",
-        f"≤ {most:.2f}",
-        f"{outcome.ratio:.3f}",
-        outcome.ratio <= most,
-    )
-    wait = quantile(outcome.waits, 0.5)
-    if most == 1.10:
-        share = outcome.looks_share
+def _figures(outcomes: Iterable[Outcome]) -> tuple[Figure, ...]:
+    judged: dict[str, list[Outcome]] = {}
+    for outcome in outcomes:
+        if outcome.case.reports == JUDGED:
+            judged.setdefault(outcome.case.name, []).append(outcome)
+    return tuple(figure for seeds in judged.values() for figure in _figures_of(seeds))
+
+
+def _figures_of(seeds: Sequence[Outcome]) -> Iterable[Figure]:
+    """The figures of one case: the worst of what chance has brought."""
+    case = seeds[0].case
+    what = f"{case.name}, {case.reports:,} reports, the worst of {len(seeds)} seeds"
+    ratio = max(outcome.ratio for outcome in seeds)
+    wait = max(quantile(outcome.waits, 0.5) for outcome in seeds)
+    share = max(outcome.looks_share for outcome in seeds)
+    each = max(outcome.looks / case.reports for outcome in seeds)
+    is_rate_bound = case.processing == rate_bound(1).processing
+    most = 1.10 if is_rate_bound else 1.05
+    yield Figure(f"{what}: makespan over the bound", f"≤ {most:.2f}", f"{ratio:.3f}", ratio <= most)
+    waits = f"{what}: ready to first asked, median"
+    if is_rate_bound:
         yield Figure(f"{what}: looks", "≤ 5 %", f"{share:.1%}", share <= 0.05)
     elif case.callbacks:
-        each = outcome.looks / case.reports
-        yield Figure(f"{what}: ready to first asked", "≤ 0.5 s", f"{wait:.2f} s", wait <= 0.5)
-        yield Figure(f"{what}: looks a report", "≤ 1.05", f"{each:.2f}", each <= 1.05)
+        yield Figure(waits, "≤ 0.5 s", f"{wait:.2f} s", wait <= 0.5)
+        yield Figure(f"{what}: looks a report", "≤ 1.05", f"{each:.3f}", each <= 1.05)
     else:
-        share = outcome.looks_share
-        yield Figure(f"{what}: ready to first asked", "≤ 5 s", f"{wait:.2f} s", wait <= 5)
+        yield Figure(waits, "≤ 5 s", f"{wait:.2f} s", wait <= 5)
         yield Figure(f"{what}: looks", "≤ 13 %", f"{share:.1%}", share <= 0.13)
 
 

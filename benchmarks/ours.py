@@ -52,7 +52,7 @@ async def ours(simulator: Simulator, case: Case, folder: Path) -> None:
         api=ApiSettings(base_url=simulator.base_url, requests_per_second=case.rate or 10_000.0),
     )
     clock = VirtualClock(NOW)
-    draw = random.Random(1).random
+    draw = random.Random(case.seed).random
     async with (
         run_lock(config.state, timedelta()),
         open_session() as session,

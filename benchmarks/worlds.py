@@ -42,6 +42,7 @@ class Case:
         callbacks: the client may be told when a report is ready.
         lost_every: one in so many creates makes its report, but its answer is lost on the way; 0
             is none.
+        seed: of everything that is drawn: records, times, the client's jitter.
     """
 
     name: str
@@ -52,6 +53,7 @@ class Case:
     keys: int = 1
     callbacks: bool = False
     lost_every: int = 0
+    seed: int = 1
 
     @property
     def gap(self) -> float:
@@ -77,6 +79,7 @@ class Case:
             lost = (Fault.of("create", "reset", made=True, every=self.lost_every),)
         return Settings(
             keys=tuple(ApiKey(account, _SECRET) for account in self.accounts),
+            seed=self.seed,
             records_per_day=24.0 * _ROWS_A_REPORT,
             rate=self.rate,
             concurrency=self.concurrency,

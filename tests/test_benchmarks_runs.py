@@ -44,11 +44,15 @@ def test_makespan_runs_through() -> None:
     assert all(float(ratio) >= 1 for ratio in column(section, 0, "ratio"))
 
 
-def test_makespan_is_judged_at_a_thousand_reports() -> None:
-    outcome = measure(rate_bound(4), ours)
-    outcome.case = rate_bound(1000)
-    judged = makespan.section([outcome]).figures
-    assert [figure.goal for figure in judged] == ["≤ 1.10", "≤ 5 %"]
+def test_makespan_is_judged_at_a_thousand_reports_by_the_worst_of_three_seeds() -> None:
+    seeds = [case.seed for case in makespan.cases(Options()) if case.reports == makespan.JUDGED]
+    assert seeds == [1, 2, 3] * 3
+    found = [measure(replace(rate_bound(4), seed=seed), ours) for seed in (1, 2)]
+    for outcome in found:
+        outcome.case = replace(outcome.case, reports=1000)
+    makespan_figure, looks_figure = makespan.section(found).figures
+    assert makespan_figure.measured == f"{max(outcome.ratio for outcome in found):.3f}"
+    assert (makespan_figure.goal, looks_figure.goal) == ("≤ 1.10", "≤ 5 %")
 
 
 def test_many_keys_run_through() -> None:
