@@ -131,13 +131,15 @@ class _Product:
     def learn(self, taken: Taken) -> None:
         self.latest.append(taken)
         self.unread += 1
-        if self.unread >= min(len(self.latest), 20):
-            self._fit()
+        if self.unread >= min(len(self.latest) / 2, 20):
+            self.fit()
 
-    def _fit(self) -> None:
+    def fit(self) -> None:
         """Draws the line: seconds = base + a_row * rows."""
         self.unread = 0
         number = len(self.latest)
+        if not number:
+            return
         mean_rows = sum(one.rows for one in self.latest) / number
         mean_seconds = sum(one.seconds for one in self.latest) / number
         spread = sum((one.rows - mean_rows) ** 2 for one in self.latest)
@@ -165,6 +167,7 @@ class Pace:
         for product, reports in (past or {}).items():
             for taken in reports[:_LATEST]:
                 self.took(product, taken)
+            self._product(product).fit()
             for taken in reports[:_LATEST]:
                 size = self.size(product, taken.rows)
                 self.saw(Open(product, 0.0, size), taken.seconds, ended=True)

@@ -284,6 +284,13 @@ class Ledger(Protocol):
         """What was collected of a series, or of its likes where nothing was of itself."""
         ...
 
+    async def densities(self, series: Iterable[Series]) -> Mapping[str, float]:
+        """Records a second in the latest collected windows of series, by the series' key.
+
+        Series of which nothing is collected are left out.
+        """
+        ...
+
     async def paces(self) -> Mapping[str, Sequence[Taken]]:
         """How long the latest collected reports took, by product; a few hundred of each."""
         ...

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import anyio
 
 from orchestrator.core.lifecycle import State
+from orchestrator.core.pace import Pace
 from orchestrator.core.policy import Remains
 from orchestrator.engine.collecting import withdraw_superseded
 from orchestrator.engine.follow import Order
@@ -79,9 +80,10 @@ async def renew(world: World, renewals: Sequence[Renewal]) -> RenewalsEnd:
     seen = _Seen(world.observer)
     world = replace(world, observer=seen)
     await withdraw_superseded(world.ledger, world.collector)
+    pace = Pace(await world.ledger.paces())
     with world.drain.scope:
         async with anyio.create_task_group() as watching, anyio.create_task_group() as tasks:
-            follower = await follower_of(world, watching)
+            follower = follower_of(world, watching, pace)
             for of_key in _by_key(world, renewals).values():
                 tasks.start_soon(_work_off, world, follower, of_key)
     latest = seen.latest.values()

@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING
 import anyio
 
 from orchestrator.core import attempts, intervals, plan, sizing
+from orchestrator.core.pace import Pace
+from orchestrator.engine.expected import Expected
 from orchestrator.engine.follow import Left, Order
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
     from datetime import datetime
 
     from anyio.abc import TaskGroup
@@ -24,10 +26,8 @@ if TYPE_CHECKING:
     from orchestrator.core.settings import Config
     from orchestrator.engine.budget import Budget
     from orchestrator.engine.desk import Desk
+    from orchestrator.engine.expected import Entry
     from orchestrator.engine.follow import Follower
-
-_Entry = tuple["Job", "JobSeries", tuple["Job", ...]]
-"""A series of a job, and the earlier jobs of the command that hold it too."""
 
 
 @dataclass(slots=True, eq=False)
@@ -41,8 +41,8 @@ class _Lane:
 
     desk: Desk
     slots: anyio.CapacityLimiter
-    entries: list[_Entry] = field(default_factory=list)
-    todo: deque[tuple[_Entry, bool]] = field(default_factory=deque)
+    entries: list[Entry] = field(default_factory=list)
+    todo: deque[tuple[Entry, bool]] = field(default_factory=deque)
     changed: anyio.Event = field(default_factory=anyio.Event)
 
 
@@ -93,6 +93,7 @@ class Lanes:
         self._lanes: dict[str, _Lane] = {}
         self._busy: dict[str, _Busy] = defaultdict(_Busy)
         self._lives = 0
+        self._expected = Expected({}, Pace())
         self._make_lanes(jobs)
 
     def _make_lanes(self, jobs: Sequence[Job]) -> None:
@@ -103,40 +104,55 @@ class Lanes:
                 self._lanes[desk.api_key] = _Lane(desk, slots)
             self._lanes[desk.api_key].entries.append(entry)
 
-    async def work(self, tasks: TaskGroup, follower: Follower) -> None:
-        """Starts every lane in `tasks`; they end when there is nothing left to do."""
-        found = await self._found_open()
-        for key, lane in self._lanes.items():
-            tasks.start_soon(self._serve, lane, follower, found.get(key, []))
+    async def work(self, tasks: TaskGroup, follower: Follower, expected: Expected) -> None:
+        """Starts every lane in `tasks`; they end when there is nothing left to do.
 
-    async def _found_open(self) -> dict[str, list[Report]]:
-        """The open reports of earlier runs, under the key that bought them where it is at hand."""
+        Args:
+            tasks: where they live.
+            follower: of the reports.
+            expected: puts series in order.
+        """
+        self._expected = expected
         stand_in = {
             entry.series.key: key
             for key, lane in reversed(self._lanes.items())
             for _, entry, _ in lane.entries
         }
-        asked = [entry.series for lane in self._lanes.values() for _, entry, _ in lane.entries]
-        found: dict[str, list[Report]] = defaultdict(list)
+        self._lives += len(self._lanes)  # until each has found what is open
+        for lane in self._lanes.values():
+            lane.entries = list(expected.longest_first(lane.entries))
+            tasks.start_soon(self._serve, lane, follower, stand_in)
+
+    async def _found_open(self, lane: _Lane, stand_in: Mapping[str, str]) -> AsyncIterator[Report]:
+        """The open reports of earlier runs that a lane follows.
+
+        Its key bought them; or the key that did is not at hand, and now asks for their series.
+        """
+        asked = [entry.series for one in self._lanes.values() for _, entry, _ in one.entries]
         async for report in self._ledger.open_reports(asked):
             at_hand = report.api_key in self._lanes
             key = report.api_key if at_hand else stand_in[report.series.key]
-            found[key].append(report)
-            # Before any debt is looked at, for reports that end while others are still found.
-            self._claim(report.series, report.id, report.window)
-        return found
+            if key == lane.desk.api_key:
+                yield report
 
-    async def _serve(self, lane: _Lane, follower: Follower, found: Iterable[Report]) -> None:
+    async def _serve(self, lane: _Lane, follower: Follower, stand_in: Mapping[str, str]) -> None:
         """One key's work: open reports first, then the debt, until nobody finds anything new.
 
+        What is open and not reached yet is had by the ledger, so that no lane buys it meanwhile.
         The debt of every series is looked at twice: first for what will soon be deleted, then
         for the rest. It is looked at again whenever a report of the series leaves some behind.
         """
         async with anyio.create_task_group() as tasks:
-            for report in found:
-                self._budget.changed(report, None)
-                life = partial(follower.follow, report, lane.desk)
-                await self._start(tasks, lane, report.series, report.id, life)
+            try:
+                async for report in self._found_open(lane, stand_in):
+                    self._budget.changed(report, None)
+                    rows = self._expected.rows(report.series, report.window)
+                    life = partial(follower.follow, report, lane.desk, rows)
+                    self._claim(report.series, report.id, report.window)
+                    await self._start(tasks, lane, report.series, report.id, life)
+            finally:
+                self._lives -= 1
+                self._tell_all()
             lane.todo.extend((entry, urgent) for urgent in (True, False) for entry in lane.entries)
             while True:
                 if lane.todo:
@@ -153,7 +169,7 @@ class Lanes:
         tasks: TaskGroup,
         lane: _Lane,
         follower: Follower,
-        entry: _Entry,
+        entry: Entry,
         *,
         only_urgent: bool,
     ) -> None:
@@ -202,6 +218,8 @@ class Lanes:
         rows = debt.expected((window,))
         if not self._budget.take(series, window, rows):
             return
+        if rows is None:
+            rows = self._expected.rows(series, window)
         order = Order(series, window, debt.job.name, debt.job.callback_url, rows=rows)
         claim = object()
         self._claim(series, claim, window)
@@ -253,10 +271,13 @@ class Lanes:
             if left in (Left.AGAIN, Left.FAILED) or busy.postponed:
                 busy.postponed = False
                 self._look_again(series)
-            for other in self._lanes.values():
-                other.changed.set()
+            self._tell_all()
 
         tasks.start_soon(live)
+
+    def _tell_all(self) -> None:
+        for lane in self._lanes.values():
+            lane.changed.set()
 
     async def _pause(self, busy: _Busy, window: Window) -> None:
         """The wait before a failed window is asked for again, if it is in this run."""

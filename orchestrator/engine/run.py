@@ -12,6 +12,7 @@ from orchestrator.core.pace import Pace
 from orchestrator.core.policy import Remains
 from orchestrator.engine.budget import Budget
 from orchestrator.engine.collecting import withdraw_superseded
+from orchestrator.engine.expected import Expected
 from orchestrator.engine.follow import Follower
 from orchestrator.engine.lanes import Lanes
 from orchestrator.engine.reconcile import Reconciler
@@ -133,9 +134,8 @@ async def run(
     return await begun.end()
 
 
-async def follower_of(world: World, watching: TaskGroup) -> Follower:
+def follower_of(world: World, watching: TaskGroup, pace: Pace) -> Follower:
     """What follows the reports of a run; looks at them in tasks of `watching`."""
-    pace = Pace(await world.ledger.paces())
     return Follower(
         ledger=world.ledger,
         collector=world.collector,
@@ -199,8 +199,10 @@ class _Run:
             budget=self._budget,
             config=world.config,
         )
+        pace = Pace(await world.ledger.paces())
+        expected = Expected(await world.ledger.densities(_distinct(self._jobs)), pace)
         async with anyio.create_task_group() as watching, anyio.create_task_group() as tasks:
-            await lanes.work(tasks, await follower_of(world, watching))
+            await lanes.work(tasks, follower_of(world, watching, pace), expected)
 
     # --- after the work -----------------------------------------------------------------------
 

@@ -64,6 +64,21 @@ class Histories:
             series.product,
         )
 
+    def densities(self, series: Iterable[Series]) -> dict[str, float]:
+        """See the port `Ledger.densities`."""
+        found: dict[str, float] = {}
+        for one in series:
+            seconds, rows = self._db.execute(
+                "SELECT total(window_end - window_start), total(rows) FROM ("
+                "SELECT window_start, window_end, report.rows FROM report INDEXED BY report_state"
+                " JOIN series ON series.id = series_id WHERE key = ? AND state = ?"
+                " ORDER BY window_start DESC LIMIT ?)",
+                (one.key, State.COLLECTED.value, _LIKES),
+            ).fetchone()
+            if seconds:
+                found[one.key] = rows / seconds
+        return found
+
     def paces(self) -> dict[str, list[Taken]]:
         """See the port `Ledger.paces`."""
         found: dict[str, list[Taken]] = {}

@@ -292,6 +292,11 @@ class SqliteLedger:
         """See the port."""
         return await self.transact(lambda store: store.histories().of(series))
 
+    async def densities(self, series: Iterable[Series]) -> Mapping[str, float]:
+        """See the port."""
+        asked = tuple(series)
+        return await self.transact(lambda store: store.histories().densities(asked))
+
     async def paces(self) -> Mapping[str, Sequence[Taken]]:
         """See the port."""
         return await self.transact(lambda store: store.histories().paces())
