@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from datetime import UTC, datetime, timedelta
 
 import anyio
@@ -163,6 +164,22 @@ def test_a_cancelled_report_makes_room_for_the_next() -> None:
     schedule.drop(first, 5.0)
     assert list(schedule.advance(20.0)) == [second]
     assert (second.started, second.ended) == (5.0, 15.0)
+
+
+def test_one_that_is_cancelled_while_it_waits_is_passed_over_and_frees_no_place() -> None:
+    schedule = Schedule(1, pending=0.0)
+    first, second, third = (report(number, 0.0, 10.0) for number in range(3))
+    for one in (first, second, third):
+        schedule.admit(one)
+    assert list(schedule.advance(5.0)) == []
+    schedule.drop(second, 5.0)
+    assert (second.phase, second.started) == (Phase.ENDED, None)
+    assert schedule.next_change() == 10.0
+    assert list(schedule.advance(15.0)) == [first]
+    assert (third.started, schedule.next_change()) == (10.0, 20.0)
+    schedule.drop(third, 15.0)
+    assert schedule.next_change() == math.inf
+    assert list(schedule.advance(1e9)) == []
 
 
 @pytest.mark.parametrize("phase", [Phase.PENDING, Phase.PROCESSING])
