@@ -37,7 +37,7 @@ class Open(NamedTuple):
 
     Attributes:
         product: canonical.
-        age: seconds since its id was known, when it was last seen open.
+        age: seconds since its id was known, when it was last seen open; negative: it was not yet.
         size: how long it will take, compared with most of its product.
     """
 
@@ -51,6 +51,9 @@ UNKNOWN_SECONDS: Final = 30.0
 
 _LATEST: Final = 200
 """So many reports of a product tell how long it takes."""
+
+_FRESH: Final = 8
+"""The line is drawn anew when one in so many of them is new."""
 
 _ENOUGH: Final = 5
 """So many ends make a life table that is better than none."""
@@ -73,7 +76,8 @@ class _LifeTable:
         self._ends = [0.0] * cells
         self._time = [0.0] * cells
         self._sum = 0.0
-        self._added: list[float] | None = None
+        self._rates: list[float] = []
+        self._added: list[float] = []
 
     @property
     def is_known(self) -> bool:
@@ -81,7 +85,8 @@ class _LifeTable:
 
     def saw(self, start: float, end: float, *, ended: bool) -> None:
         """A report was open from one age to another, and has ended there or not."""
-        self._added = None
+        self._added = []
+        start = max(0.0, start)
         cell = bisect_right(_BORDERS, start)
         while start < end:
             until = min(end, _BORDERS[cell]) if cell < len(_BORDERS) else end
@@ -99,17 +104,19 @@ class _LifeTable:
 
     def risk(self, age: float) -> float:
         """The risk of ending, added up to an age: minus the logarithm of who is left by then."""
-        if self._added is None:
-            self._added = self._add_up()
+        if age <= 0:
+            return 0.0
+        if not self._added:
+            self._add_up()
         cell = bisect_right(_BORDERS, age)
         border = _BORDERS[cell - 1] if cell else 0.0
-        return self._added[cell] + (age - border) * self._rate(cell)
+        return self._added[cell] + (age - border) * self._rates[cell]
 
-    def _add_up(self) -> list[float]:
-        added = [0.0]
-        for cell, (start, end) in enumerate(pairwise((0.0, *_BORDERS))):
-            added.append(added[-1] + (end - start) * self._rate(cell))
-        return added
+    def _add_up(self) -> None:
+        self._rates = [self._rate(cell) for cell in range(len(self._ends))]
+        self._added = [0.0]
+        for rate, (start, end) in zip(self._rates, pairwise((0.0, *_BORDERS)), strict=False):
+            self._added.append(self._added[-1] + (end - start) * rate)
 
     def _rate(self, cell: int) -> float:
         """Ends a second. A guess where little was seen: a quarter longer than it has taken."""
@@ -131,24 +138,28 @@ class _Product:
     def learn(self, taken: Taken) -> None:
         self.latest.append(taken)
         self.unread += 1
-        if self.unread >= min(len(self.latest) / 2, 20):
-            self.fit()
+        if self.unread * _FRESH >= len(self.latest):
+            self._fit()
 
-    def fit(self) -> None:
+    def _fit(self) -> None:
         """Draws the line: seconds = base + a_row * rows."""
         self.unread = 0
         number = len(self.latest)
-        if not number:
-            return
+        self.usual = max(1.0, median(one.seconds for one in self.latest))
+        # One that nobody looked at for hours would bend the line.
+        most = _LARGEST * self.usual
+        seconds = [min(most, one.seconds) for one in self.latest]
         mean_rows = sum(one.rows for one in self.latest) / number
-        mean_seconds = sum(one.seconds for one in self.latest) / number
+        mean_seconds = sum(seconds) / number
         spread = sum((one.rows - mean_rows) ** 2 for one in self.latest)
-        together = sum((one.rows - mean_rows) * (one.seconds - mean_seconds) for one in self.latest)
+        together = sum(
+            (one.rows - mean_rows) * (lasted - mean_seconds)
+            for one, lasted in zip(self.latest, seconds, strict=True)
+        )
         self.a_row = max(0.0, together / spread) if spread else 0.0
         self.base = mean_seconds - self.a_row * mean_rows
         if self.base < 0:  # no records take no negative time
             self.base, self.a_row = 0.0, mean_seconds / mean_rows
-        self.usual = max(1.0, median(one.seconds for one in self.latest))
 
     def seconds(self, rows: int | None) -> float:
         return self.usual if rows is None else max(1.0, self.base + self.a_row * rows)
@@ -158,19 +169,19 @@ class Pace:
     """Learns how long reports take, as they end.
 
     Args:
-        past: how long the latest reports of earlier runs took, by product.
+        past: how long the latest reports of earlier runs took, by product, the latest first.
     """
 
     def __init__(self, past: Mapping[str, Sequence[Taken]] | None = None) -> None:
         self._products: dict[str, _Product] = {}
         self._any = _LifeTable()
         for product, reports in (past or {}).items():
-            for taken in reports[:_LATEST]:
+            latest = reports[:_LATEST][::-1]  # what is learned last weighs most
+            for taken in latest:
                 self.took(product, taken)
-            self._product(product).fit()
-            for taken in reports[:_LATEST]:
+            for taken in latest:
                 size = self.size(product, taken.rows)
-                self.saw(Open(product, 0.0, size), taken.seconds, ended=True)
+                self._teach(product, 0.0, max(0.0, taken.seconds) / size, ended=True)
 
     # --- how long a report takes ------------------------------------------------------------------
 
@@ -188,7 +199,8 @@ class Pace:
 
     def took(self, product: str, taken: Taken) -> None:
         """A report has ended well; it was seen so long after its id was known."""
-        self._product(product).learn(taken)
+        # A clock that was set back in between makes it negative.
+        self._product(product).learn(taken._replace(seconds=max(0.0, taken.seconds)))
 
     def _product(self, product: str) -> _Product:
         known = self._products.get(product)
@@ -209,27 +221,47 @@ class Pace:
         When it ended in between nobody knows: half-way is as good as any.
         """
         last = (report.age + age) / 2 if ended else age
-        for table in (self._any, self._product(report.product).table):
-            table.saw(report.age / report.size, last / report.size, ended=ended)
+        self._teach(report.product, report.age / report.size, last / report.size, ended=ended)
+
+    def _teach(self, product: str, start: float, end: float, *, ended: bool) -> None:
+        for table in (self._any, self._product(product).table):
+            table.saw(start, end, ended=ended)
 
     def ends(self, reports: Iterable[Open], seconds: float) -> float:
         """How many of these will probably have ended, so long after they were last seen open."""
-        ends = 0.0
-        for product, age, size in reports:
-            known = self._products.get(product)
-            table = known.table if known is not None and known.table.is_known else self._any
-            ends -= math.expm1(table.risk(age / size) - table.risk((age + seconds) / size))
-        return ends
+        return _ends(self._prospects(reports), max(0.0, seconds))
 
-    def wait_for(self, reports: Sequence[Open], wanted: float, least: float, most: float) -> float:
+    def wait_for(self, reports: Iterable[Open], wanted: float, least: float, most: float) -> float:
         """Seconds, between `least` and `most`, until probably `wanted` of these have ended."""
-        if self.ends(reports, most) <= wanted:
+        prospects = self._prospects(reports)
+        if _ends(prospects, least) >= wanted:
+            return least
+        if _ends(prospects, most) <= wanted:
             return most
         low, high = least, most
         while high - low > max(0.25, low / 32):
             middle = (low + high) / 2
-            if self.ends(reports, middle) < wanted:
+            if _ends(prospects, middle) < wanted:
                 low = middle
             else:
                 high = middle
         return high
+
+    def _prospects(self, reports: Iterable[Open]) -> list[_Prospect]:
+        prospects = []
+        for product, age, size in reports:
+            known = self._products.get(product)
+            table = known.table if known is not None and known.table.is_known else self._any
+            prospects.append((table, age, size, table.risk(age / size)))
+        return prospects
+
+
+_Prospect = tuple[_LifeTable, float, float, float]
+"""Where to look a report up; its age and size; the risk that it has outlived."""
+
+
+def _ends(prospects: Iterable[_Prospect], seconds: float) -> float:
+    return -sum(
+        math.expm1(outlived - table.risk((age + seconds) / size))
+        for table, age, size, outlived in prospects
+    )
