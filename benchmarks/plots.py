@@ -11,9 +11,9 @@ if TYPE_CHECKING:
 
     Points = Sequence[tuple[float, float]]
 
-_WIDTH: Final = 640
+_WIDTH: Final = 760
 _HEIGHT: Final = 360
-_LEFT, _RIGHT, _TOP, _BOTTOM = 70, 20, 40, 50
+_LEFT, _RIGHT, _TOP, _BOTTOM = 70, 190, 40, 50
 _COLOURS: Final = ("#1f6feb", "#d1242f", "#1a7f37", "#9a6700", "#8250df", "#57606a")
 
 
@@ -62,8 +62,9 @@ def lines(
                 f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3" fill="{colour}"/>' for x, y in places
             ]
         y = _TOP + 14 + 16 * number
-        drawn.append(f'<rect x="{_LEFT + 10}" y="{y - 8}" width="10" height="10" fill="{colour}"/>')
-        drawn.append(_text(_LEFT + 26, y, name, anchor="start"))
+        x = _WIDTH - _RIGHT + 14
+        drawn.append(f'<rect x="{x}" y="{y - 9}" width="10" height="10" fill="{colour}"/>')
+        drawn.append(_text(x + 16, y, name, anchor="start"))
     body = "\n".join(drawn)
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {_HEIGHT}" '
