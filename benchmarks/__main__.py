@@ -26,6 +26,7 @@ NAMES: Final[Mapping[str, str]] = {
     "keys": "twenty keys at once: how much of their limits is used",
     "small_reports": "CPU, memory and stalls, ten thousand small reports, no rate limit",
     "collect": "one large report against curl, unzip, sha256sum and wc",
+    "ledger": "plan, status and resume on ledgers of ten thousand to a million reports",
     "rivals": "what a user would run instead, in virtual time",
     "wallclock": "a hundred reports by real processes, against the same in virtual time",
     "airbyte": "the same beside Airbyte's CDK, which is installed for it",
