@@ -132,9 +132,9 @@ def _section(archive: Archive, both: Sequence[tuple[Cost, Cost]]) -> Section:
         about=(
             f"An archive of {archive.archive_bytes / 1e9:.2f} GB holds"
             f" {archive.csv_bytes / 1e9:.2f} GB of CSV, {archive.rows:,} records; the server is on"
-            " the same machine. Ours is the whole run, from the process's start to its end: the file is verified, hashed,"
-            " counted, synced to the disk and in its place. By hand nothing is synced or checked"
-            " but the archive's checksum, and wc counts lines, not records."
+            " the same machine. Ours is the whole run, from the process's start to its end: the"
+            " file is verified, hashed, counted, synced to the disk and in its place. By hand"
+            " nothing is synced or checked but the archive's checksum, and wc counts lines."
         ),
         tables=[table_of("pair by pair, in turns", rows)],
         figures=[
