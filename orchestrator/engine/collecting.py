@@ -126,11 +126,12 @@ class Collecting:
                 report = renewed
             except CorruptArchive as error:
                 if attempt >= desk.retry.attempts:
-                    await self._collector.keep_aside(report, str(error))
-                    return await self._take(
-                        report,
-                        lifecycle.Disputed(f"{error} (after {attempt} downloads)"),
-                    )
+                    with self._drain.shield():
+                        await self._collector.keep_aside(report, str(error))
+                        return await self._take(
+                            report,
+                            lifecycle.Disputed(f"{error} (after {attempt} downloads)"),
+                        )
                 problem: Exception = error
             except ApiError as error:
                 if not policy.is_retryable(error) or attempt >= desk.retry.attempts:
