@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import anyio
 from anyio import to_thread
+from anyio.lowlevel import cancel_shielded_checkpoint
 
 from orchestrator.errors import LedgerError, OrchestratorError
 from orchestrator.ledger import damage
@@ -228,6 +229,8 @@ class SqliteLedger:
     async def _lead(self) -> None:
         """Commits all that is pending, then hands the lead to whoever came in meanwhile."""
         self._leading = True
+        # Whoever else has just been woken gets to say what it has for this transaction.
+        await cancel_shielded_checkpoint()
         batch, self._pending = self._pending, []
         try:
             await to_thread.run_sync(self._run, batch, limiter=self._limiter)
