@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
+import anyio
 import pytest
 
 from orchestrator.core.model import Span, Unit
 from orchestrator.core.policy import ExitCode, exit_code
-from orchestrator.core.settings import Limits
+from orchestrator.core.settings import Limits, PollPolicy
 from orchestrator.engine.room import Room
 from orchestrator.errors import Problem, Throttled
 from orchestrator.sim import Fault, Settings
@@ -75,6 +77,36 @@ async def test_strangers_who_fill_the_server_are_waited_for(tmp_path: Path) -> N
         end = await here.run(job(between("2025-01-01", "2025-03-01")))
         assert exit_code(end.remains) is ExitCode.DONE
         assert here.sim.calls["create"] < 40
+
+
+@pytest.mark.parametrize("kind", ["rate-limit", "too-many-open-reports"])
+async def test_a_server_that_stays_full_is_left_to_the_next_run(tmp_path: Path, kind: str) -> None:
+    settings = with_faults(
+        Settings(records_per_day=1.0, max_open=2, max_open_type=kind),
+        Fault.of("report", "stuck", first=2),
+    )
+    patient = PollPolicy(timeout=timedelta(minutes=20))
+    async with stage(tmp_path, settings, poll=patient) as here:
+        with anyio.fail_after(6 * 3600):
+            end = await here.run(DAILY)
+        assert exit_code(end.remains) is ExitCode.UNFINISHED
+        assert here.states()["submitted"] == 2
+        assert any("refused every create of key abcd1234 for" in note for note in here.seen.notes)
+
+
+async def test_an_api_that_throttles_everything_is_left_to_the_next_run(tmp_path: Path) -> None:
+    deaf = with_faults(
+        Settings(records_per_day=1.0),
+        *(
+            Fault.of(place, "refuse", status=429, after=8.0)
+            for place in ("create", "list", "status", "download")
+        ),
+    )
+    patient = PollPolicy(timeout=timedelta(minutes=20))
+    async with stage(tmp_path, deaf, poll=patient) as here:
+        with anyio.fail_after(6 * 3600):
+            end = await here.run(DAILY)
+        assert exit_code(end.remains) is ExitCode.UNFINISHED
 
 
 class TestRoom:

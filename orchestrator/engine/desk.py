@@ -55,7 +55,9 @@ class Desk:
         self.api = api
         self.gate = gate
         self.breaker = Breaker(api.api_key, self._probe, observer, patience)
-        self.room = Room(api.api_key, observer)
+        self.room = Room(api.api_key, observer, patience)
+        self._patience = patience
+        self._throttled_since: float | None = None
         self.retry = retry
         self.jitter = jitter
         self._refused: dict[str | tuple[str, str], str] = {}
@@ -68,7 +70,7 @@ class Desk:
     @property
     def unreachable(self) -> str:
         """Why nothing more can be asked in this run, in words; empty while it can."""
-        return self.breaker.gave_up
+        return self.breaker.gave_up or self.room.gave_up
 
     # --- what is left alone for this run ------------------------------------------------------
 
@@ -165,14 +167,25 @@ class Desk:
         order: float = 0.0,
         place: Place | None = None,
     ) -> T:
-        """One request at the key's turn; again at its next turns while the API throttles."""
+        """One request at the key's turn; again at its next turns while the API throttles.
+
+        Raises:
+            Throttled: it has let nothing through for as long as the run's patience lasts.
+            ApiError: what the request met.
+        """
         while True:
             try:
                 async with self.admitted(priority, order, place):
                     answer = await request()
                     self.breaker.record(None)
+                    self._throttled_since = None
                     return answer
             except Throttled:
+                now = anyio.current_time()
+                if self._throttled_since is None:
+                    self._throttled_since = now
+                if now - self._throttled_since >= self._patience.total_seconds():
+                    raise
                 # The gate has slowed the whole key down; waiting for its next turn is the pause.
                 if place is not None:
                     place.give_back()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 import anyio
@@ -39,15 +40,22 @@ class Room:
     Args:
         api_key: for words.
         observer: is told what was found.
+        patience: how long creates may be refused, while nothing ends, before the run does without.
 
     Attributes:
         most: open reports that the server takes; None: no limit was met.
         refused: creates that were refused for want of room.
+        gave_up: why no more creates are sent in this run, in words; empty while they are.
     """
 
-    def __init__(self, api_key: str, observer: Observer) -> None:
+    def __init__(
+        self, api_key: str, observer: Observer, patience: timedelta = timedelta.max
+    ) -> None:
         self.most: int | None = None
         self.refused = 0
+        self.gave_up = ""
+        self._patience_with_all = patience
+        self._stuck_since: float | None = None
         self._api_key = api_key
         self._observer = observer
         self._seats: set[Seat] = set()
@@ -84,6 +92,7 @@ class Room:
         self._refusals = 0
         self._rate_is_fine = False
         self._pause = PAUSE_INITIAL
+        self._stuck_since = None
 
     def is_full(self, refusal: Throttled) -> bool:
         """Whether this refusal of a create is for want of room; False: it is for the rate.
@@ -91,6 +100,7 @@ class Room:
         The seat of that create has been left already.
         """
         self._refusals += 1
+        self._lose_patience()
         kind = refusal.problem.type if refusal.problem is not None else ""
         says_so = "#" in kind and not kind.endswith(_RATE_LIMIT)
         if self.most is None and not says_so and not self._rate_is_fine:
@@ -108,9 +118,18 @@ class Room:
         self._ended = 0
         return True
 
+    def _lose_patience(self) -> None:
+        now = anyio.current_time()
+        if self._stuck_since is None:
+            self._stuck_since = now
+        stuck = timedelta(seconds=round(now - self._stuck_since))
+        if stuck >= self._patience_with_all and not self.gave_up:
+            self.gave_up = f"the API has refused every create of key {self._api_key} for {stuck}"
+            self._observer.note("error", f"{self.gave_up}; nothing more is asked for in this run")
+
     async def rest(self) -> None:
         """After a refusal: where none of ours is open, nobody tells when there is room again."""
-        if self._seats:
+        if self._seats or self.gave_up:
             return
         pause, self._pause = self._pause, min(PAUSE_MAX, 2 * self._pause)
         self._resting += 1
@@ -125,6 +144,8 @@ class Room:
     @property
     def has_room(self) -> bool:
         """Whether one more report may be created now."""
+        if self.gave_up:
+            return True  # they come to their turn to hear that it is over
         return not self._resting and (self.most is None or len(self._seats) < self.most)
 
     def take(self, seat: Seat) -> None:
@@ -136,6 +157,8 @@ class Room:
         if seat not in self._seats:
             return
         self._seats.discard(seat)
+        if ended:
+            self._stuck_since = None
         if ended and self.most is not None:
             self._ended += 1
             if self._ended >= self._patience * self.most:
