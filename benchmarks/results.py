@@ -80,7 +80,7 @@ def commit(folder: Path) -> str:
     """The commit that is measured; ``+`` where the tree, results apart, has changed since."""
     try:
         known = _git(folder, "rev-parse", "--short", "HEAD")
-        own = (":!*/results.md", ":!*/plots")
+        own = (":(exclude)results.md", ":(exclude)plots")
         changed = _git(folder, "status", "--porcelain", "--", ":/", *own)
     except (OSError, subprocess.CalledProcessError):
         return "unknown"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import subprocess
 import xml.etree.ElementTree as ET
 from typing import TYPE_CHECKING
 
@@ -70,6 +72,22 @@ def test_a_section_of_a_benchmark_that_is_gone_is_kept(tmp_path: Path) -> None:
     results.update(tmp_path, "old", SECTION, "bench old", ("old",))
     results.update(tmp_path, "new", SECTION, "bench new", ("new",))
     assert list(results.read((tmp_path / "results.md").read_text("utf-8"))) == ["new", "old"]
+
+
+def test_the_commit_tells_of_changes_but_not_of_the_results_themselves(tmp_path: Path) -> None:
+    folder = tmp_path / "benchmarks"
+    folder.mkdir()
+    git = ("git", "-C", str(tmp_path), "-c", "user.name=a", "-c", "user.email=a@example.com")
+    for words in (("init", "-q"), ("commit", "-q", "--allow-empty", "-m", "first")):
+        subprocess.run([*git, *words], check=True)
+    results.update(folder, "a", SECTION, "bench a", ("a",))
+    assert re.fullmatch("[0-9a-f]+", results.commit(folder))
+    (tmp_path / "program.py").touch()
+    assert re.fullmatch("[0-9a-f]+[+]", results.commit(folder))
+
+
+def test_outside_of_git_the_commit_is_unknown(tmp_path: Path) -> None:
+    assert results.commit(tmp_path) == "unknown"
 
 
 @pytest.mark.parametrize(
