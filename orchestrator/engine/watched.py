@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import anyio
 
 from orchestrator.core.pace import Open
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from datetime import datetime
 
     from orchestrator.core.model import RemoteReport, Report
@@ -20,8 +21,29 @@ if TYPE_CHECKING:
 LATE: Final = 60.0
 """Seconds that a new report may take to show up in lists."""
 
+DISTRUST_AFTER: Final = 3
+"""So many lists in a row that cannot be had, or reports that they lack, and they are left."""
+
 _TRIES: Final = 3
 """So many times each list of an account is asked before none of them is worth another."""
+
+_AGAIN: Final = 900.0
+"""Seconds until lists that were left are tried again for new reports; each time twice as many."""
+
+_STALE: Final = 30.0
+"""Seconds that a list may go on showing a report as open that has ended."""
+
+_FORGOTTEN: Final = 300.0
+"""Seconds until one report that a list keeps showing so is not held against it any more."""
+
+_LIES: Final = 2
+"""So many reports that a list shows so, and it is left."""
+
+_KEPT: Final = 8
+"""So many reports that are known to have ended are looked for in lists."""
+
+_CHECK: Final = 30.0
+"""Seconds between two checks of a list, at the least; there are ever fewer."""
 
 
 @dataclass(slots=True, eq=False)
@@ -39,6 +61,9 @@ class Lists:
     candidates: list[str]
     proven: bool = False
     tried: int = 0
+    left: list[str] = field(default_factory=list)
+    again_at: float = 0.0
+    pause: float = _AGAIN
 
     @property
     def asked(self) -> str | None:
@@ -47,29 +72,58 @@ class Lists:
 
     def shown(self, asked: str) -> None:
         """This list has shown a report: it is the one to ask from now on."""
-        self.candidates = [asked, *(other for other in self.candidates if other != asked)]
-        self.proven = True
+        if not self.proven or asked != self.asked:
+            self.candidates = [asked, *(other for other in self.candidates if other != asked)]
+            self.proven = True
 
-    def showed_nothing(self, asked: str, *, in_time: bool) -> None:
+    def showed_nothing(self, asked: str, in_time: int, now: float) -> None:
         """This list has shown no report of ours: the next one is tried.
 
         Args:
             asked: the account whose list it is.
-            in_time: it should have by now: some are older than `LATE`.
+            in_time: so many it should have shown by now: they are older than `LATE`.
+            now: of the loop.
         """
         if self.proven or asked != self.asked:
             return
         self.tried += 1
-        if in_time and self.tried >= _TRIES * len(self.candidates):
-            self.candidates = []
+        if in_time >= DISTRUST_AFTER or (in_time and self.tried >= _TRIES * len(self.candidates)):
+            self.leave(asked, now)
         else:
             self.candidates = [*self.candidates[1:], *self.candidates[:1]]
 
-    def leave(self, asked: str) -> None:
+    def leave(self, asked: str, now: float) -> None:
         """This list cannot be had, or cannot be trusted."""
-        self.candidates = [other for other in self.candidates if other != asked]
+        if asked not in self.candidates:
+            return
+        self.candidates.remove(asked)
+        self.left.append(asked)
         self.proven = False
         self.tried = 0
+        if not self.candidates:
+            self.again_at = now + self.pause
+            self.pause *= 2
+
+    def forgive(self, now: float) -> None:
+        """What failed once may work by now: lists that were left are tried again, in the end."""
+        if not self.candidates and now >= self.again_at:
+            self.candidates, self.left = self.left, []
+
+
+@dataclass(slots=True)
+class Faith:
+    """Whether callbacks come: how many of the latest ends they have told, about."""
+
+    told: float = 0.0
+
+    def ended(self, *, told: bool) -> None:
+        """A report has ended; whether a callback has told so."""
+        self.told = 0.9 * self.told + 0.1 * told
+
+    @property
+    def is_firm(self) -> bool:
+        """Whether they mostly come."""
+        return self.told > 0.5
 
 
 @dataclass(slots=True, eq=False)
@@ -77,32 +131,41 @@ class Watched:
     """A report that somebody waits for. Times are those of the loop.
 
     Attributes:
-        since: when its id was known, by our clock.
-        born: the same, by the loop's.
+        born: when its id was known.
         size: how long it will take, compared with most of its product.
         seen_at: when it was last seen open.
-        due: when to look at it by itself, where no list answers for it; not reckoned yet if that
-            is not after `seen_at`.
         doubt_at: when to look at it by itself although a list shows it open.
+        is_known: whether it was seen open, or has only just been born: not yet, for one of an
+            earlier run that may have ended long ago.
+        looked_at: when it was last looked at by itself.
+        due: when to do so again, where no list answers for it; not reckoned yet if that is not
+            after `seen_at` and `looked_at`.
         group: where it is watched; None: not any more.
         listed: whether lists show it, as far as is known.
+        received_at: when the API took the request, by its clock, as lists show it.
+        unanswered: so many looks in a row had no answer.
         rung: a callback has come that nobody has looked after.
+        told: it is being looked at because of a callback.
         quiet_until: no callback brings a look before that.
     """
 
     report: Report
     request_id: str
-    since: datetime
     born: float
     size: float
     seen_at: float
     doubt_at: float
-    due: float = 0.0
+    is_known: bool
+    looked_at: float = -math.inf
+    due: float = -math.inf
     group: Group | None = None
     listed: bool = True
+    received_at: datetime | None = None
     looks: int = 0
     not_found: int = 0
+    unanswered: int = 0
     rung: bool = False
+    told: bool = False
     rings: int = 0
     quiet_until: float = 0.0
     outcome: RemoteReport | ApiError | None = None
@@ -114,8 +177,20 @@ class Watched:
         return self.open_at(self.seen_at)
 
     def open_at(self, moment: float) -> Open:
-        """As it was at a moment, by all that is known."""
-        return Open(self.report.series.product, max(0.0, moment - self.born), self.size)
+        """As it was at a moment, by all that is known; before it was born its age is negative."""
+        return Open(self.report.series.product, moment - self.born, self.size)
+
+
+class KnownEnd(NamedTuple):
+    """A report that has ended, whatever lists show.
+
+    Attributes:
+        seen_at: when that was seen, by the loop.
+        received_at: when the API took the request, by its clock.
+    """
+
+    seen_at: float
+    received_at: datetime
 
 
 @dataclass(slots=True, eq=False)
@@ -126,13 +201,19 @@ class Group:
         asked: the account whose list is asked; None: none is of use.
         looked_at: when the list was last asked.
         jitter: of the time until it is asked again, in [0, 1).
+        due: when something is to be looked at, as reckoned at `reckoned_at`; None: not reckoned.
         foreseen: ends that were foreseen; the latest weigh most.
         came: ends that came instead.
         quiet: so many looks in a row saw nothing end.
         failed: so many in a row could not be had while other calls could.
-        lies: so many reports had ended while the list showed them open.
-        shown: so many of ours it has shown.
+        shown: so many of ours it has shown, each time counted.
         lacked: so many of ours it never did.
+        known_ends: reports that were seen ended by themselves, until the list shows it.
+        lies: those that the list showed as open long after, or as ended while they were open.
+        claims: those that it shows as ended, but not so that it could be taken.
+        is_suspect: whether it showed one so, or not so long after.
+        begun: when it was made.
+        checked_at: when what the list showed was last found to be right.
     """
 
     desk: Desk
@@ -141,29 +222,48 @@ class Group:
     jitter: float
     watched: dict[str, Watched] = field(default_factory=dict)
     changed: anyio.Event = field(default_factory=anyio.Event)
+    due: float | None = None
+    reckoned_at: float = 0.0
     foreseen: float = 4.0
     came: float = 4.0
     quiet: int = 0
     failed: int = 0
-    lies: int = 0
     shown: int = 0
     lacked: int = 0
+    known_ends: dict[str, KnownEnd] = field(default_factory=dict)
+    lies: set[str] = field(default_factory=set)
+    claims: set[str] = field(default_factory=set)
+    is_suspect: bool = False
+    begun: float = field(default_factory=anyio.current_time)
+    checked_at: float = field(default_factory=anyio.current_time)
 
     def add(self, one: Watched) -> None:
         """Watches a report here, and nowhere else."""
+        if one.group is self:
+            return
+        # Those that have just been bought are not worth a reckoning each: they are counted later.
+        is_news = one.group is not None or not one.is_known or len(self.watched) <= 1
         if one.group is not None:
             one.group.drop(one)
+        if len(self.watched) == 1:  # so far the other one was looked at by itself
+            (other,) = self.watched.values()
+            self.looked_at = max(self.looked_at, other.seen_at)
         one.group = self
         self.watched[one.request_id] = one
-        if len(self.watched) <= 2:  # nobody looks, or somebody looks at the other alone
-            self.changed.set()
+        if is_news:
+            self.wake()
 
     def drop(self, one: Watched) -> None:
         """Watches it no longer."""
         one.group = None
         self.watched.pop(one.request_id, None)
-        if not self.watched:
-            self.changed.set()
+        if len(self.watched) <= 1:  # nobody is left, or one that is looked at by itself
+            self.wake()
+
+    def wake(self) -> None:
+        """Has it reckoned anew when to look."""
+        self.due = None
+        self.changed.set()
 
     def learn(self, foreseen: float, came: int) -> None:
         """How many ends were foreseen at a look, and how many came."""
@@ -186,3 +286,59 @@ class Group:
         """The others."""
         in_list = bool(self.listed())
         return (one for one in self.watched.values() if not (in_list and one.listed))
+
+    # --- whether the list can be trusted ----------------------------------------------------------
+
+    def saw_by_itself(self, one: Watched, now: float, *, ended: bool) -> None:
+        """What a look at one report says of the list that has shown it."""
+        if self.asked is None or one.received_at is None or not one.listed:
+            return
+        if not ended:
+            if one.request_id in self.claims:
+                self.lies.add(one.request_id)
+            else:
+                self.checked_at = now
+        elif len(self.known_ends) < _KEPT:
+            self.known_ends[one.request_id] = KnownEnd(now, one.received_at)
+        self.claims.discard(one.request_id)
+
+    def compare(self, shown: dict[str, RemoteReport], asked_at: float) -> None:
+        """Holds what the list shows against what is known.
+
+        Args:
+            shown: by request id.
+            asked_at: when the list was asked for.
+        """
+        self.is_suspect = False
+        for request_id, known in list(self.known_ends.items()):
+            remote = shown.get(request_id)
+            is_open = remote is not None and (remote.status is None or not remote.status.is_final)
+            behind = asked_at - known.seen_at
+            if is_open and behind < _FORGOTTEN:
+                self.is_suspect = True
+                if behind >= _STALE:
+                    self.lies.add(request_id)
+                continue
+            del self.known_ends[request_id]
+            self.lies.discard(request_id)
+            if not is_open and remote is not None:
+                self.checked_at = asked_at
+
+    @property
+    def lies_often(self) -> bool:
+        """Whether it shows more than one report otherwise than it is."""
+        return len(self.lies) >= _LIES
+
+    def to_check(self, still_open: Sequence[Watched], *, quiet: bool) -> Watched | None:
+        """Of the reports that the list has just shown as open, one to look at by itself.
+
+        Args:
+            still_open: these reports.
+            quiet: whether looks that see nothing end are a reason to check.
+        """
+        now = self.looked_at
+        often = 4 if quiet and self.quiet > 1 else 2
+        is_time = now - self.checked_at >= max(_CHECK, (now - self.begun) / often)
+        if not still_open or not (is_time or self.is_suspect):
+            return None
+        return max(still_open, key=lambda one: (now - one.born) / one.size)

@@ -1,0 +1,309 @@
+"""Looks: what is asked of the API about open reports, and what follows from its answers.
+
+A list is believed that a report is open, until a look at the report by itself says otherwise; and
+that one has ended well, if all is there that the ending needs. Whatever would cost money is asked
+again.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+import anyio
+
+from orchestrator.core import matching, policy
+from orchestrator.core.model import ALL_STATUSES, Status
+from orchestrator.core.pace import Taken
+from orchestrator.core.ports import Priority
+from orchestrator.engine.watched import DISTRUST_AFTER, LATE
+from orchestrator.errors import ApiError, NotFound, Unauthorized
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from datetime import datetime
+
+    from orchestrator.core.model import RemoteReport
+    from orchestrator.core.pace import Open, Pace
+    from orchestrator.core.ports import Observer
+    from orchestrator.engine.desk import Desk
+    from orchestrator.engine.groups import Groups
+    from orchestrator.engine.watched import Faith, Group, Watched
+
+DOUBT: Final = 600.0
+"""Seconds a list is believed that a report is open; then it is looked at, ever more rarely."""
+
+_SAMPLE: Final = 100
+"""So many reports of a group are enough to foresee when the next ones end."""
+
+_SLACK: Final = timedelta(seconds=60)
+"""How far from what lists have shown so far the next report's time may be."""
+
+_UNANSWERED: Final = 3
+"""So many looks at a report in a row without an answer are worth a word."""
+
+
+class Looks:
+    """Asks, and tells whoever waits for a report that it has ended.
+
+    Args:
+        groups: where reports are watched.
+        pace: learns how long they take.
+        faith: learns whether callbacks tell of ends.
+        jitter: a random number in [0, 1).
+        observer: told of words that nobody knows and of reports that cannot be looked at.
+    """
+
+    def __init__(
+        self,
+        groups: Groups,
+        pace: Pace,
+        faith: Faith,
+        *,
+        jitter: Callable[[], float],
+        observer: Observer,
+    ) -> None:
+        self._groups = groups
+        self._pace = pace
+        self._faith = faith
+        self._jitter = jitter
+        self._observer = observer
+        self._ahead: dict[str, timedelta] = {}
+        self._unknown_words: set[str] = set()
+
+    # --- lists ------------------------------------------------------------------------------------
+
+    async def at_list(self, group: Group, priority: Priority, order: float = 0.0) -> list[Watched]:
+        """Asks the list; returns the reports that are to be looked at by themselves now."""
+        watched = group.listed()
+        if not watched:
+            return []
+        assert group.asked is not None
+        since = self._since(group, watched)
+        ids = {one.request_id for one in watched} | group.known_ends.keys()
+        asked_at = anyio.current_time()
+        request = partial(group.desk.api.list, group.asked, ALL_STATUSES, since, only=ids)
+        try:
+            listed = await group.desk.turn(request, priority, order)
+        except ApiError as error:
+            self._has_looked(group)
+            await self._list_failed(group, error)
+            return []
+        foreseen = self._foreseen(group, watched)
+        self._has_looked(group)
+        group.failed = 0
+        shown = {remote.request_id: remote for remote in listed}
+        group.compare(shown, asked_at)
+        # Those whose waiting ended while the list was asked, or who are watched elsewhere, are out.
+        watched = [one for one in watched if one.group is group]
+        to_look_at, still_open, ended = self._read(group, watched, shown)
+        group.quiet = 0 if ended else group.quiet + 1
+        if foreseen:
+            group.learn(foreseen, ended)
+        to_look_at += self._look_for(group, [one for one in watched if one.request_id not in shown])
+        if group.lies_often:
+            self._groups.leave_list(group, "they do not show how reports really stand")
+            return to_look_at
+        check = group.to_check(still_open, quiet=not self._faith.is_firm)
+        if check is not None and check not in to_look_at:
+            to_look_at.append(check)
+        return to_look_at
+
+    def _since(self, group: Group, watched: Sequence[Watched]) -> datetime:
+        """From when on the list must reach, by the server's clock."""
+        learned = self._ahead.get(group.desk.api_key)
+        now_ahead = group.desk.api.server_ahead
+        moments = [known.received_at for known in group.known_ends.values()]
+        for one in watched:
+            if one.received_at is not None:
+                moments.append(one.received_at)
+                continue
+            ahead = min(now_ahead, one.report.server_ahead)
+            if learned is not None:
+                ahead = min(ahead, learned)
+            moments.append(one.report.intended_at + ahead)
+        return min(moments) - (matching.CLOCK_SLACK if learned is None else _SLACK)
+
+    def _foreseen(self, group: Group, watched: Sequence[Watched]) -> float:
+        """How many should have ended since the list was asked the last time."""
+        if not self._pace.is_known:
+            return 0.0
+        seen, each = sample(watched, group.looked_at)
+        return each * self._pace.ends(seen, anyio.current_time() - group.looked_at)
+
+    def _has_looked(self, group: Group) -> None:
+        group.looked_at = anyio.current_time()
+        group.jitter = self._jitter()
+        group.due = None
+
+    def _read(
+        self, group: Group, watched: Sequence[Watched], shown: dict[str, RemoteReport]
+    ) -> tuple[list[Watched], list[Watched], int]:
+        """Takes what a list shows: what to look at by itself, what is open, how many ended."""
+        assert group.asked is not None
+        to_look_at: list[Watched] = []
+        still_open: list[Watched] = []
+        ended = 0
+        for one in watched:
+            remote = shown.get(one.request_id)
+            if remote is None:
+                continue
+            group.shown += 1
+            self._groups.lists_of(one, group.desk).shown(group.asked)
+            if one.received_at is None and remote.received_at is not None:
+                self._learn_ahead(group.desk, one, remote.received_at)
+            if _is_final(remote):
+                ended += 1
+                if _is_complete(one, remote):
+                    self._take(one, remote)
+                else:
+                    group.claims.add(one.request_id)
+                    to_look_at.append(one)
+            else:
+                self._take(one, remote)
+                still_open.append(one)
+                if group.looked_at >= one.doubt_at:
+                    to_look_at.append(one)
+        return to_look_at, still_open, ended
+
+    def _learn_ahead(self, desk: Desk, one: Watched, received_at: datetime) -> None:
+        one.received_at = received_at
+        ahead = received_at - one.report.intended_at
+        learned = self._ahead.get(desk.api_key)
+        self._ahead[desk.api_key] = ahead if learned is None else min(learned, ahead)
+
+    def _look_for(self, group: Group, lacking: Sequence[Watched]) -> list[Watched]:
+        """What follows from reports that the list lacks; those to be looked at by themselves."""
+        assert group.asked is not None
+        now = group.looked_at
+        by_account: dict[str, list[Watched]] = {}
+        for one in lacking:
+            by_account.setdefault(one.report.series.account_id, []).append(one)
+        alone: list[Watched] = []
+        for ones in by_account.values():
+            lists = self._groups.lists_of(ones[0], group.desk)
+            in_time = [one for one in ones if now - one.born >= LATE]
+            if lists.proven:
+                # It should be there, and is not: whatever the reason, it must not be lost.
+                group.lacked += len(in_time)
+                for one in in_time:
+                    one.listed = False
+                alone += in_time
+            else:
+                lists.showed_nothing(group.asked, len(in_time), now)
+                alone += [one for one in in_time if now - one.looked_at >= LATE] or ones[:1]
+                if lists.asked is None:
+                    self._groups.tell(ones[0], "they show none of its reports")
+        if group.lacked >= DISTRUST_AFTER and group.lacked > group.shown / 10:
+            self._groups.leave_list(group, "they lack reports that the API knows")
+        if lacking:
+            self._groups.sort(list(group.watched.values()), group.desk)
+        return alone
+
+    async def _list_failed(self, group: Group, error: ApiError) -> None:
+        """A list could not be had: if a report can be looked at, it is the list's own fault."""
+        if not policy.is_retryable(error):
+            self._groups.leave_list(group, f"they cannot be had ({error})")
+            return
+        oldest = min(group.watched.values(), key=lambda one: one.born, default=None)
+        if oldest is not None and await self.at_one(group.desk, oldest):
+            group.failed += 1
+            if group.failed >= DISTRUST_AFTER:
+                self._groups.leave_list(group, f"they cannot be had ({error})")
+
+    # --- a report by itself -----------------------------------------------------------------------
+
+    async def at_one(
+        self,
+        desk: Desk,
+        one: Watched,
+        priority: Priority = Priority.POLL,
+        order: float = 0.0,
+    ) -> bool:
+        """Asks about one report; whether the API answered."""
+        if one.ended.is_set():
+            return False
+        answered = True
+        try:
+            remote = await desk.turn(partial(desk.api.status, one.request_id), priority, order)
+        except NotFound as error:
+            # An id that we were just given may take a moment to be known everywhere.
+            one.not_found += 1
+            if one.not_found >= policy.LOST_AFTER:
+                self._end(one, error)
+        except Unauthorized as error:
+            self._end(one, error)
+        except ApiError as error:
+            answered = False
+            self._not_answered(one, error)
+        else:
+            one.not_found = 0
+            one.unanswered = 0
+            if one.group is not None:
+                one.group.saw_by_itself(one, anyio.current_time(), ended=_is_final(remote))
+                self._take(one, remote)
+        one.looks += 1
+        one.looked_at = now = anyio.current_time()
+        one.doubt_at = max(one.doubt_at, now + max(DOUBT, now - one.born))
+        return answered
+
+    def _not_answered(self, one: Watched, error: ApiError) -> None:
+        one.unanswered += 1
+        if one.unanswered == _UNANSWERED:
+            self._observer.note(
+                "warning", f"report {one.request_id}: cannot be looked at now: {error}"
+            )
+
+    def _take(self, one: Watched, remote: RemoteReport) -> None:
+        """Takes what the API says of a report."""
+        now = anyio.current_time()
+        if remote.status is None and remote.status_word not in self._unknown_words:
+            self._unknown_words.add(remote.status_word)
+            self._observer.note(
+                "warning",
+                f"the API calls report {one.request_id} {remote.status_word!r}, a status that "
+                "is not known here; it counts as running",
+            )
+        ended = _is_final(remote)
+        if one.is_known:  # else it may have ended hours before anybody looked
+            self._pace.saw(one.open, now - one.born, ended=ended)
+        if not ended:
+            one.is_known = True
+            one.seen_at = now
+            return
+        if one.is_known and remote.status is Status.SUCCESS:
+            taken = Taken(remote.items_count or 0, now - one.born)
+            self._pace.took(one.report.series.product, taken)
+        if one.report.callback_url is not None:
+            self._faith.ended(told=one.told)
+        self._end(one, remote)
+
+    def _end(self, one: Watched, outcome: RemoteReport | ApiError) -> None:
+        """Wakes whoever waits for the report; it is not looked at any more."""
+        if one.ended.is_set():
+            return
+        one.outcome = outcome
+        one.ended.set()
+        if one.group is not None:
+            one.group.drop(one)
+
+
+def sample(listed: Sequence[Watched], moment: float) -> tuple[list[Open], float]:
+    """Enough of these, as of a moment, to foresee the next ends; and for how many each stands."""
+    some = listed[:: 1 + len(listed) // _SAMPLE]
+    return [one.open_at(moment) for one in some], len(listed) / len(some)
+
+
+def _is_final(remote: RemoteReport) -> bool:
+    return remote.status is not None and remote.status.is_final
+
+
+def _is_complete(one: Watched, remote: RemoteReport) -> bool:
+    """Whether a list says all that the ending needs, and nothing that would cost money."""
+    return (
+        remote.status is Status.SUCCESS
+        and remote.download_url is not None
+        and remote.items_count is not None
+        and matching.wrong_echo(one.report, remote) is None
+    )
