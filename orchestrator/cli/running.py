@@ -16,6 +16,7 @@ from anyio import to_thread
 from orchestrator.api import KeyGate
 from orchestrator.cli import again, callbacks, foreign, projection
 from orchestrator.cli.checks import require_output
+from orchestrator.cli.garbage import rare_collections
 from orchestrator.cli.selection import kept_file, series_of
 from orchestrator.cli.setup import open_desks, writing_ledger
 from orchestrator.cli.stopping import Stopper
@@ -109,6 +110,17 @@ async def carry_out(errand: Errand, display: Display) -> Ending | ExitCode:
     """
     drain = Drain()
     stopper = Stopper(drain, lambda text: display.note("info", text, {}), display.close)
+    with rare_collections():
+        ending = await _carry_out(errand, display, drain, stopper)
+    if ending is not None:
+        return ending
+    assert drain.signal is not None, "only a signal ends the wait for the lock without an error"
+    return ExitCode(128 + drain.signal)
+
+
+async def _carry_out(
+    errand: Errand, display: Display, drain: Drain, stopper: Stopper
+) -> Ending | None:
     ending: Ending | None = None
     async with anyio.create_task_group() as tasks:
         await tasks.start(stopper.listen)
@@ -121,10 +133,7 @@ async def carry_out(errand: Errand, display: Display) -> Ending | ExitCode:
                     tasks.start_soon(stopper.at_deadline, errand.deadline, errand.started)
                 ending = await _under_lock(errand, display, ledger, drain, stopper)
         tasks.cancel_scope.cancel()
-    if ending is not None:
-        return ending
-    assert drain.signal is not None, "only a signal ends the wait for the lock without an error"
-    return ExitCode(128 + drain.signal)
+    return ending
 
 
 def _ledger(errand: Errand, display: Display) -> AbstractAsyncContextManager[SqliteLedger]:
