@@ -143,10 +143,22 @@ class _Entry:
     """A piece of work that waits for a transaction."""
 
     work: Callable[[Store], Any]
-    ended: anyio.Event = field(default_factory=anyio.Event)
-    done: bool = False
     result: Any = None
     error: BaseException | None = None
+
+
+@dataclass(slots=True)
+class _Batch:
+    """The pieces of one transaction; who brought the first one leads it.
+
+    Attributes:
+        turn: set when the transaction before it has ended.
+        ended: set when it has been committed, or has failed.
+    """
+
+    entries: list[_Entry] = field(default_factory=list)
+    turn: anyio.Event = field(default_factory=anyio.Event)
+    ended: anyio.Event = field(default_factory=anyio.Event)
 
 
 class SqliteLedger:
@@ -175,7 +187,7 @@ class SqliteLedger:
         self._path = path
         self._clock = clock
         self._store = Store(connection)
-        self._pending: list[_Entry] = []
+        self._batch = _Batch()
         self._leading = False
         self._limiter = anyio.CapacityLimiter(1)
         self._is_sound = not check_later
@@ -214,31 +226,36 @@ class SqliteLedger:
 
         An error that `work` raises undoes what it did, and nothing else.
         """
-        entry = _Entry(work)
+        entry, batch = _Entry(work), self._batch
+        batch.entries.append(entry)
         with anyio.CancelScope(shield=True):
-            self._pending.append(entry)
-            if self._leading:
-                await entry.ended.wait()
-            if not entry.done:
-                await self._lead()
+            if len(batch.entries) > 1:
+                await batch.ended.wait()
+            else:
+                if self._leading:
+                    await batch.turn.wait()
+                await self._lead(batch)
         if entry.error is not None:
             raise entry.error
         result: T = entry.result
         return result
 
-    async def _lead(self) -> None:
-        """Commits all that is pending, then hands the lead to whoever came in meanwhile."""
+    async def _lead(self, batch: _Batch) -> None:
+        """Commits a batch, then hands the lead to whoever came in meanwhile."""
         self._leading = True
         # Whoever else has just been woken gets to say what it has for this transaction.
         await cancel_shielded_checkpoint()
-        batch, self._pending = self._pending, []
+        self._batch = _Batch()
         try:
-            await to_thread.run_sync(self._run, batch, limiter=self._limiter)
+            await to_thread.run_sync(self._run, batch.entries, limiter=self._limiter)
+        except BaseException as error:
+            for entry in batch.entries:
+                entry.error = entry.error or error
+            raise
         finally:
-            for entry in batch:
-                entry.ended.set()
-            if self._pending:
-                self._pending[0].ended.set()
+            batch.ended.set()
+            if self._batch.entries:
+                self._batch.turn.set()
             else:
                 self._leading = False
 
@@ -261,9 +278,6 @@ class SqliteLedger:
             for entry in batch:
                 entry.result, entry.error = None, error
             raise
-        finally:
-            for entry in batch:
-                entry.done = True
 
     def _run_one(self, entry: _Entry, *, alone: bool) -> None:
         if not alone:
