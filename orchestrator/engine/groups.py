@@ -62,7 +62,8 @@ class Groups:
             if accounts >= _KEYS_OWN:
                 candidates.reverse()
             lists = self._lists[key, account] = Lists(candidates)
-        lists.forgive(anyio.current_time())
+        if lists.asked is None:
+            lists.forgive(anyio.current_time())
         return lists
 
     def put(self, one: Watched, desk: Desk) -> None:

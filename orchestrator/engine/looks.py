@@ -7,8 +7,10 @@ again.
 
 from __future__ import annotations
 
+import math
 from datetime import timedelta
 from functools import partial
+from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 import anyio
@@ -33,6 +35,9 @@ if TYPE_CHECKING:
 
 DOUBT: Final = 600.0
 """Seconds a list is believed that a report is open; then it is looked at, ever more rarely."""
+
+_DOUBTFUL: Final = 3
+"""So many of these after one list: if it is wrong about some, it will be about the next as well."""
 
 _SAMPLE: Final = 100
 """So many reports of a group are enough to foresee when the next ones end."""
@@ -92,11 +97,14 @@ class Looks:
             return []
         foreseen = self._foreseen(group, watched)
         self._has_looked(group)
-        group.failed = 0
         shown = {remote.request_id: remote for remote in listed}
-        group.compare(shown, asked_at)
         # Those whose waiting ended while the list was asked, or who are watched elsewhere, are out.
         watched = [one for one in watched if one.group is group]
+        if _is_suddenly_empty(group, watched, shown):
+            self._failed_again(group, "they show none of its reports any more")
+            return watched[:1]
+        group.failed = 0
+        group.compare(shown, asked_at)
         to_look_at, still_open, ended = self._read(group, watched, shown)
         group.quiet = 0 if ended else group.quiet + 1
         if foreseen:
@@ -114,7 +122,7 @@ class Looks:
         """From when on the list must reach, by the server's clock."""
         learned = self._ahead.get(group.desk.api_key)
         now_ahead = group.desk.api.server_ahead
-        moments = [known.received_at for known in group.known_ends.values()]
+        moments = [known.received_at for known in group.known_ends.values() if known.received_at]
         for one in watched:
             if one.received_at is not None:
                 moments.append(one.received_at)
@@ -145,26 +153,28 @@ class Looks:
         to_look_at: list[Watched] = []
         still_open: list[Watched] = []
         ended = 0
+        now = group.looked_at
         for one in watched:
             remote = shown.get(one.request_id)
             if remote is None:
                 continue
             group.shown += 1
+            one.was_shown = True
             self._groups.lists_of(one, group.desk).shown(group.asked)
             if one.received_at is None and remote.received_at is not None:
                 self._learn_ahead(group.desk, one, remote.received_at)
             if _is_final(remote):
                 ended += 1
                 if _is_complete(one, remote):
-                    self._take(one, remote)
+                    self._take(one, remote, now)
                 else:
                     group.claims.add(one.request_id)
                     to_look_at.append(one)
             else:
-                self._take(one, remote)
+                self._take(one, remote, now)
                 still_open.append(one)
-                if group.looked_at >= one.doubt_at:
-                    to_look_at.append(one)
+        doubtful = (one for one in still_open if now >= one.doubt_at)
+        to_look_at += islice(doubtful, _DOUBTFUL)
         return to_look_at, still_open, ended
 
     def _learn_ahead(self, desk: Desk, one: Watched, received_at: datetime) -> None:
@@ -208,9 +218,12 @@ class Looks:
             return
         oldest = min(group.watched.values(), key=lambda one: one.born, default=None)
         if oldest is not None and await self.at_one(group.desk, oldest):
-            group.failed += 1
-            if group.failed >= DISTRUST_AFTER:
-                self._groups.leave_list(group, f"they cannot be had ({error})")
+            self._failed_again(group, f"they cannot be had ({error})")
+
+    def _failed_again(self, group: Group, why: str) -> None:
+        group.failed += 1
+        if group.failed >= DISTRUST_AFTER:
+            self._groups.leave_list(group, why)
 
     # --- a report by itself -----------------------------------------------------------------------
 
@@ -241,10 +254,12 @@ class Looks:
             one.not_found = 0
             one.unanswered = 0
             if one.group is not None:
-                one.group.saw_by_itself(one, anyio.current_time(), ended=_is_final(remote))
-                self._take(one, remote)
+                now = anyio.current_time()
+                one.group.saw_by_itself(one, now, ended=_is_final(remote))
+                self._take(one, remote, now)
         one.looks += 1
         one.looked_at = now = anyio.current_time()
+        one.due = -math.inf
         one.doubt_at = max(one.doubt_at, now + max(DOUBT, now - one.born))
         return answered
 
@@ -255,9 +270,8 @@ class Looks:
                 "warning", f"report {one.request_id}: cannot be looked at now: {error}"
             )
 
-    def _take(self, one: Watched, remote: RemoteReport) -> None:
+    def _take(self, one: Watched, remote: RemoteReport, now: float) -> None:
         """Takes what the API says of a report."""
-        now = anyio.current_time()
         if remote.status is None and remote.status_word not in self._unknown_words:
             self._unknown_words.add(remote.status_word)
             self._observer.note(
@@ -293,6 +307,17 @@ def sample(listed: Sequence[Watched], moment: float) -> tuple[list[Open], float]
     """Enough of these, as of a moment, to foresee the next ends; and for how many each stands."""
     some = listed[:: 1 + len(listed) // _SAMPLE]
     return [one.open_at(moment) for one in some], len(listed) / len(some)
+
+
+def _is_suddenly_empty(
+    group: Group, watched: Sequence[Watched], shown: dict[str, RemoteReport]
+) -> bool:
+    """Whether a list that has shown reports shows none, not even of those that are old enough."""
+    return (
+        group.shown > 0
+        and any(group.looked_at - one.born >= LATE for one in watched)
+        and not any(one.request_id in shown for one in watched)
+    )
 
 
 def _is_final(remote: RemoteReport) -> bool:

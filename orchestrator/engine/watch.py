@@ -252,7 +252,10 @@ class Watcher:
         jitter = self._jitter()
         if not self._pace.is_known:
             return policy.next_look(self._poll, one.looks, jitter).total_seconds()
-        pause = self._pace.wait_for([one.open_at(last)], _SHARE, self._least, self._most)
+        if self._faith.is_firm and one.report.callback_url is not None:
+            pause = self._most
+        else:
+            pause = self._pace.wait_for([one.open_at(last)], _SHARE, self._least, self._most)
         return pause * (0.875 + 0.25 * jitter)
 
     # --- looks by the clock -----------------------------------------------------------------------

@@ -106,7 +106,7 @@ class Lists:
 
     def forgive(self, now: float) -> None:
         """What failed once may work by now: lists that were left are tried again, in the end."""
-        if not self.candidates and now >= self.again_at:
+        if now >= self.again_at:
             self.candidates, self.left = self.left, []
 
 
@@ -142,6 +142,7 @@ class Watched:
             after `seen_at` and `looked_at`.
         group: where it is watched; None: not any more.
         listed: whether lists show it, as far as is known.
+        was_shown: whether a list has shown it.
         received_at: when the API took the request, by its clock, as lists show it.
         unanswered: so many looks in a row had no answer.
         rung: a callback has come that nobody has looked after.
@@ -160,6 +161,7 @@ class Watched:
     due: float = -math.inf
     group: Group | None = None
     listed: bool = True
+    was_shown: bool = False
     received_at: datetime | None = None
     looks: int = 0
     not_found: int = 0
@@ -186,11 +188,11 @@ class KnownEnd(NamedTuple):
 
     Attributes:
         seen_at: when that was seen, by the loop.
-        received_at: when the API took the request, by its clock.
+        received_at: when the API took the request, by its clock; None: lists do not say.
     """
 
     seen_at: float
-    received_at: datetime
+    received_at: datetime | None
 
 
 @dataclass(slots=True, eq=False)
@@ -276,11 +278,14 @@ class Group:
         return min(8.0, max(1 / 8, (self.came + 0.5) / (self.foreseen + 0.5)))
 
     def listed(self) -> list[Watched]:
-        """The reports for which a list call answers; a lone one is looked at by itself."""
+        """The reports for which a list call answers; a lone one is looked at by itself, if it can.
+
+        A part of the API may fail alone: where looks at it have no answer, the list may.
+        """
         if self.asked is None:
             return []
         listed = [one for one in self.watched.values() if one.listed]
-        return listed if len(listed) > 1 else []
+        return listed if len(listed) > 1 or any(one.unanswered > 1 for one in listed) else []
 
     def alone(self) -> Iterator[Watched]:
         """The others."""
@@ -291,7 +296,7 @@ class Group:
 
     def saw_by_itself(self, one: Watched, now: float, *, ended: bool) -> None:
         """What a look at one report says of the list that has shown it."""
-        if self.asked is None or one.received_at is None or not one.listed:
+        if self.asked is None or not (one.was_shown and one.listed):
             return
         if not ended:
             if one.request_id in self.claims:
