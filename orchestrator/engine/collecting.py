@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import anyio
+from anyio.lowlevel import checkpoint
 
 from orchestrator.core import lifecycle, policy
 from orchestrator.core.lifecycle import State
@@ -105,6 +106,8 @@ class Collecting:
                 report,
                 lifecycle.FileMissing("the verified file is not there any more; fetched again"),
             )
+        await checkpoint()  # somebody is in a hurry: whatever would follow is cut too
+        return report
 
     async def _fetch(self, report: Report, desk: Desk) -> Report:
         """Downloads until a file is verified; READY still if it must be tried another time."""
@@ -168,9 +171,9 @@ class Collecting:
 
     @asynccontextmanager
     async def _downloading(self, report: Report, desk: Desk) -> AsyncIterator[Download]:
-        """A download that has begun, at the key's turn and in a free place; nothing cuts it.
+        """A download that has begun, at the key's turn and in a free place.
 
-        Until then a run that drains may do without it.
+        Until then a run that drains may do without it; afterwards only a hurry cuts it.
         """
         assert report.download_url is not None
         url = report.download_url
@@ -185,8 +188,10 @@ class Collecting:
                     order,
                     place,
                 )
-                with self._drain.shield():
+                with self._drain.shield() as shield:
                     yield download
+                if shield.cancelled_caught:
+                    await checkpoint()  # somebody is in a hurry: whatever would follow is cut too
 
     async def _file_gone(self, report: Report, desk: Desk, error: NotFound) -> Report:
         """The file answers 404: ask what the API says of the report itself.
@@ -194,6 +199,9 @@ class Collecting:
         Returns:
             The report with a new link, or at its end; unchanged if nobody answers.
         """
+        if blind := desk.may_not_see(report):
+            self._observer.note("warning", f"{error}; {blind}")
+            return report
         assert report.request_id is not None
         request_id = report.request_id
         try:

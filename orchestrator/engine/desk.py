@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
     from datetime import timedelta
 
-    from orchestrator.core.model import Series
+    from orchestrator.core.model import Report, Series
     from orchestrator.core.ports import Gate, Observer, Place, ReportsApi
     from orchestrator.core.settings import RetryPolicy
 
@@ -71,6 +71,19 @@ class Desk:
     def unreachable(self) -> str:
         """Why nothing more can be asked in this run, in words; empty while it can."""
         return self.breaker.gave_up or self.room.gave_up
+
+    def may_not_see(self, report: Report) -> str:
+        """Why a report that this key does not find may be there all the same; empty: it is not.
+
+        Nobody says which reports of one key another key sees.
+        """
+        if self.api_key == report.api_key:
+            return ""
+        return (
+            f"report {report.request_id or report.id} ({report.series}, {report.window}) was "
+            f"bought with key {report.api_key}, and key {self.api_key} may not see it: use the "
+            f"credentials of {report.api_key} in a job again, or `orchestrator cancel` it"
+        )
 
     # --- what is left alone for this run ------------------------------------------------------
 

@@ -301,6 +301,8 @@ class Follower:
             )
             return await self._give_up(report, lifecycle.FoundAbsent(reason), reason)
         event = await self._reconciler.settle(report, desk)
+        if isinstance(event, lifecycle.FoundAbsent) and (blind := desk.may_not_see(report)):
+            event = lifecycle.Held(blind)
         if not isinstance(event, lifecycle.Held) or report.state is not State.HELD:
             try:
                 report = await self._take(report, event)
@@ -319,7 +321,7 @@ class Follower:
             with anyio.move_on_after(self._config.poll.timeout.total_seconds()):
                 remote = await self._watcher.final(report, desk, rows)
         except NotFound as error:
-            return await self._take(report, answers.lost(error))
+            return await self._lost(report, desk, error)
         except Unauthorized as error:
             desk.refuse_account(report.series.account_id, str(error))
             self._refused(f"account {report.series.account_id}", str(error))
@@ -339,6 +341,13 @@ class Follower:
         )
         return report
 
+    async def _lost(self, report: Report, desk: Desk, error: NotFound) -> Report:
+        """After a 404 for a report: only the key that bought it is believed."""
+        if blind := desk.may_not_see(report):
+            self._observer.note("warning", f"{error}; {blind}")
+            return report
+        return await self._take(report, answers.lost(error))
+
     async def _replace(self, report: Report, desk: Desk, late: str) -> Report:
         """Cancels a report that takes too long, so that its window can be bought anew."""
         assert report.request_id is not None
@@ -346,7 +355,7 @@ class Follower:
         try:
             await desk.ask(lambda: desk.api.cancel(request_id), Priority.CANCEL)
         except NotFound as error:
-            return await self._take(report, answers.lost(error))
+            return await self._lost(report, desk, error)
         except ApiError as error:
             # If it has just become final, it is paid: the next run looks, and judges it.
             self._observer.note(

@@ -1,0 +1,76 @@
+"""Reports that another key bought, which is not at hand any more."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from orchestrator.core.lifecycle import FoundAbsent, State
+from orchestrator.core.policy import ExitCode, exit_code
+from orchestrator.engine.drain import Drain
+from orchestrator.engine.reconcile import Reconciler
+from orchestrator.sim import Fault, Settings
+from tests.kit.stage import between, job, stage, with_faults
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from orchestrator.core.lifecycle import Event
+    from orchestrator.core.model import Report
+    from tests.kit.stage import Stage
+
+pytestmark = [pytest.mark.anyio, pytest.mark.virtual]
+
+MONTH = between("2026-01-01", "2026-02-01")
+SMALL = Settings(records_per_day=1.0)
+THEIRS = job(MONTH, credentials="beta")
+"""The same job, with credentials whose key sees nothing of the other's: 404, and 403."""
+
+
+async def run_until(here: Stage, state: State) -> None:
+    """A run that drains as soon as a report is in that state."""
+    drain = Drain()
+
+    def stop(report: Report, _event: Event | None) -> None:
+        if report.state is state:
+            drain.begin(15)
+
+    here.seen.on_change = stop
+    await here.run(job(MONTH), drain=drain)
+    here.seen.on_change = None
+    assert here.states() == {state.value: 1}
+
+
+@pytest.mark.parametrize("state", [State.SUBMITTED, State.READY])
+async def test_what_another_key_does_not_see_is_not_lost(tmp_path: Path, state: State) -> None:
+    async with stage(tmp_path, SMALL) as here:
+        await run_until(here, state)
+        end = await here.run(THEIRS)
+        assert exit_code(end.remains) is ExitCode.UNFINISHED
+        assert here.states() == {state.value: 1}
+        words = "was bought with key abcd1234, and key beta0001 may not see it"
+        assert [note for note in here.seen.notes if words in note]
+        assert exit_code((await here.run(job(MONTH))).remains) is ExitCode.DONE
+        here.assert_all_is_well(job(MONTH))
+        assert len(here.sim.world.reports()) == 1
+
+
+async def test_what_another_key_does_not_list_is_not_absent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its lists may show other reports of the account, and not this one."""
+
+    async def not_listed(*_: object) -> FoundAbsent:
+        return FoundAbsent("3 lists do not show this one")
+
+    lost = with_faults(SMALL, Fault.of("create", "reset", made=True, nth=1))
+    async with stage(tmp_path, lost) as here:
+        await run_until(here, State.SUBMITTING)
+        with monkeypatch.context() as patched:
+            patched.setattr(Reconciler, "settle", not_listed)
+            await here.run(THEIRS)
+        assert here.states() == {"held": 1}
+        await here.run(job(MONTH))
+        here.assert_all_is_well(job(MONTH))
+        assert len(here.sim.world.reports()) == 1
