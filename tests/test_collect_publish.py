@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -61,8 +62,8 @@ def verified(tmp_path: Path) -> Path:
     return path
 
 
-CALLS = ["mkdir", "fsync"] * 5 + ["fsync", "replace", "fsync"]
-"""Root (is there already) and four levels, each synced in its parent; file; name; folder."""
+CALLS = ["fsync", *["mkdir", "fsync"] * 5, "replace", "fsync"]
+"""File; root (is there already) and four levels, each synced in its parent; name; folder."""
 
 
 def test_content_is_synced_before_the_name_and_every_folder_after_it_is_made(
@@ -82,6 +83,30 @@ def test_folders_known_to_be_safe_are_not_synced_again(
     current = Current(99, monkeypatch)
     assert publish(verified, folders, TARGET.replace("x.csv", "y.csv"), SHA256, fresh=True)
     assert [call for call in current.log if call != "mkdir"] == ["fsync", "replace", "fsync"]
+
+
+def test_a_file_whose_content_was_synced_is_only_renamed(
+    tmp_path: Path, verified: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folders = Folders(tmp_path)
+    folders.make((tmp_path / TARGET).parent)
+    current = Current(99, monkeypatch)
+    assert publish(verified, folders, TARGET, SHA256, fresh=True, synced=True)
+    assert current.log == ["replace", "fsync"]
+
+
+def test_a_folder_that_somebody_removed_is_made_again(tmp_path: Path, verified: Path) -> None:
+    folders = Folders(tmp_path)
+    folders.make((tmp_path / TARGET).parent)
+    shutil.rmtree(tmp_path / TARGET.split("/", maxsplit=1)[0])
+    assert publish(verified, folders, TARGET, SHA256, fresh=True, synced=True)
+    assert (tmp_path / TARGET).read_bytes() == CONTENT
+
+
+def test_a_fresh_file_that_somebody_removed_is_not_there(tmp_path: Path, verified: Path) -> None:
+    verified.unlink()
+    assert not publish(verified, Folders(tmp_path), TARGET, SHA256, fresh=True, synced=True)
+    assert not publish(verified, Folders(tmp_path), TARGET, SHA256, fresh=True)
 
 
 @pytest.mark.parametrize("calls", range(len(CALLS)))

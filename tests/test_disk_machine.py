@@ -246,7 +246,7 @@ class Steps:
 async def test_every_step_is_on_the_disk_before_the_next_relies_on_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Intent, create, id; verified, content, name, folder, collected: in this order, and no other.
+    """Intent, create, id; content, verified, name, folder, collected: in this order, and no other.
 
     Each commit is synced by SQLite (``synchronous=FULL``).
     """
@@ -271,12 +271,11 @@ async def test_every_step_is_on_the_disk_before_the_next_relies_on_it(
     assert told[begin + 2 : submitted] == ["commit"], "and the id right after"
     verified, end = told.index("= verified"), told.index("= collected")
     assert told[verified - 1] == "commit"
+    assert "sync the file, unfinished" in told[told.index("= ready") : verified - 1]
     work = told[verified + 1 : end]
-    content = work.index("sync the file, unfinished")
-    assert work[content + 1 : content + 3] == ["rename the file", "sync a folder"]
-    assert work[-1] == "commit"
-    assert work.index("rename the file") < len(work) - 1
-    assert set(work[:content]) <= {"sync a folder", "sync the output", "sync outside"}
+    name = work.index("rename the file")
+    assert work[name + 1 :] == ["sync a folder", "commit"]
+    assert set(work[:name]) <= {"sync a folder", "sync the output", "sync outside"}
     assert [step for step in told if step.startswith("=")] == [
         one
         for one in states

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from anyio import CancelScope, CapacityLimiter, to_thread
 
@@ -27,6 +27,13 @@ if TYPE_CHECKING:
 
 _PACKING_OVERHEAD = 1024 * 1024
 """Bytes by which an archive may be larger than its CSV: headers, and blocks that pack badly."""
+
+
+class _Fresh(NamedTuple):
+    """A file that this process made: its hash, and whether its content was synced."""
+
+    sha256: str
+    synced: bool
 
 
 class FileCollector:
@@ -56,7 +63,9 @@ class FileCollector:
         # other's way, and hold more memory.
         self._cores = CapacityLimiter(os.cpu_count() or 1)
         # Files that this process wrote and hashed need no second reading before their rename.
-        self._fresh: dict[Path, str] = {}
+        self._fresh: dict[Path, _Fresh] = {}
+        # Whether there may be files for a person; only the run under the ledger's lock makes any.
+        self._keeps_aside: bool | None = None
         # What waits for the rest of its archive, by our number of the report.
         self._broken: dict[int, Fetching] = {}
 
@@ -144,15 +153,22 @@ class FileCollector:
     ) -> Generator[None, None, Verdict]:
         with disk.in_words(files.part(self._form), "write"):
             converted = yield from steps
-            return self._settle(report, files, converted, self._form)
+            synced = self._form is not Format.ZIP  # an archive is moved as it is
+            return self._settle(report, files, converted, self._form, synced=synced)
 
     def _settle(
-        self, report: Report, files: layout.WorkFiles, converted: Converted, form: Format
+        self,
+        report: Report,
+        files: layout.WorkFiles,
+        converted: Converted,
+        form: Format,
+        *,
+        synced: bool = False,
     ) -> Verdict:
         """Marks the finished part as the verified file that waits for `publish`."""
         verified = files.verified(form)
         files.part(form).replace(verified)
-        self._fresh[verified] = converted.sha256
+        self._fresh[verified] = _Fresh(converted.sha256, synced)
         return Verdict(
             rows=converted.rows,
             size_bytes=converted.size_bytes,
@@ -177,11 +193,21 @@ class FileCollector:
         assert report.sha256 is not None, "a verified report has a hash"
         files = self._files(report)
         verified = files.verified(layout.format_of(report.target))
-        fresh = self._fresh.get(verified) == report.sha256
-        stands = publish(verified, self._folders, report.target, report.sha256, fresh=fresh)
+        made = self._fresh.get(verified)
+        fresh = made is not None and made.sha256 == report.sha256
+        stands = publish(
+            verified,
+            self._folders,
+            report.target,
+            report.sha256,
+            fresh=fresh,
+            synced=fresh and made is not None and made.synced,
+        )
         self._fresh.pop(verified, None)
-        with disk.in_words(files.note, "clear"):
-            if stands and files.aside_folder.is_dir():
+        if self._keeps_aside is None:
+            self._keeps_aside = files.aside_folder.is_dir()
+        if stands and self._keeps_aside:
+            with disk.in_words(files.note, "clear"):
                 disk.remove(*files.kept())
         return stands
 
@@ -191,6 +217,7 @@ class FileCollector:
         Raises:
             OutputError: the disk.
         """
+        self._keeps_aside = True
         await to_thread.run_sync(aside.keep, self._files(report), self._folders, report, reason)
 
     def kept(self, report: Report) -> Path | None:

@@ -191,6 +191,10 @@ class Folders:
         """Returns once the names in a folder would survive a power cut; shared by threads."""
         self._syncs.sync(folder)
 
+    def knows(self, folder: Path) -> bool:
+        """Whether it was made, or found, by this object; it may be gone again."""
+        return folder in self._safe
+
     def make(self, folder: Path) -> None:
         """Makes a folder at or under the root, with what lies between."""
         if folder in self._safe and folder.is_dir():

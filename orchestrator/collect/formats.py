@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import struct
 import zlib
 from typing import TYPE_CHECKING, Final, Protocol
@@ -30,7 +31,7 @@ class Output(Protocol):
         ...
 
     def finish(self) -> None:
-        """Writes what is left and closes; `sha256` and `size_bytes` are right only now."""
+        """Writes what is left, syncs and closes; `sha256` and `size_bytes` are right only now."""
         ...
 
     def close(self) -> None:
@@ -64,6 +65,8 @@ class _HashingFile:
         self._early.wrote(len(block))
 
     def finish(self) -> None:
+        self._file.flush()
+        os.fsync(self._file.fileno())
         self._file.close()
 
     def close(self) -> None:

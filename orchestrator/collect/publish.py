@@ -18,7 +18,13 @@ if TYPE_CHECKING:
 
 
 def publish(
-    verified: Path, folders: disk.Folders, target: str, sha256: str, *, fresh: bool
+    verified: Path,
+    folders: disk.Folders,
+    target: str,
+    sha256: str,
+    *,
+    fresh: bool,
+    synced: bool = False,
 ) -> bool:
     """Moves a verified file to its name under the output directory; True if it stands there.
 
@@ -29,6 +35,7 @@ def publish(
         sha256: what the file must hash to.
         fresh: this very process wrote the file and took its hash; otherwise it is hashed again,
             since a power cut may have left a name without its bytes.
+        synced: its content has been synced, too.
 
     Returns:
         False if the file is not there, neither aside nor under its name.
@@ -38,7 +45,7 @@ def publish(
     """
     place = layout.target_path(folders.root, target)
     with disk.in_words(verified, "publish"):
-        if not _is_sound(verified, sha256, fresh=fresh):
+        if not fresh and not _is_sound(verified, sha256):
             disk.remove(verified)
             return _stands(place, sha256, folders)
         if _is_taken(place) and not _has_hash(place, sha256):
@@ -46,16 +53,32 @@ def publish(
                 f"cannot publish {place}: another file stands there, with other content, and is"
                 " not overwritten; move it away if nobody needs it, then run again"
             )
-        folders.make(place.parent)
-        disk.sync_file(verified)
-        verified.replace(place)
+        try:
+            if not synced:
+                disk.sync_file(verified)
+            _move(verified, place, folders)
+        except FileNotFoundError:
+            return _stands(place, sha256, folders)
         folders.sync(place.parent)
         return True
 
 
-def _is_sound(verified: Path, sha256: str, *, fresh: bool) -> bool:
+def _move(verified: Path, place: Path, folders: disk.Folders) -> None:
+    """Renames; each system call lets another thread take over, so none is made to be sure."""
+    if folders.knows(place.parent):
+        try:
+            verified.replace(place)
+        except FileNotFoundError:
+            pass  # the file, or the folder: somebody may have removed either
+        else:
+            return
+    folders.make(place.parent)
+    verified.replace(place)
+
+
+def _is_sound(verified: Path, sha256: str) -> bool:
     try:
-        return (fresh and verified.is_file()) or hash_file(verified) == sha256
+        return hash_file(verified) == sha256
     except FileNotFoundError:
         return False
 
