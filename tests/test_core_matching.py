@@ -93,6 +93,54 @@ def test_a_report_with_another_callback_url_never() -> None:
     assert find(replace(listed(), callback_url="https://example.com/theirs")) is None
 
 
+@pytest.mark.parametrize(
+    "echoed",
+    [
+        "https://Hooks.Example.com/vonage/t0-_k",
+        "HTTPS://hooks.example.com:443/vonage/t0-_k",
+        "https://hooks.example.com/vonage/t0-_k/",
+        "https://hooks.example.com/vonage/t0%2D%5Fk",
+    ],
+    ids=["host", "port", "slash", "escapes"],
+)
+def test_an_address_may_be_written_in_other_ways(echoed: str) -> None:
+    ours = replace(intent(), callback_url="https://hooks.example.com/vonage/t0-_k")
+    remote = replace(listed(), callback_url=echoed)
+    assert matching.candidates(ours, (remote,), {}, timedelta()) == (remote,)
+
+
+@pytest.mark.parametrize(
+    "echoed",
+    [
+        "https://hooks.example.com/vonage/T0-_k",
+        "https://hooks.example.com:8443/vonage/t0-_k",
+        "https://hooks.example.com:port/vonage/t0-_k",
+        "http://hooks.example.com/vonage/t0-_k",
+        "https://hooks.example.com/***",
+    ],
+    ids=["token", "port", "no-port", "scheme", "masked"],
+)
+def test_another_address_is_not_taken_but_leaves_a_doubt(echoed: str) -> None:
+    ours = replace(intent(), callback_url="https://hooks.example.com/vonage/t0-_k")
+    remote = replace(listed(), callback_url=echoed)
+    assert matching.candidates(ours, (remote,), {}, timedelta()) == ()
+    found = matching.but_for_its_address(ours, (remote,), {}, timedelta())
+    assert found is not None
+    assert found.request_id == "new"
+
+
+@pytest.mark.parametrize(
+    ("remote", "owned"),
+    [(listed(status="failed"), {}), (listed(), {"new": 3}), (without(listed(), "status"), {})],
+    ids=["another filter", "another row's", "unclear"],
+)
+def test_what_more_than_the_address_tells_apart_leaves_no_doubt(
+    remote: RemoteReport, owned: dict[str, int]
+) -> None:
+    theirs = replace(remote, callback_url="https://example.com/theirs")
+    assert matching.but_for_its_address(intent(), (theirs,), owned, timedelta()) is None
+
+
 def test_an_omitted_field_counts_where_no_rival_differs_in_it() -> None:
     assert find(without(listed(), "status")) == "new"
 

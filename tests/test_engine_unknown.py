@@ -99,6 +99,29 @@ async def test_a_report_that_the_list_shows_late_is_adopted_not_bought_again(
         here.assert_all_is_well(job(QUARTER))
 
 
+@pytest.mark.parametrize(
+    ("echoed", "states", "code"),
+    [
+        ("HTTPS://Hooks.example.com:443/vonage/", {"collected": 3}, ExitCode.DONE),
+        ("https://***", {"collected": 2, "held": 1}, ExitCode.UNFINISHED),
+    ],
+    ids=["rewritten", "masked"],
+)
+async def test_an_api_that_writes_callback_addresses_anew_is_not_paid_twice(
+    tmp_path: Path, echoed: str, states: dict[str, int], code: ExitCode
+) -> None:
+    faults = [
+        Fault.of("create", "reset", made=True, nth=1),
+        Fault.of("report", "wrong_echo", field="callback_url", value=echoed),
+    ]
+    async with stage(tmp_path, with_faults(SMALL, *faults)) as here:
+        called = replace(job(QUARTER), callback_url="https://hooks.example.com/vonage")
+        end = await here.run(called)
+        assert exit_code(end.remains) is code
+        assert len(here.sim.world.reports()) == 3
+        assert here.states() == states
+
+
 async def test_the_list_may_show_reports_under_the_key_alone(tmp_path: Path) -> None:
     settings = replace(
         with_faults(SMALL, Fault.of("create", "reset", made=True, nth=2)), list_under="key"

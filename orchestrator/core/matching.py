@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
+from urllib.parse import unquote, urlsplit
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -16,6 +18,8 @@ CLOCK_SLACK: Final = timedelta(minutes=10)
 
 _NO_FILTER: Final = frozenset({"", "none", "any", "all", "false"})
 """How the API may write that a field does not filter (the 2021 definition has ``none``)."""
+
+_DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 
 LIST_REACH: Final = timedelta(days=4)
 """How far back a list call for reconciling reaches: reports older than this answer 404."""
@@ -96,6 +100,24 @@ def candidates(
     )
 
 
+def but_for_its_address(
+    intent: Report,
+    listed: Sequence[RemoteReport],
+    owned: Mapping[str, int],
+    server_ahead: timedelta,
+) -> RemoteReport | None:
+    """A listed report that only its callback URL tells from `intent`; None where there is none.
+
+    It repeats every other field that was sent. It is not taken for the report of `intent`; but an
+    API may write the URLs that it repeats in ways of its own, so neither does it show that `intent`
+    has none. Arguments as for `candidates`.
+    """
+    no_address = [
+        replace(remote, callback_url=None) for remote in listed if not omits(intent, remote)
+    ]
+    return next(iter(candidates(intent, no_address, owned, server_ahead)), None)
+
+
 def is_another_s(remote: RemoteReport, rivals: Sequence[Report]) -> bool:
     """Whether a report may as well be that of another row whose create may have happened."""
     return any(_may_be(rival, remote) for rival in rivals)
@@ -109,8 +131,23 @@ def omits(intent: Report, remote: RemoteReport) -> bool:
 def _may_be(intent: Report, remote: RemoteReport) -> bool:
     """Whether nothing in a report contradicts that this row asked for it."""
     return wrong_echo(intent, remote) is None and (
-        remote.callback_url is None or remote.callback_url == intent.callback_url
+        remote.callback_url is None or _same_address(remote.callback_url, intent.callback_url)
     )
+
+
+def _same_address(echoed: str, asked: str | None) -> bool:
+    """Whether two URLs are one, though they may be written in two ways (RFC 3986, section 6.2)."""
+    return asked is not None and (echoed == asked or _plainly(echoed) == _plainly(asked))
+
+
+def _plainly(address: str) -> tuple[object, ...]:
+    try:
+        parts = urlsplit(address)
+        port = parts.port or _DEFAULT_PORTS.get(parts.scheme)
+    except ValueError:  # no address at all
+        return (address,)
+    path = unquote(parts.path).rstrip("/")
+    return parts.scheme, parts.hostname, port, path, unquote(parts.query)
 
 
 def shows_another(intent: Report, listed: Sequence[RemoteReport], owned: Mapping[str, int]) -> bool:

@@ -73,6 +73,10 @@ class Reconciler:
             if likely:
                 trouble = f"{likely[0].request_id} there may be this one, or another of ours"
                 continue
+            ahead = desk.api.server_ahead
+            if other := matching.but_for_its_address(report, listed, owned, ahead):
+                trouble = f"{other.request_id} there is like it, but for its callback_url"
+                continue
             working += matching.shows_another(report, listed, owned)
             enough_time = age() >= policy.reconcile_until(self._poll)
             if working >= policy.RECONCILE_LOOKS and enough_time:
