@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -10,15 +12,19 @@ import pytest
 
 from orchestrator.core.lifecycle import State
 from orchestrator.core.policy import ExitCode, exit_code
+from orchestrator.core.ports import Priority
 from orchestrator.engine.drain import Drain
+from orchestrator.engine.run import run
 from orchestrator.sim import Fault, Settings
 from tests.kit.stage import between, job, stage, with_faults
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
     from pathlib import Path
 
     from orchestrator.core.lifecycle import Event
     from orchestrator.core.model import Report
+    from orchestrator.core.ports import Gate, Place
     from orchestrator.engine.run import RunEnd
     from tests.kit.stage import Stage
 
@@ -129,3 +135,31 @@ async def test_a_drain_while_the_fate_of_a_create_is_unknown(tmp_path: Path) -> 
         end = await here.run(job(YEAR))
         assert exit_code(end.remains) is ExitCode.DONE
         here.assert_all_is_well(job(YEAR))
+
+
+@dataclass
+class LastMoment:
+    """A gate of which each turn for a create comes as the drain begins."""
+
+    inner: Gate
+    drain: Drain
+
+    @asynccontextmanager
+    async def turn(
+        self, priority: Priority, order: float = 0.0, place: Place | None = None
+    ) -> AsyncIterator[None]:
+        async with self.inner.turn(priority, order, place):
+            if priority is Priority.SUBMIT:
+                self.drain.begin(15)
+            yield
+
+
+async def test_a_turn_that_comes_as_the_drain_begins_makes_no_create(tmp_path: Path) -> None:
+    async with stage(tmp_path, SMALL) as here:
+        drain = Drain()
+        async with here.world(drain) as world:
+            desk = world.desks["default"]
+            desk.gate = LastMoment(desk.gate, drain)
+            await run(world, (job(YEAR),), here.clock.now())
+        assert here.states() == {}
+        assert here.sim.calls["create"] == 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -9,17 +10,20 @@ from typing import TYPE_CHECKING
 import anyio
 import pytest
 
+from orchestrator.api import VonageReports
 from orchestrator.core.intervals import Window
 from orchestrator.core.lifecycle import State
 from orchestrator.core.model import Series, Span, Unit
 from orchestrator.core.policy import ExitCode, exit_code
-from orchestrator.core.settings import Config, OnTimeout, PollPolicy
+from orchestrator.core.settings import Config, OnTimeout, PollPolicy, RetryPolicy
 from orchestrator.engine.breaker import TRIPS_AFTER
 from orchestrator.sim import ApiKey, Fault, Settings
 from tests.kit.stage import NOW, between, job, stage, utc, with_faults
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from orchestrator.core.model import RemoteReport
 
 pytestmark = [pytest.mark.anyio, pytest.mark.virtual]
 
@@ -151,6 +155,35 @@ async def test_attempts_are_three_a_run_then_halved_then_given_up(tmp_path: Path
         assert {one.report_id, other.report_id} <= reports, "`resolve` can name them"
         await here.run(wanted, retry_failed=True)
         assert len(here.sim.world.reports()) == 13, "counted anew, the month as a whole"
+
+
+@pytest.mark.parametrize(
+    ("nowhere", "code", "states"),
+    [(1, ExitCode.DONE, {"collected": 1}), (3, ExitCode.UNFINISHED, {"ready": 1})],
+    ids=["once", "always"],
+)
+async def test_a_link_that_was_renewed_is_followed_and_not_for_ever(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    nowhere: int,
+    code: ExitCode,
+    states: dict[str, int],
+) -> None:
+    looks = itertools.count(1)
+    asked = VonageReports.status
+
+    async def renewed(self: VonageReports, request_id: str) -> RemoteReport:
+        answer = await asked(self, request_id)
+        link = answer.download_url
+        is_right = link is None or next(looks) > nowhere
+        return answer if is_right else replace(answer, download_url=f"{link}-{looks}")
+
+    monkeypatch.setattr(VonageReports, "status", renewed)
+    async with stage(tmp_path, SMALL, retry=RetryPolicy(attempts=3)) as here:
+        end = await here.run(job(between("2026-01-01", "2026-02-01")))
+        assert exit_code(end.remains) is code, here.seen.notes
+        assert here.states() == states
+        assert here.sim.calls["download"] == min(nowhere + 1, 3)
 
 
 async def test_a_truncated_window_is_asked_for_again_in_smaller_chunks(tmp_path: Path) -> None:

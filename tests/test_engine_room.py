@@ -161,3 +161,15 @@ class TestRoom:
                 ends.append(number)
                 room.is_full(self.OWN)
             assert ends == [2, 4, 8]
+
+    async def test_who_waits_for_room_hears_that_the_run_does_without(self) -> None:
+        room = Room("abcd1234", Watching(), timedelta(seconds=10))
+        woken = []
+        with room.seat() as one:
+            one.take()
+            room.is_full(self.OWN)
+            room.when_free(lambda: woken.append(room.gave_up))
+            await anyio.sleep(11)
+            room.is_full(self.OWN)
+            assert woken == ["the API has refused every create of key abcd1234 for 0:00:11"]
+            assert room.has_room

@@ -124,9 +124,14 @@ class Collecting:
                 return await self._fetch_once(report, desk)
             except NotFound as error:
                 renewed = await self._file_gone(report, desk, error)
-                if renewed.state is not State.READY or renewed.download_url == report.download_url:
+                if (
+                    renewed.state is not State.READY
+                    or renewed.download_url == report.download_url
+                    or attempt >= desk.retry.attempts
+                ):
                     return renewed
                 report = renewed
+                problem: Exception = error
             except CorruptArchive as error:
                 if attempt >= desk.retry.attempts:
                     with self._drain.shield():
@@ -135,7 +140,7 @@ class Collecting:
                             report,
                             lifecycle.Disputed(f"{error} (after {attempt} downloads)"),
                         )
-                problem: Exception = error
+                problem = error
             except ApiError as error:
                 if not policy.is_retryable(error) or attempt >= desk.retry.attempts:
                     self._observer.note(

@@ -240,7 +240,8 @@ class Follower:
             TransportError: nothing was sent, and nothing will be in this run.
         """
         async with desk.admitted(Priority.SUBMIT, place=seat):
-            if desk.refusal(order.series) is not None or desk.unreachable:
+            # A turn may come in the very moment in which the drain begins.
+            if desk.refusal(order.series) is not None or desk.unreachable or self._drain.begun:
                 return None
             callback_url = order.callback_url
             if callback_url is None and self._callbacks is not None:

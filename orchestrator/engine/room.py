@@ -126,6 +126,7 @@ class Room:
         if stuck >= self._patience_with_all and not self.gave_up:
             self.gave_up = f"the API has refused every create of key {self._api_key} for {stuck}"
             self._observer.note("error", f"{self.gave_up}; nothing more is asked for in this run")
+            self._wake()  # those who wait for room wait in vain
 
     async def rest(self) -> None:
         """After a refusal: where none of ours is open, nobody tells when there is room again."""
