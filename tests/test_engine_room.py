@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,7 @@ from orchestrator.core.policy import ExitCode, exit_code
 from orchestrator.core.settings import Limits, PollPolicy
 from orchestrator.engine.room import Room
 from orchestrator.errors import Problem, Throttled
-from orchestrator.sim import Fault, Settings
+from orchestrator.sim import Fault, Faults, Settings
 from tests.kit.stage import Watching, between, job, stage, with_faults
 
 if TYPE_CHECKING:
@@ -66,6 +67,28 @@ async def test_a_storm_of_429_is_the_rate_and_no_limit_on_reports(tmp_path: Path
         end = await here.run(DAILY)
         assert exit_code(end.remains) is ExitCode.DONE
         assert not any("open reports" in note for note in here.seen.notes)
+
+
+async def test_a_key_that_others_use_as_well_is_not_taken_for_a_full_server(
+    tmp_path: Path,
+) -> None:
+    """Every fifth call of each kind is refused: what is open at a time is no cause of that."""
+    shared = replace(
+        Settings(records_per_day=1.0),
+        faults=Faults(
+            tuple(
+                Fault.of(place, "refuse", status=429, probability=0.2)
+                for place in ("create", "list", "status", "download")
+            ),
+            seed=2,
+        ),
+    )
+    async with stage(tmp_path, shared) as here:
+        end = await here.run(DAILY)
+        assert exit_code(end.remains) is ExitCode.DONE
+        here.assert_all_is_well(DAILY)
+        assert not any("open reports" in note for note in here.seen.notes)
+        assert here.clock.now() - end.now < timedelta(minutes=10), "the gate's pauses, no more"
 
 
 async def test_strangers_who_fill_the_server_are_waited_for(tmp_path: Path) -> None:
@@ -134,6 +157,21 @@ class TestRoom:
             room.rate_is_fine()
             assert room.is_full(self.RATE)
             assert room.most == 2
+
+    @pytest.mark.parametrize("was_known", [False, True])
+    async def test_creates_refused_as_other_calls_are_are_the_rate(self, was_known: bool) -> None:
+        room = Room("abcd1234", Watching())
+        with room.seat() as one:
+            one.take()
+            if was_known:
+                assert room.is_full(self.OWN)
+            room.is_full(self.RATE)
+            room.rate_is_fine()
+            room.rate_is_not_fine()
+            assert not room.is_full(self.RATE)
+            assert room.is_full(self.OWN), "its own type leaves no doubt"
+            await anyio.sleep(301)
+            assert room.is_full(self.RATE), "long ago, for others"
 
     async def test_a_create_that_works_clears_the_suspicion(self) -> None:
         room = Room("abcd1234", Watching())

@@ -157,6 +157,9 @@ class Desk:
                 await self.api.status(_NOBODY)
         except NotFound:
             return True
+        except Throttled:
+            self.room.rate_is_not_fine()
+            return False
         except ApiError:
             return False
         return True
@@ -194,6 +197,7 @@ class Desk:
                     self._throttled_since = None
                     return answer
             except Throttled:
+                self.room.rate_is_not_fine()
                 now = anyio.current_time()
                 if self._throttled_since is None:
                     self._throttled_since = now

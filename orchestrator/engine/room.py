@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
 
 _SUSPECT: Final = 2
 """So many creates in a row are refused before a harmless call shows whether it is the rate."""
+
+_RECENTLY: Final = 300.0
+"""Seconds after another call was refused in which a create's refusal is for the rate as well."""
 
 _PATIENCE: Final = 16
 """The room is tried again at the latest when it was emptied so many times."""
@@ -34,8 +38,9 @@ class Room:
     The vendor tells of no such limit. A 429 for a create is taken for the rate at first, and slows
     the key. Where creates are refused again and again while a harmless call is let through, or the
     problem's type says that it is not the rate, the server is full: from then on a create waits
-    until a report has ended, and its refusal slows nothing else. The room is taken to grow by one
-    after so many reports have ended as it holds, by twice as many after each time that was wrong.
+    until a report has ended, and its refusal slows nothing else. Where calls that create nothing
+    are refused as well, it is the rate after all. The room is taken to grow by one after so many
+    reports have ended as it holds, by twice as many after each time that was wrong.
 
     Args:
         api_key: for words.
@@ -63,6 +68,7 @@ class Room:
         self._resting = 0
         self._refusals = 0
         self._rate_is_fine = False
+        self._rate_refused_at = -math.inf
         self._ended = 0
         self._patience = 1
         self._pause = PAUSE_INITIAL
@@ -87,6 +93,11 @@ class Room:
         """Such a call was let through."""
         self._rate_is_fine = True
 
+    def rate_is_not_fine(self) -> None:
+        """A call that creates nothing was refused: others use this key, or the server is slow."""
+        self._rate_refused_at = anyio.current_time()
+        self._rate_is_fine = False
+
     def created(self) -> None:
         """The server has taken a report."""
         self._refusals = 0
@@ -103,7 +114,7 @@ class Room:
         self._lose_patience()
         kind = refusal.problem.type if refusal.problem is not None else ""
         says_so = "#" in kind and not kind.endswith(_RATE_LIMIT)
-        if self.most is None and not says_so and not self._rate_is_fine:
+        if not says_so and not self._may_be_full():
             return False
         self.refused += 1
         known, self.most = self.most, max(1, len(self._seats))
@@ -117,6 +128,11 @@ class Room:
             self._patience = min(_PATIENCE, 2 * self._patience)
         self._ended = 0
         return True
+
+    def _may_be_full(self) -> bool:
+        if anyio.current_time() - self._rate_refused_at < _RECENTLY:
+            return False
+        return self.most is not None or self._rate_is_fine
 
     def _lose_patience(self) -> None:
         now = anyio.current_time()
