@@ -23,8 +23,9 @@ from orchestrator.collect.manifest import (
 from orchestrator.core.lifecycle import State
 from orchestrator.core.model import Report, Resolution
 from orchestrator.errors import InputError
-from orchestrator.ledger.sqlite import connect, explain, reading
+from orchestrator.ledger.sqlite import connect, reading
 from orchestrator.ledger.store import Store
+from orchestrator.ledger.words import explain
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

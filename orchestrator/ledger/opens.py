@@ -109,12 +109,15 @@ class OpenReports(WindowTables):
         Raises:
             KeyError: there is none.
         """
+        return self._report_whose("id", report_id)
+
+    def _report_whose(self, column: str, value: int | str) -> Report:
         row = self._db.execute(
-            f"SELECT {rows.COLUMNS} FROM report WHERE id = ?",  # noqa: S608 - names are ours
-            (report_id,),
+            f"SELECT {rows.COLUMNS} FROM report WHERE {column} = ?",  # noqa: S608 - names are ours
+            (value,),
         ).fetchone()
         if row is None:
-            raise KeyError(report_id)
+            raise KeyError(value)
         return rows.report_of(row, self._series_of(row["series_id"]))
 
     def _number_open(self, series_id: int) -> int:

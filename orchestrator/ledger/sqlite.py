@@ -1,26 +1,25 @@
-"""The ledger over SQLite: connections, transactions, and group commits for the engine."""
+"""The ledger over SQLite: connections, and the port of the engine."""
 
 from __future__ import annotations
 
 import sqlite3
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Final
 
 import anyio
-from anyio import to_thread
-from anyio.lowlevel import cancel_shielded_checkpoint
 
-from orchestrator.errors import LedgerError, OrchestratorError
+from orchestrator.errors import LedgerError
 from orchestrator.ledger import damage
 from orchestrator.ledger.begin import begin_if_none, refuse_empty
+from orchestrator.ledger.commits import GroupCommits
 from orchestrator.ledger.opens import FIRST
 from orchestrator.ledger.schema import VERSION, check, migrate
 from orchestrator.ledger.store import Store
+from orchestrator.ledger.words import explain
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
     from datetime import timedelta
     from pathlib import Path
 
@@ -32,30 +31,10 @@ if TYPE_CHECKING:
     from orchestrator.core.sizing import History
     from orchestrator.ledger.opens import OpenPlace
 
-T = TypeVar("T")
-
 _PAGE: Final = 200
 _BUSY_SECONDS: Final = 30.0
 _STATEMENTS: Final = 256
 """So many prepared statements are kept: more than there are."""
-
-
-def explain(error: sqlite3.Error, path: Path) -> LedgerError:
-    """An error of SQLite in words, with what to do."""
-    words = str(error)
-    if "disk is full" in words:
-        remedy = "the disk is full; make room and run again: nothing is lost"
-    elif "readonly" in words or "unable to open" in words:
-        remedy = "it cannot be written; check the owner and the mode of the file and its directory"
-    elif "disk I/O" in words:
-        remedy = "the disk is full or fails, or `ulimit -f` is low; run again: nothing is lost"
-    elif "malformed" in words or "not a database" in words:
-        remedy = damage.REMEDY
-    elif "locked" in words:
-        remedy = "another program holds it; close that program"
-    else:
-        remedy = "check the disk and run again"
-    return LedgerError(f"the ledger {path}: {words}; {remedy}")
 
 
 def connect(
@@ -138,35 +117,8 @@ def reading(path: Path) -> Iterator[Store]:
         connection.close()
 
 
-@dataclass(slots=True)
-class _Entry:
-    """A piece of work that waits for a transaction."""
-
-    work: Callable[[Store], Any]
-    result: Any = None
-    error: BaseException | None = None
-
-
-@dataclass(slots=True)
-class _Batch:
-    """The pieces of one transaction; who brought the first one leads it.
-
-    Attributes:
-        turn: set when the transaction before it has ended.
-        ended: set when it has been committed, or has failed.
-    """
-
-    entries: list[_Entry] = field(default_factory=list)
-    turn: anyio.Event = field(default_factory=anyio.Event)
-    ended: anyio.Event = field(default_factory=anyio.Event)
-
-
-class SqliteLedger:
+class SqliteLedger(GroupCommits):
     """The port `Ledger` over one connection, with group commits.
-
-    Whatever is asked while a transaction runs goes into the next one together, each piece in a
-    savepoint of its own: one sync of the disk serves many reports. Calls are not cancellable:
-    one that has begun is committed before it returns, or has failed.
 
     Args:
         connection: from `connect`; closed by whoever opened it.
@@ -183,13 +135,8 @@ class SqliteLedger:
         *,
         check_later: bool = False,
     ) -> None:
-        self._db = connection
-        self._path = path
+        super().__init__(connection, path)
         self._clock = clock
-        self._store = Store(connection)
-        self._batch = _Batch()
-        self._leading = False
-        self._limiter = anyio.CapacityLimiter(1)
         self._is_sound = not check_later
         self._passed = anyio.Event()
 
@@ -218,86 +165,6 @@ class SqliteLedger:
         """See the port."""
         if not self._is_sound:
             await self._passed.wait()
-
-    # --- transactions -------------------------------------------------------------------------
-
-    async def transact(self, work: Callable[[Store], T]) -> T:
-        """Runs `work` inside a transaction; its result once that is committed and synced.
-
-        An error that `work` raises undoes what it did, and nothing else.
-        """
-        entry, batch = _Entry(work), self._batch
-        batch.entries.append(entry)
-        with anyio.CancelScope(shield=True):
-            if len(batch.entries) > 1:
-                await batch.ended.wait()
-            else:
-                if self._leading:
-                    await batch.turn.wait()
-                await self._lead(batch)
-        if entry.error is not None:
-            raise entry.error
-        result: T = entry.result
-        return result
-
-    async def _lead(self, batch: _Batch) -> None:
-        """Commits a batch, then hands the lead to whoever came in meanwhile."""
-        self._leading = True
-        # Whoever else has just been woken gets to say what it has for this transaction.
-        await cancel_shielded_checkpoint()
-        self._batch = _Batch()
-        try:
-            await to_thread.run_sync(self._run, batch.entries, limiter=self._limiter)
-        except BaseException as error:
-            for entry in batch.entries:
-                entry.error = entry.error or error
-            raise
-        finally:
-            batch.ended.set()
-            if self._batch.entries:
-                self._batch.turn.set()
-            else:
-                self._leading = False
-
-    def _run(self, batch: Sequence[_Entry]) -> None:
-        try:
-            self._db.execute("BEGIN IMMEDIATE")
-            try:
-                for entry in batch:
-                    self._run_one(entry, alone=len(batch) == 1)
-                self.commit()
-            except BaseException:
-                self._store.forget_cached_ids()
-                if self._db.in_transaction:
-                    self._db.execute("ROLLBACK")
-                raise
-        except sqlite3.Error as error:
-            for entry in batch:
-                entry.result, entry.error = None, explain(error, self._path)
-        except BaseException as error:
-            for entry in batch:
-                entry.result, entry.error = None, error
-            raise
-
-    def _run_one(self, entry: _Entry, *, alone: bool) -> None:
-        if not alone:
-            self._db.execute("SAVEPOINT work")
-        try:
-            entry.result = entry.work(self._store)
-        except (OrchestratorError, KeyError, sqlite3.IntegrityError) as error:
-            if alone:
-                self._db.execute("ROLLBACK")
-                self._db.execute("BEGIN IMMEDIATE")
-            else:
-                self._db.execute("ROLLBACK TO work")
-            self._store.forget_cached_ids()
-            entry.error = explain(error, self._path) if isinstance(error, sqlite3.Error) else error
-        if not alone:
-            self._db.execute("RELEASE work")
-
-    def commit(self) -> None:
-        """Ends the transaction: what it wrote is on the disk. The one place where that happens."""
-        self._db.execute("COMMIT")
 
     # --- the port -----------------------------------------------------------------------------
 

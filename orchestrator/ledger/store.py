@@ -218,13 +218,7 @@ class Store(OpenReports):
         Raises:
             KeyError: there is none.
         """
-        row = self._db.execute(
-            f"SELECT {rows.COLUMNS} FROM report WHERE request_id = ?",  # noqa: S608 - names are ours
-            (request_id,),
-        ).fetchone()
-        if row is None:
-            raise KeyError(request_id)
-        return rows.report_of(row, self._series_of(row["series_id"]))
+        return self._report_whose("request_id", request_id)
 
     def reports(self, series: Series, states: Iterable[State] | None = None) -> Iterator[Report]:
         """The reports of a series, by window; lazy."""

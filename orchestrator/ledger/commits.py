@@ -1,0 +1,143 @@
+"""Group commits: one transaction, and one sync of the disk, for all that is asked together."""
+
+from __future__ import annotations
+
+import sqlite3
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import anyio
+from anyio import to_thread
+from anyio.lowlevel import cancel_shielded_checkpoint
+
+from orchestrator.errors import OrchestratorError
+from orchestrator.ledger.store import Store
+from orchestrator.ledger.words import explain
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+T = TypeVar("T")
+
+
+@dataclass(slots=True)
+class _Entry:
+    """A piece of work that waits for a transaction."""
+
+    work: Callable[[Store], Any]
+    result: Any = None
+    error: BaseException | None = None
+
+
+@dataclass(slots=True)
+class _Batch:
+    """The pieces of one transaction; who brought the first one leads it.
+
+    Attributes:
+        turn: set when the transaction before it has ended.
+        ended: set when it has been committed, or has failed.
+    """
+
+    entries: list[_Entry] = field(default_factory=list)
+    turn: anyio.Event = field(default_factory=anyio.Event)
+    ended: anyio.Event = field(default_factory=anyio.Event)
+
+
+class GroupCommits:
+    """Runs pieces of work on a store inside transactions.
+
+    Whatever is asked while a transaction runs goes into the next one together, each piece in a
+    savepoint of its own: one sync of the disk serves many reports. Calls are not cancellable:
+    one that has begun is committed before it returns, or has failed.
+
+    Args:
+        connection: whose transactions begin and end here alone.
+        path: for error texts.
+    """
+
+    def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
+        self._db = connection
+        self._path = path
+        self._store = Store(connection)
+        self._batch = _Batch()
+        self._leading = False
+        self._limiter = anyio.CapacityLimiter(1)
+
+    async def transact(self, work: Callable[[Store], T]) -> T:
+        """Runs `work` inside a transaction; its result once that is committed and synced.
+
+        An error that `work` raises undoes what it did, and nothing else.
+        """
+        entry, batch = _Entry(work), self._batch
+        batch.entries.append(entry)
+        with anyio.CancelScope(shield=True):
+            if len(batch.entries) > 1:
+                await batch.ended.wait()
+            else:
+                if self._leading:
+                    await batch.turn.wait()
+                await self._lead(batch)
+        if entry.error is not None:
+            raise entry.error
+        result: T = entry.result
+        return result
+
+    async def _lead(self, batch: _Batch) -> None:
+        """Commits a batch, then hands the lead to whoever came in meanwhile."""
+        self._leading = True
+        # Whoever else has just been woken gets to say what it has for this transaction.
+        await cancel_shielded_checkpoint()
+        self._batch = _Batch()
+        try:
+            await to_thread.run_sync(self._run, batch.entries, limiter=self._limiter)
+        except BaseException as error:
+            for entry in batch.entries:
+                entry.error = entry.error or error
+            raise
+        finally:
+            batch.ended.set()
+            if self._batch.entries:
+                self._batch.turn.set()
+            else:
+                self._leading = False
+
+    def _run(self, batch: Sequence[_Entry]) -> None:
+        try:
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                for entry in batch:
+                    self._run_one(entry, alone=len(batch) == 1)
+                self.commit()
+            except BaseException:
+                self._store.forget_cached_ids()
+                if self._db.in_transaction:
+                    self._db.execute("ROLLBACK")
+                raise
+        except sqlite3.Error as error:
+            for entry in batch:
+                entry.result, entry.error = None, explain(error, self._path)
+        except BaseException as error:
+            for entry in batch:
+                entry.result, entry.error = None, error
+            raise
+
+    def _run_one(self, entry: _Entry, *, alone: bool) -> None:
+        if not alone:
+            self._db.execute("SAVEPOINT work")
+        try:
+            entry.result = entry.work(self._store)
+        except (OrchestratorError, KeyError, sqlite3.IntegrityError) as error:
+            if alone:
+                self._db.execute("ROLLBACK")
+                self._db.execute("BEGIN IMMEDIATE")
+            else:
+                self._db.execute("ROLLBACK TO work")
+            self._store.forget_cached_ids()
+            entry.error = explain(error, self._path) if isinstance(error, sqlite3.Error) else error
+        if not alone:
+            self._db.execute("RELEASE work")
+
+    def commit(self) -> None:
+        """Ends the transaction: what it wrote is on the disk. The one place where that happens."""
+        self._db.execute("COMMIT")
