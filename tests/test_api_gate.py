@@ -389,6 +389,21 @@ async def test_a_place_is_given_back_by_whoever_is_cancelled() -> None:
     assert [name for name, _ in log] == ["cut", "next"]
 
 
+@pytest.mark.parametrize("number", [1, 2])
+@pytest.mark.parametrize("keys", [2, 3, 5])
+async def test_keys_take_free_places_in_turn(keys: int, number: int) -> None:
+    """Whoever was served last comes after the others, though its next one waits already."""
+    places, log = Places(number), Log()
+    async with anyio.create_task_group() as group:
+        for name in map(str, range(keys)):
+            gate = KeyGate(5)
+            for _ in range(6):
+                group.start_soon(hold, gate, log, name, places, 1.0)
+    early = [name for name, _ in log[: 3 * keys]]
+    shares = [early.count(str(key)) for key in range(keys)]
+    assert max(shares) - min(shares) <= 2, early
+
+
 @given(
     st.lists(
         st.tuples(

@@ -40,10 +40,14 @@ class Places:
         self._free -= 1
 
     def give_back(self) -> None:
-        """Frees a place, and wakes everybody who waits for one."""
+        """Frees a place, and wakes everybody who waits for one; who took the last one comes last.
+
+        That one was the first to wait again. Woken first, a key with much to fetch would take
+        every place that is given back, and the others none.
+        """
         self._free += 1
-        waiting, self._waiting = self._waiting, {}
-        for wake in waiting:
+        waiting, self._waiting = list(self._waiting), {}
+        for wake in (*waiting[1:], *waiting[:1]):
             wake()
 
     def when_free(self, wake: Callable[[], None]) -> None:
