@@ -186,6 +186,15 @@ async def test_a_link_that_was_renewed_is_followed_and_not_for_ever(
         assert here.sim.calls["download"] == min(nowhere + 1, 3)
 
 
+async def test_a_file_that_is_there_a_moment_late_is_not_bought_again(tmp_path: Path) -> None:
+    late = with_faults(SMALL, Fault.of("download", "refuse", status=404, first=2))
+    async with stage(tmp_path, late) as here:
+        end = await here.run(job(between("2026-01-01", "2026-02-01")))
+        assert exit_code(end.remains) is ExitCode.DONE
+        assert here.sim.calls["download"] == 3
+        assert len(here.sim.world.reports()) == 1
+
+
 async def test_a_truncated_window_is_asked_for_again_in_smaller_chunks(tmp_path: Path) -> None:
     """About 900 records a month, and a file holds 100 of them."""
     settings = Settings(records_per_day=30.0, max_rows=100)

@@ -117,20 +117,21 @@ class Collecting:
             await self._collector.release(report)
 
     async def _fetch_patiently(self, report: Report, desk: Desk) -> Report:
-        attempt = 0
+        attempt = missing = 0
         while True:
             attempt += 1
             try:
                 return await self._fetch_once(report, desk)
             except NotFound as error:
-                renewed = await self._file_gone(report, desk, error)
-                if (
-                    renewed.state is not State.READY
-                    or renewed.download_url == report.download_url
-                    or attempt >= desk.retry.attempts
-                ):
-                    return renewed
-                report = renewed
+                missing += 1
+                # Right after its report has ended, a file may not be everywhere yet.
+                is_gone = missing >= min(policy.LOST_AFTER, desk.retry.attempts)
+                found = await self._file_gone(report, desk, error, is_gone=is_gone)
+                if found is None:
+                    return report
+                if found.state is not State.READY or attempt >= desk.retry.attempts:
+                    return found
+                report = found
                 problem: Exception = error
             except CorruptArchive as error:
                 if attempt >= desk.retry.attempts:
@@ -198,15 +199,18 @@ class Collecting:
                 if shield.cancelled_caught:
                     await checkpoint()  # somebody is in a hurry: whatever would follow is cut too
 
-    async def _file_gone(self, report: Report, desk: Desk, error: NotFound) -> Report:
+    async def _file_gone(
+        self, report: Report, desk: Desk, error: NotFound, *, is_gone: bool
+    ) -> Report | None:
         """The file answers 404: ask what the API says of the report itself.
 
         Returns:
-            The report with a new link, or at its end; unchanged if nobody answers.
+            The report with a new link, or at its end; as it was, where the API says that the file
+            is there, unless it has said so often enough (`is_gone`). None if nobody can tell.
         """
         if blind := desk.may_not_see(report):
             self._observer.note("warning", f"{error}; {blind}")
-            return report
+            return None
         assert report.request_id is not None
         request_id = report.request_id
         try:
@@ -215,11 +219,11 @@ class Collecting:
             await self._collector.discard(report)
             return await self._take(report, answers.lost(unknown))
         except ApiError:
-            return report
-        if remote.status is Status.SUCCESS and remote.download_url not in (
-            None,
-            report.download_url,
-        ):
-            return await self._take(report, answers.judge(report, remote))
+            return None
+        if remote.status is Status.SUCCESS and remote.download_url is not None:
+            if remote.download_url != report.download_url:
+                return await self._take(report, answers.judge(report, remote))
+            if not is_gone:
+                return report
         await self._collector.discard(report)
         return await self._take(report, lifecycle.FileGone(f"its file is gone: {error}"))
