@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import base64
-import ipaddress
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote, unquote
 
@@ -14,10 +12,10 @@ from aiohttp import ClientTimeout
 from anyio import to_thread
 from yarl import URL
 
-from orchestrator.api import ranges, refusals, wire
+from orchestrator.api import links, ranges, refusals, wire
 from orchestrator.api.answers import Stream, read_bounded, refuse_encoding, resumed
 from orchestrator.api.transport import BELOW_HTTP, send_once, transport_error
-from orchestrator.errors import InputError, NotFound, ServerFault
+from orchestrator.errors import NotFound, ServerFault
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Container, Mapping, Sequence
@@ -81,7 +79,7 @@ class VonageReports:
             InputError: the address is none, holds credentials, or would send them in the clear.
         """
         self._session = session
-        self._base = _parse_base(base_url)
+        self._base = links.parse_base(base_url)
         self._origin = self._base.origin()
         self._reports = self._base.with_path(
             self._base.raw_path.rstrip("/") + "/v2/reports", encoded=True
@@ -178,7 +176,7 @@ class VonageReports:
             url, trusted = self._base, True
             target = download_url
             for _ in range(MOST_REDIRECTS + 1):
-                url = self._follow(url, target)
+                url = links.follow(self._base, url, target)
                 trusted = trusted and url.origin() == self._origin
                 call = f"GET {url.raw_path}" if trusted else f"GET the file from {url.host}"
                 response = await self._open_file(stack, url, call, resume, trusted=trusted)
@@ -197,7 +195,7 @@ class VonageReports:
                     raise ServerFault(f"{call}: redirects, but does not say where", call=call)
                 await stack.aclose()
             raise ServerFault(
-                f"GET {self._path_of(download_url)}: redirects more than {MOST_REDIRECTS} times",
+                f"GET {links.path_of(download_url)}: redirects more than {MOST_REDIRECTS} times",
                 call="download",
             )
 
@@ -339,34 +337,6 @@ class VonageReports:
             retry_after=refusals.read_retry_after(response.headers, self._clock.now()),
         )
 
-    def _follow(self, at: URL, target: str) -> URL:
-        """Where a link or a redirect leads, if we go there.
-
-        Raises:
-            ServerFault: it is no http address, or would send a paid file in the clear.
-        """
-
-        def refused(why: str) -> ServerFault:
-            call = f"GET {self._path_of(target)}"
-            return ServerFault(f"{call}: the API's link {why}", call=call)
-
-        try:
-            url = at.join(URL(target)).with_fragment(None)
-        except (ValueError, TypeError):
-            raise refused("is no address") from None
-        if url.scheme not in {"http", "https"} or not url.host:
-            raise refused("is no address on the web")
-        if url.scheme == "http" and not (_is_loopback(self._base) and _is_loopback(url)):
-            raise refused(f"leads to {url.host} without TLS; it is not followed")
-        return url.with_user(None)
-
-    @staticmethod
-    def _path_of(link: str) -> str:
-        try:
-            return URL(link).raw_path or "/"
-        except ValueError:
-            return "the file"
-
 
 def _misdirected(response: ClientResponse, call: str) -> ServerFault:
     try:
@@ -378,31 +348,3 @@ def _misdirected(response: ClientResponse, call: str) -> ServerFault:
         " api.base_url",
         call=call,
     )
-
-
-def _parse_base(base_url: str) -> URL:
-    try:
-        url = URL(base_url)
-    except ValueError:
-        raise InputError("api.base_url is no address; write https://…") from None
-    if url.user is not None or url.password is not None:
-        raise InputError("api.base_url holds credentials; give them under `credentials` instead")
-    if url.scheme not in {"http", "https"} or not url.host:
-        raise InputError(f"api.base_url: {base_url!r} is no address on the web; write https://…")
-    if url.scheme == "http" and not _is_loopback(url):
-        raise InputError(
-            f"api.base_url: {base_url!r} would send the secret in the clear; write https://…"
-        )
-    return url
-
-
-def _is_loopback(url: URL) -> bool:
-    return _is_this_machine(url.host or "")
-
-
-@lru_cache(maxsize=64)
-def _is_this_machine(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost" or host.endswith(".localhost")

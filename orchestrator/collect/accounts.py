@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from orchestrator.core.model import Report
+
 COLUMN: Final = "account_id"
 
 _LONGEST: Final = 2 * 1024 * 1024
@@ -24,6 +26,11 @@ _MOST: Final = 10_000
 
 _AT_ONCE: Final = 64 * 1024
 """Bytes that are parsed without letting go of Python's lock: a millisecond or two."""
+
+
+def with_subaccounts(report: Report) -> bool:
+    """Whether the report holds records of other accounts too."""
+    return report.series.body.get("include_subaccounts") is True
 
 
 class AccountCounter:

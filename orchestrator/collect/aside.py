@@ -6,6 +6,7 @@ import shutil
 from typing import TYPE_CHECKING
 
 from orchestrator.collect import disk
+from orchestrator.collect.accounts import with_subaccounts
 from orchestrator.collect.convert import Converted, convert, hash_in_steps
 from orchestrator.collect.recount import count_rows
 from orchestrator.core.settings import Format
@@ -96,7 +97,7 @@ def restore(
     kept_form = next(kind for kind in Format if place == files.aside(kind))
     with disk.in_words(place, "read"):
         if kept_form is Format.ZIP and form is not Format.ZIP:
-            by_account = report.series.body.get("include_subaccounts") is True
+            by_account = with_subaccounts(report)
             with place.open("rb") as archive:
                 converted = yield from convert(
                     archive, files.part(form), form, None, lenient=True, by_account=by_account

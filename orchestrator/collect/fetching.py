@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from anyio import to_thread
 
 from orchestrator.collect import disk, engines, inflate, layout
+from orchestrator.collect.accounts import with_subaccounts
 from orchestrator.collect.archive import read_member
 from orchestrator.collect.convert import convert
 from orchestrator.collect.onepass import OnePass
@@ -202,8 +203,3 @@ def _resume_of(download: Download) -> Resume | None:
     if download.length is None or download.validator is None:
         return None
     return Resume(download.start, download.length, download.validator)
-
-
-def with_subaccounts(report: Report) -> bool:
-    """Whether the report holds records of other accounts too."""
-    return report.series.body.get("include_subaccounts") is True

@@ -1,0 +1,78 @@
+"""Addresses: where the API is, and where its links may lead."""
+
+from __future__ import annotations
+
+import ipaddress
+from functools import lru_cache
+
+from yarl import URL
+
+from orchestrator.errors import InputError, ServerFault
+
+
+def parse_base(base_url: str) -> URL:
+    """The address that the config gives.
+
+    Raises:
+        InputError: it is none, holds credentials, or would send the secret in the clear.
+    """
+    try:
+        url = URL(base_url)
+    except ValueError:
+        raise InputError("api.base_url is no address; write https://…") from None
+    if url.user is not None or url.password is not None:
+        raise InputError("api.base_url holds credentials; give them under `credentials` instead")
+    if url.scheme not in {"http", "https"} or not url.host:
+        raise InputError(f"api.base_url: {base_url!r} is no address on the web; write https://…")
+    if url.scheme == "http" and not _is_loopback(url):
+        raise InputError(
+            f"api.base_url: {base_url!r} would send the secret in the clear; write https://…"
+        )
+    return url
+
+
+def follow(base: URL, at: URL, target: str) -> URL:
+    """Where a link or a redirect leads, if we go there.
+
+    Args:
+        base: of the API.
+        at: what it is relative to.
+        target: the link.
+
+    Raises:
+        ServerFault: it is no http address, or would send a paid file in the clear.
+    """
+
+    def refused(why: str) -> ServerFault:
+        call = f"GET {path_of(target)}"
+        return ServerFault(f"{call}: the API's link {why}", call=call)
+
+    try:
+        url = at.join(URL(target)).with_fragment(None)
+    except (ValueError, TypeError):
+        raise refused("is no address") from None
+    if url.scheme not in {"http", "https"} or not url.host:
+        raise refused("is no address on the web")
+    if url.scheme == "http" and not (_is_loopback(base) and _is_loopback(url)):
+        raise refused(f"leads to {url.host} without TLS; it is not followed")
+    return url.with_user(None)
+
+
+def path_of(link: str) -> str:
+    """What of a link may be shown: its query may be a signature."""
+    try:
+        return URL(link).raw_path or "/"
+    except ValueError:
+        return "the file"
+
+
+def _is_loopback(url: URL) -> bool:
+    return _is_this_machine(url.host or "")
+
+
+@lru_cache(maxsize=64)
+def _is_this_machine(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
