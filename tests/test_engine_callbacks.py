@@ -123,6 +123,28 @@ async def test_forged_calls_cost_a_bounded_number_of_looks(
         assert max(scene.waits) <= 45
 
 
+async def test_false_calls_for_one_report_do_not_hold_up_the_true_ones_for_others(
+    tmp_path: Path,
+) -> None:
+    bells = Bells()
+
+    async def harass() -> None:
+        while True:
+            await anyio.sleep(0.3)
+            bells.ring(bells.given[0])
+
+    stuck = Fault.of("report", "stuck", first=1)
+    async with watching(tmp_path, lasting(100, 400, stuck), callbacks=bells) as scene:
+        report = await scene.buy(OWN, callbacks=bells)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(scene.wait, report)
+            tasks.start_soon(harass)
+            tasks.start_soon(tell_ends, scene, bells)
+            await scene.watch([OWN] * 20, in_flight=20, callbacks=bells)
+            tasks.cancel_scope.cancel()
+        assert max(scene.waits) <= 2
+
+
 @pytest.mark.parametrize("late", [5.0, 900.0])
 async def test_late_calls_cost_nothing(tmp_path: Path, late: float) -> None:
     bells = Bells()

@@ -8,6 +8,7 @@ accounts of which no list can be had or trusted. When to look is foreseen from w
 from __future__ import annotations
 
 from contextlib import nullcontext
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 import anyio
@@ -53,6 +54,18 @@ _FIRST: Final = -1.0
 """The order of looks after a callback: before all submits, a file is probably there."""
 
 
+@dataclass(slots=True)
+class _Bells:
+    """The reports of one key of which a callback has come that nobody has looked after.
+
+    Attributes:
+        changed: set when another one has come.
+    """
+
+    rung: list[Watched] = field(default_factory=list)
+    changed: anyio.Event = field(default_factory=anyio.Event)
+
+
 class Watcher:
     """Waits for reports to become final.
 
@@ -88,7 +101,7 @@ class Watcher:
         self._faith = Faith()
         self._groups = Groups(jitter=jitter, observer=observer, begin=self._begin_to_look)
         self._looks = Looks(self._groups, self._pace, self._faith, jitter=jitter, observer=observer)
-        self._rung: dict[str, list[Watched]] = {}
+        self._bells: dict[str, _Bells] = {}
 
     @property
     def watched(self) -> int:
@@ -147,31 +160,33 @@ class Watcher:
             if one.rung or one.ended.is_set():
                 return
             one.rung = True
-            rung = self._rung.get(desk.api_key)
-            if rung is None:
-                self._rung[desk.api_key] = [one]
-                self._tasks.start_soon(self._answer, desk)
-            else:
-                rung.append(one)
+            bells = self._bells.get(desk.api_key)
+            if bells is None:
+                bells = self._bells[desk.api_key] = _Bells()
+                self._tasks.start_soon(self._answer, desk, bells)
+            bells.rung.append(one)
+            bells.changed.set()
 
         return self._callbacks.listen(address, ring)
 
-    async def _answer(self, desk: Desk) -> None:
+    async def _answer(self, desk: Desk, bells: _Bells) -> None:
         """Looks at reports of a key of which somebody has told us something, until none is left.
 
         Beside the looks by the clock, which may wait long for their turn.
         """
         try:
-            while rung := [one for one in self._rung[desk.api_key] if one.group is not None]:
+            while rung := [one for one in bells.rung if one.group is not None]:
                 now = anyio.current_time()
                 ready = [one for one in rung if one.quiet_until <= now]
-                self._rung[desk.api_key] = [one for one in rung if one.quiet_until > now]
+                bells.rung = [one for one in rung if one.quiet_until > now]
                 if ready:
                     await self._look_at_rung(desk, ready)
-                else:
-                    await anyio.sleep(min(one.quiet_until for one in rung) - now)
+                    continue
+                bells.changed = anyio.Event()
+                with anyio.move_on_after(min(one.quiet_until for one in rung) - now):
+                    await bells.changed.wait()
         finally:
-            del self._rung[desk.api_key]
+            del self._bells[desk.api_key]
 
     async def _look_at_rung(self, desk: Desk, rung: Sequence[Watched]) -> None:
         now = anyio.current_time()
