@@ -289,7 +289,7 @@ def _read_date(fields: Mapping[str, Any], name: str) -> datetime | None:
         raise WireError(f"a report whose {name} {words}") from None
 
 
-@lru_cache(maxsize=8192)
+@lru_cache(maxsize=1024)
 def _moment(text: str) -> datetime:
     """A date as a moment in UTC. Remembered: each look repeats the dates of the one before.
 
