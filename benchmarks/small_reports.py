@@ -45,32 +45,36 @@ rounds, the figures are those of the one whose CPU is the median."""
 
 def measure(options: Options) -> Section:
     """Collects small reports, and says what they cost."""
+    sizes, rounds = options.sizes or (SIZE,), ROUNDS
     if options.sizes or options.quick:
-        return section([[collect(size)] for size in options.sizes or (40,)])
-    return section([[collect(SIZE) for _ in range(ROUNDS)]])
-
-
-def collect(reports: int) -> Run:
-    """One run."""
+        sizes, rounds = options.sizes or (40,), 1
+    # All files stay until the end: for minutes after thousands were deleted, ext4 spends a
+    # millisecond on each new one, looking for a place that was not just freed.
     with tempfile.TemporaryDirectory() as folder:
-        config = Path(folder, "config.yaml")
-        simulator = subprocess.Popen(
-            [
-                *(sys.executable, "-m", "orchestrator", "simulate", "--rate", "0"),
-                *("--speed", "1000", "--records-per-day", "1", "--write-config", str(config)),
-            ],
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        try:
-            assert simulator.stdout is not None
-            json.loads(simulator.stdout.readline())
-            with Memory() as memory:
-                job = _job(Path(folder), reports)
-                ended = commands.run(job, {}, "--config", str(config), on_start=memory.watch)
-        finally:
-            simulator.terminate()
-            simulator.communicate()
+        return section([[collect(size, Path(folder)) for _ in range(rounds)] for size in sizes])
+
+
+def collect(reports: int, under: Path) -> Run:
+    """One run, in a folder of its own that stays."""
+    folder = Path(tempfile.mkdtemp(dir=under))
+    config = folder / "config.yaml"
+    simulator = subprocess.Popen(
+        [
+            *(sys.executable, "-m", "orchestrator", "simulate", "--rate", "0"),
+            *("--speed", "1000", "--records-per-day", "1", "--write-config", str(config)),
+        ],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert simulator.stdout is not None
+        json.loads(simulator.stdout.readline())
+        with Memory() as memory:
+            job = _job(folder, reports)
+            ended = commands.run(job, {}, "--config", str(config), on_start=memory.watch)
+    finally:
+        simulator.terminate()
+        simulator.communicate()
     return ended, memory.samples
 
 
