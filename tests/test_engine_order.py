@@ -6,12 +6,14 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+import anyio
 import pytest
 
 from orchestrator.core.lifecycle import State
 from orchestrator.core.model import Series, Span, Unit
 from orchestrator.core.pace import Pace, Taken
 from orchestrator.core.settings import Limits
+from orchestrator.engine.drain import Drain
 from orchestrator.engine.expected import Expected
 from orchestrator.ledger.sqlite import connect
 from orchestrator.ledger.store import Store
@@ -97,3 +99,24 @@ def densities(here: Stage, *series: Series) -> dict[str, float]:
         return Store(connection).histories().densities(series)
     finally:
         connection.close()
+
+
+async def test_what_an_earlier_run_left_open_is_looked_at_at_once(tmp_path: Path) -> None:
+    """However young it is: it may have ended in the very moment in which that run was killed."""
+    year = job(between("2025-01-01", "2026-01-01"))
+    async with stage(tmp_path, Settings(records_per_day=1.0)) as here:
+        drain = Drain()
+
+        def stop(report: Report, _event: Event | None) -> None:
+            if report.state is State.SUBMITTED and report.id == 5:
+                drain.begin(15)
+
+        here.seen.on_change = stop
+        await here.run(year, drain=drain)
+        assert here.states()["submitted"] == 5
+        here.seen.on_change = None
+        begun = anyio.current_time()
+        await here.run(year)
+        first = next(at for at, _, place in here.sim.call_times if at > begun and place == "list")
+        assert first - begun < 3.0  # behind the creates of the rest
+        here.assert_all_is_well(year)

@@ -136,9 +136,11 @@ class Follower:
             rows: the records that it is expected to hold; None: nobody can say.
         """
         with desk.room.seat() as seat:
-            return await self._follow(report, desk, seat, rows)
+            return await self._follow(report, desk, seat, rows, found=True)
 
-    async def _follow(self, report: Report, desk: Desk, seat: Seat, rows: int | None) -> Left:
+    async def _follow(
+        self, report: Report, desk: Desk, seat: Seat, rows: int | None, *, found: bool = False
+    ) -> Left:
         while report.state.is_open:
             before = report.state
             match report.state:
@@ -148,7 +150,7 @@ class Follower:
                         return Left.LATER
                 case State.SUBMITTED:
                     seat.take()
-                    report = await self._watch(report, desk, rows)
+                    report = await self._watch(report, desk, rows, found=found)
                     seat.leave(ended=report.state is not State.SUBMITTED)
                 case State.READY:
                     report = await self._collecting.collect(report, desk)
@@ -316,11 +318,11 @@ class Follower:
 
     # --- waiting ------------------------------------------------------------------------------
 
-    async def _watch(self, report: Report, desk: Desk, rows: int | None) -> Report:
+    async def _watch(self, report: Report, desk: Desk, rows: int | None, *, found: bool) -> Report:
         remote: RemoteReport | None = None
         try:
             with anyio.move_on_after(self._config.poll.timeout.total_seconds()):
-                remote = await self._watcher.final(report, desk, rows)
+                remote = await self._watcher.final(report, desk, rows, found=found)
         except NotFound as error:
             return await self._lost(report, desk, error)
         except Unauthorized as error:

@@ -108,19 +108,22 @@ class Watcher:
         """How many reports somebody waits for."""
         return len(self._groups.watched)
 
-    async def final(self, report: Report, desk: Desk, rows: int | None = None) -> RemoteReport:
+    async def final(
+        self, report: Report, desk: Desk, rows: int | None = None, *, found: bool = False
+    ) -> RemoteReport:
         """Waits until the API calls the report final, however long that takes.
 
         Args:
             report: one whose id is known.
             desk: of its key.
             rows: the records that it is expected to hold; None: nobody can say.
+            found: an earlier run left it open: it may have ended since.
 
         Raises:
             NotFound: the API does not know the id, time and again.
             Unauthorized: the key may not look.
         """
-        one = self._begin(report, rows)
+        one = self._begin(report, rows, found=found)
         with self._listening(one, desk):
             self._groups.put(one, desk)
             try:
@@ -133,7 +136,7 @@ class Watcher:
         assert one.outcome is not None
         return one.outcome
 
-    def _begin(self, report: Report, rows: int | None) -> Watched:
+    def _begin(self, report: Report, rows: int | None, *, found: bool) -> Watched:
         assert report.request_id is not None
         now = anyio.current_time()
         since = report.submitted_at or report.intended_at
@@ -146,7 +149,7 @@ class Watcher:
             size=self._pace.size(product, rows),
             seen_at=now,
             doubt_at=now + max(DOUBT, 3 * self._pace.expected(product, rows)),
-            is_known=age < _NEW,
+            is_known=age < _NEW and not found,
         )
 
     # --- callbacks --------------------------------------------------------------------------------
