@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Final
 
 import anyio
 
+from orchestrator.api.bucket import TokenBucket
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
@@ -28,20 +30,10 @@ _REMEMBERED: Final = 10_000
 
 @dataclass(slots=True, eq=False)
 class _Address:
+    allowance: TokenBucket
     rings: list[Callable[[], None]] = field(default_factory=list)
     missed: bool = False
     """Called while nobody listened."""
-    allowance: float = _BURST
-    at: float = 0.0
-    """When the allowance was counted."""
-
-    def may_ring(self, now: float) -> bool:
-        grown = self.allowance + (now - self.at) * _REFILL_PER_SECOND
-        self.allowance, self.at = min(float(_BURST), grown), now
-        if self.allowance < 1:
-            return False
-        self.allowance -= 1
-        return True
 
 
 class Addresses:
@@ -70,7 +62,7 @@ class Addresses:
         """An address that was never given out before."""
         token = secrets.token_urlsafe(_TOKEN_BYTES)
         self.given += 1
-        self._rest(_hash(token), _Address())
+        self._rest(_hash(token), self._address())
         return self._base + token
 
     @contextmanager
@@ -86,7 +78,7 @@ class Addresses:
         key = _hash(token)
         address = self._listened.get(key)
         if address is None:
-            address = self._idle.pop(key) if key in self._idle else _Address()
+            address = self._idle.pop(key) if key in self._idle else self._address()
             self._listened[key] = address
         address.rings.append(ring)
         try:
@@ -109,10 +101,13 @@ class Addresses:
             if address is None:
                 return False
             address.missed = True
-        elif address.may_ring(self._time()):
+        elif address.allowance.take(self._time()):
             for ring in tuple(address.rings):
                 ring()
         return True
+
+    def _address(self) -> _Address:
+        return _Address(TokenBucket(_REFILL_PER_SECOND, _BURST, self._time()))
 
     def _rest(self, key: bytes, address: _Address) -> None:
         self._idle[key] = address

@@ -310,9 +310,9 @@ class VonageReports:
     def _repeats_a_secret(self, report: RemoteReport) -> bool:
         """Whether the report object would carry the secret into the ledger and the log."""
         texts = (report.request_id, report.status_word, *map(str, report.echo.values()))
-        links = (unquote(link) for link in (report.download_url, report.callback_url) if link)
+        urls = (unquote(url) for url in (report.download_url, report.callback_url) if url)
         # Joined, since a list has thousands: a secret has no line break, so none arises at a seam.
-        said = "\n".join((*texts, *links))
+        said = "\n".join((*texts, *urls))
         return any(secret in said for secret in self._never_shown)
 
     def _hide(self, text: str) -> str:

@@ -15,6 +15,7 @@ import anyio
 from aiohttp import web
 
 from orchestrator.api.addresses import Addresses
+from orchestrator.api.bucket import TokenBucket
 
 if TYPE_CHECKING:
     import asyncio
@@ -84,8 +85,7 @@ class Receiver:
         self.address = ("", 0)
         self._addresses = Addresses(public_url)
         self._observer = observer
-        self._tokens = BURST
-        self._counted_at = anyio.current_time()
+        self._bucket = TokenBucket(RATE, BURST, anyio.current_time())
         self._has_failed = False
 
     @property
@@ -110,7 +110,7 @@ class Receiver:
             self.calls.received += 1
         else:
             self._count_unknown()
-        if not self._has_room():
+        if not self._bucket.take(anyio.current_time()):
             self.calls.refused += 1
             return _answer(429, {"Retry-After": "1"})
         if not is_known:
@@ -133,15 +133,6 @@ class Receiver:
                 self._has_failed = True
                 self._observer.note("error", f"a callback could not be passed on: {error!r}")
             return True
-
-    def _has_room(self) -> bool:
-        now = anyio.current_time()
-        grown = self._tokens + (now - self._counted_at) * RATE
-        self._tokens, self._counted_at = min(BURST, grown), now
-        if self._tokens < 1:
-            return False
-        self._tokens -= 1
-        return True
 
     def _count_unknown(self) -> None:
         self.calls.unknown += 1
