@@ -8,10 +8,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+
+
+Moment = TypeVar("Moment", int, datetime)
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -66,18 +69,23 @@ def coalesce(ordered: Iterable[Window]) -> Iterator[Window]:
 
     Memory does not grow with the number of windows taken in.
     """
-    start: datetime | None = None
-    end: datetime | None = None
-    for window in ordered:
-        if end is None or start is None:
-            start, end = window.start, window.end
-        elif window.start <= end:
-            end = max(end, window.end)
-        else:
-            yield Window(start, end)
-            start, end = window.start, window.end
-    if start is not None and end is not None:
+    for start, end in merge((window.start, window.end) for window in ordered):
         yield Window(start, end)
+
+
+def merge(ordered: Iterable[tuple[Moment, Moment]]) -> Iterator[tuple[Moment, Moment]]:
+    """As `coalesce`, of starts and ends of any kind that can be ordered."""
+    merged: tuple[Moment, Moment] | None = None
+    for start, end in ordered:
+        if merged is None:
+            merged = start, end
+        elif start <= merged[1]:
+            merged = merged[0], max(merged[1], end)
+        else:
+            yield merged
+            merged = start, end
+    if merged is not None:
+        yield merged
 
 
 def union(*many: Iterable[Window]) -> tuple[Window, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from orchestrator.core.attempts import Failure
-from orchestrator.core.intervals import Window
+from orchestrator.core.intervals import Window, merge
 from orchestrator.core.lifecycle import State
 from orchestrator.core.model import Resolution
 from orchestrator.ledger import rows
@@ -41,7 +41,7 @@ class WindowTables(SeriesTable):
             """,
             (series_id,),
         )
-        return tuple(_coalesced(cursor))
+        return _coalesced(cursor)
 
     def failures(self, series: Series) -> tuple[Failure, ...]:
         """The series' reports that came to nothing and still count, oldest first."""
@@ -124,7 +124,7 @@ class WindowTables(SeriesTable):
             "SELECT at FROM mark WHERE job = ? AND series_id = ?", (job, series_id)
         ).fetchone()
         return Resolution(
-            tuple(_coalesced(windows)),
+            _coalesced(windows),
             None if mark is None else rows.from_ms(mark["at"]),
         )
 
@@ -208,15 +208,6 @@ class WindowTables(SeriesTable):
         ).rowcount
 
 
-def _coalesced(ordered: Iterable[tuple[int, int]]) -> Iterator[Window]:
-    """As `intervals.coalesce`, of pairs of seconds: a million of them are merged to a few."""
-    first = last = 0
-    for start, end in ordered:
-        if start <= last and first < last:
-            last = max(last, end)
-            continue
-        if first < last:
-            yield Window.of_epoch(first, last)
-        first, last = start, end
-    if first < last:
-        yield Window.of_epoch(first, last)
+def _coalesced(ordered: Iterable[tuple[int, int]]) -> tuple[Window, ...]:
+    """Pairs of seconds, ordered by start, as windows: merged first, for there may be a million."""
+    return tuple(Window.of_epoch(start, end) for start, end in merge(ordered))
