@@ -15,6 +15,7 @@ from orchestrator.collect.convert import convert
 from orchestrator.collect.onepass import OnePass
 from orchestrator.collect.pump import pump
 from orchestrator.collect.spool import Spool
+from orchestrator.collect.sweep import unfinished
 from orchestrator.core.ports import Resume
 from orchestrator.core.settings import Format
 from orchestrator.errors import CorruptArchive, OutputError
@@ -45,11 +46,11 @@ class PartialFolder:
 
         Raises:
             OSError: the disk.
+            OutputError: the disk, as it is read.
         """
         self._folders.make(files.partial_folder)
         if self._littered is None:
-            names = (path.name for path in files.partial_folder.iterdir())
-            self._littered = set(filter(None, map(layout.report_id_of, names)))
+            self._littered = set(unfinished(self._folders.root))
         if report_id in self._littered:
             disk.remove(*files.unfinished())
             self._littered.discard(report_id)
