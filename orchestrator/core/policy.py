@@ -64,7 +64,12 @@ def next_look(policy: PollPolicy, looks: int, jitter: float) -> timedelta:
     Doubles from `interval_initial` up to `interval_max`, give or take an eighth by `jitter`.
     """
     interval = min(policy.interval_max, policy.interval_initial * (1 << min(looks, 30)))
-    return interval * (0.875 + 0.25 * jitter)
+    return interval * spread(jitter)
+
+
+def spread(jitter: float) -> float:
+    """By what a pause between looks is multiplied: give or take an eighth, by `jitter`."""
+    return 0.875 + 0.25 * jitter
 
 
 class AfterCreate(Enum):

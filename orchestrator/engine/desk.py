@@ -207,9 +207,7 @@ class Desk:
                 if place is not None:
                     place.give_back()
 
-    async def ask(
-        self, request: Callable[[], Awaitable[T]], priority: Priority, order: float = 0.0
-    ) -> T:
+    async def ask(self, request: Callable[[], Awaitable[T]], priority: Priority) -> T:
         """A request that changes nothing, retried.
 
         Raises:
@@ -217,5 +215,5 @@ class Desk:
         """
         async for attempt in self.retrying():
             with attempt:
-                return await self.turn(request, priority, order)
+                return await self.turn(request, priority)
         raise AssertionError("unreachable: tenacity raises the last error")

@@ -10,8 +10,6 @@ from typing import TYPE_CHECKING
 import anyio
 
 from orchestrator.core import attempts, intervals, plan, sizing
-from orchestrator.core.pace import Pace
-from orchestrator.engine.expected import Expected
 from orchestrator.engine.follow import Left, Order
 
 if TYPE_CHECKING:
@@ -26,7 +24,7 @@ if TYPE_CHECKING:
     from orchestrator.core.settings import Config
     from orchestrator.engine.budget import Budget
     from orchestrator.engine.desk import Desk
-    from orchestrator.engine.expected import Entry
+    from orchestrator.engine.expected import Entry, Expected
     from orchestrator.engine.follow import Follower
 
 
@@ -73,6 +71,7 @@ class Lanes:
         desks: by name of credentials; one lane for each of their API keys.
         budget: says what may still be asked for; the run's observer.
         config: policies and limits.
+        expected: puts series in order.
     """
 
     def __init__(
@@ -84,6 +83,7 @@ class Lanes:
         desks: Mapping[str, Desk],
         budget: Budget,
         config: Config,
+        expected: Expected,
     ) -> None:
         self._now = now
         self._ledger = ledger
@@ -93,7 +93,7 @@ class Lanes:
         self._lanes: dict[str, _Lane] = {}
         self._busy: dict[str, _Busy] = defaultdict(_Busy)
         self._lives = 0
-        self._expected = Expected({}, Pace())
+        self._expected = expected
         self._make_lanes(jobs)
 
     def _make_lanes(self, jobs: Sequence[Job]) -> None:
@@ -103,16 +103,11 @@ class Lanes:
                 slots = anyio.CapacityLimiter(self._config.limits.in_flight)
                 self._lanes[desk.api_key] = _Lane(desk, slots)
             self._lanes[desk.api_key].entries.append(entry)
+        for lane in self._lanes.values():
+            lane.entries = list(self._expected.longest_first(lane.entries))
 
-    async def work(self, tasks: TaskGroup, follower: Follower, expected: Expected) -> None:
-        """Starts every lane in `tasks`; they end when there is nothing left to do.
-
-        Args:
-            tasks: where they live.
-            follower: of the reports.
-            expected: puts series in order.
-        """
-        self._expected = expected
+    async def work(self, tasks: TaskGroup, follower: Follower) -> None:
+        """Starts every lane in `tasks`; they end when there is nothing left to do."""
         stand_in = {
             entry.series.key: key
             for key, lane in reversed(self._lanes.items())
@@ -120,7 +115,6 @@ class Lanes:
         }
         self._lives += len(self._lanes)  # until each has found what is open
         for lane in self._lanes.values():
-            lane.entries = list(expected.longest_first(lane.entries))
             tasks.start_soon(self._serve, lane, follower, stand_in)
 
     async def _found_open(self, lane: _Lane, stand_in: Mapping[str, str]) -> AsyncIterator[Report]:

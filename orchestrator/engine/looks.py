@@ -104,7 +104,7 @@ class Looks:
             self._failed_again(group, "they show none of its reports any more")
             return watched[:1]
         group.failed = 0
-        group.compare(shown, asked_at)
+        is_suspect = group.compare(shown, asked_at)
         to_look_at, still_open, ended = self._read(group, watched, shown)
         group.quiet = 0 if ended else group.quiet + 1
         if foreseen:
@@ -113,7 +113,7 @@ class Looks:
         if group.lies_often:
             self._groups.leave_list(group, "they do not show how reports really stand")
             return to_look_at
-        check = group.to_check(still_open, quiet=not self._faith.is_firm)
+        check = group.to_check(still_open, is_suspect=is_suspect, quiet=not self._faith.is_firm)
         if check is not None and check not in to_look_at:
             to_look_at.append(check)
         return to_look_at

@@ -9,6 +9,27 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 
+class Waiting:
+    """Who wants to hear that something may be free; each is told once, and has to ask again."""
+
+    def __init__(self) -> None:
+        self._wakes: dict[Callable[[], None], None] = {}
+
+    def add(self, wake: Callable[[], None]) -> None:
+        """Calls `wake` at the next `tell`."""
+        self._wakes[wake] = None
+
+    def tell(self) -> None:
+        """Wakes everybody; who took the last one comes last.
+
+        That one was the first to wait again. Woken first, a key with much to fetch would take
+        every place that is given back, and the others none.
+        """
+        wakes, self._wakes = list(self._wakes), {}
+        for wake in (*wakes[1:], *wakes[:1]):
+            wake()
+
+
 class Places:
     """A number of places. Whoever waits for one holds nothing meanwhile, so no key waits in vain.
 
@@ -18,7 +39,7 @@ class Places:
 
     def __init__(self, number: int) -> None:
         self._free = number
-        self._waiting: dict[Callable[[], None], None] = {}
+        self._waiting = Waiting()
 
     @property
     def free(self) -> int:
@@ -40,19 +61,13 @@ class Places:
         self._free -= 1
 
     def give_back(self) -> None:
-        """Frees a place, and wakes everybody who waits for one; who took the last one comes last.
-
-        That one was the first to wait again. Woken first, a key with much to fetch would take
-        every place that is given back, and the others none.
-        """
+        """Frees a place, and wakes everybody who waits for one."""
         self._free += 1
-        waiting, self._waiting = list(self._waiting), {}
-        for wake in (*waiting[1:], *waiting[:1]):
-            wake()
+        self._waiting.tell()
 
     def when_free(self, wake: Callable[[], None]) -> None:
         """Calls `wake` once, when a place is given back."""
-        self._waiting[wake] = None
+        self._waiting.add(wake)
 
 
 class Claim:

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Final
 
 import anyio
 
+from orchestrator.engine.places import Waiting
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
@@ -49,7 +51,6 @@ class Room:
 
     Attributes:
         most: open reports that the server takes; None: no limit was met.
-        refused: creates that were refused for want of room.
         gave_up: why no more creates are sent in this run, in words; empty while they are.
     """
 
@@ -57,14 +58,13 @@ class Room:
         self, api_key: str, observer: Observer, patience: timedelta = timedelta.max
     ) -> None:
         self.most: int | None = None
-        self.refused = 0
         self.gave_up = ""
         self._patience_with_all = patience
         self._stuck_since: float | None = None
         self._api_key = api_key
         self._observer = observer
         self._seats: set[Seat] = set()
-        self._waiting: dict[Callable[[], None], None] = {}
+        self._waiting = Waiting()
         self._resting = 0
         self._refusals = 0
         self._rate_is_fine = False
@@ -116,7 +116,6 @@ class Room:
         says_so = "#" in kind and not kind.endswith(_RATE_LIMIT)
         if not says_so and not self._may_be_full():
             return False
-        self.refused += 1
         known, self.most = self.most, max(1, len(self._seats))
         if known is None:
             self._observer.note(
@@ -142,7 +141,7 @@ class Room:
         if stuck >= self._patience_with_all and not self.gave_up:
             self.gave_up = f"the API has refused every create of key {self._api_key} for {stuck}"
             self._observer.note("error", f"{self.gave_up}; nothing more is asked for in this run")
-            self._wake()  # those who wait for room wait in vain
+            self._waiting.tell()  # those who wait for room wait in vain
 
     async def rest(self) -> None:
         """After a refusal: where none of ours is open, nobody tells when there is room again."""
@@ -154,7 +153,7 @@ class Room:
             await anyio.sleep(pause)
         finally:
             self._resting -= 1
-            self._wake()
+            self._waiting.tell()
 
     # --- seats ------------------------------------------------------------------------------------
 
@@ -181,16 +180,11 @@ class Room:
             if self._ended >= self._patience * self.most:
                 self.most += 1
                 self._ended = 0
-        self._wake()
+        self._waiting.tell()
 
     def when_free(self, wake: Callable[[], None]) -> None:
         """Calls `wake` once, when there may be room."""
-        self._waiting[wake] = None
-
-    def _wake(self) -> None:
-        waiting, self._waiting = self._waiting, {}
-        for wake in waiting:
-            wake()
+        self._waiting.add(wake)
 
 
 class Seat:

@@ -191,6 +191,7 @@ class _Run:
     async def work(self) -> None:
         """Every key side by side, until there is nothing left to do."""
         world = self._world
+        pace = Pace(await world.ledger.paces())
         lanes = Lanes(
             self._jobs,
             self._now,
@@ -198,11 +199,10 @@ class _Run:
             desks=world.desks,
             budget=self._budget,
             config=world.config,
+            expected=Expected(await world.ledger.densities(_distinct(self._jobs)), pace),
         )
-        pace = Pace(await world.ledger.paces())
-        expected = Expected(await world.ledger.densities(_distinct(self._jobs)), pace)
         async with anyio.create_task_group() as watching, anyio.create_task_group() as tasks:
-            await lanes.work(tasks, follower_of(world, watching, pace), expected)
+            await lanes.work(tasks, follower_of(world, watching, pace))
 
     # --- after the work -----------------------------------------------------------------------
 

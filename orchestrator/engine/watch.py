@@ -255,7 +255,7 @@ class Watcher:
             seen, each = sample(listed, group.looked_at)
             wanted /= each * group.wrong_by
             pause = self._pace.wait_for(seen, wanted, self._least, self._most)
-        return (self._least if unknown else pause) * (0.875 + 0.25 * jitter)
+        return (self._least if unknown else pause) * policy.spread(jitter)
 
     def _own_due(self, one: Watched) -> float:
         last = max(one.seen_at, one.looked_at)
@@ -274,7 +274,7 @@ class Watcher:
             pause = self._most
         else:
             pause = self._pace.wait_for([one.open_at(last)], _SHARE, self._least, self._most)
-        return pause * (0.875 + 0.25 * jitter)
+        return pause * policy.spread(jitter)
 
     # --- looks by the clock -----------------------------------------------------------------------
 

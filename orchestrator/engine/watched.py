@@ -213,7 +213,6 @@ class Group:
         known_ends: reports that were seen ended by themselves, until the list shows it.
         lies: those that the list showed as open long after, or as ended while they were open.
         claims: those that it shows as ended, but not so that it could be taken.
-        is_suspect: whether it showed one so, or not so long after.
         begun: when it was made.
         checked_at: when what the list showed was last found to be right.
     """
@@ -235,7 +234,6 @@ class Group:
     known_ends: dict[str, KnownEnd] = field(default_factory=dict)
     lies: set[str] = field(default_factory=set)
     claims: set[str] = field(default_factory=set)
-    is_suspect: bool = False
     begun: float = field(default_factory=anyio.current_time)
     checked_at: float = field(default_factory=anyio.current_time)
 
@@ -307,20 +305,20 @@ class Group:
             self.known_ends[one.request_id] = KnownEnd(now, one.received_at)
         self.claims.discard(one.request_id)
 
-    def compare(self, shown: dict[str, RemoteReport], asked_at: float) -> None:
-        """Holds what the list shows against what is known.
+    def compare(self, shown: dict[str, RemoteReport], asked_at: float) -> bool:
+        """Holds what the list shows against what is known; whether it shows an end as open.
 
         Args:
             shown: by request id.
             asked_at: when the list was asked for.
         """
-        self.is_suspect = False
+        is_suspect = False
         for request_id, known in list(self.known_ends.items()):
             remote = shown.get(request_id)
             is_open = remote is not None and (remote.status is None or not remote.status.is_final)
             behind = asked_at - known.seen_at
             if is_open and behind < _FORGOTTEN:
-                self.is_suspect = True
+                is_suspect = True
                 if behind >= _STALE:
                     self.lies.add(request_id)
                 continue
@@ -328,22 +326,26 @@ class Group:
             self.lies.discard(request_id)
             if not is_open and remote is not None:
                 self.checked_at = asked_at
+        return is_suspect
 
     @property
     def lies_often(self) -> bool:
         """Whether it shows more than one report otherwise than it is."""
         return len(self.lies) >= _LIES
 
-    def to_check(self, still_open: Sequence[Watched], *, quiet: bool) -> Watched | None:
+    def to_check(
+        self, still_open: Sequence[Watched], *, is_suspect: bool, quiet: bool
+    ) -> Watched | None:
         """Of the reports that the list has just shown as open, one to look at by itself.
 
         Args:
             still_open: these reports.
+            is_suspect: whether it has just shown an end as open; see `compare`.
             quiet: whether looks that see nothing end are a reason to check.
         """
         now = self.looked_at
         often = 4 if quiet and self.quiet > 1 else 2
         is_time = now - self.checked_at >= max(_CHECK, (now - self.begun) / often)
-        if not still_open or not (is_time or self.is_suspect):
+        if not still_open or not (is_time or is_suspect):
             return None
         return max(still_open, key=lambda one: (now - one.born) / one.size)
