@@ -7,6 +7,7 @@ accounts of which no list can be had or trusted. When to look is foreseen from w
 
 from __future__ import annotations
 
+import math
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
@@ -235,11 +236,11 @@ class Watcher:
 
     def _reckon(self, group: Group) -> float:
         """When something of a group is to be looked at next."""
-        due = [self._own_due(one) for one in group.alone()]
         listed = group.listed()
+        group.list_due = math.inf
         if listed:
-            due.append(group.looked_at + self._pause_of_list(group, listed))
-        return min(due)
+            group.list_due = group.looked_at + self._pause_of_list(group, listed)
+        return min((group.list_due, *(self._own_due(one) for one in group.alone())))
 
     def _pause_of_list(self, group: Group, listed: Sequence[Watched]) -> float:
         jitter = group.jitter
@@ -280,9 +281,8 @@ class Watcher:
 
     async def _look(self, group: Group) -> None:
         now = anyio.current_time()
-        listed = group.listed()
         alone = [one for one in group.alone() if self._own_due(one) <= now]
-        if listed and group.looked_at + self._pause_of_list(group, listed) <= now:
+        if group.list_due <= now and (listed := group.listed()):
             self._set_aside(group, listed)
             alone += await self._looks.at_list(group, Priority.POLL)
         for one in alone:

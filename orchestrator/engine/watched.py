@@ -204,6 +204,7 @@ class Group:
         looked_at: when the list was last asked.
         jitter: of the time until it is asked again, in [0, 1).
         due: when something is to be looked at, as reckoned at `reckoned_at`; None: not reckoned.
+        list_due: when the list is to be asked, as reckoned then.
         foreseen: ends that were foreseen; the latest weigh most.
         came: ends that came instead.
         quiet: so many looks in a row saw nothing end.
@@ -224,6 +225,7 @@ class Group:
     watched: dict[str, Watched] = field(default_factory=dict)
     changed: anyio.Event = field(default_factory=anyio.Event)
     due: float | None = None
+    list_due: float = math.inf
     reckoned_at: float = 0.0
     foreseen: float = 4.0
     came: float = 4.0
