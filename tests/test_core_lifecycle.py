@@ -7,7 +7,7 @@ from typing import get_args
 import pytest
 
 from orchestrator.core import lifecycle as life
-from orchestrator.core.lifecycle import Event, State, transition
+from orchestrator.core.lifecycle import Event, State, proof_of, transition
 from orchestrator.errors import InvalidTransition
 
 EXAMPLES: dict[type, Event] = {
@@ -89,6 +89,19 @@ def test_every_pair(state: State, event: Event) -> None:
             transition(state, event)
     else:
         assert transition(state, event) is State(expected)
+
+
+@pytest.mark.parametrize("event", EXAMPLES.values(), ids=lambda event: type(event).__name__)
+def test_what_frees_a_window_has_a_proof(event: Event) -> None:
+    """No event leads from a window that is had to one that may be bought without saying why."""
+    frees = False
+    for state in State:
+        try:
+            after = transition(state, event)
+        except InvalidTransition:
+            continue
+        frees |= state.has_window and not after.has_window and after is not State.SUPERSEDED
+    assert (proof_of(event) is not None) == frees
 
 
 def test_open_states_have_their_window() -> None:

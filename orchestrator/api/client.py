@@ -86,7 +86,7 @@ class VonageReports:
         )
         self._credentials = credentials
         self._clock = clock
-        self._server_ahead = timedelta()
+        self._server_ahead: timedelta | None = None
         secret = credentials.api_secret.reveal()
         token = base64.b64encode(f"{credentials.api_key}:{secret}".encode()).decode()
         self._signed = {**_PLAIN, "Authorization": f"Basic {token}"}
@@ -105,7 +105,11 @@ class VonageReports:
     @property
     def server_ahead(self) -> timedelta:
         """The server's clock less ours, by the latest ``Date``; up to a second too small."""
-        return self._server_ahead
+        return self._server_ahead or timedelta()
+
+    def server_now(self) -> datetime | None:
+        """The present moment by the server's clock; None before the first ``Date`` header."""
+        return None if self._server_ahead is None else self._clock.now() + self._server_ahead
 
     async def create(
         self, series: Series, window: Window, callback_url: str | None

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final, assert_never
 
+from orchestrator.core.proofs import Proof
 from orchestrator.errors import InvalidTransition
 
 
@@ -102,9 +103,10 @@ class Adopted:
 
 @dataclass(frozen=True, slots=True)
 class FoundAbsent:
-    """Working list calls do not show the report: it was not created."""
+    """The API is proved never to have had the report: it was not created."""
 
     reason: str
+    proof: Proof = Proof.LISTS_LACK_IT
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,9 +148,10 @@ class Aborted:
 
 @dataclass(frozen=True, slots=True)
 class Lost:
-    """The API answers 404 for the id."""
+    """The API no longer knows the id, or never did; a 404 by itself does not prove it."""
 
     reason: str
+    proof: Proof = Proof.REPORT_LIFE_OVER
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,9 +163,10 @@ class Cancelled:
 
 @dataclass(frozen=True, slots=True)
 class FileGone:
-    """The report is finished, but its file answers 404."""
+    """The report is finished, but the life of its file is over, and it could not be had."""
 
     reason: str
+    proof: Proof = Proof.FILE_LIFE_OVER
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,6 +222,7 @@ class Resubmitted:
     """The user sets a held or disputed report aside; its window may be bought again."""
 
     reason: str
+    proof: Proof = Proof.PERSON
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,6 +259,40 @@ Event = (
     | Resubmitted
     | Accepted
 )
+
+
+def proof_of(event: Event) -> Proof | None:  # noqa: PLR0911 - one arm a proof
+    """What entitles us to buy the window again after this event; None: it frees no window."""
+    match event:
+        case FoundAbsent() | Lost() | FileGone() | Resubmitted():
+            return event.proof
+        case NotCreated():
+            return Proof.REFUSED
+        case CutShort():
+            return Proof.API_SAID_TRUNCATED
+        case Failed():
+            return Proof.API_SAID_FAILED
+        case Aborted():
+            return Proof.API_SAID_ABORTED
+        case Cancelled():
+            return Proof.PERSON
+        case (
+            Created()
+            | CreateUnknown()
+            | Adopted()
+            | Held()
+            | Finished()
+            | Verified()
+            | FileMissing()
+            | Published()
+            | Disputed()
+            | Superseded()
+            | Waived()
+            | Accepted()
+        ):
+            return None
+    assert_never(event)
+
 
 _UNKNOWN: Final = frozenset({State.SUBMITTING, State.HELD})
 _AT_THE_API: Final = frozenset({State.SUBMITTED, State.READY})

@@ -146,6 +146,13 @@ class ReportsApi(Protocol):
         """The server's clock less ours, by the latest ``Date`` header; zero before the first."""
         ...
 
+    def server_now(self) -> datetime | None:
+        """The present moment by the server's clock; None before the first ``Date`` header.
+
+        Life spans at the API are judged by it: those of reports, of files, of unknown creates.
+        """
+        ...
+
     async def create(
         self, series: Series, window: Window, callback_url: str | None
     ) -> RemoteReport:
