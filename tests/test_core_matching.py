@@ -196,32 +196,3 @@ def test_only_a_list_that_shows_a_known_report_proves_absence(
     remotes: list[RemoteReport], owned: dict[str, int], *, works: bool
 ) -> None:
     assert matching.shows_another(intent(), remotes, owned) is works
-
-
-@pytest.mark.parametrize(
-    ("remote", "words"),
-    [
-        pytest.param(listed(), None, id="the same"),
-        pytest.param(without(listed(), "direction"), None, id="left out"),
-        pytest.param(
-            listed(account_id="beta0001"),
-            "asked for account_id abcd1234, the API reports beta0001",
-            id="account",
-        ),
-        pytest.param(
-            listed(include_message=True),
-            "asked for include_message false, the API reports true",
-            id="message",
-        ),
-        pytest.param(
-            replace(listed(), date_start=WINDOW.start - timedelta(days=1)),
-            "asked for date_start 2026-01-01T00:00:00Z, the API reports 2025-12-31T00:00:00Z",
-            id="start",
-        ),
-        pytest.param(
-            listed(country="DE"), "asked for any country, the API reports DE", id="one more"
-        ),
-    ],
-)
-def test_a_wrong_echo_is_said_in_words(remote: RemoteReport, words: str | None) -> None:
-    assert matching.wrong_echo(intent(), remote) == words

@@ -1,4 +1,4 @@
-"""Is this report object the one we asked for? Checks of the echo, and the search for twins."""
+"""Is a listed report the one that an unknown create made? The search for twins."""
 
 from __future__ import annotations
 
@@ -7,68 +7,20 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote, urlsplit
 
+from orchestrator.core.echo import echoed, sent, wrong_echo
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from datetime import datetime
 
-    from orchestrator.core.model import FieldValue, RemoteReport, Report
+    from orchestrator.core.model import RemoteReport, Report
 
 CLOCK_SLACK: Final = timedelta(minutes=10)
 """How far the server's clock may have strayed from what its ``Date`` header said."""
-
-_NO_FILTER: Final = frozenset({"", "none", "any", "all", "false"})
-"""How the API may write that a field does not filter (the 2021 definition has ``none``)."""
 
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 
 LIST_REACH: Final = timedelta(days=4)
 """How far back a list call for reconciling reaches: reports older than this answer 404."""
-
-
-def sent(report: Report) -> dict[str, FieldValue | datetime]:
-    """Every field that the create carried, the callback URL apart."""
-    return {
-        **report.series.body,
-        "date_start": report.window.start,
-        "date_end": report.window.end,
-    }
-
-
-def echoed(remote: RemoteReport) -> dict[str, FieldValue | datetime]:
-    """Every field of the request that the API repeats."""
-    fields: dict[str, FieldValue | datetime] = dict(remote.echo)
-    if remote.date_start is not None:
-        fields["date_start"] = remote.date_start
-    if remote.date_end is not None:
-        fields["date_end"] = remote.date_end
-    return fields
-
-
-def wrong_echo(report: Report, remote: RemoteReport) -> str | None:
-    """How the echoed request differs from what we asked, in words; None if it does not.
-
-    A field that the API leaves out is no difference. One that we did not send is, if it narrows:
-    the file would lack records, and look complete.
-    """
-    asked = sent(report)
-    for name, answer in echoed(remote).items():
-        if name not in asked:
-            if not _is_nothing(answer):
-                return f"asked for any {name}, the API reports {_word(answer)}"
-        elif answer != asked[name]:
-            return f"asked for {name} {_word(asked[name])}, the API reports {_word(answer)}"
-    return None
-
-
-def _is_nothing(answer: FieldValue | datetime) -> bool:
-    """Whether an echoed field that was not sent says that it does not filter."""
-    return answer is False or (isinstance(answer, str) and answer.lower() in _NO_FILTER)
-
-
-def _word(value: FieldValue | datetime) -> str:
-    if isinstance(value, bool):
-        return str(value).lower()
-    return value if isinstance(value, str) else value.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def candidates(

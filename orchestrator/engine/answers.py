@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from orchestrator.core import lifecycle, matching
+from orchestrator.core import echo, lifecycle
 from orchestrator.core.model import Status
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 def judge(report: Report, remote: RemoteReport) -> Event:
     """What a final answer makes of a report."""
-    wrong = matching.wrong_echo(report, remote)
+    wrong = echo.wrong_echo(report, remote)
     if wrong is not None:
         return lifecycle.Disputed(f"not what was asked for: {wrong}")
     said = f"the API says {remote.status_word}"

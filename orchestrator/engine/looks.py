@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 import anyio
 
-from orchestrator.core import matching, policy
+from orchestrator.core import echo, matching, policy
 from orchestrator.core.model import ALL_STATUSES, Status
 from orchestrator.core.pace import Taken
 from orchestrator.core.ports import Priority
@@ -330,5 +330,5 @@ def _is_complete(one: Watched, remote: RemoteReport) -> bool:
         remote.status is Status.SUCCESS
         and remote.download_url is not None
         and remote.items_count is not None
-        and matching.wrong_echo(one.report, remote) is None
+        and echo.wrong_echo(one.report, remote) is None
     )

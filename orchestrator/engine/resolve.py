@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from orchestrator.core import lifecycle, matching
+from orchestrator.core import echo, lifecycle
 from orchestrator.core.lifecycle import State
 from orchestrator.core.ports import Priority
 from orchestrator.errors import InputError, NotFound
@@ -28,7 +28,7 @@ async def adopt(report: Report, request_id: str, ledger: Ledger, desk: Desk) -> 
         remote = await desk.ask(partial(desk.api.status, request_id), Priority.POLL)
     except NotFound as error:
         raise InputError(f"--adopt {request_id}: the API does not know it ({error})") from error
-    wrong = matching.wrong_echo(report, remote)
+    wrong = echo.wrong_echo(report, remote)
     if wrong is not None:
         raise InputError(f"--adopt {request_id}: it is a report of something else: {wrong}")
     owner = (await ledger.owned((request_id,))).get(request_id)
