@@ -18,7 +18,8 @@
     ├── CollectError           a finished report could not be made into a file
     │   ├── Expired            the file is no longer there for download
     │   ├── Truncated          the file is marked as lacking records
-    │   └── CorruptArchive     the archive or its CSV is not what was promised
+    │   ├── CorruptArchive     the archive or its CSV is not what was promised
+    │   └── NameTaken          another file stands under the name of the published one
     └── OutputError            the disk: full, read-only, unwritable            exit 74
 
 ``str()`` of each is one sentence or more for people: what was wrong, where, what to do.
@@ -224,6 +225,10 @@ class Truncated(CollectError):
 
 class CorruptArchive(CollectError):
     """The archive, or the CSV in it, is not what was promised: structure, length, CRC, count."""
+
+
+class NameTaken(CollectError):
+    """Another file, with other content, stands under the name that a verified file should take."""
 
 
 class OutputError(OrchestratorError):

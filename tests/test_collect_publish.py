@@ -16,7 +16,7 @@ from orchestrator.collect.disk import Folders
 from orchestrator.collect.layout import WorkFiles
 from orchestrator.collect.publish import publish
 from orchestrator.core.settings import Format, OutputSettings
-from orchestrator.errors import OutputError
+from orchestrator.errors import NameTaken, OutputError
 from tests.kit.archives import BytesDownload, a_report, csv_bytes, streamed_zip
 
 if TYPE_CHECKING:
@@ -180,11 +180,10 @@ def test_what_is_not_ours_is_never_overwritten(
     place = tmp_path / TARGET
     place.parent.mkdir(parents=True)
     occupy(place)
-    with pytest.raises(OutputError) as caught:
+    with pytest.raises(NameTaken) as caught:
         publish(verified, Folders(tmp_path), TARGET, SHA256, fresh=True)
     assert str(caught.value) == (
-        f"cannot publish {place}: another file stands there, with other content, and is not"
-        " overwritten; move it away if nobody needs it, then run again"
+        f"another file stands at {place}, with other content, and is not overwritten"
     )
     assert verified.exists()
 
@@ -264,6 +263,6 @@ async def test_two_reports_of_one_window_do_not_overwrite_each_other(tmp_path: P
     other = a_report(1, id=18, request_id="another")
     verdict = await collector.fetch(other, BytesDownload(streamed_zip(b"a\n1\n")))
     assert await collector.publish(report)
-    with pytest.raises(OutputError, match="another file stands there"):
+    with pytest.raises(NameTaken, match="another file stands at"):
         await collector.publish(replace(other, sha256=verdict.sha256, target=verdict.target))
     assert await collector.publish(report)

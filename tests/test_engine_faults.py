@@ -227,8 +227,8 @@ async def test_a_report_that_takes_too_long_can_be_replaced(tmp_path: Path) -> N
         pytest.param(Fault.of("report", "wrong_count", nth=2), "records", id="count"),
         pytest.param(Fault.of("report", "bad_crc", nth=2), "after 8 downloads", id="CRC"),
         pytest.param(
-            Fault.of("report", "wrong_echo", field="account_id", value="cafe0002", nth=2),
-            "asked for account_id abcd1234, the API reports cafe0002",
+            Fault.of("report", "wrong_echo", field="product", value="ASR", nth=2),
+            "asked for product SMS, the API reports ASR",
             id="echo",
         ),
     ],

@@ -11,16 +11,19 @@ from orchestrator.collect import aside, disk, inflate, layout
 from orchestrator.collect.download import Intake
 from orchestrator.collect.fetching import Fetching, PartialFolder
 from orchestrator.collect.publish import publish
+from orchestrator.collect.recount import csv_blocks
+from orchestrator.collect.refute import refutes
 from orchestrator.collect.steps import in_thread
 from orchestrator.core.ports import Verdict
 from orchestrator.core.settings import Format
 from orchestrator.errors import CorruptArchive, OutputError, TransportError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
+    from collections.abc import Callable, Generator, Sequence
     from pathlib import Path
 
     from orchestrator.collect.convert import Converted
+    from orchestrator.core.echo import EchoDifference
     from orchestrator.core.model import Report
     from orchestrator.core.ports import Download, Resume
     from orchestrator.core.settings import OutputSettings
@@ -133,6 +136,21 @@ class FileCollector:
             )
         return Fetching(report, self._files(report), self._form, self._partial)
 
+    async def refutes(self, report: Report, differences: Sequence[EchoDifference]) -> bool:
+        """Whether the file that `fetch` has made shows that a wrong echo is a slip of the API.
+
+        Raises:
+            OutputError: the disk.
+        """
+        return await in_thread(self._refutes(self._files(report), differences), self._cores)
+
+    def _refutes(
+        self, files: layout.WorkFiles, differences: Sequence[EchoDifference]
+    ) -> Generator[None, None, bool]:
+        verified = files.verified(self._form)
+        with disk.in_words(verified, "read"), verified.open("rb") as file:
+            return (yield from refutes(csv_blocks(file, self._form), differences))
+
     def resumable(self, report: Report) -> Resume | None:
         """Where the next download of a report may go on; None: from the beginning."""
         broken = self._broken.get(report.id)
@@ -184,7 +202,8 @@ class FileCollector:
         of the report's hash under its name is there: it must be fetched again.
 
         Raises:
-            OutputError: the disk, or another file stands under that name.
+            NameTaken: another file stands under that name.
+            OutputError: the disk.
         """
         return await to_thread.run_sync(self._publish, report)
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from orchestrator.collect import disk, layout
 from orchestrator.collect.formats import hash_file
-from orchestrator.errors import OutputError
+from orchestrator.errors import NameTaken
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -41,7 +41,8 @@ def publish(
         False if the file is not there, neither aside nor under its name.
 
     Raises:
-        OutputError: the disk, or another file stands under the name.
+        NameTaken: another file stands under the name.
+        OutputError: the disk.
     """
     place = layout.target_path(folders.root, target)
     with disk.in_words(verified, "publish"):
@@ -49,9 +50,8 @@ def publish(
             disk.remove(verified)
             return _stands(place, sha256, folders)
         if _is_taken(place) and not _has_hash(place, sha256):
-            raise OutputError(
-                f"cannot publish {place}: another file stands there, with other content, and is"
-                " not overwritten; move it away if nobody needs it, then run again"
+            raise NameTaken(
+                f"another file stands at {place}, with other content, and is not overwritten"
             )
         try:
             if not synced:

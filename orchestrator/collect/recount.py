@@ -32,7 +32,7 @@ def count_rows(path: Path, form: Format) -> Generator[None, None, int]:
     counter = RecordCounter()
     since_pause = 0
     with path.open("rb") as file:
-        for block in _csv_blocks(file, form):
+        for block in csv_blocks(file, form):
             counter.feed(block)
             since_pause += len(block)
             if since_pause >= _STEP:
@@ -41,7 +41,13 @@ def count_rows(path: Path, form: Format) -> Generator[None, None, int]:
     return counter.finish_leniently()
 
 
-def _csv_blocks(file: BinaryIO, form: Format) -> Iterator[bytes]:
+def csv_blocks(file: BinaryIO, form: Format) -> Iterator[bytes]:
+    """The CSV of a published file, in blocks.
+
+    Raises:
+        CorruptArchive: its bytes cannot be unpacked.
+        OutputError: a form that cannot be read yet.
+    """
     match form:
         case Format.CSV:
             return read_blocks(file)

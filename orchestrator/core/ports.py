@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager, AbstractContextManager
     from datetime import datetime, timedelta
 
+    from orchestrator.core.echo import EchoDifference
     from orchestrator.core.intervals import Window
     from orchestrator.core.lifecycle import Event
     from orchestrator.core.model import (
@@ -224,6 +225,14 @@ class Collector(Protocol):
         """
         ...
 
+    async def refutes(self, report: Report, differences: Sequence[EchoDifference]) -> bool:
+        """Whether the file that `fetch` has made shows that a wrong echo is a slip of the API.
+
+        Raises:
+            OutputError: the disk.
+        """
+        ...
+
     def resumable(self, report: Report) -> Resume | None:
         """Where the next download of a report may go on; None: from the beginning."""
         ...
@@ -239,6 +248,7 @@ class Collector(Protocol):
         hash under its name is there: it must be fetched again.
 
         Raises:
+            NameTaken: another file, with other content, stands under that name.
             OutputError: the disk.
         """
         ...

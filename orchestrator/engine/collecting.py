@@ -15,14 +15,15 @@ from orchestrator.core.model import Status
 from orchestrator.core.ports import Priority
 from orchestrator.engine import answers
 from orchestrator.engine.places import Places
-from orchestrator.errors import ApiError, CollectError, CorruptArchive, NotFound
+from orchestrator.errors import ApiError, CollectError, CorruptArchive, NameTaken, NotFound
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable
+    from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
+    from orchestrator.core.echo import EchoDifference
     from orchestrator.core.lifecycle import Event
     from orchestrator.core.model import RemoteReport, Report
-    from orchestrator.core.ports import Collector, Download, Ledger, Observer
+    from orchestrator.core.ports import Collector, Download, Ledger, Observer, Verdict
     from orchestrator.engine.desk import Desk
     from orchestrator.engine.drain import Drain
 
@@ -94,10 +95,78 @@ class Collecting:
                 "warning", f"report {report.request_id}: its truncated file is not kept: {error}"
             )
 
+    async def examine(
+        self,
+        report: Report,
+        remote: RemoteReport,
+        differences: Sequence[EchoDifference],
+        desk: Desk,
+    ) -> Report:
+        """A finished report that does not repeat our request: its file is kept, and decides.
+
+        Where the file refutes the echo, the report is verified with a warning; else disputed.
+        The report stays as it was where the file cannot be had now.
+        """
+        words = f"not what was asked for: {differences[0]}"
+        wanted = replace(report, items_count=remote.items_count, download_url=remote.download_url)
+        try:
+            verdict = await self._fetch_for_examination(wanted, desk)
+        except CorruptArchive as error:
+            return await self._dispute(wanted, f"{words}; and {error}")
+        except ApiError as error:
+            self._observer.note(
+                "warning",
+                f"report {report.id} ({report.series}, {report.window}) is {words}; its file, "
+                f"which would show it, cannot be had now: {error}; the next run tries again",
+            )
+            return report
+        finally:
+            await self._collector.release(wanted)
+        if not await self._collector.refutes(wanted, differences):
+            return await self._dispute(wanted, words)
+        self._observer.note(
+            "warning",
+            f"report {report.id} ({report.series}, {report.window}): the API says that we "
+            f"{differences[0]}, but the file holds what was asked for: it is taken",
+        )
+        assert remote.download_url is not None
+        finished = lifecycle.Finished(remote.items_count, remote.download_url)
+        return await self._take(await self._take(report, finished), _verified(verdict))
+
+    async def _fetch_for_examination(self, report: Report, desk: Desk) -> Verdict:
+        """One download after the other, until the file is here.
+
+        Raises:
+            ApiError, CorruptArchive: what the last attempt met.
+        """
+        attempt = 0
+        while True:
+            attempt += 1
+            try:
+                async with self._downloading(report, desk) as download:
+                    return await self._collector.fetch(report, download)
+            except (ApiError, CorruptArchive):
+                if attempt >= desk.retry.attempts or self._drain.begun:
+                    raise
+            pause = policy.backoff(desk.retry, attempt, desk.jitter())
+            await anyio.sleep(pause.total_seconds())
+
+    async def _dispute(self, report: Report, reason: str) -> Report:
+        """Keeps what has been fetched for a person, who decides."""
+        with self._drain.shield():
+            await self._collector.keep_aside(report, reason)
+            return await self._take(report, lifecycle.Disputed(reason))
+        await checkpoint()
+        return report
+
     async def publish(self, report: Report) -> Report:
         """Puts a verified file in its place, and takes away the one that it replaces."""
         with self._drain.shield():
-            if await self._collector.publish(report):
+            try:
+                stands = await self._collector.publish(report)
+            except NameTaken as error:
+                return await self._dispute(report, str(error))
+            if stands:
                 published = await self._take(report, lifecycle.Published())
                 if published.replaces is not None:
                     await withdraw_superseded(self._ledger, self._collector, published)
@@ -135,12 +204,7 @@ class Collecting:
                 problem: Exception = error
             except CorruptArchive as error:
                 if attempt >= desk.retry.attempts:
-                    with self._drain.shield():
-                        await self._collector.keep_aside(report, str(error))
-                        return await self._take(
-                            report,
-                            lifecycle.Disputed(f"{error} (after {attempt} downloads)"),
-                        )
+                    return await self._dispute(report, f"{error} (after {attempt} downloads)")
                 problem = error
             except ApiError as error:
                 if not policy.is_retryable(error) or attempt >= desk.retry.attempts:
@@ -163,16 +227,8 @@ class Collecting:
 
     async def _fetch_once(self, report: Report, desk: Desk) -> Report:
         async with self._downloading(report, desk) as download:
-            verdict = await self._collector.fetch(report, download)
             return await self._take(
-                report,
-                lifecycle.Verified(
-                    sha256=verdict.sha256,
-                    rows=verdict.rows,
-                    size_bytes=verdict.size_bytes,
-                    target=verdict.target,
-                    foreign=verdict.foreign,
-                ),
+                report, _verified(await self._collector.fetch(report, download))
             )
 
     @asynccontextmanager
@@ -227,3 +283,13 @@ class Collecting:
                 return report
         await self._collector.discard(report)
         return await self._take(report, lifecycle.FileGone(f"its file is gone: {error}"))
+
+
+def _verified(verdict: Verdict) -> lifecycle.Verified:
+    return lifecycle.Verified(
+        sha256=verdict.sha256,
+        rows=verdict.rows,
+        size_bytes=verdict.size_bytes,
+        target=verdict.target,
+        foreign=verdict.foreign,
+    )

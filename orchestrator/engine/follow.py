@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Final
 
 import anyio
 
-from orchestrator.core import lifecycle, policy
+from orchestrator.core import echo, lifecycle, policy
 from orchestrator.core.lifecycle import State
+from orchestrator.core.model import Status
 from orchestrator.core.policy import AfterCreate
 from orchestrator.core.ports import Priority
 from orchestrator.core.settings import OnTimeout, OnUnknown
@@ -330,6 +331,9 @@ class Follower:
             self._refused(f"account {report.series.account_id}", str(error))
             return report
         if remote is not None:
+            wrong = echo.differences(report, remote)
+            if wrong and remote.status is Status.SUCCESS and remote.download_url is not None:
+                return await self._collecting.examine(report, remote, wrong, desk)
             event = answers.judge(report, remote)
             if isinstance(event, lifecycle.CutShort):
                 await self._collecting.keep_truncated(report, remote, event.reason, desk)

@@ -1,0 +1,81 @@
+"""A report that does not repeat what was asked for: its file is kept, and decides."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from orchestrator.core.model import Series
+from orchestrator.core.policy import ExitCode, exit_code
+from orchestrator.sim import Fault, Settings
+from tests.kit.stage import between, job, stage, with_faults
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+pytestmark = pytest.mark.anyio
+
+SMALL = Settings(records_per_day=2.0)
+TWO_MONTHS = between("2025-12-01", "2026-02-01")
+BRITISH = Series.of("abcd1234", "SMS", "outbound", {"country": "GB"})
+
+
+def kept(output: Path) -> list[str]:
+    return sorted(path.suffix for path in (output / ".aside").iterdir())
+
+
+async def test_another_spelling_is_no_difference(tmp_path: Path) -> None:
+    """Before: all bought, all disputed, no file kept."""
+    lower = Fault.of("report", "wrong_echo", field="country", value="gb")
+    async with stage(tmp_path, with_faults(SMALL, lower)) as here:
+        wanted = job(TWO_MONTHS, series=(BRITISH,))
+        end = await here.run(wanted)
+        assert exit_code(end.remains) is ExitCode.DONE
+        here.assert_all_is_well(wanted)
+        assert not any("warning" in note for note in here.seen.notes)
+
+
+async def test_a_difference_that_the_file_refutes_is_a_warning(tmp_path: Path) -> None:
+    fault = Fault.of("report", "wrong_echo", field="account_id", value="cafe0002", nth=2)
+    async with stage(tmp_path, with_faults(SMALL, fault)) as here:
+        wanted = job(TWO_MONTHS)
+        end = await here.run(wanted)
+        assert exit_code(end.remains) is ExitCode.DONE
+        here.assert_all_is_well(wanted)
+        (warning,) = [note for note in here.seen.notes if note.startswith("warning")]
+        assert "asked for account_id abcd1234, the API reports cafe0002" in warning
+        assert "the file holds what was asked for" in warning
+
+
+async def test_a_difference_that_nothing_refutes_keeps_the_file(tmp_path: Path) -> None:
+    """A person can take it, at no further cost."""
+    fault = Fault.of("report", "wrong_echo", field="product", value="ASR", nth=1)
+    async with stage(tmp_path, with_faults(SMALL, fault)) as here:
+        wanted = job(TWO_MONTHS)
+        end = await here.run(wanted)
+        assert exit_code(end.remains) is ExitCode.FINDINGS
+        assert here.states() == {"collected": 1, "disputed": 1}
+        assert kept(here.output) == [".csv", ".txt"]
+        assert len(here.sim.world.reports()) == 2
+        await here.run(wanted)
+        assert len(here.sim.world.reports()) == 2
+
+
+async def test_a_file_in_the_way_disputes_that_report_alone(tmp_path: Path) -> None:
+    """Before: the whole run ended with 74."""
+    async with stage(tmp_path, SMALL) as here:
+        wanted = job(between("2025-11-01", "2026-02-01"))
+        folder = here.output / (
+            "report_account=abcd1234/report_product=SMS/report_direction=outbound/report_filter=all"
+        )
+        folder.mkdir(parents=True)
+        other = folder / "20251201T000000Z_20260101T000000Z.csv"
+        other.write_text("somebody else's\n")
+        end = await here.run(wanted)
+        assert exit_code(end.remains) is ExitCode.FINDINGS
+        assert here.states() == {"collected": 2, "disputed": 1}
+        assert other.read_text() == "somebody else's\n"
+        assert kept(here.output) == [".csv", ".txt"]
+        ((disputed,),) = [series.disputed for series in end.unsettled]
+        assert f"another file stands at {other}" in disputed.reason
