@@ -14,6 +14,7 @@
     ├── LedgerError            the ledger cannot be read or written             exit 74
     │   ├── Locked             another run holds it                             exit 3
     │   ├── Taken              a request_id that another row has
+    │   ├── WindowHad          a report's window that another report has by now
     │   └── InvalidTransition  an event that the report's state does not allow  exit 70
     ├── CollectError           a finished report could not be made into a file
     │   ├── Expired            the file is no longer there for download
@@ -205,6 +206,10 @@ class Locked(LedgerError):
 
 class Taken(LedgerError):
     """A request_id that another row of the ledger has: the API gave one name to two reports."""
+
+
+class WindowHad(LedgerError):
+    """A report that came to nothing cannot come back: another has a part of its window by now."""
 
 
 class InvalidTransition(LedgerError):

@@ -110,6 +110,76 @@ def test_a_held_report_is_adopted(held: Place, capsys: pytest.CaptureFixture[str
     assert len(held.bill()) == 1
 
 
+def test_a_disputed_report_is_fetched_again_at_no_cost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Before: the only way out was to pay, although the file lives for days."""
+    monkeypatch.chdir(tmp_path)
+    broken = Fault.of("download", "bad_crc", first=3)
+    with simulated(tmp_path, job=JOB, faults=Faults((broken,))) as place:
+        assert place.run("--quiet") == 1
+        capsys.readouterr()
+        assert resolve("1", "--refetch") == 0
+        assert "fetches its file again, at no cost" in capsys.readouterr().out
+        assert place.run("--quiet") == 0
+        assert place.is_the_truth()
+        assert len(place.bill()) == 1
+
+
+def test_buying_again_says_what_it_costs(
+    disputed: Place, capsys: pytest.CaptureFixture[str]
+) -> None:
+    capsys.readouterr()
+    assert resolve("1", "--resubmit") == 0
+    assert "as far as a job wants it: about " in capsys.readouterr().out
+
+
+def test_several_reports_are_decided_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    wrong = Fault.of("report", "wrong_count", first=2)
+    two = JOB.replace("windows: [", "windows: [{from: 2025-12-01, to: 2026-01-01}, ")
+    with simulated(tmp_path, job=two, faults=Faults((wrong,))) as place:
+        assert place.run("--quiet") == 1
+        capsys.readouterr()
+        assert resolve("1", "2", "--waive", "--json") == 0
+        answer = json.loads(capsys.readouterr().out)
+        assert [(one["report"], one["state"]) for one in answer["reports"]] == [
+            (1, "waived"),
+            (2, "waived"),
+        ]
+        assert resolve("1", "2", "--waive") == 2, "they are waived already"
+        assert place.run("--quiet") == 0
+        assert len(place.bill()) == 2
+
+
+def test_all_that_waits_of_a_job_is_decided_at_once(
+    disputed: Place, capsys: pytest.CaptureFixture[str]
+) -> None:
+    capsys.readouterr()
+    assert resolve("--all", "--waive", str(disputed.job)) == 0
+    assert f"report 1, {SERIES}: skipped;" in capsys.readouterr().out
+    assert resolve("--all", "--waive", str(disputed.job)) == 0
+    assert capsys.readouterr().out == "no report of these jobs waits for a decision\n"
+    assert disputed.run("--quiet") == 0
+
+
+def test_a_report_that_is_not_finished_can_be_waived(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever is not collected has a way out."""
+    monkeypatch.chdir(tmp_path)
+    stuck = Fault.of("report", "stuck", nth=1)
+    with simulated(tmp_path, job=JOB, faults=Faults((stuck,))) as place:
+        place.write_config(poll_timeout="1s")
+        assert place.run("--quiet") == 75
+        assert resolve("1", "--refetch") == 0, "a run does so anyway"
+        assert resolve("1", "--waive") == 0
+        assert place.run("--quiet") == 0
+        assert len(place.bill()) == 1
+
+
 # --- what cannot ----------------------------------------------------------------------------------
 
 
@@ -120,10 +190,23 @@ def test_a_held_report_is_adopted(held: Place, capsys: pytest.CaptureFixture[str
         (["abc-def", "--waive"], "the ledger has no report abc-def; "),
         (["1", "--accept-file"], "--accept-file: report 1 is held, and this is for one that is"),
         (["1", "--adopt", "nothing"], "--adopt nothing: the API does not know it ("),
-        (["1"], "give one of --adopt REQUEST_ID, --resubmit, --accept-file, --waive"),
-        (["1", "--waive", "--resubmit"], "give one of --adopt REQUEST_ID, "),
+        (["1"], "give one of --refetch, --adopt REQUEST_ID, --accept-file, --waive, --resubmit"),
+        (["1", "--waive", "--resubmit"], "give one of --refetch, --adopt REQUEST_ID, "),
+        (["1", "2", "--adopt", "x"], "--adopt is for one report: give its number alone"),
+        (["1", "17", "18", "--waive"], "the ledger has no report 18"),
+        (["1", "--refetch"], "--refetch: report 1 is held, and this is for one that is disputed"),
     ],
-    ids=["no number", "no id", "wrong state", "unknown id", "nothing", "two things"],
+    ids=[
+        "no number",
+        "no id",
+        "wrong state",
+        "unknown id",
+        "nothing",
+        "two things",
+        "two adopted",
+        "two unknown",
+        "never had",
+    ],
 )
 def test_what_makes_no_sense_is_bad_input(
     held: Place, arguments: list[str], words: str, capsys: pytest.CaptureFixture[str]

@@ -212,7 +212,7 @@ def test_what_was_given_up_is_1_until_it_is_retried(
     out, _ = capsys.readouterr()
     assert (
         "  given up: beta0001 VERIFY-API, 2026-02-01 to 2026-03-01: it failed; `orchestrator run "
-        "--retry-failed` asks again\n"
+        f"{place.job} --retry-failed` asks again\n"
     ) in out
     assert out.endswith("Finished, but something needs you: see above.\n")
     assert place.run("--retry-failed") == 0
@@ -237,7 +237,7 @@ def test_a_wrong_count_is_disputed_and_waits_with_1(
         assert max(line.count(disputed["request_id"]) for line in err.splitlines()) == 1
         (kept,) = place.directory.glob("reports/.aside/*.zip")
         number = disputed["report"]
-        choice = f"look at {from_here(kept)}, then `orchestrator resolve {number} --accept-file`"
+        choice = f"look at {from_here(kept)}; `orchestrator resolve {number} --accept-file`"
         assert place.run() == 1
         assert choice in capsys.readouterr().out
         assert call(["status", str(place.job)]) == 0

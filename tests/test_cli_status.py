@@ -76,8 +76,9 @@ def test_numbers_first_then_each_report_with_what_to_do(
         "report 3: abcd1234 VERIFY-API, 2026-01-10 to 2026-01-20: failed since "
         "2026-02-01 15:00 UTC\n"
         "  failed at the API: the API says FAILED\n"
-        "  given up: `orchestrator run --retry-failed` asks again for all that was given up, "
-        "`orchestrator resolve 3 --resubmit` for this window alone, --waive does without\n"
+        "  given up: `orchestrator resolve 3 --waive` skips its period, `orchestrator resolve 3 "
+        "--resubmit` buys it again; `orchestrator run JOB --retry-failed` asks again for all that "
+        "was given up\n"
         "\n"
         "report 4: abcd1234 SMS outbound, 2026-01-01 to 2026-01-02: submitted since "
         "2026-02-01 07:00 UTC\n"
@@ -236,7 +237,7 @@ def test_a_window_that_was_waived_is_told_as_decided(
     ledger.store.acknowledge(lost)
     done(ledger)
     assert (
-        "  done without, as you decided; `orchestrator resolve 1 --resubmit` asks for it after all"
+        "  skipped, as you decided; `orchestrator resolve 1 --resubmit` asks for it after all"
         in status(capsys, "--failed")
     )
     (given_up,) = status_json(capsys)["given_up"]

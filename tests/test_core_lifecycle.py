@@ -32,6 +32,7 @@ EXAMPLES: dict[type, Event] = {
         life.Disputed("count"),
         life.Superseded("newer"),
         life.Waived("user"),
+        life.Refetched("user"),
         life.Resubmitted("user"),
         life.Accepted("hash", 3, 100, "a.csv"),
     )
@@ -72,6 +73,24 @@ ALLOWED = {
     ("disputed", "Resubmitted"): "discarded",
     ("disputed", "Accepted"): "verified",
     ("waived", "Resubmitted"): "discarded",
+    ("submitting", "Waived"): "waived",
+    ("submitting", "Resubmitted"): "discarded",
+    ("submitted", "Waived"): "waived",
+    ("submitted", "Resubmitted"): "discarded",
+    ("ready", "Waived"): "waived",
+    ("ready", "Resubmitted"): "discarded",
+    ("absent", "Waived"): "waived",
+    ("discarded", "Waived"): "waived",
+    ("truncated", "Waived"): "waived",
+    ("failed", "Waived"): "waived",
+    ("aborted", "Waived"): "waived",
+    ("cancelled", "Waived"): "waived",
+    ("expired", "Waived"): "waived",
+    ("lost", "Waived"): "waived",
+    ("absent", "Adopted"): "submitted",
+    ("disputed", "Refetched"): "submitted",
+    ("expired", "Refetched"): "submitted",
+    ("lost", "Refetched"): "submitted",
 }
 
 

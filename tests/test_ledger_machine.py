@@ -7,6 +7,7 @@ import tempfile
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -16,9 +17,12 @@ from orchestrator.core import lifecycle as life
 from orchestrator.core.intervals import Window, union
 from orchestrator.core.lifecycle import Event, State, transition
 from orchestrator.core.model import Report, Series
-from orchestrator.errors import InvalidTransition
+from orchestrator.errors import InvalidTransition, WindowHad
 from orchestrator.ledger.sqlite import connect
 from orchestrator.ledger.store import Store
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 AT = datetime(2026, 3, 1, tzinfo=UTC)
 ALL_SERIES = (Series.of("abcd1234", "SMS", "inbound"), Series.of("abcd1234", "VERIFY-API"))
@@ -43,6 +47,7 @@ events = st.sampled_from(
         life.Disputed("count"),
         life.Superseded("newer"),
         life.Waived("user"),
+        life.Refetched("user"),
         life.Resubmitted("user"),
     )
 )
@@ -82,6 +87,13 @@ class LedgerMachine(RuleBasedStateMachine):
             ),
             self.given_up[series],
         )
+
+    def had_by_others(self, number: int) -> Iterator[Window]:
+        series = self.rows[number].report.series
+        for other, row in self.rows.items():
+            if other != number and row.report.series == series and row.state.has_window:
+                yield row.report.window
+        yield from self.given_up[series]
 
     @rule(series=st.sampled_from(ALL_SERIES), window=windows)
     def intend(self, series: Series, window: Window) -> None:
@@ -129,8 +141,15 @@ class LedgerMachine(RuleBasedStateMachine):
             except InvalidTransition:
                 return
             raise AssertionError("the ledger took an event that the state does not allow") from None
-        if expected.has_window and not row.state.has_window:
-            return
+        others = [
+            window for window in self.had_by_others(number) if window.overlaps(row.report.window)
+        ]
+        if expected.has_window and not row.state.has_window and others:
+            try:
+                self.store.apply(row.report, event, AT)
+            except WindowHad:
+                return
+            raise AssertionError("two reports have the same moment")
         row.report = self.store.apply(row.report, event, AT)
         row.state = expected
         row.events += 1

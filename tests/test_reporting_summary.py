@@ -112,17 +112,19 @@ def test_with_several_jobs_each_later_line_has_its_job() -> None:
             leftover(given_up=(GivenUp(1, SMS, JANUARY, 17, "it failed", NOW),)),
             (
                 "  given up: abcd1234 SMS outbound, 2026-01-01 to 2026-02-01: it failed; "
-                "`orchestrator run --retry-failed` asks again, `orchestrator resolve 17 --waive` "
-                "does without"
+                "`orchestrator resolve 17 --waive` skips its period (free); `orchestrator run "
+                "jobs/nightly.yaml --retry-failed` asks again"
             ),
         ),
         (
             leftover(disputed=(report(State.DISPUTED, "wrong count"),), kept={17: "kept/17.zip"}),
             (
                 "  report 17, abcd1234 SMS outbound, 2026-01-01 to 2026-02-01: what came back is "
-                "not what was asked for: wrong count; it waits for you: look at kept/17.zip, "
-                "then `orchestrator resolve 17 --accept-file` takes it as it is, --resubmit "
-                "buys it again, --waive does without"
+                "not what was asked for: wrong count; it waits for you: look at kept/17.zip; "
+                "`orchestrator resolve 17 --accept-file` takes it as it is; "
+                "`orchestrator resolve 17 --refetch` has it fetched again (free), "
+                "`orchestrator resolve 17 --waive` skips its period, "
+                "`orchestrator resolve 17 --resubmit` buys it again, and pays again"
             ),
         ),
         (

@@ -45,9 +45,18 @@ def report(state: State, reason: str = "", ready_at: datetime | None = None) -> 
     )
 
 
-GIVEN_UP = (
-    "given up: `orchestrator run --retry-failed` asks again for all that was given up, "
-    "`orchestrator resolve 17 --resubmit` for this window alone, --waive does without"
+def given_up(free: str = "") -> str:
+    return (
+        f"given up: {free}`orchestrator resolve 17 --waive` skips its period, `orchestrator "
+        "resolve 17 --resubmit` buys it again; `orchestrator run JOB --retry-failed` asks again "
+        "for all that was given up"
+    )
+
+
+GIVEN_UP = given_up()
+LOOKED_AT = given_up("`orchestrator resolve 17 --refetch` looks at it again (free), ")
+ADOPTED = given_up(
+    "`orchestrator resolve 17 --adopt REQUEST_ID` (free) if you find it at the API, "
 )
 
 STATES = {
@@ -69,24 +78,26 @@ STATES = {
     ),
     State.COLLECTED: ("collected: 1,234 records in a/b.csv", ""),
     State.SUPERSEDED: ("a newer edition of the same window was collected: why", ""),
-    State.ABSENT: ("was not created: why", GIVEN_UP),
+    State.ABSENT: ("was not created: why", ADOPTED),
     State.HELD: (
         "nobody can say whether the API has it: why",
         (
             "`orchestrator run` looks for it again, for 72 hours; or decide: "
-            "`orchestrator resolve 17 --adopt REQUEST_ID` if you find it at the API, --resubmit "
-            "buys it again, --waive does without"
+            "`orchestrator resolve 17 --adopt REQUEST_ID` (free) if you find it at the API, "
+            "`orchestrator resolve 17 --waive` skips its period, `orchestrator resolve 17 "
+            "--resubmit` buys it again, and may pay twice"
         ),
     ),
     State.DISPUTED: (
         "what came back is not what was asked for: why",
         (
-            "it waits for you: no file of it is kept; `orchestrator resolve 17 --resubmit` buys it "
-            "again, --waive does without"
+            "it waits for you: no file of it is kept; `orchestrator resolve 17 --refetch` has it "
+            "fetched again (free), `orchestrator resolve 17 --waive` skips its period, "
+            "`orchestrator resolve 17 --resubmit` buys it again, and pays again"
         ),
     ),
     State.WAIVED: (
-        "done without: why",
+        "skipped: why",
         "`orchestrator resolve 17 --resubmit` buys it after all",
     ),
     State.DISCARDED: ("set aside: why", GIVEN_UP),
@@ -94,8 +105,8 @@ STATES = {
     State.FAILED: ("failed at the API: why", GIVEN_UP),
     State.ABORTED: ("ended at the API, and not by us: why", GIVEN_UP),
     State.CANCELLED: ("cancelled: why", GIVEN_UP),
-    State.EXPIRED: ("its file was gone before it was here: why", GIVEN_UP),
-    State.LOST: ("the API no longer knows it: why", GIVEN_UP),
+    State.EXPIRED: ("its file was gone before it was here: why", LOOKED_AT),
+    State.LOST: ("the API no longer knows it: why", LOOKED_AT),
 }
 
 
@@ -108,8 +119,10 @@ def test_every_state_says_what_happened_and_what_to_do(state: State) -> None:
 def test_what_is_disputed_names_the_file_to_look_at() -> None:
     words = explain(report(State.DISPUTED), Fate.OWED, NOW, kept="reports/.aside/17_abc-1.zip")
     assert words.then == (
-        "it waits for you: look at reports/.aside/17_abc-1.zip, then `orchestrator resolve 17 "
-        "--accept-file` takes it as it is, --resubmit buys it again, --waive does without"
+        "it waits for you: look at reports/.aside/17_abc-1.zip; `orchestrator resolve 17 "
+        "--accept-file` takes it as it is; `orchestrator resolve 17 --refetch` has it fetched "
+        "again (free), `orchestrator resolve 17 --waive` skips its period, `orchestrator resolve "
+        "17 --resubmit` buys it again, and pays again"
     )
 
 
@@ -125,10 +138,7 @@ def test_without_a_reason_nothing_dangles(state: State) -> None:
         (Fate.GIVEN_UP, GIVEN_UP),
         (
             Fate.WAIVED,
-            (
-                "done without, as you decided; `orchestrator resolve 17 --resubmit` asks for it "
-                "after all"
-            ),
+            ("skipped, as you decided; `orchestrator resolve 17 --resubmit` asks for it after all"),
         ),
         (Fate.AGAIN, "its window has been asked for again"),
         (Fate.OWED, "`orchestrator run` asks for its window again, as far as a job wants it"),

@@ -27,7 +27,7 @@ COMMANDS: Final = {
     "files": "List the collected files.",
     "verify": "Read every collected file again and compare it with the ledger.",
     "cancel": "Cancel at the API what is open.",
-    "resolve": "Settle a report that waits for a person.",
+    "resolve": "Decide about a report that the tool will not decide for you.",
     "check": "Check config, credentials, clock, disk and the way to the API. Costs nothing.",
     "schema": "Print the JSON Schema of job files or of the config, for editors.",
     "simulate": "Start a simulated Reports API on this machine.",

@@ -212,14 +212,21 @@ class Superseded:
 
 @dataclass(frozen=True, slots=True)
 class Waived:
-    """The user does without what a held or disputed report would have brought."""
+    """The user does without what a report would have brought."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Refetched:
+    """The user has a disputed, expired or lost report looked at again, at no cost."""
 
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
 class Resubmitted:
-    """The user sets a held or disputed report aside; its window may be bought again."""
+    """A report is set aside by decision; its window may be bought again."""
 
     reason: str
     proof: Proof = Proof.PERSON
@@ -256,6 +263,7 @@ Event = (
     | Disputed
     | Superseded
     | Waived
+    | Refetched
     | Resubmitted
     | Accepted
 )
@@ -288,6 +296,7 @@ def proof_of(event: Event) -> Proof | None:  # noqa: PLR0911 - one arm a proof
             | Disputed()
             | Superseded()
             | Waived()
+            | Refetched()
             | Accepted()
         ):
             return None
@@ -296,6 +305,25 @@ def proof_of(event: Event) -> Proof | None:  # noqa: PLR0911 - one arm a proof
 
 _UNKNOWN: Final = frozenset({State.SUBMITTING, State.HELD})
 _AT_THE_API: Final = frozenset({State.SUBMITTED, State.READY})
+_WITHOUT_FILE: Final = frozenset(
+    {
+        State.ABSENT,
+        State.DISCARDED,
+        State.TRUNCATED,
+        State.FAILED,
+        State.ABORTED,
+        State.CANCELLED,
+        State.EXPIRED,
+        State.LOST,
+    }
+)
+"""Reports that came to nothing: their windows are debt, unless another report has them."""
+
+_UNSETTLED: Final = frozenset(
+    {State.SUBMITTING, State.HELD, State.SUBMITTED, State.READY, State.DISPUTED}
+)
+"""Reports of which a person may decide otherwise than a run would."""
+
 _DISPUTABLE: Final = frozenset({State.SUBMITTED, State.READY, State.VERIFIED})
 
 
@@ -309,7 +337,7 @@ def _target(event: Event) -> tuple[frozenset[State], State]:  # noqa: PLR0911, C
         case CreateUnknown():
             return frozenset({State.SUBMITTING}), State.SUBMITTING
         case Adopted():
-            return _UNKNOWN, State.SUBMITTED
+            return _UNKNOWN | {State.ABSENT}, State.SUBMITTED
         case FoundAbsent():
             return _UNKNOWN, State.ABSENT
         case Held():
@@ -339,11 +367,13 @@ def _target(event: Event) -> tuple[frozenset[State], State]:  # noqa: PLR0911, C
         case Superseded():
             return frozenset({State.COLLECTED}), State.SUPERSEDED
         case Waived():
-            return frozenset({State.HELD, State.DISPUTED}), State.WAIVED
+            return _UNSETTLED | _WITHOUT_FILE, State.WAIVED
+        case Refetched():
+            return frozenset({State.DISPUTED, State.EXPIRED, State.LOST}), State.SUBMITTED
         case Accepted():
             return frozenset({State.DISPUTED}), State.VERIFIED
         case Resubmitted():
-            return frozenset({State.HELD, State.DISPUTED, State.WAIVED}), State.DISCARDED
+            return _UNSETTLED | {State.WAIVED}, State.DISCARDED
     assert_never(event)
 
 

@@ -355,6 +355,7 @@ class Ledger(Protocol):
 
         Raises:
             InvalidTransition: the state does not allow it, or it changed behind our back.
+            WindowHad: the event would give the report its window again, which another has by now.
         """
         ...
 

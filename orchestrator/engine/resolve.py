@@ -1,29 +1,57 @@
-"""What a machine must not decide: a person settles held, disputed and given-up reports."""
+"""What a machine must not decide: a person settles any report that is not collected.
+
+What costs nothing comes first: look again (`refetch`), take what was found (`adopt`), take what
+came (`accept_file`), do without (`waive`). `resubmit` alone pays.
+"""
 
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from orchestrator.core import echo, lifecycle
 from orchestrator.core.lifecycle import State
 from orchestrator.core.ports import Priority
-from orchestrator.errors import InputError, NotFound
+from orchestrator.errors import InputError, NotFound, WindowHad
 
 if TYPE_CHECKING:
+    from orchestrator.core.lifecycle import Event
     from orchestrator.core.model import Report
     from orchestrator.core.ports import Collector, Ledger
     from orchestrator.engine.desk import Desk
 
+_DONE: Final = frozenset({State.VERIFIED, State.COLLECTED, State.SUPERSEDED})
+"""Reports whose file is here: nothing about them waits for a decision."""
+
+_WITHOUT_ID: Final = frozenset({State.HELD, State.SUBMITTING, State.ABSENT})
+
+_STILL_FOLLOWED: Final = frozenset({State.SUBMITTED, State.READY})
+
+_LOOKED_AT_AGAIN: Final = frozenset({State.DISPUTED, State.EXPIRED, State.LOST})
+
+_MAY_BE_BOUGHT_AGAIN: Final = frozenset(
+    {
+        State.SUBMITTING,
+        State.HELD,
+        State.SUBMITTED,
+        State.READY,
+        State.DISPUTED,
+        State.WAIVED,
+    }
+)
+
 
 async def adopt(report: Report, request_id: str, ledger: Ledger, desk: Desk) -> Report:
-    """Takes a report at the API as the one that a held row asked for.
+    """Takes a report at the API as the one that a row asked for whose create is unknown.
+
+    It works on held rows, and for ever on rows that were given up after a create of which nobody
+    knew whether it happened.
 
     Raises:
-        InputError: the row is not held, the API does not know the id, it is another row's, or
-            it is a report of something else.
+        InputError: the row has an id already, the API does not know this id, it is another row's,
+            it is a report of something else, or another report has the window by now.
     """
-    _only(report, {State.HELD, State.SUBMITTING}, "--adopt")
+    _only(report, _WITHOUT_ID, "--adopt")
     try:
         remote = await desk.ask(partial(desk.api.status, request_id), Priority.POLL)
     except NotFound as error:
@@ -34,21 +62,40 @@ async def adopt(report: Report, request_id: str, ledger: Ledger, desk: Desk) -> 
     owner = (await ledger.owned((request_id,))).get(request_id)
     if owner is not None:
         raise InputError(f"--adopt {request_id}: report {owner} of this ledger owns it already")
-    return await ledger.apply(report, lifecycle.Adopted(request_id, "adopted by the user"))
+    return await _apply(ledger, report, lifecycle.Adopted(request_id, "adopted by the user"))
+
+
+async def refetch(report: Report, ledger: Ledger) -> Report:
+    """Has the next run ask for the report's status anew, and fetch its file again; free.
+
+    What is kept aside of it stays until then. A report that a run follows anyway is left as it is.
+
+    Raises:
+        InputError: the API never had it under an id, or its file is here, or can be of no use.
+    """
+    if report.state in _STILL_FOLLOWED:
+        return report
+    _only(report, _LOOKED_AT_AGAIN | _STILL_FOLLOWED, "--refetch")
+    return await _apply(ledger, report, lifecycle.Refetched("looked at again, as the user asked"))
 
 
 async def resubmit(report: Report, ledger: Ledger, collector: Collector) -> Report:
     """Lets the next run buy the report's window again.
 
     Raises:
-        InputError: nothing about the report waits for a decision.
+        InputError: the report is collected, or its window is debt already.
     """
-    if report.state in (State.HELD, State.DISPUTED, State.WAIVED):
+    if report.state in _MAY_BE_BOUGHT_AGAIN:
         await collector.discard(report)
         return await ledger.apply(report, lifecycle.Resubmitted("bought again by the user"))
     if await ledger.take_back(report):
         return report
-    raise InputError(_nothing(report))
+    if report.state in _DONE:
+        raise InputError(_is_here(report))
+    raise InputError(
+        f"report {report.id} came to nothing ({report.state.value}), and its window is not held "
+        "back: `orchestrator run` asks for it again as far as a job wants it"
+    )
 
 
 async def accept_file(report: Report, ledger: Ledger, collector: Collector) -> Report:
@@ -56,9 +103,10 @@ async def accept_file(report: Report, ledger: Ledger, collector: Collector) -> R
 
     Raises:
         InputError: the report is not disputed.
-        CollectError: there is no file of it, or it cannot even be unpacked.
+        CollectError: there is no file of it, it cannot even be unpacked, or another file stands
+            in its place.
     """
-    _only(report, {State.DISPUTED}, "--accept-file")
+    _only(report, frozenset({State.DISPUTED}), "--accept-file")
     verdict = await collector.accept(report)
     report = await ledger.apply(
         report,
@@ -79,16 +127,28 @@ async def waive(report: Report, ledger: Ledger) -> Report:
     """Does without what the report would have brought; its window is not asked for again.
 
     Raises:
-        InputError: nothing about the report waits for a decision.
+        InputError: the report's file is here, it is waived already, or another report has its
+            window by now.
     """
-    if report.state in (State.HELD, State.DISPUTED):
-        return await ledger.apply(report, lifecycle.Waived("waived by the user"))
     if await ledger.acknowledge(report):
         return report
-    raise InputError(_nothing(report))
+    if report.state in _DONE:
+        raise InputError(_is_here(report))
+    if report.state is State.WAIVED:
+        raise InputError(f"report {report.id} is waived already")
+    return await _apply(ledger, report, lifecycle.Waived("waived by the user"))
 
 
-def _only(report: Report, states: set[State], option: str) -> None:
+async def _apply(ledger: Ledger, report: Report, event: Event) -> Report:
+    try:
+        return await ledger.apply(report, event)
+    except WindowHad as error:
+        raise InputError(f"{error}; nothing about it waits for a decision") from error
+
+
+def _only(report: Report, states: frozenset[State], option: str) -> None:
+    if report.state in _DONE:
+        raise InputError(_is_here(report))
     if report.state not in states:
         wanted = " or ".join(sorted(state.value for state in states))
         raise InputError(
@@ -97,7 +157,7 @@ def _only(report: Report, states: set[State], option: str) -> None:
         )
 
 
-def _nothing(report: Report) -> str:
+def _is_here(report: Report) -> str:
     return (
         f"report {report.id} is {report.state.value}: nothing about it waits for a decision; "
         "see `orchestrator status`"

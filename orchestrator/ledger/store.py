@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from orchestrator.core.lifecycle import Published, State, Superseded, transition
 from orchestrator.core.model import Report, Standing
-from orchestrator.errors import InvalidTransition, Taken
+from orchestrator.errors import InvalidTransition, Taken, WindowHad
 from orchestrator.ledger import editions, files, foreign, rows
 from orchestrator.ledger.history import Histories
 from orchestrator.ledger.opens import OpenReports
@@ -153,6 +153,8 @@ class Store(OpenReports):
             "has_window": int(editions.has_window(state, report.replaces)),
             **rows.changes(event, report, at),
         }
+        if state.has_window and not report.state.has_window and report.replaces is None:
+            self._reclaim(report)
         if "request_id" in columns:
             self._refuse_taken(report, columns["request_id"])
         setting = ", ".join(f"{name} = ?" for name in columns)
@@ -179,6 +181,22 @@ class Store(OpenReports):
             words = f"by report {report.id}, edition {report.edition}"
             self.apply(self.report(report.replaces), Superseded(words), at)
         return rows.report_of(written[0], report.series)
+
+    def _reclaim(self, report: Report) -> None:
+        """Makes sure that a report which came to nothing may have its window again.
+
+        What was given up with it is given up no longer.
+
+        Raises:
+            WindowHad: another report has a moment of it by now.
+        """
+        self._db.execute("DELETE FROM given_up WHERE report_id = ?", (report.id,))
+        holder = self._holder(self._make(report.series), report.window)
+        if holder is not None:
+            raise WindowHad(
+                f"report {report.id} ({report.series}, {report.window}): {holder} has its window, "
+                "or a part of it, by now"
+            )
 
     def _refuse_taken(self, report: Report, request_id: str) -> None:
         owner = self.owned((request_id,)).get(request_id, report.id)

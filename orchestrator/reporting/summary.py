@@ -196,13 +196,13 @@ def _for_a_person(left: Leftover, now: datetime) -> Iterator[str]:
         yield f"  report {report.id}, {report.series}, {report.window}: {words}"
     for one in left.given_up:
         waive = (
-            f", `orchestrator resolve {one.report_id} --waive` does without"
+            f"; `orchestrator resolve {one.report_id} --waive` skips its period (free)"
             if one.report_id is not None
             else ""
         )
         yield (
-            f"  given up: {one.series}, {one.window}: {one.reason}; `orchestrator run "
-            f"--retry-failed` asks again{waive}"
+            f"  given up: {one.series}, {one.window}: {one.reason}{waive}; `orchestrator run "
+            f"{left.job.path} --retry-failed` asks again"
         )
     held = left.open.get(State.HELD, 0)
     if held:

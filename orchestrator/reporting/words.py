@@ -176,21 +176,24 @@ def explain(  # noqa: C901, PLR0911, PLR0912 - one arm a state
             return Words(
                 f"nobody can say whether the API has it{reason}",
                 "`orchestrator run` looks for it again, for 72 hours; or decide: "
-                f"{resolve} --adopt REQUEST_ID` if you find it at the API, --resubmit buys it "
-                "again, --waive does without",
+                f"{resolve} --adopt REQUEST_ID` (free) if you find it at the API, "
+                f"{resolve} --waive` skips its period, {resolve} --resubmit` buys it again, and "
+                "may pay twice",
             )
         case State.DISPUTED:
-            choice = (
-                f"look at {kept}, then {resolve} --accept-file` takes it as it is, --resubmit"
+            came = (
+                f"look at {kept}; {resolve} --accept-file` takes it as it is; "
                 if kept
-                else f"no file of it is kept; {resolve} --resubmit`"
+                else "no file of it is kept; "
             )
             return Words(
                 f"what came back is not what was asked for{reason}",
-                f"it waits for you: {choice} buys it again, --waive does without",
+                f"it waits for you: {came}{resolve} --refetch` has it fetched again (free), "
+                f"{resolve} --waive` skips its period, {resolve} --resubmit` buys it again, and "
+                "pays again",
             )
         case State.WAIVED:
-            return Words(f"done without{reason}", f"{resolve} --resubmit` buys it after all")
+            return Words(f"skipped{reason}", f"{resolve} --resubmit` buys it after all")
         case State.DISCARDED:
             return Words(f"set aside{reason}", _after(report, fate, attempts))
         case State.TRUNCATED:
@@ -233,14 +236,20 @@ def _ready(report: Report, now: datetime) -> Words:
 def _after(report: Report, fate: Fate, attempts: int) -> str:
     match fate:
         case Fate.GIVEN_UP:
+            resolve = f"`orchestrator resolve {report.id}"
+            free = ""
+            if report.state in (State.EXPIRED, State.LOST):
+                free = f"{resolve} --refetch` looks at it again (free), "
+            elif report.state is State.ABSENT:
+                free = f"{resolve} --adopt REQUEST_ID` (free) if you find it at the API, "
             return (
-                "given up: `orchestrator run --retry-failed` asks again for all that was given "
-                f"up, `orchestrator resolve {report.id} --resubmit` for this window alone, "
-                "--waive does without"
+                f"given up: {free}{resolve} --waive` skips its period, {resolve} --resubmit` "
+                "buys it again; `orchestrator run JOB --retry-failed` asks again for all that was "
+                "given up"
             )
         case Fate.WAIVED:
             return (
-                "done without, as you decided; "
+                "skipped, as you decided; "
                 f"`orchestrator resolve {report.id} --resubmit` asks for it after all"
             )
         case Fate.AGAIN:

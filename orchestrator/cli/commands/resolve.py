@@ -1,4 +1,4 @@
-"""`resolve`: a person settles a report that waits for one."""
+"""`resolve`: a person decides about reports that are not collected."""
 
 from __future__ import annotations
 
@@ -6,13 +6,17 @@ import os
 import re
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import anyio
 import click
 
 from orchestrator.cli import options, projection
+from orchestrator.cli.money import Cost
 from orchestrator.cli.output import json_text, series_fields, window_fields
+from orchestrator.cli.selection import series_of
 from orchestrator.cli.setup import (
     clock_of,
     open_desks,
@@ -25,13 +29,14 @@ from orchestrator.config import resolve_credentials
 from orchestrator.core.lifecycle import State
 from orchestrator.core.policy import ExitCode
 from orchestrator.engine import resolve
-from orchestrator.errors import ApiError, CollectError, InputError
+from orchestrator.errors import ApiError, CollectError, InputError, Mistake, OrchestratorError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import timedelta
-    from pathlib import Path
 
-    from orchestrator.core.model import Report
+    from orchestrator.config import Inputs
+    from orchestrator.core.model import Job, Report
     from orchestrator.core.ports import Clock
     from orchestrator.core.settings import Config, Credentials
     from orchestrator.ledger.sqlite import SqliteLedger
@@ -45,30 +50,88 @@ class _Decision:
     """What the user decided: exactly one of them."""
 
     adopt: str | None
-    resubmit: bool
+    refetch: bool
     accept_file: bool
     waive: bool
+    resubmit: bool
 
     @property
     def number(self) -> int:
         """How many were given."""
-        return (self.adopt is not None) + self.resubmit + self.accept_file + self.waive
+        flags = self.refetch + self.accept_file + self.waive + self.resubmit
+        return (self.adopt is not None) + flags
+
+
+@dataclass(frozen=True, slots=True)
+class _Outcome:
+    """What became of one report.
+
+    Attributes:
+        report: as it stands now.
+        words: what follows; empty where `error` says why nothing does.
+        error: why the decision could not be carried out.
+    """
+
+    report: Report
+    words: str = ""
+    error: OrchestratorError | None = None
+
+    @property
+    def code(self) -> ExitCode:
+        """The exit code of this report alone."""
+        match self.error:
+            case None:
+                return ExitCode.DONE
+            case InputError():
+                return ExitCode.BAD_INPUT
+            case ApiError():
+                return ExitCode.UNFINISHED
+            case _:
+                return ExitCode.FINDINGS
+
+
+_WORST_FIRST: Final = (
+    ExitCode.BAD_INPUT,
+    ExitCode.FINDINGS,
+    ExitCode.UNFINISHED,
+    ExitCode.DONE,
+)
 
 
 @click.command(
-    short_help="Settle a report that waits for a person.",
-    epilog="Example: `orchestrator resolve 17 --resubmit`. `orchestrator status --held` and "
-    "`--failed` name the reports that wait, and what can be done about each.",
+    short_help="Decide about a report that the tool will not decide for you.",
+    epilog="Examples: `orchestrator resolve 17 --refetch`, `orchestrator resolve 81 82 --waive`, "
+    "`orchestrator resolve --all --waive nightly.yaml`. `orchestrator status --held` and "
+    "`orchestrator status --failed` name the reports that wait, and what can be done about each.",
 )
-@click.argument("name", metavar="REPORT")
+@click.argument("names", metavar="REPORT…", nargs=-1, required=True)
+@click.option(
+    "--refetch",
+    is_flag=True,
+    help="Free: the next run asks for the report's status anew and fetches its file again.",
+)
 @click.option(
     "--adopt",
     metavar="REQUEST_ID",
-    help="Of a held report: the report of this id at the API is the one.",
+    help="Free: the report of this id at the API is the one whose create had no answer.",
 )
-@click.option("--resubmit", is_flag=True, help="Let the next run buy its window again.")
-@click.option("--accept-file", is_flag=True, help="Of a disputed report: take the file as it came.")
-@click.option("--waive", is_flag=True, help="Do without what it would have brought.")
+@click.option(
+    "--accept-file", is_flag=True, help="Free: of a disputed report, take the file as it came."
+)
+@click.option(
+    "--waive", is_flag=True, help="Free: skip its period; future runs will not request it."
+)
+@click.option(
+    "--resubmit",
+    is_flag=True,
+    help="Costs money: the next run buys its window again, whatever was paid for it.",
+)
+@click.option(
+    "--all",
+    "every",
+    is_flag=True,
+    help="REPORT… are job files: decide about every report of theirs that waits for a person.",
+)
 @click.option(
     "--lock-wait",
     type=options.Duration(),
@@ -80,58 +143,144 @@ class _Decision:
 @options.config_option
 def command(
     *,
-    name: str,
+    names: tuple[str, ...],
     adopt: str | None,
-    resubmit: bool,
+    refetch: bool,
     accept_file: bool,
     waive: bool,
+    resubmit: bool,
+    every: bool,
     lock_wait: timedelta,
     as_json: bool,
     config: Path | None,
 ) -> int:
-    """Settle what a machine must not decide: a held, disputed or given-up report.
+    """Decide about reports that are not collected, where the tool will not decide for you.
 
-    REPORT is its number in `status` (17 or r17), or the request_id by which the API knows it. The
-    ledger is that of --config, or of the config.yaml in this folder or one above it.
+    REPORT is a number in `status` (17 or r17), or the request_id by which the API knows it;
+    several may be given. The ledger is that of --config, or of the config.yaml in this folder or
+    one above it; with --all that of the job files.
     """
-    decision = _Decision(adopt, resubmit, accept_file, waive)
+    decision = _Decision(adopt, refetch, accept_file, waive, resubmit)
     if decision.number != 1:
-        raise click.UsageError("give one of --adopt REQUEST_ID, --resubmit, --accept-file, --waive")
-    settings = read_inputs((), config).config
+        raise click.UsageError(
+            "give one of --refetch, --adopt REQUEST_ID, --accept-file, --waive, --resubmit"
+        )
+    if adopt is not None and (every or len(names) > 1):
+        raise click.UsageError("--adopt is for one report: give its number alone")
+    inputs = read_inputs(tuple(map(Path, names)) if every else (), config, quiet=True)
+    settings = inputs.config
     refuse_missing_ledger(settings)
     if not settings.state.exists():
         raise InputError(f"there is no ledger at {settings.state}, so no report to resolve")
-    try:
-        report = anyio.run(_resolve, settings, name, decision, lock_wait)
-    except CollectError as error:
-        click.echo(f"error: {error}", err=True)
-        return ExitCode.FINDINGS
-    except ApiError as error:
-        click.echo(f"error: {error}; nothing was changed, try again", err=True)
-        return ExitCode.UNFINISHED
+    outcomes = anyio.run(_resolve, inputs, () if every else names, decision, lock_wait)
+    for outcome in outcomes:
+        if outcome.error is not None:
+            unchanged = (
+                "; nothing was changed, try again" if isinstance(outcome.error, ApiError) else ""
+            )
+            click.echo(f"error: {outcome.error}{unchanged}", err=True)
+        elif not as_json:
+            report = outcome.report
+            click.echo(f"report {report.id}, {report.series}, {report.window}: {outcome.words}")
+    if not outcomes and not as_json:
+        click.echo("no report of these jobs waits for a decision")
     if as_json:
-        click.echo(json_text(_as_json(report)))
-    else:
-        what = _what_follows(report, decision)
-        click.echo(f"report {report.id}, {report.series}, {report.window}: {what}")
-    return ExitCode.DONE
+        done = [_as_json(outcome.report) for outcome in outcomes if outcome.error is None]
+        if len(names) == 1 and not every:
+            click.echo("".join(map(json_text, done)), nl=bool(done))
+        else:
+            click.echo(json_text({"reports": done}))
+    return next(code for code in _WORST_FIRST if code in {*(o.code for o in outcomes), 0})
 
 
-async def _resolve(config: Config, name: str, decision: _Decision, lock_wait: timedelta) -> Report:
+async def _resolve(
+    inputs: Inputs, names: Sequence[str], decision: _Decision, lock_wait: timedelta
+) -> list[_Outcome]:
+    """Decides about each report in turn; what fails for one does not stop the others.
+
+    Raises:
+        InputError: the ledger has no report of one of these names; nothing was changed.
+    """
     clock = clock_of(None)
+    config = inputs.config
     async with AsyncExitStack() as stack:
         ledger = await stack.enter_async_context(writing_ledger(config, clock, lock_wait))
-        report = await ledger.transact(lambda store: _find(store, name))
-        collector = FileCollector(config.output)
-        if decision.adopt is not None:
-            return await _adopt(report, decision.adopt, config, ledger, clock)
-        if decision.accept_file:
-            report = await resolve.accept_file(report, ledger, collector)
-            await projection.write_projection(config, clock.now())
-            return report
-        if decision.resubmit:
-            return await resolve.resubmit(report, ledger, collector)
-        return await resolve.waive(report, ledger)
+        if names:
+            reports = await ledger.transact(lambda store: _find_all(store, names))
+        else:
+            reports = await ledger.transact(lambda store: _waiting(store, inputs.jobs))
+        outcomes = []
+        for report in reports:
+            try:
+                decided = await _decide(report, decision, config, ledger, clock)
+            except (InputError, CollectError, ApiError) as error:
+                outcomes.append(_Outcome(report, error=error))
+                continue
+            cost = ""
+            if decision.resubmit:
+                cost = await ledger.transact(partial(_cost_words, report=report, config=config))
+            outcomes.append(_Outcome(decided, _what_follows(decided, decision, cost)))
+        await projection.write_projection(config, clock.now())
+        return outcomes
+
+
+async def _decide(
+    report: Report, decision: _Decision, config: Config, ledger: SqliteLedger, clock: Clock
+) -> Report:
+    collector = FileCollector(config.output)
+    if decision.adopt is not None:
+        return await _adopt(report, decision.adopt, config, ledger, clock)
+    if decision.refetch:
+        return await resolve.refetch(report, ledger)
+    if decision.accept_file:
+        return await resolve.accept_file(report, ledger, collector)
+    if decision.resubmit:
+        return await resolve.resubmit(report, ledger, collector)
+    return await resolve.waive(report, ledger)
+
+
+def _find_all(store: Store, names: Sequence[str]) -> list[Report]:
+    """The reports of these names, each once.
+
+    Raises:
+        InputError: all names that the ledger does not have.
+    """
+    found: dict[int, Report] = {}
+    mistakes: list[Mistake] = []
+    for name in names:
+        try:
+            report = _find(store, name)
+        except InputError as error:
+            mistakes += error.mistakes
+        else:
+            found[report.id] = report
+    if mistakes:
+        raise InputError(mistakes)
+    return list(found.values())
+
+
+def _waiting(store: Store, jobs: Sequence[Job]) -> list[Report]:
+    """The reports of the jobs' series that wait for a person."""
+    found: dict[int, Report] = {}
+    for series in series_of(store, jobs):
+        for report in store.reports(series, (State.HELD, State.DISPUTED)):
+            found[report.id] = report
+        for given_up in store.given_up(series):
+            if given_up.report_id is not None and not given_up.acknowledged:
+                found[given_up.report_id] = store.report(given_up.report_id)
+    return list(found.values())
+
+
+def _cost_words(store: Store, *, report: Report, config: Config) -> str:
+    """What buying a report's window again will probably cost."""
+    records = report.items_count if report.items_count is not None else report.rows
+    if records is None:
+        records = store.histories().of(report.series).expected((report.window,))
+    if records is None:
+        return "how many records that will be, nothing known here tells"
+    cost = Cost(config.prices)
+    cost.add(report.series, records)
+    return cost.words()
 
 
 async def _adopt(
@@ -179,15 +328,17 @@ def _credentials_of(report: Report, config: Config) -> Credentials:
     )
 
 
-def _what_follows(report: Report, decision: _Decision) -> str:
+def _what_follows(report: Report, decision: _Decision, cost: str) -> str:
     if decision.adopt is not None:
         return f"adopted as {report.request_id}; `orchestrator run` goes on with it"
+    if decision.refetch:
+        return "`orchestrator run` asks for its status and fetches its file again, at no cost"
     if decision.accept_file:
         where = f"its file is accepted as {report.target}"
         return where if report.state is State.COLLECTED else f"{where}; `run` publishes it"
     if decision.resubmit:
-        return "`orchestrator run` asks for its window again, as far as a job wants it"
-    return "done without; no run asks for its window"
+        return f"`orchestrator run` buys its window again, as far as a job wants it: {cost}"
+    return "skipped; future runs will not request this period"
 
 
 def _as_json(report: Report) -> dict[str, object]:
