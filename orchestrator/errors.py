@@ -20,6 +20,7 @@
     │   ├── Expired            the file is no longer there for download
     │   ├── Truncated          the file is marked as lacking records
     │   ├── CorruptArchive     the archive or its CSV is not what was promised
+    │   │   └── WrongCount     it is sound, and holds another number of records
     │   └── NameTaken          another file stands under the name of the published one
     └── OutputError            the disk: full, read-only, unwritable            exit 74
 
@@ -230,6 +231,20 @@ class Truncated(CollectError):
 
 class CorruptArchive(CollectError):
     """The archive, or the CSV in it, is not what was promised: structure, length, CRC, count."""
+
+
+class WrongCount(CorruptArchive):
+    """The archive is sound, and holds another number of records than the API promised.
+
+    Attributes:
+        rows: counted in the file.
+        promised: by the API.
+    """
+
+    def __init__(self, rows: int, promised: int) -> None:
+        super().__init__(f"the CSV holds {rows:,} records, the API promised {promised:,}")
+        self.rows = rows
+        self.promised = promised
 
 
 class NameTaken(CollectError):

@@ -105,7 +105,6 @@ async def test_what_passes_costs_nothing_and_loses_nothing(
             "the API says ABORTED: cancelled there, not by us",
             id="aborted",
         ),
-        pytest.param(Fault.of("report", "gone", nth=2), "expired", "its file is gone", id="gone"),
     ],
 )
 async def test_an_ending_without_a_file_is_followed_by_another_attempt(
@@ -218,7 +217,9 @@ async def test_a_report_that_takes_too_long_can_be_replaced(tmp_path: Path) -> N
         end = await here.run(wanted)
         assert exit_code(end.remains) is ExitCode.DONE
         here.assert_all_is_well(wanted)
-        assert here.states() == {"collected": 6, "failed": 1}
+        assert here.states() == {"collected": 6, "aborted": 1}
+        (ended,) = (report for report in here.reports() if report.state is State.ABORTED)
+        assert ended.reason == "not finished after 2:00:00; cancelled, to be bought anew"
 
 
 @pytest.mark.parametrize(

@@ -12,8 +12,9 @@ import pytest
 
 from orchestrator.core.pace import Pace, Taken
 from orchestrator.core.policy import ExitCode, exit_code
+from orchestrator.core.proofs import Proof
 from orchestrator.core.settings import PollPolicy
-from orchestrator.errors import NotFound
+from orchestrator.engine.unseen import Gone
 from orchestrator.sim import Fault
 from tests.kit.stage import between, job, stage, with_faults
 from tests.kit.watching import lasting, watching
@@ -312,7 +313,10 @@ async def test_reports_that_the_api_has_forgotten_are_told_as_such(tmp_path: Pat
         async with anyio.create_task_group() as waiting:
             for report in old:
                 waiting.start_soon(scene.wait, report)
-        assert [type(error) for error in scene.failed.values()] == [NotFound] * 5
+        assert {one.proof for one in scene.unended.values() if isinstance(one, Gone)} == {
+            Proof.REPORT_LIFE_OVER
+        }
+        assert len(scene.unended) == 5
         assert scene.calls["status"] == 15
         assert scene.calls["list"] == 0
 

@@ -157,10 +157,14 @@ class VonageReports:
                 f"{call}: answered something that is not a list of reports: {error}", call=call
             ) from error
 
-    async def cancel(self, request_id: str) -> RemoteReport:
-        """``DELETE /v2/reports/{request_id}``."""
+    async def cancel(self, request_id: str) -> RemoteReport | None:
+        """``DELETE /v2/reports/{request_id}``; None: a success that holds no report object."""
         call = f"DELETE /v2/reports/{request_id}"
-        return self._report_in(await self._ask("DELETE", self._endpoint(request_id), call), call)
+        answer = await self._ask("DELETE", self._endpoint(request_id), call)
+        try:
+            return self._report_in(answer, call)
+        except ServerFault:  # done, or begun, all the same: 202 and 204 have no body
+            return None
 
     @asynccontextmanager
     async def download(

@@ -148,7 +148,7 @@ def refusal(
             call=call,
             problem=problem,
         )
-    if status == 404:
+    if status in {404, 410}:
         return NotFound(
             f"{call}: the API knows nothing of it ({words}); reports are forgotten after 4 days"
             " and files after 72 hours",

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import os
+import zipfile
 from typing import TYPE_CHECKING, NamedTuple
 
 from anyio import CancelScope, CapacityLimiter, to_thread
@@ -120,6 +122,35 @@ class FileCollector:
                 with CancelScope(shield=True):
                     await to_thread.run_sync(fetching.clear, keep_archive)
         return verdict
+
+    async def recheck(self, report: Report) -> Verdict | None:
+        """Checks the archive that the last refused `fetch` has left, against the report of now.
+
+        None: there is none, or it does not fit either; it stays for `keep_aside`.
+
+        Raises:
+            OutputError: the disk.
+        """
+        files = self._files(report)
+        fetching = Fetching(report, files, self._form, self._partial)
+        if not await to_thread.run_sync(files.archive.is_file):
+            return None
+        try:
+            return await in_thread(self._make(report, files, fetching.judged_anew()), self._cores)
+        except CorruptArchive:
+            return None
+
+    async def empty(self, report: Report) -> Verdict:
+        """Makes the file of a report that has no records, and for which the API has no file.
+
+        Raises:
+            OutputError: the disk.
+        """
+        files = self._files(report)
+        fetching = Fetching(report, files, self._form, self._partial)
+        name = f"report_{layout.safe(report.series.product)}.csv"
+        steps = fetching.at_once(_archive_of_nothing(name))
+        return await in_thread(self._make(report, files, steps), self._cores)
 
     async def _fetching(self, report: Report, download: Download) -> Fetching:
         """What goes on with the download that broke; or anew, where this one does not."""
@@ -298,6 +329,14 @@ class FileCollector:
 
     def _files(self, report: Report) -> layout.WorkFiles:
         return layout.WorkFiles.of(self._directory, report)
+
+
+def _archive_of_nothing(name: str) -> bytes:
+    """An archive with one CSV in it that has no byte, the same at any time."""
+    memory = io.BytesIO()
+    with zipfile.ZipFile(memory, "w") as archive:
+        archive.writestr(zipfile.ZipInfo(name), b"")
+    return memory.getvalue()
 
 
 def _foreign(report: Report, accounts: dict[str, int] | None) -> tuple[tuple[str, int], ...] | None:

@@ -18,7 +18,7 @@ from orchestrator.collect.spool import Spool
 from orchestrator.collect.sweep import unfinished
 from orchestrator.core.ports import Resume
 from orchestrator.core.settings import Format
-from orchestrator.errors import CorruptArchive, OutputError
+from orchestrator.errors import CorruptArchive, OutputError, WrongCount
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -143,6 +143,22 @@ class Fetching:
                 engine=engines.fastest(),
             )
 
+    def judged_anew(self) -> Generator[None, None, Converted]:
+        """Makes the file of the archive that a refused fetch has left on the disk; in steps.
+
+        Raises:
+            CorruptArchive: structure, packed bytes, CRC or count are wrong; the archive stays.
+            OSError: the disk.
+        """
+        with self._files.archive.open("rb") as archive:
+            converted = yield from self._converted(archive)
+        self._check_count(converted)
+        if self._form is Format.ZIP:
+            self._files.archive.replace(self._files.part(Format.ZIP))
+        else:
+            self._files.archive.unlink()
+        return converted
+
     def judged(self) -> Generator[None, None, Converted]:
         """Checks what has been streamed against the archive's directory; in steps.
 
@@ -182,9 +198,7 @@ class Fetching:
     def _check_count(self, converted: Converted) -> None:
         promised = self._report.items_count
         if promised is not None and converted.rows != promised:
-            raise CorruptArchive(
-                f"the CSV holds {converted.rows:,} records, the API promised {promised:,}"
-            )
+            raise WrongCount(converted.rows, promised)
 
     def clear(self, keep_archive: bool) -> None:
         """Removes what a failed fetch has left, as far as the disk lets us."""

@@ -118,10 +118,10 @@ class Held:
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """The API says SUCCESS."""
+    """The API says SUCCESS; without a link only where it says that there are no records."""
 
     items_count: int | None
-    download_url: str
+    download_url: str | None
 
 
 @dataclass(frozen=True, slots=True)

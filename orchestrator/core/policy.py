@@ -7,6 +7,7 @@ from datetime import timedelta
 from enum import Enum, IntEnum
 from typing import TYPE_CHECKING, Final
 
+from orchestrator.core.lifespans import UNKNOWN_LOOKS
 from orchestrator.errors import (
     ApiError,
     NotFound,
@@ -67,6 +68,17 @@ def next_look(policy: PollPolicy, looks: int, jitter: float) -> timedelta:
     return interval * spread(jitter)
 
 
+def next_look_in_vain(policy: PollPolicy, looks: int, jitter: float) -> timedelta:
+    """How long to wait before the next look at a report after so many that told nothing (from 1).
+
+    As `next_look` up to `UNKNOWN_LOOKS`; from then on it doubles up to ten times `interval_max`.
+    """
+    further = looks - UNKNOWN_LOOKS
+    if further <= 0:
+        return next_look(policy, looks - 1, jitter)
+    return policy.interval_max * min(10, 1 << min(further, 30)) * spread(jitter)
+
+
 def spread(jitter: float) -> float:
     """By what a pause between looks is multiplied: give or take an eighth, by `jitter`."""
     return 0.875 + 0.25 * jitter
@@ -120,9 +132,6 @@ RECONCILE_LOOKS_AT_MOST: Final = 2 * RECONCILE_LOOKS
 
 HOLD_FOR: Final = timedelta(hours=72)
 """A report that can be neither found nor ruled out is looked up again for so long."""
-
-LOST_AFTER: Final = 3
-"""So many 404s in a row for an id that we were given, before it counts as lost."""
 
 
 def reconcile_until(policy: PollPolicy) -> timedelta:

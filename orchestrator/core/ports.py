@@ -179,8 +179,11 @@ class ReportsApi(Protocol):
         """
         ...
 
-    async def cancel(self, request_id: str) -> RemoteReport:
-        """``DELETE /v2/reports/{request_id}``; `Rejected` with status 409 if already final."""
+    async def cancel(self, request_id: str) -> RemoteReport | None:
+        """``DELETE /v2/reports/{request_id}``; `Rejected` with status 409 if already final.
+
+        None: it was taken, and the answer does not tell how the report stands now.
+        """
         ...
 
     def download(
@@ -219,8 +222,27 @@ class Collector(Protocol):
 
         Raises:
             TransportError: the stream broke; fetch it again.
-            CorruptArchive: structure, length, CRC or count are wrong; the archive is kept
-                aside for `keep_aside`.
+            WrongCount: it is sound, and holds another number of records; as below.
+            CorruptArchive: structure, length or CRC are wrong; the archive stays for `recheck`
+                and `keep_aside`, until it is fetched again.
+            OutputError: the disk.
+        """
+        ...
+
+    async def recheck(self, report: Report) -> Verdict | None:
+        """Checks the archive that the last refused `fetch` has left, against the report of now.
+
+        None: there is none, or it does not fit either; it stays for `keep_aside`.
+
+        Raises:
+            OutputError: the disk.
+        """
+        ...
+
+    async def empty(self, report: Report) -> Verdict:
+        """Makes the file of a report that has no records, and for which the API has no file.
+
+        Raises:
             OutputError: the disk.
         """
         ...

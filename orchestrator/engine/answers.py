@@ -10,20 +10,34 @@ from orchestrator.core.model import Status
 if TYPE_CHECKING:
     from orchestrator.core.lifecycle import Event
     from orchestrator.core.model import RemoteReport, Report
-    from orchestrator.errors import NotFound
+
+
+def is_final(remote: RemoteReport) -> bool:
+    """Whether the API will not change the report any more, as far as this answer goes."""
+    return remote.status is not None and remote.status.is_final
+
+
+def is_whole(remote: RemoteReport) -> bool:
+    """Whether a final answer has all that its ending needs: SUCCESS needs the link to a file."""
+    return remote.status is not Status.SUCCESS or remote.download_url is not None
+
+
+def says_empty(remote: RemoteReport) -> bool:
+    """Whether an answer says SUCCESS, no records, and gives no link: there is no file to fetch."""
+    return (
+        remote.status is Status.SUCCESS and remote.download_url is None and remote.items_count == 0
+    )
 
 
 def judge(report: Report, remote: RemoteReport) -> Event:
-    """What a final answer makes of a report."""
+    """What a final answer makes of a report; it must be whole, or say that the file is empty."""
     wrong = echo.wrong_echo(report, remote)
     if wrong is not None:
         return lifecycle.Disputed(f"not what was asked for: {wrong}")
     said = f"the API says {remote.status_word}"
     match remote.status:
-        case Status.SUCCESS if remote.download_url is None:
-            return lifecycle.Disputed(f"{said}, but gives no link to a file")
         case Status.SUCCESS:
-            assert remote.download_url is not None
+            assert is_whole(remote) or says_empty(remote), "without a link nothing has ended"
             return lifecycle.Finished(remote.items_count, remote.download_url)
         case Status.TRUNCATED:
             return lifecycle.CutShort(remote.items_count, f"{said}: the file lacks records")
@@ -33,8 +47,3 @@ def judge(report: Report, remote: RemoteReport) -> Event:
             return lifecycle.Aborted(f"{said}: cancelled there, not by us")
         case Status.PENDING | Status.PROCESSING | None:
             raise AssertionError(f"{remote.status_word} is not final")
-
-
-def lost(error: NotFound) -> Event:
-    """What a 404 for the report itself makes of it."""
-    return lifecycle.Lost(f"the API no longer knows it: {error}")

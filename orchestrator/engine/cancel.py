@@ -2,28 +2,38 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from orchestrator.core import lifecycle
+import anyio
+
+from orchestrator.core import lifecycle, policy
 from orchestrator.core.calendar import first_instant, local_date
 from orchestrator.core.lifecycle import State
-from orchestrator.core.model import AbsoluteWindow, Resolution
+from orchestrator.core.model import AbsoluteWindow, Resolution, Status
 from orchestrator.core.ports import Priority
+from orchestrator.engine import answers
 from orchestrator.errors import ApiError, NotFound, Rejected
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import datetime
 
-    from orchestrator.core.model import Job, Report
+    from orchestrator.core.model import Job, RemoteReport, Report
     from orchestrator.core.ports import Ledger
     from orchestrator.engine.desk import Desk
 
 
 _ALREADY_FINAL: Final = 409
 """The API's answer to a cancel that comes too late (vendor's reference)."""
+
+_LOOKS: Final = 4
+"""So many times the status is asked after a cancel whose answer does not tell it."""
+
+_PAID: Final = "it is finished and paid; `run` collects its file"
+_FINISHED: Final = "finished at the API already, and paid; `run` collects its file"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,22 +79,65 @@ async def _cancel_one(report: Report, ledger: Ledger, desk: Desk) -> Cancellatio
             words="nobody knows yet whether the API has it; `run` finds out, or `resolve` says so",
         )
     if report.state is not State.SUBMITTED or report.request_id is None:
-        return Cancellation(
-            report, done=False, words="it is finished and paid; `run` collects its file"
-        )
+        return Cancellation(report, done=False, words=_PAID)
     try:
-        await desk.ask(partial(desk.api.cancel, report.request_id), Priority.CANCEL)
-    except NotFound as error:
-        reason = f"the API no longer knows it: {error}"
-        ended = await ledger.end_and_give_up(report, lifecycle.Lost(reason), reason)
-        return Cancellation(ended, done=False, words=reason)
+        remote = await cancelled(report.request_id, desk)
     except ApiError as error:
         words = f"not cancelled: {error}"
-        if isinstance(error, Rejected) and error.status == _ALREADY_FINAL:
-            words = "finished at the API already, and paid; `run` collects its file"
+        if isinstance(error, NotFound):
+            words += "; a 404 proves nothing: it stays open, and `run` looks again"
         return Cancellation(report, done=False, words=words)
-    ended = await ledger.apply(report, lifecycle.Cancelled())
-    return Cancellation(ended, done=True, words="cancelled at the API")
+    if remote is not None and remote.status is Status.ABORTED:
+        ended = await ledger.apply(report, lifecycle.Cancelled())
+        return Cancellation(ended, done=True, words="cancelled at the API")
+    if remote is not None and remote.status is Status.FAILED:
+        ended = await ledger.apply(report, lifecycle.Failed("the API says FAILED"))
+        return Cancellation(ended, done=False, words="it had failed at the API already")
+    return Cancellation(report, done=False, words=_still_open(remote))
+
+
+def _still_open(remote: RemoteReport | None) -> str:
+    if remote is not None and answers.is_final(remote):
+        return _FINISHED
+    said = "nothing" if remote is None else remote.status_word
+    return (
+        f"the API took the cancel, and says {said} of the report; it stays open: cancel it again "
+        "later, or let `run` follow it"
+    )
+
+
+async def cancelled(request_id: str, desk: Desk) -> RemoteReport | None:
+    """Cancels a report, and asks how it stands, until the API says that it has ended.
+
+    What DELETE answers is believed only where it names an end: 202, 204, a status that has not
+    changed yet and a 409 tell nothing of that.
+
+    Returns:
+        What the API said last of the report; it may be open still. None: it has said nothing.
+
+    Raises:
+        NotFound: the API answers 404, which proves nothing.
+        ApiError: it could not be cancelled, and has not ended as far as is known.
+    """
+    refused: ApiError | None = None
+    remote: RemoteReport | None = None
+    try:
+        remote = await desk.ask(partial(desk.api.cancel, request_id), Priority.CANCEL)
+    except Rejected as error:
+        if error.status != _ALREADY_FINAL:
+            raise
+        refused = error  # ended, one way or the other: also by an earlier DELETE of ours
+    for look in range(1, _LOOKS + 1):
+        if remote is not None and answers.is_final(remote):
+            return remote
+        if look > 1:
+            pause = policy.backoff(desk.retry, look, desk.jitter())
+            await anyio.sleep(pause.total_seconds())
+        with contextlib.suppress(NotFound):  # a report that has just been cancelled may be gone
+            remote = await desk.ask(partial(desk.api.status, request_id), Priority.CANCEL)
+    if refused is not None and (remote is None or not answers.is_final(remote)):
+        raise refused
+    return remote
 
 
 async def forget(jobs: Sequence[Job], ledger: Ledger, now: datetime) -> int:

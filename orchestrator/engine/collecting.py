@@ -11,18 +11,29 @@ from anyio.lowlevel import checkpoint
 
 from orchestrator.core import lifecycle, policy
 from orchestrator.core.lifecycle import State
-from orchestrator.core.model import Status
+from orchestrator.core.model import RemoteReport, Status
 from orchestrator.core.ports import Priority
 from orchestrator.engine import answers
 from orchestrator.engine.places import Places
-from orchestrator.errors import ApiError, CollectError, CorruptArchive, NameTaken, NotFound
+from orchestrator.engine.tries import Next, Tries, is_refusal
+from orchestrator.engine.unseen import is_file_gone, is_forgotten
+from orchestrator.errors import (
+    ApiError,
+    CollectError,
+    CorruptArchive,
+    NameTaken,
+    NotFound,
+    Throttled,
+    Unauthorized,
+    WrongCount,
+)
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
     from orchestrator.core.echo import EchoDifference
     from orchestrator.core.lifecycle import Event
-    from orchestrator.core.model import RemoteReport, Report
+    from orchestrator.core.model import Report
     from orchestrator.core.ports import Collector, Download, Ledger, Observer, Verdict
     from orchestrator.engine.desk import Desk
     from orchestrator.engine.drain import Drain
@@ -186,46 +197,128 @@ class Collecting:
             await self._collector.release(report)
 
     async def _fetch_patiently(self, report: Report, desk: Desk) -> Report:
-        attempt = missing = 0
+        tries = Tries()
         while True:
-            attempt += 1
             try:
                 return await self._fetch_once(report, desk)
-            except NotFound as error:
-                missing += 1
-                # Right after its report has ended, a file may not be everywhere yet.
-                is_gone = missing >= min(policy.LOST_AFTER, desk.retry.attempts)
-                found = await self._file_gone(report, desk, error, is_gone=is_gone)
-                if found is None:
+            except (ApiError, CorruptArchive) as problem:
+                tries.met(problem)
+                if self._drain.begun or isinstance(problem, Throttled):
+                    return self._leave(report, problem)
+                report, asked = await self._look_anew(report, desk, tries)
+                if report.state is not State.READY:
                     return report
-                if found.state is not State.READY or attempt >= desk.retry.attempts:
-                    return found
-                report = found
-                problem: Exception = error
-            except CorruptArchive as error:
-                if attempt >= desk.retry.attempts:
-                    return await self._dispute(report, f"{error} (after {attempt} downloads)")
-                problem = error
-            except ApiError as error:
-                if not policy.is_retryable(error) or attempt >= desk.retry.attempts:
-                    self._observer.note(
-                        "warning",
-                        f"report {report.request_id}: cannot be downloaded now: {error}; the next "
-                        "run tries again",
-                    )
-                    return report
-                problem = error
-            if self._drain.begun:
-                return report
-            self._observer.note(
-                "info", f"report {report.request_id}: download {attempt} failed: {problem}"
-            )
-            pause = policy.backoff(
-                desk.retry, attempt, desk.jitter(), getattr(problem, "retry_after", None)
-            )
+                if isinstance(asked, Unauthorized) or (
+                    isinstance(asked, NotFound) and desk.may_not_see(report)
+                ):
+                    return self._leave(report, asked)
+                ended = await self._conclude(report, desk, tries, asked)
+                if ended is not None:
+                    return ended
+                self._observer.note(
+                    "info", f"report {report.request_id}: download {tries.number} failed: {problem}"
+                )
+                # A file may take a while to be everywhere: then no pause is cut by chance.
+                jitter = 1.0 if is_refusal(problem) else desk.jitter()
+                pause = policy.backoff(
+                    desk.retry, tries.number, jitter, getattr(problem, "retry_after", None)
+                )
             await anyio.sleep(pause.total_seconds())
 
+    async def _look_anew(
+        self, report: Report, desk: Desk, tries: Tries
+    ) -> tuple[Report, RemoteReport | ApiError | None]:
+        """After a failed download: asks how the report stands now, and takes that over.
+
+        A link may have died and been renewed, a count may have been a list's that lagged behind.
+
+        Returns:
+            The report, and what was answered; None: it was not asked.
+        """
+        if not tries.must_ask:
+            return report, None
+        assert report.request_id is not None
+        request_id = report.request_id
+        try:
+            remote = await desk.turn(lambda: desk.api.status(request_id), Priority.DOWNLOAD)
+        except Unauthorized as error:
+            desk.refuse_account(report.series.account_id, str(error))
+            return report, error
+        except ApiError as error:
+            return report, error
+        match remote.status:
+            case Status.SUCCESS if remote.download_url is not None:
+                report = await self._renew(report, remote)
+                if isinstance(tries.problem, WrongCount):
+                    report = await self._recheck(report, tries.problem)
+            case Status.FAILED | Status.ABORTED | Status.TRUNCATED:
+                event = answers.judge(report, remote)
+                if isinstance(event, lifecycle.CutShort):
+                    await self.keep_truncated(report, remote, event.reason, desk)
+                report = await self._take(report, event)
+            case _:
+                pass  # a status that went backwards, or lacks its link, proves nothing
+        return report, remote
+
+    async def _renew(self, report: Report, remote: RemoteReport) -> Report:
+        """Takes over link and count, where they differ."""
+        count = report.items_count if remote.items_count is None else remote.items_count
+        if (count, remote.download_url) == (report.items_count, report.download_url):
+            return report
+        return await self._take(report, lifecycle.Finished(count, remote.download_url))
+
+    async def _recheck(self, report: Report, problem: WrongCount) -> Report:
+        """Holds the file that is here against a count that has changed; no download is needed."""
+        if report.items_count != problem.rows:
+            return report
+        verdict = await self._collector.recheck(report)
+        return report if verdict is None else await self._take(report, _verified(verdict))
+
+    async def _conclude(
+        self, report: Report, desk: Desk, tries: Tries, asked: RemoteReport | ApiError | None
+    ) -> Report | None:
+        """What the downloads so far make of the report; None: another one."""
+        received_at = asked.received_at if isinstance(asked, RemoteReport) else None
+        assert tries.problem is not None
+        match tries.next(
+            desk.retry.attempts,
+            asked,
+            is_file_gone=is_file_gone(report, desk, received_at),
+            is_forgotten=is_forgotten(report, desk, received_at),
+        ):
+            case Next.AGAIN:
+                return None
+            case Next.LEAVE:
+                return self._leave(report, tries.problem)
+            case Next.DISPUTE:
+                reason = f"{tries.problem} (after {tries.number} downloads)"
+                return await self._dispute(report, reason)
+            case Next.GONE:
+                await self._collector.discard(report)
+                reason = f"its file is gone: {tries.problem}"
+                return await self._take(report, lifecycle.FileGone(reason))
+            case Next.LOST:
+                await self._collector.discard(report)
+                reason = f"neither it nor its file is there any more: {tries.problem}"
+                return await self._take(report, lifecycle.Lost(reason))
+
+    def _leave(self, report: Report, problem: ApiError | CollectError) -> Report:
+        """Leaves a report that is ready to the next run, and says so."""
+        if self._drain.begun:
+            return report
+        words = f"report {report.request_id}: cannot be downloaded now: {problem}; it stays open, "
+        words += "and the next run asks for its link again"
+        if is_refusal(problem):
+            words += (
+                f". `orchestrator resolve {report.id} --resubmit` buys it again, "
+                f"`orchestrator resolve {report.id} --waive` skips its period"
+            )
+        self._observer.note("warning", words)
+        return report
+
     async def _fetch_once(self, report: Report, desk: Desk) -> Report:
+        if report.download_url is None:  # the API says that there are no records, and no file
+            return await self._take(report, _verified(await self._collector.empty(report)))
         async with self._downloading(report, desk) as download:
             return await self._take(
                 report, _verified(await self._collector.fetch(report, download))
@@ -254,35 +347,6 @@ class Collecting:
                     yield download
                 if shield.cancelled_caught:
                     await checkpoint()  # somebody is in a hurry: whatever would follow is cut too
-
-    async def _file_gone(
-        self, report: Report, desk: Desk, error: NotFound, *, is_gone: bool
-    ) -> Report | None:
-        """The file answers 404: ask what the API says of the report itself.
-
-        Returns:
-            The report with a new link, or at its end; as it was, where the API says that the file
-            is there, unless it has said so often enough (`is_gone`). None if nobody can tell.
-        """
-        if blind := desk.may_not_see(report):
-            self._observer.note("warning", f"{error}; {blind}")
-            return None
-        assert report.request_id is not None
-        request_id = report.request_id
-        try:
-            remote = await desk.ask(lambda: desk.api.status(request_id), Priority.DOWNLOAD)
-        except NotFound as unknown:
-            await self._collector.discard(report)
-            return await self._take(report, answers.lost(unknown))
-        except ApiError:
-            return None
-        if remote.status is Status.SUCCESS and remote.download_url is not None:
-            if remote.download_url != report.download_url:
-                return await self._take(report, answers.judge(report, remote))
-            if not is_gone:
-                return report
-        await self._collector.discard(report)
-        return await self._take(report, lifecycle.FileGone(f"its file is gone: {error}"))
 
 
 def _verified(verdict: Verdict) -> lifecycle.Verified:

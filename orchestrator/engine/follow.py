@@ -16,9 +16,11 @@ from orchestrator.core.policy import AfterCreate
 from orchestrator.core.ports import Priority
 from orchestrator.core.settings import OnTimeout, OnUnknown
 from orchestrator.engine import answers
+from orchestrator.engine.cancel import cancelled
 from orchestrator.engine.collecting import Collecting
 from orchestrator.engine.reconcile import UNKNOWN_MAYBE_PAID
-from orchestrator.errors import ApiError, NotFound, Taken, Throttled, TransportError, Unauthorized
+from orchestrator.engine.unseen import Gone, LeftOpen
+from orchestrator.errors import ApiError, Taken, Throttled, TransportError, Unauthorized
 
 if TYPE_CHECKING:
     from orchestrator.core.intervals import Window
@@ -320,24 +322,36 @@ class Follower:
     # --- waiting ------------------------------------------------------------------------------
 
     async def _watch(self, report: Report, desk: Desk, rows: int | None, *, found: bool) -> Report:
-        remote: RemoteReport | None = None
+        outcome: RemoteReport | Gone | LeftOpen | None = None
         try:
             with anyio.move_on_after(self._config.poll.timeout.total_seconds()):
-                remote = await self._watcher.final(report, desk, rows, found=found)
-        except NotFound as error:
-            return await self._lost(report, desk, error)
+                outcome = await self._watcher.final(report, desk, rows, found=found)
         except Unauthorized as error:
             desk.refuse_account(report.series.account_id, str(error))
             self._refused(f"account {report.series.account_id}", str(error))
             return report
-        if remote is not None:
-            wrong = echo.differences(report, remote)
-            if wrong and remote.status is Status.SUCCESS and remote.download_url is not None:
-                return await self._collecting.examine(report, remote, wrong, desk)
-            event = answers.judge(report, remote)
-            if isinstance(event, lifecycle.CutShort):
-                await self._collecting.keep_truncated(report, remote, event.reason, desk)
-            return await self._take(report, event)
+        match outcome:
+            case Gone(reason, proof):
+                return await self._take(report, lifecycle.Lost(reason, proof))
+            case LeftOpen(words):
+                self._observer.note("warning", words)
+                return report
+            case None:
+                return await self._late(report, desk)
+            case remote:
+                return await self._ended(report, remote, desk)
+
+    async def _ended(self, report: Report, remote: RemoteReport, desk: Desk) -> Report:
+        """After the API has called the report final."""
+        wrong = echo.differences(report, remote)
+        if wrong and remote.status is Status.SUCCESS and remote.download_url is not None:
+            return await self._collecting.examine(report, remote, wrong, desk)
+        event = answers.judge(report, remote)
+        if isinstance(event, lifecycle.CutShort):
+            await self._collecting.keep_truncated(report, remote, event.reason, desk)
+        return await self._take(report, event)
+
+    async def _late(self, report: Report, desk: Desk) -> Report:
         late = f"not finished after {self._config.poll.timeout}"
         if self._config.poll.on_timeout is OnTimeout.REPLACE:
             return await self._replace(report, desk, late)
@@ -348,25 +362,27 @@ class Follower:
         )
         return report
 
-    async def _lost(self, report: Report, desk: Desk, error: NotFound) -> Report:
-        """After a 404 for a report: only the key that bought it is believed."""
-        if blind := desk.may_not_see(report):
-            self._observer.note("warning", f"{error}; {blind}")
-            return report
-        return await self._take(report, answers.lost(error))
-
     async def _replace(self, report: Report, desk: Desk, late: str) -> Report:
-        """Cancels a report that takes too long, so that its window can be bought anew."""
+        """Cancels a report that takes too long; once it has ended its window may be bought anew."""
         assert report.request_id is not None
-        request_id = report.request_id
         try:
-            await desk.ask(lambda: desk.api.cancel(request_id), Priority.CANCEL)
-        except NotFound as error:
-            return await self._lost(report, desk, error)
+            remote = await cancelled(report.request_id, desk)
         except ApiError as error:
-            # If it has just become final, it is paid: the next run looks, and judges it.
             self._observer.note(
-                "warning", f"report {request_id} is {late}, and cannot be cancelled now: {error}"
+                "warning",
+                f"report {report.request_id} is {late}, and cannot be cancelled now: {error}; the "
+                "next run looks at it again",
             )
             return report
-        return await self._take(report, lifecycle.Failed(f"{late}; cancelled, to be bought anew"))
+        if remote is not None and remote.status is Status.ABORTED:
+            reason = f"{late}; cancelled, to be bought anew"
+            return await self._take(report, lifecycle.Aborted(reason))
+        if remote is not None and answers.is_final(remote) and answers.is_whole(remote):
+            return await self._ended(report, remote, desk)
+        said = "nothing" if remote is None else remote.status_word
+        self._observer.note(
+            "warning",
+            f"report {report.request_id} is {late}; the API took the cancel, and says {said} of "
+            "it; the next run looks at it again",
+        )
+        return report

@@ -2,7 +2,7 @@
 
 A list is believed that a report is open, until a look at the report by itself says otherwise; and
 that one has ended well, if all is there that the ending needs. Whatever would cost money is asked
-again.
+again. A 404 for a report, and a SUCCESS without a link, are no ends: see `engine.unseen`.
 """
 
 from __future__ import annotations
@@ -15,10 +15,12 @@ from typing import TYPE_CHECKING, Final
 
 import anyio
 
-from orchestrator.core import echo, matching, policy
+from orchestrator.core import echo, lifespans, matching, policy
 from orchestrator.core.model import ALL_STATUSES, Status
 from orchestrator.core.pace import Taken
 from orchestrator.core.ports import Priority
+from orchestrator.engine import answers
+from orchestrator.engine.unseen import LeftOpen, Row, Unseen, left_without_link
 from orchestrator.engine.watched import DISTRUST_AFTER, LATE
 from orchestrator.errors import ApiError, NotFound, Unauthorized
 
@@ -31,7 +33,7 @@ if TYPE_CHECKING:
     from orchestrator.core.ports import Observer
     from orchestrator.engine.desk import Desk
     from orchestrator.engine.groups import Groups
-    from orchestrator.engine.watched import Faith, Group, Watched
+    from orchestrator.engine.watched import Faith, Group, Outcome, Watched
 
 DOUBT: Final = 600.0
 """Seconds a list is believed that a report is open; then it is looked at, ever more rarely."""
@@ -44,6 +46,8 @@ _SAMPLE: Final = 100
 
 _SLACK: Final = timedelta(seconds=60)
 """How far from what lists have shown so far the next report's time may be."""
+
+_EMPTY_SECONDS: Final = lifespans.EMPTY_FOR.total_seconds()
 
 _UNANSWERED: Final = 3
 """So many looks at a report in a row without an answer are worth a word."""
@@ -76,6 +80,7 @@ class Looks:
         self._observer = observer
         self._ahead: dict[str, timedelta] = {}
         self._unknown_words: set[str] = set()
+        self._unseen = Unseen()
 
     # --- lists ------------------------------------------------------------------------------------
 
@@ -98,6 +103,8 @@ class Looks:
         foreseen = self._foreseen(group, watched)
         self._has_looked(group)
         shown = {remote.request_id: remote for remote in listed}
+        if shown:
+            self._unseen.showed(group.desk)
         # Those whose waiting ended while the list was asked, or who are watched elsewhere, are out.
         watched = [one for one in watched if one.group is group]
         if _is_suddenly_empty(group, watched, shown):
@@ -160,18 +167,19 @@ class Looks:
                 continue
             group.shown += 1
             one.was_shown = True
+            one.was_seen()
             self._groups.lists_of(one, group.desk).shown(group.asked)
             if one.received_at is None and remote.received_at is not None:
                 self._learn_ahead(group.desk, one, remote.received_at)
-            if _is_final(remote):
+            if answers.is_final(remote):
                 ended += 1
                 if _is_complete(one, remote):
-                    self._take(one, remote, now)
-                else:
+                    self._take(one, remote, now, ended=True)
+                elif not one.in_vain:  # else looks at it tell nothing, and have their own pace
                     group.claims.add(one.request_id)
                     to_look_at.append(one)
             else:
-                self._take(one, remote, now)
+                self._take(one, remote, now, ended=False)
                 still_open.append(one)
         doubtful = (one for one in still_open if now >= one.doubt_at)
         to_look_at += islice(doubtful, _DOUBTFUL)
@@ -240,23 +248,26 @@ class Looks:
         answered = True
         try:
             remote = await desk.turn(partial(desk.api.status, one.request_id), priority, order)
-        except NotFound as error:
-            # An id that we were just given may take a moment to be known everywhere.
-            one.not_found += 1
-            if one.not_found >= policy.LOST_AFTER:
-                self._end(one, error)
+        except NotFound:
+            one.unanswered = 0
+            outcome = await self._unseen.judge(one.report, one.not_found, one.received_at, desk)
+            if outcome is not None:
+                self._end(one, outcome)
         except Unauthorized as error:
             self._end(one, error)
         except ApiError as error:
             answered = False
             self._not_answered(one, error)
         else:
-            one.not_found = 0
+            self._unseen.showed(desk)
+            one.was_seen()
             one.unanswered = 0
             if one.group is not None:
                 now = anyio.current_time()
-                one.group.saw_by_itself(one, now, ended=_is_final(remote))
-                self._take(one, remote, now)
+                one.group.saw_by_itself(one, now, ended=answers.is_final(remote))
+                ended = self._has_ended(one, remote, desk)
+                if one.group is not None:
+                    self._take(one, remote, now, ended=ended)
         one.looks += 1
         one.looked_at = now = anyio.current_time()
         one.due = -math.inf
@@ -270,7 +281,38 @@ class Looks:
                 "warning", f"report {one.request_id}: cannot be looked at now: {error}"
             )
 
-    def _take(self, one: Watched, remote: RemoteReport, now: float) -> None:
+    def _look_alone(self, one: Watched, desk: Desk) -> None:
+        """Looks at it tell nothing: they come ever more rarely, whatever lists are asked for."""
+        if one.group is not None and one.listed:
+            one.listed = False
+            self._groups.sort([one], desk)
+
+    def _has_ended(self, one: Watched, remote: RemoteReport, desk: Desk) -> bool:
+        """Whether a report's own answer is its end, and says all that the end needs.
+
+        Link and count may be filled in a moment after the status: what lacks is asked for again.
+        """
+        if not answers.is_final(remote):
+            one.not_whole = Row()
+            return False
+        if answers.is_whole(remote):
+            if remote.status is not Status.SUCCESS or remote.items_count is not None:
+                return True
+            one.not_whole.count(desk.api.server_now())
+            self._look_alone(one, desk)
+            return one.not_whole.looks > 1
+        row = one.not_whole
+        row.count(desk.api.server_now())
+        if answers.says_empty(remote):
+            lasted = anyio.current_time() - row.since_loop
+            if row.looks >= lifespans.EMPTY_LOOKS and lasted >= _EMPTY_SECONDS:
+                return True
+        elif row.is_long:
+            self._end(one, LeftOpen(left_without_link(one.report, row)))
+        self._look_alone(one, desk)
+        return False
+
+    def _take(self, one: Watched, remote: RemoteReport, now: float, *, ended: bool) -> None:
         """Takes what the API says of a report."""
         if remote.status is None and remote.status_word not in self._unknown_words:
             self._unknown_words.add(remote.status_word)
@@ -279,7 +321,6 @@ class Looks:
                 f"the API calls report {one.request_id} {remote.status_word!r}, a status that "
                 "is not known here; it counts as running",
             )
-        ended = _is_final(remote)
         if one.is_known:  # else it may have ended hours before anybody looked
             self._pace.saw(one.open, now - one.born, ended=ended)
         if not ended:
@@ -293,7 +334,7 @@ class Looks:
             self._faith.ended(told=one.told)
         self._end(one, remote)
 
-    def _end(self, one: Watched, outcome: RemoteReport | ApiError) -> None:
+    def _end(self, one: Watched, outcome: Outcome) -> None:
         """Wakes whoever waits for the report; it is not looked at any more."""
         if one.ended.is_set():
             return
@@ -318,10 +359,6 @@ def _is_suddenly_empty(
         and any(group.looked_at - one.born >= LATE for one in watched)
         and not any(one.request_id in shown for one in watched)
     )
-
-
-def _is_final(remote: RemoteReport) -> bool:
-    return remote.status is not None and remote.status.is_final
 
 
 def _is_complete(one: Watched, remote: RemoteReport) -> bool:

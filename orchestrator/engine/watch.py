@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from orchestrator.core.ports import Callbacks, Clock, Observer
     from orchestrator.core.settings import PollPolicy
     from orchestrator.engine.desk import Desk
+    from orchestrator.engine.unseen import Gone, LeftOpen
 
 LOOK_FOR: Final = 3.5
 """A list is asked when probably so many reports have ended: a look for eight other requests."""
@@ -111,8 +112,11 @@ class Watcher:
 
     async def final(
         self, report: Report, desk: Desk, rows: int | None = None, *, found: bool = False
-    ) -> RemoteReport:
+    ) -> RemoteReport | Gone | LeftOpen:
         """Waits until the API calls the report final, however long that takes.
+
+        Or until it is proved to be gone; or until its id has met nothing but 404 for an hour, or
+        its SUCCESS no link, and it is better left to the next run.
 
         Args:
             report: one whose id is known.
@@ -121,7 +125,6 @@ class Watcher:
             found: an earlier run left it open: it may have ended since.
 
         Raises:
-            NotFound: the API does not know the id, time and again.
             Unauthorized: the key may not look.
         """
         one = self._begin(report, rows, found=found)
@@ -269,6 +272,8 @@ class Watcher:
         if not (one.is_known or one.looks):
             return _SOON
         jitter = self._jitter()
+        if one.in_vain:
+            return policy.next_look_in_vain(self._poll, one.in_vain, jitter).total_seconds()
         if not self._pace.is_known:
             return policy.next_look(self._poll, one.looks, jitter).total_seconds()
         if self._faith.is_firm and one.report.callback_url is not None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import anyio
 
 from orchestrator.core.pace import Open
+from orchestrator.engine.unseen import Row
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -16,7 +17,10 @@ if TYPE_CHECKING:
 
     from orchestrator.core.model import RemoteReport, Report
     from orchestrator.engine.desk import Desk
+    from orchestrator.engine.unseen import Gone, LeftOpen
     from orchestrator.errors import ApiError
+
+    Outcome = RemoteReport | Gone | LeftOpen | ApiError
 
 LATE: Final = 60.0
 """Seconds that a new report may take to show up in lists."""
@@ -144,6 +148,8 @@ class Watched:
         listed: whether lists show it, as far as is known.
         was_shown: whether a list has shown it.
         received_at: when the API took the request, by its clock, as lists show it.
+        not_found: the looks in a row that were answered by 404.
+        not_whole: those that said SUCCESS, and lacked what that needs.
         unanswered: so many looks in a row had no answer.
         rung: a callback has come that nobody has looked after.
         told: it is being looked at because of a callback.
@@ -164,14 +170,25 @@ class Watched:
     was_shown: bool = False
     received_at: datetime | None = None
     looks: int = 0
-    not_found: int = 0
+    not_found: Row = field(default_factory=Row)
+    not_whole: Row = field(default_factory=Row)
     unanswered: int = 0
     rung: bool = False
     told: bool = False
     rings: int = 0
     quiet_until: float = 0.0
-    outcome: RemoteReport | ApiError | None = None
+    outcome: Outcome | None = None
     ended: anyio.Event = field(default_factory=anyio.Event)
+
+    @property
+    def in_vain(self) -> int:
+        """So many looks in a row told nothing: 404, or a SUCCESS that is not whole."""
+        return self.not_found.looks or self.not_whole.looks
+
+    def was_seen(self) -> None:
+        """The API has shown it: whatever row of 404s there was is broken."""
+        if self.not_found.looks:
+            self.not_found = Row()
 
     @property
     def open(self) -> Open:

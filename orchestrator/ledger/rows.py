@@ -184,7 +184,7 @@ def changes(event: Event, report: Report, at: datetime) -> Mapping[str, Any]:
                 "size_bytes": event.size_bytes,
                 "target": event.target,
             }
-        case lifecycle.FileMissing():
+        case lifecycle.FileMissing() | lifecycle.Refetched():
             columns |= {"sha256": None, "rows": None, "size_bytes": None, "target": None}
         case _:
             pass

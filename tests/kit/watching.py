@@ -14,6 +14,7 @@ from orchestrator.core.intervals import Window
 from orchestrator.core.lifecycle import State
 from orchestrator.core.model import Report, Series, Status
 from orchestrator.core.ports import Priority
+from orchestrator.engine.unseen import Gone, LeftOpen
 from orchestrator.engine.watch import Watcher
 from orchestrator.sim import ApiKey, Fault, Faults, Settings
 from tests.kit.stage import NOW, Stage, stage
@@ -60,6 +61,7 @@ class Scene:
     Attributes:
         told: seconds from a report's end at the server to when the watcher told of it, by id.
         failed: what the watcher raised instead, by id.
+        unended: what it told of reports without an end, by id.
         lists: when lists were asked for, of which account, from when on, and how many came.
     """
 
@@ -69,6 +71,7 @@ class Scene:
     desk: Desk
     told: dict[str, float] = field(default_factory=dict)
     failed: dict[str, BaseException] = field(default_factory=dict)
+    unended: dict[str, Gone | LeftOpen] = field(default_factory=dict)
     lists: list[tuple[float, str, float, int]] = field(default_factory=list)
     remotes: dict[str, RemoteReport] = field(default_factory=dict)
     bought: int = 0
@@ -114,14 +117,17 @@ class Scene:
         """Until the watcher tells of its end."""
         assert report.request_id is not None
         try:
-            remote = await self.watcher.final(report, self.desk)
+            outcome = await self.watcher.final(report, self.desk)
         except Exception as error:  # noqa: BLE001 - a test asks for it
             self.failed[report.request_id] = error
+            return
+        if isinstance(outcome, Gone | LeftOpen):
+            self.unended[report.request_id] = outcome
             return
         world = self.stage.sim.world
         ended = next(one.ended for one in world.reports() if one.request_id == report.request_id)
         assert ended is not None, "told of an end that has not come"
-        self.remotes[report.request_id] = remote
+        self.remotes[report.request_id] = outcome
         self.told[report.request_id] = world.clock.epoch() - ended
 
     async def watch(
@@ -148,6 +154,7 @@ class Scene:
     def assert_all_were_told(self, number: int) -> None:
         """Each of them once, and right: the watcher watches nothing any more."""
         assert not self.failed
+        assert not self.unended
         assert len(self.told) == number
         assert {remote.status for remote in self.remotes.values()} == {Status.SUCCESS}
         assert all(remote.download_url for remote in self.remotes.values())

@@ -112,7 +112,7 @@ async def _cancel(
 def _code(results: Sequence[Cancellation]) -> ExitCode:
     if any(one.report.state.is_open for one in results):
         return ExitCode.UNFINISHED
-    return ExitCode.DONE if all(one.done for one in results) else ExitCode.FINDINGS
+    return ExitCode.DONE
 
 
 def _as_json(results: Sequence[Cancellation], forgotten: int, code: ExitCode) -> dict[str, Any]:

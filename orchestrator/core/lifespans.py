@@ -1,0 +1,117 @@
+"""How long the API keeps reports and files, and what proves that one is no more. All pure.
+
+A 404 by itself proves nothing: gateways answer so, replicas lag, links expire. It takes time by
+the API's own clock, and looks until the end.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final
+
+from orchestrator.core.proofs import Proof
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from datetime import datetime
+
+REPORT_LIFE: Final = timedelta(days=4)
+"""A report older than this answers 404 (vendor's reference)."""
+
+FILE_LIFE: Final = timedelta(hours=96)
+"""A file is tried for so long after its report was finished.
+
+The vendor promises 72 hours; one of its pages says 4 days.
+"""
+
+LAST_LOOKS: Final = 3
+"""So many looks in a row after the end of a life must fail before it counts as over."""
+
+UNKNOWN_FOR: Final = timedelta(hours=1)
+"""For so long every look must meet a 404 before the API may be said not to know a report."""
+
+UNKNOWN_LOOKS: Final = 10
+"""So many looks there must be in that time."""
+
+EMPTY_LOOKS: Final = 3
+"""So many looks in a row must say "0 records, no link" before that counts as an empty file."""
+
+EMPTY_FOR: Final = timedelta(seconds=60)
+"""And for at least so long: count and link may be filled in a moment after the status."""
+
+_CREATE: Final = timedelta(minutes=2)
+"""A create takes less: its timeout, and what our clock and the API's may differ by meanwhile."""
+
+
+@dataclass(frozen=True, slots=True)
+class NotFoundRow:
+    """An unbroken row of looks at one report that were all answered by 404.
+
+    Attributes:
+        looks: how many there were.
+        lasted: from the first of them to the last, by the API's clock; None: nobody can say.
+        after_its_life: how many of them came after the life of the report, and of its file if it
+            ever had one, was over by the API's clock.
+        was_finished: the API has called the report finished before: it cannot be unknown there.
+        others_shown: meanwhile the API showed other reports of the same key.
+        list_lacks_it: a list that covers the moment of its create does not show it.
+    """
+
+    looks: int
+    lasted: timedelta | None
+    after_its_life: int = 0
+    was_finished: bool = False
+    others_shown: bool = False
+    list_lacks_it: bool = False
+
+    @property
+    def is_long(self) -> bool:
+        """Whether it has lasted so long that the API may not know the report at all."""
+        return (
+            self.looks >= UNKNOWN_LOOKS and self.lasted is not None and self.lasted >= UNKNOWN_FOR
+        )
+
+
+def proof_of_loss(row: NotFoundRow) -> Proof | None:
+    """What a row of 404s proves of a report; None: nothing, and it stays open."""
+    if row.after_its_life >= LAST_LOOKS:
+        return Proof.REPORT_LIFE_OVER
+    if row.is_long and not row.was_finished and row.others_shown and row.list_lacks_it:
+        return Proof.UNKNOWN_TO_THE_API
+    return None
+
+
+def by_the_api(ours: datetime, ahead_then: timedelta, ahead_now: timedelta) -> datetime:
+    """A moment of our clock by the API's: the later of two readings, so that no life ends early.
+
+    Args:
+        ours: by our clock, which may have been set since.
+        ahead_then: the API's clock less ours when the report was asked for; zero: not known then.
+        ahead_now: the same by now.
+    """
+    return ours + max(ahead_then, ahead_now)
+
+
+def is_report_life_over(submitted: datetime, now: datetime) -> bool:
+    """Whether the API has forgotten a report; both moments by its clock."""
+    return now - submitted >= REPORT_LIFE
+
+
+def is_file_life_over(finished: datetime, now: datetime) -> bool:
+    """Whether a file need not be tried any more; both moments by the API's clock."""
+    return now - finished >= FILE_LIFE
+
+
+def covers(received: Iterable[datetime | None], earliest: datetime, latest: datetime) -> bool:
+    """Whether a list demonstrably covers the moment of a create: it shows older and newer ones.
+
+    Args:
+        received: when the API took the reports that the list shows, by its clock.
+        earliest: when ours was asked for at the earliest, by the same clock.
+        latest: and at the latest.
+    """
+    known = [moment for moment in received if moment is not None]
+    return any(moment <= earliest for moment in known) and any(
+        moment >= latest + _CREATE for moment in known
+    )

@@ -1,0 +1,96 @@
+"""What follows from failed downloads: the table."""
+
+from __future__ import annotations
+
+import pytest
+
+from orchestrator.core.model import RemoteReport, Status
+from orchestrator.engine.tries import Next, Tries
+from orchestrator.errors import (
+    ApiError,
+    CollectError,
+    CorruptArchive,
+    NotFound,
+    Rejected,
+    ServerFault,
+    TransportError,
+    WrongCount,
+)
+
+SUCCESS = RemoteReport("id", Status.SUCCESS, "SUCCESS", {}, download_url="https://api/file")
+RUNNING = RemoteReport("id", Status.PROCESSING, "PROCESSING", {})
+UNKNOWN = NotFound("404")
+DOWN = ServerFault("503")
+
+GONE = NotFound("the file is not there")
+REFUSED = Rejected("the link has expired", status=400)
+HTML = CorruptArchive("not a ZIP")
+BROKEN = TransportError("reset", maybe_sent=True)
+COUNT = WrongCount(6, 7)
+
+
+def after(
+    *problems: ApiError | CollectError,
+    asked: RemoteReport | ApiError | None,
+    over: bool = False,
+    attempts: int = 8,
+) -> Next:
+    tries = Tries()
+    for problem in problems:
+        tries.met(problem)
+    return tries.next(attempts, asked, is_file_gone=over, is_forgotten=over)
+
+
+@pytest.mark.parametrize(
+    ("problems", "asked", "over", "expected"),
+    [
+        pytest.param([GONE], SUCCESS, False, Next.AGAIN, id="404 once"),
+        pytest.param([GONE] * 7, SUCCESS, False, Next.AGAIN, id="404 seven times"),
+        pytest.param([GONE] * 8, SUCCESS, False, Next.LEAVE, id="404 to the end"),
+        pytest.param([GONE] * 8, UNKNOWN, False, Next.LEAVE, id="404 for the report too"),
+        pytest.param([GONE] * 2, SUCCESS, True, Next.AGAIN, id="its life is over, two looks"),
+        pytest.param([GONE] * 3, SUCCESS, True, Next.GONE, id="its life is over, three looks"),
+        pytest.param([REFUSED] * 3, SUCCESS, True, Next.GONE, id="over, the link has expired"),
+        pytest.param([GONE] * 3, UNKNOWN, True, Next.LOST, id="over, and the report is gone"),
+        pytest.param([GONE] * 3, RUNNING, True, Next.AGAIN, id="over, a status that went back"),
+        pytest.param([GONE] * 8, DOWN, True, Next.LEAVE, id="over, and nobody answers"),
+        pytest.param([GONE, BROKEN, GONE], SUCCESS, True, Next.AGAIN, id="over, not in a row"),
+        pytest.param([BROKEN] * 8, SUCCESS, True, Next.LEAVE, id="over, a stream that breaks"),
+        pytest.param([HTML] * 7, SUCCESS, False, Next.AGAIN, id="HTML seven times"),
+        pytest.param([HTML] * 8, SUCCESS, False, Next.DISPUTE, id="HTML eight times"),
+        pytest.param([HTML] * 8, DOWN, False, Next.LEAVE, id="HTML, and nobody answers"),
+        pytest.param([HTML] * 8, RUNNING, False, Next.LEAVE, id="HTML, a status that went back"),
+        pytest.param([HTML] * 8, SUCCESS, True, Next.DISPUTE, id="HTML is never expired"),
+        pytest.param([COUNT] * 2, SUCCESS, False, Next.AGAIN, id="a wrong count twice"),
+        pytest.param([COUNT] * 3, SUCCESS, False, Next.DISPUTE, id="a wrong count three times"),
+        pytest.param([COUNT] * 8, DOWN, False, Next.LEAVE, id="a count that nobody confirms"),
+        pytest.param([COUNT] * 8, UNKNOWN, False, Next.LEAVE, id="a count, and 404"),
+        pytest.param([COUNT] * 8, UNKNOWN, True, Next.DISPUTE, id="a count, and all is over"),
+        pytest.param(
+            [COUNT, COUNT, WrongCount(5, 7)], SUCCESS, False, Next.AGAIN, id="counts that change"
+        ),
+    ],
+)
+def test_what_follows(
+    problems: list[ApiError | CollectError],
+    asked: RemoteReport | ApiError,
+    over: bool,
+    expected: Next,
+) -> None:
+    assert after(*problems, asked=asked, over=over) is expected
+
+
+@pytest.mark.parametrize("attempts", [1, 2])
+def test_with_few_attempts_these_are_the_last(attempts: int) -> None:
+    assert after(*[COUNT] * attempts, asked=SUCCESS, attempts=attempts) is Next.DISPUTE
+    assert after(*[GONE] * attempts, asked=SUCCESS, attempts=attempts) is Next.LEAVE
+    assert after(*[GONE] * attempts, asked=SUCCESS, over=True, attempts=attempts) is Next.GONE
+
+
+def test_a_stream_that_broke_once_is_no_reason_to_ask() -> None:
+    tries = Tries()
+    asks = []
+    for problem in (BROKEN, BROKEN, GONE, BROKEN, TransportError("no host", maybe_sent=False)):
+        tries.met(problem)
+        asks.append(tries.must_ask)
+    assert asks == [False, True, True, False, True]
