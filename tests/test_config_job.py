@@ -110,7 +110,7 @@ chunck: {max: 1 month}
             " [inbound, outbound]}, or one of the two"
         ),
         "job.yaml:8:27: products[1].direction: VERIFY-API takes no direction; remove it",
-        "job.yaml:10:28: windows[0].to: 2025-13-01 is not a date (month 13); write 2025-12-01",
+        "job.yaml:10:28: windows[0].to: 2025-13-01 is not a date (month 13); write 2026-01-01",
         "job.yaml:11:1: chunck: is not a key here; did you mean chunk?",
     ]
 
@@ -118,8 +118,11 @@ chunck: {max: 1 month}
 @pytest.mark.parametrize(
     ("more", "message"),
     [
-        ("timezone: 5\n", ("4:11: timezone: 5 is not a time zone; write its IANA name, such as"
-         " Europe/London")),
+        ("timezone: 5\n", ("4:11: timezone: 5 is not a time zone; an offset is no time zone, since"
+         " it knows no summer time; write the IANA name of a place in it, such as Europe/London or"
+         " America/New_York")),
+        ("title: nightly\n", ("4:1: title: is not a key here; the keys here are name, credentials,"
+         " timezone, accounts, products, windows, chunk, settle and callback_url")),
         ("settle: 31d\n", "4:9: settle: 31d is out of bounds; write a duration from 0s to 30d"),
         ("settle:\n", "4:8: settle: is empty; give it a value, or remove the key"),
         ("name: null\n", "4:7: name: is empty; give it a value, or remove the key"),
@@ -214,6 +217,13 @@ def test_what_must_be_there(tmp_path: Path) -> None:
                          " last_week?")]),
         ("[last 7 days]", [("3:11: windows[0]: last 7 days is not a calendar word; write"
                            " {last: 7 days}")]),
+        ("[last_7_days]", [("3:11: windows[0]: last_7_days is not a calendar word; write"
+                           " {last: 7 days}")]),
+        ("[last_year]", [("3:11: windows[0]: last_year is not a calendar word; write"
+                         " {last: 12 months}")]),
+        ("[{from: 2025-02-01, to: 2025-02-30}]",
+         [("3:34: windows[0].to: 2025-02-30 is not a date (day 30 of a month that has 28); write"
+           " 2025-03-01")]),
         ("[2025-01-01]", ["3:11: windows[0]: 2025-01-01 stands alone; write {from: 2025-01-01}"]),
         ("[whenever]", [("3:11: windows[0]: whenever is not a calendar word; write yesterday,"
                         " today, last_week, this_week, last_month, this_month")]),
@@ -270,6 +280,18 @@ def test_an_end_just_before_midnight_gets_a_warning(tmp_path: Path, end: str, wh
     reading = read_job(tmp_path, job_text(windows=f"[{{from: 2025-01-01, to: {end}}}]"))
     assert reading.mistakes == []
     assert reading.warnings == [f"job.yaml:3:34: windows[0].to: {end} {what}"]
+
+
+def test_an_end_at_the_last_day_of_a_month_gets_a_hint(tmp_path: Path) -> None:
+    """Whoever writes it mostly wants that day as well."""
+    reading = read_job(tmp_path, job_text(windows="[{from: 2025-01-01, to: 2025-01-31}]"))
+    (warning,) = reading.warnings
+    assert warning.endswith(
+        "windows[0].to: 2025-01-31 itself is not included, since `to` is exclusive; "
+        "write 2025-02-01 to include the last day of the month"
+    )
+    reading = read_job(tmp_path, job_text(windows="[{from: 2025-01-01, to: 2025-01-30}]"))
+    assert reading.warnings == []
 
 
 def test_a_window_in_the_future_gets_a_warning(tmp_path: Path) -> None:

@@ -156,6 +156,33 @@ def test_what_is_no_moment(text: str, message: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "remedy"),
+    [
+        ("2025-02-30", "write 2025-03-01"),
+        ("2024-02-30", "write 2024-03-01"),
+        ("2025-04-31", "write 2025-05-01"),
+        ("2025-12-32", "write 2026-01-01"),
+        ("2025-13-01", "write 2026-01-01"),
+        ("2023-02-29T10:00Z", "write 2023-03-01T10:00Z"),
+        ("2025-01", "write 2025-02-01 to include 2025-01, 2025-01-01 to end before it"),
+        ("2025-12", "write 2026-01-01 to include 2025-12, 2025-12-01 to end before it"),
+        (
+            "2025-01-01T10:00:00.500Z",
+            "write the next whole second: a window ends at the first moment not wanted",
+        ),
+    ],
+)
+def test_a_mistaken_end_is_never_answered_with_an_earlier_one(text: str, remedy: str) -> None:
+    """Whoever follows the advice loses no day."""
+    with pytest.raises(Unfit) as caught:
+        moments.moment(text, ZoneInfo("UTC"), is_end=True)
+    assert caught.value.remedy == remedy
+
+
+IANA = "write the IANA name of a place in it, such as Europe/London or America/New_York"
+
+
+@pytest.mark.parametrize(
     ("name", "remedy"),
     [
         ("Europe/Lodon", "did you mean Europe/London?"),
@@ -163,9 +190,17 @@ def test_what_is_no_moment(text: str, message: str) -> None:
         ("New York", "did you mean America/New_York?"),
         ("europe/paris", "did you mean Europe/Paris?"),
         ("Sao_Paolo", "did you mean America/Sao_Paulo?"),
-        ("+01:00", "write its IANA name, such as Europe/London"),
-        ("../../etc/passwd", "write its IANA name, such as Europe/London"),
-        ("localtime", "write its IANA name, such as Europe/London"),
+        ("+01:00", f"an offset is no time zone, since it knows no summer time; {IANA}"),
+        ("GMT+1", f"an offset is no time zone, since it knows no summer time; {IANA}"),
+        ("UTC-05:00", f"an offset is no time zone, since it knows no summer time; {IANA}"),
+        ("Z", "write UTC"),
+        ("BST", IANA),
+        ("EDT", IANA),
+        ("W. Europe Standard Time", IANA),
+        ("GMT Standard Time", IANA),
+        ("Middle-earth", IANA),
+        ("../../etc/passwd", IANA),
+        ("localtime", IANA),
         ("Europe", "write the whole name, such as Europe/London"),
     ],
 )

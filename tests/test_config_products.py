@@ -107,7 +107,7 @@ def test_every_product_is_held_to_its_rule_for_direction(tmp_path: Path, name: s
         ("[voice_call]", [("2:12: products[0]: voice_call is not how the API spells it; write"
                           " VOICE-CALL")]),
         ("[../SMS]", [("2:12: products[0]: ../SMS cannot be a product (letters, digits, - and _);"
-                      " did you mean SMS?")]),
+                      " products are named like SMS or VERIFY-API")]),
         ("[~]", ["2:12: products[0]: is empty; give it a value, or remove the key"]),
         ("[[SMS]]", ["2:12: products[0]: is a list; write a single value"]),
         ("[{direction: inbound}]", [("2:12: products[0]: product is missing; add one, such as"
@@ -177,6 +177,12 @@ def test_too_many_series_in_all_are_refused(tmp_path: Path) -> None:
     [
         ("[VERIFY-V3]", [("2:12: products[0]: VERIFY-V3 is not a product known here; it is asked"
                          " for all the same; did you mean VERIFY-V2?")]),
+        ("[VERIFY]", [("2:12: products[0]: VERIFY is not a product known here; it is asked for all"
+                      " the same; write VERIFY-API (version 1) or VERIFY-V2 (version 2), or"
+                      " both")]),
+        ("[WHATSAPP]", [("2:12: products[0]: WHATSAPP is not a product known here; it is asked for"
+                        " all the same; write {product: MESSAGES, direction: [inbound, outbound],"
+                        " provider: whatsapp}")]),
         ("[HOLOGRAMS]", [("2:12: products[0]: HOLOGRAMS is not a product known here; it is asked"
                          " for all the same")]),
         ("[{product: VERIFY-API, contry: DE}]",

@@ -20,14 +20,20 @@ def _settle(value: object) -> timedelta:
     return values.duration(value, timedelta(), MAX_SETTLE)
 
 
-def _moment(value: object, info: ValidationInfo) -> datetime:
+def _start(value: object, info: ValidationInfo) -> datetime:
     context = info.context or {}
     return moments.moment(value, context["zone"])
 
 
+def _end(value: object, info: ValidationInfo) -> datetime:
+    context = info.context or {}
+    return moments.moment(value, context["zone"], is_end=True)
+
+
 Name = Annotated[str, PlainValidator(values.name)]
 Flag = Annotated[bool, PlainValidator(values.flag)]
-Moment = Annotated[datetime, PlainValidator(_moment)]
+Start = Annotated[datetime, PlainValidator(_start)]
+End = Annotated[datetime, PlainValidator(_end)]
 
 
 class JobHead(Entry):
@@ -61,8 +67,8 @@ class AccountEntry(Entry):
 class WindowEntry(Entry):
     """``{from: …, to: …}`` or ``{last: …}``; needs ``zone`` in the validation context."""
 
-    start: Moment | None = Field(default=None, alias="from")
-    end: Moment | None = Field(default=None, alias="to")
+    start: Start | None = Field(default=None, alias="from")
+    end: End | None = Field(default=None, alias="to")
     last: Annotated[Span, PlainValidator(values.last_span)] | None = None
 
 
@@ -79,6 +85,15 @@ class ChunkEntry(Entry):
         return value if isinstance(value, dict) else {"max": values.text(value)}
 
 
+_SPANS: Final = {
+    "last year": "12 months",
+    "last quarter": "3 months",
+    "last 24h": "1 day",
+    "last 24 hours": "1 day",
+}
+"""What other tools name by a word, as the nearest window of whole days."""
+
+
 def calendar_word(value: object) -> CalendarWord:
     """One of the calendar words.
 
@@ -90,8 +105,11 @@ def calendar_word(value: object) -> CalendarWord:
     if word in known:
         return CalendarWord(word)
     what = f"{shown(word)} is not a calendar word"
+    spaced = word.replace("_", " ").lower()
+    if spaced in _SPANS:
+        raise values.Unfit(what, f"write {{last: {_SPANS[spaced]}}}")
     if word[:2].isdigit():
         raise values.Unfit(f"{shown(word)} stands alone", f"write {{from: {shown(word)}}}")
-    if word.split()[0:1] == ["last"] and word[4:].strip()[:1].isdigit():
-        raise values.Unfit(what, f"write {{last: {shown(word[4:].strip())}}}")
+    if spaced.startswith("last ") and spaced[5:].strip()[:1].isdigit():
+        raise values.Unfit(what, f"write {{last: {shown(spaced[5:].strip())}}}")
     raise values.Unfit(what, meant(word.replace(" ", "_"), known, f"write {', '.join(known)}"))

@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 
 from orchestrator.config.values import Unfit, text
 from orchestrator.config.words import nearest, shown
-from orchestrator.core.calendar import first_instant
+from orchestrator.core.calendar import first_instant, month_start
 
 FIRST_YEAR: Final = 1970
 LAST_YEAR: Final = 2100
@@ -23,6 +23,16 @@ _DATE_TIME: Final = re.compile(
     r"(?P<hour>[0-9]{2}):(?P<minute>[0-9]{2})(:(?P<second>[0-9]{2})(?P<fraction>[.,][0-9]+)?)?"
     r" ?(?P<offset>[Zz]|[+-][0-9]{2}(:?[0-9]{2})?)?"
 )
+_NO_ZONE: Final = re.compile(r"(utc|gmt)?\s*[+-]?\s*[0-9]{1,2}(:?[0-9]{2})?|z", re.IGNORECASE)
+"""Offsets, such as ``GMT+1`` and ``+02:00``."""
+
+_ABBREVIATION: Final = re.compile(r"[A-Z]{2,5}")
+"""What is written on clocks, such as ``BST``; many zones share one."""
+
+_WINDOWS_ZONE: Final = re.compile(r".+ (standard|daylight|summer) time", re.IGNORECASE)
+"""How Windows names zones, such as ``GMT Standard Time``."""
+
+_IANA: Final = "write the IANA name of a place in it, such as Europe/London or America/New_York"
 _FORMS: Final = "write it as 2025-01-31, 2025-01-31T10:00 or 2025-01-31T10:00:00Z"
 
 
@@ -39,6 +49,13 @@ def zone(value: object) -> ZoneInfo:
 
 
 def _nearest_zone(word: str) -> str:
+    """The name that was meant, where that is sure; else what such a name looks like."""
+    if word.lower() in ("utc", "zulu", "z"):
+        return "write UTC"
+    if _NO_ZONE.fullmatch(word.strip()):
+        return f"an offset is no time zone, since it knows no summer time; {_IANA}"
+    if _ABBREVIATION.fullmatch(word) or _WINDOWS_ZONE.fullmatch(word):
+        return _IANA
     known = sorted(zoneinfo.available_timezones() - {"localtime", "posixrules"})
     wanted = word.lower().replace(" ", "_")
     for candidate in known:
@@ -46,30 +63,39 @@ def _nearest_zone(word: str) -> str:
             return f"did you mean {candidate}?"
     if any(candidate.lower().startswith(f"{wanted}/") for candidate in known):
         return "write the whole name, such as Europe/London"
-    guess = nearest(wanted, known)
+    places = [candidate for candidate in known if "/" in candidate and "Etc/" not in candidate]
+    guess = nearest(wanted, places)
     if guess is None:
-        cities = {candidate.rpartition("/")[2].lower(): candidate for candidate in known}
+        cities = {candidate.rpartition("/")[2].lower(): candidate for candidate in places}
         close = difflib.get_close_matches(wanted, list(cities), n=1, cutoff=0.8)
         guess = cities[close[0]] if close else None
-    return f"did you mean {guess}?" if guess else "write its IANA name, such as Europe/London"
+    return f"did you mean {guess}?" if guess else _IANA
 
 
-def moment(value: object, zone: ZoneInfo) -> datetime:
+def moment(value: object, zone: ZoneInfo, *, is_end: bool = False) -> datetime:
     """A moment in UTC, whole seconds.
 
     A bare date is the first instant of that day in the zone. A clock time without an offset is in
     the zone too, and must exist there exactly once. Years from 1970 to 2100.
+
+    Args:
+        value: what the file says.
+        zone: of the job.
+        is_end: it ends a window: what a mistake is answered with must not end it earlier.
     """
     word = text(value).strip()
     if _DATE.fullmatch(word):
-        return first_instant(_day(word, word), zone)
+        return first_instant(_day(word, word, is_end=is_end), zone)
     found = _DATE_TIME.fullmatch(word)
     if not found:
-        raise Unfit(f"{shown(word)} is not a date", _guess(word))
+        raise Unfit(f"{shown(word)} is not a date", _guess(word, is_end=is_end))
     if found["fraction"]:
         whole = word.replace(found["fraction"], "", 1)
-        raise Unfit(f"{shown(word)} has a fraction of a second", f"write {shown(whole)}")
-    clock = _clock(word, found)
+        remedy = f"write {shown(whole)}"
+        if is_end:
+            remedy = "write the next whole second: a window ends at the first moment not wanted"
+        raise Unfit(f"{shown(word)} has a fraction of a second", remedy)
+    clock = _clock(word, found, is_end=is_end)
     if found["offset"]:
         return clock.replace(tzinfo=_offset(word, found["offset"])).astimezone(UTC)
     return _local(clock, zone)
@@ -87,14 +113,27 @@ def loses(value: object) -> str | None:
     return f"{following}T00:00:00{found['offset']}" if found["offset"] else str(following)
 
 
-def _day(word: str, whole: str) -> date:
+def loses_last_day(value: object) -> str | None:
+    """The day after a bare ``to`` that is the last day of a month, which is then left out."""
+    word = value.strip() if isinstance(value, str) else ""
+    if not _DATE.fullmatch(word):
+        return None
+    following = date.fromisoformat(word) + timedelta(days=1)
+    return str(following) if following.day == 1 else None
+
+
+def _day(word: str, whole: str, *, is_end: bool) -> date:
     year, month, day = (int(part) for part in word.split("-"))
     if not 1 <= month <= 12:
         likely = f"{year:04}-{min(max(month, 1), 12):02}-{day:02}"
+        if is_end and month > 12:
+            likely = f"{year + 1:04}-01-01"
         raise Unfit(f"{whole} is not a date (month {month})", _write(whole, word, likely))
     days = monthrange(max(year, 1), month)[1]
     if not 1 <= day <= days:
         likely = f"{year:04}-{month:02}-{min(max(day, 1), days):02}"
+        if is_end and day > days:
+            likely = str(date(year, month, days) + timedelta(days=1))
         what = f"{whole} is not a date (day {day} of a month that has {days})"
         raise Unfit(what, _write(whole, word, likely))
     if not FIRST_YEAR <= year <= LAST_YEAR:
@@ -111,8 +150,8 @@ def _write(whole: str, part: str, likely: str) -> str:
     return f"write {whole.replace(part, likely, 1)}"
 
 
-def _clock(word: str, found: re.Match[str]) -> datetime:
-    day = _day(found["date"], word)
+def _clock(word: str, found: re.Match[str], *, is_end: bool) -> datetime:
+    day = _day(found["date"], word, is_end=is_end)
     hour, minute, second = int(found["hour"]), int(found["minute"]), int(found["second"] or 0)
     if (hour, minute, second) == (24, 0, 0):
         following = day + timedelta(days=1)
@@ -151,10 +190,14 @@ def _local(clock: datetime, zone: ZoneInfo) -> datetime:
     raise Unfit(what, f"add an offset: {early.isoformat()} or {late.isoformat()}")
 
 
-def _guess(word: str) -> str:
+def _guess(word: str, *, is_end: bool) -> str:
     """What was probably meant by something that is no date."""
-    if re.fullmatch(r"[0-9]{4}-[0-9]{2}", word):
-        return f"write {word}-01"
+    if re.fullmatch(r"[0-9]{4}-(0[1-9]|1[0-2])", word):
+        first = date.fromisoformat(f"{word}-01")
+        if is_end:
+            after = month_start(first, 1)
+            return f"write {after} to include {word}, {first} to end before it"
+        return f"write {first}"
     loose = re.fullmatch(r"([0-9]{4})[-/.]([0-9]{1,2})[-/.]([0-9]{1,2})", word)
     loose = loose or re.fullmatch(r"([0-9]{4})([0-9]{2})([0-9]{2})", word)
     if loose:

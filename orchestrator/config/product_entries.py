@@ -36,6 +36,27 @@ _ELSEWHERE: Final[Mapping[str, str]] = {
 """Fields of a request that a product entry does not hold."""
 
 
+_OTHER_NAMES: Final[Mapping[str, str]] = {
+    "VERIFY": "write VERIFY-API (version 1) or VERIFY-V2 (version 2), or both",
+    "NUMBER-INSIGHTS": "write NUMBER-INSIGHT (version 1) or NUMBER-INSIGHT-V2, or both",
+    "TTS": "write VOICE-TTS",
+    "VIDEO": "write VIDEO-API",
+    "CALLS": "write VOICE-CALL",
+    **{
+        name: f"write {{product: MESSAGES, direction: [inbound, outbound], provider: {provider}}}"
+        for name, provider in {
+            "WHATSAPP": "whatsapp",
+            "VIBER": "viber_service_msg",
+            "MESSENGER": "messenger",
+            "INSTAGRAM": "instagram",
+            "MMS": "mms",
+            "RCS": "rcs",
+        }.items()
+    },
+}
+"""What people call products and channels, and what to write for them."""
+
+
 @dataclass(frozen=True, slots=True)
 class Variant:
     """One series to be, still without its account.
@@ -163,7 +184,10 @@ def _obeys_table(findings: Findings, path: KeyPath, name: str, choices: Choices)
     if product is None:
         guess = nearest(name, PRODUCTS)
         what = f"{shown(name)} is not a product known here; it is asked for all the same"
-        findings.warning((*path, "product"), what, f"did you mean {guess}?" if guess else "")
+        remedy = _OTHER_NAMES.get(name.upper().replace("_", "-"), "")
+        if not remedy and guess:
+            remedy = f"did you mean {guess}?"
+        findings.warning((*path, "product"), what, remedy)
         return True
     if product.note:
         findings.warning((*path, "product"), f"{product.name} is {product.note}")

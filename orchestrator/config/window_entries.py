@@ -80,4 +80,7 @@ def _is_sound(
         lost = "second" if "23:59:59" in written["to"] else "minute"
         what = f"{written['to']} loses a {lost}, since `to` is the first moment not wanted"
         findings.warning(where, what, f"write {better}")
+    elif next_day := moments.loses_last_day(written.get("to")):
+        what = f"{written['to']} itself is not included, since `to` is exclusive"
+        findings.warning(where, what, f"write {next_day} to include the last day of the month")
     return True
