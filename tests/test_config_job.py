@@ -316,11 +316,11 @@ def test_credentials_that_the_config_lacks(tmp_path: Path) -> None:
     )
     assert read_job(tmp_path, text, credentials=["default", "emea"]).mistakes == [
         (
-            "job.yaml:1:50: accounts[1].credentials: the config has no credentials named emae;"
+            "job.yaml:1:50: accounts[1].credentials: the config has no credentials of this name;"
             " did you mean emea?"
         ),
         (
-            "job.yaml:4:14: credentials: the config has no credentials named prime;"
+            "job.yaml:4:14: credentials: the config has no credentials of this name;"
             " it has default and emea"
         ),
     ]

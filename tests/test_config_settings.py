@@ -204,7 +204,7 @@ def test_default_credentials_come_from_the_complete_pair(
             "1:49: credentials.default.api_secret: is a list; write a single value"]),
         ("credentials: {default: {api_key: x, api_secrets: hunter2}}", [
             "1:24: credentials.default: api_secret is missing; add api_secret",
-            "1:37: credentials.default.api_secrets: is not a key here; did you mean api_secret?"]),
+            "1:37: credentials.default.…: is not a key here; did you mean api_secret?"]),
     ],
 )  # fmt: skip
 def test_mistakes_in_the_config(tmp_path: Path, text: str, messages: list[str]) -> None:

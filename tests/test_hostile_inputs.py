@@ -50,14 +50,14 @@ def product_of_lists() -> str:
 
 
 BAD: dict[str, tuple[Callable[[], str | bytes], str]] = {
-    "anchor bomb": (anchors, "{file}:1:5: a0: &a0 is a YAML anchor; write the value out"),
+    "anchor bomb": (anchors, "{file}:1:5: a0: & begins a YAML anchor; write the value out"),
     "merge key": (
         lambda: JOB + "<<: {settle: 1h}\n",
         "{file}:4:1: <<: is not a key here; the keys here are ",
     ),
     "tag": (
         lambda: JOB + "name: !!python/object/apply:os.system [id]\n",
-        "{file}:4:7: name: !!python/object/apply:os.system is a YAML tag; remove it",
+        "{file}:4:7: name: ! begins a YAML tag; write the value out",
     ),
     "tab": (
         lambda: "accounts:\n\t- abcd1234\n",

@@ -50,6 +50,32 @@ def find_config(
     return found[first]
 
 
+def named_by(explicit: Path | None, env: Mapping[str, str]) -> str | None:
+    """What names the config: ``--config``, ``$ORCHESTRATOR_CONFIG``; None: it is searched for."""
+    if explicit is not None:
+        return "--config"
+    return f"${VARIABLE}" if env.get(VARIABLE) else None
+
+
+def users_of(jobs: Sequence[Path], cwd: Path) -> tuple[Path, ...]:
+    """The folders from which the config is searched for, absolute."""
+    if not jobs:
+        return (_absolute(cwd, Path()),)
+    return tuple(_absolute(cwd, job).parent for job in jobs)
+
+
+def origin(config: Path | None, named: str | None, users: Sequence[Path]) -> str:
+    """Which config is used and how it was found, for people."""
+    if config is None:
+        return f"no {CONFIG_NAME} was found: defaults, and the keys of the environment"
+    if named is not None:
+        return f"{config} ({named})"
+    steps = max((len(user.parts) - len(config.parent.parts) for user in users), default=0)
+    if steps == 0:
+        return str(config)
+    return f"{config} (found {steps} folder{'s' if steps > 1 else ''} above the job file)"
+
+
 def base_of(jobs: Sequence[Path], cwd: Path) -> Path:
     """Where default paths begin without a config: the first job's directory, else `cwd`."""
     return _absolute(cwd, jobs[0]).parent if jobs else _absolute(cwd, Path())

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from orchestrator.config.discovery import base_of, find_config
+from orchestrator.config.discovery import base_of, find_config, named_by, origin, users_of
 from orchestrator.config.job import read_jobs
 from orchestrator.config.settings import read_config
+from orchestrator.config.trust import distrust
 from orchestrator.errors import InputError
 
 if TYPE_CHECKING:
@@ -28,11 +30,13 @@ class Inputs:
         config: defaults filled in; its secrets are still references.
         jobs: in the order named.
         warnings: of all files.
+        source: which config is used and how it was found, for people.
     """
 
     config: Config
     jobs: tuple[Job, ...]
     warnings: tuple[Mistake, ...]
+    source: str = ""
 
     @property
     def credential_names(self) -> tuple[str, ...]:
@@ -58,17 +62,26 @@ def load_inputs(
     cwd = cwd or Path.cwd()
     mistakes: list[Mistake] = []
     settings: Config | None = None
+    source = ""
     warnings: tuple[Mistake, ...] = ()
     try:
         path = find_config(config, jobs, env, cwd)
+        named = named_by(config, env)
+        users = users_of(jobs, cwd)
     except InputError as error:
         mistakes += error.mistakes
     else:
-        settings, wrong, warnings = read_config(path, base=base_of(jobs, cwd), env=env)
+        distrusted = None
+        if path is not None and named is None:
+            distrusted = partial(distrust, path, users=users)
+        settings, wrong, warnings = read_config(
+            path, base=base_of(jobs, cwd), env=env, named_by=named, distrust=distrusted
+        )
         mistakes += wrong
+        source = origin(path, named, users)
     names = settings.credentials.keys() if settings else None
     read, wrong, more = read_jobs(jobs, credentials=names, now=now)
     mistakes += wrong
     if mistakes or settings is None:
         raise InputError(mistakes)
-    return Inputs(settings, read, warnings + more)
+    return Inputs(settings, read, warnings + more, source)

@@ -7,16 +7,20 @@ without recursion, so neither aliases nor deep nesting can cost more than the fi
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 import yaml
 
+from orchestrator.config import trust
+from orchestrator.config.regular_files import NotRegularError, open_regular
 from orchestrator.config.words import shown
 from orchestrator.errors import InputError, Mistake
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 KeyPath = tuple[str | int, ...]
@@ -31,6 +35,12 @@ MAX_DEPTH: Final = 16
 """The deepest key of a job or config file stands at 5."""
 
 LOADER: Final[Any] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+_QUOTE: Final = "write the value out, in quotes if it begins with that sign"
+_CREDENTIALS: Final = "credentials"
+"""At the top of a config: a misplaced secret may stand as a key below it."""
+
+_SHOWN_BELOW: Final = frozenset({"api_key", "api_secret"})
 
 _NULLS: Final = frozenset({"", "~", "null", "Null", "NULL"})
 _CONTROL: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ufffe\uffff]")
@@ -85,9 +95,11 @@ class Document:
 
 
 def spelled(path: KeyPath) -> str:
-    """``windows[2].to``."""
+    """``windows[2].to``; keys below ``credentials.NAME`` that are not known are not shown."""
     text = ""
-    for part in path:
+    for depth, part in enumerate(path):
+        if depth > 1 and path[0] == _CREDENTIALS and part not in _SHOWN_BELOW:
+            return f"{text}.…"
         if isinstance(part, int):
             text += f"[{part}]"
         else:
@@ -95,33 +107,61 @@ def spelled(path: KeyPath) -> str:
     return text
 
 
-def read_document(path: Path) -> Document:
+def read_document(
+    path: Path,
+    *,
+    name: str | None = None,
+    regular: bool = False,
+    distrust: Callable[[os.stat_result], str | None] | None = None,
+) -> Document:
     """The YAML file's tree.
 
+    Args:
+        path: the file.
+        name: what messages call it where it cannot even be opened; None: its path.
+        regular: refuse pipes and devices. A job may be one: ``run <(make-job)``.
+        distrust: says of the open file why it must not be used; None where it may.
+
     Raises:
-        InputError: it cannot be read, or is not one YAML document of keys and values.
+        InputError: it cannot be read, must not be used, or is not one YAML document of keys and
+            values.
     """
-    return parse_document(_read_text(path), str(path))
+    text = _read_text(path, name or str(path), open_regular if regular else _open, distrust)
+    return parse_document(text, str(path))
 
 
 def _fail(file: str, what: str, remedy: str, line: int = 0, column: int = 0) -> InputError:
     return InputError([Mistake(file, line, column, "", what, remedy)])
 
 
-def _read_text(path: Path) -> str:
+def _open(path: Path) -> BinaryIO:
+    return path.open("rb")
+
+
+def _read_text(
+    path: Path,
+    name: str,
+    opened: Callable[[Path], BinaryIO],
+    distrust: Callable[[os.stat_result], str | None] | None,
+) -> str:
     file = str(path)
     try:
-        with path.open("rb") as stream:
+        with opened(path) as stream:
+            why = distrust(os.fstat(stream.fileno())) if distrust is not None else None
             content = stream.read(MAX_BYTES + 1)
+    except NotRegularError:
+        raise _fail(name, "is not a regular file", "name a file") from None
     except FileNotFoundError:
-        raise _fail(file, "there is no such file", "check the path") from None
+        raise _fail(name, "there is no such file", "check the path") from None
     except IsADirectoryError:
-        raise _fail(file, "is a directory", "name the file in it") from None
+        raise _fail(name, "is a directory", "name the file in it") from None
     except PermissionError:
-        raise _fail(file, "may not be read", "check the file's permissions") from None
+        raise _fail(name, "may not be read", "check the file's permissions") from None
     except (OSError, ValueError) as error:
         words = getattr(error, "strerror", None) or "the system refuses its name"
-        raise _fail(file, f"cannot be read ({words})", "check the path") from None
+        raise _fail(name, f"cannot be read ({words})", "check the path") from None
+    if why is not None:
+        raise _fail(file, why, trust.REMEDY)
     if len(content) > MAX_BYTES:
         what = f"is larger than {MAX_BYTES // 1024 // 1024} MB: surely not a file for this program"
         raise _fail(file, what, "check the path, or split it into several files")
@@ -192,9 +232,8 @@ class _Builder:
                         "keep one document to a file, without ---",
                     )
             case yaml.AliasEvent():
-                self._refuse(
-                    event, f"*{shown(str(event.anchor))} is a YAML alias", "write the value out"
-                )
+                # Their names are not shown: an unquoted secret may begin with one of these signs.
+                self._refuse(event, "* begins a YAML alias", _QUOTE)
                 self._add(None, event)
             case yaml.ScalarEvent():
                 self._check_node(event)
@@ -233,10 +272,9 @@ class _Builder:
 
     def _check_node(self, event: Any) -> None:
         if event.anchor is not None:
-            self._refuse(event, f"&{shown(event.anchor)} is a YAML anchor", "write the value out")
+            self._refuse(event, "& begins a YAML anchor", _QUOTE)
         if event.tag is not None:
-            tag = event.tag.replace("tag:yaml.org,2002:", "!!")
-            self._refuse(event, f"{shown(tag)} is a YAML tag", "remove it")
+            self._refuse(event, "! begins a YAML tag", _QUOTE)
 
     def _descend(self, container: list[Any] | dict[str, Any], event: Any) -> None:
         frame = self._open[-1] if self._open else None

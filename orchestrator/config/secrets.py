@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from orchestrator.config import values
+from orchestrator.config.regular_files import NotRegularError, open_regular
+from orchestrator.config.settings_schema import API_KEY
 from orchestrator.config.words import meant, one_of, shown
 from orchestrator.core.settings import Credentials, Secret
 from orchestrator.errors import InputError, Mistake
@@ -16,6 +18,8 @@ if TYPE_CHECKING:
     from orchestrator.core.settings import Config, CredentialReference
 
 MAX_SECRET_BYTES: Final = 64 * 1024
+
+_THE_FILE: Final = "file that this names"
 
 
 class _Unavailable(Exception):
@@ -76,22 +80,27 @@ def _look_up(text: str, env: Mapping[str, str]) -> str:
 
 
 def _read(path: Path) -> str:
+    """The one line of a file; its path is not shown, since a secret may stand in its place."""
     try:
-        with path.open("rb") as stream:
+        with open_regular(path) as stream:
             content = stream.read(MAX_SECRET_BYTES + 1)
         text = content.decode()
+    except NotRegularError:
+        raise _Unavailable(f"the {_THE_FILE} is not a regular file", "name a file") from None
     except FileNotFoundError:
-        raise _Unavailable(f"there is no file {path}", "write the secret there") from None
+        raise _Unavailable(f"the {_THE_FILE} is not there", "write the secret there") from None
     except UnicodeDecodeError:
-        raise _Unavailable(f"{path} is not UTF-8 text", "save it as UTF-8") from None
+        raise _Unavailable(f"the {_THE_FILE} is not UTF-8 text", "save it as UTF-8") from None
+    except IsADirectoryError:
+        raise _Unavailable(f"the {_THE_FILE} is a directory", "name the file in it") from None
     except (OSError, ValueError) as error:
         words = getattr(error, "strerror", None) or "the system refuses its name"
-        raise _Unavailable(f"{path} cannot be read ({words})", "check the path") from None
+        raise _Unavailable(f"the {_THE_FILE} cannot be read ({words})", "check it") from None
     if len(content) > MAX_SECRET_BYTES:
-        raise _Unavailable(f"{path} is no secret (over 64 kB)", "check the path")
+        raise _Unavailable(f"the {_THE_FILE} is no secret (over 64 kB)", "check the path")
     text = text.removesuffix("\n").removesuffix("\r")
     if not text:
-        raise _Unavailable(f"{path} is empty", "write the secret there")
+        raise _Unavailable(f"the {_THE_FILE} is empty", "write the secret there")
     return text
 
 
@@ -100,14 +109,15 @@ def _usable(part: str, found: str, reference: str) -> str:
     if values.variable(reference):
         source = f"the variable {values.variable(reference)}"
     elif reference.startswith("file:"):
-        source = reference.removeprefix("file:")
+        source = f"the {_THE_FILE}"
     else:
         source = "the config"
     if not found.isprintable() or found != found.strip():
         what = f"what {source} holds has spaces, line breaks or control characters around or in it"
         raise _Unavailable(what, "keep the bare text alone")
-    if part == "api_key" and ":" in found:
-        raise _Unavailable(f"what {source} holds has a colon, so it is no API key", "check it")
+    if part == "api_key" and not API_KEY.fullmatch(found):
+        what = f"what {source} holds is not an API key (8 letters or digits)"
+        raise _Unavailable(what, "copy it from the dashboard; the secret belongs to api_secret")
     return found
 
 
@@ -123,10 +133,7 @@ def _contradictions(file: str, resolved: Iterable[Credentials]) -> list[Mistake]
     for credentials in resolved:
         first = by_key.setdefault(credentials.api_key, credentials)
         if first.api_secret != credentials.api_secret:
-            what = (
-                f"{first.name} and {credentials.name} are one API key ({shown(first.api_key)})"
-                " with two secrets"
-            )
+            what = f"{first.name} and {credentials.name} are one API key with two secrets"
             key = f"credentials.{credentials.name}.api_secret"
             mistakes.append(Mistake(file, 0, 0, key, what, "give both the one that is valid"))
     return mistakes

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from orchestrator.config.job_schema import AccountEntry
 from orchestrator.config.overlap import covers, differing
 from orchestrator.config.translate import entry
-from orchestrator.config.words import meant, one_of, shown
+from orchestrator.config.words import meant, one_of
 from orchestrator.core.model import JobSeries, Series
 
 if TYPE_CHECKING:
@@ -76,7 +76,9 @@ def _check_credentials(
     if credentials is None or name in credentials:
         return
     known = f"it has {one_of(sorted(credentials), 'and')}" if credentials else "it has none"
-    what = f"the config has no credentials named {shown(name)}"
+    # What the file says is not shown: a secret may stand where a name belongs.
+    named = "named default" if name == "default" else "of this name"
+    what = f"the config has no credentials {named}"
     findings.mistake(path, what, meant(name, credentials, known))
 
 

@@ -28,7 +28,7 @@ from orchestrator.core.settings import (
 from orchestrator.errors import InputError, Mistake
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 API_RATE: Final = 5.0
 """Requests a second that the API allows each key on asynchronous calls (vendor's reference)."""
@@ -56,9 +56,17 @@ def load_config(
 
 
 def read_config(
-    path: Path | None, *, base: Path, env: Mapping[str, str]
+    path: Path | None,
+    *,
+    base: Path,
+    env: Mapping[str, str],
+    named_by: str | None = None,
+    distrust: Callable[[os.stat_result], str | None] | None = None,
 ) -> tuple[Config | None, tuple[Mistake, ...], tuple[Mistake, ...]]:
     """As `load_config`, but returns (config, mistakes, warnings) and raises nothing.
+
+    Where the file cannot be opened, messages call it `named_by`, not by its path. `distrust` as
+    for `read_document`.
 
     With mistakes the config is what could be read of it, so that others can be found against it;
     None where there is not even a file.
@@ -68,7 +76,7 @@ def read_config(
         state = _absolute(base, schema.ConfigHead().state, env)
         return Config(None, default_credentials(env), output, state), (), ()
     try:
-        findings = Findings(read_document(path))
+        findings = Findings(read_document(path, name=named_by, regular=True, distrust=distrust))
     except InputError as error:
         return None, error.mistakes, ()
     config = _read(findings, path, env)

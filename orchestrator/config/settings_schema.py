@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 from enum import Enum
 from pathlib import Path
@@ -85,7 +86,14 @@ def _place(value: object) -> str:
 
 
 def _reference(value: object) -> str:
-    word = values.text(value)
+    """A reference to a secret, or the secret itself: whatever is wrong with it, it is not shown."""
+    try:
+        word = values.text(value)
+    except Unfit:
+        if not isinstance(value, str) or not value:
+            raise
+        what = "holds a line break, an invisible character, or more than 1000 characters"
+        raise Unfit(what, "keep the bare text alone, on one line, in quotes") from None
     if word.startswith("file:") and not word.removeprefix("file:").strip():
         raise Unfit("file: names no file", "write file:PATH")
     if "${" in word and values.variable(word) is None:
@@ -94,8 +102,21 @@ def _reference(value: object) -> str:
     return word
 
 
+def _key(value: object) -> str:
+    word = _reference(value)
+    is_reference = values.variable(word) is not None or word.startswith("file:")
+    if not is_reference and not API_KEY.fullmatch(word):
+        what = "is not an API key (8 letters or digits)"
+        raise Unfit(what, "copy it from the dashboard; the secret belongs under api_secret")
+    return word
+
+
+API_KEY: Final = re.compile(r"[A-Za-z0-9_-]{1,12}")
+"""The vendor's keys have 8 letters or digits, its secrets 16 and more."""
+
 PathText = Annotated[str, PlainValidator(_place)]
 Reference = Annotated[str, PlainValidator(_reference)]
+KeyReference = Annotated[str, PlainValidator(_key)]
 
 
 class ApiEntry(Entry):
@@ -152,7 +173,7 @@ class CallbackEntry(Entry):
 class CredentialsEntry(Entry):
     """One name under ``credentials``."""
 
-    api_key: Reference
+    api_key: KeyReference
     api_secret: Reference
 
 
