@@ -114,12 +114,13 @@ def test_the_answer_in_json_has_the_keys_that_the_help_names(
     assert answer["requests"] == sum(place.simulator.calls.values())
 
 
-def test_where_nobody_watches_a_good_run_says_five_lines(
+def test_where_nobody_watches_a_good_run_says_six_lines(
     place: Place, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert place.run() == 0
     out, err = capsys.readouterr()
-    assert len(err.splitlines()) == 2
+    assert len(err.splitlines()) == 3
+    assert f"Z config: {place.directory / 'config.yaml'}\n" in err
     assert f"Z a new ledger: {place.state}\n" in err
     assert err.endswith("Z run job: begun\n")
     assert out.splitlines()[0].startswith(f"Collected in this run: {REPORTS} reports, ")
@@ -145,7 +146,8 @@ def test_log_lines_in_json_are_json_and_the_last_has_the_ending(
     out, err = capsys.readouterr()
     lines = [json.loads(line) for line in err.splitlines()]
     assert out == ""
-    assert [line["event"] for line in lines] == ["run job: begun", "run ended"]
+    config = f"config: {place.directory / 'config.yaml'}"
+    assert [line["event"] for line in lines] == [config, "run job: begun", "run ended"]
     assert lines[-1]["exit_word"] == "done"
     assert lines[-1]["level"] == "info"
 

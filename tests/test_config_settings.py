@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from datetime import timedelta
 from pathlib import Path
+from types import SimpleNamespace
+from typing import NoReturn
 
 import pytest
 
@@ -350,6 +352,46 @@ def test_jobs_without_a_config_in_different_directories(tree: Path) -> None:
 def test_jobs_without_a_config_in_one_directory(tree: Path) -> None:
     jobs = [Path("two/jobs/a.yaml"), tree / "two/jobs/b.yaml", Path("two/./jobs/c.yaml")]
     assert find_config(None, jobs, {}, tree) is None
+
+
+# --- the home directory ---------------------------------------------------------------------------
+
+HOME_PATHS = "output: {directory: ~/reports}\nstate: ~/ledger.db\n"
+
+
+def test_without_home_the_password_database_knows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in a systemd service. Before: a folder called `~`, a second ledger, a second purchase."""
+    monkeypatch.setattr("pwd.getpwuid", lambda _: SimpleNamespace(pw_dir="/home/service"))
+    config, mistakes, _ = read_settings(tmp_path, HOME_PATHS, env={})
+    assert mistakes == []
+    assert config is not None
+    assert config.output.directory == Path("/home/service/reports")
+    assert config.state == Path("/home/service/ledger.db")
+
+
+def test_a_user_without_a_home_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def unknown(_: int) -> NoReturn:
+        raise KeyError
+
+    monkeypatch.setattr("pwd.getpwuid", unknown)
+    _, mistakes, _ = read_settings(tmp_path, HOME_PATHS, env={})
+    what = (
+        "begins with ~, but this user has no home directory: HOME is not set, and the password "
+        "database has none; set HOME, or write the whole path"
+    )
+    assert mistakes == [
+        f"config.yaml:1:21: output.directory: {what}",
+        f"config.yaml:2:8: state: {what}",
+    ]
+
+
+def test_the_home_of_another_user_is_not_guessed(tmp_path: Path) -> None:
+    _, mistakes, _ = read_settings(tmp_path, "state: ~other/ledger.db\n", env={"HOME": "/home/me"})
+    assert mistakes == [
+        "config.yaml:1:8: state: begins at the home directory of another user; write the whole path"
+    ]
 
 
 # --- all together ---------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pwd
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
@@ -29,6 +30,8 @@ from orchestrator.errors import InputError, Mistake
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+
+    from orchestrator.config.nodes import KeyPath
 
 API_RATE: Final = 5.0
 """Requests a second that the API allows each key on asynchronous calls (vendor's reference)."""
@@ -97,10 +100,42 @@ def _has_pair(env: Mapping[str, str], prefix: str) -> bool:
 
 
 def _absolute(base: Path, written: str, env: Mapping[str, str]) -> Path:
-    home = env.get("HOME")
-    if home and (written == "~" or written.startswith("~/")):
-        written = home + written[1:]
+    """The place that a path of a config means; relative ones begin at `base`.
+
+    Raises:
+        Unfit: it begins at a home directory that is not known.
+    """
+    if written == "~" or written.startswith("~/"):
+        written = _home(env) + written[1:]
+    elif written.startswith("~"):
+        raise Unfit("begins at the home directory of another user", "write the whole path")
     return Path(os.path.normpath(base.absolute() / written))
+
+
+def _home(env: Mapping[str, str]) -> str:
+    """The home directory: a service may have no HOME, the password database knows it then."""
+    if home := env.get("HOME"):
+        return home
+    try:
+        home = pwd.getpwuid(os.geteuid()).pw_dir
+    except KeyError:
+        home = ""
+    if not home.startswith("/"):
+        what = "begins with ~, but this user has no home directory: HOME is not set, and the "
+        what += "password database has none"
+        raise Unfit(what, "set HOME, or write the whole path")
+    return home
+
+
+def _place(
+    findings: Findings, path: KeyPath, base: Path, written: str, env: Mapping[str, str]
+) -> Path:
+    """As `_absolute`; what is wrong with the path is a mistake at its key."""
+    try:
+        return _absolute(base, written, env)
+    except Unfit as unfit:
+        findings.unfit(path, unfit)
+        return base
 
 
 def _read(findings: Findings, path: Path, env: Mapping[str, str]) -> Config:
@@ -126,8 +161,10 @@ def _read(findings: Findings, path: Path, env: Mapping[str, str]) -> Config:
             if "credentials" in given
             else default_credentials(env)
         ),
-        output=OutputSettings(_absolute(base, output.directory, env), output.format),
-        state=_absolute(base, head.state, env),
+        output=OutputSettings(
+            _place(findings, ("output", "directory"), base, output.directory, env), output.format
+        ),
+        state=_place(findings, ("state",), base, head.state, env),
         api=ApiSettings(api.base_url, api.requests_per_second, api.timeout),
         limits=Limits(limits.in_flight, limits.downloads, limits.max_records),
         retry=RetryPolicy(retry.attempts, retry.wait_initial, retry.wait_max),
@@ -198,11 +235,11 @@ def _credentials(
                 "write ${NAME} or file:PATH instead, or make the file private:"
                 f" chmod 600 {path.name}",
             )
-        found[name] = CredentialReference(
-            name,
-            _anchored(path.parent, read.api_key, env),
-            Secret(_anchored(path.parent, read.api_secret, env)),
+        key, secret = (
+            _anchored(findings, (*where, name, part), path.parent, reference, env)
+            for part, reference in (("api_key", read.api_key), ("api_secret", read.api_secret))
         )
+        found[name] = CredentialReference(name, key, Secret(secret))
     return found
 
 
@@ -214,7 +251,10 @@ def _is_readable_by_others(path: Path) -> bool:
     return bool(path.stat().st_mode & 0o077)
 
 
-def _anchored(base: Path, reference: str, env: Mapping[str, str]) -> str:
+def _anchored(
+    findings: Findings, path: KeyPath, base: Path, reference: str, env: Mapping[str, str]
+) -> str:
     if reference.startswith("file:"):
-        return f"file:{_absolute(base, reference.removeprefix('file:').strip(), env)}"
+        written = reference.removeprefix("file:").strip()
+        return f"file:{_place(findings, path, base, written, env)}"
     return reference

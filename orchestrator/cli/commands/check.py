@@ -91,9 +91,7 @@ def _checks(jobs: Sequence[Path], config: Path | None) -> Iterator[Check]:
 
 
 def _inputs(inputs: Inputs) -> Iterator[Check]:
-    path = inputs.config.path
-    words = "no file found, so all is default" if path is None else str(path)
-    yield Check(Level.OK, "config", words)
+    yield Check(Level.OK, "config", inputs.source)
     for warning in inputs.warnings:
         yield Check(Level.WARNING, "input", str(warning))
     for job in inputs.jobs:

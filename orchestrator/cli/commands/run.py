@@ -131,6 +131,7 @@ def command(
         rebuild=rebuild_ledger,
         again=renewals,
     )
+    teller.display.note("info", f"config: {inputs.source}", {})
     return teller.tell(anyio.run(carry_out, errand, teller.display))
 
 
