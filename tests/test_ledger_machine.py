@@ -180,7 +180,7 @@ class LedgerMachine(RuleBasedStateMachine):
 
     @rule(series=st.sampled_from(ALL_SERIES))
     def retry(self, series: Series) -> None:
-        assert self.store.retry(series, AT) == len(self.given_up[series])
+        assert self.store.retry(series) == len(self.given_up[series])
         self.given_up[series] = []
 
     @rule()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -15,7 +16,7 @@ from orchestrator.core.intervals import Window
 from orchestrator.core.lifecycle import State
 from orchestrator.core.model import Report, Resolution, Series
 from orchestrator.errors import InvalidTransition, LedgerError, Taken
-from orchestrator.ledger import schema
+from orchestrator.ledger import rows, schema
 from orchestrator.ledger.sqlite import SqliteLedger, connect, reading
 from orchestrator.ledger.store import Store
 
@@ -204,12 +205,13 @@ async def test_reports_that_came_to_nothing_count_until_they_are_forgiven(
     await ledger.apply(report, life.CutShort(9, "too large"))
     await ledger.apply(await intend(ledger, 9), life.NotCreated("429"))
     failed = Failure(day(3), truncated=False, reason="no", report_id=1)
-    truncated = Failure(day(5), truncated=True, reason="too large", report_id=2)
+    truncated = Failure(day(5), truncated=True, reason="too large", report_id=2, rows=9)
     assert (await ledger.standing("nightly", SERIES)).failures == (failed, truncated)
-    clock.at += timedelta(seconds=1)
+    clock.at += timedelta(days=30)  # wrong, and set right below: what counts is the order
     await ledger.retry(SERIES)
+    clock.at -= timedelta(days=30)
+    truncated = replace(truncated, counts=False)
     assert (await ledger.standing("nightly", SERIES)).failures == (truncated,)
-    clock.at += timedelta(seconds=1)
     report = await ledger.apply(await intend(ledger, 3), life.Created("r-3"))
     await ledger.apply(report, life.Lost("404"))
     lost = Failure(day(3), truncated=False, reason="404", report_id=4)
@@ -328,3 +330,37 @@ def test_a_migration_that_fails_leaves_the_version_it_came_from(
         0,
     )
     plain.close()
+
+
+def test_an_older_ledger_is_brought_to_count_by_the_order_of_events(path: Path) -> None:
+    """Version 2 counted failures by the clock."""
+    path.parent.mkdir()
+    old = sqlite3.connect(path, isolation_level=None)
+    for step in (*schema.MIGRATIONS[0], *schema.MIGRATIONS[1]):
+        old.execute(step)
+    old.execute(f"PRAGMA application_id = {schema.APPLICATION_ID}")
+    old.execute("PRAGMA user_version = 2")
+    old.execute(
+        "INSERT INTO series VALUES (1, ?, ?, ?, ?, 2500)",
+        (SERIES.key, SERIES.account_id, SERIES.kind, rows.body_text(SERIES)),
+    )
+    ends = ("failed", "lost", "absent", "absent", "truncated")
+    kinds = ("Failed", "Lost", "FoundAbsent", "NotCreated", "CutShort")
+    for number, (state, kind) in enumerate(zip(ends, kinds, strict=True), start=1):
+        old.execute(
+            "INSERT INTO report (id, series_id, window_start, window_end, state, is_open,"
+            " has_window, api_key, job, intended_at, server_ahead, changed_at)"
+            " VALUES (?, 1, ?, ?, ?, 0, 0, 'k', 'job', 0, 0, ?)",
+            (number, number * 60, number * 60 + 60, state, number * 1000),
+        )
+        old.execute(
+            "INSERT INTO event (report_id, at, kind, to_state, facts) VALUES (?, ?, ?, ?, '{}')",
+            (number, number * 1000, kind, state),
+        )
+    old.close()
+    connection = connect(path)
+    try:
+        found = Store(connection).failures(SERIES)
+        assert [(one.report_id, one.truncated) for one in found] == [(3, False), (5, True)]
+    finally:
+        connection.close()

@@ -89,6 +89,7 @@ def config_schema() -> Schema:
                 "The API allows 5 to each key.", api.requests_per_second, limits.MAX_RATE
             ),
             timeout=_span("For one request as a whole.", api.timeout),
+            file_records=_records("The most records that one of its files holds, about."),
         ),
         "credentials": {
             "description": "API keys by name. Default: VONAGE_* or NEXMO_* of the environment.",

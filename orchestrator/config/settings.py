@@ -165,7 +165,7 @@ def _read(findings: Findings, path: Path, env: Mapping[str, str]) -> Config:
             _place(findings, ("output", "directory"), base, output.directory, env), output.format
         ),
         state=_place(findings, ("state",), base, head.state, env),
-        api=ApiSettings(api.base_url, api.requests_per_second, api.timeout),
+        api=ApiSettings(api.base_url, api.requests_per_second, api.timeout, api.file_records),
         limits=Limits(limits.in_flight, limits.downloads, limits.max_records),
         retry=RetryPolicy(retry.attempts, retry.wait_initial, retry.wait_max),
         poll=PollPolicy(poll.interval_initial, poll.interval_max, poll.timeout, poll.on_timeout),

@@ -125,6 +125,7 @@ class ApiEntry(Entry):
     base_url: Annotated[str, PlainValidator(values.base_url)] = ApiSettings().base_url
     requests_per_second: Annotated[float, PlainValidator(_rate)] = ApiSettings().requests_per_second
     timeout: Annotated[timedelta, _within(MILLISECOND, MAX_API_TIMEOUT)] = ApiSettings().timeout
+    file_records: Annotated[int, PlainValidator(amounts.records)] = ApiSettings().file_records
 
 
 class OutputEntry(Entry):

@@ -1,25 +1,32 @@
 """What is bought next, after reports that came to nothing: again, smaller, later, or not at all.
 
-Attempts are counted by overlap: a chunk has had as many as reports have failed over it since the
-user last said `--retry-failed`, whatever their borders were. Truncated reports do not count: they
-only say that chunks there must be smaller.
+Purchases are counted by overlap: a chunk has had as many as reports have come to nothing over it
+since a person last had a say (`--retry-failed`, `resolve --resubmit`, `cancel`), whatever their
+borders were, by the order of events and not by clocks. Every ending counts that cost a purchase,
+or may have: `counts` says which. Truncated reports also say that chunks there must be smaller, and
+have bounds of their own: of a window, of a series in one run, and of a series in all.
 """
 
 from __future__ import annotations
 
+import shlex
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
-from orchestrator.core.intervals import Window
+from orchestrator.core import lifecycle, products
+from orchestrator.core.intervals import Window, intersect, subtract, union
 from orchestrator.core.model import Span, Unit
+from orchestrator.core.proofs import Proof
 from orchestrator.core.splitter import last_line, split
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from zoneinfo import ZoneInfo
 
+    from orchestrator.core.lifecycle import Event
+    from orchestrator.core.model import Job
     from orchestrator.core.plan import Debt
     from orchestrator.core.settings import PollPolicy
     from orchestrator.core.sizing import Sizing
@@ -33,6 +40,26 @@ BEFORE_SPLIT: Final = 8
 AT_MOST: Final = BEFORE_SPLIT + 1
 """After so many it is given up."""
 
+IN_ALL: Final = 12
+"""So many purchases of one moment may come to nothing, the truncated ones included."""
+
+CUTS: Final = 12
+"""So many truncated reports of one window without a complete one inside it: then a person decides.
+
+As many may be truncated again in one run, of one series: reports inside windows that were
+truncated already.
+"""
+
+CUTS_A_SERIES: Final = 3 * CUTS
+"""So many of a series may be truncated in one run, all together.
+
+As many may be truncated again in all runs, until what they were for has been collected or a person
+has had a say.
+"""
+
+CUTS_A_RUN: Final = 10 * CUTS
+"""So many may be truncated again in one run, of all series together."""
+
 SHRINK: Final = 4
 """A truncated window is asked for again in chunks of at most this part of it."""
 
@@ -43,16 +70,54 @@ _SECOND: Final = timedelta(seconds=1)
 _PROBE: Final = Span(1, Unit.DAYS)
 
 
+def counts(event: Event) -> bool:
+    """Whether a report that ends so counts as a purchase that came to nothing.
+
+    A create that was refused cost nothing; what a person decided begins the count anew.
+    """
+    match event:
+        case (
+            lifecycle.CutShort()
+            | lifecycle.Failed()
+            | lifecycle.Aborted()
+            | lifecycle.Lost()
+            | lifecycle.FileGone()
+            | lifecycle.FoundAbsent()
+        ):
+            return True
+        case lifecycle.Disputed():
+            return event.cut
+        case lifecycle.Resubmitted():
+            return event.proof is not Proof.PERSON
+        case _:
+            return False
+
+
+def begins_anew(event: Event) -> bool:
+    """Whether a person has had a say, so that what came to nothing before no longer counts."""
+    match event:
+        case lifecycle.Cancelled():
+            return True
+        case lifecycle.Resubmitted():
+            return event.proof is Proof.PERSON
+        case _:
+            return False
+
+
 @dataclass(frozen=True, slots=True)
 class Failure:
     """A report that came to nothing.
 
     Attributes:
         window: what it was for.
-        truncated: the API cut its file; otherwise it failed, or its file was lost.
+        truncated: the API cut its file; otherwise it failed, its file was lost, or nobody knows
+            whether it was made.
         reason: in words.
         proved: for a truncated one: a smaller report inside its window has come back complete.
         report_id: our number of it.
+        rows: for a truncated one: the records that it is known to have had; None: nobody knows.
+        counts: for a truncated one: it counts as a purchase. One does not where a person has had
+            a say since, or where all of its window has been collected: it only shapes chunks.
     """
 
     window: Window
@@ -60,6 +125,8 @@ class Failure:
     reason: str
     proved: bool = False
     report_id: int | None = None
+    rows: int | None = None
+    counts: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +176,10 @@ def pause(poll: PollPolicy, failed: int) -> timedelta:
 
 
 def steps(
-    debt: Debt, failures: Sequence[Failure], failed_now: Sequence[Window] = ()
+    debt: Debt,
+    failures: Sequence[Failure],
+    failed_now: Sequence[Window] = (),
+    cut_now: Sequence[Window] = (),
 ) -> Iterator[Step]:
     """What to do about each piece of a debt, in order of time; lazy.
 
@@ -117,7 +187,17 @@ def steps(
         debt: what is owed.
         failures: those of the series that count.
         failed_now: the windows of the reports that failed in this run.
+        cut_now: the windows of the reports that were truncated in this run.
     """
+    exhausted = tuple(_exhausted(failures, debt.job))
+    if exhausted:
+        for given_up in exhausted:
+            for piece in intersect(debt.owed, (given_up.window,)):
+                yield replace(given_up, window=piece)
+        debt = replace(debt, owed=subtract(debt.owed, [one.window for one in exhausted]))
+    if is_cut_too_often(failures, cut_now):
+        yield from (Leave(window) for window in debt.owed)
+        return
     if debt.must_probe:
         yield from _probe(debt, failures, failed_now)
         return
@@ -127,6 +207,45 @@ def steps(
         return
     for chunk in chunks:
         yield _step(chunk, failures, failed_now)
+
+
+def is_cut_too_often(failures: Sequence[Failure], cut_now: Sequence[Window]) -> bool:
+    """Whether so many reports of a series were truncated in this run that it ends for it."""
+    return len(cut_now) >= CUTS_A_SERIES or cut_again(failures, cut_now) >= CUTS
+
+
+def cut_again(failures: Sequence[Failure], windows: Sequence[Window]) -> int:
+    """How many of these windows lie inside a larger one that was truncated."""
+    truncated = [one.window for one in failures if one.truncated]
+    return sum(any(_is_inside(one, outer) for outer in truncated) for one in windows)
+
+
+def _is_inside(window: Window, outer: Window) -> bool:
+    return window != outer and outer.start <= window.start and window.end <= outer.end
+
+
+def _exhausted(failures: Sequence[Failure], job: Job) -> Iterator[GiveUp]:
+    """The truncated windows that are no longer bought in smaller pieces by themselves."""
+    cut = [one for one in failures if one.truncated and one.counts]
+    again = [one for one in cut if cut_again(failures, [one.window])]
+    remedy = (
+        f"ask the vendor why, or make `chunk` in {job.path} smaller; then `orchestrator run "
+        f"{shlex.quote(str(job.path))} --retry-failed` goes on"
+    )
+    if len(again) >= CUTS_A_SERIES:
+        words = f"{len(again)} reports of the series were truncated again, in ever smaller pieces"
+        for window in union(one.window for one in cut):
+            yield GiveUp(window, f"{words}; {remedy}", again[-1].report_id)
+        return
+    for outer in cut:
+        if outer.proved:
+            continue
+        inside = [
+            one for one in cut if one.window == outer.window or _is_inside(one.window, outer.window)
+        ]
+        if len(inside) >= CUTS:
+            words = f"{len(inside)} reports of it were truncated, and none inside it was complete"
+            yield GiveUp(outer.window, f"{words}; {remedy}", inside[-1].report_id)
 
 
 def _probe(debt: Debt, failures: Sequence[Failure], failed_now: Sequence[Window]) -> Iterator[Step]:
@@ -179,35 +298,51 @@ def _step(chunk: Window, failures: Sequence[Failure], failed_now: Sequence[Windo
             reason = f"even one second of it is truncated ({failure.reason}): it cannot be had"
             return GiveUp(chunk, reason, failure.report_id)
     failed = _failed(chunk, failures)
-    if len(failed) >= AT_MOST:
-        last = failed[-1]
-        reason = f"{len(failed)} reports came to nothing, the last: {last.reason}"
+    spent = [
+        one for one in failures if one.window.overlaps(chunk) and (one.counts or not one.truncated)
+    ]
+    if len(failed) >= AT_MOST or len(spent) >= IN_ALL:
+        last = spent[-1]
+        reason = f"{len(spent)} reports came to nothing, the last: {last.reason}"
         return GiveUp(chunk, reason, last.report_id)
     if sum(window.overlaps(chunk) for window in failed_now) >= PER_RUN:
         return Leave(chunk)
-    unproved = [
-        failure.window
-        for failure in failures
-        if failure.truncated and not failure.proved and failure.window.overlaps(chunk)
-    ]
-    return Buy(chunk, min(unproved, key=lambda window: window.length, default=None))
+    return Buy(chunk, _alone_in(chunk, failures))
+
+
+def _alone_in(chunk: Window, failures: Sequence[Failure]) -> Window | None:
+    """Where nothing else may be open while this chunk is; None: it need not be alone.
+
+    One report at a time is asked for inside a truncated window, until one of them has come back
+    complete: first of all truncated windows of the series together, later of each.
+    """
+    truncated = [one for one in failures if one.truncated]
+    unproved = [one.window for one in truncated if not one.proved]
+    around = [window for window in unproved if window.overlaps(chunk)]
+    if not around:
+        return None
+    if len(unproved) == len(truncated):
+        return Window(
+            min(window.start for window in unproved), max(window.end for window in unproved)
+        )
+    return min(around, key=lambda window: window.length)
 
 
 def _limits(piece: Window, failures: Sequence[Failure]) -> Iterator[timedelta]:
     """The longest that the chunks of a piece may be, for each truncated window around it.
 
-    Where a part of that window was truncated too, the rest of it may fare no better and shrinks
-    with it, but by one step only: a burst in one minute must not cut a quiet month to pieces.
+    A quarter of it; half of what a file holds, by the records that the truncated one had. Where
+    a smaller report of the series was truncated too, the rest may fare no better and shrinks with
+    it, but by one step only: a burst in one minute must not cut a quiet month to pieces.
     """
-    truncated = [failure.window for failure in failures if failure.truncated]
-    for window in truncated:
-        if window.overlaps(piece):
-            shortest = min(
-                inner.length
-                for inner in truncated
-                if window.start <= inner.start and inner.end <= window.end
-            )
-            yield max(shortest // SHRINK, window.length // SHRINK**2)
+    truncated = [failure for failure in failures if failure.truncated]
+    shortest = min((one.window.length for one in truncated), default=timedelta())
+    for one in truncated:
+        length = one.window.length
+        if one.window.overlaps(piece):
+            yield max(min(length, shortest) // SHRINK, length // SHRINK**2)
+            if one.rows:
+                yield length * min(1.0, products.FILE_RECORDS / 2 / one.rows)
 
 
 def count(window: Window, failures: Sequence[Failure]) -> int:

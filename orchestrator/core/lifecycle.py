@@ -198,9 +198,13 @@ class Published:
 
 @dataclass(frozen=True, slots=True)
 class Disputed:
-    """Wrong echo, wrong count, an archive that stays broken."""
+    """Wrong echo, wrong count, an archive that stays broken.
+
+    `cut`: the API cut its file short, though not for its size.
+    """
 
     reason: str
+    cut: bool = False
 
 
 @dataclass(frozen=True, slots=True)

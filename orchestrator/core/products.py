@@ -38,6 +38,9 @@ COMMON_FIELDS: Final = frozenset({"include_subaccounts"})
 RETENTION_MONTHS: Final = 13
 """Calendar months that records are kept, where a product has no `retention` of its own."""
 
+FILE_RECORDS: Final = 7_000_000
+"""The most records of one file, about; beyond it a report is ``TRUNCATED`` (vendor's page)."""
+
 
 @dataclass(frozen=True, slots=True)
 class Product:

@@ -53,11 +53,16 @@ class Credentials:
 
 @dataclass(frozen=True, slots=True)
 class ApiSettings:
-    """Where the API is, and how fast each key may ask it."""
+    """Where the API is, how fast each key may ask it, and how much one of its files holds.
+
+    Attributes:
+        file_records: the records that a file holds at most, about; see `products.FILE_RECORDS`.
+    """
 
     base_url: str = "https://api.nexmo.com"
     requests_per_second: float = 5.0
     timeout: timedelta = timedelta(seconds=60)
+    file_records: int = products.FILE_RECORDS
 
 
 class Format(Enum):

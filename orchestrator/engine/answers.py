@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from orchestrator.core import echo, lifecycle
 from orchestrator.core.model import Status
@@ -29,6 +29,10 @@ def says_empty(remote: RemoteReport) -> bool:
     )
 
 
+_SURELY_TOO_LARGE: Final = 0.1
+"""A truncated report with less than this share of what a file holds was not cut for its size."""
+
+
 def judge(report: Report, remote: RemoteReport) -> Event:
     """What a final answer makes of a report; it must be whole, or say that the file is empty."""
     wrong = echo.wrong_echo(report, remote)
@@ -47,3 +51,29 @@ def judge(report: Report, remote: RemoteReport) -> Event:
             return lifecycle.Aborted(f"{said}: cancelled there, not by us")
         case Status.PENDING | Status.PROCESSING | None:
             raise AssertionError(f"{remote.status_word} is not final")
+
+
+def judge_truncated(event: lifecycle.CutShort, rows: int | None, most: int) -> Event:
+    """What a truncated report is: one that was too large, or one that a person has to look at.
+
+    Smaller chunks help only where the size was what cut it.
+
+    Args:
+        event: what the API's answer says.
+        rows: the records in its file; None: the file could not be had, the answer's count decides.
+        most: the records that a file holds at most.
+    """
+    seen = event.items_count if rows is None else rows
+    if seen is None:
+        return lifecycle.Disputed(
+            f"{event.reason}, its file could not be had, and no count of its records: nobody can "
+            "say whether smaller chunks would help",
+            cut=True,
+        )
+    if seen < most * _SURELY_TOO_LARGE:
+        return lifecycle.Disputed(
+            f"{event.reason}, though it has {seen:,} records and a file holds about {most:,}: "
+            "it was not its size that cut it, so smaller chunks may be cut too",
+            cut=True,
+        )
+    return lifecycle.CutShort(max(seen, event.items_count or 0), event.reason)

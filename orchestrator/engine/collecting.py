@@ -91,20 +91,28 @@ class Collecting:
 
     async def keep_truncated(
         self, report: Report, remote: RemoteReport, reason: str, desk: Desk
-    ) -> None:
-        """Keeps the file of a truncated report aside: it is paid, and may be of use to somebody."""
+    ) -> int | None:
+        """Keeps the file of a truncated report aside: it is paid, and may be of use to somebody.
+
+        Returns:
+            The records in it; None where it could not be had, or not be counted.
+        """
         if remote.download_url is None:
-            return
+            return None
         wanted = replace(report, items_count=remote.items_count, download_url=remote.download_url)
         try:
             async with self._downloading(wanted, desk) as download:
-                await self._collector.fetch(wanted, download)
+                verdict = await self._collector.fetch(wanted, download)
                 await self._collector.keep_aside(wanted, reason)
+                return verdict.rows
+        except CorruptArchive as error:
+            await self._collector.keep_aside(wanted, f"{reason}; and {error}")
         except (ApiError, CollectError) as error:
             await self._collector.release(wanted)
             self._observer.note(
                 "warning", f"report {report.request_id}: its truncated file is not kept: {error}"
             )
+        return None
 
     async def examine(
         self,

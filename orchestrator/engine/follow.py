@@ -14,6 +14,7 @@ from orchestrator.core.lifecycle import State
 from orchestrator.core.model import Status
 from orchestrator.core.policy import AfterCreate
 from orchestrator.core.ports import Priority
+from orchestrator.core.proofs import Proof
 from orchestrator.core.settings import OnTimeout, OnUnknown
 from orchestrator.engine import answers
 from orchestrator.engine.cancel import cancelled
@@ -65,14 +66,16 @@ class Left(Enum):
     """Its window is debt again, and may be bought at once."""
     FAILED = "failed"
     """Its window is debt again, and may be bought after a pause: a failed attempt."""
+    CUT = "cut"
+    """Its file was truncated: its window is debt again in smaller pieces, or disputed."""
     LATER = "later"
     """The next run goes on with it."""
 
 
 _LEFT: Final = {
-    State.ABSENT: Left.AGAIN,
-    State.DISCARDED: Left.AGAIN,
-    State.TRUNCATED: Left.AGAIN,
+    # Of a create that nobody knew the end of: what surely was not made never gets so far.
+    State.ABSENT: Left.FAILED,
+    State.DISCARDED: Left.FAILED,
     State.FAILED: Left.FAILED,
     State.ABORTED: Left.FAILED,
     State.EXPIRED: Left.FAILED,
@@ -108,6 +111,7 @@ class Follower:
     ) -> None:
         self._ledger = ledger
         self._callbacks = callbacks
+        self._cut: set[int] = set()  # reports that were truncated, until their coroutine ends
         self._watcher = watcher
         self._reconciler = reconciler
         self._observer = observer
@@ -163,6 +167,9 @@ class Follower:
                     raise AssertionError(f"{report.state} is not open")
             if report.state is before:
                 return Left.LATER
+        if report.id in self._cut:
+            self._cut.remove(report.id)
+            return Left.CUT
         return _LEFT.get(report.state, Left.SETTLED)
 
     async def _take(self, report: Report, event: Event) -> Report:
@@ -316,7 +323,7 @@ class Follower:
                 report = await self._take(report, lifecycle.Held(str(error)))
         if report.state is State.HELD and self._config.on_unknown is OnUnknown.RESUBMIT:
             reason = f"bought anew, as on_unknown says; it may have been paid: {report.reason}"
-            report = await self._take(report, lifecycle.Resubmitted(reason))
+            report = await self._take(report, lifecycle.Resubmitted(reason, Proof.CONFIGURED))
         return report
 
     # --- waiting ------------------------------------------------------------------------------
@@ -348,7 +355,9 @@ class Follower:
             return await self._collecting.examine(report, remote, wrong, desk)
         event = answers.judge(report, remote)
         if isinstance(event, lifecycle.CutShort):
-            await self._collecting.keep_truncated(report, remote, event.reason, desk)
+            rows = await self._collecting.keep_truncated(report, remote, event.reason, desk)
+            event = answers.judge_truncated(event, rows, self._config.api.file_records)
+            self._cut.add(report.id)
         return await self._take(report, event)
 
     async def _late(self, report: Report, desk: Desk) -> Report:

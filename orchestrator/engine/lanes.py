@@ -51,12 +51,14 @@ class _Busy:
     Attributes:
         claims: the windows that were handed out and whose coroutines have not ended.
         failed: the windows of the reports that failed in this run.
+        cut: the windows of the reports that were truncated in this run.
         postponed: something waits for a claim to end.
         later: a report was left for the next run.
     """
 
     claims: dict[object, Window] = field(default_factory=dict)
     failed: list[Window] = field(default_factory=list)
+    cut: list[Window] = field(default_factory=list)
     postponed: bool = False
     later: bool = False
 
@@ -93,6 +95,8 @@ class Lanes:
         self._lanes: dict[str, _Lane] = {}
         self._busy: dict[str, _Busy] = defaultdict(_Busy)
         self._lives = 0
+        self._again: set[object] = set()
+        """Claims inside truncated windows: those that are open, and those truncated again."""
         self._expected = expected
         self._make_lanes(jobs)
 
@@ -183,7 +187,7 @@ class Lanes:
         unclaimed = replace(debt, owed=intervals.subtract(debt.owed, claimed))
         if debt.must_probe and busy.later:
             return  # what is open would have to come back first, and does not in this run
-        for step in attempts.steps(unclaimed, debt.failures, busy.failed):
+        for step in attempts.steps(unclaimed, debt.failures, busy.failed, busy.cut):
             match step:
                 case attempts.Await():
                     self._await_lives(busy, series)
@@ -209,6 +213,8 @@ class Lanes:
         if probe and any(probe.overlaps(claim) for claim in busy.claims.values()):
             busy.postponed = True
             return
+        if not self._may_be_cut(busy, debt.failures, window):
+            return
         rows = debt.expected((window,))
         if not self._budget.take(series, window, rows):
             return
@@ -216,8 +222,28 @@ class Lanes:
             rows = self._expected.rows(series, window)
         order = Order(series, window, debt.job.name, debt.job.callback_url, rows=rows)
         claim = object()
+        if attempts.cut_again(debt.failures, (window,)):
+            self._again.add(claim)
         self._claim(series, claim, window)
         await self._start(tasks, lane, series, claim, partial(follower.buy, order, lane.desk))
+
+    def _may_be_cut(
+        self, busy: _Busy, failures: Sequence[attempts.Failure], window: Window
+    ) -> bool:
+        """Whether a chunk may be bought that lies inside a truncated window, if it is one.
+
+        All that are open may be truncated again: their number is bounded with those that were.
+        """
+        if not attempts.cut_again(failures, (window,)):
+            return True
+        under_way = attempts.cut_again(failures, tuple(busy.claims.values()))
+        if (
+            len(self._again) < attempts.CUTS_A_RUN
+            and attempts.cut_again(failures, busy.cut) + under_way < attempts.CUTS
+        ):
+            return True
+        busy.postponed = bool(under_way)
+        return False
 
     def _is_over(self, lane: _Lane, series: Series) -> bool:
         """Whether nothing more of a series is asked for in this run."""
@@ -256,13 +282,17 @@ class Lanes:
                 if left is Left.FAILED:
                     busy.failed.append(window)
                     await self._pause(busy, window)
+                if left is Left.CUT:
+                    busy.cut.append(window)
+                else:
+                    self._again.discard(claim)
                 busy.later |= left is Left.LATER
             finally:
                 self._budget.settle(series, window)
                 lane.slots.release_on_behalf_of(borrower)
                 del busy.claims[claim]
                 self._lives -= 1
-            if left in (Left.AGAIN, Left.FAILED) or busy.postponed:
+            if left in (Left.AGAIN, Left.FAILED, Left.CUT) or busy.postponed:
                 busy.postponed = False
                 self._look_again(series)
             self._tell_all()

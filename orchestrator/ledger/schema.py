@@ -136,6 +136,33 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
         WHERE has_window = 1
         """,
     ),
+    (
+        # The event by which a report came to nothing, where that counts as a purchase: what counts
+        # is the order of events, for clocks may be wrong.
+        "ALTER TABLE report ADD COLUMN failed INTEGER",
+        """
+        UPDATE report SET failed = (SELECT max(id) FROM event WHERE report_id = report.id)
+        WHERE state IN ('truncated', 'failed', 'aborted', 'expired', 'lost')
+        """,
+        """
+        UPDATE report SET failed = (SELECT max(id) FROM event WHERE report_id = report.id)
+        WHERE state = 'absent'
+        AND id IN (SELECT report_id FROM event WHERE kind = 'FoundAbsent')
+        """,
+        "CREATE INDEX report_failed ON report (series_id, failed) WHERE failed IS NOT NULL",
+        # The last event before a person had a say: what came to nothing up to it no longer counts.
+        "ALTER TABLE series ADD COLUMN retried INTEGER NOT NULL DEFAULT 0",
+        """
+        UPDATE series SET retried = coalesce((
+            SELECT max(event.id) FROM report JOIN event ON event.report_id = report.id
+            WHERE report.series_id = series.id AND (
+                event.at <= series.retried_at OR event.kind = 'Cancelled'
+                OR event.kind = 'Resubmitted' AND event.facts NOT LIKE '%on_unknown%'
+            )
+        ), 0)
+        """,
+        "ALTER TABLE series DROP COLUMN retried_at",
+    ),
 )
 
 VERSION: Final = len(MIGRATIONS)

@@ -251,13 +251,11 @@ class SqliteLedger(GroupCommits):
 
     async def retry(self, series: Series) -> int:
         """See the port."""
-        at = self._clock.now()
-        return await self.transact(lambda store: store.retry(series, at))
+        return await self.transact(lambda store: store.retry(series))
 
     async def take_back(self, report: Report) -> int:
         """See the port."""
-        at = self._clock.now()
-        return await self.transact(lambda store: store.take_back(report, at))
+        return await self.transact(lambda store: store.take_back(report))
 
     async def acknowledge(self, report: Report) -> int:
         """See the port."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING, Final
 
+from orchestrator.core import attempts
 from orchestrator.core.lifecycle import Published, State, Superseded, transition
 from orchestrator.core.model import Report, Standing
 from orchestrator.errors import InvalidTransition, Taken, WindowHad
@@ -176,6 +177,14 @@ class Store(OpenReports):
             state=state,
             facts=rows.event_facts(event),
         )
+        if attempts.counts(event):
+            self._db.execute(
+                "UPDATE report SET failed = (SELECT max(id) FROM event) WHERE id = ?", (report.id,)
+            )
+        elif attempts.begins_anew(event):
+            self._forgive(self._make(report.series))
+        elif state.is_open and not report.state.is_open:  # it lives again
+            self._db.execute("UPDATE report SET failed = NULL WHERE id = ?", (report.id,))
         foreign.note(self._db, report.id, event)
         if isinstance(event, Published) and report.replaces is not None:
             words = f"by report {report.id}, edition {report.edition}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from orchestrator.core.attempts import Failure
 from orchestrator.core.intervals import Window, merge
@@ -14,11 +14,9 @@ from orchestrator.ledger.series import SeriesTable
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
     from datetime import datetime
+    from sqlite3 import Row
 
     from orchestrator.core.model import GivenUp, Report, Series
-
-_FAILED: Final = (State.FAILED, State.ABORTED, State.EXPIRED, State.LOST)
-"""States of reports that count as failed attempts."""
 
 
 class WindowTables(SeriesTable):
@@ -44,42 +42,37 @@ class WindowTables(SeriesTable):
         return _coalesced(cursor)
 
     def failures(self, series: Series) -> tuple[Failure, ...]:
-        """The series' reports that came to nothing and still count, oldest first."""
+        """The series' reports that came to nothing and still count, in the order of their ends.
+
+        Truncated ones stay for ever: chunks there must be smaller.
+        """
         series_id = self._find(series)
         if series_id is None:
             return ()
-        marks = ", ".join("?" * len(_FAILED))
         cursor = self._db.execute(
-            f"""
-            SELECT id, window_start, window_end, state, reason, EXISTS (
-                SELECT 1 FROM report AS inner
-                WHERE inner.series_id = report.series_id AND inner.state = ?1
-                AND inner.window_start BETWEEN report.window_start AND report.window_end - 1
-                AND inner.window_end <= report.window_end
-            ) AS proved
-            FROM report INDEXED BY report_state
-            WHERE series_id = ?2 AND state IN (?3, {marks}) AND replaces IS NULL AND (
-                state = ?3 OR changed_at > (SELECT retried_at FROM series WHERE id = ?2)
+            """
+            SELECT id, window_start, window_end, state, reason, items_count,
+                failed > (SELECT retried FROM series WHERE id = ?1) AS recent, (
+                    SELECT total(inner.window_end - inner.window_start) FROM report AS inner
+                    WHERE inner.series_id = report.series_id AND inner.state = ?2
+                    AND inner.window_start BETWEEN report.window_start AND report.window_end - 1
+                    AND inner.window_end <= report.window_end
+                ) AS complete
+            FROM report INDEXED BY report_failed
+            WHERE series_id = ?1 AND failed IS NOT NULL AND replaces IS NULL
+            AND state NOT IN (?2, ?4) AND (
+                state = ?3 OR failed > (SELECT retried FROM series WHERE id = ?1)
             )
-            ORDER BY changed_at, id
-            """,  # noqa: S608 - only marks
+            ORDER BY failed
+            """,
             (
-                State.COLLECTED.value,
                 series_id,
+                State.COLLECTED.value,
                 State.TRUNCATED.value,
-                *(state.value for state in _FAILED),
+                State.WAIVED.value,  # a disputed one that a person has decided on, as above
             ),
         )
-        return tuple(
-            Failure(
-                Window.of_epoch(row["window_start"], row["window_end"]),
-                truncated=row["state"] == State.TRUNCATED.value,
-                reason=row["reason"],
-                proved=bool(row["proved"]),
-                report_id=row["id"],
-            )
-            for row in cursor
-        )
+        return tuple(_failure(row) for row in cursor)
 
     def _holder(self, series_id: int, window: Window) -> str | None:
         """What has a moment of the window already, in words; None if nothing has."""
@@ -176,29 +169,33 @@ class WindowTables(SeriesTable):
         )
         return tuple(rows.given_up_of(row, series) for row in cursor)
 
-    def retry(self, series: Series, at: datetime) -> int:
+    def retry(self, series: Series) -> int:
         """See the port `Ledger.retry`."""
         series_id = self._find(series)
         if series_id is None:
             return 0
-        self._forgive(series_id, at)
+        self._forgive(series_id)
         return self._db.execute(
             "DELETE FROM given_up WHERE series_id = ? AND acknowledged = 0", (series_id,)
         ).rowcount
 
-    def _forgive(self, series_id: int, at: datetime) -> None:
-        """Failures up to now no longer count as attempts."""
+    def _forgive(self, series_id: int) -> None:
+        """What came to nothing up to now no longer counts as a purchase.
+
+        By the number of the latest event, not by a clock: that may be wrong, and be set right.
+        """
         self._db.execute(
-            "UPDATE series SET retried_at = ? WHERE id = ?", (rows.to_ms(at), series_id)
+            "UPDATE series SET retried = (SELECT coalesce(max(id), 0) FROM event) WHERE id = ?",
+            (series_id,),
         )
 
-    def take_back(self, report: Report, at: datetime) -> int:
+    def take_back(self, report: Report) -> int:
         """See the port `Ledger.take_back`."""
         entries = self._db.execute(
             "DELETE FROM given_up WHERE report_id = ?", (report.id,)
         ).rowcount
         if entries:
-            self._forgive(self._make(report.series), at)
+            self._forgive(self._make(report.series))
         return entries
 
     def acknowledge(self, report: Report) -> int:
@@ -206,6 +203,21 @@ class WindowTables(SeriesTable):
         return self._db.execute(
             "UPDATE given_up SET acknowledged = 1 WHERE report_id = ?", (report.id,)
         ).rowcount
+
+
+def _failure(row: Row) -> Failure:
+    window = Window.of_epoch(row["window_start"], row["window_end"])
+    truncated = row["state"] in (State.TRUNCATED.value, State.DISPUTED.value)
+    is_collected = row["complete"] >= window.length.total_seconds()
+    return Failure(
+        window,
+        truncated=truncated,
+        reason=row["reason"],
+        proved=truncated and row["complete"] > 0,
+        report_id=row["id"],
+        rows=row["items_count"] if truncated else None,
+        counts=bool(row["recent"]) and not (truncated and is_collected),
+    )
 
 
 def _coalesced(ordered: Iterable[tuple[int, int]]) -> tuple[Window, ...]:

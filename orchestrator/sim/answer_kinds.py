@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from aiohttp import web
 
+from orchestrator.sim.calls import json_answer
 from orchestrator.sim.registry import MADE, Option, flag, in_calls, one_of, scalar, text, whole
 
 if TYPE_CHECKING:
@@ -97,6 +98,20 @@ async def _twin(call: Call, options: Options) -> web.StreamResponse:
     if options["made"]:
         await call.proceed()
     return call.reset()
+
+
+@in_calls("create", made=Option(flag, default=True))
+async def _repeats(call: Call, options: Options) -> web.StreamResponse:
+    """The answer carries the id of the first report that the key has ever asked for.
+
+    `made` says whether the report that was asked for is made as well.
+    """
+    older = call.older(call.key)
+    if not older:
+        return await call.proceed()
+    if options["made"]:
+        return _edited(await call.proceed(), lambda answer: answer.update(request_id=older[0]))
+    return json_answer({"request_id": older[0], "request_status": "PENDING"})
 
 
 _SHAPES: Final[dict[str, bytes]] = {

@@ -43,7 +43,8 @@ def report_object(
     answer["receive_time"] = write_moment(moment(int(report.created)), offset)
     if ended:
         answer["start_time"] = write_moment(moment(int(report.started or report.created)), offset)
-        answer["items_count"] = max(0, (report.rows or 0) + report.quirks.count_by)
+        if not report.quirks.uncounted:
+            answer["items_count"] = max(0, (report.rows or 0) + report.quirks.count_by)
     elif dialect.early_fields:
         answer["start_time"] = answer["receive_time"]
         answer["items_count"] = 0

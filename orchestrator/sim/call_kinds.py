@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
+from datetime import timedelta
 from email.utils import formatdate
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from aiohttp import web
 
 from orchestrator.sim import problems
 from orchestrator.sim.calls import WRONG_DATE, problem_answer
+from orchestrator.sim.moments import parse_moment
 from orchestrator.sim.problems import Refused
 from orchestrator.sim.registry import (
     MADE,
@@ -17,6 +20,7 @@ from orchestrator.sim.registry import (
     http_status,
     in_calls,
     number,
+    one_of,
     share,
     signed,
     text,
@@ -58,6 +62,39 @@ async def _refuse(call: Call, options: Options) -> web.StreamResponse:
     }
     refused = named.get(status) or Refused(status, "about:blank", "Refused", "Refused by a fault.")
     refused.headers.update(headers)
+    return problem_answer(refused)
+
+
+_RANGE_WORDS: Final = ("parameters", "start", "detail", "title")
+
+
+@in_calls(
+    "create",
+    longest=Option(number),
+    oldest=Option(number),
+    words=Option(one_of(*_RANGE_WORDS), default="parameters"),
+)
+async def _range(call: Call, options: Options) -> web.StreamResponse:
+    """422 for a window of more than `longest` days, or that begins more than `oldest` days ago.
+
+    `words`: what is blamed, and where: both ``parameters``, ``start`` alone, the ``detail`` or the
+    ``title`` of the problem.
+    """
+    body = json.loads(await call.request.read())
+    start, end = parse_moment(body["date_start"]), parse_moment(body["date_end"])
+    day = timedelta(days=1)
+    longest, oldest = options["longest"], options["oldest"]
+    reason = ""
+    if longest is not None and (end - start) / day > longest:
+        reason = f"Date range too long: at most {longest:g} days"
+    elif oldest is not None and (call.clock.now() - start) / day > oldest:
+        reason = f"The start date is older than {oldest:g} days"
+    if not reason:
+        return await call.proceed()
+    blamed = {"parameters": ["date_start", "date_end"], "start": ["date_start"]}
+    refused = problems.unprocessable([(name, reason) for name in blamed.get(options["words"], ())])
+    if options["words"] not in blamed:
+        refused.problem[options["words"]] = reason
     return problem_answer(refused)
 
 

@@ -18,7 +18,7 @@ from orchestrator.sim.problems import Refused
 from orchestrator.sim.reports import Quirks
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Sequence
 
     from orchestrator.sim.clock import WorldClock
     from orchestrator.sim.settings import ApiKey
@@ -41,6 +41,7 @@ class Call:
         quirks: what a fault does to the file of this one download.
         lens: what a fault hides from this one list.
         cut: the share of the answer's body that is sent before the connection ends.
+        older: the ids of the reports that a key has asked for, oldest first.
         as_stranger: makes a report of a body that somebody else with the same key sends.
     """
 
@@ -54,6 +55,7 @@ class Call:
     lens: Lens = CLEAR
     cut: float | None = None
     as_stranger: Callable[[ApiKey, dict[str, Any]], object] = lambda _key, _body: None
+    older: Callable[[ApiKey], Sequence[str]] = lambda _key: ()
 
     async def proceed(self) -> web.StreamResponse:
         """Does what the endpoint does; a refusal becomes its answer."""

@@ -65,6 +65,11 @@ class Endpoints:
         request = read_request(body, self._world.clock.now(), settings.extra_products)
         return self._world.create(key, request, stranger=True)
 
+    def asked_for(self, key: ApiKey) -> list[str]:
+        """The ids of the reports that a key has asked for, oldest first."""
+        reports = self._world.known_reports()
+        return [one.request_id for one in reports if one.key == key.api_key and not one.stranger]
+
     async def status(self, call: Call) -> web.Response:
         """``GET /v2/reports/{id}``."""
         report = self._world.report(call.key, call.request.match_info["id"])

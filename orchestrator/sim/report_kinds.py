@@ -10,6 +10,7 @@ from orchestrator.sim.oddities import ODDITIES
 from orchestrator.sim.parts import WRONG
 from orchestrator.sim.registry import (
     Option,
+    flag,
     in_quirks,
     in_server,
     number,
@@ -31,6 +32,20 @@ if TYPE_CHECKING:
 def _outcome(quirks: Quirks, options: Options) -> None:
     """It ends with this status: ``FAILED``, ``ABORTED``, ``TRUNCATED`` or any other word."""
     quirks.outcome = options["status"]
+
+
+@in_quirks("report", rows=Option(whole), counted=Option(flag, default=True))
+def _truncated(quirks: Quirks, options: Options) -> None:
+    """It ends ``TRUNCATED``, with at most so many `rows` (default: half); maybe without a count."""
+    quirks.outcome = "TRUNCATED"
+    quirks.cut_to = options["rows"]
+    quirks.uncounted = not options["counted"]
+
+
+@in_quirks("report")
+def _unlisted(quirks: Quirks, _options: Options) -> None:
+    """No list ever shows it; asked for by its id, it is there."""
+    quirks.unlisted = True
 
 
 @in_quirks("report", phase=Option(one_of("PENDING", "PROCESSING"), default="PENDING"))

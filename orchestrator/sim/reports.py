@@ -38,6 +38,9 @@ class Quirks:
     Attributes:
         outcome: the status word it ends with, known to the API's documents or not.
         stuck: the phase that it never leaves.
+        cut_to: records in its file at most, where it is ``TRUNCATED`` by a fault.
+        uncounted: no answer has an `items_count`.
+        unlisted: no list shows it.
         count_by: added to `items_count` in every answer.
         echo: fields echoed with another value.
         wrong_crc: the archive's checksum is not that of its content.
@@ -53,6 +56,9 @@ class Quirks:
 
     outcome: str | None = None
     stuck: Phase | None = None
+    cut_to: int | None = None
+    uncounted: bool = False
+    unlisted: bool = False
     count_by: int = 0
     echo: dict[str, str | bool] = field(default_factory=dict)
     wrong_crc: bool = False

@@ -137,6 +137,7 @@ class Simulator:
             work,
             self._closing,
             as_stranger=self._endpoints.create_as_stranger,
+            older=self._endpoints.asked_for,
         )
 
     async def _file_elsewhere(self, request: web.Request) -> web.StreamResponse:

@@ -168,7 +168,9 @@ class World:
             api_key=account_id if under != "account" else "",
             statuses=statuses,
         )
-        return [report for report in found if self._may_see(key, report)]
+        return [
+            report for report in found if self._may_see(key, report) and not report.quirks.unlisted
+        ]
 
     def file(self, key: ApiKey, file_id: str) -> Report:
         """The report whose file this is, if it can be downloaded; it may need settling.
@@ -264,7 +266,8 @@ class World:
         )
         rows = found if limit is None else min(found, limit)
         if report.quirks.outcome == "TRUNCATED":
-            rows = min(rows, found // 2)
+            most = report.quirks.cut_to
+            rows = min(rows, found // 2 if most is None else most)
         report.word = word
         report.rows = rows if word in ("SUCCESS", "TRUNCATED") else 0
         return report

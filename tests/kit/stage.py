@@ -239,7 +239,11 @@ async def stage(
             credentials={},
             output=OutputSettings(folder / "reports"),
             state=folder / "state" / "ledger.db",
-            api=ApiSettings(base_url=sim.base_url, requests_per_second=requests_per_second),
+            api=ApiSettings(
+                base_url=sim.base_url,
+                requests_per_second=requests_per_second,
+                file_records=settings.max_rows or ApiSettings().file_records,
+            ),
             limits=limits or Limits(),
             retry=retry or RetryPolicy(),
             poll=poll or PollPolicy(),
