@@ -119,7 +119,7 @@ def test_another_run_on_the_ledger_is_3(place: Place) -> None:
 def test_forget_drops_what_earlier_nights_still_owe(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    job = "accounts: [abcd1234]\nproducts: [VERIFY-API]\nwindows: [yesterday]\n"
+    job = "accounts: [abcd1234]\nproducts: [VERIFY-API]\nwindows: [yesterday]\nsettle: 0s\n"
     long_ago = datetime.now(UTC) - timedelta(days=10)
     with simulated(tmp_path, SMALL, job=job) as place:
         assert place.run("--now", long_ago.isoformat()) == 0
