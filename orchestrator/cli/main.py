@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import importlib
-import os
 import sys
 from typing import Final
 
 import click
 
 from orchestrator import __version__
+from orchestrator.cli.streams import guard
 from orchestrator.core.policy import ExitCode
 from orchestrator.errors import (
     InputError,
@@ -84,7 +84,27 @@ def main() -> None:
 
 def entry() -> None:
     """Runs the command line and ends the process."""
-    sys.exit(call(sys.argv[1:]))
+    arguments = sys.argv[1:]
+    streams = guard()
+    code = call(arguments)
+    streams.output.flush()
+    streams.errors.flush()
+    told_nothing = streams.output.lost and _answers_on_stdout(arguments)
+    if told_nothing and code not in (ExitCode.BAD_INPUT, ExitCode.LOCKED):
+        click.echo("error: the answer could not be written to standard output", err=True)
+        code = ExitCode.DISK
+    sys.exit(code)
+
+
+def _answers_on_stdout(arguments: list[str]) -> bool:
+    """Whether what the command writes there is what it was called for.
+
+    A run is called for its files; its summary can be had again from `status`.
+    """
+    if any(option in arguments for option in ("--json", "--dry-run", "--help", "-h", "--version")):
+        return True
+    name = next((argument for argument in arguments if argument in COMMANDS), "")
+    return name not in ("run", "demo", "simulate", "cancel", "resolve")
 
 
 def call(arguments: list[str]) -> int:
@@ -97,11 +117,6 @@ def call(arguments: list[str]) -> int:
         return ExitCode.BAD_INPUT
     except (click.Abort, KeyboardInterrupt):
         return ExitCode.INTERRUPTED
-    except BrokenPipeError:
-        # Whoever read our output has had enough (`| head`). Nothing is wrong, and nobody is left
-        # to hear about it.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return ExitCode.DONE
     except BaseExceptionGroup as group:
         return _end(most_telling(group))
     except Exception as error:  # noqa: BLE001 - the last place that can say something

@@ -15,6 +15,20 @@ CONFIG_NAME: Final = "config.yaml"
 VARIABLE: Final = "ORCHESTRATOR_CONFIG"
 
 
+def working_directory() -> Path:
+    """Where the command was called.
+
+    Raises:
+        InputError: it has been removed meanwhile.
+    """
+    try:
+        return Path.cwd()
+    except OSError:
+        raise InputError(
+            "the working directory is not there any more; change to one that is, such as `cd /`"
+        ) from None
+
+
 def find_config(
     explicit: Path | None, jobs: Sequence[Path], env: Mapping[str, str], cwd: Path
 ) -> Path | None:
@@ -93,6 +107,13 @@ def _absolute(cwd: Path, path: Path) -> Path:
 def _search(directory: Path) -> Path | None:
     for place in (directory, *directory.parents):
         candidate = place / CONFIG_NAME
-        if candidate.is_file():
+        try:
+            found = candidate.is_file()
+        except OSError as error:
+            raise InputError(
+                f"cannot look for {candidate} ({error.strerror}); name a config with --config, or "
+                "call the command from a folder of yours"
+            ) from None
+        if found:
             return candidate
     return None

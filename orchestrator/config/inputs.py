@@ -4,10 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from orchestrator.config.discovery import base_of, find_config, named_by, origin, users_of
+from orchestrator.config.discovery import (
+    base_of,
+    find_config,
+    named_by,
+    origin,
+    users_of,
+    working_directory,
+)
 from orchestrator.config.job import read_jobs
 from orchestrator.config.settings import read_config
 from orchestrator.config.trust import distrust
@@ -16,6 +22,7 @@ from orchestrator.errors import InputError
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import datetime
+    from pathlib import Path
 
     from orchestrator.core.model import Job
     from orchestrator.core.settings import Config
@@ -59,7 +66,7 @@ def load_inputs(
     Raises:
         InputError: every mistake of every file, the config's first.
     """
-    cwd = cwd or Path.cwd()
+    cwd = cwd or working_directory()
     mistakes: list[Mistake] = []
     settings: Config | None = None
     source = ""
