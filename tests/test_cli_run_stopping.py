@@ -5,6 +5,8 @@ from __future__ import annotations
 import fcntl
 import json
 import signal
+import subprocess
+import sys
 import time
 from contextlib import suppress
 from datetime import timedelta
@@ -17,7 +19,6 @@ from orchestrator.sim import Fault, Faults
 from tests.kit.cli_worlds import REPORTS, simulated
 
 if TYPE_CHECKING:
-    import subprocess
     from collections.abc import Callable
 
     from tests.kit.cli_worlds import Place
@@ -47,7 +48,9 @@ def ended(process: subprocess.Popen[str]) -> tuple[int, str, str]:
 
 
 @pytest.mark.parametrize(
-    ("sent", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)], ids=["SIGINT", "SIGTERM"]
+    ("sent", "code"),
+    [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 143)],
+    ids=["SIGINT", "SIGTERM", "SIGHUP"],
 )
 def test_one_signal_stops_in_order_and_the_next_run_completes(
     tmp_path: Path, sent: signal.Signals, code: int
@@ -145,3 +148,41 @@ def test_a_run_that_waits_for_the_lock_goes_on_when_it_is_free(tmp_path: Path) -
             assert is_waiting(place, process)
         assert ended(process)[0] == 0
         assert place.is_the_truth()
+
+
+def test_a_hangup_that_is_ignored_stays_ignored(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As `nohup` has it."""
+    with simulated(tmp_path, processing_time=timedelta(seconds=80)) as place:
+        before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # a process inherits it
+        try:
+            process = place.process("run", "job.yaml", "--json")
+        finally:
+            signal.signal(signal.SIGHUP, before)
+        wait_until(lambda: place.calls("create") > 2, process)
+        process.send_signal(signal.SIGHUP)
+        returned, _, err = ended(process)
+        assert returned == 0, err
+        assert place.is_the_truth()
+
+
+@pytest.mark.parametrize("sent", ["SIGTERM", "SIGHUP"])
+def test_a_signal_while_modules_load_is_not_lost(sent: str) -> None:
+    """The first process of a container has no default handlers."""
+    program = (
+        "import os, signal, sys\n"
+        "class Finder:\n"
+        "    def find_spec(self, name, *_):\n"
+        "        if name == 'click':\n"
+        f"            os.kill(os.getpid(), signal.{sent})\n"
+        "sys.meta_path.insert(0, Finder())\n"
+        f"sys.path.append({str(Path(__file__).parents[1])!r})\n"
+        "sys.argv = ['orchestrator', '--version']\n"
+        "from orchestrator.start import entry\n"
+        "entry()\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", program], capture_output=True, timeout=PATIENCE, check=False
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (143, b"", b"")

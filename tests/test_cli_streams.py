@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shlex
 import subprocess
@@ -105,3 +106,25 @@ def test_a_working_directory_that_is_gone_is_bad_input(tmp_path: Path) -> None:
         "error: the working directory is not there any more; change to one that is, such as "
         "`cd /`\n"
     )
+
+
+@pytest.mark.parametrize(
+    ("line", "code"),
+    [
+        ("orchestrator run missing.yaml --log-format json", 2),
+        ("orchestrator run job.yaml --log-format=json --deadline x", 2),
+        ("orchestrator run bad.yaml --log-format json", 2),
+        ("orchestrator run job.yaml --log-format json", 2),
+    ],
+    ids=["no such file", "usage", "two mistakes", "no credentials"],
+)
+@pytest.mark.parametrize("locale", ["C", "C.UTF-8", "POSIX"])
+def test_errors_are_json_where_the_log_is(quiet: Path, line: str, code: int, locale: str) -> None:
+    (quiet / "bad.yaml").write_text("accounts: [Zürich]\nproducts: [VERIFY-API]\nx: ü\n")
+    done = shell(f"unset VONAGE_API_KEY; LC_ALL={locale} {line}", quiet)
+    assert done.returncode == code
+    lines = [json.loads(one) for one in done.stderr.splitlines()]
+    assert lines
+    assert {one["exit_code"] for one in lines} == {code}
+    assert {one["level"] for one in lines} == {"error"}
+    assert all(one["time"].endswith("Z") and one["event"] for one in lines)

@@ -64,7 +64,9 @@ class Teller:
                 click.echo(json_text({"exit_code": int(ending), "exit_word": ending.name.lower()}))
             return ending
         if self._json_lines:
-            self._log.info("run ended", **summary.as_json(ending))
+            # What is not done is told in quiet, too.
+            tell = self._log.info if ending.code is ExitCode.DONE else self._log.warning
+            tell("run ended", **summary.as_json(ending))
         if self._as_json:
             click.echo(self._mask(json_text(summary.as_json(ending))))
         elif not (self._json_lines or (self._quiet and ending.code is ExitCode.DONE)):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import sys
+from datetime import UTC, datetime
 from typing import Final
 
 import click
@@ -34,6 +35,12 @@ COMMANDS: Final = {
     "demo": "Collect the demo job from a simulator, end to end. Needs no account.",
 }
 """The commands in the order of the help, with their first lines."""
+
+
+_BUG: Final = (
+    "internal error (please report it); your data is safe: the ledger has every step up to here, "
+    "and `orchestrator run` goes on from there"
+)
 
 
 class Commands(click.Group):
@@ -82,8 +89,8 @@ def main() -> None:
     """
 
 
-def entry() -> None:
-    """Runs the command line and ends the process."""
+def entry() -> int:
+    """Runs the command line of this process; its exit code."""
     arguments = sys.argv[1:]
     streams = guard()
     code = call(arguments)
@@ -93,7 +100,7 @@ def entry() -> None:
     if told_nothing and code not in (ExitCode.BAD_INPUT, ExitCode.LOCKED):
         click.echo("error: the answer could not be written to standard output", err=True)
         code = ExitCode.DISK
-    sys.exit(code)
+    return code
 
 
 def _answers_on_stdout(arguments: list[str]) -> bool:
@@ -113,14 +120,17 @@ def call(arguments: list[str]) -> int:
         result = main.main(args=arguments, prog_name="orchestrator", standalone_mode=False)
         return int(result or 0)
     except click.ClickException as error:
-        error.show(sys.stderr)
+        if _in_json(arguments):
+            _tell_json(error.format_message(), ExitCode.BAD_INPUT)
+        else:
+            error.show(sys.stderr)
         return ExitCode.BAD_INPUT
     except (click.Abort, KeyboardInterrupt):
         return ExitCode.INTERRUPTED
     except BaseExceptionGroup as group:
-        return _end(most_telling(group))
+        return _end(most_telling(group), as_json=_in_json(arguments))
     except Exception as error:  # noqa: BLE001 - the last place that can say something
-        return _end(error)
+        return _end(error, as_json=_in_json(arguments))
 
 
 def most_telling(group: BaseExceptionGroup[BaseException]) -> BaseException:
@@ -152,19 +162,38 @@ def code_of(error: BaseException) -> ExitCode:
             return ExitCode.BUG
 
 
-def _end(error: BaseException) -> int:
+def _in_json(arguments: list[str]) -> bool:
+    """Whether lines on standard error are to be JSON, whatever else is wrong with the command."""
+    pairs = zip(arguments, [*arguments[1:], ""], strict=True)
+    return "--log-format=json" in arguments or ("--log-format", "json") in pairs
+
+
+def _tell_json(text: str, code: ExitCode, **facts: str) -> None:
+    """An error as a line of the log in JSON."""
+    from orchestrator.cli.output import json_text, moment_text  # noqa: PLC0415 - start-up time
+
+    line = {
+        "time": moment_text(datetime.now(UTC)),
+        "level": "error",
+        "event": text,
+        "exit_code": int(code),
+        "exit_word": code.name.lower(),
+        **facts,
+    }
+    click.echo(json_text(line), err=True)
+
+
+def _end(error: BaseException, *, as_json: bool) -> int:
     code = code_of(error)
-    if code is ExitCode.BUG:
+    if as_json:
+        _end_in_json(error, code)
+    elif code is ExitCode.BUG:
         import traceback  # noqa: PLC0415 - only a bug needs it
 
         # Without the values of variables: a secret may be among them.
         lines = traceback.format_exception(type(error), error, error.__traceback__)
         click.echo("".join(lines), err=True, nl=False)
-        click.echo(
-            "orchestrator: this is a bug of ours. Nothing is lost: the ledger has every step up "
-            "to here, and `run` goes on from there.",
-            err=True,
-        )
+        click.echo(f"orchestrator: {_BUG}", err=True)
     elif isinstance(error, InputError):
         for mistake in error.mistakes:
             click.echo(f"error: {mistake}", err=True)
@@ -174,3 +203,16 @@ def _end(error: BaseException) -> int:
         assert isinstance(error, OrchestratorError)
         click.echo(f"error: {error}", err=True)
     return code
+
+
+def _end_in_json(error: BaseException, code: ExitCode) -> None:
+    if isinstance(error, InputError):
+        for mistake in error.mistakes:
+            _tell_json(str(mistake), code)
+    elif code is ExitCode.BUG:
+        import traceback  # noqa: PLC0415 - only a bug needs it
+
+        lines = traceback.format_exception(type(error), error, error.__traceback__)
+        _tell_json(_BUG, code, traceback="".join(lines))
+    else:
+        _tell_json(str(error), code)

@@ -155,7 +155,7 @@ def python_command(arguments: list[str]) -> list[str]:
     """The command line that runs this very program in a process of its own."""
     root = str(Path(__file__).parents[2])
     program = (
-        f"import sys; sys.path.append({root!r}); from orchestrator.cli.main import entry; entry()"
+        f"import sys; sys.path.append({root!r}); from orchestrator.start import entry; entry()"
     )
     # -P: nothing is imported from the working directory, whatever lies there.
     return [sys.executable, "-P", "-c", program, *arguments]

@@ -57,8 +57,14 @@ class Stopper:
                 self._waiting = None
 
     async def listen(self, *, task_status: TaskStatus[None]) -> None:
-        """Takes SIGINT and SIGTERM until cancelled; started once it does."""
-        with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+        """Takes SIGINT, SIGTERM and SIGHUP until cancelled; started once it does.
+
+        A SIGHUP counts as a SIGTERM, unless it is ignored already, as `nohup` has it.
+        """
+        heard = [signal.SIGINT, signal.SIGTERM]
+        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+            heard.append(signal.SIGHUP)
+        with anyio.open_signal_receiver(*heard) as signals:
             task_status.started()
             number = 0
             async for received in signals:
@@ -72,7 +78,7 @@ class Stopper:
                     f"{received.name}: stopping; downloads and requests in flight are finished, "
                     f"open reports are left for the next run; a second signal gives them {_SECONDS}"
                 )
-                self._begin(received.name, int(received))
+                self._begin(received.name, _number(received))
             case 2:
                 self._say(
                     f"{received.name}: {_SECONDS} for what is in flight; a third signal ends it "
@@ -81,7 +87,7 @@ class Stopper:
                 self._drain.hurry()
             case _:
                 self._let_go()
-                os._exit(128 + int(received))
+                os._exit(128 + _number(received))
 
     async def at_deadline(self, deadline: timedelta, started: float) -> None:
         """Drains at the deadline.
@@ -101,3 +107,7 @@ class Stopper:
             self._drain.begin(number)
             if self._waiting is not None:
                 self._waiting.cancel()
+
+
+def _number(received: signal.Signals) -> int:
+    return int(signal.SIGTERM if received is signal.SIGHUP else received)

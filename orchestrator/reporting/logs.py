@@ -60,7 +60,7 @@ def logger(
         return {key: _masked(part, mask) for key, part in event.items()}
 
     processors: list[Processor] = [structlog.processors.add_log_level, stamped, masked]
-    processors.append(structlog.processors.JSONRenderer(ensure_ascii=False) if json else _plain)
+    processors.append(structlog.processors.JSONRenderer() if json else _plain)
     wrapped: FilteringBoundLogger = structlog.wrap_logger(
         structlog.WriteLogger(stream),
         processors=processors,

@@ -1,0 +1,24 @@
+"""Where the process begins: a signal that comes while modules load must end it all the same."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from typing import NoReturn
+
+
+def entry() -> NoReturn:
+    """Runs the command line and ends the process."""
+    # The first process of a container has no default handlers: without these it would go on, and
+    # be killed for good a little later. Nothing has begun yet, so it simply ends.
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is signal.SIG_DFL:  # `nohup` has SIGHUP ignored: so be it
+            signal.signal(number, _end)
+    from orchestrator.cli.main import entry  # noqa: PLC0415 - what takes its time comes last
+
+    sys.exit(entry())
+
+
+def _end(_number: int, _frame: object) -> NoReturn:
+    """Ends as SIGTERM does, whichever it was: a run takes both for the same wish."""
+    raise SystemExit(128 + signal.SIGTERM)
