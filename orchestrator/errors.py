@@ -8,7 +8,8 @@
     │   ├── TransportError     no complete answer: refused, reset, timed out
     │   ├── Throttled          429, or a 403 whose type ends in #rate-limit
     │   ├── Unauthorized       401, 403: this key, or this account
-    │   ├── NotFound           404
+    │   ├── NotFound           404, 410
+    │   ├── FileRefused        another 4xx of a file's address, or a link that leads nowhere
     │   ├── Rejected           400, 409, 422: the request itself is wrong
     │   └── ServerFault        5xx, or an answer that cannot be read
     ├── LedgerError            the ledger cannot be read or written             exit 74
@@ -108,12 +109,21 @@ class ApiError(OrchestratorError):
     Attributes:
         call: the call in words, such as ``POST /v2/reports``; never a secret in it.
         problem: what the API said, where it said something.
+        elsewhere: it says nothing of how the API is: another host failed, or one file's link.
     """
 
-    def __init__(self, message: str, *, call: str = "", problem: Problem | None = None) -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        call: str = "",
+        problem: Problem | None = None,
+        elsewhere: bool = False,
+    ) -> None:
         super().__init__(message)
         self.call = call
         self.problem = problem
+        self.elsewhere = elsewhere
 
 
 class TransportError(ApiError):
@@ -125,8 +135,10 @@ class TransportError(ApiError):
             reconciled.
     """
 
-    def __init__(self, message: str, *, call: str = "", maybe_sent: bool) -> None:
-        super().__init__(message, call=call)
+    def __init__(
+        self, message: str, *, call: str = "", maybe_sent: bool, elsewhere: bool = False
+    ) -> None:
+        super().__init__(message, call=call, elsewhere=elsewhere)
         self.maybe_sent = maybe_sent
 
 
@@ -144,8 +156,9 @@ class _MayAskToWait(ApiError):
         call: str = "",
         problem: Problem | None = None,
         retry_after: timedelta | None = None,
+        elsewhere: bool = False,
     ) -> None:
-        super().__init__(message, call=call, problem=problem)
+        super().__init__(message, call=call, problem=problem, elsewhere=elsewhere)
         self.retry_after = retry_after
 
 
@@ -168,7 +181,29 @@ class Unauthorized(ApiError):
 
 
 class NotFound(ApiError):
-    """The report or the file is not there (404): never was, too old, or not ours."""
+    """The report or the file is not there (404, 410): never was, too old, or not ours."""
+
+
+class FileRefused(ApiError):
+    """A file's address refuses it: a dead signature, another host's rules, an odd link.
+
+    It is the link's fault, never the key's; a fresh status may bring a better link.
+
+    Attributes:
+        status: the HTTP status, a 4xx other than 404 and 410; None: the link cannot be followed.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        status: int | None,
+        call: str = "",
+        problem: Problem | None = None,
+        elsewhere: bool = False,
+    ) -> None:
+        super().__init__(message, call=call, problem=problem, elsewhere=elsewhere)
+        self.status = status
 
 
 class Rejected(ApiError):

@@ -10,11 +10,11 @@ from aiohttp import web
 
 from orchestrator.errors import (
     ApiError,
+    FileRefused,
     NotFound,
     ServerFault,
     Throttled,
     TransportError,
-    Unauthorized,
 )
 from tests.kit.clients import client_of
 from tests.kit.servers import http_server, raw_server
@@ -129,14 +129,23 @@ async def test_three_hops_are_followed_and_no_more(hops: int, arrives: bool) -> 
         ("https://api.nexmo.com", "http://127.0.0.1:1/f", "leads to 127.0.0.1 without TLS"),
         ("https://api.nexmo.com", "file:///etc/passwd", "is no address on the web"),
         ("https://api.nexmo.com", "http://[::1", "is no address"),
+        ("https://api.nexmo.com", "https://a..b/f", "is no address"),
+        ("https://api.nexmo.com", "https://.b/f", "is no address"),
+        ("https://api.nexmo.com", f"https://{'a' * 64}.b/f", "is no address"),
+        ("https://api.nexmo.com", "https://xn--zzzzz99999999.com/f", "is no address"),
+        ("https://api.nexmo.com", "https://1.2.3.4.5/f", "is no address"),
+        ("https://api.nexmo.com", "https://files.test:99999/f", "is no address"),
+        ("https://api.nexmo.com", "https://files.test:x/f", "is no address"),
     ],
 )
 async def test_a_link_that_must_not_be_followed(base_url: str, link: str, words: str) -> None:
     async with client_of(base_url) as api:
-        with pytest.raises(ServerFault) as caught:
+        with pytest.raises(FileRefused) as caught:
             await fetch(api, link)
     assert words in str(caught.value)
     assert "sig" not in str(caught.value)
+    assert caught.value.status is None
+    assert caught.value.elsewhere
 
 
 async def test_a_redirect_must_say_where() -> None:
@@ -150,8 +159,9 @@ async def test_a_redirect_must_say_where() -> None:
 @pytest.mark.parametrize(
     ("status", "error"),
     [
-        (401, Unauthorized),
-        (403, Unauthorized),
+        (400, FileRefused),
+        (401, FileRefused),
+        (403, FileRefused),
         (404, NotFound),
         (410, NotFound),
         (429, Throttled),
@@ -171,7 +181,15 @@ async def test_what_the_api_answers_instead_of_a_file(status: int, error: type[A
 
 @pytest.mark.parametrize(
     ("status", "error"),
-    [(401, ServerFault), (403, ServerFault), (404, NotFound), (410, NotFound), (429, ServerFault)],
+    [
+        (400, FileRefused),
+        (401, FileRefused),
+        (403, FileRefused),
+        (404, NotFound),
+        (410, NotFound),
+        (429, ServerFault),
+        (503, ServerFault),
+    ],
 )
 async def test_what_another_host_answers_is_no_word_about_the_key(
     status: int, error: type[ApiError]
@@ -182,6 +200,7 @@ async def test_what_another_host_answers_is_no_word_about_the_key(
         with pytest.raises(ApiError) as caught:
             await fetch(api, f"{url}/f?signature=abc")
     assert type(caught.value) is error
+    assert caught.value.elsewhere
     assert "signature" not in str(caught.value)
 
 

@@ -10,8 +10,8 @@ from orchestrator.errors import (
     ApiError,
     CollectError,
     CorruptArchive,
+    FileRefused,
     NotFound,
-    Rejected,
     ServerFault,
     TransportError,
     WrongCount,
@@ -23,7 +23,8 @@ UNKNOWN = NotFound("404")
 DOWN = ServerFault("503")
 
 GONE = NotFound("the file is not there")
-REFUSED = Rejected("the link has expired", status=400)
+REFUSED = FileRefused("the link has expired", status=400)
+NO_LINK = FileRefused("the link is no address", status=None)
 HTML = CorruptArchive("not a ZIP")
 BROKEN = TransportError("reset", maybe_sent=True)
 COUNT = WrongCount(6, 7)
@@ -55,7 +56,12 @@ def after(
         pytest.param([GONE] * 3, RUNNING, True, Next.AGAIN, id="over, a status that went back"),
         pytest.param([GONE] * 8, DOWN, True, Next.LEAVE, id="over, and nobody answers"),
         pytest.param([GONE, BROKEN, GONE], SUCCESS, True, Next.AGAIN, id="over, not in a row"),
-        pytest.param([BROKEN] * 8, SUCCESS, True, Next.LEAVE, id="over, a stream that breaks"),
+        pytest.param([BROKEN] * 8, SUCCESS, False, Next.LEAVE, id="a stream that breaks"),
+        pytest.param([BROKEN] * 8, SUCCESS, True, Next.DISPUTE, id="over, a stream that breaks"),
+        pytest.param([BROKEN] * 7, SUCCESS, True, Next.AGAIN, id="over, it broke seven times"),
+        pytest.param([DOWN] * 8, UNKNOWN, True, Next.DISPUTE, id="over, its host is down"),
+        pytest.param([NO_LINK] * 8, SUCCESS, False, Next.LEAVE, id="a link that is none"),
+        pytest.param([NO_LINK] * 8, SUCCESS, True, Next.DISPUTE, id="over, a link that is none"),
         pytest.param([HTML] * 7, SUCCESS, False, Next.AGAIN, id="HTML seven times"),
         pytest.param([HTML] * 8, SUCCESS, False, Next.DISPUTE, id="HTML eight times"),
         pytest.param([HTML] * 8, DOWN, False, Next.LEAVE, id="HTML, and nobody answers"),

@@ -8,14 +8,14 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote, unquote
 
-from aiohttp import ClientTimeout
+from aiohttp import ClientTimeout, InvalidURL
 from anyio import to_thread
 from yarl import URL
 
 from orchestrator.api import links, ranges, refusals, wire
 from orchestrator.api.answers import Stream, read_bounded, refuse_encoding, resumed
 from orchestrator.api.transport import BELOW_HTTP, send_once, transport_error
-from orchestrator.errors import NotFound, ServerFault
+from orchestrator.errors import ApiError, FileRefused, NotFound, ServerFault, Throttled
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Container, Mapping, Sequence
@@ -179,13 +179,14 @@ class VonageReports:
 
         Raises:
             NotFound: 404 or 410: no such file, or no longer.
+            FileRefused: another 4xx, or the link cannot be followed.
         """
         async with AsyncExitStack() as stack:
             url, trusted = self._base, True
             target = download_url
             for _ in range(MOST_REDIRECTS + 1):
                 url = links.follow(self._base, url, target)
-                trusted = trusted and url.origin() == self._origin
+                trusted = trusted and self._is_api(url)
                 call = f"GET {url.raw_path}" if trusted else f"GET the file from {url.host}"
                 response = await self._open_file(stack, url, call, resume, trusted=trusted)
                 if response.status == 200:
@@ -200,11 +201,14 @@ class VonageReports:
                     raise await self._file_refusal(response, call, trusted=trusted)
                 target = response.headers.get("Location", "")
                 if not target:
-                    raise ServerFault(f"{call}: redirects, but does not say where", call=call)
+                    raise ServerFault(
+                        f"{call}: redirects, but does not say where", call=call, elsewhere=True
+                    )
                 await stack.aclose()
             raise ServerFault(
                 f"GET {links.path_of(download_url)}: redirects more than {MOST_REDIRECTS} times",
                 call="download",
+                elsewhere=True,
             )
 
     # --- requests ---------------------------------------------------------------------------------
@@ -268,12 +272,17 @@ class VonageReports:
                     middlewares=(send_once,),
                 )
             )
+        except (InvalidURL, ValueError, OverflowError):
+            raise links.no_address(call) from None
         except BELOW_HTTP as error:
-            failure = transport_error(error, call)
+            failure = transport_error(error, call, elsewhere=not self._is_api(url))
             raise failure from failure.__cause__
         if trusted:
             self._note_date(response)
         return response
+
+    def _is_api(self, url: URL) -> bool:
+        return url.origin() == self._origin
 
     def _note_date(self, response: ClientResponse) -> None:
         date = refusals.read_date(response.headers.get("Date"))
@@ -285,7 +294,7 @@ class VonageReports:
 
     # --- refusals ---------------------------------------------------------------------------------
 
-    async def _refusal(self, response: ClientResponse, call: str) -> Exception:
+    async def _refusal(self, response: ClientResponse, call: str) -> ApiError:
         try:
             body = await read_bounded(response, call, MOST_OF_AN_ANSWER)
         except (ServerFault, *BELOW_HTTP):
@@ -330,19 +339,34 @@ class VonageReports:
 
     async def _file_refusal(
         self, response: ClientResponse, call: str, *, trusted: bool
-    ) -> Exception:
+    ) -> ApiError:
         status = response.status
+        elsewhere = not trusted
         if status in {404, 410}:
-            return NotFound(f"{call}: the file is not there, or no longer", call=call)
+            return NotFound(
+                f"{call}: the file is not there, or no longer", call=call, elsewhere=elsewhere
+            )
         if status < 400:
-            return ServerFault(f"{call}: answered HTTP {status} instead of the file", call=call)
-        if trusted:
-            return await self._refusal(response, call)
+            return ServerFault(
+                f"{call}: answered HTTP {status} instead of the file", call=call, elsewhere=True
+            )
         # What a foreign host says is no word of the API: neither the key nor its rate is to blame.
+        if trusted:
+            said = await self._refusal(response, call)
+            if isinstance(said, Throttled | ServerFault):
+                return said
+        if status < 500 and status != 429:
+            return FileRefused(
+                f"{call}: the file's address answers HTTP {status}; the link may have died",
+                status=status,
+                call=call,
+                elsewhere=elsewhere,
+            )
         return ServerFault(
             f"{call}: the host to which the API sent us answers HTTP {status}; ask the API again",
             call=call,
             retry_after=refusals.read_retry_after(response.headers, self._clock.now()),
+            elsewhere=True,
         )
 
 

@@ -7,7 +7,7 @@ from functools import lru_cache
 
 from yarl import URL
 
-from orchestrator.errors import InputError, ServerFault
+from orchestrator.errors import FileRefused, InputError
 
 
 def parse_base(base_url: str) -> URL:
@@ -18,6 +18,7 @@ def parse_base(base_url: str) -> URL:
     """
     try:
         url = URL(base_url)
+        _check_host(url)
     except ValueError:
         raise InputError("api.base_url is no address; write https://…") from None
     if url.user is not None or url.password is not None:
@@ -40,15 +41,17 @@ def follow(base: URL, at: URL, target: str) -> URL:
         target: the link.
 
     Raises:
-        ServerFault: it is no http address, or would send a paid file in the clear.
+        FileRefused: it is no http address, or would send a paid file in the clear.
     """
 
-    def refused(why: str) -> ServerFault:
+    def refused(why: str) -> FileRefused:
         call = f"GET {path_of(target)}"
-        return ServerFault(f"{call}: the API's link {why}", call=call)
+        words = f"{call}: the API's link {why}"
+        return FileRefused(words, status=None, call=call, elsewhere=True)
 
     try:
-        url = at.join(URL(target)).with_fragment(None)
+        url = at.join(URL(target.strip())).with_fragment(None)
+        _check_host(url)
     except (ValueError, TypeError):
         raise refused("is no address") from None
     if url.scheme not in {"http", "https"} or not url.host:
@@ -56,6 +59,19 @@ def follow(base: URL, at: URL, target: str) -> URL:
     if url.scheme == "http" and not (_is_loopback(base) and _is_loopback(url)):
         raise refused(f"leads to {url.host} without TLS; it is not followed")
     return url.with_user(None)
+
+
+def no_address(call: str) -> FileRefused:
+    """The error for a link whose host or port turns out to be none."""
+    return FileRefused(
+        f"{call}: the API's link is no address", status=None, call=call, elsewhere=True
+    )
+
+
+def _check_host(url: URL) -> None:
+    """Raises ValueError where no name can be looked up, such as ``a..b``."""
+    (url.raw_host or "").encode("idna")
+    _ = url.host, url.port
 
 
 def path_of(link: str) -> str:

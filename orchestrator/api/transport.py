@@ -30,6 +30,7 @@ _SURELY_NOT_SENT: Final = (
     aiohttp.ServerFingerprintMismatch,
     aiohttp.InvalidURL,
     aiohttp.NonHttpUrlClientError,
+    UnicodeError,  # a host that is no name: ``a..b``
 )
 
 # Their texts hold the URL, whose query may be a signature; the first one's repr holds headers.
@@ -41,8 +42,11 @@ _INDISCREET: Final = (
     aiohttp.RedirectClientError,
 )
 
-BELOW_HTTP: Final = (aiohttp.ClientError, OSError)
-"""Every exception by which aiohttp, the sockets and TLS report a failure; timeouts included."""
+BELOW_HTTP: Final = (aiohttp.ClientError, OSError, UnicodeError)
+"""Every exception by which aiohttp, the sockets and TLS report a failure; timeouts included.
+
+Looking up the address of a host that cannot be one, such as ``a..b``, raises a UnicodeError.
+"""
 
 
 def open_session() -> aiohttp.ClientSession:
@@ -85,7 +89,7 @@ class _SentOnce(aiohttp.ClientConnectionError):
     """Carries the error of `send_once` as its cause."""
 
 
-def transport_error(error: BaseException, call: str) -> TransportError:
+def transport_error(error: BaseException, call: str, *, elsewhere: bool = False) -> TransportError:
     """The error for a failure below HTTP; its cause is set, where that keeps no secret.
 
     Raise it ``from`` its own ``__cause__``.
@@ -93,7 +97,10 @@ def transport_error(error: BaseException, call: str) -> TransportError:
     if isinstance(error, _SentOnce) and error.__cause__ is not None:
         error = error.__cause__
     mapped = TransportError(
-        f"{call}: {_words(error)}", call=call, maybe_sent=not isinstance(error, _SURELY_NOT_SENT)
+        f"{call}: {_words(error)}",
+        call=call,
+        maybe_sent=not isinstance(error, _SURELY_NOT_SENT),
+        elsewhere=elsewhere,
     )
     mapped.__cause__ = None if isinstance(error, _INDISCREET) else error
     return mapped
@@ -123,7 +130,7 @@ def _words(error: BaseException) -> str:  # noqa: C901, PLR0911, PLR0912 - a tab
             return "no connection in time; check the address and the network"
         case aiohttp.ClientHttpProxyError():
             return f"the proxy does not make the connection (HTTP {error.status})"
-        case aiohttp.InvalidURL() | aiohttp.NonHttpUrlClientError():
+        case aiohttp.InvalidURL() | aiohttp.NonHttpUrlClientError() | ValueError():
             return "the address is no valid URL"
         case aiohttp.ServerDisconnectedError():
             return "the server closed the connection without an answer"

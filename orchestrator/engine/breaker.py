@@ -62,8 +62,11 @@ class Breaker:
         return self._down_since is not None
 
     def record(self, error: BaseException | None) -> None:
-        """Takes note of how a request ended; None: it was answered as it should be."""
-        if error is not None and not isinstance(error, ApiError):
+        """Takes note of how a request ended; None: it was answered as it should be.
+
+        What another host says, to which the link of a file leads, tells nothing of the API.
+        """
+        if error is not None and (not isinstance(error, ApiError) or error.elsewhere):
             return
         if not isinstance(error, TransportError | ServerFault):
             self._failures = 0

@@ -11,6 +11,7 @@ from orchestrator.core.model import RemoteReport, Status
 from orchestrator.errors import (
     ApiError,
     CorruptArchive,
+    FileRefused,
     NotFound,
     ServerFault,
     Throttled,
@@ -109,6 +110,10 @@ class Tries:
         elif isinstance(self.problem, CorruptArchive):
             if is_last and (finished or unknown):
                 return Next.DISPUTE
+        elif _cannot_tell(self.problem):
+            # Whatever the file's place is like: a new report may well get the same.
+            if is_last and ((finished and is_file_gone) or (unknown and is_forgotten)):
+                return Next.DISPUTE
         elif self.refused >= min(LAST_LOOKS, attempts):
             if finished and is_file_gone:
                 return Next.GONE
@@ -122,6 +127,12 @@ def is_refusal(problem: ApiError | CollectError) -> bool:
     return isinstance(problem, ApiError) and not isinstance(
         problem, TransportError | ServerFault | Throttled
     )
+
+
+def _cannot_tell(problem: ApiError | CollectError | None) -> bool:
+    """Whether a failed download tells nothing of the file: it may be there all the same."""
+    link_is_odd = isinstance(problem, FileRefused) and problem.status is None
+    return link_is_odd or isinstance(problem, TransportError | ServerFault)
 
 
 def _is_broken(problem: ApiError | CollectError) -> bool:
