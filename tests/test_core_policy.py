@@ -35,9 +35,7 @@ from orchestrator.errors import (
         pytest.param(NotFound("x"), AfterCreate.LEAVE_SERIES, id="404"),
         pytest.param(Rejected("x", status=400), AfterCreate.LEAVE_SERIES, id="400"),
         pytest.param(Rejected("x", status=422), AfterCreate.LEAVE_SERIES, id="422"),
-        pytest.param(
-            Rejected("x", status=422, names_a_date=True), AfterCreate.GIVE_UP, id="422 date"
-        ),
+        pytest.param(Rejected("x", status=422, names_a_date=True), AfterCreate.CUT, id="422 date"),
         pytest.param(Rejected("x", status=409), AfterCreate.UNKNOWN, id="409"),
         pytest.param(Rejected("x", status=418), AfterCreate.UNKNOWN, id="418"),
         pytest.param(ApiError("x"), AfterCreate.UNKNOWN, id="anything else"),

@@ -22,12 +22,13 @@ from orchestrator.core.proofs import Proof
 from orchestrator.core.splitter import last_line, split
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Collection, Iterator, Sequence
     from zoneinfo import ZoneInfo
 
     from orchestrator.core.lifecycle import Event
     from orchestrator.core.model import Job
     from orchestrator.core.plan import Debt
+    from orchestrator.core.refused_dates import RefusedDates
     from orchestrator.core.settings import PollPolicy
     from orchestrator.core.sizing import Sizing
 
@@ -180,6 +181,7 @@ def steps(
     failures: Sequence[Failure],
     failed_now: Sequence[Window] = (),
     cut_now: Sequence[Window] = (),
+    dates: RefusedDates | None = None,
 ) -> Iterator[Step]:
     """What to do about each piece of a debt, in order of time; lazy.
 
@@ -188,7 +190,39 @@ def steps(
         failures: those of the series that count.
         failed_now: the windows of the reports that failed in this run.
         cut_now: the windows of the reports that were truncated in this run.
+        dates: what the API has refused in this run for its dates; None: nothing.
     """
+    if not dates:
+        yield from _steps(debt, failures, failed_now, cut_now, ())
+        return
+    inside: list[Buy] = []
+    for step in _steps(debt, failures, failed_now, cut_now, dates.borders):
+        if isinstance(step, Buy) and dates.touches(step.window):
+            inside.append(step)
+            continue
+        yield from _pieces(inside, dates)
+        inside = []
+        yield from _pieces((step,), dates) if isinstance(step, Buy) else (step,)
+    yield from _pieces(inside, dates)
+
+
+def _pieces(chunks: Sequence[Buy], dates: RefusedDates) -> Iterator[Step]:
+    """The pieces of chunks, the newest first: what is too old is known by what follows it."""
+    for chunk in reversed(chunks):
+        for piece in dates.pieces(chunk.window):
+            if chunk.probe is not None and isinstance(piece, Buy):
+                yield Buy(piece.window, chunk.probe)
+            else:
+                yield piece
+
+
+def _steps(
+    debt: Debt,
+    failures: Sequence[Failure],
+    failed_now: Sequence[Window],
+    cut_now: Sequence[Window],
+    borders: Collection[datetime],
+) -> Iterator[Step]:
     exhausted = tuple(_exhausted(failures, debt.job))
     if exhausted:
         for given_up in exhausted:
@@ -201,7 +235,7 @@ def steps(
     if debt.must_probe:
         yield from _probe(debt, failures, failed_now)
         return
-    chunks = cut(debt.owed, debt.job.chunk, debt.job.zone, failures, debt.sizing)
+    chunks = cut(debt.owed, debt.job.chunk, debt.job.zone, failures, debt.sizing, borders=borders)
     if not failures:
         yield from (Buy(chunk) for chunk in chunks)
         return
@@ -271,6 +305,8 @@ def cut(
     zone: ZoneInfo,
     failures: Sequence[Failure],
     sizing: Sizing | None = None,
+    *,
+    borders: Collection[datetime] = (),
 ) -> Iterator[Window]:
     """Chunks as `splitter.split` cuts them, and smaller where reports were cut or kept failing.
 
@@ -280,16 +316,17 @@ def cut(
         zone: where the grid's dates begin.
         failures: of the series, those that count.
         sizing: how many records a chunk may hold; None, or nothing known yet: any number.
+        borders: further moments to cut at.
     """
     fits = sizing.fits if sizing is not None and not sizing.must_probe else None
     if not failures:
-        yield from split(owed, size, zone, fits=fits)
+        yield from split(owed, size, zone, borders, fits)
         return
-    for piece in split(owed, size, zone, _borders(failures), fits):
+    for piece in split(owed, size, zone, {*_borders(failures), *borders}, fits):
         limit = min((piece.length, *_limits(piece, failures)))
         if len(_failed(piece, failures)) == BEFORE_SPLIT:
             limit = min(limit, (piece.length + _SECOND) // 2)
-        yield from _even(piece, max(_whole(limit), _SECOND))
+        yield from even(piece, max(_whole(limit), _SECOND))
 
 
 def _step(chunk: Window, failures: Sequence[Failure], failed_now: Sequence[Window]) -> Step:
@@ -362,7 +399,8 @@ def _whole(length: timedelta) -> timedelta:
     return timedelta(seconds=length // _SECOND)
 
 
-def _even(piece: Window, limit: timedelta) -> Iterator[Window]:
+def even(piece: Window, limit: timedelta) -> Iterator[Window]:
+    """A window in pieces of a length, the last one shorter."""
     start = piece.start
     while start < piece.end:
         end = min(start + limit, piece.end)

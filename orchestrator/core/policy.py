@@ -97,8 +97,8 @@ class AfterCreate(Enum):
     """Surely not created: nothing more for this account in this run."""
     LEAVE_SERIES = "leave the series"
     """Surely not created: nothing more of this series in this run."""
-    GIVE_UP = "give up"
-    """Surely not created, and this window never will be."""
+    CUT = "cut"
+    """Surely not created, for its dates: a smaller window may be."""
     UNKNOWN = "unknown"
     """Nobody knows: reconcile, never repeat."""
 
@@ -117,7 +117,7 @@ def after_create(error: ApiError) -> AfterCreate:  # noqa: PLR0911 - one arm a k
         case NotFound() | Rejected(status=400):
             return AfterCreate.LEAVE_SERIES
         case Rejected(status=422, names_a_date=True):
-            return AfterCreate.GIVE_UP
+            return AfterCreate.CUT
         case Rejected(status=422):
             return AfterCreate.LEAVE_SERIES
         case _:

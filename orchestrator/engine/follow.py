@@ -24,6 +24,8 @@ from orchestrator.engine.unseen import Gone, LeftOpen
 from orchestrator.errors import ApiError, Taken, Throttled, TransportError, Unauthorized
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from orchestrator.core.intervals import Window
     from orchestrator.core.lifecycle import Event
     from orchestrator.core.model import RemoteReport, Report, Series
@@ -47,6 +49,8 @@ class Order:
         callback_url: the job's own; None: ours, where we have a receiver.
         replaces: what it is a newer edition of.
         rows: the records that it is expected to hold; None: nobody can say.
+        created: called when the API has given it an id.
+        refused: called when the API has refused its dates, with the report that was not made.
     """
 
     series: Series
@@ -55,6 +59,8 @@ class Order:
     callback_url: str | None
     replaces: Report | None = None
     rows: int | None = None
+    created: Callable[[], None] = lambda: None
+    refused: Callable[[Report], None] = lambda _report: None
 
 
 class Left(Enum):
@@ -130,9 +136,9 @@ class Follower:
         """A chunk from its intent on."""
         with desk.room.seat() as seat:
             report = await self._submit(order, desk, seat)
-            return (
-                Left.LATER if report is None else await self._follow(report, desk, seat, order.rows)
-            )
+            if isinstance(report, Left):
+                return report
+            return await self._follow(report, desk, seat, order.rows)
 
     async def follow(self, report: Report, desk: Desk, rows: int | None = None) -> Left:
         """A report from wherever it stands, to where no machine can take it further now.
@@ -187,8 +193,8 @@ class Follower:
 
     # --- creating -----------------------------------------------------------------------------
 
-    async def _submit(self, order: Order, desk: Desk, seat: Seat) -> Report | None:
-        """Creates the report; None if nothing was created, and nothing will be in this run."""
+    async def _submit(self, order: Order, desk: Desk, seat: Seat) -> Report | Left:
+        """Creates the report; else how it is left: nothing was created."""
         await self._ledger.sound()
         out_of_reach = 0
         while desk.refusal(order.series) is None and not desk.unreachable:
@@ -213,11 +219,12 @@ class Follower:
                     out_of_reach += 1
                     pause = policy.backoff(desk.retry, out_of_reach, desk.jitter())
                     await anyio.sleep(pause.total_seconds())
-                case AfterCreate.GIVE_UP:
-                    return None
+                case AfterCreate.CUT:
+                    order.refused(report)
+                    return Left.AGAIN
                 case _:
                     self._leave(verdict, order, report.reason, desk)
-        return None
+        return Left.LATER
 
     def _leave(self, verdict: AfterCreate, order: Order, reason: str, desk: Desk) -> None:
         """What the API refused is left alone for this run."""
@@ -283,9 +290,11 @@ class Follower:
                 desk.breaker.record(None)
                 desk.room.created()
                 try:
-                    return await self._take(report, lifecycle.Created(remote.request_id)), None
+                    report = await self._take(report, lifecycle.Created(remote.request_id))
                 except Taken as error:
                     return await self._unknown(report, str(error))
+                order.created()
+                return report, None
         # The shield's time passed, or a second signal came: nobody knows.
         return await self._unknown(report, "no answer within the time a create may take")
 
@@ -301,10 +310,7 @@ class Follower:
         verdict = policy.after_create(error)
         if verdict is AfterCreate.UNKNOWN:
             return await self._unknown(report, str(error))
-        event = lifecycle.NotCreated(str(error))
-        if verdict is AfterCreate.GIVE_UP:
-            return await self._give_up(report, event, f"the API refuses it: {error}"), verdict
-        return await self._take(report, event), verdict
+        return await self._take(report, lifecycle.NotCreated(str(error))), verdict
 
     async def _reconcile(self, report: Report, desk: Desk) -> Report:
         if self._reconciler.is_too_old(report):

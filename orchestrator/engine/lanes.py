@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 import anyio
 
 from orchestrator.core import attempts, intervals, plan, sizing
+from orchestrator.core.refused_dates import IN_VAIN, RefusedDates
+from orchestrator.core.windows import retention_edge
 from orchestrator.engine.follow import Left, Order
 
 if TYPE_CHECKING:
@@ -52,6 +54,7 @@ class _Busy:
         claims: the windows that were handed out and whose coroutines have not ended.
         failed: the windows of the reports that failed in this run.
         cut: the windows of the reports that were truncated in this run.
+        dates: what the API refused in this run for its dates.
         postponed: something waits for a claim to end.
         later: a report was left for the next run.
     """
@@ -59,6 +62,7 @@ class _Busy:
     claims: dict[object, Window] = field(default_factory=dict)
     failed: list[Window] = field(default_factory=list)
     cut: list[Window] = field(default_factory=list)
+    dates: RefusedDates = field(default_factory=RefusedDates)
     postponed: bool = False
     later: bool = False
 
@@ -187,7 +191,8 @@ class Lanes:
         unclaimed = replace(debt, owed=intervals.subtract(debt.owed, claimed))
         if debt.must_probe and busy.later:
             return  # what is open would have to come back first, and does not in this run
-        for step in attempts.steps(unclaimed, debt.failures, busy.failed, busy.cut):
+        refused = busy.dates.number
+        for step in attempts.steps(unclaimed, debt.failures, busy.failed, busy.cut, busy.dates):
             match step:
                 case attempts.Await():
                     self._await_lives(busy, series)
@@ -201,8 +206,8 @@ class Lanes:
                     self._budget.note("error", f"given up: {series}, {window}: {reason}")
                 case attempts.Buy():
                     await self._buy(tasks, lane, follower, debt, step)
-                    if self._is_over(lane, series):
-                        break
+                    if self._is_over(lane, series) or busy.dates.number != refused:
+                        break  # once refused, its coroutine has the series looked at again
 
     async def _buy(
         self, tasks: TaskGroup, lane: _Lane, follower: Follower, debt: plan.Debt, step: attempts.Buy
@@ -220,7 +225,15 @@ class Lanes:
             return
         if rows is None:
             rows = self._expected.rows(series, window)
-        order = Order(series, window, debt.job.name, debt.job.callback_url, rows=rows)
+        order = Order(
+            series,
+            window,
+            debt.job.name,
+            debt.job.callback_url,
+            rows=rows,
+            created=partial(self._created, series, window),
+            refused=partial(self._refused, lane),
+        )
         claim = object()
         if attempts.cut_again(debt.failures, (window,)):
             self._again.add(claim)
@@ -244,6 +257,28 @@ class Lanes:
             return True
         busy.postponed = bool(under_way)
         return False
+
+    def _created(self, series: Series, window: Window) -> None:
+        """The API has taken a window."""
+        dates = self._busy[series.key].dates
+        dates.passed(window)
+        if dates:
+            self._look_again(series)
+            self._tell_all()
+
+    def _refused(self, lane: _Lane, report: Report) -> None:
+        """The API has refused a window, for its dates: it is asked for in smaller ones."""
+        series = report.series
+        now = lane.desk.api.server_now() or self._now
+        dates = self._busy[series.key].dates
+        dates.refuse(report.window, report.reason, report.id, retention_edge(series, now))
+        if dates.in_vain:
+            lane.desk.refuse_series(series, report.reason)
+            self._budget.note(
+                "error",
+                f"{series}: the API has refused {IN_VAIN} windows and taken none; nothing more of "
+                f"it in this run: {report.reason}",
+            )
 
     def _is_over(self, lane: _Lane, series: Series) -> bool:
         """Whether nothing more of a series is asked for in this run."""
