@@ -76,6 +76,16 @@ def test_of_two_readings_the_later_counts(
     assert lifespans.by_the_api(NOW, then, now) == NOW + later
 
 
+@pytest.mark.parametrize("speed", [1, 60, 3600])
+@pytest.mark.parametrize("minutes", [0, 10, 60])
+def test_a_simulator_s_clock_is_read_at_its_own_speed(speed: int, minutes: int) -> None:
+    """It began 5 hours ahead of ours; an hour has passed since the report was asked for."""
+    ahead_now = 5 * HOUR + (speed - 1) * HOUR
+    read = lifespans.by_a_fast_clock(NOW + minutes * MINUTE, NOW, 5 * HOUR, NOW + HOUR, ahead_now)
+    assert abs(read - (NOW + 5 * HOUR + speed * minutes * MINUTE)) < timedelta(seconds=1)
+    assert lifespans.by_a_fast_clock(NOW, NOW, 5 * HOUR, NOW, 7 * HOUR) == NOW + 5 * HOUR
+
+
 def test_lives_end_on_the_hour() -> None:
     assert not lifespans.is_report_life_over(NOW, NOW + timedelta(hours=96, seconds=-1))
     assert lifespans.is_report_life_over(NOW, NOW + timedelta(hours=96))

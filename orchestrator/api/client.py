@@ -103,6 +103,11 @@ class VonageReports:
         return self._credentials.api_key
 
     @property
+    def is_local(self) -> bool:
+        """Whether `base_url` names this machine."""
+        return links.is_local(self._base)
+
+    @property
     def server_ahead(self) -> timedelta:
         """The server's clock less ours, by the latest ``Date``; up to a second too small."""
         return self._server_ahead or timedelta()

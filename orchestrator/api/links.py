@@ -25,7 +25,7 @@ def parse_base(base_url: str) -> URL:
         raise InputError("api.base_url holds credentials; give them under `credentials` instead")
     if url.scheme not in {"http", "https"} or not url.host:
         raise InputError(f"api.base_url: {base_url!r} is no address on the web; write https://…")
-    if url.scheme == "http" and not _is_loopback(url):
+    if url.scheme == "http" and not is_local(url):
         raise InputError(
             f"api.base_url: {base_url!r} would send the secret in the clear; write https://…"
         )
@@ -56,7 +56,7 @@ def follow(base: URL, at: URL, target: str) -> URL:
         raise refused("is no address") from None
     if url.scheme not in {"http", "https"} or not url.host:
         raise refused("is no address on the web")
-    if url.scheme == "http" and not (_is_loopback(base) and _is_loopback(url)):
+    if url.scheme == "http" and not (is_local(base) and is_local(url)):
         raise refused(f"leads to {url.host} without TLS; it is not followed")
     return url.with_user(None)
 
@@ -82,7 +82,8 @@ def path_of(link: str) -> str:
         return "the file"
 
 
-def _is_loopback(url: URL) -> bool:
+def is_local(url: URL) -> bool:
+    """Whether an address is this machine's own."""
     return _is_this_machine(url.host or "")
 
 

@@ -93,6 +93,22 @@ def by_the_api(ours: datetime, ahead_then: timedelta, ahead_now: timedelta) -> d
     return ours + max(ahead_then, ahead_now)
 
 
+def by_a_fast_clock(
+    ours: datetime, asked: datetime, ahead_then: timedelta, now: datetime, ahead_now: timedelta
+) -> datetime:
+    """A moment of our clock by that of a simulator, which may run at another speed.
+
+    Args:
+        ours: by our clock.
+        asked: when the report was asked for, by our clock.
+        ahead_then: the simulator's clock less ours at that moment.
+        now: the present moment, by our clock.
+        ahead_now: the simulator's clock less ours by now.
+    """
+    share = (ours - asked) / (now - asked) if now > asked else 0.0
+    return ours + ahead_then + (ahead_now - ahead_then) * min(1.0, max(0.0, share))
+
+
 def is_report_life_over(submitted: datetime, now: datetime) -> bool:
     """Whether the API has forgotten a report; both moments by its clock."""
     return now - submitted >= REPORT_LIFE

@@ -143,6 +143,11 @@ class ReportsApi(Protocol):
         ...
 
     @property
+    def is_local(self) -> bool:
+        """Whether it is on this machine: a simulator, whose clock may run faster than ours."""
+        ...
+
+    @property
     def server_ahead(self) -> timedelta:
         """The server's clock less ours, by the latest ``Date`` header; zero before the first."""
         ...

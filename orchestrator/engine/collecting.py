@@ -13,9 +13,8 @@ from orchestrator.core import lifecycle, policy
 from orchestrator.core.lifecycle import State
 from orchestrator.core.model import RemoteReport, Status
 from orchestrator.core.ports import Priority
-from orchestrator.engine import answers
 from orchestrator.engine.places import Places
-from orchestrator.engine.tries import Next, Tries, is_refusal
+from orchestrator.engine.tries import SAME_COUNT, Next, Tries, is_refusal
 from orchestrator.engine.unseen import is_file_gone, is_forgotten
 from orchestrator.errors import (
     ApiError,
@@ -58,6 +57,7 @@ class Collecting:
 
     Args:
         take: applies an event to a report; the only way in which it changes.
+        ended: what is done once the API says that a report has come to nothing, or was cut.
         ledger: knows which files are superseded.
         collector: makes files.
         observer: is told of what does not change a report.
@@ -69,6 +69,7 @@ class Collecting:
         self,
         take: Callable[[Report, Event], Awaitable[Report]],
         *,
+        ended: Callable[[Report, RemoteReport, Desk], Awaitable[Report]],
         ledger: Ledger,
         collector: Collector,
         observer: Observer,
@@ -76,6 +77,7 @@ class Collecting:
         downloads: int,
     ) -> None:
         self._take = take
+        self._ended = ended
         self._ledger = ledger
         self._collector = collector
         self._observer = observer
@@ -101,18 +103,21 @@ class Collecting:
             return None
         wanted = replace(report, items_count=remote.items_count, download_url=remote.download_url)
         try:
-            async with self._downloading(wanted, desk) as download:
-                verdict = await self._collector.fetch(wanted, download)
-                await self._collector.keep_aside(wanted, reason)
-                return verdict.rows
+            verdict = await self._fetch_for_examination(wanted, desk)
+            rows: int | None = verdict.rows
         except CorruptArchive as error:
-            await self._collector.keep_aside(wanted, f"{reason}; and {error}")
-        except (ApiError, CollectError) as error:
-            await self._collector.release(wanted)
+            reason = f"{reason}; and {error}"  # it is kept all the same
+            rows = error.rows if isinstance(error, WrongCount) else None
+        except ApiError as error:
             self._observer.note(
                 "warning", f"report {report.request_id}: its truncated file is not kept: {error}"
             )
-        return None
+            return None
+        finally:
+            await self._collector.release(wanted)
+        with self._drain.shield():
+            await self._collector.keep_aside(wanted, reason)
+        return rows
 
     async def examine(
         self,
@@ -164,8 +169,10 @@ class Collecting:
             try:
                 async with self._downloading(report, desk) as download:
                     return await self._collector.fetch(report, download)
-            except (ApiError, CorruptArchive):
+            except (ApiError, CorruptArchive) as error:
                 if attempt >= desk.retry.attempts or self._drain.begun:
+                    raise
+                if isinstance(error, WrongCount) and attempt >= SAME_COUNT:
                     raise
             pause = policy.backoff(desk.retry, attempt, desk.jitter())
             await anyio.sleep(pause.total_seconds())
@@ -216,10 +223,16 @@ class Collecting:
                 report, asked = await self._look_anew(report, desk, tries)
                 if report.state is not State.READY:
                     return report
-                if isinstance(asked, Unauthorized) or (
-                    isinstance(asked, NotFound) and desk.may_not_see(report)
-                ):
-                    return self._leave(report, asked)
+                if isinstance(asked, Unauthorized):
+                    self._observer.note(
+                        "error",
+                        f"account {report.series.account_id}: refused by the API, nothing more of "
+                        f"it in this run: {asked}",
+                    )
+                    return report
+                if isinstance(asked, NotFound) and (blind := desk.may_not_see(report)):
+                    self._observer.note("warning", f"{asked}; {blind}")
+                    return report
                 ended = await self._conclude(report, desk, tries, asked)
                 if ended is not None:
                     return ended
@@ -260,10 +273,7 @@ class Collecting:
                 if isinstance(tries.problem, WrongCount):
                     report = await self._recheck(report, tries.problem)
             case Status.FAILED | Status.ABORTED | Status.TRUNCATED:
-                event = answers.judge(report, remote)
-                if isinstance(event, lifecycle.CutShort):
-                    await self.keep_truncated(report, remote, event.reason, desk)
-                report = await self._take(report, event)
+                report = await self._ended(report, remote, desk)
             case _:
                 pass  # a status that went backwards, or lacks its link, proves nothing
         return report, remote

@@ -82,7 +82,8 @@ class Desk:
         return (
             f"report {report.request_id or report.id} ({report.series}, {report.window}) was "
             f"bought with key {report.api_key}, and key {self.api_key} may not see it: use the "
-            f"credentials of {report.api_key} in a job again, or `orchestrator cancel` it"
+            f"credentials of {report.api_key} in a job again; `orchestrator resolve {report.id} "
+            "--resubmit` buys it again, --waive skips its period"
         )
 
     # --- what is left alone for this run ------------------------------------------------------

@@ -125,6 +125,7 @@ class Follower:
         self._config = config
         self._collecting = Collecting(
             self._take,
+            ended=self._ended,
             ledger=ledger,
             collector=collector,
             observer=observer,

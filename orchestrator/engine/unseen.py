@@ -127,7 +127,19 @@ def is_file_gone(report: Report, desk: Desk, received_at: datetime | None = None
 
 
 def _reading(ours: datetime, report: Report, desk: Desk) -> datetime:
-    return lifespans.by_the_api(ours, report.server_ahead, desk.api.server_ahead)
+    """A moment of a report's past by the API's clock."""
+    api = desk.api
+    now = api.server_now()
+    is_known = bool(report.server_ahead)  # exactly zero: it was asked for before any answer came
+    if api.is_local and is_known and now is not None:
+        return lifespans.by_a_fast_clock(
+            ours,
+            report.intended_at,
+            report.server_ahead,
+            now - api.server_ahead,
+            api.server_ahead,
+        )
+    return lifespans.by_the_api(ours, report.server_ahead, api.server_ahead)
 
 
 class Unseen:

@@ -9,7 +9,17 @@ from typing import TYPE_CHECKING, Any, Final
 from aiohttp import web
 
 from orchestrator.sim.calls import json_answer
-from orchestrator.sim.registry import MADE, Option, flag, in_calls, one_of, scalar, text, whole
+from orchestrator.sim.registry import (
+    MADE,
+    Option,
+    flag,
+    http_status,
+    in_calls,
+    one_of,
+    scalar,
+    text,
+    whole,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -73,6 +83,25 @@ async def _omits(call: Call, options: Options) -> web.StreamResponse:
             report.get("request_params", {}).pop(options["field"], None)
 
     return _edited(await call.proceed(), edit)
+
+
+@in_calls("status", "list", by=Option(whole, default=1))
+async def _miscount(call: Call, options: Options) -> web.StreamResponse:
+    """This one answer carries another `items_count`; a list, for each of its reports."""
+
+    def edit(answer: dict[str, Any]) -> None:
+        for report in _reports_in(answer):
+            if "items_count" in report:
+                report["items_count"] = max(0, report["items_count"] + options["by"])
+
+    return _edited(await call.proceed(), edit)
+
+
+@in_calls("status", "cancel", status=Option(http_status, default=204))
+async def _bare(call: Call, options: Options) -> web.StreamResponse:
+    """The work is done, and the answer has no body."""
+    response = await call.proceed()
+    return web.Response(status=options["status"]) if response.status == 200 else response
 
 
 @in_calls(

@@ -14,12 +14,13 @@ if TYPE_CHECKING:
 
 
 def report_object(
-    report: Report, dialect: Dialect, base_url: str, phase: Phase | None = None
+    report: Report, dialect: Dialect, base_url: str, now: float, phase: Phase | None = None
 ) -> dict[str, Any]:
     """What a call answers about a report, which must have been settled if it has ended.
 
     Message filters are echoed under their own names, `status` too: in the classic shape the
     report's own status is `request_status`. With `phase`: as it was when it was in that one.
+    `now` is in seconds since 1970, for links that are good for a time.
     """
     ended = (phase or report.phase) is Phase.ENDED
     word = report.status if ended or phase is None else phase.name
@@ -50,7 +51,7 @@ def report_object(
         answer["items_count"] = 0
     answer["_links"] = {"self": {"href": f"{base_url}/v2/reports/{report.request_id}"}}
     if ended and report.has_file:
-        url = _link(report, base_url)
+        url = _link(report, base_url, now)
         if not url:
             return answer
         if newer:
@@ -66,9 +67,11 @@ def other_host(base_url: str) -> str:
     return base_url.replace(host, "127.0.0.1" if host == "localhost" else "localhost", 1)
 
 
-def _link(report: Report, base_url: str) -> str:
+def _link(report: Report, base_url: str, now: float) -> str:
     """Where the file is to be had; empty where a fault keeps that back."""
     path = f"/v3/media/{report.file_id}"
+    if report.quirks.signed is not None:
+        path += f"?until={now + report.quirks.signed[0]:.3f}"
     match report.quirks.link:
         case None:
             return base_url + path

@@ -120,7 +120,9 @@ class Endpoints:
             phase = call.lens.phase(report, now)
             word = await self._word(report) if phase is Phase.ENDED else phase.name
             if (word in statuses or word not in STATUSES) and call.lens.shows(report, now):
-                seen = report_object(report, self._world.settings.dialect, self.base_url, phase)
+                seen = report_object(
+                    report, self._world.settings.dialect, self.base_url, now, phase
+                )
                 shown.append(json.dumps(seen).encode())
         return shown
 
@@ -132,13 +134,17 @@ class Endpoints:
     async def _text(self, report: Report) -> bytes:
         """The report object in JSON; made anew only when the status is another."""
         word = await self._word(report)
-        if report.shown[0] != word:
+        if report.shown[0] != word or report.quirks.signed is not None:
             report.shown = (word, json.dumps(await self.describe(report)).encode())
         return report.shown[1]
 
     async def download(self, call: Call) -> web.StreamResponse:
         """``GET /v3/media/{id}``."""
         report = self._world.file(call.key, call.request.match_info["id"])
+        if report.quirks.signed is not None:
+            until = float(call.request.query.get("until", "0"))
+            if self._world.clock.epoch() >= until:
+                raise problems.link_over(report.quirks.signed[1])
         return await self.media.answer(call, await self.settled(report))
 
     async def download_elsewhere(self, call: Call) -> web.StreamResponse:
@@ -158,7 +164,8 @@ class Endpoints:
     async def describe(self, report: Report) -> dict[str, Any]:
         """The report object that a status call answers."""
         await self.settled(report)
-        return report_object(report, self._world.settings.dialect, self.base_url)
+        now = self._world.clock.epoch()
+        return report_object(report, self._world.settings.dialect, self.base_url, now)
 
 
 def _moment(call: Call, name: str, default: datetime) -> datetime:

@@ -89,6 +89,11 @@ def no_file() -> Refused:
     return Refused(404, _GENERAL + "not-found", "Not found", "The file does not exist.")
 
 
+def link_over(status: int) -> Refused:
+    """A signed link that is no longer good."""
+    return Refused(status, "about:blank", "Request has expired", "The link is no longer valid.")
+
+
 def no_such_call(method: str, path: str) -> Refused:
     """404: no endpoint of ours."""
     return Refused(404, _GENERAL + "not-found", "Not found", f"No such resource: {method} {path}")

@@ -11,6 +11,7 @@ from orchestrator.sim.parts import WRONG
 from orchestrator.sim.registry import (
     Option,
     flag,
+    http_status,
     in_quirks,
     in_server,
     number,
@@ -110,6 +111,46 @@ def _link(quirks: Quirks, options: Options) -> None:
     credentials), ``missing``, or the link itself.
     """
     quirks.link = options["to"]
+
+
+@in_quirks(
+    "report",
+    seconds=Option(number, required=True),
+    late=Option(number, default=0.0),
+    listed=Option(flag, default=True),
+)
+def _hidden(quirks: Quirks, options: Options) -> None:
+    """Its id answers 404 for so many world seconds, from `late` seconds after its request on.
+
+    With ``listed: false`` lists do not show it meanwhile either.
+    """
+    quirks.hidden = (options["late"], options["seconds"])
+    quirks.hidden_in_lists = not options["listed"]
+
+
+@in_quirks("report", seconds=Option(number, required=True))
+def _late_file(quirks: Quirks, options: Options) -> None:
+    """Its file answers 404 for so many world seconds after its end."""
+    quirks.late_file = options["seconds"]
+
+
+@in_quirks(
+    "report",
+    seconds=Option(number, required=True),
+    status=Option(http_status, default=403),
+)
+def _signed(quirks: Quirks, options: Options) -> None:
+    """Each answer has another link to its file, good for so many world seconds.
+
+    After that the link answers `status`.
+    """
+    quirks.signed = (options["seconds"], options["status"])
+
+
+@in_quirks("report")
+def _keeps_on(quirks: Quirks, _options: Options) -> None:
+    """A cancel is answered with 200 and what the report is, and changes nothing."""
+    quirks.keeps_on = True
 
 
 @in_quirks("report", seconds=Option(number, required=True))

@@ -50,6 +50,12 @@ class Quirks:
         evil: the name of another way to build the archive.
         oddity: the name of another way to write the CSV.
         link: the form of the link to the file, or the link itself.
+        hidden: its id answers 404, from so many seconds after its request on for so long.
+        hidden_in_lists: lists do not show it either meanwhile.
+        late_file: its file answers 404 for so many seconds after its end.
+        signed: each answer has a link of its own, good for so many seconds; and the HTTP status
+            of a link that is no longer good.
+        keeps_on: a cancel of it changes nothing, whatever it answers.
         cancelled_after: seconds from the request until somebody else cancels it.
         callback: what is wrong with its callback.
     """
@@ -68,6 +74,11 @@ class Quirks:
     evil: str | None = None
     oddity: str | None = None
     link: str | None = None
+    hidden: tuple[float, float] = (0.0, 0.0)
+    hidden_in_lists: bool = False
+    late_file: float = 0.0
+    signed: tuple[float, int] | None = None
+    keeps_on: bool = False
     cancelled_after: float | None = None
     callback: CallbackQuirk = CallbackQuirk()
 
@@ -119,6 +130,15 @@ class Report:
     stranger: bool = False
     aborted: bool = False
     shown: tuple[str, bytes] = ("", b"")
+
+    def is_hidden(self, now: float) -> bool:
+        """Whether its id answers 404 at a moment, in seconds since 1970."""
+        after, seconds = self.quirks.hidden
+        return after <= now - self.created < after + seconds
+
+    def is_unlisted(self, now: float) -> bool:
+        """Whether no list shows it at a moment, in seconds since 1970."""
+        return self.quirks.unlisted or (self.quirks.hidden_in_lists and self.is_hidden(now))
 
     @property
     def status(self) -> str:

@@ -123,7 +123,12 @@ class World:
         """
         now = self.advance()
         report = self._register.report(request_id)
-        if report is None or not self._may_see(key, report) or _age(report, now) >= MEMORY:
+        if (
+            report is None
+            or not self._may_see(key, report)
+            or _age(report, now) >= MEMORY
+            or report.is_hidden(now)
+        ):
             raise problems.no_report(request_id)
         return report
 
@@ -134,6 +139,8 @@ class World:
             Refused: 404 as `report`; 409, it has ended.
         """
         report = self.report(key, request_id)
+        if report.quirks.keeps_on:
+            return report
         if report.phase is Phase.ENDED:
             raise problems.already_final()
         report.word, report.rows = "ABORTED", 0
@@ -159,7 +166,7 @@ class World:
         """
         if account_id not in key.accounts:
             raise problems.forbidden()
-        self.advance()
+        now = self.advance()
         under = self.settings.list_under
         found = self._register.listed(
             created_from.timestamp(),
@@ -169,7 +176,7 @@ class World:
             statuses=statuses,
         )
         return [
-            report for report in found if self._may_see(key, report) and not report.quirks.unlisted
+            report for report in found if self._may_see(key, report) and not report.is_unlisted(now)
         ]
 
     def file(self, key: ApiKey, file_id: str) -> Report:
@@ -184,7 +191,7 @@ class World:
             report is None
             or report.ended is None
             or not self._may_see(key, report)
-            or now - report.ended >= LINK_LIFE.total_seconds()
+            or not report.quirks.late_file <= now - report.ended < LINK_LIFE.total_seconds()
         ):
             raise problems.no_file()
         return report

@@ -96,11 +96,20 @@ def _collected_is_true(case: Case, here: Stage, rows: Sequence[Report]) -> Itera
 
 
 def never_ends(here: Stage, row: Report) -> bool:
-    """A report that the API leaves unfinished: the run waits, and says so by its exit code."""
+    """A report that the API leaves unfinished, or whose file it never gives: it stays open.
+
+    The run waits, and says so by its exit code.
+    """
     bought = here.sim.world.find(row.request_id or "")
-    if row.state is not State.SUBMITTED or bought is None:
+    if bought is None:
         return False
-    return bought.quirks.stuck is not None or bought.quirks.outcome == "ARCHIVED"
+    if row.state is State.READY:
+        return bought.quirks.gone
+    return row.state is State.SUBMITTED and (
+        bought.quirks.stuck is not None
+        or bought.quirks.outcome == "ARCHIVED"
+        or bought.quirks.link == "missing"
+    )
 
 
 def _tally(here: Stage, report: Report) -> Tally:
