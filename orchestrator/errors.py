@@ -232,6 +232,10 @@ class ServerFault(_MayAskToWait):
     """The server failed (5xx), or its answer cannot be read as what the call promises."""
 
 
+class TooLarge(ServerFault):
+    """An answer that is longer than what is read of one: asked again it is no shorter."""
+
+
 class LedgerError(OrchestratorError):
     """The ledger cannot be opened, read or written."""
 

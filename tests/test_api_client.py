@@ -321,6 +321,18 @@ async def test_an_answer_without_end_is_not_read_to_its_end(
     assert len(sent) < 50
 
 
+@pytest.mark.parametrize("status", [200, 201, 202])
+async def test_a_created_report_is_known_by_its_id_whatever_else_the_answer_says(
+    status: int,
+) -> None:
+    async def answer(_request: web.Request) -> web.StreamResponse:
+        report = {"request_id": "r-1", "receive_time": "soon", "request_status": ["x"]}
+        return web.json_response({"report": report}, status=status)
+
+    async with http_server(answer) as url, client_of(url) as api:
+        assert (await api.create(SERIES, WINDOW, None)).request_id == "r-1"
+
+
 async def test_a_compressed_answer_is_not_unpacked() -> None:
     error = await refused(
         status, web.Response(body=b"\x1f\x8b", headers={"Content-Encoding": "gzip"})

@@ -347,6 +347,45 @@ def test_entries_of_a_list_that_are_no_reports_are_left_out() -> None:
 
 
 @pytest.mark.parametrize(
+    ("count", "said"), [(4, 4), ("1,234", None), (None, None)], ids=["count", "odd", "none"]
+)
+def test_a_list_tells_how_many_there_are_and_how_many_could_not_be_read(
+    count: object, said: int | None
+) -> None:
+    listed = wire.read_list({"items_count": count, "reports": [OLD, None, {"request_id": 7}]})
+    assert (len(listed), listed.unread) == (1, 2)
+    assert listed.said in (said, 1234)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        old(receive_time="yesterday"),
+        old(date_start="01/02/2026", request_status=7),
+        old(items_count={"a": 1}, _links=[]),
+        old(request_params=[]),
+        {"report": OLD},
+        {"request_params": OLD},
+        {"reports": [OLD]},
+        {"request_id": ID},
+    ],
+    ids=["date", "dates", "links", "params", "wrapped", "in params", "in a list", "bare"],
+)
+def test_in_the_answer_to_a_create_only_the_id_matters(answer: dict[str, Any]) -> None:
+    assert wire.read_created(answer).request_id == ID
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [{}, {"report": {}}, {"request_id": 7}, {"reports": [OLD, OLD]}, {"request_id": "a b"}],
+    ids=["empty", "wrapped", "number", "two", "space"],
+)
+def test_an_answer_to_a_create_without_a_plausible_id_is_an_error(answer: dict[str, Any]) -> None:
+    with pytest.raises(wire.WireError, match="request_id"):
+        wire.read_created(answer)
+
+
+@pytest.mark.parametrize(
     ("only", "read"),
     [(None, [ID, "second"]), ({ID}, [ID]), ({"second": 1}, ["second"]), ((), [])],
     ids=["all", "a set", "a mapping", "none"],

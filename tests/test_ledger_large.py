@@ -258,7 +258,8 @@ READS: dict[str, Callable[[Store], object]] = {
     "files in the making": lambda store: store.unfinished([1]),
     "the last event": lambda store: store.last_event(),
     "the newest": lambda store: store.newest(),
-    "owners": lambda store: store.owned(["a"]),
+    "owned": lambda store: store.owned(["a"]),
+    "owners": lambda store: store.owners(["a"]),
     "reports": lambda store: list(store.reports(SMS, (life.State.COLLECTED,))),
 }
 

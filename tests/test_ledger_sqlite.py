@@ -246,6 +246,9 @@ async def test_who_owns_which_id_and_who_else_is_unsettled(ledger: SqliteLedger)
     unknown = await intend(ledger, 2)
     other = await intend(ledger, 3)
     assert await ledger.owned(["r-1", "r-2"]) == {"r-1": 1}
+    owner = (await ledger.owners(["r-1", "r-2"]))["r-1"]
+    assert (owner.report_id, owner.api_key) == (1, "abcd1234")
+    assert owner.intended_at <= (owner.submitted_at or owner.intended_at)
     assert [report.id for report in await ledger.rivals(unknown)] == [other.id]
 
 

@@ -8,7 +8,7 @@ import anyio
 
 from orchestrator.api import ranges
 from orchestrator.api.transport import BELOW_HTTP, transport_error
-from orchestrator.errors import ServerFault, TransportError
+from orchestrator.errors import ServerFault, TooLarge, TransportError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -113,7 +113,8 @@ async def read_bounded(response: ClientResponse, call: str, most: int) -> bytes:
     """The body of an answer, if it has at most `most` bytes, a number of whole MiB.
 
     Raises:
-        ServerFault: it is longer, or compressed.
+        TooLarge: it is longer.
+        ServerFault: it is compressed.
     """
     refuse_encoding(response, call)
     body = bytearray()
@@ -121,7 +122,7 @@ async def read_bounded(response: ClientResponse, call: str, most: int) -> bytes:
         body += piece
         if len(body) > most:
             response.close()
-            raise ServerFault(
+            raise TooLarge(
                 f"{call}: answered more than {most // 1024**2} MiB; no such answer is that long",
                 call=call,
             )

@@ -15,10 +15,11 @@ from yarl import URL
 from orchestrator.api import links, ranges, refusals, wire
 from orchestrator.api.answers import Stream, read_bounded, refuse_encoding, resumed
 from orchestrator.api.transport import BELOW_HTTP, send_once, transport_error
-from orchestrator.errors import ApiError, FileRefused, NotFound, ServerFault, Throttled
+from orchestrator.core.model import Listing
+from orchestrator.errors import ApiError, FileRefused, NotFound, ServerFault, Throttled, TooLarge
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Container, Mapping, Sequence
+    from collections.abc import AsyncIterator, Callable, Container, Mapping, Sequence
     from datetime import datetime
 
     from aiohttp import ClientResponse, ClientSession
@@ -123,7 +124,7 @@ class VonageReports:
         call = f"POST /v2/reports for {series}, {window}"
         body = wire.create_body(series, window, callback_url)
         answer = await self._ask("POST", self._endpoint(), call, json=body)
-        return self._report_in(answer, call)
+        return self._report_in(answer, call, wire.read_created)
 
     async def status(self, request_id: str) -> RemoteReport:
         """``GET /v2/reports/{request_id}``."""
@@ -137,7 +138,7 @@ class VonageReports:
         created_from: datetime | None = None,
         created_to: datetime | None = None,
         only: Container[str] | None = None,
-    ) -> Sequence[RemoteReport]:
+    ) -> Listing:
         """``GET /v2/reports``; without dates the API answers for the last seven days.
 
         A large answer is read in a thread, and `only` is asked there.
@@ -157,6 +158,8 @@ class VonageReports:
             if len(answer) < LARGE_LIST:
                 return self._reports_in(answer, only)
             return await to_thread.run_sync(self._reports_in, answer, only)
+        except wire.TooManyParts as error:
+            raise TooLarge(f"{call}: answered {error}; no such list is that long") from error
         except wire.WireError as error:
             raise ServerFault(
                 f"{call}: answered something that is not a list of reports: {error}", call=call
@@ -302,7 +305,7 @@ class VonageReports:
     async def _refusal(self, response: ClientResponse, call: str) -> ApiError:
         try:
             body = await read_bounded(response, call, MOST_OF_AN_ANSWER)
-        except (ServerFault, *BELOW_HTTP):
+        except (ServerFault, TooLarge, *BELOW_HTTP):
             body = b""  # the status says enough
         return refusals.refusal(
             response.status,
@@ -313,9 +316,14 @@ class VonageReports:
             now=self._clock.now(),
         )
 
-    def _report_in(self, answer: bytes, call: str) -> RemoteReport:
+    def _report_in(
+        self,
+        answer: bytes,
+        call: str,
+        read: Callable[[dict[str, Any]], RemoteReport] = wire.read_report,
+    ) -> RemoteReport:
         try:
-            report = wire.read_report(wire.parse_object(answer))
+            report = read(wire.parse_object(answer))
         except wire.WireError as error:
             raise ServerFault(
                 f"{call}: answered something that is not a report: {error}", call=call
@@ -324,10 +332,11 @@ class VonageReports:
             raise ServerFault(f"{call}: answered with our own secret in it", call=call)
         return report
 
-    def _reports_in(self, answer: bytes, only: Container[str] | None) -> Sequence[RemoteReport]:
+    def _reports_in(self, answer: bytes, only: Container[str] | None) -> Listing:
         """The reports of a list answer. Pure, so any thread may do it."""
         listed = wire.read_list(wire.parse_object(answer), only)
-        return [report for report in listed if not self._repeats_a_secret(report)]
+        kept = [report for report in listed if not self._repeats_a_secret(report)]
+        return Listing(kept, listed.said, listed.unread + len(listed) - len(kept))
 
     def _repeats_a_secret(self, report: RemoteReport) -> bool:
         """Whether the report object would carry the secret into the ledger and the log."""

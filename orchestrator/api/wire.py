@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 from unicodedata import category
 
 from orchestrator.core import products
-from orchestrator.core.model import RemoteReport, Status
+from orchestrator.core.model import Listing, RemoteReport, Status
 
 if TYPE_CHECKING:
     from collections.abc import Container, Mapping
@@ -34,6 +34,9 @@ ECHOED_FIELDS: Final = frozenset(
 MOST_PARTS: Final = 1_500_000
 """Commas and brackets in an answer: more than the longest list of real reports has."""
 
+_WRAPPERS: Final = ("report", "request", "request_params", "data")
+"""Members in which an answer may wrap the report that it tells of."""
+
 _LONGEST_ID: Final = 256
 _LONGEST_WORD: Final = 64
 _LONGEST_URL: Final = 8192
@@ -49,6 +52,10 @@ _STATUSES: Final = {status.value: status for status in Status}
 
 class WireError(ValueError):
     """An answer is not what the call promises; the text says what it is instead."""
+
+
+class TooManyParts(WireError):
+    """An answer has more than `MOST_PARTS` values."""
 
 
 # --- what is sent ---------------------------------------------------------------------------------
@@ -87,7 +94,7 @@ def parse_object(body: bytes) -> dict[str, Any]:
     """
     # Counts those inside texts too, which is why the bound is a generous one.
     if sum(map(body.count, (b",", b"[", b"{"))) > MOST_PARTS:
-        raise WireError(f"JSON of more than {MOST_PARTS:,} values")
+        raise TooManyParts(f"JSON of more than {MOST_PARTS:,} values")
     try:
         answer = json.loads(
             body.decode("utf-8-sig"), parse_constant=_no_constant, object_pairs_hook=_no_key_twice
@@ -113,11 +120,7 @@ def read_report(answer: object) -> RemoteReport:
     """
     if not isinstance(answer, dict):
         raise WireError(f"JSON, but {_kind(answer)} where an object belongs")
-    request_id = answer.get("request_id")
-    if request_id is None:
-        raise WireError("a JSON object without request_id")
-    if not isinstance(request_id, str) or not _is_plain_id(request_id):
-        raise WireError("a JSON object whose request_id cannot be one")
+    request_id = _request_id(answer)
     nested = answer.get("request_params")
     if nested is not None and not isinstance(nested, dict):
         raise WireError(f"a report whose request_params is {_kind(nested)}")
@@ -140,9 +143,46 @@ def read_report(answer: object) -> RemoteReport:
     )
 
 
-def read_list(
-    answer: Mapping[str, Any], only: Container[str] | None = None
-) -> tuple[RemoteReport, ...]:
+def read_created(answer: Mapping[str, Any]) -> RemoteReport:
+    """The report in the answer to a create, of which only the id must be readable.
+
+    It was paid: an odd date or status beside its id must not have it forgotten.
+
+    Raises:
+        WireError: there is no request_id at any of the places where one may stand.
+    """
+    told = _created_in(answer)
+    request_id = _request_id(told)
+    try:
+        return read_report(told)
+    except WireError:
+        return RemoteReport(request_id, status=None, status_word="", echo={})
+
+
+def _created_in(answer: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The object that has the id: the answer itself, or one that it wraps."""
+    if answer.get("request_id") is not None:
+        return answer
+    wrapped = [answer.get(name) for name in _WRAPPERS]
+    reports = answer.get("reports")
+    if isinstance(reports, list) and len(reports) == 1:
+        wrapped += reports
+    for inner in wrapped:
+        if isinstance(inner, dict) and inner.get("request_id") is not None:
+            return inner
+    return answer
+
+
+def _request_id(answer: Mapping[str, Any]) -> str:
+    request_id = answer.get("request_id")
+    if request_id is None:
+        raise WireError("a JSON object without request_id")
+    if not isinstance(request_id, str) or not _is_plain_id(request_id):
+        raise WireError("a JSON object whose request_id cannot be one")
+    return request_id
+
+
+def read_list(answer: Mapping[str, Any], only: Container[str] | None = None) -> Listing:
     """The reports of a list answer; entries that cannot be read as a report are left out.
 
     Args:
@@ -156,12 +196,18 @@ def read_list(
     if not isinstance(entries, list):
         raise WireError("a JSON object without a list of reports")
     reports = []
+    unread = 0
     for entry in entries:
         if only is not None and not _is_of(entry, only):
             continue
-        with suppress(WireError):
+        try:
             reports.append(read_report(entry))
-    return tuple(reports)
+        except WireError:
+            unread += 1
+    said: int | None = None
+    with suppress(WireError):
+        said = _read_count(answer.get("items_count"))
+    return Listing(reports, said, unread)
 
 
 def _is_of(entry: object, ids: Container[str]) -> bool:

@@ -9,12 +9,12 @@ from datetime import timedelta
 from enum import Enum
 from functools import cached_property
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Self
 
 from orchestrator.core import products
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from datetime import datetime
     from pathlib import Path
     from zoneinfo import ZoneInfo
@@ -260,7 +260,45 @@ class RemoteReport:
     callback_url: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """As much of the row of ours that has a request id as tells whose it is, and since when.
+
+    Attributes:
+        report_id: our number of it; later rows have higher ones.
+        api_key: the key that bought it.
+        intended_at: when its intent was written, by our clock.
+        submitted_at: when its id became known; None for one that was restored from a manifest.
+    """
+
+    report_id: int
+    api_key: str
+    intended_at: datetime
+    submitted_at: datetime | None
+
+
 ALL_STATUSES: Final = tuple(Status)
+
+
+class Listing(tuple[RemoteReport, ...]):  # noqa: SLOT001 - a tuple of any length has no slots
+    """The reports of a list answer, in its order.
+
+    Attributes:
+        said: how many the API says that there are; None where it does not say, or unreadably.
+        unread: entries that could not be read as a report and are left out.
+    """
+
+    said: int | None
+    unread: int
+
+    def __new__(
+        cls, reports: Iterable[RemoteReport] = (), said: int | None = None, unread: int = 0
+    ) -> Self:
+        """A listing of these reports."""
+        listing = super().__new__(cls, reports)
+        listing.said, listing.unread = said, unread
+        return listing
+
 
 # --- what the ledger holds ------------------------------------------------------------------------
 

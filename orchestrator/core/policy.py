@@ -14,6 +14,7 @@ from orchestrator.errors import (
     Rejected,
     ServerFault,
     Throttled,
+    TooLarge,
     TransportError,
     Unauthorized,
 )
@@ -42,7 +43,7 @@ def is_retryable(error: BaseException) -> bool:
     For requests that change nothing. A create is judged by `after_create` alone. Throttling is
     not here: it is the gate's, and does not count as an attempt.
     """
-    return isinstance(error, TransportError | ServerFault)
+    return isinstance(error, TransportError | ServerFault) and not isinstance(error, TooLarge)
 
 
 def backoff(

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from orchestrator.core.lifecycle import Event
     from orchestrator.core.model import (
         FieldValue,
+        Listing,
+        Owner,
         RemoteReport,
         Report,
         Resolution,
@@ -162,7 +164,10 @@ class ReportsApi(Protocol):
     async def create(
         self, series: Series, window: Window, callback_url: str | None
     ) -> RemoteReport:
-        """``POST /v2/reports``. Paid. Never repeated by itself."""
+        """``POST /v2/reports``. Paid. Never repeated by itself.
+
+        Of the answer only the id matters: whatever else cannot be read is left out.
+        """
         ...
 
     async def status(self, request_id: str) -> RemoteReport:
@@ -176,11 +181,14 @@ class ReportsApi(Protocol):
         created_from: datetime | None = None,
         created_to: datetime | None = None,
         only: Container[str] | None = None,
-    ) -> Sequence[RemoteReport]:
+    ) -> Listing:
         """``GET /v2/reports``: reports created by the account, by time of creation.
 
         Entries that cannot be read as a report are left out; with `only`, which saves time, those
         of other ids too. It may be asked from another thread.
+
+        Raises:
+            TooLarge: there are more than can be read at once; a narrower range may be had.
         """
         ...
 
@@ -421,6 +429,10 @@ class Ledger(Protocol):
 
     async def owned(self, request_ids: Iterable[str]) -> Mapping[str, int]:
         """Which of these request ids belong to rows of ours, and to which."""
+        ...
+
+    async def owners(self, request_ids: Iterable[str]) -> Mapping[str, Owner]:
+        """The rows of ours that have these request ids; ids that none has are left out."""
         ...
 
     async def rivals(self, report: Report) -> tuple[Report, ...]:

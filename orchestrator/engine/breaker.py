@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import anyio
 
-from orchestrator.errors import ApiError, ServerFault, TransportError
+from orchestrator.errors import ApiError, ServerFault, TooLarge, TransportError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -64,11 +64,12 @@ class Breaker:
     def record(self, error: BaseException | None) -> None:
         """Takes note of how a request ended; None: it was answered as it should be.
 
-        What another host says, to which the link of a file leads, tells nothing of the API.
+        What another host says, to which the link of a file leads, tells nothing of the API. An
+        answer that is too large is one.
         """
         if error is not None and (not isinstance(error, ApiError) or error.elsewhere):
             return
-        if not isinstance(error, TransportError | ServerFault):
+        if not isinstance(error, TransportError | ServerFault) or isinstance(error, TooLarge):
             self._failures = 0
             return
         self._failures += 1

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from orchestrator.core import lifecycle
 from orchestrator.core.intervals import Window
-from orchestrator.core.model import GivenUp, Report, Series, canonical_json
+from orchestrator.core.model import GivenUp, Owner, Report, Series, canonical_json
 from orchestrator.errors import LedgerError
 
 if TYPE_CHECKING:
@@ -119,6 +119,19 @@ def _report_of(row: Sequence[Any], series: Series) -> Report:
         edition=edition,
         replaces=replaces,
     )
+
+
+def owner_of(columns: Sequence[Any]) -> Owner:
+    """The owner of a request id, of the columns that `Store.owners` asks for.
+
+    Raises:
+        LedgerError: it is none.
+    """
+    number, api_key, intended_at, submitted_at = columns
+    try:
+        return Owner(number, api_key, from_ms(intended_at), _moment(submitted_at))
+    except SENSELESS as error:
+        raise damaged(f"report {number}", error) from error
 
 
 def given_up_of(row: Row, series: Series) -> GivenUp:

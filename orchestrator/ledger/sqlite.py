@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from orchestrator.core.intervals import Window
     from orchestrator.core.lifecycle import Event
-    from orchestrator.core.model import Report, Resolution, Series, Standing
+    from orchestrator.core.model import Owner, Report, Resolution, Series, Standing
     from orchestrator.core.pace import Taken
     from orchestrator.core.ports import Clock
     from orchestrator.core.sizing import History
@@ -276,6 +276,11 @@ class SqliteLedger(GroupCommits):
         """See the port."""
         ids = tuple(request_ids)
         return await self.transact(lambda store: store.owned(ids))
+
+    async def owners(self, request_ids: Iterable[str]) -> Mapping[str, Owner]:
+        """See the port."""
+        ids = tuple(request_ids)
+        return await self.transact(lambda store: store.owners(ids))
 
     async def rivals(self, report: Report) -> tuple[Report, ...]:
         """See the port."""

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from orchestrator.core.intervals import Window
     from orchestrator.core.lifecycle import Event
-    from orchestrator.core.model import Series
+    from orchestrator.core.model import Owner, Series
 
 _BATCH: Final = 500
 
@@ -323,6 +323,20 @@ class Store(OpenReports):
                     part,
                 ).fetchall()
             )
+        return found
+
+    def owners(self, request_ids: Sequence[str]) -> dict[str, Owner]:
+        """See the port `Ledger.owners`."""
+        found: dict[str, Owner] = {}
+        for first in range(0, len(request_ids), _BATCH):
+            part = request_ids[first : first + _BATCH]
+            marks = ", ".join("?" * len(part))
+            for request_id, *columns in self._db.execute(
+                "SELECT request_id, id, api_key, intended_at, submitted_at FROM report"  # noqa: S608 - only marks
+                f" WHERE request_id IN ({marks})",
+                part,
+            ):
+                found[request_id] = rows.owner_of(columns)
         return found
 
     def last_event(self) -> int:

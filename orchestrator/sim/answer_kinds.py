@@ -129,6 +129,34 @@ async def _twin(call: Call, options: Options) -> web.StreamResponse:
     return call.reset()
 
 
+def _wrapped(answer: dict[str, Any]) -> dict[str, Any]:
+    return {"report": answer}
+
+
+def _with(**fields: Any) -> Callable[[dict[str, Any]], dict[str, Any]]:
+    return lambda answer: {**answer, **fields}
+
+
+_ODD: Final[dict[str, Callable[[dict[str, Any]], dict[str, Any]]]] = {
+    "wrapped": _wrapped,
+    "date": _with(receive_time="Thu Mar  5 12:00:00 2026", date_start="05/03/2026"),
+    "status": _with(request_status=7),
+    "types": _with(items_count={}, _links=[], request_params=[], direction=["outbound"]),
+    "bare": lambda answer: {"request_id": answer["request_id"]},
+}
+
+
+@in_calls("create", form=Option(one_of(*_ODD), required=True), status=Option(http_status))
+async def _odd(call: Call, options: Options) -> web.StreamResponse:
+    """The answer has its id, and an odd shape around it; with `status` another success."""
+    response = await call.proceed()
+    if response.status == 200 and isinstance(response, web.Response):
+        assert isinstance(response.body, bytes)
+        response.body = json.dumps(_ODD[options["form"]](json.loads(response.body))).encode()
+        response.set_status(options["status"] or 200)
+    return response
+
+
 @in_calls("create", made=Option(flag, default=True))
 async def _repeats(call: Call, options: Options) -> web.StreamResponse:
     """The answer carries the id of the first report that the key has ever asked for.
