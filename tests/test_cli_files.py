@@ -131,26 +131,6 @@ def test_a_job_without_files_is_an_empty_list(
     assert capsys.readouterr().out == "nothing is collected yet\n"
 
 
-def test_the_closed_pipe_of_a_reader_is_no_error(
-    home: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    class Closed:
-        """Standard output whose reader has gone."""
-
-        def isatty(self) -> bool:
-            return False
-
-        def write(self, _: str) -> int:
-            raise BrokenPipeError
-
-        def fileno(self) -> int:
-            return spare.fileno()
-
-    with (home / "spare").open("wb") as spare:
-        monkeypatch.setattr(sys, "stdout", Closed())
-        assert call(["files", "nightly.yaml"]) == 0
-
-
 @pytest.mark.usefixtures("home")
 def test_files_as_they_were_collected_pass(capsys: pytest.CaptureFixture[str]) -> None:
     assert call(["verify", "nightly.yaml"]) == 0
