@@ -282,6 +282,67 @@ def test_an_end_just_before_midnight_gets_a_warning(tmp_path: Path, end: str, wh
     assert reading.warnings == [f"job.yaml:3:34: windows[0].to: {end} {what}"]
 
 
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            job_text(accounts="['abcd1234\u200b']"),
+            (
+                "1:12: accounts[0]: abcd1234\\u200b holds zero width space (U+200B), which cannot be "
+                "seen; type the value anew"
+            ),
+        ),
+        (
+            job_text(accounts="['\u00a0abcd1234']"),
+            (
+                "1:12: accounts[0]: \\xa0abcd1234 holds no-break space (U+00A0), which cannot be seen; "
+                "type the value anew"
+            ),
+        ),
+        (
+            job_text(accounts="['{{ account }}']"),
+            (
+                "1:12: accounts[0]: {{ account }} is a placeholder that nothing has filled in; write "
+                "the value itself; only credentials may be variables"
+            ),
+        ),
+        (
+            job_text(accounts="[$ACCOUNT]"),
+            (
+                "1:12: accounts[0]: $ACCOUNT is a placeholder that nothing has filled in; write "
+                "the value itself; only credentials may be variables"
+            ),
+        ),
+        (
+            job_text(windows="[{from: <START>}]"),
+            (
+                "3:18: windows[0].from: <START> is a placeholder that nothing has filled in; write "
+                "the value itself; only credentials may be variables"
+            ),
+        ),
+        (
+            job_text(accounts="[abcd1234, ABCD1234]"),
+            (
+                "1:22: accounts[1]: account ABCD1234 stands in line 1 already as abcd1234; remove one "
+                "of the two"
+            ),
+        ),
+        (
+            job_text(products="[{product: VERIFY-API, country: [gb, GB]}]"),
+            (
+                "2:48: products[0].country[1]: GB stands in the list already, in other letters; remove "
+                "one, or its records are bought twice"
+            ),
+        ),
+    ],
+    ids=["invisible", "no break", "jinja", "shell", "angle brackets", "accounts", "countries"],
+)
+def test_accidents_of_copying_have_a_place_and_a_remedy(
+    tmp_path: Path, text: str, message: str
+) -> None:
+    assert read_job(tmp_path, text).mistakes == [f"job.yaml:{message}"]
+
+
 def test_an_end_at_the_last_day_of_a_month_gets_a_hint(tmp_path: Path) -> None:
     """Whoever writes it mostly wants that day as well."""
     reading = read_job(tmp_path, job_text(windows="[{from: 2025-01-01, to: 2025-01-31}]"))

@@ -149,7 +149,7 @@ def test_every_product_is_held_to_its_rule_for_direction(tmp_path: Path, name: s
         ("[{product: VERIFY-API, to: {a: b}}]",
          ["2:38: products[0].to: is a mapping of keys; write a single value"]),
         ('[{product: VERIFY-API, to: "a\\nb"}]',
-         ["2:38: products[0].to: a\\nb holds a line break or control character; remove it"]),
+         ["2:38: products[0].to: a\\nb holds a line break or a tab; type the value anew"]),
     ],
 )  # fmt: skip
 def test_mistakes_in_products(tmp_path: Path, products: str, messages: list[str]) -> None:

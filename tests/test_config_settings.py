@@ -354,6 +354,24 @@ def test_jobs_without_a_config_in_one_directory(tree: Path) -> None:
     assert find_config(None, jobs, {}, tree) is None
 
 
+def test_a_file_that_is_nearly_called_config_is_not_passed_by(tree: Path) -> None:
+    """Before: all was default, with a second ledger."""
+    (tree / "two/jobs/config.yml").write_text("limits: {downloads: 1}\n")
+    assert _refused(tree, "two/jobs/a.yaml") == (
+        "two/jobs/config.yml is not read: the config is called config.yaml; rename it, or name it "
+        "with --config"
+    )
+
+
+def test_a_job_that_is_not_there_is_answered_with_one_that_is(tree: Path) -> None:
+    (tree / "two/jobs/nightly.yaml").write_text("x")
+    with pytest.raises(InputError) as caught:
+        load_inputs([tree / "two/jobs/nightly.yml"], env={})
+    assert str(caught.value).endswith(
+        f"nightly.yml: there is no such file; did you mean {tree / 'two/jobs/nightly.yaml'}?"
+    )
+
+
 # --- the home directory ---------------------------------------------------------------------------
 
 HOME_PATHS = "output: {directory: ~/reports}\nstate: ~/ledger.db\n"

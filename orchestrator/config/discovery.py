@@ -12,6 +12,18 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 CONFIG_NAME: Final = "config.yaml"
+_NEARLY: Final = (
+    "config.yml",
+    "Config.yaml",
+    "config.yaml.txt",
+    "config.yaml.yaml",
+    "config.json",
+    "config.toml",
+    "orchestrator.yaml",
+    "orchestrator.yml",
+)
+"""Names under which a config was probably meant, and would silently count for nothing."""
+
 VARIABLE: Final = "ORCHESTRATOR_CONFIG"
 
 
@@ -116,4 +128,10 @@ def _search(directory: Path) -> Path | None:
             ) from None
         if found:
             return candidate
+    for name in _NEARLY:
+        if (directory / name).is_file():
+            raise InputError(
+                f"{directory / name} is not read: the config is called {CONFIG_NAME}; rename it, "
+                "or name it with --config"
+            )
     return None

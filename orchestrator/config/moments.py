@@ -10,7 +10,7 @@ from datetime import UTC, date, datetime, timedelta, timezone
 from typing import Final
 from zoneinfo import ZoneInfo
 
-from orchestrator.config.values import Unfit, text
+from orchestrator.config.values import Unfit, own_text
 from orchestrator.config.words import nearest, shown
 from orchestrator.core.calendar import first_instant, month_start
 
@@ -38,7 +38,7 @@ _FORMS: Final = "write it as 2025-01-31, 2025-01-31T10:00 or 2025-01-31T10:00:00
 
 def zone(value: object) -> ZoneInfo:
     """A time zone by its IANA name, such as ``Europe/London``."""
-    word = text(value)
+    word = own_text(value)
     # Some systems hold these names, for whatever zone the machine stands in.
     if word not in ("localtime", "posixrules") and len(word) < 64:
         try:
@@ -83,7 +83,7 @@ def moment(value: object, zone: ZoneInfo, *, is_end: bool = False) -> datetime:
         zone: of the job.
         is_end: it ends a window: what a mistake is answered with must not end it earlier.
     """
-    word = text(value).strip()
+    word = own_text(value).strip()
     if _DATE.fullmatch(word):
         return first_instant(_day(word, word, is_end=is_end), zone)
     found = _DATE_TIME.fullmatch(word)

@@ -16,7 +16,7 @@ import yaml
 
 from orchestrator.config import trust
 from orchestrator.config.regular_files import NotRegularError, open_regular
-from orchestrator.config.words import shown
+from orchestrator.config.words import nearest, shown
 from orchestrator.errors import InputError, Mistake
 
 if TYPE_CHECKING:
@@ -138,6 +138,17 @@ def _open(path: Path) -> BinaryIO:
     return path.open("rb")
 
 
+def _similar(path: Path) -> str:
+    """A remedy for a file that is not there: one of nearly its name that is."""
+    try:
+        names = [entry.name for entry in path.parent.iterdir() if entry.is_file()]
+    except OSError:
+        return "check the path"
+    same_stem = [name for name in names if name.split(".")[0].lower() == path.stem.lower()]
+    guess = nearest(path.name, same_stem or names)
+    return f"did you mean {path.with_name(guess)}?" if guess else "check the path"
+
+
 def _read_text(
     path: Path,
     name: str,
@@ -152,7 +163,8 @@ def _read_text(
     except NotRegularError:
         raise _fail(name, "is not a regular file", "name a file") from None
     except FileNotFoundError:
-        raise _fail(name, "there is no such file", "check the path") from None
+        remedy = "check the path" if name != file else _similar(path)
+        raise _fail(name, "there is no such file", remedy) from None
     except IsADirectoryError:
         raise _fail(name, "is a directory", "name the file in it") from None
     except PermissionError:

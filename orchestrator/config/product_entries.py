@@ -36,6 +36,11 @@ _ELSEWHERE: Final[Mapping[str, str]] = {
 """Fields of a request that a product entry does not hold."""
 
 
+_CASELESS: Final = frozenset(
+    {"product", "direction", "country", "status", "provider", "locale", "number_type", "channel"}
+)
+"""Fields whose values are words or codes: upper and lower case make no other value."""
+
 _OTHER_NAMES: Final[Mapping[str, str]] = {
     "VERIFY": "write VERIFY-API (version 1) or VERIFY-V2 (version 2), or both",
     "NUMBER-INSIGHTS": "write NUMBER-INSIGHT (version 1) or NUMBER-INSIGHT-V2, or both",
@@ -149,6 +154,10 @@ def _options(findings: Findings, path: KeyPath, key: str, given: object) -> list
         if option in read:
             findings.mistake(place, f"{shown(str(text))} stands twice in the list", "remove one")
             sound = False
+        elif key in _CASELESS and str(option).casefold() in {str(one).casefold() for one in read}:
+            what = f"{shown(str(text))} stands in the list already, in other letters"
+            findings.mistake(place, what, "remove one, or its records are bought twice")
+            sound = False
         read.append(option)
     return read if sound else []
 
@@ -156,7 +165,7 @@ def _options(findings: Findings, path: KeyPath, key: str, given: object) -> list
 def _field_value(key: str, text: object) -> FieldValue:
     if key in products.BOOLEAN_FIELDS:
         return values.flag(text)
-    word = values.text(text)
+    word = values.own_text(text)
     if key == "product":
         return _product_name(word)
     if key == "direction" and word not in DIRECTIONS:

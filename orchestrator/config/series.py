@@ -60,13 +60,15 @@ def accounts(
             # Nothing in the file names `default`: the first account that needs it is the place.
             own_default = True
             _check_credentials(findings, path, head.credentials, credentials)
-        if read.id in found:
-            first = findings.document.place(found[read.id].path)
-            what = f"account {read.id} stands in {first} already"
+        same = found.get(read.id.casefold())
+        if same is not None:
+            first = findings.document.place(same.path)
+            spelled = "" if same.id == read.id else f" as {same.id}"
+            what = f"account {read.id} stands in {first} already{spelled}"
             findings.mistake((*path, "id"), what, "remove one of the two")
             continue
         own = read.credentials or head.credentials
-        found[read.id] = Account(path, read.id, own, read.include_subaccounts)
+        found[read.id.casefold()] = Account(path, read.id, own, read.include_subaccounts)
     return list(found.values())
 
 

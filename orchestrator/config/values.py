@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+import unicodedata
 from datetime import timedelta
 from typing import Final
 from urllib.parse import urlsplit
@@ -30,7 +31,7 @@ def text(value: object) -> str:
         case None | "":
             raise Unfit("is empty", "give it a value, or remove the key")
         case str() if not value.isprintable():
-            raise Unfit(f"{shown(value)} holds a line break or control character", "remove it")
+            raise Unfit(f"{shown(value)} holds {_unprintable(value)}", "type the value anew")
         case str() if len(value) > 1000:
             raise Unfit(f"{shown(value)} is longer than 1000 characters", "shorten it")
         case str():
@@ -41,6 +42,32 @@ def text(value: object) -> str:
             raise Unfit("is a mapping of keys", "write a single value")
         case _:
             raise Unfit("is not text", "write a single value")
+
+
+def _unprintable(word: str) -> str:
+    """What a person cannot see in a text: often it came along with a copy from a web page."""
+    letter = next(letter for letter in word if not letter.isprintable())
+    if letter in "\r\n\t":
+        return "a line break or a tab"
+    name = unicodedata.name(letter, "a control character").lower()
+    return f"{name} (U+{ord(letter):04X}), which cannot be seen"
+
+
+_PLACEHOLDER: Final = re.compile(
+    r"\{\{.*\}\}|\{%.*%\}|<[A-Za-z][\w .-]*>|\$\{.*\}|\$\(.*\)|\$[A-Za-z_]\w*|%[A-Za-z_]\w*%"
+)
+"""What template languages and shells put a value in the place of."""
+
+
+def own_text(value: object) -> str:
+    """As `text`, but a placeholder that nothing has filled in is refused."""
+    word = text(value)
+    if _PLACEHOLDER.fullmatch(word.strip()):
+        raise Unfit(
+            f"{shown(word)} is a placeholder that nothing has filled in",
+            "write the value itself; only credentials may be variables",
+        )
+    return word
 
 
 def flag(value: object) -> bool:
@@ -184,7 +211,7 @@ def last_span(value: object) -> Span:
 
 def name(value: object) -> str:
     """Letters, digits, dot, underscore and hyphen, beginning with a letter or digit."""
-    word = text(value)
+    word = own_text(value)
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", word):
         fitting = re.sub(r"[^A-Za-z0-9._-]+", "-", word)[:100].strip("._-")
         raise Unfit(
@@ -196,7 +223,7 @@ def name(value: object) -> str:
 
 def account_id(value: object) -> str:
     """Eight letters or digits (vendor's reference), so it is never a path either."""
-    word = text(value)
+    word = own_text(value)
     if not re.fullmatch(r"[A-Za-z0-9]{8}", word):
         length = f"{len(word)} characters" if len(word) != 8 else "other characters"
         raise Unfit(

@@ -66,7 +66,7 @@ def command(
     A report that is finished there is paid: it stays, and `run` collects its file. So does one of
     which nobody knows yet whether the API has it.
     """
-    inputs = read_inputs(jobs, config)
+    inputs = read_inputs(jobs, config, quiet=True)
     credentials = credentials_of(inputs)
     refuse_missing_ledger(inputs.config)
     results: Sequence[Cancellation] = ()

@@ -59,7 +59,7 @@ def command(jobs: tuple[Path, ...], as_json: bool, config: Path | None) -> int:
     columns are aligned, elsewhere they are separated by tabs. With --json: a list of objects,
     with absolute paths.
     """
-    inputs = read_inputs(jobs, config)
+    inputs = read_inputs(jobs, config, quiet=True)
     with reading_ledger(inputs.config) as store:
         reports = collected(store, inputs.jobs)
         if as_json:

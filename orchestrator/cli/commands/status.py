@@ -113,7 +113,7 @@ def command(
         if asked
     }
     now = clock_of(None).now()
-    inputs = read_inputs(jobs, config)
+    inputs = read_inputs(jobs, config, quiet=True)
     with reading_ledger(inputs.config) as store:
         if as_json:
             write(_as_json(inputs, store, chosen, now))

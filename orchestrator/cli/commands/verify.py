@@ -50,7 +50,7 @@ def command(jobs: tuple[Path, ...], as_json: bool, config: Path | None) -> int:
     Hash and number of records must be those of the day it was collected. One line for each
     finding; the exit code is 1 if there is any. Nothing is changed, and nothing is sent.
     """
-    inputs = read_inputs(jobs, config)
+    inputs = read_inputs(jobs, config, quiet=True)
     with reading_ledger(inputs.config) as store:
         check = _Check(inputs.config, as_json)
         with _progress(inputs, store, as_json=as_json) as progress:

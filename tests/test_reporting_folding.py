@@ -1,0 +1,65 @@
+"""Lines of one cause are told a few times, then counted."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from orchestrator.reporting.folding import TOLD, Folding
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from orchestrator.core.model import FieldValue
+
+
+class Said:
+    """What was passed on."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def __call__(
+        self, level: str, text: str, facts: Mapping[str, FieldValue | float | None]
+    ) -> None:
+        self.lines.append(f"{level}: {text}")
+
+
+def test_equal_causes_are_told_a_few_times_and_counted() -> None:
+    """Before: 10,000 refused accounts were 10,000 lines."""
+    said = Said()
+    folding = Folding(said)
+    for number in range(10_000):
+        folding.note("error", f"account a{number:07}: refused by the API: HTTP 403", {})
+    assert said.lines == [
+        f"error: account a{number:07}: refused by the API: HTTP 403" for number in range(TOLD)
+    ]
+    folding.count_aloud()
+    assert said.lines[TOLD:] == [
+        "error: 9,997 more like this: account a0000000: refused by the API: HTTP 403"
+    ]
+    folding.count_aloud()
+    assert len(said.lines) == TOLD + 1, "what was counted is not counted again"
+
+
+def test_other_causes_and_other_levels_are_told_apart() -> None:
+    said = Said()
+    folding = Folding(said)
+    for level in ("warning", "error"):
+        for cause in ("its file is gone", "the API says FAILED"):
+            for number in range(5):
+                folding.note(level, f"report {number}: {cause}", {})
+    assert len(said.lines) == 4 * TOLD
+    folding.count_aloud()
+    assert said.lines[-1] == "error: 2 more like this: report 0: the API says FAILED"
+    assert len(said.lines) == 4 * (TOLD + 1)
+
+
+def test_very_many_causes_do_not_grow_without_bound() -> None:
+    said = Said()
+    folding = Folding(said)
+    for number in range(2000):
+        words = "".join(chr(ord("a") + int(digit)) for digit in str(number))
+        folding.note("error", f"cause {words}", {})
+    folding.count_aloud()
+    assert len(said.lines) < 1010
+    assert said.lines[-1].endswith("more like this: cause baaa")
