@@ -288,21 +288,24 @@ def test_an_end_just_before_midnight_gets_a_warning(tmp_path: Path, end: str, wh
         (
             job_text(accounts="['abcd1234\u200b']"),
             (
-                "1:12: accounts[0]: abcd1234\\u200b holds zero width space (U+200B), which cannot be "
+                "1:12: accounts[0]: abcd1234\\u200b holds zero width space (U+200B), which "
+                "cannot be "
                 "seen; type the value anew"
             ),
         ),
         (
             job_text(accounts="['\u00a0abcd1234']"),
             (
-                "1:12: accounts[0]: \\xa0abcd1234 holds no-break space (U+00A0), which cannot be seen; "
+                "1:12: accounts[0]: \\xa0abcd1234 holds no-break space (U+00A0), which cannot be "
+                "seen; "
                 "type the value anew"
             ),
         ),
         (
             job_text(accounts="['{{ account }}']"),
             (
-                "1:12: accounts[0]: {{ account }} is a placeholder that nothing has filled in; write "
+                "1:12: accounts[0]: {{ account }} is a placeholder that nothing has filled in; "
+                "write "
                 "the value itself; only credentials may be variables"
             ),
         ),
@@ -323,14 +326,16 @@ def test_an_end_just_before_midnight_gets_a_warning(tmp_path: Path, end: str, wh
         (
             job_text(accounts="[abcd1234, ABCD1234]"),
             (
-                "1:22: accounts[1]: account ABCD1234 stands in line 1 already as abcd1234; remove one "
+                "1:22: accounts[1]: account ABCD1234 stands in line 1 already as abcd1234; "
+                "remove one "
                 "of the two"
             ),
         ),
         (
             job_text(products="[{product: VERIFY-API, country: [gb, GB]}]"),
             (
-                "2:48: products[0].country[1]: GB stands in the list already, in other letters; remove "
+                "2:48: products[0].country[1]: GB stands in the list already, in other letters; "
+                "remove "
                 "one, or its records are bought twice"
             ),
         ),
