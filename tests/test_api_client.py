@@ -80,7 +80,9 @@ async def test_every_call_is_one_request_with_the_key_in_its_own_header() -> Non
             (request.method, request.path, dict(request.query), (await request.read()).decode())
         )
         is_list = request.method == "GET" and request.path == "/v2/reports"
-        return web.json_response({"reports": [REPORT]} if is_list else REPORT)
+        is_look = request.method == "GET" and not is_list
+        one = {**REPORT, "request_id": "ri3p58f-1/2?3"} if is_look else REPORT
+        return web.json_response({"reports": [REPORT]} if is_list else one)
 
     noon = datetime(2026, 3, 1, 12, 0, 0, 250_000, tzinfo=UTC)
     async with http_server(answer) as url, client_of(url) as api:
@@ -271,13 +273,12 @@ async def test_a_server_that_fails(
     [
         (b"<html>maintenance</html>", "a page of HTML or XML"),
         (b'{"request_id": "r-', "JSON that is cut or broken"),
-        (b'{"request_id": "r-1", "items_count": NaN}', "JSON that is cut or broken"),
         (b"[" * 100_000, "JSON that is nested too deeply"),
         (b"", "nothing"),
         (b"[]", "JSON, but a list where an object belongs"),
         (b'{"hello": "world"}', "a JSON object without"),
     ],
-    ids=["html", "cut", "nan", "deep", "empty", "list", "other object"],
+    ids=["html", "cut", "deep", "empty", "list", "other object"],
 )
 async def test_a_success_that_cannot_be_read_is_a_fault_of_the_server(
     call: Callable[[ReportsApi], Awaitable[object]], body: bytes, words: str

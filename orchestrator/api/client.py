@@ -15,17 +15,17 @@ from yarl import URL
 from orchestrator.api import links, ranges, refusals, wire
 from orchestrator.api.answers import Stream, read_bounded, refuse_encoding, resumed
 from orchestrator.api.transport import BELOW_HTTP, send_once, transport_error
-from orchestrator.core.model import Listing
+from orchestrator.core.model import Listing, RemoteReport
 from orchestrator.errors import ApiError, FileRefused, NotFound, ServerFault, Throttled, TooLarge
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Container, Mapping, Sequence
+    from collections.abc import AsyncIterator, Container, Mapping, Sequence
     from datetime import datetime
 
     from aiohttp import ClientResponse, ClientSession
 
     from orchestrator.core.intervals import Window
-    from orchestrator.core.model import RemoteReport, Series, Status
+    from orchestrator.core.model import Series, Status
     from orchestrator.core.ports import Clock, Resume
     from orchestrator.core.settings import Credentials
 
@@ -124,12 +124,13 @@ class VonageReports:
         call = f"POST /v2/reports for {series}, {window}"
         body = wire.create_body(series, window, callback_url)
         answer = await self._ask("POST", self._endpoint(), call, json=body)
-        return self._report_in(answer, call, wire.read_created)
+        return self._created_in(answer, call)
 
     async def status(self, request_id: str) -> RemoteReport:
         """``GET /v2/reports/{request_id}``."""
         call = f"GET /v2/reports/{request_id}"
-        return self._report_in(await self._ask("GET", self._endpoint(request_id), call), call)
+        answer = await self._ask("GET", self._endpoint(request_id), call)
+        return self._report_in(answer, call, request_id)
 
     async def list(
         self,
@@ -170,7 +171,7 @@ class VonageReports:
         call = f"DELETE /v2/reports/{request_id}"
         answer = await self._ask("DELETE", self._endpoint(request_id), call)
         try:
-            return self._report_in(answer, call)
+            return self._report_in(answer, call, request_id)
         except ServerFault:  # done, or begun, all the same: 202 and 204 have no body
             return None
 
@@ -316,21 +317,30 @@ class VonageReports:
             now=self._clock.now(),
         )
 
-    def _report_in(
-        self,
-        answer: bytes,
-        call: str,
-        read: Callable[[dict[str, Any]], RemoteReport] = wire.read_report,
-    ) -> RemoteReport:
+    def _created_in(self, answer: bytes, call: str) -> RemoteReport:
+        """The answer to a create: whatever else it holds, its id is what was paid for."""
         try:
-            report = read(wire.parse_object(answer))
+            report = wire.read_created(wire.parse_created(answer))
         except wire.WireError as error:
-            raise ServerFault(
-                f"{call}: answered something that is not a report: {error}", call=call
-            ) from error
+            raise _not_a_report(call, error) from error
+        if self._repeats_a_secret(report):
+            report = RemoteReport(report.request_id, report.status, "", {})
+            self._refuse_secret(report, call)
+        return report
+
+    def _report_in(self, answer: bytes, call: str, request_id: str) -> RemoteReport:
+        try:
+            report = wire.read_report(wire.parse_object(answer))
+        except wire.WireError as error:
+            raise _not_a_report(call, error) from error
+        self._refuse_secret(report, call)
+        if report.request_id != request_id:
+            raise ServerFault(f"{call}: answered with another report than that", call=call)
+        return report
+
+    def _refuse_secret(self, report: RemoteReport, call: str) -> None:
         if self._repeats_a_secret(report):
             raise ServerFault(f"{call}: answered with our own secret in it", call=call)
-        return report
 
     def _reports_in(self, answer: bytes, only: Container[str] | None) -> Listing:
         """The reports of a list answer. Pure, so any thread may do it."""
@@ -382,6 +392,11 @@ class VonageReports:
             retry_after=refusals.read_retry_after(response.headers, self._clock.now()),
             elsewhere=True,
         )
+
+
+def _not_a_report(call: str, error: wire.WireError) -> ServerFault:
+    words = f"{call}: answered something that is not a report: {error}"
+    return ServerFault(words, call=call)
 
 
 def _misdirected(response: ClientResponse, call: str) -> ServerFault:

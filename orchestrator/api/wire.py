@@ -9,19 +9,21 @@ from __future__ import annotations
 import json
 import re
 from contextlib import suppress
-from datetime import UTC, datetime
-from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Final, NoReturn
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache, partial
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 from unicodedata import category
 
 from orchestrator.core import products
 from orchestrator.core.model import Listing, RemoteReport, Status
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Mapping
+    from collections.abc import Callable, Container, Mapping
 
     from orchestrator.core.intervals import Window
     from orchestrator.core.model import FieldValue, Series
+
+T = TypeVar("T")
 
 ECHOED_FIELDS: Final = frozenset(
     {"account_id", "product", "direction"}
@@ -38,14 +40,20 @@ _WRAPPERS: Final = ("report", "request", "request_params", "data")
 """Members in which an answer may wrap the report that it tells of."""
 
 _LONGEST_ID: Final = 256
+_LONGEST_NUMBER: Final = 400
+_MOST_NESTED: Final = 1000
 _LONGEST_WORD: Final = 64
 _LONGEST_URL: Final = 8192
 _FIRST_DATE: Final = datetime(1900, 1, 1, tzinfo=UTC)
 _LAST_DATE: Final = datetime(2200, 1, 1, tzinfo=UTC)
 _DATE: Final = re.compile(
-    r"(\d{4}-\d{2}-\d{2})[Tt ](\d{2}:\d{2}:\d{2})(?:[.,](\d{1,9}))?(Z|z|[+-]\d{2}:?\d{2})", re.ASCII
+    r"(\d{4}-\d{2}-\d{2})[Tt ](\d{2}):(\d{2})(?::(\d{2})(?:[.,](\d{1,18}))?)? ?"
+    r"(Z|z|[+-]\d{2}(?::?\d{2})?)",
+    re.ASCII,
 )
-_COUNT: Final = re.compile(r"\d{1,15}", re.ASCII)
+_HOURS_ONLY: Final = len("+00")
+_COUNT: Final = re.compile(r"(\d{1,15}|\d{1,3}(?:,\d{3}){1,4})(?:\.0{1,9})?", re.ASCII)
+"""A whole number, as programs write it for people too: ``1,234``, ``8.0``."""
 _TRUTHS: Final = frozenset({"true", "false"})
 _STATUSES: Final = {status.value: status for status in Status}
 
@@ -87,20 +95,23 @@ def create_body(series: Series, window: Window, callback_url: str | None) -> dic
 def parse_object(body: bytes) -> dict[str, Any]:
     """The JSON object of an answer.
 
+    What the standard of JSON does not have (NaN, two values of one name) makes only the field
+    unreadable in which it stands.
+
     Raises:
-        WireError: it is not JSON as the standard has it (NaN is not), no object, one that names a
-            key twice, or one of more than `MOST_PARTS` values: two bytes of JSON may become a
-            hundred in memory.
+        WireError: it is not JSON, no object, or one of more than `MOST_PARTS` values: two bytes of
+            JSON may become a hundred in memory.
     """
     # Counts those inside texts too, which is why the bound is a generous one.
     if sum(map(body.count, (b",", b"[", b"{"))) > MOST_PARTS:
         raise TooManyParts(f"JSON of more than {MOST_PARTS:,} values")
     try:
         answer = json.loads(
-            body.decode("utf-8-sig"), parse_constant=_no_constant, object_pairs_hook=_no_key_twice
+            body.decode("utf-8-sig"),
+            parse_constant=_Unreadable,
+            parse_int=_whole_number,
+            object_pairs_hook=_fields,
         )
-    except WireError:
-        raise
     except RecursionError:
         raise WireError("JSON that is nested too deeply") from None
     except UnicodeDecodeError:
@@ -115,16 +126,21 @@ def parse_object(body: bytes) -> dict[str, Any]:
 def read_report(answer: object) -> RemoteReport:
     """A report object as a `RemoteReport`.
 
+    Only the id must be readable; any other field that cannot be read is absent, and listed in
+    `RemoteReport.unreadable`.
+
     Raises:
-        WireError: there is no request_id, or a field that must be relied on has a wrong shape.
+        WireError: there is no request_id.
     """
     if not isinstance(answer, dict):
         raise WireError(f"JSON, but {_kind(answer)} where an object belongs")
-    request_id = _request_id(answer)
-    nested = answer.get("request_params")
-    if nested is not None and not isinstance(nested, dict):
-        raise WireError(f"a report whose request_params is {_kind(nested)}")
-    word, is_word_in_status = _status_word(answer)
+    request_id = _read_id(answer)
+    reader = _Reader()
+    nested = reader.read("request_params", lambda: _object(answer, "request_params"))
+    word, is_word_in_status = reader.read("request_status", lambda: _status_word(answer)) or (
+        "",
+        False,
+    )
     request = answer
     if nested is not None or is_word_in_status:
         request = {name: value for name, value in answer.items() if name != "status"}
@@ -133,13 +149,14 @@ def read_report(answer: object) -> RemoteReport:
         request_id=request_id,
         status=_status(word),
         status_word=word,
-        echo=_read_echo(request),
-        date_start=_read_date(request, "date_start"),
-        date_end=_read_date(request, "date_end"),
-        received_at=_read_date(answer, "receive_time"),
-        items_count=_read_count(answer.get("items_count")),
-        download_url=_read_download_url(answer),
-        callback_url=_read_text(request, "callback_url"),
+        echo=_read_echo(request, reader),
+        date_start=reader.read("date_start", lambda: _read_date(request, "date_start")),
+        date_end=reader.read("date_end", lambda: _read_date(request, "date_end")),
+        received_at=reader.read("receive_time", lambda: _read_date(answer, "receive_time")),
+        items_count=reader.read("items_count", lambda: _read_count(answer.get("items_count"))),
+        download_url=_read_download_url(answer, reader),
+        callback_url=reader.read("callback_url", lambda: _read_text(request, "callback_url")),
+        unreadable=reader.unreadable,
     )
 
 
@@ -151,12 +168,7 @@ def read_created(answer: Mapping[str, Any]) -> RemoteReport:
     Raises:
         WireError: there is no request_id at any of the places where one may stand.
     """
-    told = _created_in(answer)
-    request_id = _request_id(told)
-    try:
-        return read_report(told)
-    except WireError:
-        return RemoteReport(request_id, status=None, status_word="", echo={})
+    return read_report(_created_in(answer))
 
 
 def _created_in(answer: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -173,13 +185,50 @@ def _created_in(answer: Mapping[str, Any]) -> Mapping[str, Any]:
     return answer
 
 
-def _request_id(answer: Mapping[str, Any]) -> str:
-    request_id = answer.get("request_id")
-    if request_id is None:
-        raise WireError("a JSON object without request_id")
-    if not isinstance(request_id, str) or not _is_plain_id(request_id):
-        raise WireError("a JSON object whose request_id cannot be one")
-    return request_id
+def parse_created(body: bytes) -> dict[str, Any]:
+    """The JSON object of an answer to a create, whatever follows it or its texts hold.
+
+    Raises:
+        WireError: there is none, or more in it is broken than texts that hold no id.
+    """
+    try:
+        return parse_object(body)
+    except WireError:
+        found = _first_object(body)
+        if found is None:
+            raise
+        return found
+
+
+def _first_object(body: bytes) -> dict[str, Any] | None:
+    """The object with which an answer begins, whatever follows, and whatever bytes its texts hold.
+
+    None: there is none, or its id may be one of the texts that hold such bytes.
+    """
+    text = body.decode("utf-8", "replace").lstrip()
+    if text.count("[") + text.count("{") > _MOST_NESTED:
+        return None
+    try:
+        found, _ = _LENIENT.raw_decode(text)
+    except ValueError:
+        return None
+    odd = not isinstance(found, dict) or "\ufffd" in str(_created_in(found).get("request_id"))
+    return None if odd else found
+
+
+class _Reader:
+    """Reads fields, and remembers those that cannot be read."""
+
+    def __init__(self) -> None:
+        self.unreadable: dict[str, str] = {}
+
+    def read(self, name: str, read: Callable[[], T]) -> T | None:
+        """What `read` returns; None where it finds the field of this name unreadable."""
+        try:
+            return read()
+        except WireError as wrong:
+            self.unreadable[name] = str(wrong)
+            return None
 
 
 def read_list(answer: Mapping[str, Any], only: Container[str] | None = None) -> Listing:
@@ -211,20 +260,34 @@ def read_list(answer: Mapping[str, Any], only: Container[str] | None = None) -> 
 
 
 def _is_of(entry: object, ids: Container[str]) -> bool:
-    request_id = entry.get("request_id") if isinstance(entry, dict) else None
-    return isinstance(request_id, str) and request_id in ids
+    if not isinstance(entry, dict):
+        return False
+    with suppress(WireError):
+        return _read_id(entry) in ids
+    return False
 
 
-def _no_key_twice(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Of two values of one name nobody knows which is meant."""
+class _Unreadable:
+    """What stands where JSON has no value: NaN, or two values of one name."""
+
+    def __init__(self, what: str) -> None:
+        self.what = what
+
+
+def _fields(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object; of two values of one name nobody knows which is meant."""
     fields = dict(pairs)
     if len(fields) != len(pairs):
-        raise WireError("JSON that names a key twice")
+        seen: dict[str, Any] = {}
+        for name, value in pairs:
+            if name in seen and seen[name] != value:
+                fields[name] = _Unreadable("two values of one name")
+            seen.setdefault(name, value)
     return fields
 
 
-def _no_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is not JSON")
+def _whole_number(digits: str) -> int | _Unreadable:
+    return int(digits) if len(digits) <= _LONGEST_NUMBER else _Unreadable("a number without end")
 
 
 def _what_else(body: bytes) -> str:
@@ -236,8 +299,10 @@ def _what_else(body: bytes) -> str:
     return "JSON that is cut or broken" if start in b"{[" else "something that is not JSON"
 
 
-def _kind(value: object) -> str:
+def _kind(value: object) -> str:  # noqa: PLR0911 - one arm a kind
     match value:
+        case _Unreadable():
+            return value.what
         case None:
             return "null"
         case bool():
@@ -250,6 +315,27 @@ def _kind(value: object) -> str:
             return "a list"
         case _:
             return "an object"
+
+
+_LENIENT: Final = json.JSONDecoder(
+    parse_constant=_Unreadable, parse_int=_whole_number, object_pairs_hook=_fields, strict=False
+)
+
+
+def _object(fields: Mapping[str, Any], name: str) -> dict[str, Any] | None:
+    value = fields.get(name)
+    if value is not None and not isinstance(value, dict):
+        raise WireError(f"{name} is {_kind(value)}")
+    return value
+
+
+def _read_id(answer: Mapping[str, Any]) -> str:
+    value = answer.get("request_id")
+    if value is None:
+        raise WireError("a JSON object without request_id")
+    if not isinstance(value, str) or not _is_plain_id(text := value.strip(" ")):
+        raise WireError("a JSON object whose request_id cannot be one")
+    return text
 
 
 def _is_plain_id(text: str) -> bool:
@@ -298,7 +384,7 @@ def _status_word(answer: Mapping[str, Any]) -> tuple[str, bool]:
     word = answer.get("request_status")
     if word is not None:
         if not isinstance(word, str):
-            raise WireError(f"a report whose request_status is {_kind(word)}")
+            raise WireError(f"request_status is {_kind(word)}")
         return _printable(word.strip())[:_LONGEST_WORD], False
     plain = answer.get("status")
     if isinstance(plain, str) and plain in Status.__members__:
@@ -306,49 +392,72 @@ def _status_word(answer: Mapping[str, Any]) -> tuple[str, bool]:
     return "", False
 
 
-def _read_echo(request: Mapping[str, Any]) -> dict[str, FieldValue]:
+def _read_echo(request: Mapping[str, Any], reader: _Reader) -> dict[str, FieldValue]:
     echo: dict[str, FieldValue] = {}
     for name in sorted(ECHOED_FIELDS.intersection(request)):
-        value = request[name]
-        if value is None:
+        plain = request[name]
+        if plain is None:
             continue
-        if isinstance(value, list | dict):
-            raise WireError(f"a report whose {name} is {_kind(value)}")
-        text = str(value).lower() if isinstance(value, bool) else _shown(str(value))
-        if name in products.BOOLEAN_FIELDS and (truth := text.lower()) in _TRUTHS:
-            echo[name] = truth == "true"
-        else:
-            echo[name] = text
+        if type(plain) is str and plain.isprintable() and name not in products.BOOLEAN_FIELDS:
+            echo[name] = plain
+            continue
+        value = reader.read(name, partial(_echoed, request, name))
+        if value is not None:
+            echo[name] = value
     if "product" in echo:
         echo["product"] = products.canonical_name(str(echo["product"]))
     return echo
+
+
+def _echoed(request: Mapping[str, Any], name: str) -> FieldValue:
+    value = request[name]
+    if isinstance(value, list) and value and all(isinstance(one, str | int) for one in value):
+        value = ",".join(map(str, value))  # as we write several values of a field
+    if not isinstance(value, str | bool | int | float) or value != value:  # noqa: PLR0124 - NaN
+        raise WireError(f"{name} is {_kind(value)}")
+    text = str(value).lower() if isinstance(value, bool) else _shown(str(value))
+    if name in products.BOOLEAN_FIELDS and (truth := text.lower()) in _TRUTHS:
+        return truth == "true"
+    return text
 
 
 def _read_date(fields: Mapping[str, Any], name: str) -> datetime | None:
     value = fields.get(name)
     if value is None or value == "":
         return None
+    if not isinstance(value, str):
+        raise WireError(f"{name} is not a date with an offset")
     try:
         return _moment(value)
-    except (ValueError, TypeError) as wrong:
-        words = str(wrong) if isinstance(wrong, WireError) else "is not a date with an offset"
-        raise WireError(f"a report whose {name} {words}") from None
+    except WireError as wrong:
+        raise WireError(f"{name} {wrong}") from None
 
 
 @lru_cache(maxsize=1024)
 def _moment(text: str) -> datetime:
     """A date as a moment in UTC. Remembered: each look repeats the dates of the one before.
 
+    A leap second, and midnight at the end of a day, are the moment after.
+
     Raises:
         WireError: there is no such moment, in words; such texts are not remembered.
     """
-    match = _DATE.fullmatch(text)
+    match = _DATE.fullmatch(text.strip())
     if match is None:
         raise WireError("is not a date with an offset")
-    day, clock, fraction, offset = match.groups()
+    day, hour, minute, second, fraction, offset = match.groups()
+    offset = offset.upper()
+    offset = f"{offset}:00" if len(offset) == _HOURS_ONLY else offset
+    more = timedelta()
+    if second == "60":
+        second, fraction, more = "59", "0", timedelta(seconds=1)
+    if (hour, minute, second) == ("24", "00", "00"):
+        hour, more = "00", timedelta(days=1)
     try:
-        local = datetime.fromisoformat(f"{day}T{clock}.{(fraction or '0')[:6]:0<6}{offset.upper()}")
-        moment = local.astimezone(UTC)
+        local = datetime.fromisoformat(
+            f"{day}T{hour}:{minute}:{second or '00'}.{(fraction or '0')[:6]:0<6}{offset}"
+        )
+        moment = local.astimezone(UTC) + more
     except (ValueError, OverflowError):
         raise WireError("is no date of the calendar") from None
     if not _FIRST_DATE <= moment < _LAST_DATE:  # what is reckoned with it must stay a date
@@ -362,33 +471,30 @@ def _read_count(value: object) -> int | None:
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     if isinstance(value, bool) or not isinstance(value, int | str):
-        raise WireError(f"a report whose items_count is {_kind(value)} that is no count")
-    if not _COUNT.fullmatch(text := str(value).strip()):
-        raise WireError("a report whose items_count is no count")
-    return int(text)
+        raise WireError(f"items_count is {_kind(value)} that is no count")
+    match = _COUNT.fullmatch(str(value).strip())
+    if match is None:
+        raise WireError("items_count is no count")
+    return int(match[1].replace(",", ""))
 
 
 def _read_text(fields: Mapping[str, Any], name: str) -> str | None:
     value = fields.get(name)
     if value is not None and not isinstance(value, str):
-        raise WireError(f"a report whose {name} is {_kind(value)}")
-    if value and (len(value) > _LONGEST_URL or not value.isprintable()):
-        raise WireError(f"a report whose {name} is no address")
-    return value or None
+        raise WireError(f"{name} is {_kind(value)}")
+    text = (value or "").strip()
+    if len(text) > _LONGEST_URL or not text.isprintable():
+        raise WireError(f"{name} is no address")
+    return text or None
 
 
-def _read_download_url(answer: Mapping[str, Any]) -> str | None:
-    plain = _read_text(answer, "download_url")
+def _read_download_url(answer: Mapping[str, Any], reader: _Reader) -> str | None:
+    plain = reader.read("download_url", lambda: _read_text(answer, "download_url"))
     if plain is not None:
         return plain
-    links = answer.get("_links")
-    if links is None:
-        return None
-    if not isinstance(links, dict):
-        raise WireError(f"a report whose _links is {_kind(links)}")
+    links = reader.read("_links", lambda: _object(answer, "_links")) or {}
     link = links.get("download_report")
-    if link is None:
-        return None
-    if not isinstance(link, dict):
-        raise WireError(f"a report whose download_report is {_kind(link)}")
-    return _read_text(link, "href")
+    if isinstance(link, str):
+        return reader.read("download_report", lambda: _read_text(links, "download_report"))
+    link = reader.read("download_report", lambda: _object(links, "download_report")) or {}
+    return reader.read("href", lambda: _read_text(link, "href"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import Enum
 from functools import cached_property
@@ -246,6 +246,8 @@ class RemoteReport:
         items_count: rows in the file; means something only when the status is final.
         download_url: where the file is; absolute, or relative to the API.
         callback_url: as echoed.
+        unreadable: the fields that are there and cannot be read, each with what is wrong with it;
+            they count as absent. What a proof needs of them is asked for once more.
     """
 
     request_id: str
@@ -258,6 +260,7 @@ class RemoteReport:
     items_count: int | None = None
     download_url: str | None = None
     callback_url: str | None = None
+    unreadable: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -296,7 +296,7 @@ class Looks:
             one.not_whole = Row()
             return False
         if answers.is_whole(remote):
-            if remote.status is not Status.SUCCESS or remote.items_count is not None:
+            if remote.status is not Status.SUCCESS or _says_all(remote):
                 return True
             one.not_whole.count(desk.api.server_now())
             self._look_alone(one, desk)
@@ -332,6 +332,13 @@ class Looks:
             self._pace.took(one.report.series.product, taken)
         if one.report.callback_url is not None:
             self._faith.ended(told=one.told)
+        if remote.unreadable:
+            words = "; ".join(remote.unreadable.values())
+            self._observer.note(
+                "warning",
+                f"report {one.request_id}: the API's answer cannot be read in full: {words}; such "
+                "fields count as absent",
+            )
         self._end(one, remote)
 
     def _end(self, one: Watched, outcome: Outcome) -> None:
@@ -361,11 +368,16 @@ def _is_suddenly_empty(
     )
 
 
+def _says_all(remote: RemoteReport) -> bool:
+    """Whether nothing is missing by which the file can be held against what was asked for."""
+    return remote.items_count is not None and not remote.unreadable
+
+
 def _is_complete(one: Watched, remote: RemoteReport) -> bool:
     """Whether a list says all that the ending needs, and nothing that would cost money."""
     return (
         remote.status is Status.SUCCESS
         and remote.download_url is not None
-        and remote.items_count is not None
+        and _says_all(remote)
         and echo.wrong_echo(one.report, remote) is None
     )

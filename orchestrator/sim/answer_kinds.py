@@ -106,6 +106,29 @@ async def _bare(call: Call, options: Options) -> web.StreamResponse:
 
 @in_calls(
     "create",
+    "status",
+    "list",
+    "cancel",
+    field=Option(text, required=True),
+    json=Option(text, required=True),
+)
+async def _writes(call: Call, options: Options) -> web.StreamResponse:
+    """A field stands in the report objects of this one answer as this JSON, or as what is none."""
+    mark = "written by a fault"
+
+    def edit(answer: dict[str, Any]) -> None:
+        for report in _reports_in(answer):
+            place = report.get("request_params", report)
+            (place if options["field"] in place else report)[options["field"]] = mark
+
+    response = _edited(await call.proceed(), edit)
+    if isinstance(response, web.Response) and isinstance(response.body, bytes):
+        response.body = response.body.replace(f'"{mark}"'.encode(), options["json"].encode())
+    return response
+
+
+@in_calls(
+    "create",
     field=Option(text),
     value=Option(scalar),
     lost=Option(flag, default=False),
@@ -200,10 +223,15 @@ _MIB: Final = b" " * (1 << 20)
 )
 async def _shape(call: Call, options: Options) -> web.StreamResponse:
     """A 200 whose JSON is of a wrong shape, or endless: `mib` of it for ``huge``."""
+    body = _SHAPES.get(options["form"])
     if options["made"]:
-        await call.proceed()
-    if options["form"] != "huge":
-        return web.Response(body=_SHAPES[options["form"]], content_type="application/json")
+        made = await call.proceed()
+        if body is not None and isinstance(made, web.Response) and isinstance(made.body, bytes):
+            # Where there is an id, it is the report's own.
+            request_id = json.loads(made.body).get("request_id", "x")
+            body = body.replace(b'"x"', json.dumps(request_id).encode())
+    if body is not None:
+        return web.Response(body=body, content_type="application/json")
     answer = web.StreamResponse(headers={"Content-Type": "application/json"})
     with suppress(ConnectionError):
         await answer.prepare(call.request)
