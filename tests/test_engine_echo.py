@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from orchestrator.core.model import Series
+from orchestrator.core.model import Series, Span, Unit
 from orchestrator.core.policy import ExitCode, exit_code
 from orchestrator.sim import Fault, Settings
 from tests.kit.stage import between, job, stage, with_faults
@@ -14,7 +14,7 @@ from tests.kit.stage import between, job, stage, with_faults
 if TYPE_CHECKING:
     from pathlib import Path
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.virtual]
 
 SMALL = Settings(records_per_day=2.0)
 TWO_MONTHS = between("2025-12-01", "2026-02-01")
@@ -43,7 +43,8 @@ async def test_a_difference_that_the_file_refutes_is_a_warning(tmp_path: Path) -
         end = await here.run(wanted)
         assert exit_code(end.remains) is ExitCode.DONE
         here.assert_all_is_well(wanted)
-        (warning,) = [note for note in here.seen.notes if note.startswith("warning")]
+        held_back, warning = [note for note in here.seen.notes if note.startswith("warning")]
+        assert "nothing more of it is asked for until the file" in held_back
         assert "asked for account_id abcd1234, the API reports cafe0002" in warning
         assert "the file holds what was asked for" in warning
 
@@ -55,10 +56,12 @@ async def test_a_difference_that_nothing_refutes_keeps_the_file(tmp_path: Path) 
         wanted = job(TWO_MONTHS)
         end = await here.run(wanted)
         assert exit_code(end.remains) is ExitCode.FINDINGS
-        assert here.states() == {"collected": 1, "disputed": 1}
+        assert here.states() == {"disputed": 1}, "its series waits for a person too"
         assert kept(here.output) == [".csv", ".txt"]
-        assert len(here.sim.world.reports()) == 2
-        await here.run(wanted)
+        assert len(here.sim.world.reports()) == 1
+        end = await here.run(wanted)
+        assert exit_code(end.remains) is ExitCode.FINDINGS
+        assert here.states() == {"collected": 1, "disputed": 1}
         assert len(here.sim.world.reports()) == 2
 
 
@@ -79,3 +82,33 @@ async def test_a_file_in_the_way_disputes_that_report_alone(tmp_path: Path) -> N
         assert kept(here.output) == [".csv", ".txt"]
         ((disputed,),) = [series.disputed for series in end.unsettled]
         assert f"another file stands at {other}" in disputed.reason
+
+
+DAILY = Span(1, Unit.DAYS)
+A_MONTH = between("2026-01-01", "2026-02-01")
+
+
+async def test_a_wrong_answer_to_a_create_stops_its_series_at_once(tmp_path: Path) -> None:
+    """Before: after the thirty-first report."""
+    fault = Fault.of("report", "wrong_echo", field="product", value="ASR")
+    async with stage(tmp_path, with_faults(SMALL, fault)) as here:
+        wanted = job(A_MONTH, chunk=DAILY)
+        end = await here.run(wanted)
+        assert exit_code(end.remains) is ExitCode.FINDINGS
+        assert len(here.sim.world.reports()) == 1
+        assert here.states() == {"disputed": 1}
+        ((refused,),) = [[series.refused] for series in end.unsettled]
+        assert refused is not None
+        assert "is not what was asked for: asked for product SMS, the API reports ASR" in refused
+
+
+async def test_a_series_goes_on_once_its_file_has_refuted_the_answer(tmp_path: Path) -> None:
+    fault = Fault.of("report", "wrong_echo", field="account_id", value="cafe0002")
+    async with stage(tmp_path, with_faults(SMALL, fault)) as here:
+        wanted = job(A_MONTH, chunk=DAILY)
+        end = await here.run(wanted)
+        assert exit_code(end.remains) is ExitCode.DONE, here.seen.notes
+        assert len(here.sim.world.reports()) == 31
+        here.assert_all_is_well(wanted)
+        held_back = [note for note in here.seen.notes if "until the file of that report" in note]
+        assert len(held_back) == 1

@@ -227,11 +227,6 @@ async def test_a_report_that_takes_too_long_can_be_replaced(tmp_path: Path) -> N
     [
         pytest.param(Fault.of("report", "wrong_count", nth=2), "records", id="count"),
         pytest.param(Fault.of("report", "bad_crc", nth=2), "after 8 downloads", id="CRC"),
-        pytest.param(
-            Fault.of("report", "wrong_echo", field="product", value="ASR", nth=2),
-            "asked for product SMS, the API reports ASR",
-            id="echo",
-        ),
     ],
 )
 async def test_what_stays_wrong_is_disputed_and_kept_aside(

@@ -147,11 +147,13 @@ class Collecting:
         finally:
             await self._collector.release(wanted)
         if not await self._collector.refutes(wanted, differences):
+            desk.doubt_series(report.series, f"what came for report {report.id} is {words}")
             return await self._dispute(wanted, words)
+        desk.trust_series(report.series, differences)
         self._observer.note(
             "warning",
-            f"report {report.id} ({report.series}, {report.window}): the API says that we "
-            f"{differences[0]}, but the file holds what was asked for: it is taken",
+            f"report {report.id} ({report.series}, {report.window}): the API repeats the request "
+            f"otherwise ({differences[0]}), but the file holds what was asked for: it is taken",
         )
         assert remote.download_url is not None
         finished = lifecycle.Finished(remote.items_count, remote.download_url)

@@ -17,9 +17,10 @@ from orchestrator.engine.room import Room
 from orchestrator.errors import ApiError, NotFound, ServerFault, Throttled, TransportError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
     from datetime import timedelta
 
+    from orchestrator.core.echo import EchoDifference
     from orchestrator.core.model import Report, Series
     from orchestrator.core.ports import Gate, Observer, Place, ReportsApi
     from orchestrator.core.settings import RetryPolicy
@@ -61,6 +62,9 @@ class Desk:
         self.retry = retry
         self.jitter = jitter
         self._refused: dict[str | tuple[str, str], str] = {}
+        self._doubted: dict[str, str] = {}
+        self._slips: set[tuple[str, EchoDifference]] = set()
+        self._goes_on: set[str] = set()
 
     @property
     def api_key(self) -> str:
@@ -100,10 +104,32 @@ class Desk:
         """The API does not accept what this series asks."""
         self._refused.setdefault(("series", series.key), reason)
 
+    def doubt_series(self, series: Series, reason: str) -> None:
+        """The API's answer is not what was asked for: nothing more of it until a file tells."""
+        self._doubted.setdefault(series.key, reason)
+
+    def is_known_slip(self, series: Series, difference: EchoDifference) -> bool:
+        """Whether a file has shown that the API only says so."""
+        return (series.key, difference) in self._slips
+
+    def trust_series(self, series: Series, differences: Iterable[EchoDifference]) -> None:
+        """A file has shown that these differences are slips: its series may go on."""
+        self._slips.update((series.key, difference) for difference in differences)
+        if self._doubted.pop(series.key, None) is not None:
+            self._goes_on.add(series.key)
+
+    def has_come_back(self, series: Series) -> bool:
+        """Whether a series that was doubted may go on; said once."""
+        if series.key in self._goes_on:
+            self._goes_on.discard(series.key)
+            return True
+        return False
+
     def refusal(self, series: Series) -> str | None:
         """Why nothing of this series may be asked for in this run; None if it may."""
         return (
-            self._refused.get("key")
+            self._doubted.get(series.key)
+            or self._refused.get("key")
             or self._refused.get(("account", series.account_id))
             or self._refused.get(("series", series.key))
         )

@@ -177,6 +177,8 @@ class Follower:
         if report.id in self._cut:
             self._cut.remove(report.id)
             return Left.CUT
+        if desk.has_come_back(report.series):
+            return Left.AGAIN
         return _LEFT.get(report.state, Left.SETTLED)
 
     async def _take(self, report: Report, event: Event) -> Report:
@@ -294,10 +296,28 @@ class Follower:
                     report = await self._take(report, lifecycle.Created(remote.request_id))
                 except Taken as error:
                     return await self._unknown(report, str(error))
+                self._doubt(report, remote, desk)
                 order.created()
                 return report, None
         # The shield's time passed, or a second signal came: nobody knows.
         return await self._unknown(report, "no answer within the time a create may take")
+
+    def _doubt(self, report: Report, remote: RemoteReport, desk: Desk) -> None:
+        """Stops a series whose create is answered with something else, until its file tells."""
+        wrong = [
+            difference
+            for difference in echo.differences(report, remote)
+            if not desk.is_known_slip(report.series, difference)
+        ]
+        if not wrong:
+            return
+        reason = f"the answer to the create of report {report.id} is not what was asked for"
+        desk.doubt_series(report.series, f"{reason}: {wrong[0]}; its file will tell")
+        self._observer.note(
+            "warning",
+            f"{report.series}: {reason}: {wrong[0]}; nothing more of it is asked for until the "
+            "file of that report has come",
+        )
 
     async def _unknown(self, report: Report, reason: str) -> tuple[Report, AfterCreate]:
         self._observer.note(
