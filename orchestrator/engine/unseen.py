@@ -170,9 +170,12 @@ class Unseen:
         row.after_its_life += is_forgotten(report, desk, received_at)
         if blind := desk.may_not_see(report):
             return LeftOpen(blind) if row.looks >= lifespans.LAST_LOOKS else None
+        lasted = row.lasted
+        if lasted is not None and not desk.api.is_local:  # one wrong `Date` makes no hour
+            lasted = min(lasted, timedelta(seconds=anyio.current_time() - row.since_loop))
         found = NotFoundRow(
             looks=row.looks,
-            lasted=row.lasted,
+            lasted=lasted,
             after_its_life=row.after_its_life,
             was_finished=report.ready_at is not None,
             others_shown=self._shown.get(desk.api_key, -1.0) >= row.since_loop,
