@@ -19,7 +19,7 @@ from orchestrator.core.settings import Format, OnTimeout, OutputSettings, PollPo
 from orchestrator.engine import resolve
 from orchestrator.engine.cancel import cancel
 from orchestrator.ledger.sqlite import connect
-from orchestrator.sim import Fault, Settings
+from orchestrator.sim import Fault, Settings, WorldClock
 from tests.kit.stage import between, job, stage, with_faults
 
 if TYPE_CHECKING:
@@ -324,6 +324,50 @@ async def test_a_file_that_never_comes_is_tried_for_four_days_and_then_bought_ag
         assert exit_code(end.remains) is ExitCode.DONE
         assert here.states() == {"collected": 6, "lost": 1}
         assert here.sim.calls["create"] == 7
+
+
+async def test_a_file_whose_life_is_over_is_expired_while_its_report_is_still_known(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An API that remembers reports for a month; the file is tried until 96 hours are over."""
+    monkeypatch.setattr("orchestrator.sim.world.MEMORY", 30 * DAY)
+    async with stage(tmp_path, with_faults(SMALL, Fault.of("report", "gone", nth=1))) as here:
+        wanted = job(MONTH)
+        await here.run(wanted)
+        await anyio.sleep(3.9 * DAY.total_seconds())
+        end = await here.run(wanted)
+        assert exit_code(end.remains) is ExitCode.UNFINISHED
+        assert here.states() == {"ready": 1}
+        await anyio.sleep(0.2 * DAY.total_seconds())
+        end = await here.run(wanted)
+        assert exit_code(end.remains) is ExitCode.DONE
+        assert here.states() == {"collected": 1, "expired": 1}
+        (expired,) = events(here, "FileGone")
+        assert expired["proof"] == Proof.FILE_LIFE_OVER
+
+
+@pytest.mark.parametrize("off", [timedelta(days=-30), timedelta(days=30)], ids=["behind", "ahead"])
+@pytest.mark.parametrize("fault", ["gone", "stuck"])
+async def test_a_machine_s_clock_that_is_set_right_ends_no_life(
+    tmp_path: Path, off: timedelta, fault: str
+) -> None:
+    """Ours was a month off when the report was asked for; and ids and files answer 404 today."""
+    later = Fault.of("status", "refuse", status=404, after=6 * 3600.0 + 1)
+    faults = [Fault.of("report", fault, nth=2), later]
+    poll = PollPolicy(timeout=timedelta(hours=2))
+    async with stage(tmp_path, with_faults(SMALL, *faults), poll=poll) as here:
+        assert not isinstance(here.clock, WorldClock)
+        here.clock.start += off
+        wanted = job(between("2025-10-01", "2025-12-01"))
+        await here.run(wanted)
+        open_before = {"gone": {"ready": 1}, "stuck": {"submitted": 1}}[fault]
+        assert here.states() == {"collected": 1, **open_before}
+        here.clock.start -= off
+        await anyio.sleep(6 * 3600)
+        end = await here.run(wanted)
+        assert exit_code(end.remains) is ExitCode.UNFINISHED
+        assert here.states() == {"collected": 1, **open_before}
+        assert here.sim.calls["create"] == 2
 
 
 async def test_a_finished_report_that_failed_after_all_is_bought_again(tmp_path: Path) -> None:
