@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import threading
+import zlib
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -334,12 +336,56 @@ async def test_a_created_report_is_known_by_its_id_whatever_else_the_answer_says
         assert (await api.create(SERIES, WINDOW, None)).request_id == "r-1"
 
 
-async def test_a_compressed_answer_is_not_unpacked() -> None:
-    error = await refused(
-        status, web.Response(body=b"\x1f\x8b", headers={"Content-Encoding": "gzip"})
-    )
+@pytest.mark.parametrize(
+    ("label", "body"),
+    [
+        ("gzip", gzip.compress(json.dumps(REPORT).encode())),
+        ("identity, GZIP", gzip.compress(json.dumps(REPORT).encode())),
+        ("", gzip.compress(json.dumps(REPORT).encode())),
+        ("gzip, gzip", gzip.compress(gzip.compress(json.dumps(REPORT).encode()))),
+        ("deflate", zlib.compress(json.dumps(REPORT).encode())),
+        ("deflate", zlib.compress(json.dumps(REPORT).encode(), wbits=-15)),
+        ("deflate, gzip", gzip.compress(zlib.compress(json.dumps(REPORT).encode()))),
+        ("gzip", json.dumps(REPORT).encode()),
+        ("br", b"  " + json.dumps(REPORT).encode()),
+        ("zstd", json.dumps(REPORT).encode()),
+        ("aws-chunked", json.dumps(REPORT).encode()),
+        ("deflate", json.dumps(REPORT).encode()),
+    ],
+)
+async def test_an_answer_that_comes_encoded_is_read_whatever_its_label(
+    label: str, body: bytes
+) -> None:
+    async def answer(_request: web.Request) -> web.StreamResponse:
+        return web.Response(body=body, headers={"Content-Encoding": label} if label else {})
+
+    async with http_server(answer) as url, client_of(url) as api:
+        assert (await api.status("r-1")).request_id == "r-1"
+
+
+@pytest.mark.parametrize(
+    ("label", "body", "words"),
+    [
+        ("br", b"\x0b\x02\x80", "is compressed (br), which was not asked for"),
+        ("gzip", gzip.compress(b"{}")[:-8], "its gzip coding is cut off"),
+        ("gzip", gzip.compress(b"{}")[:10] + b"\xff" * 20, "its gzip coding is damaged"),
+        ("deflate", b"?" * 20, "its deflate coding is damaged"),
+    ],
+    ids=["br", "cut", "damaged", "deflate"],
+)
+async def test_an_answer_that_cannot_be_decoded_is_a_fault_of_the_server(
+    label: str, body: bytes, words: str
+) -> None:
+    error = await refused(status, web.Response(body=body, headers={"Content-Encoding": label}))
     assert isinstance(error, ServerFault)
-    assert "compressed" in str(error)
+    assert words in str(error)
+
+
+async def test_no_bomb_is_unpacked() -> None:
+    """A gigabyte of JSON in a megabyte: what is read has the bound of any answer."""
+    bomb = gzip.compress(b'{"a": "' + b"a" * (64 << 20), 1)
+    error = await refused(status, web.Response(body=bomb, headers={"Content-Encoding": "gzip"}))
+    assert "answered more than 1 MiB" in str(error)
 
 
 async def test_an_error_whose_body_breaks_off_is_still_that_error() -> None:

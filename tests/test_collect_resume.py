@@ -12,7 +12,7 @@ from anyio import CancelScope
 
 from orchestrator.collect.collector import FileCollector
 from orchestrator.core.policy import ExitCode, exit_code
-from orchestrator.core.ports import Resume
+from orchestrator.core.ports import Resume, Within
 from orchestrator.core.settings import Format, OutputSettings
 from orchestrator.engine.run import run
 from orchestrator.errors import CorruptArchive, TransportError
@@ -212,9 +212,9 @@ async def downloaded(tmp_path: Path, *faults: Fault, ranges: bool = True) -> lis
         desk = world.desks["default"]
         really = desk.api.download
 
-        def watched(url: str, resume: Resume | None = None):  # type: ignore[no-untyped-def] # noqa: ANN202 - as the client's
+        def watched(url: str, resume: Resume | None, within: Within):  # type: ignore[no-untyped-def] # noqa: ANN202 - as the client's
             asked.append(resume.offset if resume else 0)
-            return really(url, resume)
+            return really(url, resume, within)
 
         desk.api.download = watched  # type: ignore[method-assign, assignment]
         wanted = job(DAY, series=(SMS,))

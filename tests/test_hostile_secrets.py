@@ -210,10 +210,27 @@ async def test_a_report_object_with_the_secret_in_it_is_no_answer(field: str, te
 
     async with http_server(parrot) as url, clients.client_of(url) as api:
         with pytest.raises(ServerFault) as caught:
-            await clients.create(api)
+            await api.status("r-1")
         assert await clients.list_(api) == ()
     assert str(caught.value).endswith(": answered with our own secret in it")
     assert text not in "".join(traceback.format_exception(caught.value))
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("text", [clients.SECRET, clients.TOKEN], ids=["secret", "header"])
+@pytest.mark.parametrize("field", ["request_status", "country", "download_url", "callback_url"])
+async def test_of_an_answer_to_a_create_with_the_secret_in_it_only_the_id_is_kept(
+    field: str, text: str
+) -> None:
+    """It is paid."""
+
+    async def parrot(_request: web.Request) -> web.StreamResponse:
+        return web.json_response({"request_id": "r-1", "request_status": "PENDING", field: text})
+
+    async with http_server(parrot) as url, clients.client_of(url) as api:
+        created = await api.create(clients.SERIES, clients.WINDOW, None)
+    assert created.request_id == "r-1"
+    assert text not in repr(created)
 
 
 def test_a_bug_tells_no_secret_in_its_traceback(

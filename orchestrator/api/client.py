@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote, unquote
 
-from aiohttp import ClientTimeout, InvalidURL
+import anyio
+from aiohttp import ClientTimeout
 from anyio import to_thread
 from yarl import URL
 
-from orchestrator.api import links, ranges, refusals, wire
-from orchestrator.api.answers import Stream, read_bounded, refuse_encoding, resumed
+from orchestrator.api import links, refusals, wire
+from orchestrator.api.answers import read_bounded
+from orchestrator.api.files import Files
 from orchestrator.api.transport import BELOW_HTTP, send_once, transport_error
 from orchestrator.core.model import Listing, RemoteReport
-from orchestrator.errors import ApiError, FileRefused, NotFound, ServerFault, Throttled, TooLarge
+from orchestrator.core.ports import ITS_LIFE
+from orchestrator.errors import ApiError, ServerFault, TooLarge
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Container, Mapping, Sequence
@@ -24,9 +28,10 @@ if TYPE_CHECKING:
 
     from aiohttp import ClientResponse, ClientSession
 
+    from orchestrator.api.answers import Stream
     from orchestrator.core.intervals import Window
     from orchestrator.core.model import Series, Status
-    from orchestrator.core.ports import Clock, Resume
+    from orchestrator.core.ports import Clock, Resume, Within
     from orchestrator.core.settings import Credentials
 
 MOST_OF_A_LIST: Final = 32 * 1024**2
@@ -41,22 +46,18 @@ Reading it takes 5 ms and more, in which the loop would do nothing else.
 MOST_OF_AN_ANSWER: Final = 1024**2
 """Bytes that are read of any other answer, files apart."""
 
-MOST_REDIRECTS: Final = 3
-"""Hops that a download follows."""
-
 _MOST_AHEAD: Final = timedelta(days=100 * 365)
 """A clock that differs by more is none; with it, reckoning would leave the calendar."""
 
 _PLAIN: Final = {"Accept-Encoding": "identity"}
 _CONNECT_MAX: Final = timedelta(seconds=15)
-_REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 
 
 class VonageReports:
     """The Reports API v2 under one API key. Implements `core.ports.ReportsApi`.
 
     Nothing is retried, no turn is waited for. Redirects are not followed but for downloads, and
-    the key and secret go to `base_url`'s own scheme, host and port only, in a header.
+    the key and secret go to `base_url`'s own scheme, host and port only, in a header; see `Files`.
     """
 
     def __init__(
@@ -81,7 +82,6 @@ class VonageReports:
         """
         self._session = session
         self._base = links.parse_base(base_url)
-        self._origin = self._base.origin()
         self._reports = self._base.with_path(
             self._base.raw_path.rstrip("/") + "/v2/reports", encoded=True
         )
@@ -96,7 +96,15 @@ class VonageReports:
         connect = min(timeout / 2, _CONNECT_MAX).total_seconds()
         whole = timeout.total_seconds()
         self._call_timeout = ClientTimeout(total=whole, connect=connect)
-        self._file_timeout = ClientTimeout(total=None, connect=connect, sock_read=whole)
+        self._files = Files(
+            session,
+            self._base,
+            self._signed,
+            ClientTimeout(total=None, connect=connect, sock_read=whole),
+            refusal=self._refusal,
+            note_date=self._note_date,
+            now=clock.now,
+        )
 
     @property
     def api_key(self) -> str:
@@ -177,48 +185,21 @@ class VonageReports:
 
     @asynccontextmanager
     async def download(
-        self, download_url: str, resume: Resume | None = None
+        self, download_url: str, resume: Resume | None = None, within: Within = ITS_LIFE
     ) -> AsyncIterator[Stream]:
         """``GET /v3/media/{file_id}``, or wherever the API's link points.
 
         With `resume` only the rest is asked for, and taken only if it surely is of the same file.
 
-        Follows at most `MOST_REDIRECTS` hops. The key is left out on every other host, and does
-        not come back after one.
+        Follows at most `files.MOST_REDIRECTS` hops. The key is left out on hosts that are not the
+        API's (see `Files`), and does not come back after one.
 
         Raises:
             NotFound: 404 or 410: no such file, or no longer.
             FileRefused: another 4xx, or the link cannot be followed.
         """
         async with AsyncExitStack() as stack:
-            url, trusted = self._base, True
-            target = download_url
-            for _ in range(MOST_REDIRECTS + 1):
-                url = links.follow(self._base, url, target)
-                trusted = trusted and self._is_api(url)
-                call = f"GET {url.raw_path}" if trusted else f"GET the file from {url.host}"
-                response = await self._open_file(stack, url, call, resume, trusted=trusted)
-                if response.status == 200:
-                    refuse_encoding(response, call)
-                    yield Stream(response, call)
-                    return
-                if response.status in {206, 416} and resume is not None:
-                    refuse_encoding(response, call)
-                    yield resumed(response, call, resume)
-                    return
-                if response.status not in _REDIRECTS:
-                    raise await self._file_refusal(response, call, trusted=trusted)
-                target = response.headers.get("Location", "")
-                if not target:
-                    raise ServerFault(
-                        f"{call}: redirects, but does not say where", call=call, elsewhere=True
-                    )
-                await stack.aclose()
-            raise ServerFault(
-                f"GET {links.path_of(download_url)}: redirects more than {MOST_REDIRECTS} times",
-                call="download",
-                elsewhere=True,
-            )
+            yield await self._files.open(stack, download_url, within, resume)
 
     # --- requests ---------------------------------------------------------------------------------
 
@@ -261,38 +242,6 @@ class VonageReports:
             failure = transport_error(error, call)
             raise failure from failure.__cause__
 
-    async def _open_file(
-        self,
-        stack: AsyncExitStack,
-        url: URL,
-        call: str,
-        resume: Resume | None,
-        *,
-        trusted: bool,
-    ) -> ClientResponse:
-        try:
-            response = await stack.enter_async_context(
-                self._session.get(
-                    url,
-                    headers={**(self._signed if trusted else _PLAIN), **ranges.asking(resume)},
-                    timeout=self._file_timeout,
-                    allow_redirects=False,
-                    auto_decompress=False,
-                    middlewares=(send_once,),
-                )
-            )
-        except (InvalidURL, ValueError, OverflowError):
-            raise links.no_address(call) from None
-        except BELOW_HTTP as error:
-            failure = transport_error(error, call, elsewhere=not self._is_api(url))
-            raise failure from failure.__cause__
-        if trusted:
-            self._note_date(response)
-        return response
-
-    def _is_api(self, url: URL) -> bool:
-        return url.origin() == self._origin
-
     def _note_date(self, response: ClientResponse) -> None:
         date = refusals.read_date(response.headers.get("Date"))
         if date is None:
@@ -304,10 +253,11 @@ class VonageReports:
     # --- refusals ---------------------------------------------------------------------------------
 
     async def _refusal(self, response: ClientResponse, call: str) -> ApiError:
-        try:
-            body = await read_bounded(response, call, MOST_OF_AN_ANSWER)
-        except (ServerFault, TooLarge, *BELOW_HTTP):
-            body = b""  # the status says enough
+        body = b""
+        # The status says enough; and of a file's address the words may come without end.
+        with contextlib.suppress(ServerFault, TooLarge, *BELOW_HTTP):
+            with anyio.move_on_after(self._call_timeout.total or 0):
+                body = await read_bounded(response, call, MOST_OF_AN_ANSWER)
         return refusals.refusal(
             response.status,
             response.headers,
@@ -360,38 +310,6 @@ class VonageReports:
         for secret in self._never_shown:
             text = text.replace(secret, "***")
         return text
-
-    async def _file_refusal(
-        self, response: ClientResponse, call: str, *, trusted: bool
-    ) -> ApiError:
-        status = response.status
-        elsewhere = not trusted
-        if status in {404, 410}:
-            return NotFound(
-                f"{call}: the file is not there, or no longer", call=call, elsewhere=elsewhere
-            )
-        if status < 400:
-            return ServerFault(
-                f"{call}: answered HTTP {status} instead of the file", call=call, elsewhere=True
-            )
-        # What a foreign host says is no word of the API: neither the key nor its rate is to blame.
-        if trusted:
-            said = await self._refusal(response, call)
-            if isinstance(said, Throttled | ServerFault):
-                return said
-        if status < 500 and status != 429:
-            return FileRefused(
-                f"{call}: the file's address answers HTTP {status}; the link may have died",
-                status=status,
-                call=call,
-                elsewhere=elsewhere,
-            )
-        return ServerFault(
-            f"{call}: the host to which the API sent us answers HTTP {status}; ask the API again",
-            call=call,
-            retry_after=refusals.read_retry_after(response.headers, self._clock.now()),
-            elsewhere=True,
-        )
 
 
 def _not_a_report(call: str, error: wire.WireError) -> ServerFault:

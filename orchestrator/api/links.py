@@ -3,11 +3,24 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from functools import lru_cache
+from typing import Final
 
 from yarl import URL
 
 from orchestrator.errors import FileRefused, InputError
+
+_MEDIA: Final = re.compile(
+    r"(?:[^?#]*/)?(v3/media/(?!\.{1,2}/?$)[^/?#\s]+)/?(\?[^#]*)?(?:#.*)?", re.DOTALL
+)
+"""A link to the media endpoint, at whatever host and below whatever path."""
+
+_ENCODED: Final = re.compile(r"(?![^?#]*/\.{1,2}(?:[/?#]|$))[!#-;=?-\[\]_a-z~]*")
+"""Nothing that would have to be quoted or resolved in an address."""
+
+_VENDOR: Final = (".nexmo.com", ".vonage.com")
+_HTTPS_PORT: Final = 443
 
 
 def parse_base(base_url: str) -> URL:
@@ -50,8 +63,11 @@ def follow(base: URL, at: URL, target: str) -> URL:
         return FileRefused(words, status=None, call=call, elsewhere=True)
 
     try:
-        url = at.join(URL(target.strip())).with_fragment(None)
+        text = target.strip()
+        # What is written as addresses are is sent byte by byte: a signature may be over it.
+        url = at.join(URL(text, encoded=_ENCODED.fullmatch(text) is not None)).with_fragment(None)
         _check_host(url)
+        url = url.with_host(url.host.lower()) if url.host else url
     except (ValueError, TypeError):
         raise refused("is no address") from None
     if url.scheme not in {"http", "https"} or not url.host:
@@ -59,6 +75,39 @@ def follow(base: URL, at: URL, target: str) -> URL:
     if url.scheme == "http" and not (is_local(base) and is_local(url)):
         raise refused(f"leads to {url.host} without TLS; it is not followed")
     return url.with_user(None)
+
+
+def at_base(base: URL, link: str) -> str | None:
+    """The address at the API itself of the file to which a link leads; None: not that kind of link.
+
+    Found in the text, so that a link whose host is none has one, too.
+    """
+    found = _MEDIA.fullmatch(link.strip())
+    if found is None:
+        return None
+    path, query = found.groups()
+    return f"{str(base.with_query(None)).rstrip('/')}/{path}{query or ''}"
+
+
+def is_same(base: URL, own: str, link: str) -> bool:
+    """Whether a link leads to this address anyway."""
+    try:
+        return follow(base, base, link) == follow(base, base, own)
+    except FileRefused:
+        return False
+
+
+def may_sign(base: URL, url: URL) -> bool:
+    """Whether key and secret may go to an address: the API's own, or another of the vendor's.
+
+    The latter only where the API is at the vendor's itself, as with the vendor's own SDK.
+    """
+    return url.origin() == base.origin() or (_is_vendor(base) and _is_vendor(url))
+
+
+def _is_vendor(url: URL) -> bool:
+    host = (url.raw_host or "").lower()
+    return url.scheme == "https" and url.port == _HTTPS_PORT and host.endswith(_VENDOR)
 
 
 def no_address(call: str) -> FileRefused:

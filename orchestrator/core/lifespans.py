@@ -25,6 +25,9 @@ FILE_LIFE: Final = timedelta(hours=96)
 The vendor promises 72 hours; one of its pages says 4 days.
 """
 
+FILE_PROMISED: Final = timedelta(hours=72)
+"""For so long the vendor promises it."""
+
 LAST_LOOKS: Final = 3
 """So many looks in a row after the end of a life must fail before it counts as over."""
 

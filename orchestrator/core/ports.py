@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 from enum import IntEnum
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Container, Iterable, Mapping, Sequence
     from contextlib import AbstractAsyncContextManager, AbstractContextManager
-    from datetime import datetime, timedelta
+    from datetime import datetime
 
     from orchestrator.core.echo import EchoDifference
     from orchestrator.core.intervals import Window
@@ -104,6 +105,23 @@ class Resume:
     validator: str
 
 
+@dataclass(frozen=True, slots=True)
+class Within:
+    """How long a download may take.
+
+    Attributes:
+        life: one that would take longer, at its pace, is of no use: the file expires before.
+        patience: one that can go on another time ends after so long.
+    """
+
+    life: timedelta
+    patience: timedelta
+
+
+ITS_LIFE: Final = Within(timedelta(hours=72), timedelta(hours=72))
+"""As long as the vendor promises a file."""
+
+
 class Download(Protocol):
     """A file on its way from the API."""
 
@@ -126,8 +144,8 @@ class Download(Protocol):
         """The bytes from `start`, in pieces of bounded size.
 
         Raises:
-            TransportError: the stream broke, or ended before `length`; or the server answered a
-                `Resume` with something that is of no use.
+            TransportError: the stream broke, or ended before `length`, or is too slow (`Within`);
+                or the server answered a `Resume` with something that is of no use.
         """
         ...
 
@@ -200,7 +218,7 @@ class ReportsApi(Protocol):
         ...
 
     def download(
-        self, download_url: str, resume: Resume | None = None
+        self, download_url: str, resume: Resume | None = None, within: Within = ITS_LIFE
     ) -> AbstractAsyncContextManager[Download]:
         """``GET /v3/media/{file_id}``: the archive as a stream.
 
@@ -209,6 +227,7 @@ class ReportsApi(Protocol):
 
         Raises:
             NotFound: no such file, or no longer.
+            FileRefused: its address refuses it, or the link cannot be followed.
         """
         ...
 

@@ -12,10 +12,10 @@ from anyio.lowlevel import checkpoint
 from orchestrator.core import lifecycle, policy
 from orchestrator.core.lifecycle import State
 from orchestrator.core.model import RemoteReport, Status
-from orchestrator.core.ports import Priority
+from orchestrator.core.ports import Priority, Within
 from orchestrator.engine.places import Places
 from orchestrator.engine.tries import SAME_COUNT, Next, Tries, is_refusal
-from orchestrator.engine.unseen import is_file_gone, is_forgotten
+from orchestrator.engine.unseen import is_file_gone, is_forgotten, life_left
 from orchestrator.errors import (
     ApiError,
     CollectError,
@@ -352,12 +352,13 @@ class Collecting:
         """
         assert report.download_url is not None
         url = report.download_url
+        within = Within(life_left(report, desk), desk.patience)
         order = report.expires_at.timestamp() if report.expires_at else 0.0
         with self._places.claim() as place:
             async with AsyncExitStack() as stack:
                 download = await desk.turn(
                     lambda: stack.enter_async_context(
-                        desk.api.download(url, self._collector.resumable(report))
+                        desk.api.download(url, self._collector.resumable(report), within)
                     ),
                     Priority.DOWNLOAD,
                     order,

@@ -57,7 +57,7 @@ class Desk:
         self.gate = gate
         self.breaker = Breaker(api.api_key, self._probe, observer, patience)
         self.room = Room(api.api_key, observer, patience)
-        self._patience = patience
+        self.patience = patience
         self._throttled_since: float | None = None
         self.retry = retry
         self.jitter = jitter
@@ -228,7 +228,7 @@ class Desk:
                 now = anyio.current_time()
                 if self._throttled_since is None:
                     self._throttled_since = now
-                if now - self._throttled_since >= self._patience.total_seconds():
+                if now - self._throttled_since >= self.patience.total_seconds():
                     raise
                 # The gate has slowed the whole key down; waiting for its next turn is the pause.
                 if place is not None:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from orchestrator.engine.desk import Desk
 
 _NOTHING: Final = timedelta()
+_LEAST_LIFE: Final = timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +125,18 @@ def is_file_gone(report: Report, desk: Desk, received_at: datetime | None = None
     if received_at is not None and received_at <= now:
         finished = max(finished, received_at)
     return lifespans.is_file_life_over(finished, now)
+
+
+def life_left(report: Report, desk: Desk) -> timedelta:
+    """For how long a report's file can still be had, as far as the vendor promises it.
+
+    Afterwards a short time, as long as it is tried all the same.
+    """
+    now = desk.api.server_now()
+    if now is None or report.ready_at is None:
+        return lifespans.FILE_PROMISED
+    finished = _reading(report.ready_at, report, desk)
+    return max(finished + lifespans.FILE_PROMISED - now, _LEAST_LIFE)
 
 
 def _reading(ours: datetime, report: Report, desk: Desk) -> datetime:

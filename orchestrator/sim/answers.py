@@ -82,4 +82,5 @@ def _link(report: Report, base_url: str, now: float) -> str:
         case "missing":
             return ""
         case link:
-            return link
+            fields = {"file": report.file_id, "other": other_host(base_url), "own": base_url}
+            return link.format(**fields)

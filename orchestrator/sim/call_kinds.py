@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
 import json
+import zlib
 from datetime import timedelta
 from email.utils import formatdate
 from typing import TYPE_CHECKING, Final
@@ -27,6 +29,8 @@ from orchestrator.sim.registry import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from orchestrator.sim.calls import Call
     from orchestrator.sim.registry import Options
 
@@ -142,6 +146,61 @@ async def _date(call: Call, options: Options) -> web.StreamResponse:
     if not response.prepared:
         response.headers[WRONG_DATE] = options["text"] or wrong
     return response
+
+
+_ENCODINGS: Final[dict[str, Callable[[bytes], bytes]]] = {
+    "gzip": gzip.compress,
+    "deflate": zlib.compress,
+    "raw": lambda body: zlib.compress(body, wbits=-zlib.MAX_WBITS),
+    "members": lambda body: gzip.compress(body[:100]) + gzip.compress(body[100:]),
+    "padded": lambda body: gzip.compress(body) + bytes(512),
+    "half": lambda body: gzip.compress(body)[:-20],
+    "bomb": lambda body: gzip.compress(body + bytes(300 << 20)),
+}
+
+
+@in_calls(label=Option(text), by=Option(text))
+async def _encoded(call: Call, options: Options) -> web.StreamResponse:
+    """The answer's body is encoded, though that was not asked for.
+
+    `label` is what ``Content-Encoding`` says; `by` how the bytes are really encoded: one or
+    more of ``gzip``, ``deflate`` (with the header of zlib), ``raw`` (without), ``members`` (gzip
+    in two of them), ``padded`` (gzip with zeros behind), ``half`` (gzip that is cut off) and
+    ``bomb`` (gzip with much more in it), one after the other. Either may be left out.
+    """
+    response = await call.proceed()
+    if isinstance(response, web.Response) and isinstance(response.body, bytes):
+        for name in (options["by"] or "").split(","):
+            if name:
+                response.body = _ENCODINGS[name](response.body)
+        if options["label"]:
+            response.headers["Content-Encoding"] = options["label"]
+    return response
+
+
+@in_calls("download", rate=Option(number, required=True))
+async def _slow(call: Call, options: Options) -> web.StreamResponse:
+    """The file comes at so many bytes a second of the loop."""
+    call.rate = options["rate"]
+    return await call.drip(await call.proceed(), options["rate"])
+
+
+@in_calls(form=Option(one_of("headers", "provisional"), default="headers"))
+async def _trickle(call: Call, options: Options) -> web.StreamResponse:
+    """The head of the answer never ends: a header every second, or provisional answers (103)."""
+    transport = call.request.transport
+    if transport is None:
+        return call.reset()
+    provisional = options["form"] == "provisional"
+    transport.write(b"" if provisional else b"HTTP/1.1 200 OK\r\n")
+    number_of_header = 0
+    while not transport.is_closing() and not call.closing.is_set():
+        number_of_header += 1
+        line = f"X-{number_of_header}: x\r\n"
+        head = f"HTTP/1.1 103 Early Hints\r\n{line}\r\n" if provisional else line
+        transport.write(head.encode())
+        await call.pause(1.0)
+    return call.reset()
 
 
 @in_calls("download", to=Option(text, default="file"), status=Option(http_status, default=302))

@@ -42,6 +42,7 @@ class Call:
         lens: what a fault hides from this one list.
         cut: the share of the answer's body that is sent before the connection ends.
         older: the ids of the reports that a key has asked for, oldest first.
+        rate: the bytes of a file that are sent in a second of the loop; None: as many as may be.
         as_stranger: makes a report of a body that somebody else with the same key sends.
     """
 
@@ -54,6 +55,7 @@ class Call:
     quirks: Quirks = field(default_factory=Quirks)
     lens: Lens = CLEAR
     cut: float | None = None
+    rate: float | None = None
     as_stranger: Callable[[ApiKey, dict[str, Any]], object] = lambda _key, _body: None
     older: Callable[[ApiKey], Sequence[str]] = lambda _key: ()
 
@@ -96,6 +98,22 @@ class Call:
         await short.prepare(self.request)
         await short.write(body[: int(len(body) * share)])
         return self.hang_up(short)
+
+    async def drip(self, response: web.StreamResponse, rate: float) -> web.StreamResponse:
+        """Sends an answer at so many bytes a second of the loop."""
+        if not isinstance(response, web.Response) or response.prepared:
+            return response
+        body = response.body if isinstance(response.body, bytes) else b""
+        slow = web.StreamResponse(status=response.status, headers=response.headers)
+        slow.content_length = len(body)
+        with suppress(ConnectionError):
+            await slow.prepare(self.request)
+            sent = 0.0
+            while sent < len(body) and not self.closing.is_set():
+                await self.pause(1.0)
+                await slow.write(body[int(sent) : int(sent + rate)])
+                sent += rate
+        return slow
 
     def hang_up(self, response: web.StreamResponse) -> web.StreamResponse:
         """Closes the connection once what was written is sent; the answer stays unfinished."""

@@ -133,7 +133,11 @@ class Media:
         with path.open("rb") as file:
             file.seek(start)
             while start < stop:
-                piece = await to_thread.run_sync(file.read, min(_PIECE_BYTES, stop - start))
+                most = _PIECE_BYTES
+                if call.rate is not None:
+                    await call.pause(1.0)
+                    most = int(call.rate)
+                piece = await to_thread.run_sync(file.read, min(most, stop - start))
                 await response.write(piece)
                 start += len(piece)
         return response if call.cut is None else call.hang_up(response)

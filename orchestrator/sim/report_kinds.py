@@ -108,7 +108,8 @@ def _link(quirks: Quirks, options: Options) -> None:
     """The link to the file is of another form.
 
     `to` is ``relative``, ``foreign`` (the file on a host of another name, which wants no
-    credentials), ``missing``, or the link itself.
+    credentials), ``missing``, or the link itself, in which ``{own}`` is the address of the API,
+    ``{other}`` the same by a name of another host, and ``{file}`` the id of the file.
     """
     quirks.link = options["to"]
 
