@@ -135,6 +135,15 @@ def test_the_limit_of_a_run_holds_for_editions(
     assert len(place.bill()) == 3
 
 
+def test_the_limit_of_a_day_holds_for_editions_beside_what_was_bought(
+    place: Place, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place.write_config(more="limits: {max_records: {day: 100}}")
+    assert place.run(*AGAIN, "--yes") == 2
+    assert "limits.max_records.day is 100, " in capsys.readouterr().err
+    assert len(place.bill()) == 3
+
+
 def test_what_the_api_is_about_to_delete_is_left_as_it_is(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

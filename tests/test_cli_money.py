@@ -118,6 +118,21 @@ def test_a_run_that_may_ask_for_no_more_says_so(
         assert last.endswith(f"nothing is lost: `orchestrator run {place.job}` goes on.")
 
 
+def test_a_bound_in_money_needs_a_price_for_all_that_is_asked(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with simulated(
+        tmp_path,
+        job="accounts: [abcd1234]\nproducts: [VERIFY-API, REPORTS-USAGE]\nwindows: [{from: "
+        "2026-01-01, to: 2026-03-01}]\n",
+    ) as place:
+        place.write_config(more="limits: {max_cost: 40}\nprice_per_record: {SMS: 1}")
+        assert place.run() == 2
+        said = capsys.readouterr().err
+        assert "limits.max_cost: VERIFY-API has no price, so nobody can say what" in said
+        assert "REPORTS-USAGE" not in said
+
+
 def test_records_collected_twice_are_told(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -153,3 +153,30 @@ def test_without_a_price_none_is_known(tmp_path: Path) -> None:
 )
 def test_mistakes_in_prices(tmp_path: Path, text: str, messages: list[str]) -> None:
     assert config_of(tmp_path, text)[1] == messages
+
+
+def test_bounds_by_period_and_in_money(tmp_path: Path) -> None:
+    config, _ = config_of(
+        tmp_path,
+        "limits: {max_records: {run: 500k, month: 2 million}, max_cost: {day: 9.5}}\n"
+        "price_per_record: 0.01\n",
+    )
+    limits = config.limits
+    assert (limits.max_records, limits.max_records_day) == (500_000, None)
+    assert limits.max_records_month == 2_000_000
+    assert (limits.max_cost, limits.max_cost_day) == (None, Decimal("9.5"))
+
+
+@pytest.mark.parametrize(
+    ("written", "said"),
+    [
+        ("max_records: {week: 5}", "week is no period"),
+        ("max_records: {}", "bounds nothing"),
+        ("max_records: {day: many}", "many is not a number of records"),
+        ("max_cost: 0", "0 is not an amount of money"),
+        ("max_cost: {month: cheap}", "cheap is not an amount of money"),
+    ],
+)
+def test_bounds_that_make_no_sense(tmp_path: Path, written: str, said: str) -> None:
+    _, messages = config_of(tmp_path, f"limits: {{{written}}}\n")
+    assert any(said in one for one in messages), messages

@@ -15,7 +15,6 @@ from orchestrator.core import attempts, plan, sizing
 from orchestrator.core.attempts import ALWAYS, Await, Buy, Failure, GiveUp, Leave
 from orchestrator.core.intervals import Window, union
 from orchestrator.core.model import AbsoluteWindow, Job, JobSeries, Series, Span, Standing, Unit
-from orchestrator.core.settings import Limits
 from orchestrator.core.sizing import MARGIN, SCARCE_FACTOR, History, Seen, Sizing
 from orchestrator.core.splitter import ceiling, split
 from tests.kit.ledgers import day, span
@@ -156,8 +155,7 @@ def job(target_rows: int | None = 1000, chunk: Span = MONTH) -> Job:
 
 
 def debt_of(one: Job, history: History, failures: tuple[Failure, ...] = ()) -> plan.Debt:
-    target = sizing.target(one, Limits())
-    sized = None if target is None else Sizing(target, history)
+    sized = sizing.sizing(one, history, None)
     return plan.debt(one, one.series[0], NOW, Standing(failures=failures), sizing=sized)
 
 
@@ -205,7 +203,36 @@ def test_with_a_history_everything_is_cut_at_once() -> None:
 
 
 def test_the_smaller_of_both_limits_sizes_the_chunks() -> None:
-    assert sizing.target(job(1000), Limits()) == 1000
-    assert sizing.target(job(1000), Limits(max_records=300)) == 300
-    assert sizing.target(job(None), Limits(max_records=300)) == 300
-    assert sizing.target(job(None), Limits()) is None
+    history = History(days("2026-01-01", *([20] * 30)))
+    assert sizing.sizing(job(1000), history, None) == Sizing(1000, history)
+    assert sizing.sizing(job(1000), history, 300) == Sizing(300, history, careful=True)
+    assert sizing.sizing(job(None), history, 300) == Sizing(300, history, careful=True)
+    assert sizing.sizing(job(None), history, None) is None
+
+
+def careful(history: History, room: int = 10**9) -> list[attempts.Step]:
+    one = job(None)
+    sized = sizing.sizing(one, history, room)
+    return list(attempts.steps(plan.debt(one, one.series[0], NOW, Standing(), sizing=sized), ()))
+
+
+def test_with_a_budget_the_newest_hour_comes_first() -> None:
+    likes = History(days("2026-01-01", *([20] * 30)), own=False)
+    first = [Buy(span("2026-02-14T23:00:00", "2026-02-15"), ALWAYS), Await()]
+    assert careful(History()) == first
+    assert careful(likes) == first, "what others hold says too little"
+
+
+def test_then_four_times_as_much_as_was_seen_until_a_week_was() -> None:
+    hour = Seen(span("2026-02-15", "2026-02-15T01:00:00"), HOUR, 3)
+    assert careful(History((hour,))) == [
+        Buy(span("2026-02-14T20:00:00", "2026-02-15"), ALWAYS),
+        Await(),
+    ]
+    assert len(careful(History(days("2026-02-15", *([3] * 7))))) > 2
+
+
+def test_a_step_is_no_larger_than_there_is_room_for() -> None:
+    hour = Seen(span("2026-02-15", "2026-02-15T01:00:00"), HOUR, 3)
+    (buy, _) = careful(History((hour,)), room=30)
+    assert buy == Buy(span("2026-02-14T23:00:00", "2026-02-15"), ALWAYS)

@@ -131,7 +131,7 @@ async def test_the_limit_is_one_for_all_keys(tmp_path: Path) -> None:
         assert exit_code(end.remains) is ExitCode.UNFINISHED
         assert sum(report.rows or 0 for report in here.reports()) <= 330
         (note,) = [note for note in here.seen.notes if "max_records" in note]
-        assert note.startswith("warning: nothing more is asked for: limits.max_records is 300, ")
+        assert note.startswith("warning: not everything is asked for: limits.max_records is 300, ")
 
 
 async def test_what_is_free_does_not_count(tmp_path: Path) -> None:

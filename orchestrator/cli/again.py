@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
@@ -14,21 +15,23 @@ from orchestrator.cli.output import fit
 from orchestrator.cli.setup import reading_ledger
 from orchestrator.config.moments import moment
 from orchestrator.config.values import Unfit
-from orchestrator.core import plan
+from orchestrator.core import plan, spending
 from orchestrator.core.intervals import Window
 from orchestrator.core.lifecycle import State
+from orchestrator.core.spending import Period
 from orchestrator.core.windows import retention_edge
 from orchestrator.engine.editions import Renewal
 from orchestrator.errors import InputError
 from orchestrator.reporting.words import counted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from datetime import datetime
     from zoneinfo import ZoneInfo
 
     from orchestrator.config import Inputs
     from orchestrator.core.model import Job
+    from orchestrator.core.settings import Config
     from orchestrator.engine.editions import RenewalsEnd
     from orchestrator.ledger.store import Store
 
@@ -81,14 +84,31 @@ def choose(inputs: Inputs, first: str, last: str, now: datetime) -> Choice:
             f"--again: nothing between {first} and {last} can be bought anew{left}; what is "
             "missing is bought by `orchestrator run` without --again"
         )
-    most = inputs.config.limits.max_records
-    records = sum(one.current.rows or 0 for one in renewals)
-    if most is not None and records > most:
-        raise InputError(
-            f"--again: {records:,} records would be bought anew, and limits.max_records is "
-            f"{most:,}; choose a shorter span, or raise the limit"
-        )
+    _keep_within(inputs.config, renewals, now)
     return choice
+
+
+def _keep_within(config: Config, renewals: Sequence[Renewal], now: datetime) -> None:
+    """Refuses to buy more than the config allows in a run, a day or a month.
+
+    Raises:
+        InputError: more.
+    """
+    records: Counter[str] = Counter()
+    for one in renewals:
+        records[one.current.series.product] += one.current.rows or 0
+    for bound in spending.bounds(config.limits, config.prices):
+        before: Mapping[str, int] = {}
+        if bound.period is not Period.RUN:
+            with reading_ledger(config) as store:
+                before = store.bought(bound.period.start(now), store.newest()).records
+        more = bound.sum(records)
+        if more + bound.sum(before) > bound.most:
+            already = f", {bound.amount(bound.sum(before))} of it are spent" if before else ""
+            raise InputError(
+                f"--again: {bound.amount(more)} would be bought anew, and {bound.key} is "
+                f"{bound.limit}{already}; choose a shorter span, or raise the limit"
+            )
 
 
 def _span(job: Job, first: str, last: str) -> Window:

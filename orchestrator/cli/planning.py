@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 from orchestrator.cli.money import Cost
 from orchestrator.cli.output import json_text, window_fields
 from orchestrator.config import resolve_credentials
-from orchestrator.core import intervals, plan, sizing
+from orchestrator.core import intervals, plan, sizing, spending
 from orchestrator.core.lifecycle import State
 from orchestrator.core.model import Standing
 from orchestrator.errors import InputError
@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from orchestrator.core.intervals import Window
     from orchestrator.core.model import Job
     from orchestrator.core.plan import Debt
-    from orchestrator.core.settings import Limits
+    from orchestrator.core.settings import Config
+    from orchestrator.core.spending import Bound
     from orchestrator.ledger.store import Store
 
 REQUESTS_A_CHUNK: Final = 2
@@ -58,22 +59,22 @@ class Line:
 
 
 def lines(
-    store: Store, jobs: Sequence[Job], now: datetime, limits: Limits | None = None
+    store: Store, jobs: Sequence[Job], now: datetime, config: Config | None = None
 ) -> Iterator[Line]:
     """Every series of every job; lazy.
 
-    Without the config's limits the past is not looked at: nothing is expected, and time alone
+    Without the config the past is not looked at: nothing is expected, and time alone
     sizes the chunks.
     """
     histories = store.histories()
+    bounds = () if config is None else spending.bounds(config.limits, config.prices)
     for job, entry, earlier in plan.by_series(jobs):
         series = entry.series
         others = [(one, Standing(resolution=store.resolution(one.name, series))) for one in earlier]
         standing = store.standing(job.name, series)
-        target = None if limits is None else sizing.target(job, limits)
-        history = sizing.History() if limits is None else histories.of(series)
+        history = sizing.History() if config is None else histories.of(series)
         bought = plan.bought_by(others, now)
-        sized = None if target is None else sizing.Sizing(target, history)
+        sized = sizing.sizing(job, history, spending.least_room(bounds, series.product))
         debt = plan.debt(job, entry, now, standing, bought, sizing=sized)
         held = store.number_in(series, State.HELD) if standing.open else 0
         blocked: tuple[Window, ...] = ()
@@ -134,6 +135,7 @@ class Totals:
         complete: series that owe nothing.
         by_key: chunks by API key.
         cost: the records of what is owed, and their price.
+        bounds: on what is bought.
         probes: series of which one small chunk comes first, and the rest is sized by it.
     """
 
@@ -149,12 +151,18 @@ class Totals:
     disputed: int = 0
     by_key: Counter[str] = field(default_factory=Counter)
     probes: int = 0
+    bounds: tuple[Bound, ...] = ()
 
     @classmethod
     def of(cls, inputs: Inputs) -> Totals:
         """Totals of nothing yet."""
         config = inputs.config
-        return cls(config.api.requests_per_second, keys_of(inputs), Cost(config.prices))
+        return cls(
+            config.api.requests_per_second,
+            keys_of(inputs),
+            Cost(config.prices),
+            bounds=spending.bounds(config.limits, config.prices),
+        )
 
     def add(self, line: Line, chunks: int) -> None:
         """Counts a series, and its chunks."""

@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from decimal import Decimal
-from typing import Final
+from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
 from orchestrator.config.values import Unfit, text
-from orchestrator.config.words import shown
+from orchestrator.config.words import meant, shown
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+T = TypeVar("T")
 
 MAX_RECORDS: Final = 10**12
 MAX_PRICE: Final = Decimal(1000)
 
+PERIODS: Final = ("run", "day", "month")
+_PERIODS: Final = "write run, day or month"
 _FORMS: Final = "5 million, 500k or 5000000"
 _UNITS: Final = {"": 1, "k": 10**3, "thousand": 10**3, "m": 10**6, "million": 10**6}
 _COUNT: Final = re.compile(r"([0-9]{1,3}(?:[,_][0-9]{3})+|[0-9]{1,15})(\.[0-9]{1,9})? *([A-Za-z]*)")
@@ -39,6 +47,43 @@ def records(value: object) -> int:
             f"write a number of records from 1 to {MAX_RECORDS}",
         )
     return int(number)
+
+
+def money(value: object) -> Decimal:
+    """An amount of money: a decimal number above 0.
+
+    Raises:
+        Unfit: it is none, or out of bounds.
+    """
+    word = text(value).strip()
+    if not _PRICE.fullmatch(word) or not Decimal(word):
+        raise Unfit(f"{shown(word)} is not an amount of money", "write a number such as 250 or 9.5")
+    return Decimal(word)
+
+
+@dataclass(frozen=True, slots=True)
+class ByPeriod(Generic[T]):
+    """A bound for a run, for a day and for a month; None: there is none."""
+
+    run: T | None = None
+    day: T | None = None
+    month: T | None = None
+
+
+def by_period(value: object, read: Callable[[object], T]) -> ByPeriod[T]:
+    """A bound of a run, or ``{run: …, day: …, month: …}``, each of which may be left out.
+
+    Raises:
+        Unfit: it is neither.
+    """
+    if not isinstance(value, dict):
+        return ByPeriod(read(value))
+    if not value:
+        raise Unfit("bounds nothing", "write {run: …, day: …, month: …}, or one number for a run")
+    for key in value:
+        if key not in PERIODS:
+            raise Unfit(f"{shown(str(key))} is no period", meant(str(key), PERIODS, _PERIODS))
+    return ByPeriod(**{key: read(one) for key, one in value.items()})
 
 
 def price(value: object) -> Decimal:

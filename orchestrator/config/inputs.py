@@ -17,16 +17,15 @@ from orchestrator.config.discovery import (
 from orchestrator.config.job import read_jobs
 from orchestrator.config.settings import read_config
 from orchestrator.config.trust import distrust
-from orchestrator.errors import InputError
+from orchestrator.errors import InputError, Mistake
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from datetime import datetime
     from pathlib import Path
 
     from orchestrator.core.model import Job
     from orchestrator.core.settings import Config
-    from orchestrator.errors import Mistake
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +88,26 @@ def load_inputs(
     names = settings.credentials.keys() if settings else None
     read, wrong, more = read_jobs(jobs, credentials=names, now=now)
     mistakes += wrong
+    if settings is not None:
+        mistakes += _without_price(settings, read)
     if mistakes or settings is None:
         raise InputError(mistakes)
     return Inputs(settings, read, warnings + more, source)
+
+
+def _without_price(config: Config, jobs: Sequence[Job]) -> Iterator[Mistake]:
+    """What `limits.max_cost` cannot bound, since nobody has said what a record of it costs."""
+    limits = config.limits
+    if limits.max_cost is limits.max_cost_day is limits.max_cost_month is None:
+        return
+    asked = dict.fromkeys(entry.series.product for job in jobs for entry in job.series)
+    for product in asked:
+        if config.prices.of(product) is None:
+            yield Mistake(
+                file=str(config.path),
+                line=0,
+                column=0,
+                key="limits.max_cost",
+                what=f"{product} has no price, so nobody can say what a run would cost",
+                remedy=f"add price_per_record: {{{product}: …}}, or use limits.max_records",
+            )

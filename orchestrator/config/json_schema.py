@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from orchestrator.config import settings_schema as limits
-from orchestrator.config.amounts import MAX_PRICE, MAX_RECORDS
+from orchestrator.config.amounts import MAX_PRICE, MAX_RECORDS, PERIODS
 from orchestrator.config.settings_schema import choices
 from orchestrator.config.values import spelled_duration
 from orchestrator.core.model import CalendarWord
@@ -35,7 +35,7 @@ from orchestrator.core.settings import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from datetime import timedelta
 
 Schema = dict[str, Any]
@@ -114,7 +114,10 @@ def config_schema() -> Schema:
             "How much at once.",
             in_flight=_count("Open reports per API key.", limit.in_flight, limits.MAX_IN_FLIGHT),
             downloads=_count("Downloads over all keys.", limit.downloads, limits.MAX_DOWNLOADS),
-            max_records=_records("The most records that one run asks for, over all keys."),
+            max_records=_by_period(
+                "The most records that one run asks for, over all keys.", _records
+            ),
+            max_cost=_by_period("The same in money, by price_per_record.", _money),
         ),
         "retry": _section(
             "Retry of single requests.",
@@ -267,6 +270,19 @@ def _chunk() -> Schema:
 def _records(description: str) -> Schema:
     schema = _text(f"{description} Such as 5 million, 500k, 5000000.", _RECORDS)
     return schema | {"type": ["string", "integer"], "minimum": 1, "maximum": MAX_RECORDS}
+
+
+def _money(description: str) -> Schema:
+    schema = _text(f"{description} A decimal number, such as 250.", _PRICE)
+    return schema | {"type": ["string", "number"], "exclusiveMinimum": 0}
+
+
+def _by_period(description: str, one: Callable[[str], Schema]) -> Schema:
+    periods = {period: one(f"In a {period}.") for period in PERIODS}
+    return {
+        "description": f"{description} Or for a run, a day and a month of UTC, each.",
+        "anyOf": [one("In a run."), {**_mapping(periods), "minProperties": 1}, {"type": "null"}],
+    }
 
 
 def _price(description: str) -> Schema:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
+from decimal import Decimal
 from enum import Enum
 from pathlib import Path
 from typing import Annotated, Any, Final, TypeVar
@@ -114,7 +115,18 @@ def _key(value: object) -> str:
 API_KEY: Final = re.compile(r"[A-Za-z0-9_-]{1,12}")
 """The vendor's keys have 8 letters or digits, its secrets 16 and more."""
 
+
+def _max_records(value: object) -> amounts.ByPeriod[int]:
+    return amounts.by_period(value, amounts.records)
+
+
+def _max_cost(value: object) -> amounts.ByPeriod[Decimal]:
+    return amounts.by_period(value, amounts.money)
+
+
 PathText = Annotated[str, PlainValidator(_place)]
+MaxRecords = Annotated[amounts.ByPeriod[int], PlainValidator(_max_records)]
+MaxCost = Annotated[amounts.ByPeriod[Decimal], PlainValidator(_max_cost)]
 Reference = Annotated[str, PlainValidator(_reference)]
 KeyReference = Annotated[str, PlainValidator(_key)]
 
@@ -140,7 +152,8 @@ class LimitsEntry(Entry):
 
     in_flight: Annotated[int, _count(MAX_IN_FLIGHT)] = Limits().in_flight
     downloads: Annotated[int, _count(MAX_DOWNLOADS)] = Limits().downloads
-    max_records: Annotated[int, PlainValidator(amounts.records)] | None = Limits().max_records
+    max_records: Annotated[amounts.ByPeriod[int], PlainValidator(_max_records)] = amounts.ByPeriod()
+    max_cost: Annotated[amounts.ByPeriod[Decimal], PlainValidator(_max_cost)] = amounts.ByPeriod()
 
 
 class RetryEntry(Entry):

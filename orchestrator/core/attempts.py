@@ -10,7 +10,6 @@ have bounds of their own: of a window, of a series in one run, and of a series i
 from __future__ import annotations
 
 import shlex
-from collections import deque
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
@@ -68,7 +67,9 @@ ALWAYS: Final = Window(datetime(1, 1, 2, tzinfo=UTC), datetime(9999, 12, 30, tzi
 """The window of a probe of a series of which nothing is known."""
 
 _SECOND: Final = timedelta(seconds=1)
+_HOUR: Final = timedelta(hours=1)
 _PROBE: Final = Span(1, Unit.DAYS)
+_PROBE_LENGTH: Final = timedelta(days=1)
 
 
 def counts(event: Event) -> bool:
@@ -232,7 +233,7 @@ def _steps(
     if is_cut_too_often(failures, cut_now):
         yield from (Leave(window) for window in debt.owed)
         return
-    if debt.must_probe:
+    if debt.goes_by_steps:
         yield from _probe(debt, failures, failed_now)
         return
     chunks = cut(debt.owed, debt.job.chunk, debt.job.zone, failures, debt.sizing, borders=borders)
@@ -283,11 +284,18 @@ def _exhausted(failures: Sequence[Failure], job: Job) -> Iterator[GiveUp]:
 
 
 def _probe(debt: Debt, failures: Sequence[Failure], failed_now: Sequence[Window]) -> Iterator[Step]:
-    """The newest day of a debt of which nothing is known: the most telling of what is to come."""
+    """The newest piece of a debt of which little is known: the most telling of what is to come."""
+    assert debt.sizing is not None
+    length = debt.sizing.step
+    assert length is not None
     newest = debt.owed[-1]
     zone = debt.job.zone
-    start = max(newest.start, last_line(newest.end - _SECOND, _PROBE, zone))
-    (chunk,) = deque(cut((Window(start, newest.end),), debt.job.chunk, zone, failures), maxlen=1)
+    # A step of a day begins at midnight, others with the hour.
+    line = last_line(newest.end - _SECOND, _PROBE, zone)
+    if length != _PROBE_LENGTH:
+        line = last_line(newest.end - length + _HOUR - _SECOND, Span(1, Unit.HOURS), zone)
+    piece = Window(min(max(newest.start, line), newest.end - _SECOND), newest.end)
+    *_, chunk = cut((piece,), debt.job.chunk, zone, failures, debt.sizing)
     match _step(chunk, failures, failed_now):
         case Buy(window):
             yield Buy(window, ALWAYS)

@@ -50,6 +50,17 @@ class Debt:
         """Whether a small chunk has to come back first, before the rest can be sized."""
         return self.sizing is not None and self.sizing.must_probe and bool(self.owed)
 
+    @property
+    def goes_by_steps(self) -> bool:
+        """Whether one chunk has to come back before the next can be sized."""
+        return self.sizing is not None and self.sizing.step is not None and bool(self.owed)
+
+    def upper(self, window: Window) -> float | None:
+        """The records that a chunk will hardly exceed; None: nobody can say."""
+        if self.sizing is None or not self.sizing.history:
+            return None
+        return self.sizing.upper(window)
+
     def expected(self, windows: Iterable[Window]) -> int | None:
         """The records that windows of the series will probably hold; None: nobody can say."""
         return None if self.sizing is None else self.sizing.history.expected(windows)
@@ -126,5 +137,5 @@ def urgent(chunk: Window, debt: Debt, now: datetime) -> bool:
     A probe is urgent where any of the debt is: the rest waits for it.
     """
     band = job_windows.urgent_band(debt.entry.series, now)
-    waiting = debt.owed if debt.must_probe else ()
+    waiting = debt.owed if debt.goes_by_steps else ()
     return any(window.overlaps(band) for window in (chunk, *waiting))

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from orchestrator.core.pace import Taken
     from orchestrator.core.plan import Debt
     from orchestrator.core.sizing import History
+    from orchestrator.core.spending import Bought
 
 
 class Clock(Protocol):
@@ -353,6 +354,19 @@ class Ledger(Protocol):
 
     async def history(self, series: Series) -> History:
         """What was collected of a series, or of its likes where nothing was of itself."""
+        ...
+
+    async def newest(self) -> int:
+        """The number of the latest report; 0 before the first."""
+        ...
+
+    async def bought(self, since: datetime, *, up_to: int) -> Bought:
+        """What was asked for since a moment of the API's clock, and may have been paid.
+
+        Args:
+            since: by the API's clock; what seems to be of a later day than today counts too.
+            up_to: reports with higher numbers are left out.
+        """
         ...
 
     async def densities(self, series: Iterable[Series]) -> Mapping[str, float]:

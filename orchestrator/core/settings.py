@@ -88,11 +88,21 @@ class Limits:
 
     Attributes:
         max_records: the most records that one run asks for, over all keys; None: no limit.
+        max_records_day: the same in a day of UTC, over all runs.
+        max_records_month: the same in a month.
+        max_cost: the most that one run asks for in money, by the price of a record.
+        max_cost_day: the same in a day.
+        max_cost_month: the same in a month.
     """
 
     in_flight: int = 100
     downloads: int = 4
     max_records: int | None = None
+    max_records_day: int | None = None
+    max_records_month: int | None = None
+    max_cost: Decimal | None = None
+    max_cost_day: Decimal | None = None
+    max_cost_month: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True)

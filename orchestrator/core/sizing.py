@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
     from orchestrator.core.intervals import Window
     from orchestrator.core.model import Job
-    from orchestrator.core.settings import Limits
 
 MARGIN: Final = 1.5
 """A chunk is to hold at most the target over this, by the densest stretch seen."""
@@ -29,12 +28,20 @@ SCARCE: Final = timedelta(days=7)
 SCARCE_FACTOR: Final = 5.0
 """By which a little seen is multiplied; so is what was seen of the series' likes only."""
 
+OF_A_DAY: Final = 3.0
+"""By which the mean of a day is multiplied for less than a day of it: noon is not midnight."""
+
+STEP: Final = 4
+"""Where records are bounded and little was seen, so many times as much is asked for next."""
+
 NEAR: Final = timedelta(days=45)
 """What was seen this near a chunk is what counts for it; the nearest, where there is nothing."""
 
 _BUCKET: Final = timedelta(days=28)
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _DAY: Final = timedelta(days=1)
+_HOUR: Final = timedelta(hours=1)
+_CHANCE: Final = 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,12 +102,15 @@ class History:
             )
         )
 
-    def at_most(self, window: Window) -> float:
-        """The records that a window will hardly exceed; 0 where nothing was seen."""
+    def at_most(self, window: Window, margin: float = 1.0) -> float:
+        """The records that a window will hardly exceed; 0 where nothing was seen.
+
+        By `margin` is multiplied what enough was seen of; a little seen has a margin of its own.
+        """
         return sum(
             around.densest
             * (length / _DAY)
-            * (1.0 if self.own and around.covered >= SCARCE else SCARCE_FACTOR)
+            * (margin if self.own and around.covered >= SCARCE else SCARCE_FACTOR)
             for length, around in self._parts(window)
         )
 
@@ -123,9 +133,10 @@ class History:
         first = bisect_left(self._starts, middle - reach - self._longest)
         last = bisect_left(self._starts, middle + reach)
         near = [one for one in self.seen[first:last] if one.window.end > middle - reach]
-        if not near and self.seen:
-            near = self._nearest(middle)
         covered = sum((one.covered for one in near), timedelta())
+        if covered < SCARCE and self.seen:
+            near = self._nearest(middle)
+            covered = sum((one.covered for one in near), timedelta())
         if not near or not covered:
             return _Around(0.0, 0.0, timedelta())
         return _Around(
@@ -150,6 +161,11 @@ class History:
         return found
 
     @cached_property
+    def covered(self) -> timedelta:
+        """How much time was seen, all together."""
+        return sum((one.covered for one in self.seen), timedelta())
+
+    @cached_property
     def _starts(self) -> list[datetime]:
         return [one.window.start for one in self.seen]
 
@@ -165,25 +181,55 @@ class Sizing:
     Attributes:
         target: the most records that one report should hold.
         history: what has been seen; empty: a probe must come first.
+        careful: the records are bounded by a budget: nothing is asked for that may go beyond it.
     """
 
     target: int
     history: History
+    careful: bool = False
 
     @property
     def must_probe(self) -> bool:
-        """Whether nothing is known, so that a small chunk has to come back before any other."""
-        return not self.history
+        """Whether nothing is known, so that a small chunk has to come back before any other.
+
+        What was seen of its likes alone says too little where a budget has to be kept.
+        """
+        return not self.history or (self.careful and not self.history.own)
+
+    @property
+    def step(self) -> timedelta | None:
+        """How long the next chunk may be at most, and no other beside it; None: no such bound."""
+        if self.must_probe:
+            return _HOUR if self.careful else _DAY
+        if self.careful and self.history.covered < SCARCE:
+            return max(_HOUR, STEP * self.history.covered)
+        return None
+
+    def upper(self, window: Window) -> float:
+        """The records that a report of this window will hardly exceed; 0 where nothing was seen."""
+        if not self.history:
+            return 0.0
+        # What was seen in one report of a month says nothing of its weekdays.
+        most = self.history.at_most(window, MARGIN if window.length >= _DAY else OF_A_DAY)
+        # A few records more or less are chance, the more so the less was seen.
+        return most + _CHANCE * max(1.0, window.length / max(self.history.covered, _HOUR))
 
     def fits(self, window: Window) -> bool:
         """Whether a report of this window is unlikely to hold more than the target."""
+        if self.careful:
+            return self.upper(window) <= self.target
         return self.history.at_most(window) * MARGIN <= self.target
 
 
-def target(job: Job, limits: Limits) -> int | None:
-    """The most records that a chunk of a job should hold; None: chunks are not sized by rows.
+def sizing(job: Job, history: History, room: int | None) -> Sizing | None:
+    """How the chunks of a series are sized; None: by time alone.
 
-    A run that may ask for so many records in all must not cut chunks that hold more.
+    Args:
+        job: which asks.
+        history: of the series.
+        room: the records of it that may still be asked for; None: any number.
     """
-    bounds = [one for one in (job.target_rows, limits.max_records) if one is not None]
-    return min(bounds, default=None)
+    if room is not None:
+        target = room if job.target_rows is None else min(room, job.target_rows)
+        return Sizing(target, history, careful=True)
+    return None if job.target_rows is None else Sizing(job.target_rows, history)

@@ -1,92 +1,198 @@
-"""`limits.max_records`: a run stops asking before it has asked for more."""
+"""`limits.max_records` and `limits.max_cost`: a run stops asking before it has asked for more."""
 
 from __future__ import annotations
 
+import math
+from collections import Counter
 from dataclasses import dataclass
+from datetime import timedelta
+from decimal import Decimal
 from typing import TYPE_CHECKING, Final
 
-from orchestrator.core import products
+from orchestrator.core import spending
 from orchestrator.core.lifecycle import State
+from orchestrator.core.sizing import SCARCE_FACTOR, Sizing
+from orchestrator.core.spending import Period
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
     from orchestrator.core.intervals import Window
     from orchestrator.core.lifecycle import Event
     from orchestrator.core.model import FieldValue, Report, Series
     from orchestrator.core.plan import Debt
-    from orchestrator.core.ports import Observer
+    from orchestrator.core.ports import Ledger, Observer
+    from orchestrator.core.spending import Bound
 
-_UNPAID: Final = frozenset(
-    {State.ABSENT, State.FAILED, State.ABORTED, State.CANCELLED, State.DISCARDED}
-)
+UNPAID: Final = frozenset({State.ABSENT, State.FAILED, State.ABORTED, State.CANCELLED})
 """Where a report ends that has brought no records, as far as anybody knows."""
+
+_HOUR: Final = timedelta(hours=1)
 
 
 @dataclass(slots=True)
 class _Asked:
-    """A chunk that was handed out in this run."""
+    """A chunk that was handed out in this run.
+
+    Attributes:
+        records: its upper estimate, until the API has counted them.
+        unknown: nothing was known of its series.
+        counted: the API has counted them.
+    """
 
     records: int
+    unknown: bool
     state: State | None = None
+    counted: bool = False
 
 
 class Budget:
-    """Counts what a run asks for, over all keys: what is expected until the true number is known.
+    """Counts what a run asks for, over all keys: the upper estimate until the number is known.
 
-    It observes the run: reports that are found open are not counted, they were asked for before.
+    It observes the run: reports that are found open are counted where they were asked for.
 
     Args:
-        most: records; None: any number.
+        bounds: what may be asked for; none: anything.
         observer: is told of everything in turn.
 
     Attributes:
-        stopped: why nothing more is asked for, in words; empty while there is room.
+        stopped: why not everything is asked for, in words; empty while there is room.
     """
 
-    def __init__(self, most: int | None, observer: Observer) -> None:
+    def __init__(self, bounds: Sequence[Bound], observer: Observer) -> None:
         self.stopped = ""
-        self._most = most
+        self._bounds = tuple(bounds)
         self._observer = observer
         self._asked: dict[tuple[str, Window], _Asked] = {}
-        self._spent = 0
+        self._product: dict[str, str] = {}
+        self._spent: Counter[str] = Counter()
+        self._before = {bound.key: Decimal(0) for bound in self._bounds}
+        self._since: dict[Period, datetime] = {}
+        self._over: set[str] = set()
+        self._densest: float | None = None  # records an hour, of what nothing was known of
+        self._newest: int | None = None
 
     @property
-    def asked(self) -> int:
-        """The records asked for in this run: true numbers where they are known."""
-        return self._spent + sum(one.records for one in self._asked.values())
+    def goes_by_days(self) -> bool:
+        """Whether what earlier runs have asked for counts."""
+        return any(bound.period is not Period.RUN for bound in self._bounds)
 
-    def take(self, series: Series, window: Window, expected: int | None) -> bool:
-        """Takes what a chunk is expected to hold; False: it is too much, and the run's asking ends.
+    # --- what earlier runs have spent ---------------------------------------------------------
 
-        What nobody can say counts as nothing until it is known. What is free does not count.
+    async def refresh(self, ledger: Ledger, now: datetime) -> None:
+        """Reads what earlier runs have asked for in this day and month, by the API's clock."""
+        for period in {bound.period for bound in self._bounds} - {Period.RUN}:
+            start = period.start(now)
+            if self._since.get(period) == start:
+                continue
+            self._since[period] = start
+            if self._newest is None:
+                self._newest = await ledger.newest()
+            bought = await ledger.bought(start, up_to=self._newest)
+            records = Counter(bought.records)
+            for series, window in bought.uncounted:
+                sized = Sizing(0, await ledger.history(series), careful=True)
+                records[series.product] += math.ceil(sized.upper(window))
+            for bound in self._bounds:
+                if bound.period is period:
+                    self._before[bound.key] = bound.sum(records)
+
+    # --- what may be asked for ----------------------------------------------------------------
+
+    def room(self, series: Series) -> int | None:
+        """The records of a series that may still be asked for now; None: any number."""
+        asked = self._all()
+        rooms = (
+            spending.room(bound, series.product, self._before[bound.key] + bound.sum(asked))
+            for bound in self._bounds
+        )
+        return min((one for one in rooms if one is not None), default=None)
+
+    def target(self, series: Series) -> int | None:
+        """The records that one chunk of a series may hold; None: any number.
+
+        All that there is room for, and a quarter of the whole where there is less: what is left in
+        the end is not worth a file for each hour.
         """
-        if self._most is None:
+        room, whole = self.room(series), spending.least_room(self._bounds, series.product)
+        return None if room is None or whole is None else max(room, whole // 4)
+
+    def _all(self) -> Counter[str]:
+        """The records asked for in this run, by product."""
+        asked = self._spent.copy()
+        for (key, _), one in self._asked.items():
+            asked[self._product[key]] += one.records
+        return asked
+
+    @property
+    def is_uncertain(self) -> bool:
+        """Whether something is under way whose records are not counted, and may be fewer."""
+        return any(not one.counted for one in self._asked.values())
+
+    def take(self, series: Series, window: Window, upper: float | None) -> bool:
+        """Takes what a chunk will hardly exceed; False: there is no room for it now.
+
+        Of what nobody can say anything, one chunk is under way at a time until the first has come
+        back; from then on as many as there is room for, if they are so dense. What is free does
+        not count.
+        """
+        room = self.room(series)
+        if room is None:
             return True
-        product = products.PRODUCTS.get(series.product)
-        if product is not None and product.free:
-            return True
-        asked, more = self.asked, expected or 0
-        if not self.stopped and (asked + more > self._most or asked >= self._most):
-            self._stop(series, window, more)
-        if self.stopped:
+        records = self._guess(window, room) if upper is None else math.ceil(upper)
+        if records is None or records > room or not room:
             return False
-        self._asked[series.key, window] = _Asked(more)
+        self._product[series.key] = series.product
+        self._asked[series.key, window] = _Asked(records, upper is None)
         return True
 
-    def _stop(self, series: Series, window: Window, more: int) -> None:
-        next_one = f"the next chunk ({series}, {window}) would be about {more:,} more"
-        if more > (self._most or 0):
-            next_one += ", which no run may ask for: raise the limit"
-        self.stopped = (
-            f"limits.max_records is {self._most:,}, {self.asked:,} records are asked for in this "
-            f"run, and {next_one}"
+    def _guess(self, window: Window, room: int) -> int | None:
+        if self._densest is not None:
+            return math.ceil(SCARCE_FACTOR * max(1.0, self._densest * (window.length / _HOUR)))
+        if any(one.unknown for one in self._asked.values()):
+            return None
+        return -(-room // 2)
+
+    def stop(self, series: Series, window: Window, upper: float | None) -> None:
+        """Nothing more of a series is asked for in this run: there is no room."""
+        self._over.add(series.key)
+        if self.stopped:
+            return
+        asked = self._all()
+        bound = min(
+            (one for one in self._bounds if one.each(series.product)),
+            key=lambda one: (
+                spending.room(one, series.product, self._before[one.key] + one.sum(asked)) or 0
+            ),
         )
-        self._observer.note("warning", f"nothing more is asked for: {self.stopped}")
+        spent = self._before[bound.key] + bound.sum(asked)
+        next_one = f"the next chunk ({series}, {window}) may be "
+        if upper is None:
+            next_one += "of any size: nothing like it was collected yet"
+        else:
+            more = math.ceil(upper) * bound.each(series.product)
+            next_one += f"{bound.amount(more)} more"
+            if more > bound.most:
+                next_one += f", which no {bound.period.value} may ask for: raise the limit"
+        self.stopped = (
+            f"{bound.key} is {bound.limit}, {bound.amount(spent)} are asked for "
+            f"{bound.period.words}, and {next_one}"
+        )
+        self._observer.note("warning", f"not everything is asked for: {self.stopped}")
+
+    def is_over(self, series: Series) -> bool:
+        """Whether nothing more of a series is asked for in this run."""
+        return series.key in self._over
 
     def settle(self, series: Series, window: Window) -> None:
-        """A chunk's coroutine has ended: what was paid stays counted."""
+        """A chunk's coroutine has ended: what was paid, or may be, stays counted."""
         ended = self._asked.pop((series.key, window), None)
-        if ended is not None and ended.state is not None and ended.state not in _UNPAID:
-            self._spent += ended.records
+        if ended is None or ended.state is None or ended.state in UNPAID:
+            return
+        self._spent[series.product] += ended.records
+        if ended.unknown and ended.counted:
+            self._densest = max(self._densest or 0.0, ended.records / (window.length / _HOUR))
 
     # --- the port `Observer` ------------------------------------------------------------------
 
@@ -102,6 +208,7 @@ class Budget:
             counted = report.items_count if report.rows is None else report.rows
             if counted is not None:
                 asked.records = counted
+                asked.counted = True
         self._observer.changed(report, event)
 
     def received(self, report: Report, size_bytes: int) -> None:

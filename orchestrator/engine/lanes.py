@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict, deque
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import anyio
 
@@ -28,6 +28,10 @@ if TYPE_CHECKING:
     from orchestrator.engine.desk import Desk
     from orchestrator.engine.expected import Entry, Expected
     from orchestrator.engine.follow import Follower
+
+
+_WOKEN: Final = 8
+"""So many series that wait for room in the budget are looked at again when a report has ended."""
 
 
 @dataclass(slots=True, eq=False)
@@ -55,6 +59,7 @@ class _Busy:
         failed: the windows of the reports that failed in this run.
         cut: the windows of the reports that were truncated in this run.
         dates: what the API refused in this run for its dates.
+        room: the records that could still be asked for when the debt was looked at last.
         postponed: something waits for a claim to end.
         later: a report was left for the next run.
     """
@@ -63,6 +68,7 @@ class _Busy:
     failed: list[Window] = field(default_factory=list)
     cut: list[Window] = field(default_factory=list)
     dates: RefusedDates = field(default_factory=RefusedDates)
+    room: int | None = None
     postponed: bool = False
     later: bool = False
 
@@ -99,6 +105,7 @@ class Lanes:
         self._lanes: dict[str, _Lane] = {}
         self._busy: dict[str, _Busy] = defaultdict(_Busy)
         self._lives = 0
+        self._short: dict[str, Series] = {}  # those that wait for room in the budget
         self._again: set[object] = set()
         """Claims inside truncated windows: those that are open, and those truncated again."""
         self._expected = expected
@@ -187,9 +194,9 @@ class Lanes:
         # Taken before the ledger is read: a report that ends meanwhile has the series looked at
         # again, where one that were left out here could be bought beside itself.
         claimed = tuple(busy.claims.values())
-        debt = await self._debt(job, asked, earlier)
+        debt = await self._debt(lane, job, asked, earlier)
         unclaimed = replace(debt, owed=intervals.subtract(debt.owed, claimed))
-        if debt.must_probe and busy.later:
+        if debt.goes_by_steps and busy.later:
             return  # what is open would have to come back first, and does not in this run
         refused = busy.dates.number
         for step in attempts.steps(unclaimed, debt.failures, busy.failed, busy.cut, busy.dates):
@@ -205,24 +212,31 @@ class Lanes:
                     await self._ledger.give_up(series, window, reason, report_id)
                     self._budget.note("error", f"given up: {series}, {window}: {reason}")
                 case attempts.Buy():
-                    await self._buy(tasks, lane, follower, debt, step)
-                    if self._is_over(lane, series) or busy.dates.number != refused:
-                        break  # once refused, its coroutine has the series looked at again
+                    has_room = await self._buy(tasks, lane, follower, debt, step)
+                    # Once refused, its coroutine has the series looked at again.
+                    if not has_room or busy.dates.number != refused or self._is_over(lane, series):
+                        break
 
     async def _buy(
         self, tasks: TaskGroup, lane: _Lane, follower: Follower, debt: plan.Debt, step: attempts.Buy
-    ) -> None:
-        """Starts the life of a chunk, unless it has to wait for others, or would be too much."""
+    ) -> bool:
+        """Starts the life of a chunk, unless it has to wait for others, or would be too much.
+
+        Returns:
+            False where the budget has no room for it now.
+        """
         series, window, probe = debt.entry.series, step.window, step.probe
         busy = self._busy[series.key]
         if probe and any(probe.overlaps(claim) for claim in busy.claims.values()):
             busy.postponed = True
-            return
+            return True
         if not self._may_be_cut(busy, debt.failures, window):
-            return
+            return True
+        upper = debt.upper(window)
+        if not self._budget.take(series, window, upper):
+            self._no_room(series, window, upper)
+            return False
         rows = debt.expected((window,))
-        if not self._budget.take(series, window, rows):
-            return
         if rows is None:
             rows = self._expected.rows(series, window)
         order = Order(
@@ -239,6 +253,22 @@ class Lanes:
             self._again.add(claim)
         self._claim(series, claim, window)
         await self._start(tasks, lane, series, claim, partial(follower.buy, order, lane.desk))
+        return True
+
+    def _no_room(self, series: Series, window: Window, upper: float | None) -> None:
+        """The budget has no room for a chunk: there may be some once what is open is counted."""
+        if self._budget.is_uncertain:
+            self._short[series.key] = series
+        elif self._budget.room(series) != self._busy[series.key].room:
+            self._look_again(series)
+        else:
+            self._budget.stop(series, window, upper)
+
+    def _wake_short(self) -> None:
+        """Looks at some of the series again that wait for room in the budget."""
+        most = _WOKEN if self._budget.is_uncertain else len(self._short)
+        for key in list(self._short)[:most]:
+            self._look_again(self._short.pop(key))
 
     def _may_be_cut(
         self, busy: _Busy, failures: Sequence[attempts.Failure], window: Window
@@ -283,7 +313,7 @@ class Lanes:
     def _is_over(self, lane: _Lane, series: Series) -> bool:
         """Whether nothing more of a series is asked for in this run."""
         refused = lane.desk.refusal(series) or lane.desk.unreachable
-        return bool(refused or self._budget.stopped)
+        return bool(refused) or self._budget.is_over(series)
 
     def _await_lives(self, busy: _Busy, series: Series) -> None:
         """Looks at a series again once something of it has come back."""
@@ -330,6 +360,7 @@ class Lanes:
             if left in (Left.AGAIN, Left.FAILED, Left.CUT) or busy.postponed:
                 busy.postponed = False
                 self._look_again(series)
+            self._wake_short()
             self._tell_all()
 
         tasks.start_soon(live)
@@ -350,14 +381,21 @@ class Lanes:
                 (entry, False) for entry in lane.entries if entry[1].series.key == series.key
             )
 
-    async def _debt(self, job: Job, entry: JobSeries, earlier: Sequence[Job]) -> plan.Debt:
+    async def _debt(
+        self, lane: _Lane, job: Job, entry: JobSeries, earlier: Sequence[Job]
+    ) -> plan.Debt:
         """The debt of a series as it is now, less what earlier jobs of the command buy."""
+        if self._budget.goes_by_days:
+            if lane.desk.api.server_now() is None:
+                await lane.desk.is_answered()  # so that its clock is known
+            await self._budget.refresh(self._ledger, lane.desk.api.server_now() or self._now)
+        self._busy[entry.series.key].room = self._budget.room(entry.series)
+        target = self._budget.target(entry.series)
         ledger = self._ledger
         others = [(other, await ledger.standing(other.name, entry.series)) for other in earlier]
         standing = await ledger.standing(job.name, entry.series)
-        target = sizing.target(job, self._config.limits)
         sized = None
-        if target is not None:
-            sized = sizing.Sizing(target, await ledger.history(entry.series))
+        if target is not None or job.target_rows is not None:
+            sized = sizing.sizing(job, await ledger.history(entry.series), target)
         bought = plan.bought_by(others, self._now)
         return plan.debt(job, entry, self._now, standing, bought, sizing=sized)

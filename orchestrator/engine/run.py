@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import anyio
 
-from orchestrator.core import intervals, plan
+from orchestrator.core import intervals, plan, spending
 from orchestrator.core.pace import Pace
 from orchestrator.core.policy import Remains
 from orchestrator.engine.budget import Budget
@@ -158,7 +158,9 @@ def follower_of(world: World, watching: TaskGroup, pace: Pace) -> Follower:
 
 class _Run:
     def __init__(self, world: World, jobs: tuple[Job, ...], now: datetime) -> None:
-        self._budget = Budget(world.config.limits.max_records, world.observer)
+        self._budget = Budget(
+            spending.bounds(world.config.limits, world.config.prices), world.observer
+        )
         self._world = replace(world, observer=self._budget)
         self._jobs = jobs
         self._now = now

@@ -149,6 +149,8 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
         WHERE state = 'absent'
         AND id IN (SELECT report_id FROM event WHERE kind = 'FoundAbsent')
         """,
+        # By the API's clock: what was asked for in a day and in a month.
+        "CREATE INDEX report_asked ON report (intended_at + server_ahead)",
         "CREATE INDEX report_failed ON report (series_id, failed) WHERE failed IS NOT NULL",
         # The last event before a person had a say: what came to nothing up to it no longer counts.
         "ALTER TABLE series ADD COLUMN retried INTEGER NOT NULL DEFAULT 0",

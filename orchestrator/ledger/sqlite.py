@@ -20,7 +20,7 @@ from orchestrator.ledger.words import explain
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
-    from datetime import timedelta
+    from datetime import datetime, timedelta
     from pathlib import Path
 
     from orchestrator.core.intervals import Window
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from orchestrator.core.pace import Taken
     from orchestrator.core.ports import Clock
     from orchestrator.core.sizing import History
+    from orchestrator.core.spending import Bought
     from orchestrator.ledger.opens import OpenPlace
 
 _PAGE: Final = 200
@@ -175,6 +176,14 @@ class SqliteLedger(GroupCommits):
     async def history(self, series: Series) -> History:
         """See the port."""
         return await self.transact(lambda store: store.histories().of(series))
+
+    async def newest(self) -> int:
+        """See the port."""
+        return await self.transact(Store.newest)
+
+    async def bought(self, since: datetime, *, up_to: int) -> Bought:
+        """See the port."""
+        return await self.transact(lambda store: store.bought(since, up_to))
 
     async def densities(self, series: Iterable[Series]) -> Mapping[str, float]:
         """See the port."""

@@ -10,8 +10,10 @@ import hashlib
 from typing import TYPE_CHECKING, Final
 
 from orchestrator.core import attempts
+from orchestrator.core.intervals import Window
 from orchestrator.core.lifecycle import Published, State, Superseded, transition
 from orchestrator.core.model import Report, Standing
+from orchestrator.core.spending import Bought
 from orchestrator.errors import InvalidTransition, Taken, WindowHad
 from orchestrator.ledger import editions, files, foreign, rows
 from orchestrator.ledger.history import Histories
@@ -21,11 +23,15 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from datetime import datetime, timedelta
 
-    from orchestrator.core.intervals import Window
     from orchestrator.core.lifecycle import Event
     from orchestrator.core.model import Owner, Series
 
 _BATCH: Final = 500
+
+_UNPAID: Final = tuple(
+    state.value for state in (State.ABSENT, State.FAILED, State.ABORTED, State.CANCELLED)
+)
+"""Where a report ends that has brought no records, as far as anybody knows."""
 
 
 class Store(OpenReports):
@@ -52,6 +58,31 @@ class Store(OpenReports):
             disputed=tuple(self.reports(series, (State.DISPUTED,))),
             open=self._number_open(series_id),
         )
+
+    def bought(self, since: datetime, up_to: int) -> Bought:
+        """See the port `Ledger.bought`."""
+        marks = ", ".join("?" * len(_UNPAID))
+        asked = (
+            "FROM report WHERE intended_at + server_ahead >= ? AND id <= ?"
+            f" AND state NOT IN ({marks}) AND coalesce(rows, items_count)"
+        )
+        values = (rows.to_ms(since), up_to, *_UNPAID)
+        records: dict[str, int] = {}
+        for series_id, number in self._db.execute(
+            f"SELECT series_id, total(coalesce(rows, items_count)) {asked} IS NOT NULL"
+            " GROUP BY series_id",
+            values,
+        ):
+            product = self._series_of(series_id).product
+            records[product] = records.get(product, 0) + int(number)
+        uncounted = [
+            (self._series_of(series_id), Window.of_epoch(start, end))
+            for series_id, start, end in self._db.execute(
+                f"SELECT series_id, window_start, window_end {asked} IS NULL",
+                values,
+            )
+        ]
+        return Bought(records, uncounted)
 
     def histories(self) -> Histories:
         """What was collected of series and their likes; use it for one moment only."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from datetime import timedelta
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
 
 import click
@@ -88,7 +90,7 @@ def plan_jobs(inputs: Inputs, now: datetime, as_json: bool) -> int:
 
 def _by_job(inputs: Inputs, store: Store, now: datetime) -> Iterator[tuple[Job, Iterator[Line]]]:
     """The lines of each job; those of one must be read before the next is asked for."""
-    every = lines(store, inputs.jobs, now, inputs.config.limits)
+    every = lines(store, inputs.jobs, now, inputs.config)
     for job in inputs.jobs:
         yield job, (next(every) for _ in job.series)
 
@@ -303,6 +305,13 @@ def _cost_lines(totals: Totals) -> Iterator[str]:
     cost = totals.cost
     if totals.series > cost.unknown:
         yield f"expected, by what was collected before: {cost.words()}"
+    for bound in totals.bounds:
+        whole = Decimal(cost.records) if bound.prices is None else cost.money
+        number = max(1, math.ceil(whole / bound.most))
+        yield (
+            f"{bound.key} is {bound.limit}: that makes at least "
+            f"{counted(number, bound.period.value)}"
+        )
     if cost.unknown:
         yield (
             f"{counted(cost.unknown, 'series')} of which nobody can say how many records there "
@@ -310,8 +319,9 @@ def _cost_lines(totals: Totals) -> Iterator[str]:
         )
     if totals.probes:
         yield (
-            f"{counted(totals.probes, 'series')} of which a day comes first: the rest is cut by "
-            "the records that it holds, and may be more chunks than are counted here"
+            f"{counted(totals.probes, 'series')} of which {'an hour' if totals.bounds else 'a day'}"
+            " comes first: the rest is cut by the records that it holds, and may be more chunks "
+            "than are counted here"
         )
 
 

@@ -1,0 +1,124 @@
+"""Bounds on what is bought: records or money, in a run, a day and a month. All pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+from enum import Enum
+from typing import TYPE_CHECKING
+
+from orchestrator.core import products
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from datetime import datetime
+
+    from orchestrator.core.intervals import Window
+    from orchestrator.core.model import Series
+    from orchestrator.core.settings import Limits, Prices
+
+
+class Period(Enum):
+    """Over which time a bound holds. Days and months are those of UTC, by the API's clock."""
+
+    RUN = "run"
+    DAY = "day"
+    MONTH = "month"
+
+    def start(self, now: datetime) -> datetime:
+        """When the period that holds `now` began; a run has begun by itself."""
+        midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
+        match self:
+            case Period.RUN:
+                return now
+            case Period.DAY:
+                return midnight
+            case Period.MONTH:
+                return midnight.replace(day=1)
+
+    @property
+    def words(self) -> str:
+        """For people."""
+        return "in this run" if self is Period.RUN else f"this {self.value} (UTC)"
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """The most that may be bought in a period.
+
+    Attributes:
+        key: as the config names it.
+        most: records, or money.
+        prices: what a record costs; None: records are counted.
+    """
+
+    key: str
+    period: Period
+    most: Decimal
+    prices: Prices | None = None
+
+    def each(self, product: str) -> Decimal:
+        """What one record of a product counts. One without a price counts nothing."""
+        if _is_free(product):
+            return Decimal(0)
+        if self.prices is None:
+            return Decimal(1)
+        return self.prices.of(product) or Decimal(0)
+
+    def sum(self, records: Mapping[str, int]) -> Decimal:
+        """What records of some products count, by product."""
+        return sum((self.each(one) * number for one, number in records.items()), Decimal(0))
+
+    @property
+    def limit(self) -> str:
+        """For people: the bound itself, as the config has it."""
+        return f"{int(self.most):,}" if self.prices is None else self.amount(self.most)
+
+    def amount(self, value: Decimal) -> str:
+        """For people: ``1,234 records`` or ``12.50 EUR``."""
+        if self.prices is None:
+            return f"{int(value):,} records"
+        return f"{value:,.2f} {self.prices.currency}".rstrip()
+
+
+@dataclass(frozen=True, slots=True)
+class Bought:
+    """What earlier runs have asked for since a moment.
+
+    Attributes:
+        records: by product, where their number is known.
+        uncounted: reports whose records nobody has counted yet.
+    """
+
+    records: Mapping[str, int]
+    uncounted: Sequence[tuple[Series, Window]] = ()
+
+
+def bounds(limits: Limits, prices: Prices) -> tuple[Bound, ...]:
+    """The bounds that a config sets."""
+    records = (limits.max_records, limits.max_records_day, limits.max_records_month)
+    money = (limits.max_cost, limits.max_cost_day, limits.max_cost_month)
+    found = []
+    for key, amounts, priced in (("max_records", records, None), ("max_cost", money, prices)):
+        for period, most in zip(Period, amounts, strict=True):
+            if most is not None:
+                name = f"limits.{key}" + ("" if period is Period.RUN else f".{period.value}")
+                found.append(Bound(name, period, Decimal(most), priced))
+    return tuple(found)
+
+
+def room(bound: Bound, product: str, spent: Decimal = Decimal(0)) -> int | None:
+    """The records of a product that may still be bought; None: any number, for they are free."""
+    each = bound.each(product)
+    return None if not each else max(0, int((bound.most - spent) / each))
+
+
+def least_room(several: Sequence[Bound], product: str) -> int | None:
+    """The records of a product that one run may buy at most; None: any number."""
+    rooms = (room(one, product) for one in several)
+    return min((one for one in rooms if one is not None), default=None)
+
+
+def _is_free(product: str) -> bool:
+    known = products.PRODUCTS.get(product)
+    return known is not None and known.free
