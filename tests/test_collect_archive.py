@@ -74,6 +74,9 @@ GOOD = {
     "same name again in an extra field": bytes(
         RawZip(content=CONTENT, extra=b"up\x25\x00\x01" + bytes(4) + NAME.encode())
     ),
+    "a folder before it": seekable_zip(("2026/", b""), (NAME, CONTENT)),
+    "a folder behind it": seekable_zip((NAME, CONTENT), ("2026/", b"")),
+    "in folders of its own": seekable_zip(("a/", b""), ("a/b/", b""), (f"a/b/{NAME}", CONTENT)),
     "padding in the extra field": bytes(RawZip(content=CONTENT, local_extra=bytes(7))),
     "compression hints differ": bytes(RawZip(content=CONTENT, flags=2, local_flags=0)),
     "zip64 sizes in the directory": bytes(
@@ -166,6 +169,24 @@ EVIL: dict[str, tuple[bytes | RawZip, str]] = {
     ),
     "no members": (EMPTY_END, MEMBERS.format(0)),
     "two members": (seekable_zip((NAME, b"a"), ("b.csv", b"b")), MEMBERS.format(2)),
+    "two members and a folder": (
+        seekable_zip(("a/", b""), (NAME, b"a"), ("a/b.csv", b"b")),
+        MEMBERS.format(2),
+    ),
+    "folders alone": (
+        seekable_zip(("a/", b""), ("b/", b"")),
+        "the archive holds a folder or special file, not a plain file",
+    ),
+    "a folder that holds something": (
+        seekable_zip((NAME, b"a"), ("b/", b"hidden")),
+        "the archive holds a folder or special file, not a plain file",
+    ),
+    "a folder that is not its own": (
+        seekable_zip(("a/", b""), ("b/x.csv", b"a")),
+        A_PATH.format("b/x.csv"),
+    ),
+    "a folder upwards": (seekable_zip(("../", b""), ("../x.csv", b"a")), A_PATH.format("../x.csv")),
+    "a folder at the root": (seekable_zip(("/", b""), ("/x.csv", b"a")), A_PATH.format("/x.csv")),
     "a second member that is not counted": (
         seekable_zip((NAME, b"a"), ("b.csv", b"b")).replace(b"\x02\0\x02\0", b"\x01\0\x01\0"),
         "the archive's directory holds more or less than its one file",

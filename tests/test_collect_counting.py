@@ -59,6 +59,13 @@ def test_counts_as_the_csv_module_however_the_bytes_are_cut(
         (b'a\n"x""\n""y"\n"z"\n', 2),
         (b'\xef\xbb\xbf"a"\n"1"\n', 1),
         (b'a\n"\0\n"\n', 1),
+        (b"a,b\n1,2\n\n\n", 1),
+        (b"a,b\r\n1,2\r\n\r\n", 1),
+        (b"a,b\n1,2\n  \n\t", 1),
+        (b'a\n"1\n\n"\n\n', 1),
+        (b'a\n"1"\n\n"2"\n', 3),
+        (b"a,b\n\n\n", 0),
+        (b"\r\n\r\n", 0),
     ],
     ids=[
         "empty",
@@ -71,6 +78,13 @@ def test_counts_as_the_csv_module_however_the_bytes_are_cut(
         "doubled quotes at line breaks",
         "byte order mark",
         "NUL bytes",
+        "blank lines",
+        "blank CR LF",
+        "lines of blanks",
+        "blank lines in a body, and behind it",
+        "a blank line in between",
+        "a header and blank lines",
+        "nothing but blank lines",
     ],
 )
 def test_counts_records_without_the_header(content: bytes, records: int) -> None:

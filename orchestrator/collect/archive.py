@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 from orchestrator.errors import CorruptArchive
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Container, Sequence
     from typing import BinaryIO
 
 STORED: Final = 0
@@ -48,6 +48,11 @@ _FULL32: Final = 0xFFFFFFFF
 _UNIX: Final = 3
 _DOS_FOLDER: Final = 0x10
 _LONGEST_ENTRY: Final = _CENTRAL.size + 3 * _FULL16
+_MOST_ENTRIES: Final = 64
+_PACKED_NOTHING: Final = 2
+"""Bytes that deflate makes of nothing."""
+
+_NOT_ITS_FILES: Final = "the archive's directory holds more or less than its one file"
 _DRIVE: Final = re.compile(r"[A-Za-z]:")
 
 
@@ -89,7 +94,7 @@ class Start:
 
 @dataclass(frozen=True, slots=True)
 class _Entry:
-    """An entry of the central directory, 64-bit sizes resolved."""
+    """An entry of the central directory, 64-bit sizes resolved; a folder has no content."""
 
     raw_name: bytes
     flags: int
@@ -98,6 +103,7 @@ class _Entry:
     packed_bytes: int
     size_bytes: int
     header_offset: int
+    is_folder: bool
 
 
 def read_member(archive: BinaryIO) -> Member:
@@ -111,20 +117,39 @@ def read_member(archive: BinaryIO) -> Member:
             contradict each other.
     """
     length = archive.seek(0, 2)
-    directory_start, directory_end = _find_directory(archive, length)
-    entry = _read_entry(_read(archive, directory_start, directory_end - directory_start))
-    name = _check_name(entry)
-    if entry.header_offset:
+    directory_start, directory_end, number = _find_directory(archive, length)
+    entries = _read_entries(
+        _read(archive, directory_start, directory_end - directory_start), number
+    )
+    entry, name = _the_file(entries)
+    entries.sort(key=lambda one: one.header_offset)
+    borders = [*(one.header_offset for one in entries[1:]), directory_start]
+    if entries[0].header_offset:
         raise CorruptArchive(
-            f"the archive's file begins at byte {entry.header_offset}, not at its first byte:"
+            f"the archive's file begins at byte {entries[0].header_offset}, not at its first byte:"
             " something stands before it"
         )
-    offset = _check_local_header(archive, entry)
-    end = offset + entry.packed_bytes
-    if end > directory_start:
-        raise CorruptArchive("the archive's file runs into its directory: the sizes are wrong")
-    _check_descriptor(_read(archive, end, min(directory_start - end, 64)), entry)
+    offset = 0
+    for one, border in zip(entries, borders, strict=True):
+        begin = _check_local_header(archive, one)
+        end = begin + one.packed_bytes
+        if end > border:
+            raise CorruptArchive("the archive's file runs into its directory: the sizes are wrong")
+        _check_descriptor(_read(archive, end, min(border - end, 64)), one)
+        if one is entry:
+            offset = begin
     return Member(name, entry.method, entry.crc, entry.packed_bytes, entry.size_bytes, offset)
+
+
+def _the_file(entries: Sequence[_Entry]) -> tuple[_Entry, str]:
+    """The one entry that is a file, and its name; folders are none."""
+    files = [entry for entry in entries if not entry.is_folder]
+    if not files:
+        raise CorruptArchive("the archive holds a folder or special file, not a plain file")
+    if len(files) > 1:
+        raise CorruptArchive(f"the archive holds {len(files)} files; exactly one CSV was expected")
+    folders = {entry.raw_name for entry in entries if entry.is_folder}
+    return files[0], _check_name(files[0], folders)
 
 
 def read_start(begin: bytes) -> Start | None:
@@ -151,8 +176,8 @@ def _read(archive: BinaryIO, offset: int, size: int) -> bytes:
 # --- the end records ------------------------------------------------------------------------------
 
 
-def _find_directory(archive: BinaryIO, length: int) -> tuple[int, int]:
-    """Where the central directory begins and ends."""
+def _find_directory(archive: BinaryIO, length: int) -> tuple[int, int, int]:
+    """Where the central directory begins and ends, and how many entries it has."""
     tail_start = max(0, length - _END.size - _FULL16)
     tail = _read(archive, tail_start, length - tail_start)
     # The last one counts, and no other: one in a comment would be another archive to some readers.
@@ -174,7 +199,7 @@ def _no_end(begin: bytes, length: int, tail: bytes) -> str:
     return "the archive is cut off: its end record is missing"
 
 
-def _directory(archive: BinaryIO, end: int, fields: Sequence[int]) -> tuple[int, int]:
+def _directory(archive: BinaryIO, end: int, fields: Sequence[int]) -> tuple[int, int, int]:
     """Reads the end record (and its zip64 forms), whose own offset is `end`."""
     disk, directory_disk, here, members, size, start = fields
     locator = (
@@ -200,32 +225,46 @@ def _directory(archive: BinaryIO, end: int, fields: Sequence[int]) -> tuple[int,
         end = end64
     if disk or directory_disk:
         raise CorruptArchive("the archive is one part of several")
-    if here != 1 or members != 1:
+    if here != members or not 0 < members <= _MOST_ENTRIES:
         raise CorruptArchive(f"the archive holds {members} files; exactly one CSV was expected")
     if start + size != end:
         raise CorruptArchive(
             "the archive's directory does not end where its end record begins: bytes are missing"
             " or too many"
         )
-    if size > _LONGEST_ENTRY:
+    if size > members * _LONGEST_ENTRY:
         # It is read as a whole, and may be as long as the archive.
-        raise CorruptArchive("the archive's directory holds more or less than its one file")
-    return start, end
+        raise CorruptArchive(_NOT_ITS_FILES)
+    return start, end, members
 
 
 # --- the headers ----------------------------------------------------------------------------------
 
 
-def _read_entry(directory: bytes) -> _Entry:
-    """Reads the one entry that the whole directory must be."""
-    if len(directory) < _CENTRAL.size or not directory.startswith(_CENTRAL_SIGNATURE):
+def _read_entries(directory: bytes, number: int) -> list[_Entry]:
+    """Reads the entries that the whole directory must be."""
+    entries = []
+    at = 0
+    for _ in range(number):
+        entry, at = _read_entry(directory, at)
+        entries.append(entry)
+    if at != len(directory):
+        raise CorruptArchive(_NOT_ITS_FILES)
+    return entries
+
+
+def _read_entry(directory: bytes, at: int) -> tuple[_Entry, int]:
+    """Reads the entry at an offset of the directory; where the next one begins."""
+    if len(directory) - at < _CENTRAL.size or not directory.startswith(_CENTRAL_SIGNATURE, at):
         raise CorruptArchive("the archive's directory is damaged")
     (_, _, system, _, flags, method, _, _, crc, packed, size, name_length, extra_length, comment,
-     disk, _, attributes, offset) = _CENTRAL.unpack_from(directory)  # fmt: skip
-    if _CENTRAL.size + name_length + extra_length + comment != len(directory):
-        raise CorruptArchive("the archive's directory holds more or less than its one file")
-    name_end = _CENTRAL.size + name_length
-    raw_name = directory[_CENTRAL.size : name_end]
+     disk, _, attributes, offset) = _CENTRAL.unpack_from(directory, at)  # fmt: skip
+    name_begin = at + _CENTRAL.size
+    name_end = name_begin + name_length
+    end = name_end + extra_length + comment
+    if end > len(directory):
+        raise CorruptArchive(_NOT_ITS_FILES)
+    raw_name = directory[name_begin:name_end]
     extra = _extra(directory[name_end : name_end + extra_length])
     size, packed, offset, disk = _wide(
         extra, ((size, _FULL32), (packed, _FULL32), (offset, _FULL32), (disk, _FULL16))
@@ -241,15 +280,21 @@ def _read_entry(directory: bytes) -> _Entry:
             " are known"
         )
     kind = stat.S_IFMT(attributes >> 16) if system == _UNIX else 0
-    if kind not in (0, stat.S_IFREG) or attributes & _DOS_FOLDER or raw_name.endswith(b"/"):
+    empty = not size and not crc and packed <= _PACKED_NOTHING
+    is_folder = raw_name.endswith(b"/") and empty and kind in (0, stat.S_IFDIR, stat.S_IFREG)
+    special = kind not in (0, stat.S_IFREG) or attributes & _DOS_FOLDER or raw_name.endswith(b"/")
+    if special and not is_folder:
         what = "a symbolic link" if kind == stat.S_IFLNK else "a folder or special file"
         raise CorruptArchive(f"the archive holds {what}, not a plain file")
-    return _Entry(raw_name, flags, method, crc, packed, size, offset)
+    return _Entry(raw_name, flags, method, crc, packed, size, offset, is_folder), end
 
 
-def _check_name(entry: _Entry) -> str:
-    """The name, if it is one: no path, nothing odd, and a CSV's."""
+def _check_name(entry: _Entry, folders: Container[bytes]) -> str:
+    """The name, if it is one: no path but its own folders, nothing odd, and a CSV's."""
     raw = entry.raw_name
+    folder = raw[: raw.rfind(b"/") + 1]
+    if folder in folders and not folder.startswith(b"/") and b".." not in folder.split(b"/"):
+        raw = raw.removeprefix(folder)
     try:
         name = raw.decode("utf-8" if entry.flags & _UTF8 else "cp437")
     except UnicodeDecodeError as error:
@@ -265,13 +310,14 @@ def _check_name(entry: _Entry) -> str:
 
 def _check_local_header(archive: BinaryIO, entry: _Entry) -> int:
     """Compares the header before the file with the directory; where the packed bytes begin."""
-    header = _read(archive, 0, _LOCAL.size)
+    at = entry.header_offset
+    header = _read(archive, at, _LOCAL.size)
     signature, _, flags, method, _, _, crc, packed, size, *lengths = _LOCAL.unpack(header)
     name_length: int = lengths[0]
     extra_length: int = lengths[1]
     if signature != _LOCAL_SIGNATURE:
         raise CorruptArchive("the archive does not begin with its file: something stands before it")
-    names = _read(archive, _LOCAL.size, name_length + extra_length)
+    names = _read(archive, at + _LOCAL.size, name_length + extra_length)
     extra = _extra(names[name_length:])
     _check_unicode_name(extra, entry.raw_name)
     same = (
@@ -291,7 +337,7 @@ def _check_local_header(archive: BinaryIO, entry: _Entry) -> int:
         same &= (crc, packed, size) == (entry.crc, entry.packed_bytes, entry.size_bytes)
     if not same:
         raise CorruptArchive("the archive's directory and the header of its file disagree")
-    return _LOCAL.size + name_length + extra_length
+    return at + _LOCAL.size + name_length + extra_length
 
 
 def _check_descriptor(gap: bytes, entry: _Entry) -> None:

@@ -13,6 +13,7 @@ from typing import Final
 
 from orchestrator.errors import CorruptArchive
 
+_BLANKS: Final = b"\r\n\t "
 _BORING: Final = bytes(byte for byte in range(256) if byte not in b'"\n')
 
 
@@ -23,13 +24,17 @@ class RecordCounter:
         self._ends = 0
         self._lines = 0
         self._inside = False
-        self._last = b"\n"
+        self._is_blank = True
+        self._blank_ends = 0  # line feeds with which the bytes so far end, and nothing but blanks
 
     def feed(self, block: bytes) -> None:
         """Takes the next bytes."""
         if not block:
             return
-        self._last = block[-1:]
+        text = block.rstrip(_BLANKS)
+        tail = block.count(b"\n", len(text))
+        self._blank_ends = tail if text else self._blank_ends + tail
+        self._is_blank &= not text
         rest = block.translate(None, _BORING).replace(b'""', b"")
         pieces = rest.split(b'"')
         # Pieces between quotes alternate between outside and inside; each is line feeds alone.
@@ -40,7 +45,8 @@ class RecordCounter:
     def finish(self) -> int:
         """The records, the header line not counted; 0 for a file without a single byte.
 
-        A last record counts without its line feed, and CR LF counts once.
+        A last record counts without its line feed, CR LF counts once, and blank lines at the end
+        are no records.
 
         Raises:
             CorruptArchive: the last quote was never closed.
@@ -57,4 +63,5 @@ class RecordCounter:
         return self._without_header(self._lines if self._inside else self._ends)
 
     def _without_header(self, ends: int) -> int:
-        return max(0, ends + (self._last != b"\n") - 1)
+        # The first line feed of those at the end may be the last record's; the header has one.
+        return 0 if self._is_blank else max(0, ends - self._blank_ends)

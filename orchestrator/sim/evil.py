@@ -121,8 +121,15 @@ EVIL: Final[dict[str, Callable[[str, bytes], bytes]]] = {
     "zip64": lambda name, content: _zip((name, content), zip64=True),
     "stored": lambda name, content: _zip((name, content), method=zipfile.ZIP_STORED),
     "no_descriptor": lambda name, content: _zip((name, content)),
+    "folder_before": lambda name, content: _zip(("2026/", b""), (name, content)),
+    "folder_behind": lambda name, content: _zip((name, content), ("2026/", b"")),
+    "in_folders": lambda name, content: _zip(
+        ("a/", b""), ("a/b/", b""), (f"a/b/{name}", content), ("c/", b"")
+    ),
 }
-"""Ways to build an archive. The last three are honest, and only unlike real ones."""
+"""Ways to build an archive. The last six are honest, and only unlike real ones."""
 
-HONEST: Final = frozenset({"zip64", "stored", "no_descriptor"})
+HONEST: Final = frozenset(
+    {"zip64", "stored", "no_descriptor", "folder_before", "folder_behind", "in_folders"}
+)
 """Those whose content is whole and can be had."""

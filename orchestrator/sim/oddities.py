@@ -37,14 +37,18 @@ ODDITIES: Final[dict[str, Callable[[bytes], bytes]]] = {
     "crlf": lambda content: _rewritten(content, "\r\n"),
     "bom": lambda content: _MARK + content,
     "no_last_lf": lambda content: content.removesuffix(b"\n"),
+    "blank_lines": lambda content: content + b"\n\n",
+    "blank_crlf": lambda content: _rewritten(content, "\r\n") + b"\r\n" * 3,
+    "no_last_lf_but_crlf": lambda content: content.removesuffix(b"\n") + b"\r\n\r\n",
     "nul": lambda content: _into_last_record(content, b"\0"),
     "lone_quote": lambda content: _into_last_record(content, b'"'),
     "binary": lambda content: _into_last_record(content, b"\xff\xfe\xc3"),
     "empty": lambda _content: b"",
     "header_only": _header,
-    "blank_lines": lambda content: content + b"\n\n",
 }
-"""Ways to write the CSV. The first three change no record."""
+"""Ways to write the CSV. The first six change no record."""
 
-HARMLESS: Final = frozenset({"crlf", "bom", "no_last_lf"})
+HARMLESS: Final = frozenset(
+    {"crlf", "bom", "no_last_lf", "blank_lines", "blank_crlf", "no_last_lf_but_crlf"}
+)
 """Those that hold the very same records."""

@@ -58,4 +58,4 @@ def tally_csv(stream: IO[bytes]) -> Tally:
         reader = csv.reader(text, strict=True)
         if next(reader, None) is None:
             raise ValueError("the CSV file is empty: not even a header row")
-        return Tally().add_all(reader)
+        return Tally().add_all(filter(None, reader))  # an empty line is no record

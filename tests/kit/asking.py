@@ -53,7 +53,8 @@ class Answer:
     def tally(self) -> Tally:
         """The records of the CSV in the archive."""
         archive = self.archive()
-        with archive.open(archive.namelist()[0]) as stream:
+        files = [name for name in archive.namelist() if not name.endswith("/")]
+        with archive.open(files[0]) as stream:
             return tally_csv(stream)
 
 
