@@ -101,7 +101,7 @@ def test_the_last_look_for_a_lost_create_comes_late_enough_to_count() -> None:
         (False, False, None, ExitCode.DONE),
         (False, True, None, ExitCode.FINDINGS),
         (True, False, None, ExitCode.UNFINISHED),
-        (True, True, None, ExitCode.UNFINISHED),
+        (True, True, None, ExitCode.FINDINGS),
         (True, True, 2, ExitCode.INTERRUPTED),
         (False, False, 15, ExitCode.TERMINATED),
     ],

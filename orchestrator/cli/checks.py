@@ -17,9 +17,9 @@ from urllib.parse import urlsplit
 
 import anyio
 
-from orchestrator.cli.clocks import is_on_this_machine
 from orchestrator.cli.setup import clock_of, ledger_is_missing, open_desks, reading_ledger
 from orchestrator.config import resolve_credentials
+from orchestrator.core import clocks
 from orchestrator.core.model import ALL_STATUSES
 from orchestrator.core.ports import Priority
 from orchestrator.errors import (
@@ -40,7 +40,6 @@ if TYPE_CHECKING:
     from orchestrator.core.settings import Config, Credentials
     from orchestrator.engine.desk import Desk
 
-CLOCK_TOLERANCE: Final = timedelta(minutes=1)
 LITTLE_SPACE_BYTES: Final = 1_000_000_000
 """One report can be as large as this as an archive, and more unpacked."""
 
@@ -217,14 +216,11 @@ def _said(error: Unauthorized) -> str:
 def clock(ahead: timedelta, base_url: str) -> Check:
     """How far the clock of the API at `base_url` is ahead of ours."""
     seconds = round(abs(ahead).total_seconds())
-    if abs(ahead) <= CLOCK_TOLERANCE:
+    if not clocks.is_off(ahead):
         return Check(Level.OK, "clock", f"within {counted(seconds, 'second')} of the API's")
     side = "behind" if ahead > timedelta() else "ahead of"
     words = f"this machine's clock is {counted(seconds, 'second')} {side} the API's"
-    remedy = "let it be set from the network (NTP)"
-    if is_on_this_machine(base_url):
-        remedy = f"if {base_url} is a simulator, it has a clock of its own; else {remedy}"
-    return Check(Level.WARNING, "clock", words, remedy)
+    return Check(Level.WARNING, "clock", words, clocks.remedy(base_url))
 
 
 def callbacks(config: Config) -> Iterator[Check]:

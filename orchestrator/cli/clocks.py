@@ -1,11 +1,9 @@
-"""Wall clocks, and whose the API goes by."""
+"""Wall clocks."""
 
 from __future__ import annotations
 
-import ipaddress
 import time
 from datetime import UTC, datetime, timedelta
-from urllib.parse import urlsplit
 
 
 class SystemClock:
@@ -26,12 +24,3 @@ class ShiftedClock:
     def now(self) -> datetime:
         """The present moment, in UTC."""
         return self._start + timedelta(seconds=time.monotonic() - self._begun)
-
-
-def is_on_this_machine(base_url: str) -> bool:
-    """Whether an API is on this machine: then it may be a simulator, with a time of its own."""
-    host = urlsplit(base_url).hostname or ""
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import traceback
 from typing import TYPE_CHECKING
 
 import click
@@ -63,6 +64,10 @@ class Teller:
             if self._as_json:
                 click.echo(json_text({"exit_code": int(ending), "exit_word": ending.name.lower()}))
             return ending
+        for bug in ending.bugs:
+            # Without the values of variables: a secret may be among them.
+            lines = traceback.format_exception(type(bug), bug, bug.__traceback__)
+            click.echo(self._mask("".join(lines)), err=True, nl=False)
         if self._json_lines:
             # What is not done is told in quiet, too.
             tell = self._log.info if ending.code is ExitCode.DONE else self._log.warning

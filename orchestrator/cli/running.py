@@ -32,7 +32,7 @@ from orchestrator.engine.run import RunEnd, World, run
 from orchestrator.errors import OrchestratorError
 from orchestrator.reporting.board import Board
 from orchestrator.reporting.pulse import Pulse
-from orchestrator.reporting.summary import Ending, Leftover, Sums
+from orchestrator.reporting.summary import Ending, Leftover, Others, Sums
 from orchestrator.reporting.words import counted
 
 if TYPE_CHECKING:
@@ -223,10 +223,10 @@ async def _under_lock(
         display.note("info", stalls.words, stalls.as_json)
     if silence := callbacks.silence(receiver, config, whole.collected):
         display.note("warning", silence, {})
-    in_all, left = await ledger.transact(lambda store: _survey(store, errand.inputs, end))
+    in_all, left, others = await ledger.transact(lambda store: _survey(store, errand.inputs, end))
     return Ending(
         jobs=jobs,
-        now=now,
+        now=end.now,
         code=policy.exit_code(end.remains),
         lasted=timedelta(seconds=time.monotonic() - errand.started),
         requests=board.requests(),
@@ -239,6 +239,9 @@ async def _under_lock(
         verdict="" if verdict is None else again.verdict(verdict, why),
         callbacks=callbacks.numbers(receiver),
         event_loop=stalls,
+        remains=end.remains,
+        others=others,
+        bugs=end.bugs,
     )
 
 
@@ -275,16 +278,27 @@ def _requests(desks: Mapping[str, Desk]) -> int:
     return sum(gate.turns for gate in gates.values() if isinstance(gate, KeyGate))
 
 
-def _survey(store: Store, inputs: Inputs, end: RunEnd) -> tuple[Sums, tuple[Leftover, ...]]:
-    """What stands in all, and what is left of every series that is not done."""
+def _survey(store: Store, inputs: Inputs, end: RunEnd) -> tuple[Sums, tuple[Leftover, ...], Others]:
+    """What stands in all, what is left of every series that is not done, and of other jobs."""
     reports = rows = size_bytes = 0
+    keys = set()
     for series in series_of(store, inputs.jobs):
+        keys.add(series.key)
         number, its_rows, its_bytes = store.counts(series).get(State.COLLECTED, (0, 0, 0))
         reports += number
         rows += its_rows
         size_bytes += its_bytes
     left = tuple(_leftover(store, inputs.config, one) for one in end.unsettled)
-    return Sums(reports, rows, size_bytes), left
+    disputed, given_up = store.waiting_for_a_person(frozenset(keys))
+    others = Others(
+        open=end.others.open,
+        series=end.others.series,
+        jobs=end.others.jobs,
+        refused=end.others.refused,
+        disputed=disputed,
+        given_up=given_up,
+    )
+    return Sums(reports, rows, size_bytes), left, others
 
 
 def _leftover(store: Store, config: Config, end: SeriesEnd) -> Leftover:

@@ -152,21 +152,28 @@ def reconcile_pause(policy: PollPolicy, look: int, age: timedelta) -> timedelta:
 
 @dataclass(frozen=True, slots=True)
 class Remains:
-    """What a run leaves behind, counted over the series of its jobs.
+    """What a run leaves behind: of the series of its jobs, and of the open reports of its keys.
 
     Attributes:
         unfinished: open or held reports, and time that is still owed and not refused.
-        settled_badly: windows given up or disputed, and series, accounts or keys refused.
+        needs_person: windows given up or disputed, and series, accounts or keys refused.
         interrupted: the signal that drained the run; None if none did.
+        bug: an unexpected error ended the work on a report.
     """
 
     unfinished: bool
-    settled_badly: bool
+    needs_person: bool
     interrupted: int | None = None
+    bug: bool = False
 
 
 def exit_code(remains: Remains) -> ExitCode:
-    """The exit code of a run that came to its end without an error of its own."""
+    """The exit code of a run that came to its end: the first that applies.
+
+    What needs a person is never hidden by what the next run does by itself.
+    """
+    if remains.bug:
+        return ExitCode.BUG
     match remains.interrupted:
         case 2:
             return ExitCode.INTERRUPTED
@@ -176,6 +183,6 @@ def exit_code(remains: Remains) -> ExitCode:
             pass
         case other:
             raise AssertionError(f"signal {other} does not drain a run")
-    if remains.unfinished:
-        return ExitCode.UNFINISHED
-    return ExitCode.FINDINGS if remains.settled_badly else ExitCode.DONE
+    if remains.needs_person:
+        return ExitCode.FINDINGS
+    return ExitCode.UNFINISHED if remains.unfinished else ExitCode.DONE

@@ -456,8 +456,17 @@ class Ledger(Protocol):
         """Notes that the user does without what was given up with a report; how many entries."""
         ...
 
-    def open_reports(self, series: Iterable[Series]) -> AsyncIterator[Report]:
-        """The reports with work left, in pages, those whose file expires first, first."""
+    def open_reports(
+        self, series: Iterable[Series], api_keys: Iterable[str] = ()
+    ) -> AsyncIterator[Report]:
+        """The reports with work left, in pages, those whose file expires first, first.
+
+        Those of these series, whoever bought them, and those that these keys bought of any series.
+        """
+        ...
+
+    async def reread(self, report: Report) -> Report:
+        """A report as it stands now."""
         ...
 
     async def owned(self, request_ids: Iterable[str]) -> Mapping[str, int]:

@@ -18,7 +18,7 @@ from orchestrator.errors import ApiError, NotFound, ServerFault, Throttled, Tran
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
-    from datetime import timedelta
+    from datetime import datetime, timedelta
 
     from orchestrator.core.echo import EchoDifference
     from orchestrator.core.model import Report, Series
@@ -29,6 +29,10 @@ T = TypeVar("T")
 
 _NOBODY: Final = "00000000-0000-0000-0000-000000000000"
 """The id of no report."""
+
+
+_DATELESS: Final = 3
+"""So many answers of a gateway without a ``Date``, and nobody tells the API's time."""
 
 
 class Desk:
@@ -59,6 +63,8 @@ class Desk:
         self.room = Room(api.api_key, observer, patience)
         self.patience = patience
         self._throttled_since: float | None = None
+        self._asking_time = anyio.Lock()
+        self._dateless = 0
         self.retry = retry
         self.jitter = jitter
         self._refused: dict[str | tuple[str, str], str] = {}
@@ -127,9 +133,12 @@ class Desk:
 
     def refusal(self, series: Series) -> str | None:
         """Why nothing of this series may be asked for in this run; None if it may."""
+        return self._doubted.get(series.key) or self.lasting_refusal(series)
+
+    def lasting_refusal(self, series: Series) -> str | None:
+        """Why the API refuses this series, its account or the key; a doubt of ours is none."""
         return (
-            self._doubted.get(series.key)
-            or self._refused.get("key")
+            self._refused.get("key")
             or self._refused.get(("account", series.account_id))
             or self._refused.get(("series", series.key))
         )
@@ -190,6 +199,37 @@ class Desk:
         except ApiError:
             return False
         return True
+
+    async def time_is_known(self) -> bool:
+        """Whether the API's clock can be reckoned with; asks for it where no answer has told it.
+
+        One call that costs nothing. Where answers carry no time, ours has to do: true as well.
+        """
+        async with self._asking_time:
+            if self.api.server_now() is None and self._dateless < _DATELESS:
+                await self._ask_time()
+            return self.api.server_now() is not None or self._dateless >= _DATELESS
+
+    async def has_reached(self, moment: datetime) -> bool:
+        """Whether the API's clock has; asked anew where it seems not so: ours may have been set."""
+        async with self._asking_time:
+            now = self.api.server_now()
+            if now is not None and now < moment:
+                await self._ask_time()
+                now = self.api.server_now()
+            return now is None or now >= moment
+
+    async def _ask_time(self) -> None:
+        """One call that costs nothing, for the time in its answer."""
+        try:
+            async with self.admitted(Priority.SUBMIT, -math.inf):
+                await self.api.status(_NOBODY)
+        except TransportError:
+            return
+        except (ServerFault, Throttled):
+            self._dateless += 1  # it may be a gateway that speaks
+        except ApiError:
+            self._dateless = _DATELESS
 
     async def _probe(self) -> None:
         """Asks for a report that cannot be: whatever is answered, the API is up.

@@ -64,7 +64,7 @@ class RenewalsEnd:
         """For the exit code."""
         return Remains(
             unfinished=bool(self.open or self.not_asked),
-            settled_badly=bool(self.failed),
+            needs_person=bool(self.failed),
             interrupted=self.interrupted,
         )
 
@@ -124,6 +124,7 @@ def _start(
         job=one.job.name,
         callback_url=one.job.callback_url,
         replaces=one.current,
+        settle=one.job.settle,
     )
     life = partial(follower.buy, order, desk)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import Enum
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 import anyio
 
-from orchestrator.core import echo, lifecycle, policy
+from orchestrator.core import clocks, echo, lifecycle, policy
 from orchestrator.core.lifecycle import State
 from orchestrator.core.model import Status
 from orchestrator.core.policy import AfterCreate
@@ -21,7 +22,17 @@ from orchestrator.engine.cancel import cancelled
 from orchestrator.engine.collecting import Collecting
 from orchestrator.engine.reconcile import UNKNOWN_MAYBE_PAID
 from orchestrator.engine.unseen import Gone, LeftOpen
-from orchestrator.errors import ApiError, Taken, Throttled, TransportError, Unauthorized
+from orchestrator.errors import (
+    ApiError,
+    InputError,
+    InvalidTransition,
+    LedgerError,
+    OutputError,
+    Taken,
+    Throttled,
+    TransportError,
+    Unauthorized,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -51,6 +62,7 @@ class Order:
         rows: the records that it is expected to hold; None: nobody can say.
         created: called when the API has given it an id.
         refused: called when the API has refused its dates, with the report that was not made.
+        settle: how long after its end records may still arrive: it is not asked for earlier.
     """
 
     series: Series
@@ -61,6 +73,7 @@ class Order:
     rows: int | None = None
     created: Callable[[], None] = lambda: None
     refused: Callable[[Report], None] = lambda _report: None
+    settle: timedelta = timedelta()
 
 
 class Left(Enum):
@@ -78,6 +91,9 @@ class Left(Enum):
     """The next run goes on with it."""
 
 
+_BUGS: Final = 3
+"""So many unexpected errors are kept to be shown in full."""
+
 _LEFT: Final = {
     # Of a create that nobody knew the end of: what surely was not made never gets so far.
     State.ABSENT: Left.FAILED,
@@ -87,6 +103,26 @@ _LEFT: Final = {
     State.EXPIRED: Left.FAILED,
     State.LOST: Left.FAILED,
 }
+
+
+async def _learn_time(desk: Desk) -> None:
+    """Returns once the API's time is known, or cannot be in this run."""
+    tries = 0
+    while not (desk.unreachable or await desk.time_is_known()):
+        tries += 1
+        pause = policy.backoff(desk.retry, tries, desk.jitter())
+        await anyio.sleep(pause.total_seconds())
+
+
+def ends_the_run(error: BaseException) -> bool:
+    """Whether an error is not one report's: ledger or disk cannot be written, or bad input."""
+    if isinstance(error, BaseExceptionGroup):
+        return any(ends_the_run(one) for one in error.exceptions)
+    if isinstance(error, InvalidTransition):
+        return False  # a bug of ours: the ledger is as it was
+    return not isinstance(error, Exception) or isinstance(
+        error, LedgerError | OutputError | InputError
+    )
 
 
 class Follower:
@@ -101,6 +137,9 @@ class Follower:
         drain: shields what must not be cut.
         config: policies and limits.
         callbacks: our own receiver; None: reports are only looked at.
+
+    Attributes:
+        bugs: the first unexpected errors, each of which ended the work on a report.
     """
 
     def __init__(
@@ -115,6 +154,7 @@ class Follower:
         config: Config,
         callbacks: Callbacks | None = None,
     ) -> None:
+        self.bugs: list[Exception] = []
         self._ledger = ledger
         self._callbacks = callbacks
         self._cut: set[int] = set()  # reports that were truncated, until their coroutine ends
@@ -136,24 +176,87 @@ class Follower:
     async def buy(self, order: Order, desk: Desk) -> Left:
         """A chunk from its intent on."""
         with desk.room.seat() as seat:
-            report = await self._submit(order, desk, seat)
+            try:
+                if not await self._is_over(order, desk):
+                    return Left.LATER
+                report = await self._submit(order, desk, seat)
+            except Exception as error:
+                if ends_the_run(error):
+                    raise
+                self._bug(f"{order.series}, {order.window}: it is left for this run", error)
+                desk.refuse_series(order.series, f"an unexpected error: {error!r}")
+                return Left.LATER
             if isinstance(report, Left):
                 return report
-            return await self._follow(report, desk, seat, order.rows)
+            return await self._follow_safely(report, desk, seat, order.rows)
 
-    async def follow(self, report: Report, desk: Desk, rows: int | None = None) -> Left:
+    async def follow(
+        self,
+        report: Report,
+        desk: Desk,
+        rows: int | None = None,
+        patience: timedelta | None = None,
+    ) -> Left:
         """A report from wherever it stands, to where no machine can take it further now.
 
         Args:
             report: an open one.
             desk: of its key.
             rows: the records that it is expected to hold; None: nobody can say.
+            patience: how long it is waited for; None: for `poll.timeout`.
         """
         with desk.room.seat() as seat:
-            return await self._follow(report, desk, seat, rows, found=True)
+            return await self._follow_safely(report, desk, seat, rows, patience, found=True)
+
+    async def _follow_safely(
+        self,
+        report: Report,
+        desk: Desk,
+        seat: Seat,
+        rows: int | None,
+        patience: timedelta | None = None,
+        *,
+        found: bool = False,
+    ) -> Left:
+        """`_follow`, and what is unexpected stays with this report: the others go on."""
+        try:
+            return await self._follow(report, desk, seat, rows, patience, found=found)
+        except Exception as error:
+            if ends_the_run(error):
+                raise
+            report = await self._ledger.reread(report)
+            words = f"report {report.id} ({report.series}, {report.window})"
+            reason = f"an unexpected error of this program: {error!r}"
+            match report.state:
+                case State.SUBMITTED | State.READY | State.VERIFIED:
+                    self._bug(f"{words}: it is disputed", error)
+                    await self._take(report, lifecycle.Disputed(reason))
+                case State.SUBMITTING:
+                    self._bug(f"{words}: it is held", error)
+                    await self._take(report, lifecycle.Held(reason))
+                case _:
+                    self._bug(f"{words}: it stays {report.state.value}", error)
+            return Left.LATER if report.state.is_open else Left.SETTLED
+
+    def _bug(self, what_follows: str, error: Exception) -> None:
+        if len(self.bugs) < _BUGS:
+            self.bugs.append(error)
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        self._observer.note(
+            "error",
+            f"{what_follows}, the others go on. This is a bug of ours ({error!r} in "
+            f"{place.filename}:{place.lineno}): please report it",
+        )
 
     async def _follow(
-        self, report: Report, desk: Desk, seat: Seat, rows: int | None, *, found: bool = False
+        self,
+        report: Report,
+        desk: Desk,
+        seat: Seat,
+        rows: int | None,
+        patience: timedelta | None,
+        *,
+        found: bool,
     ) -> Left:
         while report.state.is_open:
             before = report.state
@@ -164,7 +267,7 @@ class Follower:
                         return Left.LATER
                 case State.SUBMITTED:
                     seat.take()
-                    report = await self._watch(report, desk, rows, found=found)
+                    report = await self._watch(report, desk, rows, patience, found=found)
                     seat.leave(ended=report.state is not State.SUBMITTED)
                 case State.READY:
                     report = await self._collecting.collect(report, desk)
@@ -319,6 +422,23 @@ class Follower:
             "file of that report has come",
         )
 
+    async def _is_over(self, order: Order, desk: Desk) -> bool:
+        """Whether no records of its window may still be arriving, by the server's clock.
+
+        The debt was reckoned by both clocks as they stood when the run began. The server's may
+        have become known since; and where ours was set meanwhile, it is asked anew.
+        """
+        await _learn_time(desk)
+        latest = order.window.end + order.settle - clocks.DATE_GRAIN
+        if await desk.has_reached(latest):
+            return True
+        self._observer.note(
+            "info",
+            f"{order.series}, {order.window}: left for later: by the API's clock it is not over, "
+            "or records may still be arriving",
+        )
+        return False
+
     async def _unknown(self, report: Report, reason: str) -> tuple[Report, AfterCreate]:
         self._observer.note(
             "warning",
@@ -355,10 +475,19 @@ class Follower:
 
     # --- waiting ------------------------------------------------------------------------------
 
-    async def _watch(self, report: Report, desk: Desk, rows: int | None, *, found: bool) -> Report:
+    async def _watch(
+        self,
+        report: Report,
+        desk: Desk,
+        rows: int | None,
+        patience: timedelta | None,
+        *,
+        found: bool,
+    ) -> Report:
         outcome: RemoteReport | Gone | LeftOpen | None = None
+        patience = self._config.poll.timeout if patience is None else patience
         try:
-            with anyio.move_on_after(self._config.poll.timeout.total_seconds()):
+            with anyio.move_on_after(patience.total_seconds()):
                 outcome = await self._watcher.final(report, desk, rows, found=found)
         except Unauthorized as error:
             desk.refuse_account(report.series.account_id, str(error))

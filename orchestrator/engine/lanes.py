@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict, deque
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
@@ -33,18 +34,35 @@ if TYPE_CHECKING:
 _WOKEN: Final = 8
 """So many series that wait for room in the budget are looked at again when a report has ended."""
 
+FOUND_AT_A_TIME: Final = 1000
+"""Reports of earlier runs that are followed at a time under each API key.
+
+They have places of their own: what is stuck at the API does not keep this run from asking for
+what is owed. The number bounds memory; one list call answers for all of them.
+"""
+
+LAST_LOOK: Final = timedelta(minutes=5)
+"""What a report of an earlier run gets at the least, if its place comes late in this run."""
+
 
 @dataclass(slots=True, eq=False)
 class _Lane:
     """The work of one API key.
 
     Attributes:
+        slots: of the reports that this run asks for.
+        found: the places of those that earlier runs have left open.
         todo: the series whose debt is to be looked at, and whether only for what is urgent.
+        feeding: the debt of a series is being handed out.
         changed: set when there may be something to do again.
+        may_buy: set when what is open is known, or fills all its places.
     """
 
     desk: Desk
     slots: anyio.CapacityLimiter
+    found: anyio.CapacityLimiter
+    feeding: bool = False
+    may_buy: anyio.Event = field(default_factory=anyio.Event)
     entries: list[Entry] = field(default_factory=list)
     todo: deque[tuple[Entry, bool]] = field(default_factory=deque)
     changed: anyio.Event = field(default_factory=anyio.Event)
@@ -78,7 +96,7 @@ class Lanes:
 
     Args:
         jobs: in the order in which they are served.
-        now: the moment that the run took as its own.
+        now_of: the present moment for what a desk asks for; the same throughout the run.
         ledger: says what is owed.
         desks: by name of credentials; one lane for each of their API keys.
         budget: says what may still be asked for; the run's observer.
@@ -89,7 +107,7 @@ class Lanes:
     def __init__(
         self,
         jobs: Sequence[Job],
-        now: datetime,
+        now_of: Callable[[Desk], datetime],
         *,
         ledger: Ledger,
         desks: Mapping[str, Desk],
@@ -97,7 +115,7 @@ class Lanes:
         config: Config,
         expected: Expected,
     ) -> None:
-        self._now = now
+        self._now_of = now_of
         self._ledger = ledger
         self._desks = desks
         self._budget = budget
@@ -109,20 +127,36 @@ class Lanes:
         self._again: set[object] = set()
         """Claims inside truncated windows: those that are open, and those truncated again."""
         self._expected = expected
+        self._credentials: dict[tuple[str, str], str] = {}
+        self._keys_of: dict[str, set[str]] = defaultdict(set)
+        self._passed_on: set[tuple[str, str]] = set()
+        self._until = 0.0
         self._make_lanes(jobs)
 
     def _make_lanes(self, jobs: Sequence[Job]) -> None:
         for entry in plan.by_series(jobs):
-            desk = self._desks[entry[1].credentials]
-            if desk.api_key not in self._lanes:
-                slots = anyio.CapacityLimiter(self._config.limits.in_flight)
-                self._lanes[desk.api_key] = _Lane(desk, slots)
-            self._lanes[desk.api_key].entries.append(entry)
+            job, asked, _ = entry
+            desk = self._desks[asked.credentials]
+            self._credentials[job.name, asked.series.key] = asked.credentials
+            self._keys_of[asked.series.key].add(desk.api_key)
+            self._lane_of(desk).entries.append(entry)
         for lane in self._lanes.values():
             lane.entries = list(self._expected.longest_first(lane.entries))
+        for desk in self._desks.values():  # of a key that only has reports to follow
+            self._lane_of(desk)
+
+    def _lane_of(self, desk: Desk) -> _Lane:
+        if desk.api_key not in self._lanes:
+            self._lanes[desk.api_key] = _Lane(
+                desk,
+                slots=anyio.CapacityLimiter(self._config.limits.in_flight),
+                found=anyio.CapacityLimiter(FOUND_AT_A_TIME),
+            )
+        return self._lanes[desk.api_key]
 
     async def work(self, tasks: TaskGroup, follower: Follower) -> None:
         """Starts every lane in `tasks`; they end when there is nothing left to do."""
+        self._until = anyio.current_time() + self._config.poll.timeout.total_seconds()
         stand_in = {
             entry.series.key: key
             for key, lane in reversed(self._lanes.items())
@@ -133,12 +167,12 @@ class Lanes:
             tasks.start_soon(self._serve, lane, follower, stand_in)
 
     async def _found_open(self, lane: _Lane, stand_in: Mapping[str, str]) -> AsyncIterator[Report]:
-        """The open reports of earlier runs that a lane follows.
+        """The open reports of earlier runs that a lane follows, whichever job asked for them.
 
         Its key bought them; or the key that did is not at hand, and now asks for their series.
         """
         asked = [entry.series for one in self._lanes.values() for _, entry, _ in one.entries]
-        async for report in self._ledger.open_reports(asked):
+        async for report in self._ledger.open_reports(asked, self._lanes):
             at_hand = report.api_key in self._lanes
             key = report.api_key if at_hand else stand_in[report.series.key]
             if key == lane.desk.api_key:
@@ -147,31 +181,59 @@ class Lanes:
     async def _serve(self, lane: _Lane, follower: Follower, stand_in: Mapping[str, str]) -> None:
         """One key's work: open reports first, then the debt, until nobody finds anything new.
 
-        What is open and not reached yet is had by the ledger, so that no lane buys it meanwhile.
         The debt of every series is looked at twice: first for what will soon be deleted, then
         for the rest. It is looked at again whenever a report of the series leaves some behind.
         """
         async with anyio.create_task_group() as tasks:
-            try:
-                async for report in self._found_open(lane, stand_in):
-                    self._budget.changed(report, None)
-                    rows = self._expected.rows(report.series, report.window)
-                    life = partial(follower.follow, report, lane.desk, rows)
-                    self._claim(report.series, report.id, report.window)
-                    await self._start(tasks, lane, report.series, report.id, life)
-            finally:
-                self._lives -= 1
-                self._tell_all()
+            tasks.start_soon(self._follow_found, tasks, lane, follower, stand_in)
+            await lane.may_buy.wait()
             lane.todo.extend((entry, urgent) for urgent in (True, False) for entry in lane.entries)
             while True:
                 if lane.todo:
                     entry, urgent = lane.todo.popleft()
+                    lane.feeding = True
                     await self._feed(tasks, lane, follower, entry, only_urgent=urgent)
-                elif self._lives:
+                    lane.feeding = False
+                elif self._is_busy():
                     lane.changed = anyio.Event()
                     await lane.changed.wait()
                 else:
                     break
+            self._tell_all()
+
+    def _is_busy(self) -> bool:
+        """Whether anything is under way that may leave something to do to any lane."""
+        return bool(self._lives) or any(one.feeding or one.todo for one in self._lanes.values())
+
+    async def _follow_found(
+        self, tasks: TaskGroup, lane: _Lane, follower: Follower, stand_in: Mapping[str, str]
+    ) -> None:
+        """Follows what is open. One run waits for all of it together, from its beginning on.
+
+        What is open and not reached yet is had by the ledger, so that no lane buys it meanwhile.
+        """
+        try:
+            async for report in self._found_open(lane, stand_in):
+                self._budget.changed(report, None)
+                rows = self._expected.rows(report.series, report.window)
+                self._claim(report.series, report.id, report.window)
+                if not lane.found.available_tokens:
+                    lane.may_buy.set()
+                life = partial(self._follow_one, follower, report, lane.desk, rows)
+                await self._start(
+                    tasks, lane, report.series, report.id, slots=lane.found, life=life
+                )
+        finally:
+            self._lives -= 1
+            lane.may_buy.set()
+            self._tell_all()
+
+    async def _follow_one(
+        self, follower: Follower, report: Report, desk: Desk, rows: int | None
+    ) -> Left:
+        left = timedelta(seconds=max(0.0, self._until - anyio.current_time()))
+        patience = max(left, min(LAST_LOOK, self._config.poll.timeout))
+        return await follower.follow(report, desk, rows, patience)
 
     async def _feed(
         self,
@@ -204,7 +266,9 @@ class Lanes:
                 case attempts.Await():
                     self._await_lives(busy, series)
                     break
-                case _ if only_urgent and not plan.urgent(step.window, debt, self._now):
+                case _ if only_urgent and not plan.urgent(
+                    step.window, debt, self._now_of(lane.desk)
+                ):
                     continue
                 case attempts.Leave():
                     continue
@@ -247,12 +311,14 @@ class Lanes:
             rows=rows,
             created=partial(self._created, series, window),
             refused=partial(self._refused, lane),
+            settle=debt.job.settle,
         )
         claim = object()
         if attempts.cut_again(debt.failures, (window,)):
             self._again.add(claim)
         self._claim(series, claim, window)
-        await self._start(tasks, lane, series, claim, partial(follower.buy, order, lane.desk))
+        life = partial(follower.buy, order, lane.desk)
+        await self._start(tasks, lane, series, claim, slots=lane.slots, life=life)
         return True
 
     def _no_room(self, series: Series, window: Window, upper: float | None) -> None:
@@ -299,7 +365,7 @@ class Lanes:
     def _refused(self, lane: _Lane, report: Report) -> None:
         """The API has refused a window, for its dates: it is asked for in smaller ones."""
         series = report.series
-        now = lane.desk.api.server_now() or self._now
+        now = lane.desk.api.server_now() or self._now_of(lane.desk)
         dates = self._busy[series.key].dates
         dates.refuse(report.window, report.reason, report.id, retention_edge(series, now))
         if dates.in_vain:
@@ -311,9 +377,31 @@ class Lanes:
             )
 
     def _is_over(self, lane: _Lane, series: Series) -> bool:
-        """Whether nothing more of a series is asked for in this run."""
+        """Whether a lane asks for nothing more of a series in this run; others are told so."""
+        if self._leaves_to_others(lane, series):
+            self._pass_on(lane, series)
         refused = lane.desk.refusal(series) or lane.desk.unreachable
         return bool(refused) or self._budget.is_over(series)
+
+    def _is_out(self, desk: Desk, series: Series) -> bool:
+        """Whether nothing more of a series can be had with this key in this run."""
+        return bool(desk.lasting_refusal(series) or desk.unreachable)
+
+    def _pass_on(self, lane: _Lane, series: Series) -> None:
+        """Has the other keys look at a series again that this one cannot go on with.
+
+        A later job of the command may want the same time, and left it to this key so far.
+        """
+        once = (lane.desk.api_key, series.key)
+        if once not in self._passed_on:
+            self._passed_on.add(once)
+            self._look_again(series)
+            self._tell_all()
+
+    def _leaves_to_others(self, lane: _Lane, series: Series) -> bool:
+        """Whether other keys may ask for a series that this one cannot go on with."""
+        is_shared = len(self._keys_of.get(series.key, ())) > 1
+        return is_shared and self._is_out(lane.desk, series)
 
     def _await_lives(self, busy: _Busy, series: Series) -> None:
         """Looks at a series again once something of it has come back."""
@@ -333,18 +421,20 @@ class Lanes:
         lane: _Lane,
         series: Series,
         claim: object,
+        *,
+        slots: anyio.CapacityLimiter,
         life: Callable[[], Awaitable[Left]],
     ) -> None:
         """Starts a report's coroutine once a slot is free; `claim` is taken back at its end."""
         busy = self._busy[series.key]
         window = busy.claims[claim]
         borrower = object()
-        await lane.slots.acquire_on_behalf_of(borrower)
+        await slots.acquire_on_behalf_of(borrower)
 
         async def live() -> None:
             try:
                 left = await life()
-                if left is Left.FAILED:
+                if left is Left.FAILED and series.key in self._keys_of:
                     busy.failed.append(window)
                     await self._pause(busy, window)
                 if left is Left.CUT:
@@ -354,10 +444,11 @@ class Lanes:
                 busy.later |= left is Left.LATER
             finally:
                 self._budget.settle(series, window)
-                lane.slots.release_on_behalf_of(borrower)
+                slots.release_on_behalf_of(borrower)
                 del busy.claims[claim]
                 self._lives -= 1
-            if left in (Left.AGAIN, Left.FAILED, Left.CUT) or busy.postponed:
+            again = left in (Left.AGAIN, Left.FAILED, Left.CUT) or busy.postponed
+            if again or self._leaves_to_others(lane, series):
                 busy.postponed = False
                 self._look_again(series)
             self._wake_short()
@@ -385,17 +476,22 @@ class Lanes:
         self, lane: _Lane, job: Job, entry: JobSeries, earlier: Sequence[Job]
     ) -> plan.Debt:
         """The debt of a series as it is now, less what earlier jobs of the command buy."""
+        now = self._now_of(lane.desk)
         if self._budget.goes_by_days:
-            if lane.desk.api.server_now() is None:
-                await lane.desk.is_answered()  # so that its clock is known
-            await self._budget.refresh(self._ledger, lane.desk.api.server_now() or self._now)
-        self._busy[entry.series.key].room = self._budget.room(entry.series)
-        target = self._budget.target(entry.series)
-        ledger = self._ledger
-        others = [(other, await ledger.standing(other.name, entry.series)) for other in earlier]
-        standing = await ledger.standing(job.name, entry.series)
+            await self._budget.refresh(self._ledger, lane.desk.api.server_now() or now)
+        ledger, series = self._ledger, entry.series
+        self._busy[series.key].room = self._budget.room(series)
+        target = self._budget.target(series)
+        others = []
+        for other in earlier:
+            desk = self._desks[self._credentials[other.name, series.key]]
+            if not self._is_out(desk, series):
+                others.append((other, await ledger.standing(other.name, series), desk))
+        standing = await ledger.standing(job.name, series)
         sized = None
         if target is not None or job.target_rows is not None:
-            sized = sizing.sizing(job, await ledger.history(entry.series), target)
-        bought = plan.bought_by(others, self._now)
-        return plan.debt(job, entry, self._now, standing, bought, sizing=sized)
+            sized = sizing.sizing(job, await ledger.history(series), target)
+        bought = intervals.union(
+            *(plan.wants(other, self._now_of(desk), theirs) for other, theirs, desk in others)
+        )
+        return plan.debt(job, entry, now, standing, bought, sizing=sized)

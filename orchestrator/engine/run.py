@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from collections import Counter
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final
 
 import anyio
 
-from orchestrator.core import intervals, plan, spending
+from orchestrator.core import clocks, intervals, plan, spending
 from orchestrator.core.pace import Pace
 from orchestrator.core.policy import Remains
 from orchestrator.engine.budget import Budget
@@ -25,13 +27,17 @@ if TYPE_CHECKING:
     from anyio.abc import TaskGroup
 
     from orchestrator.core.intervals import Window
+    from orchestrator.core.lifecycle import State
     from orchestrator.core.model import GivenUp, Job, JobSeries, Report, Resolution, Series
     from orchestrator.core.ports import Callbacks, Clock, Collector, Ledger, Observer
     from orchestrator.core.settings import Config
     from orchestrator.engine.desk import Desk
     from orchestrator.engine.drain import Drain
 
-_TOGETHER = 500
+CLOCK_PATIENCE: Final = timedelta(seconds=15)
+"""How long a run waits at its beginning for the API's time; each create waits for it again."""
+
+_TOGETHER: Final = 500
 """So many series' resolutions are written in one transaction."""
 
 
@@ -62,15 +68,34 @@ class SeriesEnd:
 
 
 @dataclass(frozen=True, slots=True)
+class Others:
+    """The open reports of the run's keys whose series no named job holds.
+
+    Attributes:
+        open: how many, by state.
+        series: of how many series.
+        jobs: the names of the jobs that asked for them.
+        refused: why the API refuses some of them, each reason once.
+    """
+
+    open: Mapping[State, int] = field(default_factory=dict)
+    series: int = 0
+    jobs: tuple[str, ...] = ()
+    refused: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class RunEnd:
     """How a run ended.
 
     Attributes:
-        now: the moment that the run took as its own.
+        now: the moment that the run took as its own: the earlier of our clock and the API's.
         remains: for the exit code.
         unsettled: the series that are not done; the done ones are not kept.
         series: how many there were in all.
         stopped: why the run asked for nothing more, in words; empty where it did not stop so.
+        others: what is open beside the series of the jobs.
+        bugs: unexpected errors, each of which ended the work on one report; a few of them.
     """
 
     now: datetime
@@ -78,6 +103,8 @@ class RunEnd:
     unsettled: tuple[SeriesEnd, ...]
     series: int
     stopped: str = ""
+    others: Others = field(default_factory=Others)
+    bugs: tuple[Exception, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,10 +139,12 @@ async def run(
 ) -> RunEnd:
     """Works off the debt of the jobs, until nothing is left to do or the drain begins.
 
+    What is open of the same keys is followed too, whichever job asked for it.
+
     Args:
         world: what it works with.
         jobs: in the order in which they are served; their names differ.
-        now: read once, when the lock was taken.
+        now: by our clock, read once, when the lock was taken.
         retry_failed: what was given up is debt again.
 
     Raises:
@@ -127,8 +156,12 @@ async def run(
     await withdraw_superseded(world.ledger, world.collector)
     if retry_failed:
         await begun.retry_failed()
-    await begun.remember()
     with world.drain.scope:
+        try:
+            await begun.read_clocks()
+        finally:
+            with world.drain.shield():
+                await begun.remember()
         await begun.work()
     # The drain has cancelled the scope, not what follows: the words at the end must be true.
     return await begun.end()
@@ -164,6 +197,43 @@ class _Run:
         self._world = replace(world, observer=self._budget)
         self._jobs = jobs
         self._now = now
+        self._nows: dict[str, datetime] = {}
+        self._has_looked = False
+        self._bugs: list[Exception] = []
+
+    # --- clocks -------------------------------------------------------------------------------
+
+    async def read_clocks(self) -> None:
+        """Asks each key's API for its time, where no answer has told it; waits for that briefly.
+
+        What it says is taken once: the debt must not change by the clocks while it is worked off.
+        """
+        with anyio.move_on_after(CLOCK_PATIENCE.total_seconds()):
+            async with anyio.create_task_group() as tasks:
+                for desk in self._desks():
+                    tasks.start_soon(desk.time_is_known)
+        for desk in self._desks():
+            if desk.api.server_now() is not None:
+                self._nows[desk.api_key] = clocks.earlier_of_both(self._now, desk.api.server_ahead)
+        self._warn_of_clocks()
+
+    def _warn_of_clocks(self) -> None:
+        """One warning a run, as soon as the API's time is known."""
+        ahead = [
+            desk.api.server_ahead for desk in self._desks() if desk.api.server_now() is not None
+        ]
+        if self._has_looked or not ahead:
+            return
+        self._has_looked = True
+        words = clocks.warning(max(ahead, key=abs), self._world.config.api.base_url)
+        if words:
+            self._world.observer.note("warning", words)
+
+    def _desks(self) -> Iterable[Desk]:
+        return {desk.api_key: desk for desk in self._world.desks.values()}.values()
+
+    def _now_of(self, desk: Desk) -> datetime:
+        return self._nows.get(desk.api_key, self._now)
 
     # --- before the work ----------------------------------------------------------------------
 
@@ -178,7 +248,8 @@ class _Run:
             resolutions: dict[Series, Resolution] = {}
             for entry in job.series:
                 standing = await self._world.ledger.standing(job.name, entry.series)
-                debt = plan.debt(job, entry, self._now, standing)
+                now = self._now_of(self._world.desks[entry.credentials])
+                debt = plan.debt(job, entry, now, standing)
                 self._world.observer.wanted(debt)
                 if debt.resolution != standing.resolution:
                     resolutions[entry.series] = debt.resolution
@@ -196,7 +267,7 @@ class _Run:
         pace = Pace(await world.ledger.paces())
         lanes = Lanes(
             self._jobs,
-            self._now,
+            self._now_of,
             ledger=world.ledger,
             desks=world.desks,
             budget=self._budget,
@@ -204,14 +275,18 @@ class _Run:
             expected=Expected(await world.ledger.densities(_distinct(self._jobs)), pace),
         )
         async with anyio.create_task_group() as watching, anyio.create_task_group() as tasks:
-            await lanes.work(tasks, follower_of(world, watching, pace))
+            follower = follower_of(world, watching, pace)
+            self._bugs = follower.bugs
+            await lanes.work(tasks, follower)
 
     # --- after the work -----------------------------------------------------------------------
 
     async def end(self) -> RunEnd:
         """What the ledger says now of all that the jobs want."""
+        self._warn_of_clocks()
         unsettled = []
-        unfinished = settled_badly = False
+        others = await self._others()
+        unfinished, needs_person = bool(others.open), bool(others.refused)
         number = 0
         for job in self._jobs:
             for entry in job.series:
@@ -221,29 +296,53 @@ class _Run:
                     continue
                 unsettled.append(end)
                 unfinished |= bool(end.open) or bool(end.owed and not end.refused)
-                settled_badly |= bool(end.given_up or end.disputed or end.refused)
+                needs_person |= bool(end.given_up or end.disputed or end.refused)
         drain = self._world.drain
         return RunEnd(
-            now=self._now,
+            now=min(self._nows.values(), default=self._now),
             remains=Remains(
                 unfinished=unfinished,
-                settled_badly=settled_badly,
+                needs_person=needs_person,
                 interrupted=drain.signal if drain.begun else None,
+                bug=bool(self._bugs),
             ),
             unsettled=tuple(unsettled),
             series=number,
             stopped=self._budget.stopped,
+            others=others,
+            bugs=tuple(self._bugs),
         )
+
+    async def _others(self) -> Others:
+        """What is open of the run's keys beside the series of the jobs."""
+        mine = {entry.series.key for job in self._jobs for entry in job.series}
+        desks = {desk.api_key: desk for desk in self._desks()}
+        states: Counter[State] = Counter()
+        series: set[str] = set()
+        jobs: dict[str, None] = {}
+        refused: dict[str, None] = {}
+        async for report in self._world.ledger.open_reports((), desks):
+            if report.series.key in mine:
+                continue
+            states[report.state] += 1
+            series.add(report.series.key)
+            jobs[report.job] = None
+            reason = desks[report.api_key].refusal(report.series)
+            if reason is not None:
+                refused[reason] = None
+        return Others(states, len(series), tuple(jobs), tuple(refused))
 
     async def _series_end(self, job: Job, entry: JobSeries) -> SeriesEnd:
         standing = await self._world.ledger.standing(job.name, entry.series)
-        debt = plan.debt(job, entry, self._now, standing)
-        wants = plan.wants(job, self._now, standing)
+        desk = self._world.desks[entry.credentials]
+        now = self._now_of(desk)
+        debt = plan.debt(job, entry, now, standing)
+        wants = plan.wants(job, now, standing)
         return SeriesEnd(
             job=job,
             series=entry.series,
             owed=debt.owed,
-            refused=self._world.desks[entry.credentials].refusal(entry.series),
+            refused=desk.refusal(entry.series),
             open=standing.open,
             given_up=tuple(
                 one

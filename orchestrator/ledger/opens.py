@@ -27,15 +27,25 @@ class OpenReports(WindowTables):
     """Adds to the windows what is open. Nothing here grows with the number of open reports."""
 
     def open_places(
-        self, keys: frozenset[str] | None = None, after: OpenPlace = FIRST
+        self,
+        keys: frozenset[str] | None = None,
+        after: OpenPlace = FIRST,
+        api_keys: frozenset[str] = frozenset(),
     ) -> Iterator[OpenPlace]:
-        """The open reports of these series (None: of all), by expiry of file; lazy.
+        """The open reports of these series, or bought with these API keys, by expiry; lazy.
 
         Args:
-            keys: of the series.
+            keys: of the series; None: of all of them.
             after: only those behind this place in that order.
+            api_keys: those of any series that they bought, as well.
         """
         wanted = None if keys is None else {self._id_of_key(key) for key in keys}
+
+        def is_wanted(series_id: int, report_id: int) -> bool:
+            if wanted is None or series_id in wanted:
+                return True
+            return bool(api_keys) and self._bought_with(report_id) in api_keys
+
         ready_at, number = after
         if ready_at is not None:
             ready = self._db.execute(
@@ -45,7 +55,7 @@ class OpenReports(WindowTables):
                 (ready_at, number),
             )
             for moment, report_id, series_id in ready:
-                if wanted is None or series_id in wanted:
+                if is_wanted(series_id, report_id):
                     yield moment, report_id
             number = 0
         others = self._db.execute(
@@ -54,26 +64,53 @@ class OpenReports(WindowTables):
             (number,),
         )
         for report_id, series_id in others:
-            if wanted is None or series_id in wanted:
+            if is_wanted(series_id, report_id):
                 yield None, report_id
 
+    def _bought_with(self, report_id: int) -> str:
+        (api_key,) = self._db.execute(
+            "SELECT api_key FROM report WHERE id = ?", (report_id,)
+        ).fetchone()
+        return str(api_key)
+
     def open_page(
-        self, keys: frozenset[str], after: OpenPlace, newest: int, most: int
+        self,
+        keys: frozenset[str],
+        after: OpenPlace,
+        newest: int,
+        most: int,
+        api_keys: frozenset[str] = frozenset(),
     ) -> tuple[list[Report], OpenPlace | None]:
-        """So many open reports of these series behind a place, and the last one's place.
+        """So many of the open reports of `open_places` behind a place, and the last one's place.
 
         Args:
             keys: of the series.
             after: the place of the last one of the page before.
             newest: reports of higher numbers are left out.
             most: how many.
+            api_keys: those of any series that they bought, as well.
 
         Returns:
             The place is None where nothing is left.
         """
-        places = (place for place in self.open_places(keys, after) if place[1] <= newest)
+        places = (place for place in self.open_places(keys, after, api_keys) if place[1] <= newest)
         page = list(islice(places, most))
         return [self.report(number) for _, number in page], page[-1] if page else None
+
+    def waiting_for_a_person(self, keys: frozenset[str]) -> tuple[int, int]:
+        """Disputed reports and given-up windows of all series but these: how many of each."""
+        mine = {self._id_of_key(key) for key in keys}
+        disputed = self._db.execute(
+            "SELECT series_id, count(*) FROM report WHERE state = ? GROUP BY series_id",
+            (State.DISPUTED.value,),
+        )
+        given_up = self._db.execute(
+            "SELECT series_id, count(*) FROM given_up WHERE acknowledged = 0 GROUP BY series_id"
+        )
+        return (
+            sum(number for series_id, number in disputed if series_id not in mine),
+            sum(number for series_id, number in given_up if series_id not in mine),
+        )
 
     def newest(self) -> int:
         """The number of the latest report; 0 before the first."""

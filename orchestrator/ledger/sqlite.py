@@ -270,16 +270,30 @@ class SqliteLedger(GroupCommits):
         """See the port."""
         return await self.transact(lambda store: store.acknowledge(report))
 
-    async def open_reports(self, series: Iterable[Series]) -> AsyncIterator[Report]:
+    async def open_reports(
+        self, series: Iterable[Series], api_keys: Iterable[str] = ()
+    ) -> AsyncIterator[Report]:
         """See the port."""
         keys = frozenset(one.key for one in series)
+        bought_with = frozenset(api_keys)
         newest = await self.transact(Store.newest)
         place: OpenPlace | None = FIRST
         while place is not None:
-            turn = partial(Store.open_page, keys=keys, after=place, newest=newest, most=_PAGE)
+            turn = partial(
+                Store.open_page,
+                keys=keys,
+                after=place,
+                newest=newest,
+                most=_PAGE,
+                api_keys=bought_with,
+            )
             page, place = await self.transact(turn)
             for report in page:
                 yield report
+
+    async def reread(self, report: Report) -> Report:
+        """See the port."""
+        return await self.transact(lambda store: store.report(report.id))
 
     async def owned(self, request_ids: Iterable[str]) -> Mapping[str, int]:
         """See the port."""

@@ -126,6 +126,8 @@ class Board:
         self._rows: dict[tuple[str, str], Row] = {}
         self._open: dict[int, tuple[Row, State, datetime]] = {}
         seen = Counter(entry.series.key for job in jobs for entry in job.series)
+        # A report of another job's series is followed as well; nobody asks for its window here.
+        self._wanted_keys = frozenset(seen)
         # Two jobs may want the same time: it is owed once.
         self._shared: dict[str, tuple[Window, ...]] = {
             key: () for key, number in seen.items() if number > 1
@@ -197,7 +199,7 @@ class Board:
             row.size_bytes += report.size_bytes or 0
             if self._first is None:
                 self._first = self._progress()
-        elif state is State.ABSENT:
+        elif state is State.ABSENT and report.series.key in self._wanted_keys:
             row.owed_seconds += seconds
         elif state in _BADLY:
             row.ended_badly += 1

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from orchestrator.core.lifecycle import State
-from orchestrator.core.policy import ExitCode
+from orchestrator.core.policy import ExitCode, Remains
 from orchestrator.core.windows import later
 from orchestrator.reporting.figures import length, utc_text
 from orchestrator.reporting.pulse import Stalls
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from orchestrator.reporting.remarks import Remarks
 
 MOST_LINES: Final = 30
+_NOTHING: Final = Remains(unfinished=False, needs_person=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +75,39 @@ class Leftover:
 
 
 @dataclass(frozen=True, slots=True)
+class Others:
+    """What is not of the named jobs: open reports of the run's keys, and what waits elsewhere.
+
+    Attributes:
+        open: open reports, by state.
+        series: of how many series.
+        jobs: the names of the jobs that asked for them.
+        refused: why the API refuses some of them.
+        disputed: how many reports of other series wait for a person.
+        given_up: how many windows of other series no run asks for by itself.
+    """
+
+    open: Mapping[State, int] = field(default_factory=dict)
+    series: int = 0
+    jobs: tuple[str, ...] = ()
+    refused: tuple[str, ...] = ()
+    disputed: int = 0
+    given_up: int = 0
+
+    @property
+    def as_json(self) -> dict[str, Any]:
+        """For `--json`."""
+        return {
+            "open": {state.value: number for state, number in self.open.items()},
+            "series": self.series,
+            "jobs": list(self.jobs),
+            "refused": list(self.refused),
+            "disputed": self.disputed,
+            "given_up": self.given_up,
+        }
+
+
+@dataclass(frozen=True, slots=True)
 class Ending:
     """All that is to be said when a run has ended.
 
@@ -92,6 +126,9 @@ class Ending:
         verdict: the last line, where the run had another purpose than the jobs' debt.
         callbacks: how many came, by what became of them; None without a receiver.
         event_loop: how late its turns came.
+        remains: what is left, and to whom.
+        others: what is not of the jobs.
+        bugs: unexpected errors, each of which ended the work on one report.
     """
 
     jobs: tuple[Job, ...]
@@ -108,6 +145,9 @@ class Ending:
     verdict: str = ""
     callbacks: Mapping[str, int] | None = None
     event_loop: Stalls = field(default_factory=Stalls)
+    remains: Remains = _NOTHING
+    others: Others = field(default_factory=Others)
+    bugs: tuple[Exception, ...] = ()
 
 
 # --- as text --------------------------------------------------------------------------------------
@@ -140,8 +180,13 @@ def _verdict(ending: Ending) -> str:
     match ending.code:
         case ExitCode.DONE:
             return "Done: all that is wanted is collected."
+        case ExitCode.FINDINGS if ending.remains.unfinished:
+            why = f" ({ending.why_stopped})" if ending.why_stopped else ""
+            return f"Something needs you: see above. The rest is not finished{why}, {goes_on}"
         case ExitCode.FINDINGS:
             return "Finished, but something needs you: see above."
+        case ExitCode.BUG:
+            return f"A bug of ours ended the work on some reports: see above; {goes_on}"
         case ExitCode.UNFINISHED:
             why = f" ({ending.why_stopped})" if ending.why_stopped else ""
             return f"Not finished{why}, {goes_on}"
@@ -156,6 +201,7 @@ def _body(ending: Ending) -> Iterator[str]:
         yield from _for_a_person(left, ending.now)
     for left in ending.left:
         yield from _for_a_run(left)
+    yield from _others(ending.others)
     several = len(ending.jobs) > 1
     for job in ending.jobs:
         for rest in later(job, ending.now):
@@ -221,6 +267,69 @@ def _for_a_run(left: Leftover) -> Iterator[str]:
         yield f"  owed: {left.series}: {windows_words(left.owed, left.job.zone)}, not asked for yet"
 
 
+def _others(others: Others) -> Iterator[str]:
+    for reason in others.refused:
+        yield f"  refused: open reports that no job named here holds: {reason}"
+    if others.open:
+        yield f"  open: {_others_words(others)}"
+    waiting = []
+    if others.disputed:
+        waiting.append(f"{counted(others.disputed, 'report')} disputed")
+    if others.given_up:
+        waiting.append(f"{counted(others.given_up, 'window')} given up")
+    if waiting:
+        yield f"  other jobs: {' and '.join(waiting)}; see `orchestrator status --failed`"
+
+
+def _others_words(others: Others) -> str:
+    return (
+        f"{counted(sum(others.open.values()), 'report')} of {counted(others.series, 'series')} "
+        f"that no job named here holds, asked for by {', '.join(others.jobs)}; every run of the "
+        "same API key goes on with them"
+    )
+
+
+def why(ending: Ending) -> list[str]:
+    """Why the exit code is not 0, a short sentence each: first what needs a person."""
+    reasons = list(_needs(ending))
+    if ending.remains.unfinished:
+        reasons += _unfinished(ending)
+    if ending.code is not ExitCode.DONE and ending.why_stopped:
+        reasons.append(f"stopped: {ending.why_stopped}")
+    if not reasons and ending.code is not ExitCode.DONE and ending.verdict:
+        reasons.append(ending.verdict)
+    return reasons
+
+
+def _needs(ending: Ending) -> Iterator[str]:
+    if ending.remains.bug:
+        yield "an unexpected error of this program ended the work on a report"
+    refused = {left.refused: left.series for left in ending.left if left.refused is not None}
+    yield from (f"refused: {reason}" for reason in (*refused, *ending.others.refused))
+    disputed = sum(len(left.disputed) for left in ending.left)
+    if disputed:
+        yield f"{counted(disputed, 'report')} disputed"
+    given_up = sum(len(left.given_up) for left in ending.left)
+    if given_up:
+        yield f"{counted(given_up, 'window')} given up"
+
+
+def _unfinished(ending: Ending) -> Iterator[str]:
+    by_state: Counter[State] = Counter()
+    for series_open in {left.series.key: left.open for left in ending.left}.values():
+        by_state.update(series_open)
+    held = by_state.pop(State.HELD, 0)
+    if held:
+        yield f"{counted(held, 'report')} held: nobody knows whether the API has it"
+    if by_state:
+        yield f"{counted(by_state.total(), 'report')} open"
+    owed = sum(bool(left.owed and left.refused is None) for left in ending.left)
+    if owed:
+        yield f"{counted(owed, 'series')} with time that is not asked for yet"
+    if ending.others.open:
+        yield f"open: {_others_words(ending.others)}"
+
+
 # --- as JSON --------------------------------------------------------------------------------------
 
 
@@ -239,9 +348,13 @@ def as_json(ending: Ending) -> dict[str, Any]:
             for name, windows in ending.remarks.made_up.items()
         ],
         "unsettled": [_leftover(left) for left in ending.left],
+        "others": ending.others.as_json,
         "later": [one for job in ending.jobs for one in _later(job, ending.now)],
         "callbacks": None if ending.callbacks is None else dict(ending.callbacks),
         "event_loop": ending.event_loop.as_json,
+        "needs_person": ending.remains.needs_person,
+        "unfinished": ending.remains.unfinished,
+        "why": why(ending),
         "exit_code": int(ending.code),
         "exit_word": ending.code.name.lower(),
     }

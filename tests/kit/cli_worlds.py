@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
+from unittest.mock import patch
 
 from anyio.from_thread import start_blocking_portal
 
@@ -18,6 +19,7 @@ from orchestrator.cli.main import call
 from orchestrator.cli.simulating import config_text, python_command
 from orchestrator.cli.truth import Finding, compare
 from orchestrator.config import load_inputs
+from orchestrator.core import clocks
 from orchestrator.sim import Settings, Simulator, serve
 
 if TYPE_CHECKING:
@@ -132,8 +134,12 @@ class Place:
 def simulated(
     directory: Path, settings: Settings = SMALL, *, job: str = JOB, **changes: Any
 ) -> Iterator[Place]:
-    """A place whose simulator lives in a thread for as long as the context lasts."""
-    with start_blocking_portal() as portal:
+    """A place whose simulator lives in a thread for as long as the context lasts.
+
+    Its clock runs off at once; no run in this process is to warn of that.
+    """
+    tolerance = patch.object(clocks, "CLOCK_TOLERANCE", timedelta(days=10_000))
+    with tolerance, start_blocking_portal() as portal:
         server = portal.wrap_async_context_manager(serve(replace(settings, **changes)))
         with server as simulator:
             place = Place(directory, simulator, portal)

@@ -117,21 +117,29 @@ class Stage:
         callbacks: Callbacks | None = None,
     ) -> RunEnd:
         """One run, as the command line would do it."""
-        async with self.world(drain, callbacks) as world:
+        asked = {entry.credentials for one in jobs for entry in one.series}
+        async with self.world(drain, callbacks, asked) as world:
             return await run(world, jobs, self.clock.now(), retry_failed=retry_failed)
 
     @asynccontextmanager
     async def world(
-        self, drain: Drain | None = None, callbacks: Callbacks | None = None
+        self,
+        drain: Drain | None = None,
+        callbacks: Callbacks | None = None,
+        credentials: set[str] | None = None,
     ) -> AsyncIterator[World]:
-        """What a run works with, under the lock."""
+        """What a run works with, under the lock; with these credentials only."""
         async with run_lock(self.config.state, timedelta()), open_session() as session:
             connection = connect(self.config.state)
             try:
                 yield World(
                     ledger=self.ledger_class(connection, self.config.state, self.clock),
                     collector=FileCollector(self.config.output),
-                    desks=self._desks(session),
+                    desks={
+                        name: desk
+                        for name, desk in self._desks(session).items()
+                        if credentials is None or name in credentials
+                    },
                     observer=self.seen,
                     clock=self.clock,
                     config=self.config,
@@ -232,7 +240,7 @@ async def stage(
     """A stage in virtual time: the world's clock runs as ours does, `ahead` of it."""
     clock = VirtualClock(NOW)
     settings = settings or Settings(records_per_day=1.0)
-    world_clock = WorldClock(NOW + ahead)
+    world_clock = WorldClock(clock.now() + ahead)
     async with serve(settings, clock=world_clock) as sim:
         config = Config(
             path=None,

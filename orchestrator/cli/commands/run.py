@@ -9,11 +9,11 @@ import anyio
 import click
 
 from orchestrator.cli import again, options
-from orchestrator.cli.clocks import is_on_this_machine
 from orchestrator.cli.commands.plan import plan_jobs
 from orchestrator.cli.displays import Teller
 from orchestrator.cli.running import Errand, carry_out
 from orchestrator.cli.setup import clock_of, credentials_of, read_inputs
+from orchestrator.core.clocks import is_on_this_machine
 from orchestrator.errors import InputError
 
 if TYPE_CHECKING:
@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     "backfill.yaml --deadline 22h --lock-wait 10m`. Ctrl-C once stops in order, and the next run "
     "goes on. With --json the keys of the answer are: jobs, now, seconds, requests, collected and "
     "in_all (reports, rows, bytes), directory, made_up, unsettled (job, account_id, product, "
-    "direction, filter, owed, refused, open, given_up, disputed), later, callbacks, event_loop, "
-    "exit_code, exit_word.",
+    "direction, filter, owed, refused, open, given_up, disputed), others, later, callbacks, "
+    "event_loop, needs_person, unfinished, why, exit_code, exit_word.",
 )
 @options.jobs_argument
 @click.option(
@@ -90,8 +90,9 @@ def command(
 ) -> int:
     """Collect every record that the job files want and that is not collected yet.
 
-    Goes on with reports that are open, asks for what is missing, waits, downloads, verifies, and
-    leaves one file a report. Run it as often as you like: what is collected or asked for is never
+    Goes on with every open report of the API keys, whichever job asked for it, asks for what is
+    missing, waits, downloads, verifies, and leaves one file a report. Run it as often as you like:
+    what is collected or asked for is never
     bought again. On a terminal it shows its progress; elsewhere it writes a few lines to standard
     error. The summary, or with --json one object, goes to standard output.
     """

@@ -1,0 +1,69 @@
+"""Our clock and the API's: which one counts, and what is said where they differ."""
+
+from __future__ import annotations
+
+import ipaddress
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+DATE_GRAIN: Final = timedelta(seconds=1)
+"""How exact a ``Date`` header is: the server's clock is at most so much further."""
+
+CLOCK_TOLERANCE: Final = timedelta(minutes=1)
+"""A machine's clock that is further off the API's is worth a warning."""
+
+
+def is_on_this_machine(base_url: str) -> bool:
+    """Whether an API is on this machine: then it may be a simulator, with a time of its own."""
+    host = urlsplit(base_url).hostname or ""
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def earlier_of_both(now: datetime, server_ahead: timedelta) -> datetime:
+    """The earlier of our clock and the server's, when ours shows `now`.
+
+    Nothing is asked for that ends later than this, less the settling time: by one of the two
+    clocks its records may still be arriving. The server's time is known in whole seconds, and
+    gets the benefit of the doubt: otherwise a run at one o'clock sharp would miss its day.
+    """
+    return now + min(timedelta(), server_ahead + DATE_GRAIN)
+
+
+def is_off(server_ahead: timedelta) -> bool:
+    """Whether this machine's clock is so far off the API's that it is worth a warning."""
+    return abs(server_ahead) > CLOCK_TOLERANCE
+
+
+def remedy(base_url: str) -> str:
+    """What to do about a clock that is off."""
+    ntp = "let it be set from the network (NTP)"
+    if is_on_this_machine(base_url):
+        return f"if {base_url} is a simulator, it has a clock of its own; else {ntp}"
+    return ntp
+
+
+def warning(server_ahead: timedelta, base_url: str) -> str:
+    """What a run says of a clock that is off: the direction, and what follows; else empty."""
+    if not is_off(server_ahead):
+        return ""
+    seconds = round(abs(server_ahead).total_seconds())
+    side, whose = (
+        ("behind", "this machine's")
+        if server_ahead > timedelta()
+        else (
+            "ahead of",
+            "the API's",
+        )
+    )
+    return (
+        f"this machine's clock is {seconds:,} seconds {side} the API's; the earlier of both "
+        f"counts, {whose}: what is not over by it, less `settle`, is left for later; "
+        f"{remedy(base_url)}"
+    )
