@@ -67,7 +67,7 @@ def test_what_can_be_had_is_had_and_only_what_is_older_is_given_up(
     assert not subtract([Window(oldest + DAY, WANTED.end)], had)
     assert union(given_up, had) == (WANTED,)
     days = border if chunk.unit is Unit.DAYS else 2 * max(0, border - believed)
-    assert number <= 40 + days
+    assert number <= 60 + days
 
 
 def test_where_nothing_passes_the_series_is_left() -> None:

@@ -107,7 +107,7 @@ class RefusedDates:
         if self._is_too_old(chunk) or (chunk == refused and refused.length <= _DAY):
             yield self._give_up(chunk, refused)
         elif chunk != refused:
-            yield from (Buy(piece, alone) for piece in self._short(chunk))
+            yield from (Buy(piece, alone) for piece in reversed(list(self._short(chunk))))
         else:
             yield from (Buy(piece, refused) for piece in self._parts(refused, around))
 
@@ -123,7 +123,7 @@ class RefusedDates:
         else:
             half = -(-refused.length // (2 * _DAY)) * _DAY
             for piece in reversed(list(even(refused, max(half, _DAY)))):
-                yield from self._short(piece)
+                yield from reversed(list(self._short(piece)))
 
     def _is_too_old(self, chunk: Window) -> bool:
         """Whether a newer day was refused by itself that is older than the API keeps records."""
