@@ -120,8 +120,8 @@ class Dataset:
                 output,
                 entries(store),
                 datetime.now(UTC),
-                events=store.last_event(),
-                ledger=store.fingerprint(),
+                store.identity(),
+                store.fingerprint(),
             )
         return (output / "manifest.jsonl").stat().st_size
 

@@ -16,15 +16,16 @@ from orchestrator.collect.manifest import (
     Entry,
     FileEntry,
     MarkEntry,
+    ReportEntry,
     ResolvedEntry,
-    events_known,
     is_current,
     read_manifest,
     write_manifest,
 )
 from orchestrator.collect.manifest_lines import BadLine, entry_line, parse_entry, parse_line
 from orchestrator.core.intervals import Window
-from orchestrator.core.model import Series
+from orchestrator.core.lifecycle import State
+from orchestrator.core.model import Identity, Series
 from orchestrator.errors import InputError, OutputError
 from tests.kit.archives import JANUARY, SMS
 
@@ -45,10 +46,17 @@ FILE = FileEntry(
     api_key="abcd1234",
     job="nightly",
     collected_at=NOW,
+    report=17,
 )
+LEDGER = Identity("aa" * 16, 3, 17)
 RESOLVED = ResolvedEntry("nightly", SMS, (JANUARY, Window.of_epoch(1800000000, 1800000001)))
 MARK = MarkEntry("nightly", SMS, JANUARY.end)
 ENTRIES: tuple[Entry, ...] = (FILE, RESOLVED, MARK)
+
+
+def entries_of(path: Path) -> list[Entry]:
+    return [entry for _, entry in read_manifest(path)]
+
 
 WINDOWS = st.integers(0, 2**32).flatmap(
     lambda start: st.builds(Window.of_epoch, st.just(start), st.integers(start + 1, 2**33))
@@ -79,6 +87,21 @@ ANY_ENTRY = (
         TEXTS,
         TEXTS,
         MOMENTS,
+        st.integers(0, 2**40),
+    )
+    | st.builds(
+        ReportEntry,
+        st.integers(1, 2**40),
+        SERIES,
+        WINDOWS,
+        st.sampled_from(State),
+        st.none() | TEXTS,
+        TEXTS,
+        TEXTS,
+        MOMENTS,
+        st.text(max_size=9),
+        st.integers(1, 9),
+        st.none() | st.integers(1, 9),
     )
     | st.builds(ResolvedEntry, TEXTS, SERIES, st.lists(WINDOWS, max_size=3).map(tuple))
     | st.builds(MarkEntry, TEXTS, SERIES, MOMENTS)
@@ -93,8 +116,7 @@ def test_every_entry_is_read_back_as_it_was_written(entry: Entry) -> None:
 
 
 def test_a_manifest_is_lines_of_json_that_other_programs_can_read(tmp_path: Path) -> None:
-    assert write_manifest(tmp_path / "reports", ENTRIES, NOW, events=17, ledger="cd" * 32) == 3
-    assert events_known(tmp_path / "reports") == 17
+    assert write_manifest(tmp_path / "reports", ENTRIES, NOW, LEDGER, "cd" * 32) == 3
     path = tmp_path / "reports" / "manifest.jsonl"
     lines = [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n")[:-1]]
     whole = path.read_bytes()
@@ -102,9 +124,12 @@ def test_a_manifest_is_lines_of_json_that_other_programs_can_read(tmp_path: Path
     assert lines == [
         {
             "kind": "header",
-            "version": 1,
+            "version": 2,
             "made_at": "2026-03-01T12:00:00.500000Z",
+            "ledger_id": "aa" * 16,
+            "generation": 3,
             "events": 17,
+            "replaces": "",
             "ledger": "cd" * 32,
         },
         {
@@ -123,6 +148,7 @@ def test_a_manifest_is_lines_of_json_that_other_programs_can_read(tmp_path: Path
             "api_key": "abcd1234",
             "job": "nightly",
             "collected_at": "2026-03-01T12:00:00.500000Z",
+            "report": 17,
             "body": {
                 "account_id": "ef567890",
                 "product": "VOICE-CALL",
@@ -143,7 +169,7 @@ def test_a_manifest_is_lines_of_json_that_other_programs_can_read(tmp_path: Path
         {"kind": "mark", "job": "nightly", "mark": "2024-02-01T00:00:00Z", "body": SMS.body},
         {"kind": "end", "lines": 4, "sha256": hashlib.sha256(before_the_end).hexdigest()},
     ]
-    assert tuple(read_manifest(path)) == ENTRIES
+    assert tuple(entries_of(path)) == ENTRIES
     assert sorted(found.name for found in (tmp_path / "reports").rglob("*")) == [
         ".partial",
         "manifest.jsonl",
@@ -161,22 +187,22 @@ def test_a_time_without_an_offset_is_a_bug() -> None:
 
 
 def test_the_old_manifest_stands_until_the_new_one_is_complete(tmp_path: Path) -> None:
-    write_manifest(tmp_path, [MARK], NOW)
+    write_manifest(tmp_path, [MARK], NOW, LEDGER)
 
     def half() -> Iterator[Entry]:
         yield FILE
         raise RuntimeError("the ledger broke")
 
     with pytest.raises(RuntimeError):
-        write_manifest(tmp_path, half(), NOW)
-    assert list(read_manifest(tmp_path / "manifest.jsonl")) == [MARK]
+        write_manifest(tmp_path, half(), NOW, LEDGER)
+    assert entries_of(tmp_path / "manifest.jsonl") == [MARK]
     assert list((tmp_path / ".partial").iterdir()) == []
 
 
 def test_a_full_disk_is_said_in_words_and_the_old_manifest_stands(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write_manifest(tmp_path, [MARK], NOW)
+    write_manifest(tmp_path, [MARK], NOW, LEDGER)
     really_open = Path.open
 
     def on_a_full_disk(path: Path, mode: str = "r", *arguments: Any, **options: Any) -> Any:
@@ -185,12 +211,12 @@ def test_a_full_disk_is_said_in_words_and_the_old_manifest_stands(
     with monkeypatch.context() as patched:
         patched.setattr(Path, "open", on_a_full_disk)
         with pytest.raises(OutputError) as caught:
-            write_manifest(tmp_path, ENTRIES, NOW)
+            write_manifest(tmp_path, ENTRIES, NOW, LEDGER)
     assert str(caught.value) == (
         f"cannot write {tmp_path}/manifest.jsonl: the disk is full; make room and run again,"
         " nothing collected so far is lost"
     )
-    assert list(read_manifest(tmp_path / "manifest.jsonl")) == [MARK]
+    assert entries_of(tmp_path / "manifest.jsonl") == [MARK]
 
 
 def test_many_entries_stream_through(tmp_path: Path) -> None:
@@ -202,13 +228,16 @@ def test_many_entries_stream_through(tmp_path: Path) -> None:
         for asked in range(1, 10_001):  # noqa: B007 - counted for the assertion
             yield FILE
 
-    assert write_manifest(tmp_path, source(), NOW) == asked == 10_000
+    assert write_manifest(tmp_path, source(), NOW, LEDGER) == asked == 10_000
     entries = read_manifest(tmp_path / "manifest.jsonl")
-    assert next(entries) == FILE
+    assert next(entries) == (2, FILE)
     assert sum(1 for _ in entries) == 9_999
 
 
-REMEDY = "restore manifest.jsonl from a backup, or let a run write it anew from the ledger"
+REMEDY = (
+    "restore manifest.jsonl from a backup; or, where the ledger is there, move it away, and a run "
+    "writes it anew"
+)
 
 
 def changed(number: int, **fields: Any) -> Callable[[list[bytes]], list[bytes]]:
@@ -246,14 +275,14 @@ SPOILED: dict[str, tuple[Callable[[list[bytes]], list[bytes]], str]] = {
         lambda lines: lines[:2] + lines[3:],
         "4:1: lines: 4 lines were written, 3 are there",
     ),
-    "a line too many": (lambda lines: [*lines, b"\n"], "6:1: something follows the end line"),
+    "a line too many": (lambda lines: [*lines, b"\n"], "6:1: not a line of JSON"),
     "no header": (
         lambda lines: lines[1:],
         "1:1: kind: the first line is not a manifest's header",
     ),
     "a newer version": (
-        changed(1, version=2),
-        "1:1: version: this manifest has version 2, this program reads 1",
+        changed(1, version=3),
+        "1:1: version: this manifest has version 3, this program reads 1 and 2",
     ),
     "no time in the header": (
         changed(1, made_at=None),
@@ -328,7 +357,7 @@ SPOILED: dict[str, tuple[Callable[[list[bytes]], list[bytes]], str]] = {
 def test_whatever_was_cut_or_changed_is_named_with_its_line(
     tmp_path: Path, spoil: Callable[[list[bytes]], list[bytes]], words: str
 ) -> None:
-    write_manifest(tmp_path, ENTRIES, NOW)
+    write_manifest(tmp_path, ENTRIES, NOW, LEDGER)
     path = tmp_path / "manifest.jsonl"
     path.write_bytes(b"".join(spoil(path.read_bytes().splitlines(keepends=True))))
     with pytest.raises(InputError) as caught:
@@ -369,7 +398,7 @@ def test_no_object_makes_anything_but_an_entry_or_a_mistake(fields: dict[str, An
 
 
 def test_a_manifest_of_the_ledger_as_it_is_is_current(tmp_path: Path) -> None:
-    write_manifest(tmp_path, ENTRIES, NOW, ledger="one")
+    write_manifest(tmp_path, ENTRIES, NOW, LEDGER, "one")
     assert is_current(tmp_path, "one")
     assert not is_current(tmp_path, "another")
     assert not is_current(tmp_path / "elsewhere", "one")
@@ -402,7 +431,7 @@ CHANGED_SINCE: dict[str, Callable[[bytes], bytes]] = {
 def test_a_manifest_that_was_changed_is_not_current(
     tmp_path: Path, spoil: Callable[[bytes], bytes]
 ) -> None:
-    write_manifest(tmp_path, ENTRIES, NOW, ledger="one")
+    write_manifest(tmp_path, ENTRIES, NOW, LEDGER, "one")
     path = tmp_path / "manifest.jsonl"
     path.write_bytes(spoil(path.read_bytes()))
     assert not is_current(tmp_path, "one")

@@ -15,7 +15,6 @@ from anyio import to_thread
 
 from orchestrator.api import KeyGate
 from orchestrator.cli import again, callbacks, foreign, projection
-from orchestrator.cli.checks import require_output
 from orchestrator.cli.garbage import rare_collections
 from orchestrator.cli.selection import kept_file, series_of
 from orchestrator.cli.setup import open_desks, writing_ledger
@@ -166,11 +165,6 @@ async def _under_lock(
 ) -> Ending:
     config, jobs = errand.inputs.config, errand.inputs.jobs
     now = errand.clock.now()
-    await to_thread.run_sync(require_output, config)
-    if errand.rebuild:
-        # The manifest tells of a ledger that is lost; from here on it tells of the one made anew.
-        await projection.write_projection(config, now)
-    await projection.refuse_older_ledger(config, ledger)
     found = await to_thread.run_sync(unfinished, config.output.directory)
     keep = await ledger.transact(lambda store: store.unfinished(found))
     await to_thread.run_sync(sweep, config.output.directory, keep)

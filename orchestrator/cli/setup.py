@@ -16,10 +16,12 @@ from orchestrator.config import load_inputs, resolve_credentials
 from orchestrator.errors import InputError
 
 if TYPE_CHECKING:
+    import sqlite3
     from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
     from datetime import datetime
     from pathlib import Path
 
+    from orchestrator.cli.projection import KeptManifest
     from orchestrator.config import Inputs
     from orchestrator.core.ports import Clock, Observer
     from orchestrator.core.settings import Config, Credentials
@@ -158,9 +160,40 @@ async def writing_ledger(
         check_later = check_later and is_large(config.state)
         connection = connect(config.state, check_later=check_later)
         try:
-            yield SqliteLedger(connection, config.state, clock, check_later=check_later)
+            journal = await to_thread.run_sync(_begin, connection, config, clock.now())
+            try:
+                yield SqliteLedger(
+                    connection, config.state, clock, check_later=check_later, journal=journal
+                )
+            finally:
+                journal.journal.close()
         finally:
             connection.close()
+
+
+def _begin(connection: sqlite3.Connection, config: Config, now: datetime) -> KeptManifest:
+    """Begins a generation of the ledger, if the manifest beside its files is its own.
+
+    Raises:
+        InputError: it is of another ledger, or of a later state of this one.
+    """
+    import sqlite3  # noqa: PLC0415 - start-up time
+
+    from orchestrator.cli.checks import require_output  # noqa: PLC0415
+    from orchestrator.cli.projection import keep_manifest, refuse_other_manifest  # noqa: PLC0415
+    from orchestrator.ledger.store import Store  # noqa: PLC0415
+    from orchestrator.ledger.words import explain  # noqa: PLC0415
+
+    store = Store(connection)
+    try:
+        require_output(config)
+        refuse_other_manifest(config, store.identity())
+        store.begin_generation()
+        # Into the main file: a copy of that alone must be known as what it is.
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        return keep_manifest(config, store.identity(), now)
+    except sqlite3.Error as error:
+        raise explain(error, config.state) from error
 
 
 # --- the API --------------------------------------------------------------------------------------

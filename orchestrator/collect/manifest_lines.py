@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from dataclasses import dataclass
@@ -11,13 +12,14 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from orchestrator.collect.layout import is_inside
 from orchestrator.core.intervals import Window
-from orchestrator.core.model import Series
+from orchestrator.core.lifecycle import State
+from orchestrator.core.model import GivenUp, Identity, Series
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-VERSION: Final = 1
-"""Of the manifest's form; a reader refuses others."""
+VERSION: Final = 2
+"""Of the manifest's form that is written; 1 is read as well."""
 
 Made = TypeVar("Made")
 
@@ -32,6 +34,7 @@ class FileEntry:
         path: relative to the output directory, with forward slashes.
         api_key: the key that bought it; never the secret.
         job: the name of the job that bought it.
+        report: the ledger's number of its report; 0 where that is not known (version 1).
     """
 
     series: Series
@@ -44,6 +47,38 @@ class FileEntry:
     api_key: str
     job: str
     collected_at: datetime
+    report: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ReportEntry:
+    """A report without a file: open, disputed, waived or given up; or no longer one of these.
+
+    Attributes:
+        report: the ledger's number of it; what a later line says of it counts.
+        state: the word of `core.lifecycle.State`; what is finished at the API is ``submitted``.
+        request_id: None where the answer to its create was lost.
+    """
+
+    report: int
+    series: Series
+    window: Window
+    state: State
+    request_id: str | None
+    api_key: str
+    job: str
+    intended_at: datetime
+    reason: str = ""
+    edition: int = 1
+    replaces: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class GivenUpEntry:
+    """All that is given up of a series, waived windows among it; a later line takes its place."""
+
+    series: Series
+    given_up: tuple[GivenUp, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +99,39 @@ class MarkEntry:
     mark: datetime
 
 
-Entry = FileEntry | ResolvedEntry | MarkEntry
+Entry = FileEntry | ReportEntry | GivenUpEntry | ResolvedEntry | MarkEntry
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """The first line.
+
+    Attributes:
+        version: of the form.
+        identity: of the ledger as it was when the manifest was made; the id is empty in version 1.
+        fingerprint: tells one state of the ledger from another.
+    """
+
+    version: int
+    identity: Identity
+    fingerprint: str
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """The last line of what was appended after one or more commits of the ledger.
+
+    Attributes:
+        generation: of the ledger.
+        events: the number of its latest event.
+        lines: how many lines of the block it ends, itself not counted.
+        sha256: of the hash before, in hex, and the bytes of those lines.
+    """
+
+    generation: int
+    events: int
+    lines: int
+    sha256: str
 
 
 class BadLine(ValueError):
@@ -78,23 +145,44 @@ class BadLine(ValueError):
 # --- writing --------------------------------------------------------------------------------------
 
 
-def header_line(made_at: datetime, events: int, ledger: str) -> bytes:
+def header_line(made_at: datetime, identity: Identity, fingerprint: str) -> bytes:
     """The first line.
 
     Args:
         made_at: when the manifest was made.
-        events: how many events the ledger had seen.
-        ledger: tells one state of the ledger from another.
+        identity: of the ledger it was made of.
+        fingerprint: tells one state of that ledger from another.
     """
     return _line(
         {
             "kind": "header",
             "version": VERSION,
             "made_at": _moment(made_at),
-            "events": events,
-            "ledger": ledger,
+            "ledger_id": identity.id,
+            "generation": identity.generation,
+            "events": identity.events,
+            "replaces": identity.replaces,
+            "ledger": fingerprint,
         }
     )
+
+
+def commit_line(commit: Commit) -> bytes:
+    """The line that ends a block of appended lines."""
+    return _line(
+        {
+            "kind": "commit",
+            "generation": commit.generation,
+            "events": commit.events,
+            "lines": commit.lines,
+            "sha256": commit.sha256,
+        }
+    )
+
+
+def chained(before: str, block: bytes) -> str:
+    """The hash of a block of appended lines: it vouches for all that stands before as well."""
+    return hashlib.sha256(before.encode() + block).hexdigest()
 
 
 def end_line(lines: int, sha256: str) -> bytes:
@@ -113,9 +201,31 @@ def entry_line(entry: Entry) -> bytes:
                 f'{first}{_dates(entry.window)},"path":{_text(entry.path)},"rows":{entry.rows:d},'
                 f'"size_bytes":{entry.size_bytes:d},"sha256":{_text(entry.sha256)},'
                 f'"request_id":{_text(entry.request_id)},"api_key":{_text(entry.api_key)},'
-                f'"job":{_text(entry.job)},"collected_at":"{_moment(entry.collected_at)}",{last}'
+                f'"job":{_text(entry.job)},"collected_at":"{_moment(entry.collected_at)}",'
+                f'"report":{entry.report:d},{last}'
             )
             return text.encode("utf-8", "surrogatepass")
+        case ReportEntry():
+            return _line(
+                {
+                    "kind": "report",
+                    "report": entry.report,
+                    "state": entry.state.value,
+                    "date_start": _moment(entry.window.start),
+                    "date_end": _moment(entry.window.end),
+                    "request_id": entry.request_id,
+                    "api_key": entry.api_key,
+                    "job": entry.job,
+                    "intended_at": _moment(entry.intended_at),
+                    "reason": entry.reason,
+                    "edition": entry.edition,
+                    "replaces": entry.replaces,
+                    "body": series.body,
+                }
+            )
+        case GivenUpEntry():
+            entries = [_given_up_fields(one) for one in entry.given_up]
+            return _line({"kind": "given_up", "windows": entries, "body": series.body})
         case ResolvedEntry():
             windows = [[_moment(span.start), _moment(span.end)] for span in entry.windows]
             return _line(
@@ -130,6 +240,17 @@ def entry_line(entry: Entry) -> bytes:
                     "body": series.body,
                 }
             )
+
+
+def _given_up_fields(given_up: GivenUp) -> dict[str, Any]:
+    return {
+        "date_start": _moment(given_up.window.start),
+        "date_end": _moment(given_up.window.end),
+        "report": given_up.report_id,
+        "reason": given_up.reason,
+        "at": _moment(given_up.at),
+        "waived": given_up.acknowledged,
+    }
 
 
 _as_json: Final = json.JSONEncoder(
@@ -190,30 +311,49 @@ def _no_constant(word: str) -> None:
     raise ValueError(word)
 
 
-def check_header(fields: Mapping[str, Any]) -> datetime:
-    """When the manifest was made.
+def parse_header(fields: Mapping[str, Any]) -> Header:
+    """What the first line says.
 
     Raises:
         BadLine: it is no header, or of another version.
     """
     if fields.get("kind") != "header":
         raise BadLine("kind", "the first line is not a manifest's header")
-    if fields.get("version") != VERSION:
+    version = fields.get("version")
+    if version not in (1, VERSION):
         raise BadLine(
             "version",
-            f"this manifest has version {fields.get('version')!r}, this program reads {VERSION}",
+            f"this manifest has version {version!r}, this program reads 1 and {VERSION}",
         )
-    return _get_moment(fields, "made_at")
+    _get_moment(fields, "made_at")
+    fingerprint = fields.get("ledger")
+    events = _get_count(fields, "events")
+    identity = Identity("", 0, events)
+    if version == VERSION:
+        replaces = fields.get("replaces")
+        identity = Identity(
+            _get_text(fields, "ledger_id"),
+            _get_count(fields, "generation"),
+            events,
+            replaces if isinstance(replaces, str) else "",
+        )
+    return Header(int(version), identity, fingerprint if isinstance(fingerprint, str) else "")
 
 
-def header_events(fields: Mapping[str, Any]) -> int:
-    """How many events the ledger had seen when the manifest was made.
+def parse_commit(fields: Mapping[str, Any]) -> Commit | None:
+    """What a line says that ends a block of appended ones; None for other lines.
 
     Raises:
-        BadLine: see `check_header`; or no such number.
+        BadLine: something is missing.
     """
-    check_header(fields)
-    return _get_count(fields, "events")
+    if fields.get("kind") != "commit":
+        return None
+    return Commit(
+        _get_count(fields, "generation"),
+        _get_count(fields, "events"),
+        _get_count(fields, "lines"),
+        _get_text(fields, "sha256"),
+    )
 
 
 def end_count(fields: Mapping[str, Any]) -> int | None:
@@ -234,6 +374,10 @@ def parse_entry(fields: Mapping[str, Any]) -> Entry:
     match fields.get("kind"):
         case "file":
             return _file_entry(fields)
+        case "report":
+            return _report_entry(fields)
+        case "given_up":
+            return _given_up_entry(fields)
         case "resolved":
             return ResolvedEntry(
                 job=_get_text(fields, "job"), series=_series(fields), windows=_windows(fields)
@@ -270,7 +414,54 @@ def _file_entry(fields: Mapping[str, Any]) -> FileEntry:
         api_key=_get_text(fields, "api_key"),
         job=_get_text(fields, "job"),
         collected_at=_get_moment(fields, "collected_at"),
+        report=_get_count(fields, "report") if "report" in fields else 0,
     )
+
+
+def _report_entry(fields: Mapping[str, Any]) -> ReportEntry:
+    request_id, replaces = fields.get("request_id"), fields.get("replaces")
+    if request_id is not None:
+        request_id = _get_text(fields, "request_id")
+    if replaces is not None:
+        replaces = _get_count(fields, "replaces")
+    reason = fields.get("reason")
+    return ReportEntry(
+        report=_get_count(fields, "report"),
+        series=_series(fields),
+        window=_window(fields.get("date_start"), fields.get("date_end"), "date_start"),
+        state=_converted(lambda: State(fields.get("state")), "state"),
+        request_id=request_id,
+        api_key=_get_text(fields, "api_key"),
+        job=_get_text(fields, "job"),
+        intended_at=_get_moment(fields, "intended_at"),
+        reason=reason if isinstance(reason, str) else "",
+        edition=_get_count(fields, "edition"),
+        replaces=replaces,
+    )
+
+
+def _given_up_entry(fields: Mapping[str, Any]) -> GivenUpEntry:
+    series = _series(fields)
+    listed = fields.get("windows")
+    if not isinstance(listed, list):
+        raise BadLine("windows", "not a list")
+    given_up = []
+    for number, one in enumerate(listed):
+        if not isinstance(one, dict):
+            raise BadLine(f"windows[{number}]", "not a JSON object")
+        report = one.get("report")
+        given_up.append(
+            GivenUp(
+                id=0,
+                series=series,
+                window=_window(one.get("date_start"), one.get("date_end"), f"windows[{number}]"),
+                report_id=None if report is None else _get_count(one, "report"),
+                reason=_get_text(one, "reason"),
+                at=_get_moment(one, "at"),
+                acknowledged=one.get("waived") is True,
+            )
+        )
+    return GivenUpEntry(series, tuple(given_up))
 
 
 def _series(fields: Mapping[str, Any]) -> Series:

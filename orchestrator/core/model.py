@@ -398,6 +398,44 @@ class GivenUp:
 
 
 @dataclass(frozen=True, slots=True)
+class Identity:
+    """Which ledger this is, and how far it has come.
+
+    Attributes:
+        id: random; no two ledgers share it, but for copies.
+        generation: how often it was opened to be written.
+        events: the number of its latest event.
+        replaces: the id of the ledger that was rebuilt as this one; empty where none was.
+    """
+
+    id: str
+    generation: int
+    events: int
+    replaces: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SavedResolution:
+    """What the ledger now knows of a job's relative windows for a series."""
+
+    job: str
+    series: Series
+    resolution: Resolution
+
+
+@dataclass(frozen=True, slots=True)
+class SavedGivenUp:
+    """All that is given up of a series now; waived windows among it."""
+
+    series: Series
+    given_up: tuple[GivenUp, ...]
+
+
+LedgerChange = Report | SavedResolution | SavedGivenUp
+"""What a transaction has changed, as it stands now; a report with its new state."""
+
+
+@dataclass(frozen=True, slots=True)
 class Standing:
     """All that the ledger knows of a series, as one job sees it.
 

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
+    from orchestrator.core.ports import Journal
+
 T = TypeVar("T")
 
 
@@ -54,10 +56,14 @@ class GroupCommits:
     Args:
         connection: whose transactions begin and end here alone.
         path: for error texts.
+        journal: is told of every change right after it was committed, in the same thread.
     """
 
-    def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
+    def __init__(
+        self, connection: sqlite3.Connection, path: Path, journal: Journal | None = None
+    ) -> None:
         self._db = connection
+        self._journal = journal
         self._path = path
         self._store = Store(connection)
         self._batch = _Batch()
@@ -111,6 +117,7 @@ class GroupCommits:
                 self.commit()
             except BaseException:
                 self._store.forget_cached_ids()
+                self._store.forget_changes()
                 if self._db.in_transaction:
                     self._db.execute("ROLLBACK")
                 raise
@@ -125,6 +132,7 @@ class GroupCommits:
     def _run_one(self, entry: _Entry, *, alone: bool) -> None:
         if not alone:
             self._db.execute("SAVEPOINT work")
+        noted = self._store.changed
         try:
             entry.result = entry.work(self._store)
         except (OrchestratorError, KeyError, sqlite3.IntegrityError) as error:
@@ -134,6 +142,7 @@ class GroupCommits:
             else:
                 self._db.execute("ROLLBACK TO work")
             self._store.forget_cached_ids()
+            self._store.forget_changes(noted)
             entry.error = explain(error, self._path) if isinstance(error, sqlite3.Error) else error
         if not alone:
             self._db.execute("RELEASE work")
@@ -141,3 +150,6 @@ class GroupCommits:
     def commit(self) -> None:
         """Ends the transaction: what it wrote is on the disk. The one place where that happens."""
         self._db.execute("COMMIT")
+        changes = self._store.take_changes()
+        if self._journal is not None:
+            self._journal.write(changes, self._store.last_event())

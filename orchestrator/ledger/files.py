@@ -30,6 +30,7 @@ class CollectedFile(NamedTuple):
     api_key: str
     job: str
     collected_at: datetime
+    report: int
 
 
 def collected(connection: sqlite3.Connection, series_id: int) -> Iterator[CollectedFile]:
@@ -50,7 +51,7 @@ def collected(connection: sqlite3.Connection, series_id: int) -> Iterator[Collec
                 raise ValueError("it is collected, but its file is not known")
             window, collected_at = _window(start, end), rows.from_ms(at)
             yield CollectedFile(
-                window, target, records, size_bytes, sha256, name, key, job, collected_at
+                window, target, records, size_bytes, sha256, name, key, job, collected_at, number
             )
         except rows.SENSELESS as error:
             raise rows.damaged(f"report {number}", error) from error

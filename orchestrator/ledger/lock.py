@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import stat
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -37,7 +38,7 @@ async def run_lock(ledger: Path, wait: timedelta) -> AsyncIterator[None]:
         Locked: another run holds it.
         LedgerError: the directory cannot be made or written, or is on a network file system.
     """
-    path = ledger.with_name(ledger.name + ".lock")
+    path = lock_of(ledger)
     try:
         make_folder(path.parent)
         refuse_network(path.parent)
@@ -71,6 +72,23 @@ async def run_lock(ledger: Path, wait: timedelta) -> AsyncIterator[None]:
         os.close(handle)
 
 
+def lock_of(ledger: Path) -> Path:
+    """The lock's file: beside the ledger itself, whatever links lead there.
+
+    Raises:
+        LedgerError: the ledger has several names on its disk, each of which would have a lock.
+    """
+    real = ledger.resolve()
+    with suppress(OSError):
+        found = real.stat()
+        if stat.S_ISREG(found.st_mode) and (names := found.st_nlink) > 1:
+            raise LedgerError(
+                f"the ledger {ledger} has {names} names on its disk (hard links): two runs could "
+                "write it at a time; remove the others, or make copies of them"
+            )
+    return real.with_name(real.name + ".lock")
+
+
 def holder(ledger: Path) -> str | None:
     """Who holds the run lock of a ledger at this moment, in words; None if nobody does.
 
@@ -79,7 +97,7 @@ def holder(ledger: Path) -> str | None:
     Raises:
         LedgerError: the lock's file is there, but cannot be opened.
     """
-    path = ledger.with_name(ledger.name + ".lock")
+    path = lock_of(ledger)
     try:
         handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except (FileNotFoundError, NotADirectoryError):

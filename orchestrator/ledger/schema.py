@@ -164,6 +164,16 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
         ), 0)
         """,
         "ALTER TABLE series DROP COLUMN retried_at",
+        # Which ledger this is, and how often it was opened to be written: a manifest knows both,
+        # so that another ledger, or an old copy of this one, is told from it.
+        """
+        CREATE TABLE identity (
+            id         TEXT NOT NULL,
+            generation INTEGER NOT NULL,
+            replaces   TEXT NOT NULL DEFAULT ''  -- the ledger that a rebuild has replaced
+        ) STRICT
+        """,
+        "INSERT INTO identity (id, generation) VALUES (lower(hex(randomblob(16))), 0)",
     ),
 )
 

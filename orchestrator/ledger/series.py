@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Iterator
 
-    from orchestrator.core.model import Series
+    from orchestrator.core.model import LedgerChange, Series
 
 
 class SeriesTable:
@@ -21,6 +21,21 @@ class SeriesTable:
         self._db = connection
         self._series_of = lru_cache(maxsize=8192)(self._load_series)
         self._id_of: dict[str, int] = {}  # a row each for the series of the command's jobs
+        self._changes: list[LedgerChange] = []
+
+    @property
+    def changed(self) -> int:
+        """How many changes are noted; see `take_changes` and `forget_changes`."""
+        return len(self._changes)
+
+    def take_changes(self) -> list[LedgerChange]:
+        """What has been changed since the last call, in order: once a transaction is committed."""
+        changes, self._changes = self._changes, []
+        return changes
+
+    def forget_changes(self, since: int = 0) -> None:
+        """Forgets what was noted beyond the first `since`: it was rolled back."""
+        del self._changes[since:]
 
     def _load_series(self, series_id: int) -> Series:
         (body,) = self._db.execute("SELECT body FROM series WHERE id = ?", (series_id,)).fetchone()

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from orchestrator.core.lifecycle import Event
     from orchestrator.core.model import Owner, Report, Resolution, Series, Standing
     from orchestrator.core.pace import Taken
-    from orchestrator.core.ports import Clock
+    from orchestrator.core.ports import Clock, Journal
     from orchestrator.core.sizing import History
     from orchestrator.core.spending import Bought
     from orchestrator.ledger.opens import OpenPlace
@@ -126,6 +126,7 @@ class SqliteLedger(GroupCommits):
         path: for error texts.
         clock: stamps the events.
         check_later: as it was told to `connect`: `check` must be called.
+        journal: is told of every change that was committed.
     """
 
     def __init__(
@@ -135,8 +136,9 @@ class SqliteLedger(GroupCommits):
         clock: Clock,
         *,
         check_later: bool = False,
+        journal: Journal | None = None,
     ) -> None:
-        super().__init__(connection, path)
+        super().__init__(connection, path, journal)
         self._clock = clock
         self._is_sound = not check_later
         self._passed = anyio.Event()

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from orchestrator.core import attempts
 from orchestrator.core.intervals import Window
 from orchestrator.core.lifecycle import Published, State, Superseded, transition
-from orchestrator.core.model import Report, Standing
+from orchestrator.core.model import Identity, Report, Standing
 from orchestrator.core.spending import Bought
 from orchestrator.errors import InvalidTransition, Taken, WindowHad
 from orchestrator.ledger import editions, files, foreign, rows
@@ -127,24 +127,51 @@ class Store(OpenReports):
         )
         return self._insert(report, series_id, "Intended", at)
 
-    def restore(self, report: Report, at: datetime) -> Report:
-        """Puts a collected report back that a manifest speaks of.
+    def restore(self, report: Report, at: datetime) -> None:
+        """Puts a report back that a manifest speaks of, in place of what it said of it before.
+
+        Args:
+            report: with its own number; 0 where the manifest does not know it.
+            at: the present moment.
 
         Raises:
-            InvalidTransition: a moment of its window is had already.
+            WindowHad: another report has a moment of its window.
+            Taken: another report has its request_id.
         """
         series_id = self._make(report.series)
-        holder = self._holder(series_id, report.window)
-        if holder is not None:
-            raise InvalidTransition(
-                f"{report.series}, {report.window}: {holder} has it already; the manifest names "
-                "a window twice"
+        if report.id:  # what it said before has no window any more, and no name
+            self._db.execute(
+                "UPDATE report SET has_window = 0, request_id = NULL WHERE id = ?", (report.id,)
             )
-        return self._insert(report, series_id, "Restored", at)
+        if editions.has_window(report.state, report.replaces):
+            holder = self._holder(series_id, report.window)
+            if holder is not None:
+                raise WindowHad(
+                    f"{report.series}, {report.window}: {holder} has a moment of it already"
+                )
+        if report.request_id is not None:
+            self._refuse_taken(report, report.request_id)
+        if report.id and self._is_known(report.id):
+            columns = self._columns(report, series_id, at)
+            setting = ", ".join(f"{name} = ?" for name in columns)
+            self._db.execute(
+                f"UPDATE report SET {setting} WHERE id = ?",  # noqa: S608 - names are ours
+                (*columns.values(), report.id),
+            )
+            return
+        self._insert(report, series_id, "Restored", at)
 
-    def _insert(self, report: Report, series_id: int, kind: str, at: datetime) -> Report:
+    def _is_known(self, report_id: int) -> bool:
+        found = self._db.execute("SELECT 1 FROM report WHERE id = ?", (report_id,)).fetchone()
+        return found is not None
+
+    def _columns(self, report: Report, series_id: int, at: datetime) -> dict[str, object]:
+        """The row of a report, its number apart; an edition of a lost report replaces nothing."""
         start, end = report.window.epoch
-        columns = {
+        replaces = report.replaces
+        if replaces is not None and not self._is_known(replaces):
+            replaces = None
+        return {
             "series_id": series_id,
             "window_start": start,
             "window_end": end,
@@ -157,14 +184,24 @@ class Store(OpenReports):
             "server_ahead": round(report.server_ahead.total_seconds() * 1000),
             "callback_url": report.callback_url,
             "request_id": report.request_id,
+            "submitted_at": rows.to_optional_ms(report.submitted_at),
+            "ready_at": rows.to_optional_ms(report.ready_at),
+            "items_count": report.items_count,
+            "download_url": report.download_url,
+            "reason": report.reason,
             "rows": report.rows,
             "size_bytes": report.size_bytes,
             "sha256": report.sha256,
             "target": report.target,
             "changed_at": rows.to_ms(at),
             "edition": report.edition,
-            "replaces": report.replaces,
+            "replaces": replaces,
         }
+
+    def _insert(self, report: Report, series_id: int, kind: str, at: datetime) -> Report:
+        columns = self._columns(report, series_id, at)
+        if report.id:
+            columns["id"] = report.id
         names = ", ".join(columns)
         marks = ", ".join("?" * len(columns))
         (row,) = self._db.execute(
@@ -173,6 +210,7 @@ class Store(OpenReports):
             tuple(columns.values()),
         ).fetchall()
         written = rows.report_of(row, report.series)
+        self._changes.append(written)
         self._write_event(written.id, at, kind=kind, prior=None, state=report.state, facts="{}")
         return written
 
@@ -220,7 +258,9 @@ class Store(OpenReports):
         if isinstance(event, Published) and report.replaces is not None:
             words = f"by report {report.id}, edition {report.edition}"
             self.apply(self.report(report.replaces), Superseded(words), at)
-        return rows.report_of(written[0], report.series)
+        after = rows.report_of(written[0], report.series)
+        self._changes.append(after)
+        return after
 
     def _reclaim(self, report: Report) -> None:
         """Makes sure that a report which came to nothing may have its window again.
@@ -230,7 +270,8 @@ class Store(OpenReports):
         Raises:
             WindowHad: another report has a moment of it by now.
         """
-        self._db.execute("DELETE FROM given_up WHERE report_id = ?", (report.id,))
+        if self._db.execute("DELETE FROM given_up WHERE report_id = ?", (report.id,)).rowcount:
+            self._note_given_up(report.series)
         holder = self._holder(self._make(report.series), report.window)
         if holder is not None:
             raise WindowHad(
@@ -301,6 +342,13 @@ class Store(OpenReports):
         series_id = self._find(series)
         if series_id is not None:
             yield from files.collected(self._db, series_id)
+
+    def number_of(self, state: State) -> int:
+        """How many reports of all series are in a state."""
+        (number,) = self._db.execute(
+            "SELECT count(*) FROM report WHERE state = ?", (state.value,)
+        ).fetchone()
+        return int(number)
 
     def number_in(self, series: Series, state: State) -> int:
         """How many reports of a series are in a state."""
@@ -375,6 +423,21 @@ class Store(OpenReports):
         (last,) = self._db.execute("SELECT coalesce(max(id), 0) FROM event").fetchone()
         return int(last)
 
+    def identity(self) -> Identity:
+        """Which ledger this is, and how far it has come."""
+        row = self._db.execute("SELECT id, generation, replaces FROM identity").fetchone()
+        return Identity(row["id"], row["generation"], self.last_event(), row["replaces"])
+
+    def begin_generation(self) -> None:
+        """Notes that the ledger was opened to be written; outside of a transaction."""
+        self._db.execute("UPDATE identity SET generation = generation + 1")
+
+    def replace(self, other: Identity) -> None:
+        """Notes that this ledger was made in place of another one, whose copies are void now."""
+        self._db.execute(
+            "UPDATE identity SET replaces = ?, generation = ?", (other.id, other.generation)
+        )
+
     def fingerprint(self) -> str:
         """Tells whether anything that a manifest holds has changed: its files, windows, marks."""
         digest = hashlib.sha256()
@@ -383,6 +446,8 @@ class Store(OpenReports):
             "SELECT * FROM event ORDER BY id DESC LIMIT 1",
             "SELECT * FROM resolved ORDER BY job, series_id, window_start",
             "SELECT * FROM mark ORDER BY job, series_id",
+            "SELECT * FROM given_up ORDER BY id",
+            "SELECT id FROM identity",
         ):
             for row in self._db.execute(statement):
                 digest.update(repr(tuple(row)).encode())

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from orchestrator.core.attempts import Failure
 from orchestrator.core.intervals import Window, merge
 from orchestrator.core.lifecycle import State
-from orchestrator.core.model import Resolution
+from orchestrator.core.model import Resolution, SavedGivenUp, SavedResolution
 from orchestrator.ledger import rows
 from orchestrator.ledger.series import SeriesTable
 
@@ -138,6 +138,7 @@ class WindowTables(SeriesTable):
                     "INSERT INTO mark VALUES (?, ?, ?)",
                     (job, series_id, rows.to_ms(resolution.mark)),
                 )
+            self._changes.append(SavedResolution(job, series, resolution))
 
     def resolutions(self) -> Iterator[tuple[str, Series, Resolution]]:
         """Every resolution of every job, by job."""
@@ -158,6 +159,35 @@ class WindowTables(SeriesTable):
             " VALUES (?, ?, ?, ?, ?, ?)",
             (self._make(series), *window.epoch, report_id, reason, rows.to_ms(at)),
         )
+        self._note_given_up(series)
+
+    def _note_given_up(self, series: Series) -> None:
+        self._changes.append(SavedGivenUp(series, self.given_up(series)))
+
+    def restore_given_up(self, given_up: Iterable[GivenUp], series: Series) -> None:
+        """Puts back what a manifest says is given up of a series, in place of what is there."""
+        series_id = self._make(series)
+        self._db.execute("DELETE FROM given_up WHERE series_id = ?", (series_id,))
+        self._db.executemany(
+            "INSERT INTO given_up"
+            " (series_id, window_start, window_end, report_id, reason, at, acknowledged)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?)",
+            [
+                (
+                    series_id,
+                    *one.window.epoch,
+                    self._known_report(one.report_id),
+                    one.reason,
+                    rows.to_ms(one.at),
+                    int(one.acknowledged),
+                )
+                for one in given_up
+            ],
+        )
+
+    def _known_report(self, report_id: int | None) -> int | None:
+        found = self._db.execute("SELECT id FROM report WHERE id = ?", (report_id,)).fetchone()
+        return None if found is None else int(found[0])
 
     def given_up(self, series: Series) -> tuple[GivenUp, ...]:
         """What was given up of a series, by time."""
@@ -175,9 +205,12 @@ class WindowTables(SeriesTable):
         if series_id is None:
             return 0
         self._forgive(series_id)
-        return self._db.execute(
+        entries = self._db.execute(
             "DELETE FROM given_up WHERE series_id = ? AND acknowledged = 0", (series_id,)
         ).rowcount
+        if entries:
+            self._note_given_up(series)
+        return entries
 
     def _forgive(self, series_id: int) -> None:
         """What came to nothing up to now no longer counts as a purchase.
@@ -196,13 +229,17 @@ class WindowTables(SeriesTable):
         ).rowcount
         if entries:
             self._forgive(self._make(report.series))
+            self._note_given_up(report.series)
         return entries
 
     def acknowledge(self, report: Report) -> int:
         """See the port `Ledger.acknowledge`."""
-        return self._db.execute(
+        entries = self._db.execute(
             "UPDATE given_up SET acknowledged = 1 WHERE report_id = ?", (report.id,)
         ).rowcount
+        if entries:
+            self._note_given_up(report.series)
+        return entries
 
 
 def _failure(row: Row) -> Failure:

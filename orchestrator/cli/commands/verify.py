@@ -15,11 +15,12 @@ from orchestrator.cli import foreign, options
 from orchestrator.cli.output import fit, json_text, moment_text, series_fields, write, write_lines
 from orchestrator.cli.selection import collected, file_of, from_here, series_of
 from orchestrator.cli.setup import read_inputs, reading_ledger
-from orchestrator.collect.layout import format_of
+from orchestrator.collect.layout import MANIFEST, format_of
+from orchestrator.collect.manifest import read_manifest
 from orchestrator.collect.verify import Finding, verify
 from orchestrator.core.lifecycle import State
 from orchestrator.core.policy import ExitCode
-from orchestrator.errors import OutputError
+from orchestrator.errors import InputError, OutputError
 from orchestrator.reporting.words import counted, size_words
 
 if TYPE_CHECKING:
@@ -55,6 +56,7 @@ def command(jobs: tuple[Path, ...], as_json: bool, config: Path | None) -> int:
         check = _Check(inputs.config, as_json)
         with _progress(inputs, store, as_json=as_json) as progress:
             anyio.run(check.run, collected(store, inputs.jobs), progress)
+            check.manifest(store, progress)
         check.end(list(foreign.doubles(store, inputs.jobs)))
     return ExitCode.FINDINGS if check.findings else ExitCode.DONE
 
@@ -96,6 +98,28 @@ class _Check:
             else:
                 progress.say(text)
             self.findings += 1
+
+    def manifest(self, store: Store, progress: _Progress) -> None:
+        """Whether the manifest can be read whole, and is of this ledger."""
+        from orchestrator.cli.projection import refuse_other_manifest  # noqa: PLC0415
+
+        place = self.config.output.directory / MANIFEST
+        try:
+            if refuse_other_manifest(self.config, store.identity()) is not None:
+                for _ in read_manifest(place):
+                    pass
+        except InputError as error:
+            self._tell("manifest", str(place), str(error), progress, {})
+
+    def _tell(
+        self, fault: str, path: str, text: str, progress: _Progress, fields: dict[str, Any]
+    ) -> None:
+        if self.as_json:
+            line = json_text({**fields, "fault": fault, "path": path, "text": text})
+            write([",\n" if self.findings else "\n", line])
+        else:
+            progress.say(text)
+        self.findings += 1
 
     def end(self, doubles: list[foreign.Double]) -> None:
         """The last words; what is collected twice is a warning, and no finding about a file."""
