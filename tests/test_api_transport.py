@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import ssl
 import traceback
 from types import SimpleNamespace
@@ -49,7 +50,7 @@ ROWS: list[tuple[BaseException, bool, str]] = [
     (
         aiohttp.ClientProxyConnectionError(PEER, OSError(errno.ENETUNREACH, "no network")),
         UNSENT,
-        "no connection to api.test:443 (no network); check the network",
+        f"no connection to api.test:443 ({os.strerror(errno.ENETUNREACH)}); check the network",
     ),
     (
         client_exceptions.UnixClientConnectorError("/s", PEER, refused()),
@@ -57,14 +58,14 @@ ROWS: list[tuple[BaseException, bool, str]] = [
         "api.test:443 refuses the connection; is the server up?",
     ),
     (
-        aiohttp.ClientSSLError(PEER, OSError(1, "odd")),
+        aiohttp.ClientSSLError(PEER, OSError(errno.EHOSTDOWN, "odd")),
         UNSENT,
-        "no connection to api.test:443 (odd); check the network",
+        f"no connection to api.test:443 ({os.strerror(errno.EHOSTDOWN)}); check the network",
     ),
     (
         aiohttp.ClientConnectorSSLError(PEER, ssl.SSLError(1, "wrong version")),
         UNSENT,
-        "no TLS connection to api.test:443 (wrong version); check the address",
+        "no TLS connection to api.test:443 (it was refused); check the address",
     ),
     (
         aiohttp.ClientConnectorCertificateError(PEER, ssl.SSLCertVerificationError()),

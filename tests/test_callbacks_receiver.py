@@ -338,9 +338,7 @@ async def test_a_listener_that_fails_is_told_of_once_and_the_caller_is_answered(
         with here.receiver.listen(f"{PUBLIC}/bad", fail):
             assert await here.post("/bad") == 200
             assert await here.post("/bad") == 200
-        assert here.seen.notes[1:] == [
-            "error: a callback could not be passed on: RuntimeError('a bug of ours')"
-        ]
+        assert here.seen.notes[1:] == ["error: a callback could not be passed on (RuntimeError)"]
 
 
 async def test_after_its_end_nobody_listens() -> None:

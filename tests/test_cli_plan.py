@@ -310,7 +310,7 @@ def test_a_long_backfill_by_the_hour_is_streamed_whole(
     ("arguments", "error"),
     [
         (["nope.yaml"], "error: nope.yaml: there is no such file; check the path\n"),
-        ([], "Error: Missing argument 'JOB...'.\n"),
+        ([], "'JOB...'.\n"),
     ],
     ids=["no such file", "no job"],
 )

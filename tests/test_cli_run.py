@@ -311,10 +311,8 @@ def test_a_deadline_that_is_none_says_what_to_write(
     place: Place, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert place.run("--deadline", "soon") == 2
-    assert (
-        "Invalid value for '--deadline': soon is not a duration; write it as 500ms, 5s, 10m, 6h or "
-        "2d\n"
-    ) in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "'--deadline': soon is not a duration; write it as 500ms, 5s, 10m, 6h or 2d\n" in said
 
 
 def test_the_deadline_leaves_the_rest_for_the_next_run(
@@ -442,6 +440,6 @@ def test_unfinished_files_of_a_dead_run_are_swept(place: Place) -> None:
 def test_the_help_has_an_example(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert call([name, "--help"]) == 0
     text = capsys.readouterr().out
-    assert text.startswith(f"Usage: orchestrator {name} ")
+    assert f" orchestrator {name} " in text.splitlines()[0]
     assert f"`orchestrator {name}" in " ".join(text.split())
     assert "Example" in text

@@ -254,10 +254,7 @@ EVIL: dict[str, tuple[bytes | RawZip, str]] = {
     ),
     "packed bytes that are none": (
         RAW.but(packed=b"\xff" * 20),
-        (
-            "the archive's packed bytes are damaged (Error -3 while decompressing data: invalid"
-            " block type)"
-        ),
+        "the archive's packed bytes are damaged",
     ),
     "packed bytes that stop": (
         RAW.but(packed=deflate(RAW.content)[:-3]),

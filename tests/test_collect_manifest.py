@@ -318,7 +318,7 @@ SPOILED: dict[str, tuple[Callable[[list[bytes]], list[bytes]], str]] = {
     ),
     "a day that is none": (
         changed(2, date_end="2024-02-30T00:00:00Z"),
-        "2:1: date_start: day is out of range for month",
+        "2:1: date_start: '2024-02-30T00:00:00Z' is not a time of the calendar",
     ),
     "a window that is empty": (
         changed(2, date_end="2024-01-01T00:00:00Z"),

@@ -79,8 +79,8 @@ async def test_a_disk_that_fills_up_at_any_write_of_the_ledger_loses_nothing(
         if isinstance(error, BaseExceptionGroup):
             error = most_telling(error)
         assert str(error) == (
-            f"the ledger {here.config.state}: database or disk is full; the disk is full; make"
-            " room and run again: nothing is lost"
+            f"the ledger {here.config.state}: the disk is full; make room and run again: nothing"
+            " is lost"
         )
         assert code_of(error) is ExitCode.DISK
 
@@ -168,8 +168,7 @@ def test_a_ledger_that_another_program_writes_ends_a_run_with_74(
             assert place.run() == ExitCode.DISK
             assert call(["status", str(place.job)]) == ExitCode.DONE, "reading goes on"
         assert (
-            f"error: the ledger {place.state}: database is locked; another program holds it; close"
-            " that program\n"
+            f"error: the ledger {place.state}: another program holds it; close that program\n"
         ) in capsys.readouterr().err
         assert place.calls("create") == 0
         assert place.run() == ExitCode.DONE
@@ -275,7 +274,7 @@ def folder(path: Path) -> None:
         (index, DAMAGED),
         (newer, "was written by a newer version of orchestrator"),
         (another_program, "is an SQLite database, but not a ledger; point `state` at another file"),
-        (folder, "it cannot be written; check the owner and the mode"),
+        (folder, "it cannot be opened or written; check the owner and the mode"),
     ],
     ids=lambda one: getattr(one, "__name__", ""),
 )
@@ -344,7 +343,7 @@ def test_a_row_that_makes_no_sense_is_damage_and_no_bug(
         database.commit()
     with pytest.raises(LedgerError) as caught, reading(path) as store:
         list(store.by_ids([1]))
-    assert str(caught.value).startswith("the ledger holds report 1 that makes no sense (")
+    assert str(caught.value).startswith("the ledger holds report 1 that makes no sense")
     assert str(caught.value).endswith("use `orchestrator run --rebuild-ledger`")
 
 

@@ -15,6 +15,7 @@ import anyio
 import pytest
 from aiohttp import web
 
+from orchestrator.cli.checks import reach
 from orchestrator.core.policy import ExitCode, exit_code
 from orchestrator.errors import ServerFault, TransportError
 from orchestrator.sim import Fault, Settings
@@ -136,11 +137,20 @@ async def test_an_authority_that_the_machine_does_not_trust_gets_no_request(
         with pytest.raises(TransportError) as caught:
             await create(api)
     assert str(caught.value).endswith(
-        ": the certificate of 127.0.0.1 is not accepted (unable to get local issuer certificate);"
-        " check the address, the clock and the certificates of this machine"
+        ": the certificate of 127.0.0.1 is not accepted (this machine does not know who issued"
+        " it); check the address, the clock and the certificates of this machine"
     )
     assert not caught.value.maybe_sent
     assert recorder.seen == []
+
+
+async def test_check_says_what_is_wrong_with_a_certificate() -> None:
+    async with tls_server("good", Recorder()) as url:
+        found = await reach(url)
+    assert str(found) == (
+        "error    reach: the certificate of 127.0.0.1 is not accepted (this machine does not know"
+        " who issued it); check api.base_url, the clock and the certificates of this machine"
+    )
 
 
 async def test_a_file_on_a_host_without_a_good_certificate_is_not_fetched() -> None:
@@ -174,8 +184,8 @@ anyio.run(main, sys.argv[1])
     ("certificate", "words"),
     [
         ("good", "answered r-1"),
-        ("expired", "is not accepted (certificate has expired)"),
-        ("other_host", "is not accepted (IP address mismatch, certificate is not valid for"),
+        ("expired", "is not accepted (it has expired)"),
+        ("other_host", "is not accepted (it is for another address)"),
     ],
 )
 async def test_of_a_trusted_authority_the_name_and_the_time_are_checked_too(

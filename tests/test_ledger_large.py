@@ -150,7 +150,7 @@ async def test_a_large_ledger_that_is_no_database_any_more_is_damaged(path: Path
             file.write(bytes(64))
         with pytest.raises(LedgerError) as caught:
             await ledger.check()
-    assert str(caught.value) == f"the ledger {path}: file is not a database; {damage.REMEDY}"
+    assert str(caught.value) == f"the ledger {path}: {damage.REMEDY}"
 
 
 def test_without_a_file_no_ledger_is_large(path: Path) -> None:

@@ -167,7 +167,9 @@ async def test_many_callers_share_a_commit(path: Path) -> None:
 async def test_a_commit_that_fails_is_everybodys_error(path: Path) -> None:
     class Full(SqliteLedger):
         def commit(self) -> None:
-            raise sqlite3.OperationalError("database or disk is full")
+            error = sqlite3.OperationalError("words of SQLite")
+            error.sqlite_errorcode = sqlite3.SQLITE_FULL
+            raise error
 
     connection = connect(path)
     ledger = Full(connection, path, Clock())
@@ -316,7 +318,10 @@ def test_a_damaged_ledger_says_what_to_do(path: Path, *, read_only: bool) -> Non
 
 
 def test_reading_needs_a_ledger(path: Path) -> None:
-    with pytest.raises(LedgerError, match="cannot be written; check the owner"), reading(path):
+    with (
+        pytest.raises(LedgerError, match="cannot be opened or written; check the owner"),
+        reading(path),
+    ):
         pass
     assert not path.exists()
 

@@ -152,13 +152,15 @@ def test_every_mistake_of_a_file_is_named_with_its_place(tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        (b"faults: [", "1:10: expected the node content, but found '<stream end>'"),
+        (b"faults: [", "1:10: cannot be read as YAML here; check this line"),
+        (b"[\n" * 5_000, "17:1: is nested deeper than 16 levels"),
+        (b"- " * 5_000, "1:33: is nested deeper than 16 levels"),
         (b"faults: 3", "1:9: faults: must be a list"),
         (b"a: &a []\nb: *a", " YAML aliases are not read here"),
         (b"\xff\xfe\xff", " is not UTF-8"),
         (b"#" * (2 << 20), " the file is larger than 1 MiB"),
     ],
-    ids=["cut", "no list", "alias", "binary", "large"],
+    ids=["cut", "deep", "deep without brackets", "no list", "alias", "binary", "large"],
 )
 def test_a_file_that_cannot_be_read_is_an_input_error(
     tmp_path: Path, content: bytes, words: str

@@ -6,7 +6,6 @@ Import it only where callbacks are configured: the server's half of aiohttp take
 from __future__ import annotations
 
 import logging
-import os
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
@@ -16,6 +15,7 @@ from aiohttp import web
 
 from orchestrator.api.addresses import Addresses
 from orchestrator.api.bucket import TokenBucket
+from orchestrator.api.reasons import system_words
 
 if TYPE_CHECKING:
     import asyncio
@@ -131,7 +131,9 @@ class Receiver:
         except Exception as error:  # noqa: BLE001 - the server would swallow it; the run must hear
             if not self._has_failed:
                 self._has_failed = True
-                self._observer.note("error", f"a callback could not be passed on: {error!r}")
+                self._observer.note(
+                    "error", f"a callback could not be passed on ({type(error).__name__})"
+                )
             return True
 
     def _count_unknown(self) -> None:
@@ -256,8 +258,8 @@ async def receiving(
         except (OSError, UnicodeError) as error:
             observer.note(
                 "warning",
-                f"callback.listen: {settings.listen} cannot be listened on ({why_not(error)}); "
-                "this run looks at its reports itself",
+                f"callback.listen: {settings.listen} cannot be listened on "
+                f"({system_words(error)}); this run looks at its reports itself",
             )
             yield None
             return
@@ -275,12 +277,3 @@ async def receiving(
 def _shown(address: tuple[str, int]) -> str:
     host, port = address
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-
-
-def why_not(error: OSError | UnicodeError) -> str:
-    """Why an address cannot be listened on, in a few words."""
-    if isinstance(error, UnicodeError):
-        return "no name of a host"
-    if error.errno is not None and error.errno > 0:
-        return os.strerror(error.errno)
-    return error.strerror or str(error)

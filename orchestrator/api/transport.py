@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 import aiohttp
 
 import orchestrator
+from orchestrator.api.reasons import certificate_words, system_words, tls_words
 from orchestrator.errors import TransportError
 
 if TYPE_CHECKING:
@@ -109,7 +110,7 @@ def transport_error(error: BaseException, call: str, *, elsewhere: bool = False)
 def _words(error: BaseException) -> str:  # noqa: C901, PLR0911, PLR0912 - a table, one row a class
     match error:
         case aiohttp.ClientConnectorCertificateError():
-            why = getattr(error.certificate_error, "verify_message", "") or "it cannot be verified"
+            why = certificate_words(error.certificate_error)
             return (
                 f"the certificate of {error.host} is not accepted ({why}); check the address, the"
                 " clock and the certificates of this machine"
@@ -117,14 +118,14 @@ def _words(error: BaseException) -> str:  # noqa: C901, PLR0911, PLR0912 - a tab
         case aiohttp.ServerFingerprintMismatch():
             return f"the certificate of {error.host} is not the expected one"
         case aiohttp.ClientConnectorSSLError():
-            why = error.os_error.strerror or type(error.os_error).__name__
+            why = tls_words(error.os_error)
             return f"no TLS connection to {error.host}:{error.port} ({why}); check the address"
         case aiohttp.ClientConnectorDNSError():
             return f"the name {error.host} is not found; check the address and the network"
         case aiohttp.ClientConnectorError(os_error=OSError(errno=errno.ECONNREFUSED)):
             return f"{error.host}:{error.port} refuses the connection; is the server up?"
         case aiohttp.ClientConnectorError():
-            why = error.os_error.strerror or type(error.os_error).__name__
+            why = system_words(error.os_error)
             return f"no connection to {error.host}:{error.port} ({why}); check the network"
         case aiohttp.ConnectionTimeoutError():
             return "no connection in time; check the address and the network"

@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 
 import anyio
 
+from orchestrator.api.reasons import certificate_words, system_words, tls_words
 from orchestrator.cli.setup import clock_of, ledger_is_missing, open_desks, reading_ledger
 from orchestrator.config import resolve_credentials
 from orchestrator.core import clocks
@@ -121,8 +122,12 @@ async def reach(base_url: str) -> Check:
     except socket.gaierror:
         words = f"the name {host} is not found"
         return Check(Level.ERROR, "reach", words, "check api.base_url and the network's DNS")
+    except ssl.SSLCertVerificationError as error:
+        words = f"the certificate of {host} is not accepted ({certificate_words(error)})"
+        remedy = "check api.base_url, the clock and the certificates of this machine"
+        return Check(Level.ERROR, "reach", words, remedy)
     except ssl.SSLError as error:
-        words = f"no TLS connection to {host} ({error.reason or 'it was refused'})"
+        words = f"no TLS connection to {host} ({tls_words(error)})"
         remedy = "check api.base_url, the clock and the certificates of this machine"
         return Check(Level.ERROR, "reach", words, remedy)
     except (OSError, TimeoutError, ValueError):
@@ -227,8 +232,6 @@ def callbacks(config: Config) -> Iterator[Check]:
     """Whether a run could listen for callbacks; nothing where it is not to."""
     if config.callback is None:
         return
-    from orchestrator.api.receiver import why_not  # noqa: PLC0415 - only where it is needed
-
     listen = config.callback.listen
     host, port = config.callback.host_and_port
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
@@ -241,7 +244,7 @@ def callbacks(config: Config) -> Iterator[Check]:
     except LedgerError:
         return  # what is wrong with the lock has a line of its own
     except (OSError, UnicodeError) as error:
-        words = f"callback.listen {listen} cannot be listened on ({why_not(error)})"
+        words = f"callback.listen {listen} cannot be listened on ({system_words(error)})"
         yield Check(Level.WARNING, "callbacks", words, "change callback.listen; a run does without")
     else:
         words = f"a run can listen on {listen} for {config.callback.public_url}"

@@ -57,7 +57,7 @@ def explain(error: OSError, path: Path, action: str) -> str:
     number = error.errno or 0
     words = _WORDS.get(_LIKE.get(number, number))
     if words is None:
-        words = f"{error.strerror or error}; look at the disk, then run again"
+        words = f"{error.strerror or type(error).__name__}; look at the disk, then run again"
     return f"cannot {action} {place}: {words.replace('{folder}', str(place.parent))}"
 
 

@@ -140,4 +140,4 @@ def inflated(packed: Iterable[bytes], wbits: int, what: str) -> Iterator[bytes]:
                 raise CorruptArchive(f"{what} end too early: they are cut off")
             yield block
     except zlib.error as error:
-        raise CorruptArchive(f"{what} are damaged ({error})") from error
+        raise CorruptArchive(f"{what} are damaged") from error

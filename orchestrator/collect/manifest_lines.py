@@ -502,14 +502,17 @@ def _get_moment(fields: Mapping[str, Any], key: str) -> datetime:
 def _converted(make: Callable[[], Made], key: str) -> Made:
     try:
         return make()
-    except (ValueError, OverflowError) as error:
+    except ValueError as error:  # of ours, in words
         raise BadLine(key, str(error)) from error
 
 
 def _parse_moment(text: object) -> datetime:
     if not isinstance(text, str) or not text.endswith("Z"):
         raise ValueError(f"{text!r} is not a time in UTC such as 2024-01-31T00:00:00Z")
-    return datetime.fromisoformat(text.removesuffix("Z")).replace(tzinfo=UTC)
+    try:
+        return datetime.fromisoformat(text.removesuffix("Z")).replace(tzinfo=UTC)
+    except ValueError:
+        raise ValueError(f"{text!r} is not a time of the calendar") from None
 
 
 def _get_text(fields: Mapping[str, Any], key: str) -> str:

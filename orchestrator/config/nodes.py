@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import re
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
@@ -203,9 +204,9 @@ def parse_document(text: str, file: str, loader: Any = LOADER) -> Document:
     document = Document(file)
     builder = _Builder(document)
     try:
-        for event in yaml.parse(text, Loader=loader):
-            builder.take(event)
+        builder.build(text, loader)
     except yaml.YAMLError as error:
+        _refuse_depth_ahead(builder, error, text, loader)
         # What the builder refused before may well be the cause, so it comes first.
         syntax = _syntax_mistake(error, text, file)
         raise InputError([*document.mistakes, *builder.refused, syntax]) from None
@@ -232,8 +233,26 @@ class _Builder:
         self.refused: list[Mistake] = []
         self._open: list[_Frame] = []
         self._documents = 0
+        self._read = 0
 
-    def take(self, event: Any) -> None:
+    @property
+    def reached(self) -> tuple[int, int]:
+        """How many levels are open, and how many characters of the text lie behind."""
+        return len(self._open), self._read
+
+    def build(self, text: str, loader: Any) -> None:
+        """Takes all of a text.
+
+        Raises:
+            InputError: it is nested deeper than `MAX_DEPTH` levels.
+            yaml.YAMLError: it is not YAML, or more than the parser takes.
+        """
+        event: Any
+        for event in yaml.parse(text, Loader=loader):
+            self._take(event)
+            self._read = event.end_mark.index
+
+    def _take(self, event: Any) -> None:
         match event:
             case yaml.DocumentStartEvent():
                 self._documents += 1
@@ -362,6 +381,26 @@ class _Frame:
     ignored: bool = False
     key: str | None = None
     repeated: bool = False
+
+
+def _refuse_depth_ahead(builder: _Builder, error: yaml.YAMLError, text: str, loader: Any) -> None:
+    """Refuses a depth at which the parser gave up before the builder saw it.
+
+    Some versions of PyYAML have a limit of their own, and the parser reads ahead of its events, by
+    up to a line. Cut behind the first bracket that may be too deep, the text is within that limit;
+    if that bracket is in fact one of YAML (and not of a quoted text), the builder refuses it.
+
+    Raises:
+        InputError: the text is nested deeper than `MAX_DEPTH` levels.
+    """
+    mark = getattr(error, "problem_mark", None)
+    depth, start = builder.reached
+    for at, letter in enumerate(text[start : mark.index if mark else None], start + 1):
+        depth += (letter in "[{") - (letter in "]}")
+        if depth > MAX_DEPTH:
+            with suppress(yaml.YAMLError):
+                _Builder(Document(builder.document.file)).build(text[:at], loader)
+            return
 
 
 _SYNTAX: Final = (

@@ -43,7 +43,7 @@ def refuse_damage(connection: sqlite3.Connection, path: Path) -> None:
     """
     (found,) = connection.execute("PRAGMA integrity_check(1)").fetchone()
     if found != "ok":
-        raise LedgerError(f"the ledger {path}: {found.splitlines()[-1]}; {REMEDY}")
+        raise LedgerError(f"the ledger {path}: {REMEDY}")
 
 
 async def check_beside(path: Path) -> None:

@@ -48,7 +48,7 @@ def collected(connection: sqlite3.Connection, series_id: int) -> Iterator[Collec
     for number, start, end, at, target, records, size_bytes, sha256, name, key, job in cursor:
         try:
             if None in (target, records, size_bytes, sha256, name):
-                raise ValueError("it is collected, but its file is not known")
+                raise rows.Senseless("it is collected, but its file is not known")
             window, collected_at = _window(start, end), rows.from_ms(at)
             yield CollectedFile(
                 window, target, records, size_bytes, sha256, name, key, job, collected_at, number

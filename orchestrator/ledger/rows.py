@@ -59,10 +59,15 @@ SENSELESS: Final = (ValueError, TypeError, ArithmeticError, OSError)
 """What reading a row raises that no ledger of ours would hold."""
 
 
+class Senseless(ValueError):
+    """What a row says and no ledger of ours would, in words."""
+
+
 def damaged(what: str, error: Exception) -> LedgerError:
     """Damage that SQLite itself cannot see."""
+    why = f" ({error})" if isinstance(error, Senseless) else ""
     return LedgerError(
-        f"the ledger holds {what} that makes no sense ({error}): it is damaged; restore it "
+        f"the ledger holds {what} that makes no sense{why}: it is damaged; restore it "
         "from a backup, or move it away and use `orchestrator run --rebuild-ledger`"
     )
 
@@ -76,7 +81,7 @@ def series_of(body: str) -> Series:
     try:
         fields = json.loads(body)
         if not isinstance(fields, dict) or not {"account_id", "product"} <= fields.keys():
-            raise ValueError("it names no account and product")
+            raise Senseless("it names no account and product")
         return Series.from_body(fields)
     except SENSELESS as error:
         raise damaged("a series", error) from error
@@ -99,7 +104,7 @@ def _report_of(row: Sequence[Any], series: Series) -> Report:
     (request_id, submitted_at, ready_at, items_count, download_url) = row[10:15]
     (records, size_bytes, sha256, target, reason, changed_at, edition, replaces) = row[15:]
     if state not in _STATES:
-        raise ValueError(f"{state!r} is not a state")
+        raise Senseless(f"{state!r} is not a state")
     return Report(
         id=number,
         series=series,

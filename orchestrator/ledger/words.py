@@ -1,30 +1,39 @@
-"""What SQLite says, in words for people."""
+"""What SQLite reports, in our words: by its codes, since its texts differ between versions."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import sqlite3
+from typing import TYPE_CHECKING, Final
 
 from orchestrator.errors import LedgerError
 from orchestrator.ledger.damage import REMEDY
 
 if TYPE_CHECKING:
-    import sqlite3
     from pathlib import Path
+
+_UNWRITABLE: Final = (
+    "it cannot be opened or written; check the owner and the mode of the file and its directory"
+)
+_HELD: Final = "another program holds it; close that program"
+
+_WORDS: Final = {
+    sqlite3.SQLITE_FULL: "the disk is full; make room and run again: nothing is lost",
+    sqlite3.SQLITE_IOERR: "it cannot be read or written: the disk is full or fails, or `ulimit -f` "
+    "is low; run again: nothing is lost",
+    sqlite3.SQLITE_READONLY: _UNWRITABLE,
+    sqlite3.SQLITE_CANTOPEN: _UNWRITABLE,
+    sqlite3.SQLITE_PERM: _UNWRITABLE,
+    sqlite3.SQLITE_BUSY: _HELD,
+    sqlite3.SQLITE_LOCKED: _HELD,
+    sqlite3.SQLITE_CORRUPT: REMEDY,
+    sqlite3.SQLITE_NOTADB: REMEDY,
+}
 
 
 def explain(error: sqlite3.Error, path: Path) -> LedgerError:
     """An error of SQLite in words, with what to do."""
-    words = str(error)
-    if "disk is full" in words:
-        remedy = "the disk is full; make room and run again: nothing is lost"
-    elif "readonly" in words or "unable to open" in words:
-        remedy = "it cannot be written; check the owner and the mode of the file and its directory"
-    elif "disk I/O" in words:
-        remedy = "the disk is full or fails, or `ulimit -f` is low; run again: nothing is lost"
-    elif "malformed" in words or "not a database" in words:
-        remedy = REMEDY
-    elif "locked" in words:
-        remedy = "another program holds it; close that program"
-    else:
-        remedy = "check the disk and run again"
-    return LedgerError(f"the ledger {path}: {words}; {remedy}")
+    # Errors of the module itself (a closed connection) have no code; an extended one has more bits.
+    code = getattr(error, "sqlite_errorcode", -1)
+    name = getattr(error, "sqlite_errorname", type(error).__name__)
+    words = _WORDS.get(code & 0xFF, f"SQLite reports {name}; check the disk and run again")
+    return LedgerError(f"the ledger {path}: {words}")

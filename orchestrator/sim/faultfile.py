@@ -21,6 +21,16 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _SIZE_BYTES_MAX: Final = 1 << 20
+_DEPTH_MAX: Final = 16
+"""A list in a fault stands at 4."""
+
+_OPENING: Final = (
+    yaml.BlockSequenceStartToken,
+    yaml.BlockMappingStartToken,
+    yaml.FlowSequenceStartToken,
+    yaml.FlowMappingStartToken,
+)
+_CLOSING: Final = (yaml.BlockEndToken, yaml.FlowSequenceEndToken, yaml.FlowMappingEndToken)
 
 
 def load_faults(path: Path) -> Faults:
@@ -36,17 +46,17 @@ def load_faults(path: Path) -> Faults:
         if len(raw) > _SIZE_BYTES_MAX:
             raise InputError([reading.mistake(None, "", "the file is larger than 1 MiB")])
         text = raw.decode()
-        if any(isinstance(token, yaml.AliasToken) for token in yaml.scan(text)):
-            raise InputError([reading.mistake(None, "", "YAML aliases are not read here")])
+        reading.scan(text)
         root = yaml.compose(text, yaml.SafeLoader)
     except OSError as wrong:
         raise InputError([reading.mistake(None, "", f"cannot be read: {wrong.strerror}")]) from None
     except UnicodeDecodeError:
         raise InputError([reading.mistake(None, "", "is not UTF-8")]) from None
-    except (yaml.YAMLError, RecursionError) as wrong:
+    except yaml.YAMLError as wrong:
+        # Where PyYAML stumbles, and never in its words, which are others in each version.
         mark = getattr(wrong, "problem_mark", None)
-        what = getattr(wrong, "problem", None) or "cannot be read as YAML"
-        raise InputError([reading.mistake_at(mark, "", str(what))]) from None
+        what = "cannot be read as YAML here"
+        raise InputError([reading.mistake_at(mark, "", what, "check this line")]) from None
     faults = reading.document(root)
     if reading.mistakes:
         raise InputError(reading.mistakes)
@@ -59,6 +69,22 @@ class _Reading:
     def __init__(self, file: str) -> None:
         self._file = file
         self.mistakes: list[Mistake] = []
+
+    def scan(self, text: str) -> None:
+        """Refuses what would cost more than the text's own size.
+
+        Raises:
+            InputError: an alias, or a depth that no fault needs.
+            yaml.YAMLError: it is not YAML.
+        """
+        depth = 0
+        for token in yaml.scan(text, yaml.SafeLoader):
+            if isinstance(token, yaml.AliasToken):
+                raise InputError([self.mistake(None, "", "YAML aliases are not read here")])
+            depth += isinstance(token, _OPENING) - isinstance(token, _CLOSING)
+            if depth > _DEPTH_MAX:
+                what = f"is nested deeper than {_DEPTH_MAX} levels"
+                raise InputError([self.mistake_at(token.start_mark, "", what)])
 
     def mistake_at(self, mark: Any, key: str, what: str, remedy: str = "") -> Mistake:
         line, column = (mark.line + 1, mark.column + 1) if mark else (0, 0)

@@ -39,8 +39,8 @@ def parse_moment(text: str) -> datetime:
             tzinfo=timezone(-offset if sign == "-" else offset),
         )
         return local.astimezone(UTC)
-    except (ValueError, OverflowError) as wrong:
-        raise ValueError(f"'{text}' is not a moment: {wrong}") from None
+    except (ValueError, OverflowError):
+        raise ValueError(f"'{text}' is not a moment of the calendar") from None
 
 
 def write_moment(moment: datetime, offset: str = "+0000") -> str:
