@@ -4,7 +4,13 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test smoke check format bench torture simulation clean
+# From the lock files alone, each file proved by its hash; the package itself without a look at any
+# index.
+INSTALL := -m pip install --quiet --disable-pip-version-check
+LOCKED := $(INSTALL) --require-hashes --only-binary :all:
+UNLOCKED := $(INSTALL) --no-index --no-deps --no-build-isolation
+
+.PHONY: demo test smoke check format bench torture simulation lock newest clean
 
 # The main job against the embedded simulator: no account needed.
 demo: $(VENV)/.run
@@ -15,16 +21,38 @@ test: check smoke
 	$(BIN)/python -m pytest -q -n 2
 
 # The wheel as a user installs it, without what developers need, away from this tree.
-smoke: $(VENV)/bin/python
+smoke: $(VENV)/.dev
+	rm -rf $(VENV)/dist
+	$(BIN)/python -m hatchling build --directory $(VENV)/dist --target wheel
 	$(PYTHON) -m venv --clear $(VENV)/wheel
-	$(VENV)/wheel/bin/python -m pip install --quiet --disable-pip-version-check .
+	$(VENV)/wheel/bin/python $(LOCKED) --requirement requirements/run.txt
+	$(VENV)/wheel/bin/python $(UNLOCKED) $(VENV)/dist/*.whl
 	cd $(VENV)/wheel && rm -rf demo && bin/orchestrator demo --records-per-day 2 demo
 
 check: $(VENV)/.dev
+	$(BIN)/python -m requirements.check
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# Newer versions into the lock files, as far as pyproject.toml allows; the one target that chooses.
+lock: $(VENV)/bin/python
+	$(PYTHON) -m venv --clear $(VENV)/lock
+	$(VENV)/lock/bin/python $(LOCKED) --requirement requirements/uv.txt
+	$(VENV)/lock/bin/python -m requirements.make
+
+# Each part by itself, and each library that it stands on; no run against a simulator.
+QUICK := tests/test_api_*.py tests/test_cli_output.py tests/test_collect_*.py tests/test_config_*.py \
+	tests/test_core_*.py tests/test_foreign_words.py tests/test_hostile_*.py \
+	tests/test_ledger_sqlite.py tests/test_reporting_*.py
+
+# What a user gets who installs today: the newest of everything, whatever the lock files say.
+newest: $(VENV)/bin/python
+	$(PYTHON) -m venv --clear $(VENV)/newest
+	$(VENV)/newest/bin/python $(INSTALL) --editable '.[dev]'
+	$(VENV)/newest/bin/python -m pip list --format freeze | tr '\n' ' '; echo
+	$(VENV)/newest/bin/python -m pytest -q -n 2 $(QUICK)
 
 KILLS ?= 300
 SEED ?= 1
@@ -54,12 +82,14 @@ $(VENV)/bin/python:
 		{ echo "orchestrator needs Python 3.11 or newer; name one: make PYTHON=python3.12 demo" >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 
-$(VENV)/.run: $(VENV)/bin/python pyproject.toml
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+$(VENV)/.run: $(VENV)/bin/python pyproject.toml requirements/run.txt requirements/build.txt
+	$(BIN)/python $(LOCKED) --requirement requirements/run.txt --requirement requirements/build.txt
+	$(BIN)/python $(UNLOCKED) --editable .
 	@touch $@
 
-$(VENV)/.dev: $(VENV)/bin/python pyproject.toml
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+$(VENV)/.dev: $(VENV)/bin/python pyproject.toml requirements/dev.txt
+	$(BIN)/python $(LOCKED) --requirement requirements/dev.txt
+	$(BIN)/python $(UNLOCKED) --editable .
 	@touch $@ $(VENV)/.run
 
 clean:

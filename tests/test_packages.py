@@ -1,0 +1,72 @@
+"""The wheel and the sdist: what is in them. Built without a look at any index."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tarfile
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+FOLDERS = (
+    *("orchestrator", "jobs", "tests", "benchmarks", "docs", "requirements", ".ci"),
+    *("README.md", "CHANGELOG.md", "LICENSE", "Makefile", "pyproject.toml", "config.example.yaml"),
+)
+
+
+def build(source: Path, directory: Path, target: str) -> Path:
+    """Builds what pip builds, in this environment; the one file that came of it."""
+    subprocess.run(
+        [sys.executable, "-m", "hatchling", "build", "-d", directory, "-t", target],
+        cwd=source, check=True, capture_output=True,
+    )  # fmt: skip
+    (built,) = directory.iterdir()
+    return built
+
+
+def here(*names: str) -> set[str]:
+    """The files of this tree below some names, but for what only running it has made."""
+    found = set()
+    for name in names:
+        path = ROOT / name
+        for file in path.rglob("*") if path.is_dir() else [path]:
+            if file.is_file() and "__pycache__" not in file.parts:
+                found.add(str(file.relative_to(ROOT)))
+    return found
+
+
+@pytest.fixture(scope="module")
+def unpacked(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The sdist, unpacked."""
+    place = tmp_path_factory.mktemp("sdist")
+    with tarfile.open(build(ROOT, place / "built", "sdist")) as archive:
+        archive.extractall(place, filter="data")
+    (directory,) = place.glob("orchestrator-*")
+    return directory
+
+
+def test_the_sdist_holds_all_that_a_developer_needs(unpacked: Path) -> None:
+    files = {str(file.relative_to(unpacked)) for file in unpacked.rglob("*") if file.is_file()}
+    assert files - {".gitignore"} == here(*FOLDERS) | {"PKG-INFO"}
+
+
+def contents(wheel: Path) -> dict[str, bytes]:
+    with zipfile.ZipFile(wheel) as archive:
+        return {name: archive.read(name) for name in archive.namelist()}
+
+
+def test_the_wheel_holds_the_package_and_its_types_and_nothing_else(
+    unpacked: Path, tmp_path: Path
+) -> None:
+    wheel = contents(build(ROOT, tmp_path / "tree", "wheel"))
+    facts = {name for name in wheel if ".dist-info/" in name}
+    package = here("orchestrator")
+    assert wheel.keys() - facts == package | {"orchestrator/cli/demo/demo.yaml"}
+    assert "orchestrator/py.typed" in package
+    assert {name.partition(".dist-info/")[2] for name in facts} == {
+        *("METADATA", "WHEEL", "RECORD", "entry_points.txt", "licenses/LICENSE")
+    }
+    assert contents(build(unpacked, tmp_path / "sdist", "wheel")) == wheel
