@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import socket
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
@@ -301,7 +303,7 @@ async def test_it_listens_on_ipv6_too() -> None:
 
 @pytest.mark.parametrize(
     ("host", "reason"),
-    [("192.0.2.7", "Cannot assign requested address"), ("a..b", "no name of a host")],
+    [("192.0.2.7", os.strerror(errno.EADDRNOTAVAIL)), ("a..b", "no name of a host")],
 )
 async def test_an_address_that_is_not_ours_is_a_warning(host: str, reason: str) -> None:
     seen = Watching()

@@ -18,7 +18,7 @@ import click
 import pytest
 import yaml
 
-from orchestrator.api.reasons import certificate_words, system_words, tls_words
+from orchestrator.api.reasons import certificate_words, listen_words, system_words, tls_words
 from orchestrator.cli import main
 from orchestrator.config.nodes import LOADER, parse_document
 from orchestrator.errors import InputError
@@ -81,6 +81,13 @@ def test_openssls_name_of_a_failure_is_passed_on() -> None:
 def test_an_error_without_a_number_is_told_in_ours(error: Exception, words: str) -> None:
     assert system_words(error) == words
     assert tls_words(error) == words
+
+
+def test_an_address_that_no_socket_can_have_is_told_as_that() -> None:
+    """Python 3.13 raises a sentence for it, without a number."""
+    assert listen_words(OSError(FOREIGN)) == os.strerror(errno.EADDRNOTAVAIL)
+    assert listen_words(OSError(errno.EADDRINUSE, FOREIGN)) == os.strerror(errno.EADDRINUSE)
+    assert listen_words(socket.gaierror(socket.EAI_NONAME, FOREIGN)) == "the name is not found"
 
 
 def certificate_error(number: int) -> ssl.SSLCertVerificationError:

@@ -6,6 +6,7 @@ name of a failure, for a search. What asyncio, aiohttp and OpenSSL put into pros
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 import ssl
@@ -36,6 +37,14 @@ def system_words(error: BaseException) -> str:
     if isinstance(number, int) and number > 0 and not isinstance(error, ssl.SSLError):
         return os.strerror(number)
     return type(error).__name__
+
+
+def listen_words(error: BaseException) -> str:
+    """Why an address cannot be listened on."""
+    if isinstance(error, OSError) and error.errno is None:
+        # From Python 3.13 on asyncio drops this number, and no other: "could not bind on any".
+        return os.strerror(errno.EADDRNOTAVAIL)
+    return system_words(error)
 
 
 def tls_words(error: BaseException) -> str:

@@ -15,7 +15,7 @@ from aiohttp import web
 
 from orchestrator.api.addresses import Addresses
 from orchestrator.api.bucket import TokenBucket
-from orchestrator.api.reasons import system_words
+from orchestrator.api.reasons import listen_words
 
 if TYPE_CHECKING:
     import asyncio
@@ -259,7 +259,7 @@ async def receiving(
             observer.note(
                 "warning",
                 f"callback.listen: {settings.listen} cannot be listened on "
-                f"({system_words(error)}); this run looks at its reports itself",
+                f"({listen_words(error)}); this run looks at its reports itself",
             )
             yield None
             return

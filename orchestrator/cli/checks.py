@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 
 import anyio
 
-from orchestrator.api.reasons import certificate_words, system_words, tls_words
+from orchestrator.api.reasons import certificate_words, listen_words, tls_words
 from orchestrator.cli.setup import clock_of, ledger_is_missing, open_desks, reading_ledger
 from orchestrator.config import resolve_credentials
 from orchestrator.core import clocks
@@ -244,7 +244,7 @@ def callbacks(config: Config) -> Iterator[Check]:
     except LedgerError:
         return  # what is wrong with the lock has a line of its own
     except (OSError, UnicodeError) as error:
-        words = f"callback.listen {listen} cannot be listened on ({system_words(error)})"
+        words = f"callback.listen {listen} cannot be listened on ({listen_words(error)})"
         yield Check(Level.WARNING, "callbacks", words, "change callback.listen; a run does without")
     else:
         words = f"a run can listen on {listen} for {config.callback.public_url}"

@@ -46,10 +46,10 @@ def newer(connection: sqlite3.Connection, current: Report) -> int | None:
     """The number of a newer edition that is open or waits for a person; None if there is none."""
     row = connection.execute(
         "SELECT report.id FROM report INDEXED BY report_edition"
-        " JOIN report AS current ON current.id = ?1"
-        " WHERE report.series_id = current.series_id AND report.replaces = ?1"
-        " AND (report.is_open = 1 OR report.state = ?2)",
-        (current.id, State.DISPUTED.value),
+        " JOIN report AS current ON current.id = ?"
+        " WHERE report.series_id = current.series_id AND report.replaces = ?"
+        " AND (report.is_open = 1 OR report.state = ?)",
+        (current.id, current.id, State.DISPUTED.value),
     ).fetchone()
     return None if row is None else int(row[0])
 
@@ -68,10 +68,10 @@ def superseded_ids(connection: sqlite3.Connection, only: int | None = None) -> l
         candidates = [replaces for (replaces,) in cursor]
     # A name that a collected report has is never to be removed, whatever else the ledger says.
     waiting = """
-        SELECT id FROM report AS old WHERE id = ?1 AND state = ?2 AND target IS NOT NULL
+        SELECT id FROM report AS old WHERE id = ? AND state = ? AND target IS NOT NULL
         AND NOT EXISTS (
             SELECT 1 FROM report AS current WHERE current.series_id = old.series_id
-            AND current.window_start = old.window_start AND current.state = ?3
+            AND current.window_start = old.window_start AND current.state = ?
             AND current.target = old.target
         )
     """

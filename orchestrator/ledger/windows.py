@@ -32,12 +32,12 @@ class WindowTables(SeriesTable):
         cursor = self._db.execute(
             """
             SELECT window_start, window_end FROM report INDEXED BY report_had
-            WHERE series_id = ?1 AND has_window = 1
+            WHERE series_id = ? AND has_window = 1
             UNION ALL
-            SELECT window_start, window_end FROM given_up WHERE series_id = ?1
+            SELECT window_start, window_end FROM given_up WHERE series_id = ?
             ORDER BY window_start
             """,
-            (series_id,),
+            (series_id, series_id),
         )
         return _coalesced(cursor)
 
@@ -52,24 +52,27 @@ class WindowTables(SeriesTable):
         cursor = self._db.execute(
             """
             SELECT id, window_start, window_end, state, reason, items_count,
-                failed > (SELECT retried FROM series WHERE id = ?1) AS recent, (
+                failed > (SELECT retried FROM series WHERE id = ?) AS recent, (
                     SELECT total(inner.window_end - inner.window_start) FROM report AS inner
-                    WHERE inner.series_id = report.series_id AND inner.state = ?2
+                    WHERE inner.series_id = report.series_id AND inner.state = ?
                     AND inner.window_start BETWEEN report.window_start AND report.window_end - 1
                     AND inner.window_end <= report.window_end
                 ) AS complete
             FROM report INDEXED BY report_failed
-            WHERE series_id = ?1 AND failed IS NOT NULL AND replaces IS NULL
-            AND state NOT IN (?2, ?4) AND (
-                state = ?3 OR failed > (SELECT retried FROM series WHERE id = ?1)
+            WHERE series_id = ? AND failed IS NOT NULL AND replaces IS NULL
+            AND state NOT IN (?, ?) AND (
+                state = ? OR failed > (SELECT retried FROM series WHERE id = ?)
             )
             ORDER BY failed
             """,
             (
                 series_id,
                 State.COLLECTED.value,
-                State.TRUNCATED.value,
+                series_id,
+                State.COLLECTED.value,
                 State.WAIVED.value,  # a disputed one that a person has decided on, as above
+                State.TRUNCATED.value,
+                series_id,
             ),
         )
         return tuple(_failure(row) for row in cursor)

@@ -57,6 +57,14 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         future.add_done_callback(self._landed)
         return future
 
+    async def shutdown_default_executor(self, *args: Any) -> None:
+        """As ever: from Python 3.12 on there is a deadline, and no leap must be made to it."""
+        self.in_flight += 1
+        try:
+            await super().shutdown_default_executor(*args)
+        finally:
+            self.in_flight -= 1
+
     def _landed(self, _: object) -> None:
         self.in_flight -= 1
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import anyio
 import click
 
-from orchestrator.api.reasons import system_words
+from orchestrator.api.reasons import listen_words
 from orchestrator.cli import options
 from orchestrator.cli.output import json_text
 from orchestrator.cli.simulating import WorldOptions, config_text, ready_line, write_config
@@ -130,7 +130,7 @@ async def _serve(
                     break
                 tasks.cancel_scope.cancel()
     except OSError as error:
-        words = system_words(error)
+        words = listen_words(error)
         raise InputError(
             f"--port {port}: cannot listen there ({words}); --port 0 takes a free one"
         ) from error
