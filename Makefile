@@ -42,7 +42,7 @@ lock: $(VENV)/bin/python
 	$(VENV)/lock/bin/python $(LOCKED) --requirement requirements/uv.txt
 	$(VENV)/lock/bin/python -m requirements.make
 
-# Each part by itself, and each library that it stands on; no run against a simulator.
+# The quick tests: each part by itself, and everything that stands on a library.
 QUICK := tests/test_api_*.py tests/test_callbacks_receiver.py tests/test_cli_output.py \
 	tests/test_cli_plan.py tests/test_collect_*.py tests/test_config_*.py tests/test_core_*.py \
 	tests/test_foreign_words.py tests/test_hostile_*.py tests/test_ledger_sqlite.py \

@@ -6,6 +6,7 @@ where a text must be told all the same, a test here says so.
 
 from __future__ import annotations
 
+import ast
 import errno
 import os
 import socket
@@ -18,6 +19,7 @@ import click
 import pytest
 import yaml
 
+import orchestrator
 from orchestrator.api.reasons import certificate_words, listen_words, system_words, tls_words
 from orchestrator.cli import main
 from orchestrator.config.nodes import LOADER, parse_document
@@ -27,6 +29,50 @@ from orchestrator.ledger.words import explain
 from orchestrator.sim.faults import Faults
 
 FOREIGN = "words of a library"
+
+# --- all of them ----------------------------------------------------------------------------------
+
+PACKAGE = Path(orchestrator.__file__).parent
+RAISED_BY_US = {
+    "collect/manifest_lines.py: ValueError",
+    "sim/debugging.py: ValueError",
+    "sim/endpoints.py: ValueError",
+    "sim/faults.py: ValueError",
+    "sim/requests.py: ValueError",
+}
+"""Where all that is called in the `try` raises it in our own words."""
+
+
+def tells(handler: ast.ExceptHandler) -> bool:
+    """Whether the text of the exception that was caught is used."""
+    texts = []
+    for node in ast.walk(handler):
+        match node:
+            case ast.FormattedValue(value=value):
+                texts.append(value)
+            case ast.Call(func=ast.Name(id="str" | "repr"), args=[value]):
+                texts.append(value)
+            case ast.Attribute(value=value, attr="args" | "msg" | "message" | "problem" | "reason"):
+                texts.append(value)
+            case _:
+                pass
+    return any(isinstance(text, ast.Name) and text.id == handler.name for text in texts)
+
+
+def test_no_text_of_an_exception_that_is_not_ours_gets_into_a_message() -> None:
+    trees = {path: ast.parse(path.read_text("utf-8")) for path in PACKAGE.rglob("*.py")}
+    nodes = {path: [*ast.walk(tree)] for path, tree in trees.items()}
+    ours = {node.name for each in nodes.values() for node in each if isinstance(node, ast.ClassDef)}
+    found = set()
+    for path, each in nodes.items():
+        for node in each:
+            if not isinstance(node, ast.ExceptHandler) or node.type is None or not tells(node):
+                continue
+            kinds = node.type.elts if isinstance(node.type, ast.Tuple) else [node.type]
+            names = {ast.unparse(kind).rpartition(".")[2] for kind in kinds}
+            found |= {f"{path.relative_to(PACKAGE)}: {name}" for name in names - ours}
+    assert found == RAISED_BY_US
+
 
 # --- passed on ------------------------------------------------------------------------------------
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import tarfile
@@ -66,6 +67,12 @@ def test_the_wheel_holds_the_package_and_its_types_and_nothing_else(
     package = here("orchestrator")
     assert wheel.keys() - facts == package | {"orchestrator/cli/demo/demo.yaml"}
     assert "orchestrator/py.typed" in package
+    (metadata,) = (wheel[name].decode() for name in facts if name.endswith("/METADATA"))
+    needed = re.findall(r"^Requires-Dist: (.*)", metadata, re.MULTILINE)
+    assert needed
+    assert not [one for one in needed if "==" in one.partition(";")[0]], (
+        "the ranges of the wheel are open"
+    )
     assert {name.partition(".dist-info/")[2] for name in facts} == {
         *("METADATA", "WHEEL", "RECORD", "entry_points.txt", "licenses/LICENSE")
     }
