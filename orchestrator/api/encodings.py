@@ -181,8 +181,8 @@ class _Inflate:
     def _block(self, packed: bytes) -> bytes:
         try:
             return self._stream.decompress(packed, BLOCK)
-        except zlib.error as error:
-            raise EncodingError(f"its {self._name} coding is damaged ({error})") from None
+        except zlib.error:
+            raise EncodingError(f"its {self._name} coding is damaged") from None
 
     def _count(self, block: bytes) -> None:
         self._given += len(block)

@@ -184,7 +184,7 @@ class Follower:
                 if ends_the_run(error):
                     raise
                 self._bug(f"{order.series}, {order.window}: it is left for this run", error)
-                desk.refuse_series(order.series, f"an unexpected error: {error!r}")
+                desk.refuse_series(order.series, f"an unexpected error ({type(error).__name__})")
                 return Left.LATER
             if isinstance(report, Left):
                 return report
@@ -226,7 +226,7 @@ class Follower:
                 raise
             report = await self._ledger.reread(report)
             words = f"report {report.id} ({report.series}, {report.window})"
-            reason = f"an unexpected error of this program: {error!r}"
+            reason = f"an unexpected error of this program ({type(error).__name__})"
             match report.state:
                 case State.SUBMITTED | State.READY | State.VERIFIED:
                     self._bug(f"{words}: it is disputed", error)
