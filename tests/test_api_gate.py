@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from orchestrator.api.gate import PATIENCE, KeyGate
 from orchestrator.core.ports import Priority
 from orchestrator.engine.places import Places
-from orchestrator.errors import ServerFault, Throttled
+from orchestrator.errors import ServerFault, Throttled, TransportError
 from tests.kit.virtual_time import VirtualLoop
 
 if TYPE_CHECKING:
@@ -467,3 +467,26 @@ async def test_a_poll_does_not_wait_behind_submits_for_ever() -> None:
         await settle()
         group.start_soon(pass_gate, gate, log, "poll", POLL)
     assert [name for name, _ in log].index("poll") == PATIENCE + 1
+
+
+async def test_a_closed_gate_lets_nobody_wait() -> None:
+    """Neither who waits already, nor who comes later; who is inside ends in peace."""
+    gate, log = KeyGate(5), Log()
+    ended: list[tuple[str, float]] = []
+
+    async def wait(name: str) -> None:
+        with pytest.raises(TransportError, match="the API asks to wait") as caught:
+            await pass_gate(gate, log, name)
+        assert not caught.value.maybe_sent
+        ended.append((name, anyio.current_time()))
+
+    async with anyio.create_task_group() as group:
+        await complain(gate, 86_400)
+        group.start_soon(wait, "first")
+        group.start_soon(wait, "second")
+        await settle()
+        await anyio.sleep(5)
+        gate.close("the API asks to wait")
+    await wait("late")
+    assert ended == [("first", 5), ("second", 5), ("late", 5)]
+    assert (log, gate.waiting) == ([], 0)

@@ -26,11 +26,11 @@ NOON = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
         ({"Retry-After": " 7 "}, 7),
         ({"Retry-After": "1.5"}, 1.5),
         ({"Retry-After": "-3"}, 0),
-        ({"Retry-After": "99999999999999999999"}, 86400),
+        ({"Retry-After": "99999999999999999999"}, 365 * 86400),
         ({"Retry-After": "Sun, 01 Mar 2026 12:00:30 GMT"}, 30),
         ({"Retry-After": "Sun, 01 Mar 2026 12:00:30 -0000"}, 30),
         ({"Retry-After": "Sun, 01 Mar 2026 11:00:00 GMT"}, 0),
-        ({"Retry-After": "Sun, 01 Mar 2099 11:00:00 GMT"}, 86400),
+        ({"Retry-After": "Sun, 01 Mar 2099 11:00:00 GMT"}, 365 * 86400),
         (
             {
                 "Retry-After": "Sun, 01 Mar 2026 15:00:30 GMT",
@@ -52,7 +52,7 @@ def test_retry_after_in_seconds_or_as_a_date(
 @given(st.text("0123456789 -+.,:GMTSunMar", max_size=30))
 def test_whatever_retry_after_says_it_is_a_bounded_wait_or_none(text: str) -> None:
     wait = refusals.read_retry_after({"Retry-After": text}, NOON)
-    assert wait is None or timedelta() <= wait <= timedelta(days=1)
+    assert wait is None or timedelta() <= wait <= timedelta(days=365)
 
 
 def test_a_problem_is_read_with_the_parameters_it_blames() -> None:

@@ -153,6 +153,9 @@ class LastMoment:
                 self.drain.begin(15)
             yield
 
+    def close(self, reason: str) -> None:
+        self.inner.close(reason)
+
 
 async def test_a_turn_that_comes_as_the_drain_begins_makes_no_create(tmp_path: Path) -> None:
     async with stage(tmp_path, SMALL) as here:

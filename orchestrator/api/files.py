@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 import anyio
@@ -31,6 +32,9 @@ if TYPE_CHECKING:
 
 MOST_REDIRECTS: Final = 3
 """Hops that a download follows."""
+
+_LONGEST_OF_A_KEY: Final = timedelta(minutes=1)
+"""A file that is to be asked for only after a longer wait is throttled alone, not its key."""
 
 _PLAIN: Final = {"Accept-Encoding": "identity"}
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
@@ -183,7 +187,10 @@ class Files:
         # What another host says is no word of the API: neither the key nor its rate is to blame.
         if is_api:
             said = await self._refusal(response, call)
-            if isinstance(said, Throttled | ServerFault):
+            if isinstance(said, ServerFault) or (
+                isinstance(said, Throttled)
+                and (said.retry_after is None or said.retry_after <= _LONGEST_OF_A_KEY)
+            ):
                 return said
         if status < 500 and status != 429:
             return FileRefused(
@@ -192,10 +199,12 @@ class Files:
                 call=call,
                 elsewhere=not is_api,
             )
+        wait = refusals.read_retry_after(response.headers, self._now())
+        asks = f" and asks to wait {wait}" if wait else ""
         return ServerFault(
-            f"{call}: the host to which the API sent us answers HTTP {status}; ask the API again",
+            f"{call}: the file's address answers HTTP {status}{asks}",
             call=call,
-            retry_after=refusals.read_retry_after(response.headers, self._now()),
+            retry_after=wait,
             elsewhere=True,
         )
 

@@ -14,7 +14,7 @@ import anyio
 from anyio.lowlevel import checkpoint
 
 from orchestrator.core.ports import Priority
-from orchestrator.errors import Throttled
+from orchestrator.errors import Throttled, TransportError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -82,6 +82,7 @@ class KeyGate:
         self._tickets = 0
         self._slow_downs = 0
         self._in_a_row = 0
+        self._closed = ""
 
     @property
     def rate(self) -> float:
@@ -93,11 +94,23 @@ class KeyGate:
         """How many wait for a turn."""
         return sum(not ticket.left for queue in self._queues.values() for ticket in queue)
 
+    def close(self, reason: str) -> None:
+        """Lets nobody through any more: who waits, and who comes, gets a `TransportError`."""
+        self._closed = reason
+        for queue in self._queues.values():
+            for ticket in queue:
+                if ticket.changed is not None:
+                    ticket.changed.set()
+
     @asynccontextmanager
     async def turn(
         self, priority: Priority, order: float = 0.0, place: Place | None = None
     ) -> AsyncIterator[None]:
-        """Waits for a turn; the request is made inside. Cancelled while waiting, it costs none."""
+        """Waits for a turn; the request is made inside. Cancelled while waiting, it costs none.
+
+        Raises:
+            TransportError: the gate has been closed; nothing was sent.
+        """
         await checkpoint()
         await self._wait(priority, order, place)
         self.turns += 1
@@ -124,6 +137,8 @@ class KeyGate:
             self._polls.append(ticket)
         try:
             while True:
+                if self._closed:
+                    raise TransportError(self._closed, maybe_sent=False)
                 first = self._first() is ticket
                 now = anyio.current_time()
                 delay = self._next_at - now

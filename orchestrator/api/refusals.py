@@ -22,8 +22,8 @@ from orchestrator.errors import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-LONGEST_RETRY_AFTER: Final = timedelta(days=1)
-"""A longer ``Retry-After`` is taken as this: no server means it, and a run must not hang on it."""
+LONGEST_RETRY_AFTER: Final = timedelta(days=365)
+"""A longer ``Retry-After`` is taken as this. How long a run waits is its own affair."""
 
 _LONGEST_WORDS: Final = 500
 _MOST_PARAMETERS: Final = 20
@@ -164,11 +164,15 @@ def refusal(
             names_a_date=status == 422 and names_a_date(problem),
         )
     return ServerFault(
-        f"{call}: the API failed ({words}); try again later",
+        f"{call}: the API failed ({words}); {_when(retry_after)}",
         call=call,
         problem=problem,
         retry_after=retry_after,
     )
+
+
+def _when(retry_after: timedelta | None) -> str:
+    return f"it asks to wait {retry_after}" if retry_after else "try again later"
 
 
 def _words(value: Any, hide: Callable[[str], str]) -> str:

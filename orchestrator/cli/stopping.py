@@ -96,7 +96,9 @@ class Stopper:
             deadline: counted from `started`.
             started: by `time.monotonic`.
         """
-        await anyio.sleep(max(0.0, started + deadline.total_seconds() - time.monotonic()))
+        left = max(0.0, started + deadline.total_seconds() - time.monotonic())
+        self._drain.ends_at = anyio.current_time() + left
+        await anyio.sleep(left)
         if not self._drain.begun:
             self._say("the deadline has come: stopping; open reports are left for the next run")
             self._begin("the deadline has come", None)

@@ -88,7 +88,14 @@ class Gate(Protocol):
         the turn comes only while that is free, and takes it; others go by meanwhile. A poll that
         has waited for long goes before submits. A `Throttled` that passes through slows the whole
         key down; an inside without error lets it climb back.
+
+        Raises:
+            TransportError: it has been closed; nothing was sent.
         """
+        ...
+
+    def close(self, reason: str) -> None:
+        """Lets nobody through any more: who waits, and who comes, gets a `TransportError`."""
         ...
 
 

@@ -217,10 +217,11 @@ class Collecting:
         tries = Tries()
         while True:
             try:
-                return await self._fetch_once(report, desk)
+                return await self._fetch_once(report, desk, tries)
             except (ApiError, CorruptArchive) as problem:
+                tries.begin(anyio.current_time())
                 tries.met(problem)
-                if self._drain.begun or isinstance(problem, Throttled):
+                if self._drain.begun or isinstance(problem, Throttled) or desk.silent:
                     return self._leave(report, problem)
                 report, asked = await self._look_anew(report, desk, tries)
                 if report.state is not State.READY:
@@ -236,15 +237,16 @@ class Collecting:
                     self._observer.note("warning", f"{asked}; {blind}")
                     return report
                 ended = await self._conclude(report, desk, tries, asked)
+                # A file may take a while to be everywhere: then no pause is cut by chance.
+                jitter = 1.0 if is_refusal(problem) else desk.jitter()
+                wait = getattr(problem, "retry_after", None)
+                pause = policy.backoff(desk.retry, tries.number, jitter, wait)
+                if ended is None and desk.is_too_long(pause, tries.since):
+                    ended = self._leave(report, problem)
                 if ended is not None:
                     return ended
                 self._observer.note(
                     "info", f"report {report.request_id}: download {tries.number} failed: {problem}"
-                )
-                # A file may take a while to be everywhere: then no pause is cut by chance.
-                jitter = 1.0 if is_refusal(problem) else desk.jitter()
-                pause = policy.backoff(
-                    desk.retry, tries.number, jitter, getattr(problem, "retry_after", None)
                 )
             await anyio.sleep(pause.total_seconds())
 
@@ -336,10 +338,11 @@ class Collecting:
         self._observer.note("warning", words)
         return report
 
-    async def _fetch_once(self, report: Report, desk: Desk) -> Report:
+    async def _fetch_once(self, report: Report, desk: Desk, tries: Tries) -> Report:
         if report.download_url is None:  # the API says that there are no records, and no file
             return await self._take(report, _verified(await self._collector.empty(report)))
         async with self._downloading(report, desk) as download:
+            tries.begin(anyio.current_time())
             return await self._take(
                 report, _verified(await self._collector.fetch(report, download))
             )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from typing import TYPE_CHECKING, Final, TypeVar
 
 import anyio
@@ -18,14 +19,18 @@ from orchestrator.errors import ApiError, NotFound, ServerFault, Throttled, Tran
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
-    from datetime import datetime, timedelta
+    from datetime import datetime
 
     from orchestrator.core.echo import EchoDifference
     from orchestrator.core.model import Report, Series
     from orchestrator.core.ports import Gate, Observer, Place, ReportsApi
     from orchestrator.core.settings import RetryPolicy
+    from orchestrator.engine.drain import Drain
 
 T = TypeVar("T")
+
+_WORTH_A_WORD: Final = timedelta(minutes=1)
+"""A wait of a whole key that is so long is said aloud."""
 
 _NOBODY: Final = "00000000-0000-0000-0000-000000000000"
 """The id of no report."""
@@ -62,11 +67,15 @@ class Desk:
         self.breaker = Breaker(api.api_key, self._probe, observer, patience)
         self.room = Room(api.api_key, observer, patience)
         self.patience = patience
+        self._observer = observer
         self._throttled_since: float | None = None
         self._asking_time = anyio.Lock()
         self._dateless = 0
         self.retry = retry
         self.jitter = jitter
+        self.drain: Drain | None = None
+        self._told_to_wait = ""
+        self._waits_until = -math.inf
         self._refused: dict[str | tuple[str, str], str] = {}
         self._doubted: dict[str, str] = {}
         self._slips: set[tuple[str, EchoDifference]] = set()
@@ -79,8 +88,26 @@ class Desk:
 
     @property
     def unreachable(self) -> str:
-        """Why nothing more can be asked in this run, in words; empty while it can."""
-        return self.breaker.gave_up or self.room.gave_up
+        """Why nothing more can be bought in this run, in words; empty while it can."""
+        return self.silent or self.room.gave_up
+
+    @property
+    def silent(self) -> str:
+        """Why no call of any kind is answered in this run, in words; empty while some may be."""
+        return self._told_to_wait or self.breaker.gave_up
+
+    def is_too_long(self, wait: timedelta, since: float | None = None) -> bool:
+        """Whether a wait from now on would outlast what this run waits, or its deadline.
+
+        Args:
+            wait: how long.
+            since: when it was begun to wait, by the loop's clock; None: now.
+        """
+        now = anyio.current_time()
+        until = now + wait.total_seconds()
+        began = now if since is None else since
+        ends_at = math.inf if self.drain is None else self.drain.ends_at
+        return until - began > self.patience.total_seconds() or until > ends_at
 
     def may_not_see(self, report: Report) -> str:
         """Why a report that this key does not find may be there all the same; empty: it is not.
@@ -151,16 +178,21 @@ class Desk:
         """Attempts with pauses, as the retry policy says; the last error is raised as it is."""
         return tenacity.AsyncRetrying(
             retry=tenacity.retry_if_exception(retry),
-            stop=tenacity.stop_after_attempt(self.retry.attempts),
+            stop=self._is_enough,
             wait=self._pause,
             sleep=anyio.sleep,
             reraise=True,
         )
 
+    def _is_enough(self, state: tenacity.RetryCallState) -> bool:
+        """Whether it was tried often enough, or the server asks for too long a pause."""
+        asked = _asked(state)
+        if asked is not None and self.is_too_long(asked + timedelta(seconds=state.idle_for)):
+            return True
+        return state.attempt_number >= self.retry.attempts
+
     def _pause(self, state: tenacity.RetryCallState) -> float:
-        error = state.outcome.exception() if state.outcome else None
-        asked = error.retry_after if isinstance(error, ServerFault) else None
-        pause = policy.backoff(self.retry, state.attempt_number, self.jitter(), asked)
+        pause = policy.backoff(self.retry, state.attempt_number, self.jitter(), _asked(state))
         return pause.total_seconds()
 
     @asynccontextmanager
@@ -174,7 +206,7 @@ class Desk:
         """
         while True:
             await self.breaker.wait()
-            async with self.gate.turn(priority, order, place):
+            async with self._turn(priority, order, place):
                 if self.breaker.is_down:
                     if place is not None:
                         place.give_back()
@@ -231,16 +263,47 @@ class Desk:
         except ApiError:
             self._dateless = _DATELESS
 
+    @asynccontextmanager
+    async def _turn(
+        self, priority: Priority, order: float = 0.0, place: Place | None = None
+    ) -> AsyncIterator[None]:
+        """The key's turn. A `Retry-After` that this run does not wait for ends its work."""
+        async with self.gate.turn(priority, order, place):
+            try:
+                yield
+            except Throttled as complaint:
+                if complaint.retry_after is not None:
+                    self._heed(complaint.retry_after)
+                raise
+
+    def _heed(self, asked: timedelta) -> None:
+        wait = timedelta(seconds=round(asked.total_seconds()))
+        words = f"key {self.api_key}: the API asks to wait {wait} before the next request"
+        until = anyio.current_time() + asked.total_seconds()
+        if self.is_too_long(asked, self._throttled_since):
+            if not self._told_to_wait:
+                self._told_to_wait = f"{words}, longer than this run waits"
+                self.gate.close(self._told_to_wait)
+                self._observer.note(
+                    "warning",
+                    f"{self._told_to_wait}: nothing more is asked with it in this run; the next "
+                    "run goes on",
+                )
+        elif until >= self._waits_until + _WORTH_A_WORD.total_seconds():
+            self._waits_until = until
+            if asked >= _WORTH_A_WORD:
+                self._observer.note("warning", f"{words}; this run waits so long")
+
     async def _probe(self) -> None:
         """Asks for a report that cannot be: whatever is answered, the API is up.
 
         Where that is not answered, the list may be: a part of the API may fail alone.
         """
         try:
-            async with self.gate.turn(Priority.POLL):
+            async with self._turn(Priority.POLL):
                 await self.api.status(_NOBODY)
         except (TransportError, ServerFault):
-            async with self.gate.turn(Priority.POLL):
+            async with self._turn(Priority.POLL):
                 await self.api.list(self.api_key, (Status.PENDING,))
 
     async def turn(
@@ -284,3 +347,9 @@ class Desk:
             with attempt:
                 return await self.turn(request, priority)
         raise AssertionError("unreachable: tenacity raises the last error")
+
+
+def _asked(state: tenacity.RetryCallState) -> timedelta | None:
+    """The pause that the server has asked for."""
+    error = state.outcome.exception() if state.outcome else None
+    return error.retry_after if isinstance(error, ServerFault) else None

@@ -24,10 +24,12 @@ class Drain:
 
     Attributes:
         signal: the number of the signal that began it; None for a deadline, or if not begun.
+        ends_at: when it will begin at the latest, by the loop's clock: the deadline of the run.
     """
 
     def __init__(self) -> None:
         self.signal: int | None = None
+        self.ends_at = math.inf
         self._scope = anyio.CancelScope()
         self._shields: set[anyio.CancelScope] = set()
         self._begun = False

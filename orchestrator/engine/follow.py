@@ -497,7 +497,8 @@ class Follower:
             case Gone(reason, proof):
                 return await self._take(report, lifecycle.Lost(reason, proof))
             case LeftOpen(words):
-                self._observer.note("warning", words)
+                if words:
+                    self._observer.note("warning", words)
                 return report
             case None:
                 return await self._late(report, desk)

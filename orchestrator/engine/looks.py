@@ -25,7 +25,7 @@ from orchestrator.engine.watched import DISTRUST_AFTER, LATE
 from orchestrator.errors import ApiError, NotFound, Unauthorized
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from datetime import datetime
 
     from orchestrator.core.model import RemoteReport
@@ -98,7 +98,10 @@ class Looks:
             listed = await group.desk.turn(request, priority, order)
         except ApiError as error:
             self._has_looked(group)
-            await self._list_failed(group, error)
+            if group.desk.silent:
+                self._leave_open(watched)
+            else:
+                await self._list_failed(group, error)
             return []
         foreseen = self._foreseen(group, watched)
         self._has_looked(group)
@@ -257,7 +260,10 @@ class Looks:
             self._end(one, error)
         except ApiError as error:
             answered = False
-            self._not_answered(one, error)
+            if desk.silent:
+                self._leave_open([one])
+            else:
+                self._not_answered(one, error)
         else:
             self._unseen.showed(desk)
             one.was_seen()
@@ -273,6 +279,11 @@ class Looks:
         one.due = -math.inf
         one.doubt_at = max(one.doubt_at, now + max(DOUBT, now - one.born))
         return answered
+
+    def _leave_open(self, ones: Iterable[Watched]) -> None:
+        """Nothing more is asked with their key in this run, as has been said aloud."""
+        for one in ones:
+            self._end(one, LeftOpen(""))
 
     def _not_answered(self, one: Watched, error: ApiError) -> None:
         one.unanswered += 1

@@ -152,6 +152,8 @@ async def run(
         OutputError: the disk cannot be written.
         BaseExceptionGroup: one of these, or a bug, in one of the run's tasks.
     """
+    for desk in world.desks.values():
+        desk.drain = world.drain
     begun = _Run(world, tuple(jobs), now)
     await withdraw_superseded(world.ledger, world.collector)
     if retry_failed:

@@ -51,6 +51,7 @@ class Tries:
         broken: the last so many in a row broke on their way.
         same_count: the last so many in a row held the same wrong number of records.
         problem: what the last one met.
+        since: when the first one began, by the loop's clock.
     """
 
     number: int = 0
@@ -58,6 +59,12 @@ class Tries:
     broken: int = 0
     same_count: int = 0
     problem: ApiError | CollectError | None = None
+    since: float | None = None
+
+    def begin(self, now: float) -> None:
+        """A download has begun, or could not."""
+        if self.since is None:
+            self.since = now
 
     def met(self, problem: ApiError | CollectError) -> None:
         """One more download failed."""

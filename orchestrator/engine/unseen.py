@@ -46,7 +46,10 @@ class Gone:
 
 @dataclass(frozen=True, slots=True)
 class LeftOpen:
-    """A report that is left to the next run: what was seen, and what a person can do, in words."""
+    """A report that is left to the next run: what was seen, and what a person can do, in words.
+
+    No words: it has been said already of all reports of the key.
+    """
 
     words: str
 
