@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from orchestrator.core import matching
+from orchestrator.core import coverage, matching
 from orchestrator.core.intervals import Window
 from orchestrator.core.lifecycle import State
 from orchestrator.core.model import FieldValue, RemoteReport, Report, Series, Status
@@ -47,16 +47,27 @@ def without(remote: RemoteReport, field: str) -> RemoteReport:
     )
 
 
+def choose(
+    *remotes: RemoteReport,
+    owned: dict[str, int] | None = None,
+    rivals: tuple[Report, ...] = (),
+    ours: Report | None = None,
+    has_own_address: bool = False,
+) -> RemoteReport | str | None:
+    ours = ours or intent()
+    moment = coverage.moment_of(ours.intended_at, timedelta(seconds=-1), timedelta(seconds=-1))
+    likely = matching.candidates(ours, remotes, owned or {})
+    return matching.choose(ours, likely, rivals, moment, has_own_address=has_own_address)
+
+
 def find(
     *remotes: RemoteReport,
     owned: dict[str, int] | None = None,
     rivals: tuple[Report, ...] = (),
-    ahead: timedelta = timedelta(),
 ) -> str | None:
-    for found in matching.candidates(intent(), remotes, owned or {}, ahead):
-        if not matching.is_another_s(found, rivals):
-            return found.request_id
-    return None
+    """The id of what is taken; None where nothing is."""
+    chosen = choose(*remotes, owned=owned, rivals=rivals)
+    return chosen.request_id if isinstance(chosen, RemoteReport) else None
 
 
 def test_a_twin_is_found() -> None:
@@ -106,7 +117,7 @@ def test_a_report_with_another_callback_url_never() -> None:
 def test_an_address_may_be_written_in_other_ways(echoed: str) -> None:
     ours = replace(intent(), callback_url="https://hooks.example.com/vonage/t0-_k")
     remote = replace(listed(), callback_url=echoed)
-    assert matching.candidates(ours, (remote,), {}, timedelta()) == (remote,)
+    assert matching.candidates(ours, (remote,), {}) == (remote,)
 
 
 @pytest.mark.parametrize(
@@ -123,8 +134,8 @@ def test_an_address_may_be_written_in_other_ways(echoed: str) -> None:
 def test_another_address_is_not_taken_but_leaves_a_doubt(echoed: str) -> None:
     ours = replace(intent(), callback_url="https://hooks.example.com/vonage/t0-_k")
     remote = replace(listed(), callback_url=echoed)
-    assert matching.candidates(ours, (remote,), {}, timedelta()) == ()
-    found = matching.but_for_its_address(ours, (remote,), {}, timedelta())
+    assert matching.candidates(ours, (remote,), {}) == ()
+    found = matching.but_for_its_address(ours, (remote,), {})
     assert found is not None
     assert found.request_id == "new"
 
@@ -138,7 +149,7 @@ def test_what_more_than_the_address_tells_apart_leaves_no_doubt(
     remote: RemoteReport, owned: dict[str, int]
 ) -> None:
     theirs = replace(remote, callback_url="https://example.com/theirs")
-    assert matching.but_for_its_address(intent(), (theirs,), owned, timedelta()) is None
+    assert matching.but_for_its_address(intent(), (theirs,), owned) is None
 
 
 def test_an_omitted_field_counts_where_no_rival_differs_in_it() -> None:
@@ -168,31 +179,63 @@ def test_a_rival_that_differs_in_more_is_told_apart_by_the_rest() -> None:
     assert find(without(listed(), "status"), rivals=(intent(8, other),)) == "new"
 
 
-def test_a_report_from_before_the_intent_is_not_its_own() -> None:
-    early = replace(listed(), received_at=INTENDED - timedelta(hours=1))
-    assert find(early) is None
+HOURS_OFF = timedelta(hours=7)
 
 
-def test_the_servers_clock_may_be_behind() -> None:
-    early = replace(listed(), received_at=INTENDED - timedelta(hours=1))
-    assert find(early, ahead=-timedelta(hours=1)) == "new"
+@pytest.mark.parametrize(
+    "received_at",
+    [INTENDED - HOURS_OFF, INTENDED + HOURS_OFF, None],
+    ids=["early", "late", "unreadable"],
+)
+def test_what_matches_is_taken_whatever_its_time_says(received_at: datetime | None) -> None:
+    assert find(replace(listed(), received_at=received_at)) == "new"
+
+
+def test_one_that_came_in_time_goes_before_an_older_one() -> None:
+    assert find(replace(listed("old"), received_at=INTENDED - HOURS_OFF), listed("new")) == "new"
+
+
+def test_of_two_that_are_too_old_a_person_takes_one() -> None:
+    old = [replace(listed(name), received_at=INTENDED - HOURS_OFF) for name in ("a", "b;rm")]
+    said = choose(*old[1:], replace(listed("a"), received_at=INTENDED - 2 * HOURS_OFF))
+    assert said == (
+        "a and 1 more there is like it, but is as like it, and older than it should be: "
+        "`orchestrator resolve 7 --adopt a` takes it"
+    )
+
+
+def test_one_that_was_asked_for_before_the_end_of_its_time_lacks_records() -> None:
+    said = choose(replace(listed("$x"), received_at=WINDOW.end - timedelta(seconds=1)))
+    assert said == (
+        "$x there is like it, but was asked for before the end of its time: "
+        "`orchestrator resolve 7 --adopt '$x'` takes it"
+    )
+
+
+@pytest.mark.parametrize("field", ["date_start", "date_end"])
+def test_without_its_dates_none_is_taken(field: str) -> None:
+    undated = RemoteReport(
+        **{**{name: getattr(listed(), name) for name in RemoteReport.__slots__}, field: None}
+    )
+    said = choose(undated)
+    assert isinstance(said, str)
+    assert "new there is like it, but does not repeat its dates" in said
+    assert "`orchestrator resolve 7 --adopt new`" in said
+
+
+@pytest.mark.parametrize("own", [True, False], ids=["its own", "shared"])
+def test_an_address_of_its_own_tells_whose_it_is(*, own: bool) -> None:
+    ours = replace(intent(), callback_url="https://hooks.example.com/vonage/t0-_k")
+    undated = replace(
+        listed(),
+        date_start=None,
+        date_end=None,
+        callback_url="https://hooks.example.com/vonage/t0-_k",
+    )
+    chosen = choose(undated, ours=ours, has_own_address=own)
+    assert (chosen == undated) is own
 
 
 def test_of_two_twins_the_earlier_is_taken() -> None:
     later = replace(listed("later"), received_at=INTENDED + timedelta(minutes=5))
     assert find(later, listed("first")) == "first"
-
-
-@pytest.mark.parametrize(
-    ("remotes", "owned", "works"),
-    [
-        pytest.param([listed("old")], {"old": 3}, True, id="a known report"),
-        pytest.param([listed("old")], {}, False, id="a stranger"),
-        pytest.param([], {}, False, id="empty"),
-        pytest.param([listed("x", account_id="other123")], {"x": 3}, False, id="other account"),
-    ],
-)
-def test_only_a_list_that_shows_a_known_report_proves_absence(
-    remotes: list[RemoteReport], owned: dict[str, int], *, works: bool
-) -> None:
-    assert matching.shows_another(intent(), remotes, owned) is works

@@ -84,15 +84,21 @@ def test_looks_grow_rarer_up_to_the_longest_interval(looks: int, jitter: float) 
     assert 0.875 * poll.interval_initial <= pause <= 1.125 * poll.interval_max
 
 
-def test_the_last_look_for_a_lost_create_comes_late_enough_to_count() -> None:
-    poll = PollPolicy(interval_max=timedelta(seconds=60))
+@pytest.mark.parametrize(("longest", "minutes"), [(60, 10), (1, 10), (0.3, 10), (120, 20)])
+@pytest.mark.parametrize("rate", [1.0, 60.0])
+def test_the_last_look_for_a_lost_create_comes_late_enough_to_count(
+    longest: float, minutes: int, rate: float
+) -> None:
+    """However short the pauses between looks are set; at a simulator by its clock."""
+    poll = PollPolicy(timedelta(milliseconds=1), timedelta(seconds=longest))
     age = timedelta()
     ages = []
-    for look in range(policy.RECONCILE_LOOKS):
-        age += policy.reconcile_pause(poll, look, age)
+    for look in range(policy.RECONCILE_LOOKS_AT_MOST - policy.RECONCILE_LOOKS):
+        age += policy.reconcile_pause(poll, look, age, rate) * rate
         ages.append(age)
     assert ages[0] == timedelta()
-    assert ages[-1] >= policy.reconcile_until(poll) == timedelta(minutes=10)
+    assert sum(one < policy.reconcile_until(poll) for one in ages) == policy.RECONCILE_STEPS
+    assert ages[-1] >= policy.reconcile_until(poll) == timedelta(minutes=minutes)
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import pytest
 from orchestrator.core.lifecycle import FoundAbsent, State
 from orchestrator.core.policy import ExitCode, exit_code
 from orchestrator.engine.drain import Drain
-from orchestrator.engine.reconcile import Reconciler
+from orchestrator.engine.reconcile import Judgement, Reconciler
 from orchestrator.sim import Fault, Settings
 from tests.kit.stage import between, job, stage, with_faults
 
@@ -61,8 +61,8 @@ async def test_what_another_key_does_not_list_is_not_absent(
 ) -> None:
     """Its lists may show other reports of the account, and not this one."""
 
-    async def not_listed(*_: object) -> FoundAbsent:
-        return FoundAbsent("3 lists do not show this one")
+    async def not_listed(*_: object) -> Judgement:
+        return Judgement(FoundAbsent("3 lists do not show this one"))
 
     lost = with_faults(SMALL, Fault.of("create", "reset", made=True, nth=1))
     async with stage(tmp_path, lost) as here:

@@ -10,7 +10,7 @@ import pytest
 
 from orchestrator.core.model import Series
 from orchestrator.core.policy import ExitCode, exit_code
-from orchestrator.core.settings import OnUnknown
+from orchestrator.core.settings import OnUnknown, PollPolicy
 from orchestrator.sim import Fault, Settings
 from tests.kit.stage import between, job, stage, with_faults
 
@@ -34,16 +34,35 @@ async def test_a_lone_create_that_was_made_is_adopted(tmp_path: Path) -> None:
         here.assert_all_is_well(job(MONTH))
 
 
-async def test_a_lone_create_that_was_not_made_is_held_for_its_list_proves_nothing(
+async def test_a_lone_create_that_was_not_made_is_proved_absent_by_a_free_report(
     tmp_path: Path,
 ) -> None:
     async with stage(tmp_path, with_faults(SMALL, Fault.of("create", "reset", nth=1))) as here:
         end = await here.run(job(MONTH))
+        assert exit_code(end.remains) is ExitCode.DONE
+        assert here.states() == {"absent": 1, "collected": 1}
+        assert here.bought() == 1
+        assert len(here.sim.world.reports()) == 2
+        here.assert_all_is_well(job(MONTH))
+
+
+async def test_where_the_free_report_is_refused_it_is_held_and_a_person_is_told_at_once(
+    tmp_path: Path,
+) -> None:
+    faults = [
+        Fault.of("create", "reset", product="SMS", nth=1),
+        Fault.of("create", "refuse", status=403, product="REPORTS-USAGE"),
+    ]
+    async with stage(tmp_path, with_faults(SMALL, *faults)) as here:
+        end = await here.run(job(MONTH))
         assert exit_code(end.remains) is ExitCode.UNFINISHED
         (report,) = here.reports()
         assert report.state.value == "held"
-        assert "its list proves nothing" in report.reason
-        assert here.sim.world.reports() == ()
+        assert "refuses a free REPORTS-USAGE report" in report.reason
+        assert here.bought() == 0
+        (note,) = [note for note in here.seen.notes if "cannot be proved" in note]
+        for way in ("--adopt REQUEST_ID", "--waive", "--resubmit"):
+            assert f"`orchestrator resolve 1 {way}`" in note
 
         # Another month brings a report that the list shows: now what it lacks is absent.
         end = await here.run(job(QUARTER))
@@ -51,15 +70,39 @@ async def test_a_lone_create_that_was_not_made_is_held_for_its_list_proves_nothi
         here.assert_all_is_well(job(QUARTER))
 
 
-async def test_a_held_report_is_given_up_after_three_days(tmp_path: Path) -> None:
-    async with stage(tmp_path, with_faults(SMALL, Fault.of("create", "reset", nth=1))) as here:
+async def test_a_held_report_is_given_up_after_three_days_and_a_last_look(tmp_path: Path) -> None:
+    faults = [
+        Fault.of("create", "reset", nth=1),
+        Fault.of("list", "refuse", status=403),
+    ]
+    async with stage(tmp_path, with_faults(SMALL, *faults)) as here:
         await here.run(job(MONTH))
-        here.clock.start += timedelta(hours=73)  # type: ignore[union-attr]
+        here.leap(timedelta(hours=71))
+        assert exit_code((await here.run(job(MONTH))).remains) is ExitCode.UNFINISHED
+        here.leap(timedelta(hours=2))
+        looks = here.sim.calls["list"]
         end = await here.run(job(MONTH))
+        assert here.sim.calls["list"] > looks
         assert exit_code(end.remains) is ExitCode.FINDINGS
         ((one,),) = [series.given_up for series in end.unsettled]
         assert one.reason.startswith("unknown, maybe paid: looked for in vain for 72 hours")
-        assert here.sim.world.reports() == ()
+        assert here.bought() == 0
+
+
+async def test_the_last_look_may_find_it_after_all(tmp_path: Path) -> None:
+    faults = [
+        Fault.of("create", "reset", made=True, product="SMS", nth=1),
+        Fault.of("create", "refuse", status=403, product="REPORTS-USAGE"),
+        Fault.of("list", "late", seconds=72.5 * 3600),
+    ]
+    async with stage(tmp_path, with_faults(SMALL, *faults)) as here:
+        await here.run(job(MONTH))
+        assert here.states() == {"held": 1}
+        here.leap(timedelta(hours=73))
+        await here.run(job(MONTH))
+        (report,) = here.reports()
+        assert report.request_id == here.sim.world.reports()[0].request_id
+        assert here.bought() == 1
 
 
 async def test_a_list_that_is_refused_proves_nothing(tmp_path: Path) -> None:
@@ -95,7 +138,7 @@ async def test_a_report_that_the_list_shows_late_is_adopted_not_bought_again(
     async with stage(tmp_path, with_faults(SMALL, *faults)) as here:
         end = await here.run(job(QUARTER))
         assert exit_code(end.remains) is ExitCode.DONE
-        assert len(here.sim.world.reports()) == 3
+        assert here.bought() == 3
         here.assert_all_is_well(job(QUARTER))
 
 
@@ -133,8 +176,37 @@ async def test_the_list_may_show_reports_under_the_key_alone(tmp_path: Path) -> 
         here.assert_all_is_well(wanted)
 
 
-async def test_an_unknown_create_can_be_bought_anew(tmp_path: Path) -> None:
-    async with stage(tmp_path, with_faults(SMALL, Fault.of("create", "reset", nth=1))) as here:
+@pytest.mark.parametrize("look", ["list", "probe"])
+async def test_an_unknown_create_can_be_bought_anew_within_bounds(
+    tmp_path: Path, look: str
+) -> None:
+    """It waits for the looks that absence takes, each time, and three times a run at most."""
+    faults = [
+        Fault.of("create", "refuse", status=503, product="SMS"),
+        Fault.of("list", "refuse", status=403)
+        if look == "list"
+        else Fault.of("create", "refuse", status=403, product="REPORTS-USAGE"),
+    ]
+    quick = PollPolicy(timedelta(milliseconds=10), timedelta(milliseconds=100))
+    async with stage(tmp_path, with_faults(SMALL, *faults), poll=quick) as here:
+        here.config = replace(here.config, on_unknown=OnUnknown.RESUBMIT)
+        began = here.clock.now()
+        end = await here.run(job(MONTH))
+        assert exit_code(end.remains) is ExitCode.UNFINISHED
+        assert here.states() == {"discarded": 3}
+        assert here.clock.now() - began >= 3 * timedelta(minutes=10)
+        for _ in range(4):
+            end = await here.run(job(MONTH))
+        assert exit_code(end.remains) is ExitCode.FINDINGS
+        assert here.states()["discarded"] <= 10
+
+
+async def test_an_unknown_create_that_can_be_bought_anew_is_collected_once(tmp_path: Path) -> None:
+    faults = [
+        Fault.of("create", "reset", product="SMS", nth=1),
+        Fault.of("create", "refuse", status=403, product="REPORTS-USAGE"),
+    ]
+    async with stage(tmp_path, with_faults(SMALL, *faults)) as here:
         here.config = replace(here.config, on_unknown=OnUnknown.RESUBMIT)
         end = await here.run(job(MONTH))
         assert exit_code(end.remains) is ExitCode.DONE

@@ -259,6 +259,9 @@ READS: dict[str, Callable[[Store], object]] = {
     "the last event": lambda store: store.last_event(),
     "the newest": lambda store: store.newest(),
     "owned": lambda store: store.owned(["a"]),
+    "recent": lambda store: store.recent(
+        "abcd1234", "abcd1234", day("2026-01-01"), day("2026-01-02")
+    ),
     "owners": lambda store: store.owners(["a"]),
     "reports": lambda store: list(store.reports(SMS, (life.State.COLLECTED,))),
 }

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote, urlsplit
 
-from orchestrator.core.echo import echoed, sent, wrong_echo
+from orchestrator.core.coverage import CLOCK_SLACK
+from orchestrator.core.echo import echoed, same_value, sent, wrong_echo
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from orchestrator.core.coverage import Moment
     from orchestrator.core.model import RemoteReport, Report
-
-CLOCK_SLACK: Final = timedelta(minutes=10)
-"""How far the server's clock may have strayed from what its ``Date`` header said."""
 
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 
@@ -24,26 +24,21 @@ LIST_REACH: Final = timedelta(days=4)
 
 
 def candidates(
-    intent: Report,
-    listed: Sequence[RemoteReport],
-    owned: Mapping[str, int],
-    server_ahead: timedelta,
+    intent: Report, listed: Sequence[RemoteReport], owned: Mapping[str, int]
 ) -> tuple[RemoteReport, ...]:
-    """The listed reports that the create of `intent` may have made, the likeliest first.
+    """The listed reports that the create of `intent` may have made, by their times.
+
+    What time the API gives a report rules out none: it may be hours off, or cannot be read.
 
     Args:
         intent: a row whose create may have happened.
         listed: what the API lists.
         owned: ids that rows of ours have, and the rows.
-        server_ahead: the server's clock less ours.
     """
-    earliest = intent.intended_at + min(server_ahead, intent.server_ahead) - CLOCK_SLACK
     found = (
         remote
         for remote in listed
-        if owned.get(remote.request_id, intent.id) == intent.id
-        and (remote.received_at is None or remote.received_at >= earliest)
-        and _may_be(intent, remote)
+        if owned.get(remote.request_id, intent.id) == intent.id and _may_be(intent, remote)
     )
     return tuple(
         sorted(
@@ -52,11 +47,69 @@ def candidates(
     )
 
 
-def but_for_its_address(
+def choose(
     intent: Report,
-    listed: Sequence[RemoteReport],
-    owned: Mapping[str, int],
-    server_ahead: timedelta,
+    likely: Sequence[RemoteReport],
+    rivals: Sequence[Report],
+    moment: Moment,
+    *,
+    has_own_address: bool,
+) -> RemoteReport | str | None:
+    """Which of its `candidates` is the report of `intent`.
+
+    Args:
+        intent: a row whose create may have happened.
+        likely: the candidates, told of as fully as the API tells.
+        rivals: other rows whose creates may have happened.
+        moment: when the API may have taken the create.
+        has_own_address: no other report was asked for with the callback URL of `intent`.
+
+    Returns:
+        The report; or in words why a person has to say whether one of them is it; None where
+        there is none.
+    """
+    if not likely:
+        return None
+    if has_own_address:
+        for remote in likely:
+            if _same_address(remote.callback_url or "", intent.callback_url):
+                return remote
+    mine = [remote for remote in likely if not is_another_s(remote, rivals)]
+    if not mine:
+        return f"{likely[0].request_id} there may be this one, or another of ours"
+    dated = [remote for remote in mine if _names_dates(remote)]
+    if not dated:
+        return _ask_a_person(intent, mine, "does not repeat its dates")
+    earliest = moment.earliest - CLOCK_SLACK
+    in_time = [one for one in dated if one.received_at is None or one.received_at >= earliest]
+    return in_time[0] if in_time else _too_old(intent, dated)
+
+
+def _too_old(intent: Report, dated: Sequence[RemoteReport]) -> RemoteReport | str:
+    """Of those that seem older than the intent only one may be it: their times may be wrong."""
+    if len(dated) > 1:
+        return _ask_a_person(intent, dated, "is as like it, and older than it should be")
+    received_at = dated[0].received_at
+    if received_at is not None and received_at < intent.window.end:
+        return _ask_a_person(intent, dated, "was asked for before the end of its time")
+    return dated[0]
+
+
+def _ask_a_person(intent: Report, found: Sequence[RemoteReport], but: str) -> str:
+    more = f" and {len(found) - 1} more" if len(found) > 1 else ""
+    request_id = found[0].request_id
+    return (
+        f"{request_id}{more} there is like it, but {but}: `orchestrator resolve {intent.id} "
+        f"--adopt {shlex.quote(request_id)}` takes it"
+    )
+
+
+def _names_dates(remote: RemoteReport) -> bool:
+    return remote.date_start is not None and remote.date_end is not None
+
+
+def but_for_its_address(
+    intent: Report, listed: Sequence[RemoteReport], owned: Mapping[str, int]
 ) -> RemoteReport | None:
     """A listed report that only its callback URL tells from `intent`; None where there is none.
 
@@ -67,7 +120,7 @@ def but_for_its_address(
     no_address = [
         replace(remote, callback_url=None) for remote in listed if not omits(intent, remote)
     ]
-    return next(iter(candidates(intent, no_address, owned, server_ahead)), None)
+    return next(iter(candidates(intent, no_address, owned)), None)
 
 
 def is_another_s(remote: RemoteReport, rivals: Sequence[Report]) -> bool:
@@ -102,13 +155,7 @@ def _plainly(address: str) -> tuple[object, ...]:
     return parts.scheme, parts.hostname, port, path, unquote(parts.query)
 
 
-def shows_another(intent: Report, listed: Sequence[RemoteReport], owned: Mapping[str, int]) -> bool:
-    """Whether the list shows a report of the intent's account that another row of ours owns.
-
-    Only then is it a list that works, and what it lacks is absent.
-    """
-    return any(
-        owned.get(remote.request_id, intent.id) != intent.id
-        and remote.echo.get("account_id", intent.series.account_id) == intent.series.account_id
-        for remote in listed
-    )
+def is_of_account(intent: Report, remote: RemoteReport, asked: str) -> bool:
+    """Whether a report that the list of account `asked` shows is of the intent's account."""
+    account = intent.series.account_id
+    return same_value("account_id", account, remote.echo.get("account_id", asked))

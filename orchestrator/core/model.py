@@ -318,7 +318,7 @@ class Report:
         api_key: the key that bought it; never the secret.
         job: the name of the job that bought it first.
         intended_at: when the intent was written, by our clock.
-        server_ahead: the server's clock less ours, when the intent was written.
+        server_ahead: the server's clock less ours, when the intent was written; zero: nobody knew.
         callback_url: what was sent along; None if nothing was.
         request_id: the API's name for it; None until it is known.
         submitted_at: when the id became known.

@@ -128,8 +128,14 @@ def after_create(error: ApiError) -> AfterCreate:  # noqa: PLR0911 - one arm a k
 RECONCILE_LOOKS: Final = 3
 """So many working list calls must lack a report before it counts as absent."""
 
-RECONCILE_LOOKS_AT_MOST: Final = 2 * RECONCILE_LOOKS
-"""So many list calls in one run, those that prove nothing included."""
+RECONCILE_STEPS: Final = 4
+"""The looks until absence may be believed come at equal distances, so many of them."""
+
+RECONCILE_LOOKS_AT_MOST: Final = 3 * RECONCILE_LOOKS
+"""So many looks in one run, those that prove nothing included."""
+
+RECONCILE_LEAST: Final = timedelta(minutes=10)
+"""Absence is not believed earlier, however short the pauses between looks are set."""
 
 HOLD_FOR: Final = timedelta(hours=72)
 """A report that can be neither found nor ruled out is looked up again for so long."""
@@ -137,17 +143,23 @@ HOLD_FOR: Final = timedelta(hours=72)
 
 def reconcile_until(policy: PollPolicy) -> timedelta:
     """How long after the intent the last look must be, for a missing report to be absent."""
-    return 10 * policy.interval_max
+    return max(10 * policy.interval_max, RECONCILE_LEAST)
 
 
-def reconcile_pause(policy: PollPolicy, look: int, age: timedelta) -> timedelta:
+def reconcile_pause(policy: PollPolicy, look: int, age: timedelta, rate: float = 1.0) -> timedelta:
     """How long to wait before the given look (from 0) at an intent of this age.
 
-    The first `RECONCILE_LOOKS` are spread so that the last of them comes when `reconcile_until`
-    allows it to count; more follow quickly, in case other reports have shown up by then.
+    The first looks are spread so that the last of them comes when `reconcile_until` allows it to
+    count; more follow quickly, in case other reports have shown up by then.
+
+    Args:
+        policy: of the looks.
+        look: its number, from 0.
+        age: of the intent, by the API's clock.
+        rate: seconds of the API's clock for each of ours; 1 but at a simulator.
     """
-    due = reconcile_until(policy) * min(1.0, look / (RECONCILE_LOOKS - 1))
-    return max(due - age, timedelta() if look == 0 else policy.interval_initial)
+    due = reconcile_until(policy) * min(1.0, look / RECONCILE_STEPS)
+    return max((due - age) / rate, timedelta() if look == 0 else policy.interval_initial)
 
 
 @dataclass(frozen=True, slots=True)

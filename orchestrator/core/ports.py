@@ -485,6 +485,15 @@ class Ledger(Protocol):
         """The rows of ours that have these request ids; ids that none has are left out."""
         ...
 
+    async def recent(
+        self, account_id: str, api_key: str, since: datetime, until: datetime
+    ) -> frozenset[str]:
+        """The request ids, of an account and a key, that became known in this time.
+
+        Of the newest rows alone, and not of those that the API no longer knows.
+        """
+        ...
+
     async def rivals(self, report: Report) -> tuple[Report, ...]:
         """Other unsettled rows (submitting, held) of the same account: they may be the twin."""
         ...

@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from orchestrator.engine.room import Seat
     from orchestrator.engine.watch import Watcher
 
+_ALMOST_NOTHING: Final = timedelta(milliseconds=1)
 _AFTER_TIMEOUT: Final = timedelta(seconds=5)
 """What a create may take beyond `api.timeout`, for the ledger to learn its end."""
 
@@ -74,6 +75,12 @@ class Order:
     created: Callable[[], None] = lambda: None
     refused: Callable[[Report], None] = lambda _report: None
     settle: timedelta = timedelta()
+
+
+def _ahead(desk: Desk) -> timedelta:
+    """The API's clock less ours, for the ledger, where zero means that nobody knew it."""
+    is_known = desk.api.server_now() is not None
+    return desk.api.server_ahead or (_ALMOST_NOTHING if is_known else timedelta())
 
 
 class Left(Enum):
@@ -158,6 +165,7 @@ class Follower:
         self._ledger = ledger
         self._callbacks = callbacks
         self._cut: set[int] = set()  # reports that were truncated, until their coroutine ends
+        self._repeated: dict[int, str] = {}  # whose create was answered with an id of ours
         self._watcher = watcher
         self._reconciler = reconciler
         self._observer = observer
@@ -377,7 +385,7 @@ class Follower:
                     order.window,
                     job=order.job,
                     api_key=desk.api_key,
-                    server_ahead=desk.api.server_ahead,
+                    server_ahead=_ahead(desk),
                     callback_url=callback_url,
                     replaces=order.replaces,
                 )
@@ -398,6 +406,7 @@ class Follower:
                 try:
                     report = await self._take(report, lifecycle.Created(remote.request_id))
                 except Taken as error:
+                    self._repeated[report.id] = str(error)
                     return await self._unknown(report, str(error))
                 self._doubt(report, remote, desk)
                 order.created()
@@ -454,21 +463,34 @@ class Follower:
         return await self._take(report, lifecycle.NotCreated(str(error))), verdict
 
     async def _reconcile(self, report: Report, desk: Desk) -> Report:
-        if self._reconciler.is_too_old(report):
+        is_too_old = self._reconciler.is_too_old(report, desk)
+        judgement = await self._reconciler.settle(report, desk)
+        event = judgement.event
+        repeated = self._repeated.pop(report.id, "")
+        if isinstance(event, lifecycle.FoundAbsent):
+            if blind := desk.may_not_see(report):
+                event = lifecycle.Held(blind)
+            elif repeated:
+                # Asked for at once, it would be answered so again.
+                event = lifecycle.Held(
+                    f"{repeated}; its lists show no other report that may be this one, so that "
+                    "nothing was made; the next run asks for it again"
+                )
+        if isinstance(event, lifecycle.Held) and is_too_old:
             reason = (
                 f"{UNKNOWN_MAYBE_PAID}: looked for in vain for "
-                f"{policy.HOLD_FOR.total_seconds() / 3600:.0f} hours; {report.reason}"
+                f"{policy.HOLD_FOR.total_seconds() / 3600:.0f} hours; {event.reason}"
             )
-            return await self._give_up(report, lifecycle.FoundAbsent(reason), reason)
-        event = await self._reconciler.settle(report, desk)
-        if isinstance(event, lifecycle.FoundAbsent) and (blind := desk.may_not_see(report)):
-            event = lifecycle.Held(blind)
-        if not isinstance(event, lifecycle.Held) or report.state is not State.HELD:
+            ended = lifecycle.FoundAbsent(reason, Proof.PERSON)  # none but a person buys it again
+            return await self._give_up(report, ended, reason)
+        is_new = report.state is not State.HELD or getattr(event, "reason", "") != report.reason
+        if not isinstance(event, lifecycle.Held) or is_new:
             try:
                 report = await self._take(report, event)
             except Taken as error:
                 report = await self._take(report, lifecycle.Held(str(error)))
-        if report.state is State.HELD and self._config.on_unknown is OnUnknown.RESUBMIT:
+        buys_anew = self._config.on_unknown is OnUnknown.RESUBMIT
+        if report.state is State.HELD and buys_anew and judgement.in_vain and not repeated:
             reason = f"bought anew, as on_unknown says; it may have been paid: {report.reason}"
             report = await self._take(report, lifecycle.Resubmitted(reason, Proof.CONFIGURED))
         return report

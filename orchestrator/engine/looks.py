@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 import anyio
 
-from orchestrator.core import echo, lifespans, matching, policy
+from orchestrator.core import coverage, echo, lifespans, policy
 from orchestrator.core.model import ALL_STATUSES, Status
 from orchestrator.core.pace import Taken
 from orchestrator.core.ports import Priority
@@ -141,7 +141,7 @@ class Looks:
             if learned is not None:
                 ahead = min(ahead, learned)
             moments.append(one.report.intended_at + ahead)
-        return min(moments) - (matching.CLOCK_SLACK if learned is None else _SLACK)
+        return min(moments) - (coverage.CLOCK_SLACK if learned is None else _SLACK)
 
     def _foreseen(self, group: Group, watched: Sequence[Watched]) -> float:
         """How many should have ended since the list was asked the last time."""

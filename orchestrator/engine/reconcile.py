@@ -3,163 +3,328 @@
 from __future__ import annotations
 
 import contextlib
+from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import anyio
 
-from orchestrator.core import lifecycle, matching, policy
+from orchestrator.core import coverage, lifecycle, lifespans, matching, policy
 from orchestrator.core.lifecycle import State
-from orchestrator.core.model import ALL_STATUSES
 from orchestrator.core.ports import Priority
+from orchestrator.engine.listed import Lists, Sought
+from orchestrator.engine.probes import PRODUCT, Probes
 from orchestrator.errors import ApiError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
+    from datetime import datetime
 
     from orchestrator.core.model import RemoteReport, Report
-    from orchestrator.core.ports import Clock, Ledger
-    from orchestrator.core.settings import PollPolicy
+    from orchestrator.core.ports import Clock, Ledger, Observer
+    from orchestrator.core.settings import Config, PollPolicy
     from orchestrator.engine.desk import Desk
+    from orchestrator.engine.listed import Shown
 
 UNKNOWN_MAYBE_PAID = "unknown, maybe paid"
+
+_STILL_KNOWN: Final = lifespans.REPORT_LIFE - timedelta(hours=1)
+"""Of an older create no list proves anything: the API forgets its reports."""
+
+_ASKED_ALONE_AT_MOST: Final = 10
+"""So many listed reports are asked for by their ids at one look."""
+
+_FASTEST: Final = 10_000.0
+"""Seconds of a simulator's clock for one of ours, at most."""
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What is to be believed of a create, after the looks of one run.
+
+    Attributes:
+        event: `Adopted`, `FoundAbsent` or `Held`.
+        in_vain: it was looked for as often and as long as it takes to believe that it is absent,
+            and nothing was seen that may be it.
+    """
+
+    event: lifecycle.Event
+    in_vain: bool = False
 
 
 class Reconciler:
     """Finds out what became of unknown creates.
 
     Args:
-        ledger: to know which reports are whose.
-        poll: the pace of the looks.
+        ledger: knows which reports are whose.
+        config: the pace of the looks, and where the API is.
         clock: the age of an intent.
+        observer: is told where a person has to help.
     """
 
-    def __init__(self, ledger: Ledger, poll: PollPolicy, clock: Clock) -> None:
+    def __init__(self, ledger: Ledger, config: Config, clock: Clock, observer: Observer) -> None:
         self._ledger = ledger
-        self._poll = poll
+        self._config = config
         self._clock = clock
+        self._observer = observer
+        self._probes = Probes()
+        self._lists = Lists(ledger, self._probes)
 
-    async def settle(self, report: Report, desk: Desk) -> lifecycle.Event:
+    async def settle(self, report: Report, desk: Desk) -> Judgement:
         """What is to be believed of a report that is `SUBMITTING` or `HELD`.
 
         Returns:
-            `Adopted` where the API lists it, `FoundAbsent` where working lists lack it for long
-            enough, `Held` where nobody can say.
+            `Adopted` where the API lists it, `FoundAbsent` where lists that must show it lack it
+            for long enough, `Held` where nobody can say.
         """
-        working = 0
-        answered = 0
-        trouble = ""
-        age = self._aging(report, desk)
+        poll = self._config.poll
+        age = self._age(report, desk)
+        found = _Found()
         for look in range(policy.RECONCILE_LOOKS_AT_MOST):
-            pause = policy.reconcile_pause(self._poll, look, age())
+            pause = policy.reconcile_pause(poll, look, age.now(), age.rate(poll))
             await anyio.sleep(max(0.0, pause.total_seconds()))
             try:
-                listed = await self._list(report, desk)
+                mine = await self._look(report, desk, age, found)
             except ApiError as error:
-                trouble = str(error)
+                found.trouble = str(error)
                 continue
-            answered += 1
-            trouble = ""
-            owned = await self._ledger.owned(remote.request_id for remote in listed)
-            likely = matching.candidates(report, listed, owned, desk.api.server_ahead)
-            likely = await self._in_full(report, likely, desk)
-            rivals = await self._ledger.rivals(report)
-            for found in likely:
-                if not matching.is_another_s(found, rivals):
-                    return lifecycle.Adopted(
-                        found.request_id, f"found in the API's list as {found.status_word}"
-                    )
-            if likely:
-                trouble = f"{likely[0].request_id} there may be this one, or another of ours"
-                continue
-            ahead = desk.api.server_ahead
-            if other := matching.but_for_its_address(report, listed, owned, ahead):
-                trouble = f"{other.request_id} there is like it, but for its callback_url"
-                continue
-            working += matching.shows_another(report, listed, owned)
-            enough_time = age() >= policy.reconcile_until(self._poll)
-            if working >= policy.RECONCILE_LOOKS and enough_time:
-                return lifecycle.FoundAbsent(
-                    f"{working} lists that show other reports of the account do not show this one"
+            if mine is not None:
+                words = f"found in the API's list as {mine.status_word or 'without a status'}"
+                return Judgement(lifecycle.Adopted(mine.request_id, words))
+            is_time = age.now() >= policy.reconcile_until(poll)
+            if found.covering >= policy.RECONCILE_LOOKS and is_time and not age.is_forgotten():
+                return Judgement(
+                    lifecycle.FoundAbsent(
+                        f"{found.covering} lists that reach across the moment of the create, or "
+                        "are whole, do not show this one"
+                    ),
+                    in_vain=True,
                 )
-        return lifecycle.Held(self._why_held(report, answered, trouble))
+        is_time = age.now() >= policy.reconcile_until(poll)
+        return Judgement(
+            lifecycle.Held(self._why_held(report, desk, found)),
+            in_vain=is_time and not found.doubt,
+        )
+
+    def is_too_old(self, report: Report, desk: Desk) -> bool:
+        """Whether a held report has been looked for as long as it can be found at all."""
+        return report.state is State.HELD and self._age(report, desk).is_over(policy.HOLD_FOR)
+
+    def _age(self, report: Report, desk: Desk) -> _Age:
+        is_simulated = self._config.api.is_on_this_machine
+        return _Age(report, desk, self._clock, is_simulated=is_simulated)
+
+    # --- one look -----------------------------------------------------------------------------
+
+    async def _look(
+        self, report: Report, desk: Desk, age: _Age, found: _Found
+    ) -> RemoteReport | None:
+        """One look at the lists; the report if it is in them, else what they show is noted.
+
+        Raises:
+            ApiError: no list can be had.
+        """
+        ahead = desk.api.server_ahead
+        if self._config.api.is_on_this_machine:
+            ahead = report.server_ahead or ahead  # it runs away from ours, and was not set
+        moment = coverage.moment_of(report.intended_at, report.server_ahead, ahead)
+        rate = age.rate(self._config.poll)
+        sought = Sought(report, moment, age.now(), self._clock.now(), rate)
+        shown = await self._lists.look(sought, desk)
+        found.trouble = found.doubt = ""
+        found.answered += 1
+        likely = await self._in_full(report, await self._lists.likely(report, shown), desk, found)
+        chosen = matching.choose(
+            report,
+            likely,
+            await self._ledger.rivals(report),
+            moment,
+            has_own_address=self._has_own_address(report),
+        )
+        if isinstance(chosen, str):
+            found.doubt = chosen
+        elif chosen is not None:
+            return chosen
+        elif other := matching.but_for_its_address(
+            report, tuple(shown.remotes.values()), await self._lists.owned(shown)
+        ):
+            found.doubt = f"{other.request_id} there is like it, but for its callback_url"
+        else:
+            found.covering += shown.covers
+            await self._help(sought, desk, shown)
+        return None
+
+    async def _help(self, sought: Sought, desk: Desk, shown: Shown) -> None:
+        """Gives the lists something to show, where they show nothing newer of ours."""
+        if shown.shows_later or sought.age < coverage.CREATE_TAKES:
+            return
+        report = sought.report
+        told = self._probes.refusal(report, desk)
+        with contextlib.suppress(ApiError):
+            await self._probes.make(sought, desk)
+        if not told and (refused := self._probes.refusal(report, desk)):
+            self._observer.note(
+                "warning",
+                f"report {report.id} ({report.series}, {report.window}): whether the API has it "
+                f"cannot be proved, for a free {PRODUCT} report is refused: {refused}; "
+                f"{_ways_out(report)}",
+            )
 
     async def _in_full(
-        self, report: Report, likely: Sequence[RemoteReport], desk: Desk
+        self, report: Report, likely: Sequence[RemoteReport], desk: Desk, found: _Found
     ) -> tuple[RemoteReport, ...]:
         """Those that still may be it once the API has told of each by itself.
 
         A list may leave fields out; the single call tells more.
         """
         still: list[RemoteReport] = []
+        asked = 0
         for remote in likely:
-            told = remote
-            if matching.omits(report, remote):
+            told = found.told.get(remote.request_id, remote)
+            if matching.omits(report, told) and told is remote and asked < _ASKED_ALONE_AT_MOST:
+                asked += 1
                 with contextlib.suppress(ApiError):
                     told = await desk.ask(
                         partial(desk.api.status, remote.request_id), Priority.SUBMIT
                     )
-            still += matching.candidates(report, (told,), {}, desk.api.server_ahead)
+                    found.told[remote.request_id] = told
+            still += matching.candidates(report, (told,), {})
         return tuple(still)
 
-    def _why_held(self, report: Report, answered: int, trouble: str) -> str:
-        if not answered:
-            found = f"the API's list cannot be had: {trouble}"
-        elif trouble:
-            found = f"what the API lists does not tell: {trouble}"
-        else:
-            found = (
-                "the API lists neither this report nor any other of the account that is known "
-                "here, so its list proves nothing"
+    def _has_own_address(self, report: Report) -> bool:
+        """Whether its callback URL was made for it alone, by our own receiver."""
+        ours = self._config.callback
+        return (
+            ours is not None
+            and report.callback_url is not None
+            and report.callback_url.startswith(f"{ours.public_url}/")
+        )
+
+    # --- words --------------------------------------------------------------------------------
+
+    def _why_held(self, report: Report, desk: Desk, found: _Found) -> str:
+        if not found.answered:
+            why = f"the API's list cannot be had: {found.trouble}"
+        elif found.doubt or found.trouble:
+            why = f"what the API lists does not tell: {found.doubt or found.trouble}"
+        elif refused := self._probes.refusal(report, desk):
+            why = (
+                f"the API lists no later report of ours, and refuses a free {PRODUCT} report "
+                f"({refused}), so its list proves nothing"
             )
-        return f"the create of {report.intended_at:%Y-%m-%d %H:%M:%S}Z may have happened; {found}"
+        else:
+            why = (
+                "the API's lists do not show it, and do not show that they reach across that "
+                "moment, so they prove nothing"
+            )
+        ways = "" if "--adopt" in why else f"; {_ways_out(report)}"
+        return (
+            f"the create of {report.intended_at:%Y-%m-%d %H:%M:%S}Z may have happened; {why}{ways}"
+        )
 
-    def _aging(self, report: Report, desk: Desk) -> Callable[[], timedelta]:
-        """How long ago the intent was: the least that our clock and the server's make of it.
 
-        Either may be set at any time. What passes from here on is measured, and only what lies
-        before is read from the clocks; at each call, for the server's may be known better by then.
+def _ways_out(report: Report) -> str:
+    return (
+        f"every run looks again; `orchestrator resolve {report.id} --adopt REQUEST_ID` takes the "
+        f"one that you know of, `orchestrator resolve {report.id} --waive` skips its period, "
+        f"`orchestrator resolve {report.id} --resubmit` buys it anew"
+    )
+
+
+@dataclass(slots=True)
+class _Found:
+    """What the looks of one run have shown.
+
+    Attributes:
+        answered: looks at which a list was to be had.
+        covering: looks at lists that must have shown it.
+        doubt: something there may be it, in words; of the last look.
+        trouble: why the last look was none, in words.
+        told: listed reports as the API tells of them by their ids.
+    """
+
+    answered: int = 0
+    covering: int = 0
+    doubt: str = ""
+    trouble: str = ""
+    told: dict[str, RemoteReport] = field(default_factory=dict)
+
+
+class _Age:
+    """How long ago an intent was: the least that our clock and the API's make of it.
+
+    Either may be set at any time. What passes from here on is measured, and only what lies before
+    is read from the clocks; at each call, for the API's may be known better by then. Where nobody
+    knew the API's time when the intent was written, nothing before this run counts. At a simulator
+    its own clock counts, which may run faster than ours.
+    """
+
+    def __init__(self, report: Report, desk: Desk, clock: Clock, *, is_simulated: bool) -> None:
+        self._report = report
+        self._desk = desk
+        self._clock = clock
+        self._is_simulated = is_simulated
+        self._began = anyio.current_time()
+        self._before = timedelta.max
+        self._first: tuple[float, datetime] | None = None
+
+    def now(self) -> timedelta:
+        """The age by now."""
+        passed = self._passed()
+        theirs = self._theirs()
+        if self._is_simulated:
+            return max(passed, self._measured() if theirs is None else theirs)
+        before = timedelta() if theirs is None else min(self._ours(), theirs) - passed
+        self._before = max(timedelta(), min(self._before, before))
+        return self._before + passed
+
+    def rate(self, poll: PollPolicy) -> float:
+        """Seconds of the API's clock for one of ours: 1 but at a simulator, where it is measured.
+
+        Before that it is guessed: who lets a simulator run fast has its reports looked at as often.
         """
-        began = anyio.current_time()
-        before = timedelta.max
+        if not self._is_simulated:
+            return 1.0
+        guess = policy.reconcile_until(poll) / (10 * poll.interval_max)
+        measured = self._measured()
+        passed = 0.0 if self._first is None else anyio.current_time() - self._first[0]
+        if passed < 1.0:
+            return guess
+        return min(max(1.0, measured.total_seconds() / passed), _FASTEST)
 
-        def age() -> timedelta:
-            nonlocal before
-            passed = timedelta(seconds=anyio.current_time() - began)
-            ours = self._clock.now() - report.intended_at
-            theirs = ours + desk.api.server_ahead - report.server_ahead
-            before = max(timedelta(), min(before, ours - passed, theirs - passed))
-            return before + passed
+    def _measured(self) -> timedelta:
+        """How far the API's clock has come since it was first looked at here."""
+        now = self._desk.api.server_now()
+        if now is None:
+            return timedelta()
+        if self._first is None:
+            self._first = (anyio.current_time(), now)
+        return now - self._first[1]
 
-        return age
+    def is_over(self, span: timedelta) -> bool:
+        """Whether it is surely older than this; where the API tells no time, by our clock."""
+        theirs = self._theirs()
+        if self._is_simulated and theirs is not None:
+            return theirs >= span
+        return self._ours() >= span and (theirs is None or theirs >= span)
 
-    async def _list(self, report: Report, desk: Desk) -> list[RemoteReport]:
-        """Reports of the account and of the key's own account, where either may show it.
+    def is_forgotten(self) -> bool:
+        """Whether it may be so old that the API has forgotten what was made."""
+        theirs = self._theirs()
+        if self._is_simulated and theirs is not None:
+            return theirs >= _STILL_KNOWN
+        return max(self._ours(), theirs or timedelta()) >= _STILL_KNOWN
 
-        Raises:
-            ApiError: neither list can be had.
-        """
-        ahead = min(report.server_ahead, desk.api.server_ahead)
-        since = report.intended_at + ahead - matching.LIST_REACH
-        found: dict[str, RemoteReport] = {}
-        error: ApiError | None = None
-        had_one = False
-        for account_id in dict.fromkeys((report.series.account_id, report.api_key)):
-            try:
-                listed = await desk.ask(
-                    partial(desk.api.list, account_id, ALL_STATUSES, since), Priority.SUBMIT
-                )
-            except ApiError as refused:
-                error = error or refused
-                continue
-            had_one = True
-            found |= {remote.request_id: remote for remote in listed}
-        if error is not None and not had_one:
-            raise error
-        return list(found.values())
+    def _passed(self) -> timedelta:
+        return timedelta(seconds=anyio.current_time() - self._began)
 
-    def is_too_old(self, report: Report) -> bool:
-        """Whether a held report has been looked for as long as it can be found at all."""
-        age = self._clock.now() - report.intended_at
-        return report.state is State.HELD and age >= policy.HOLD_FOR
+    def _ours(self) -> timedelta:
+        return self._clock.now() - self._report.intended_at
+
+    def _theirs(self) -> timedelta | None:
+        """By the API's clock; None where it was not known then, or is not now."""
+        now = self._desk.api.server_now()
+        if now is None or not self._report.server_ahead:
+            return None
+        return now - self._report.intended_at - self._report.server_ahead

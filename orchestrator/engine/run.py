@@ -183,7 +183,7 @@ def follower_of(world: World, watching: TaskGroup, pace: Pace) -> Follower:
             pace=pace,
             callbacks=world.callbacks,
         ),
-        reconciler=Reconciler(world.ledger, world.config.poll, world.clock),
+        reconciler=Reconciler(world.ledger, world.config, world.clock, world.observer),
         observer=world.observer,
         drain=world.drain,
         config=world.config,

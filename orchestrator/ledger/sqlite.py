@@ -307,6 +307,12 @@ class SqliteLedger(GroupCommits):
         ids = tuple(request_ids)
         return await self.transact(lambda store: store.owners(ids))
 
+    async def recent(
+        self, account_id: str, api_key: str, since: datetime, until: datetime
+    ) -> frozenset[str]:
+        """See the port."""
+        return await self.transact(lambda store: store.recent(account_id, api_key, since, until))
+
     async def rivals(self, report: Report) -> tuple[Report, ...]:
         """See the port."""
         return await self.transact(lambda store: store.rivals(report))

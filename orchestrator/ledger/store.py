@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from orchestrator.core.model import Owner, Series
 
 _BATCH: Final = 500
+_NEWEST: Final = 500
+"""So many rows `recent` looks at."""
 
 _UNPAID: Final = tuple(
     state.value for state in (State.ABSENT, State.FAILED, State.ABORTED, State.CANCELLED)
@@ -417,6 +419,25 @@ class Store(OpenReports):
             ):
                 found[request_id] = rows.owner_of(columns)
         return found
+
+    def recent(
+        self, account_id: str, api_key: str, since: datetime, until: datetime
+    ) -> frozenset[str]:
+        """See the port `Ledger.recent`."""
+        cursor = self._db.execute(
+            "SELECT request_id FROM report WHERE id > (SELECT max(id) - ? FROM report)"
+            " AND api_key = ? AND submitted_at BETWEEN ? AND ? AND state <> ?"
+            " AND series_id IN (SELECT id FROM series WHERE account_id = ?)",
+            (
+                _NEWEST,
+                api_key,
+                rows.to_ms(since),
+                rows.to_ms(until),
+                State.LOST.value,
+                account_id,
+            ),
+        )
+        return frozenset(request_id for (request_id,) in cursor)
 
     def last_event(self) -> int:
         """The number of the latest event; 0 before the first. It never goes down."""

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from contextlib import suppress
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from aiohttp import web
 
 from orchestrator.sim.calls import json_answer
+from orchestrator.sim.moments import parse_moment, write_moment
 from orchestrator.sim.registry import (
     MADE,
     Option,
@@ -17,6 +19,7 @@ from orchestrator.sim.registry import (
     in_calls,
     one_of,
     scalar,
+    signed,
     text,
     whole,
 )
@@ -60,6 +63,41 @@ async def _lacks(call: Call, options: Options) -> web.StreamResponse:
 async def _empty(call: Call, _options: Options) -> web.StreamResponse:
     """The list shows nothing."""
     return _edited(await call.proceed(), lambda answer: answer.update(reports=[], items_count=0))
+
+
+@in_calls("list", most=Option(whole, default=10))
+async def _newest(call: Call, options: Options) -> web.StreamResponse:
+    """The list shows the newest reports alone, `most` of them, and does not say so."""
+
+    def edit(answer: dict[str, Any]) -> None:
+        shown = answer["reports"][-options["most"] :]
+        answer.update(reports=shown, items_count=len(shown))
+
+    return _edited(await call.proceed(), edit)
+
+
+@in_calls("list", most=Option(whole, default=10), mib=Option(whole, default=33))
+async def _swells(call: Call, options: Options) -> web.StreamResponse:
+    """A list of more than `most` reports is so many MiB long."""
+
+    def edit(answer: dict[str, Any]) -> None:
+        if len(answer["reports"]) > options["most"]:
+            answer["padding"] = " " * (options["mib"] << 20)
+
+    return _edited(await call.proceed(), edit)
+
+
+@in_calls("create", "status", "cancel", "list", by=Option(signed), text=Option(text))
+async def _received(call: Call, options: Options) -> web.StreamResponse:
+    """`receive_time` is off by so many seconds, or is another text."""
+
+    def edit(answer: dict[str, Any]) -> None:
+        for report in _reports_in(answer):
+            moment = parse_moment(report["receive_time"])
+            moved = write_moment(moment + timedelta(seconds=options["by"] or 0.0))
+            report["receive_time"] = options["text"] or moved
+
+    return _edited(await call.proceed(), edit)
 
 
 @in_calls("create", "status", "cancel", "list", status=Option(text, required=True))

@@ -172,6 +172,12 @@ class Stage:
             )
         return desks
 
+    def leap(self, span: timedelta) -> None:
+        """Lets so much time pass, on both clocks."""
+        assert isinstance(self.clock, VirtualClock)
+        self.clock.start += span
+        self.sim.clock.advance(span)
+
     def reports(self) -> list[Report]:
         """Every row of the ledger."""
         connection = connect(self.config.state, read_only=True)
@@ -180,6 +186,15 @@ class Stage:
             return [one for series in store.all_series() for one in store.reports(series)]
         finally:
             connection.close()
+
+    def bought(self) -> int:
+        """How many reports the API has made that it charges for."""
+        return sum(one.request.product != "REPORTS-USAGE" for one in self.sim.world.known_reports())
+
+    def posts(self) -> int:
+        """How many creates were sent of what the API charges for."""
+        free = len(self.sim.world.known_reports()) - self.bought()
+        return self.sim.calls["create"] - free
 
     def states(self) -> dict[str, int]:
         """How many rows are in which state."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from orchestrator.collect.layout import ASIDE, MANIFEST, PARTIAL
 from orchestrator.core.intervals import subtract, union
 from orchestrator.core.lifecycle import State
+from orchestrator.engine import probes
 from orchestrator.ledger.sqlite import connect
 from orchestrator.ledger.store import Store
 from orchestrator.sim import Tally, tally_csv
@@ -206,6 +207,8 @@ def _none_is_forgotten(here: Stage, rows: Sequence[Report]) -> Iterator[str]:
     given_up = _given_up_ids(here)
     for bought in here.sim.world.reports():
         if bought.stranger or bought.quirks.echo or bought.request_id in by_id:
+            continue
+        if bought.request.product == probes.PRODUCT:
             continue
         answering = [
             row

@@ -37,6 +37,8 @@ _KILLS_A_ROUND: Final = 7
 _RUNS_TO_FINISH: Final = 12
 _PATIENCE_SECONDS: Final = 120.0
 _RATE: Final = 60.0
+_SPEED: Final = 200.0
+"""A lost create is looked for over ten minutes of the simulator's clock: three seconds."""
 
 _JOB: Final = """\
 name: torture
@@ -61,15 +63,15 @@ faults:
   - {{at: create, do: twin, probability: 0.02}}
   - {{at: list, do: refuse, status: 500, probability: 0.05}}
   - {{at: list, do: lacks, newest: 2, probability: 0.05, times: 2}}
-  - {{at: list, do: late, seconds: 60, probability: 0.1}}
-  - {{at: list, do: stale, seconds: 30, probability: 0.1}}
+  - {{at: list, do: late, seconds: 200, probability: 0.1}}
+  - {{at: list, do: stale, seconds: 100, probability: 0.1}}
   - {{at: status, do: reset, probability: 0.05}}
   - {{at: download, do: cut, probability: 0.05}}
   - {{at: download, do: bad_crc, probability: 0.03}}
   - {{at: download, do: redirect, to: file, probability: 0.05}}
   - {{at: download, do: refuse, status: 503, probability: 0.03}}
   - {{at: report, do: outcome, status: FAILED, probability: 0.02}}
-  - {{at: report, do: cancelled, seconds: 1, probability: 0.01}}
+  - {{at: report, do: cancelled, seconds: 4, probability: 0.01}}
   - {{at: report, do: callback, copies: 0, forged: SUCCESS, probability: 0.1}}
   - {{at: report, do: callback, copies: 3, late: 1, probability: 0.2}}
   - {{at: server, do: restart, after: 9}}
@@ -142,7 +144,7 @@ class Campaign:
         self._lasted = 3.0
         (folder / "faults.yaml").write_text(_FAULTS.format(seed=seed), encoding="utf-8")
         self._world = WorldOptions(
-            speed=60.0, rate=_RATE, records_per_day=3.0, faults=folder / "faults.yaml"
+            speed=_SPEED, rate=_RATE, records_per_day=3.0, faults=folder / "faults.yaml"
         )
         self.outcome = Outcome()
 
@@ -193,7 +195,7 @@ class Campaign:
                 process.kill()
 
     def _complete_config(self) -> None:
-        """Callbacks, and more looks: ten times the longest interval must pass for an absent one."""
+        """Callbacks, and more looks: ten of the longest intervals are ten minutes at this speed."""
         config = self._folder / "config.yaml"
         text = config.read_text("utf-8")
         assert "interval_max: 1s" in text
