@@ -46,7 +46,7 @@ async def test_an_odd_answer_to_a_create_with_its_id_is_followed_at_once(
 # --- lists that tell less than they should --------------------------------------------------------
 
 DAYS = job(between("2026-01-01", "2026-02-10"), chunk=Span(1, Unit.DAYS))
-NTH = pytest.mark.parametrize("nth", [3, 38])
+NTH = pytest.mark.parametrize("nth", [1, 3, 38])
 
 
 @pytest.mark.parametrize("made", [True, False], ids=["made", "not made"])
