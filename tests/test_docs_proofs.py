@@ -152,7 +152,7 @@ def test_a_proof_is_shown_by_tests_that_there_are(proof: Proof) -> None:
 )
 def test_an_event_carries_the_proof_it_was_made_with(kind: str, proof: Proof) -> None:
     (event,) = [one for one in EXAMPLES.values() if type(one).__name__ == kind]
-    assert proof_of(replace(event, proof=proof)) is proof  # type: ignore[call-arg]
+    assert proof_of(replace(event, proof=proof)) is proof  # type: ignore[arg-type]
 
 
 if __name__ == "__main__":
