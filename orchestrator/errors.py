@@ -109,7 +109,7 @@ class ApiError(OrchestratorError):
     Attributes:
         call: the call in words, such as ``POST /v2/reports``; never a secret in it.
         problem: what the API said, where it said something.
-        elsewhere: it says nothing of how the API is: another host failed, or one file's link.
+        elsewhere: it says nothing of how the API is: a file cannot be had, there or elsewhere.
     """
 
     def __init__(

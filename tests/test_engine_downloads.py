@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import anyio
@@ -164,6 +165,48 @@ async def test_a_download_host_that_fails_never_opens_the_keys_breaker(
         assert TRIPS_AFTER < 10
         assert not any("does not answer requests" in note for note in here.seen.notes)
         assert not any("refused by the API" in note for note in here.seen.notes)
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        Fault.of("download", "refuse", status=503),
+        Fault.of("download", "reset"),
+        Fault.of("download", "html", status=502),
+        Fault.of("download", "refuse", status=401),
+    ],
+    ids=["503", "reset", "502", "401"],
+)
+async def test_a_media_endpoint_that_fails_alone_opens_no_breaker(
+    tmp_path: Path, fault: Fault
+) -> None:
+    """All is bought and finished meanwhile, and the next run has the files."""
+    async with stage(tmp_path, with_faults(SMALL, replace(fault, until=4 * 3600.0))) as here:
+        wanted = job(WEEK, chunk=DAILY)
+        end = await here.run(wanted)
+        assert exit_code(end.remains) is ExitCode.UNFINISHED, here.seen.notes
+        assert here.states() == {"ready": 10}
+        assert not any("does not answer requests" in note for note in here.seen.notes)
+        await anyio.sleep(4 * 3600)
+        end = await here.run(wanted)
+        assert exit_code(end.remains) is ExitCode.DONE, here.seen.notes
+        here.assert_all_is_well(wanted)
+        assert len(here.sim.world.reports()) == 10
+
+
+@pytest.mark.parametrize("status", [200, 203, 204])
+@pytest.mark.parametrize("rows", [0.0, 1.0], ids=["of no records", "of some"])
+async def test_a_file_without_a_byte_is_that_of_no_records(
+    tmp_path: Path, status: int, rows: float
+) -> None:
+    """Where there should be some, it is fetched again, and disputed in the end."""
+    fault = Fault.of("download", "no_body", status=status)
+    settings = with_faults(Settings(records_per_day=rows), fault)
+    async with stage(tmp_path, settings) as here:
+        end = await here.run(job(between("2026-01-01", "2026-02-01")))
+        (report,) = here.reports()
+        assert report.state.value == ("disputed" if rows else "collected"), here.seen.notes
+        assert exit_code(end.remains) is (ExitCode.FINDINGS if rows else ExitCode.DONE)
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 410, 451])

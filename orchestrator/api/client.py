@@ -20,7 +20,7 @@ from orchestrator.api.files import Files
 from orchestrator.api.transport import BELOW_HTTP, send_once, transport_error
 from orchestrator.core.model import Listing, RemoteReport
 from orchestrator.core.ports import ITS_LIFE
-from orchestrator.errors import ApiError, ServerFault, TooLarge
+from orchestrator.errors import ApiError, ServerFault, Throttled, TooLarge
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Container, Mapping, Sequence
@@ -199,7 +199,13 @@ class VonageReports:
             FileRefused: another 4xx, or the link cannot be followed.
         """
         async with AsyncExitStack() as stack:
-            yield await self._files.open(stack, download_url, within, resume)
+            try:
+                stream = await self._files.open(stack, download_url, within, resume)
+            except ApiError as error:
+                # A file's failure is no news of the API: how that is, the next status tells.
+                error.elsewhere |= not isinstance(error, Throttled)
+                raise
+            yield stream
 
     # --- requests ---------------------------------------------------------------------------------
 

@@ -100,7 +100,9 @@ class FileCollector:
             )
             try:
                 first = await intake.next()
-                if intake.ended and not download.start:
+                if intake.ended and not first and report.items_count == 0:
+                    steps = self._make(report, files, fetching.at_once(_nothing(report)))
+                elif intake.ended and not download.start:
                     steps = self._make(report, files, fetching.at_once(b"".join(first)))
                 else:
                     await fetching.stream(download, intake, first, self._cores)
@@ -148,8 +150,7 @@ class FileCollector:
         """
         files = self._files(report)
         fetching = Fetching(report, files, self._form, self._partial)
-        name = f"report_{layout.safe(report.series.product)}.csv"
-        steps = fetching.at_once(_archive_of_nothing(name))
+        steps = fetching.at_once(_nothing(report))
         return await in_thread(self._make(report, files, steps), self._cores)
 
     async def _fetching(self, report: Report, download: Download) -> Fetching:
@@ -331,8 +332,9 @@ class FileCollector:
         return layout.WorkFiles.of(self._directory, report)
 
 
-def _archive_of_nothing(name: str) -> bytes:
+def _nothing(report: Report) -> bytes:
     """An archive with one CSV in it that has no byte, the same at any time."""
+    name = f"report_{layout.safe(report.series.product)}.csv"
     memory = io.BytesIO()
     with zipfile.ZipFile(memory, "w") as archive:
         archive.writestr(zipfile.ZipInfo(name), b"")

@@ -64,8 +64,8 @@ class Breaker:
     def record(self, error: BaseException | None) -> None:
         """Takes note of how a request ended; None: it was answered as it should be.
 
-        What another host says, to which the link of a file leads, tells nothing of the API. An
-        answer that is too large is one.
+        That a file cannot be had, here or at another host, tells nothing of the API. An answer
+        that is too large is one.
         """
         if error is not None and (not isinstance(error, ApiError) or error.elsewhere):
             return

@@ -178,6 +178,12 @@ async def _encoded(call: Call, options: Options) -> web.StreamResponse:
     return response
 
 
+@in_calls("download", status=Option(http_status, default=200))
+async def _no_body(_call: Call, options: Options) -> web.StreamResponse:
+    """A success without a byte."""
+    return web.Response(status=options["status"])
+
+
 @in_calls("download", rate=Option(number, required=True))
 async def _slow(call: Call, options: Options) -> web.StreamResponse:
     """The file comes at so many bytes a second of the loop."""
