@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from typing import NoReturn
@@ -14,6 +15,8 @@ def entry() -> NoReturn:
     for number in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) is signal.SIG_DFL:  # `nohup` has SIGHUP ignored: so be it
             signal.signal(number, _end)
+    # Python would write the keys of every TLS connection there, and the secret could be read.
+    os.environ.pop("SSLKEYLOGFILE", None)
     from orchestrator.cli.main import entry  # noqa: PLC0415 - what takes its time comes last
 
     sys.exit(entry())

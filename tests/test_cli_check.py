@@ -208,8 +208,7 @@ def test_a_server_that_is_down_is_one_error_and_the_rest_is_checked(
     configure(home, url)
     code, lines = check(capsys)
     assert lines["reach"] == (
-        f"error: no connection to {url.removeprefix('http://')}; check api.base_url, the network "
-        "and the firewall"
+        f"error: {url.removeprefix('http://')} refuses the connection; is the server up?"
     )
     assert "rights" not in lines
     assert "ledger" in lines
@@ -334,7 +333,7 @@ def test_a_name_that_does_not_exist_is_told_as_such(
     configure(home, "https://reports.invalid")
     code, lines = check(capsys)
     assert lines["reach"] == (
-        "error: the name reports.invalid is not found; check api.base_url and the network's DNS"
+        "error: the name reports.invalid is not found; check the address and the network"
     )
     assert code == 1
 

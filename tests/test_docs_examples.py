@@ -16,6 +16,7 @@ from orchestrator.core.policy import ExitCode
 from orchestrator.sim.faultfile import load_faults
 from orchestrator.sim.faults import Fault, Faults
 from tests.kit.cli_worlds import simulated
+from tests.kit.proxies import PRIVATE_CA
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -90,6 +91,7 @@ def test_configs_in_the_documents_have_neither_mistakes_nor_warnings(
 ) -> None:
     path = tmp_path / "config.yaml"
     path.write_text(block.text, encoding="utf-8")
+    (tmp_path / "corp.pem").write_bytes(PRIVATE_CA.read_bytes())
     assert _read_config(path) == ()
 
 

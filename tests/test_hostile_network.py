@@ -138,7 +138,8 @@ async def test_an_authority_that_the_machine_does_not_trust_gets_no_request(
             await create(api)
     assert str(caught.value).endswith(
         ": the certificate of 127.0.0.1 is not accepted (this machine does not know who issued"
-        " it); check the address, the clock and the certificates of this machine"
+        " it); check the address, the clock and the certificates of this machine, or name the"
+        " authority that signed it in api.ca_file"
     )
     assert not caught.value.maybe_sent
     assert recorder.seen == []

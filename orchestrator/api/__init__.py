@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from orchestrator.api.client import VonageReports
 from orchestrator.api.gate import KeyGate
+from orchestrator.api.reach import reach
 from orchestrator.api.transport import open_session
 
-__all__ = ["KeyGate", "VonageReports", "open_session"]
+__all__ = ["KeyGate", "VonageReports", "open_session", "reach"]

@@ -17,9 +17,10 @@ from yarl import URL
 from orchestrator.api import links, refusals, wire
 from orchestrator.api.answers import read_bounded
 from orchestrator.api.files import Files
-from orchestrator.api.transport import BELOW_HTTP, send_once, transport_error
+from orchestrator.api.transport import BELOW_HTTP, send_once, through, transport_error
 from orchestrator.core.model import Listing, RemoteReport
 from orchestrator.core.ports import ITS_LIFE
+from orchestrator.core.proxies import Proxies
 from orchestrator.errors import ApiError, ServerFault, Throttled, TooLarge
 
 if TYPE_CHECKING:
@@ -49,8 +50,12 @@ MOST_OF_AN_ANSWER: Final = 1024**2
 _MOST_AHEAD: Final = timedelta(days=100 * 365)
 """A clock that differs by more is none; with it, reckoning would leave the calendar."""
 
+DIRECT: Final = Proxies()
+"""No proxy."""
+
+CONNECT_MAX: Final = timedelta(seconds=15)
+
 _PLAIN: Final = {"Accept-Encoding": "identity"}
-_CONNECT_MAX: Final = timedelta(seconds=15)
 
 
 class VonageReports:
@@ -67,6 +72,8 @@ class VonageReports:
         credentials: Credentials,
         timeout: timedelta,
         clock: Clock,
+        *,
+        proxies: Proxies = DIRECT,
     ) -> None:
         """A client on a session of `open_session`, which is not closed by it.
 
@@ -76,6 +83,7 @@ class VonageReports:
             credentials: the key that signs.
             timeout: of a whole call; of a download, the longest gap between two pieces.
             clock: ours, for `server_ahead`.
+            proxies: by which proxy a request goes.
 
         Raises:
             InputError: the address is none, holds credentials, or would send them in the clear.
@@ -87,13 +95,14 @@ class VonageReports:
         )
         self._credentials = credentials
         self._clock = clock
+        self._proxy = links.proxy_towards(proxies, self._base)
         self._server_ahead: timedelta | None = None
         secret = credentials.api_secret.reveal()
         token = base64.b64encode(f"{credentials.api_key}:{secret}".encode()).decode()
         self._signed = {**_PLAIN, "Authorization": f"Basic {token}"}
         self._never_shown = tuple(text for text in (secret, token) if text)
         # Less than the whole, so that a connection that never was is told from a lost answer.
-        connect = min(timeout / 2, _CONNECT_MAX).total_seconds()
+        connect = min(timeout / 2, CONNECT_MAX).total_seconds()
         whole = timeout.total_seconds()
         self._call_timeout = ClientTimeout(total=whole, connect=connect)
         self._files = Files(
@@ -104,6 +113,7 @@ class VonageReports:
             refusal=self._refusal,
             note_date=self._note_date,
             now=clock.now,
+            proxies=proxies,
         )
 
     @property
@@ -237,6 +247,7 @@ class VonageReports:
                 allow_redirects=False,
                 auto_decompress=False,
                 middlewares=(send_once,),
+                **through(self._proxy),
             ) as response:
                 self._note_date(response)
                 if response.status >= 400:
@@ -245,7 +256,7 @@ class VonageReports:
                     raise _misdirected(response, call)
                 return await read_bounded(response, call, most)
         except BELOW_HTTP as error:
-            failure = transport_error(error, call)
+            failure = transport_error(error, call, proxy=self._proxy)
             raise failure from failure.__cause__
 
     def _note_date(self, response: ClientResponse) -> None:

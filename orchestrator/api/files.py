@@ -10,7 +10,7 @@ from aiohttp import InvalidURL
 
 from orchestrator.api import links, ranges, refusals
 from orchestrator.api.answers import Stream, resumed
-from orchestrator.api.transport import BELOW_HTTP, send_once, transport_error
+from orchestrator.api.transport import BELOW_HTTP, send_once, through, transport_error
 from orchestrator.errors import (
     ApiError,
     FileRefused,
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from yarl import URL
 
     from orchestrator.core.ports import Resume, Within
+    from orchestrator.core.proxies import Proxies
 
 MOST_REDIRECTS: Final = 3
 """Hops that a download follows."""
@@ -57,6 +58,7 @@ class Files:
         refusal: the error for an answer of the API itself.
         note_date: told of the answers of the API itself.
         now: our clock.
+        proxies: by which proxy a request goes.
     """
 
     def __init__(
@@ -69,6 +71,7 @@ class Files:
         refusal: Callable[[ClientResponse, str], Awaitable[ApiError]],
         note_date: Callable[[ClientResponse], None],
         now: Callable[[], datetime],
+        proxies: Proxies,
     ) -> None:
         self._session = session
         self._base = base
@@ -77,6 +80,7 @@ class Files:
         self._refusal = refusal
         self._note_date = note_date
         self._now = now
+        self._proxies = proxies
         self._link_first = False
 
     async def open(
@@ -153,6 +157,7 @@ class Files:
         signed: bool,
         is_api: bool,
     ) -> ClientResponse:
+        proxy = links.proxy_towards(self._proxies, url)
         try:
             # Headers that trickle, and provisional answers without end, are activity to aiohttp.
             with anyio.fail_after(self._timeout.sock_read):
@@ -164,12 +169,13 @@ class Files:
                         allow_redirects=False,
                         auto_decompress=False,
                         middlewares=(send_once,),
+                        **through(proxy),
                     )
                 )
         except (InvalidURL, ValueError, OverflowError):
             raise links.no_address(call) from None
         except BELOW_HTTP as error:
-            failure = transport_error(error, call, elsewhere=not is_api)
+            failure = transport_error(error, call, proxy=proxy, elsewhere=not is_api)
             raise failure from failure.__cause__
         if is_api:
             self._note_date(response)

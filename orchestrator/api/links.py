@@ -5,11 +5,14 @@ from __future__ import annotations
 import ipaddress
 import re
 from functools import lru_cache
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from yarl import URL
 
 from orchestrator.errors import FileRefused, InputError
+
+if TYPE_CHECKING:
+    from orchestrator.core.proxies import Proxies, Proxy
 
 _MEDIA: Final = re.compile(
     r"(?:[^?#]*/)?(v3/media/(?!\.{1,2}/?$)[^/?#\s]+)/?(\?[^#]*)?(?:#.*)?", re.DOTALL
@@ -129,6 +132,11 @@ def path_of(link: str) -> str:
         return URL(link).raw_path or "/"
     except ValueError:
         return "the file"
+
+
+def proxy_towards(proxies: Proxies, url: URL) -> Proxy | None:
+    """The proxy by which an address is asked; None: none."""
+    return proxies.towards(url.scheme, url.raw_host or "", url.port)
 
 
 def is_local(url: URL) -> bool:

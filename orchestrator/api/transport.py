@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import errno
 import socket
-from typing import TYPE_CHECKING, Final
+import ssl
+from typing import TYPE_CHECKING, Any, Final
 
 import aiohttp
+from yarl import URL
 
 import orchestrator
 from orchestrator.api.reasons import certificate_words, system_words, tls_words
@@ -14,6 +16,8 @@ from orchestrator.errors import TransportError
 
 if TYPE_CHECKING:
     from aiohttp import ClientHandlerType, ClientRequest, ClientResponse
+
+    from orchestrator.core.proxies import Proxy
 
 KEEP_ALIVE_SECONDS: Final = 4
 """How long an idle connection is used again.
@@ -50,17 +54,21 @@ Looking up the address of a host that cannot be one, such as ``a..b``, raises a 
 """
 
 
-def open_session() -> aiohttp.ClientSession:
+def open_session(authorities: str = "") -> aiohttp.ClientSession:
     """A session for all calls of all keys; whoever opens it closes it. Needs a running loop.
 
     It holds no credentials: they are a header of each request. Certificates are always verified.
-    Nothing is read from the environment (no ``.netrc``, whose password would go to any host that
-    it names, and no ``HTTP_PROXY``), and cookies are not kept. The pool has no limit of its own:
-    the gate and the limits bound what is in flight, and a create must not wait in a second queue
-    once its intent is written.
+    aiohttp reads nothing from the environment: no ``.netrc``, whose password would go to any host
+    that it names, and no proxy, which each request is given by `through`. Cookies are not kept.
+    The pool has no limit of its own: the gate and the limits bound what is in flight, and a create
+    must not wait in a second queue once its intent is written.
+
+    Args:
+        authorities: certificates in PEM form that are trusted besides the machine's own.
     """
     connector = aiohttp.TCPConnector(
         limit=0,
+        ssl=_trusting(authorities) if authorities else True,
         keepalive_timeout=KEEP_ALIVE_SECONDS,
         socket_factory=_socket_with_keep_alive,
     )
@@ -71,6 +79,27 @@ def open_session() -> aiohttp.ClientSession:
         trust_env=False,
         raise_for_status=False,
     )
+
+
+def _trusting(authorities: str) -> ssl.SSLContext:
+    # Not `create_default_context`, which writes the keys of every connection to SSLKEYLOGFILE.
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.load_default_certs()
+    context.load_verify_locations(cadata=authorities)
+    # An authority that another one signed is trusted by itself too, as with curl.
+    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+    context.set_alpn_protocols(("http/1.1",))
+    return context
+
+
+def through(proxy: Proxy | None) -> dict[str, Any]:
+    """What a request is given so that it goes by a proxy; nothing where there is none."""
+    if proxy is None:
+        return {}
+    headers = {}
+    if proxy.authorization is not None:
+        headers["Proxy-Authorization"] = proxy.authorization.reveal()
+    return {"proxy": URL(proxy.address), "proxy_headers": headers}
 
 
 async def send_once(request: ClientRequest, handler: ClientHandlerType) -> ClientResponse:
@@ -90,15 +119,23 @@ class _SentOnce(aiohttp.ClientConnectionError):
     """Carries the error of `send_once` as its cause."""
 
 
-def transport_error(error: BaseException, call: str, *, elsewhere: bool = False) -> TransportError:
+def transport_error(
+    error: BaseException, call: str, *, proxy: Proxy | None = None, elsewhere: bool = False
+) -> TransportError:
     """The error for a failure below HTTP; its cause is set, where that keeps no secret.
 
     Raise it ``from`` its own ``__cause__``.
+
+    Args:
+        error: what aiohttp raised.
+        call: the call in words.
+        proxy: by which it went.
+        elsewhere: see `ApiError`.
     """
     if isinstance(error, _SentOnce) and error.__cause__ is not None:
         error = error.__cause__
     mapped = TransportError(
-        f"{call}: {_words(error)}",
+        f"{call}: {_words_of_proxy(error, proxy) or _words(error)}",
         call=call,
         maybe_sent=not isinstance(error, _SURELY_NOT_SENT),
         elsewhere=elsewhere,
@@ -107,13 +144,52 @@ def transport_error(error: BaseException, call: str, *, elsewhere: bool = False)
     return mapped
 
 
+def _words_of_proxy(error: BaseException, proxy: Proxy | None) -> str | None:
+    """The words for what a proxy did; None: it was not the proxy."""
+    if proxy is None:
+        return None
+    match error:
+        case aiohttp.ClientHttpProxyError(status=407) if proxy.authorization is None:
+            return (
+                f"the proxy {proxy} asks for a user name and a password (HTTP 407); write them"
+                f" into {proxy.source}: http://USER:PASSWORD@HOST:PORT"
+            )
+        case aiohttp.ClientHttpProxyError(status=407):
+            return (
+                f"the proxy {proxy} does not accept the user name and the password (HTTP 407);"
+                f" check {proxy.source}"
+            )
+        case aiohttp.ClientHttpProxyError():
+            return (
+                f"the proxy {proxy} does not make the connection (HTTP {error.status}); let it"
+                f" allow this address, or check {proxy.source}"
+            )
+        case aiohttp.ClientConnectorError() if _is_of(error, proxy):
+            return f"the proxy: {_words(error).partition('; ')[0]}; check {proxy.source}"
+        case _:
+            return None
+
+
+def _is_of(error: aiohttp.ClientConnectorError, proxy: Proxy) -> bool:
+    """Whether the connection to the proxy itself failed, not one that it made for us."""
+    url = URL(proxy.address)
+    return (error.host, error.port) == (url.raw_host, url.port)
+
+
+def _hint_at_authority(error: aiohttp.ClientConnectorCertificateError) -> str:
+    # 18 to 21: signed by itself, or by an authority that is not known here.
+    if getattr(error.certificate_error, "verify_code", 0) not in range(18, 22):
+        return ""
+    return ", or name the authority that signed it in api.ca_file"
+
+
 def _words(error: BaseException) -> str:  # noqa: C901, PLR0911, PLR0912 - a table, one row a class
     match error:
         case aiohttp.ClientConnectorCertificateError():
             why = certificate_words(error.certificate_error)
             return (
                 f"the certificate of {error.host} is not accepted ({why}); check the address, the"
-                " clock and the certificates of this machine"
+                f" clock and the certificates of this machine{_hint_at_authority(error)}"
             )
         case aiohttp.ServerFingerprintMismatch():
             return f"the certificate of {error.host} is not the expected one"

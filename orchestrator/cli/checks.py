@@ -6,20 +6,18 @@ import errno
 import os
 import shutil
 import socket
-import ssl
 import tempfile
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import Enum
 from functools import partial
 from typing import TYPE_CHECKING, Final
-from urllib.parse import urlsplit
 
 import anyio
 
-from orchestrator.api.reasons import certificate_words, listen_words, tls_words
+from orchestrator.api.reasons import listen_words
 from orchestrator.cli.setup import clock_of, ledger_is_missing, open_desks, reading_ledger
-from orchestrator.config import resolve_credentials
+from orchestrator.config import proxies_of, resolve_credentials
 from orchestrator.core import clocks
 from orchestrator.core.model import ALL_STATUSES
 from orchestrator.core.ports import Priority
@@ -44,7 +42,6 @@ if TYPE_CHECKING:
 LITTLE_SPACE_BYTES: Final = 1_000_000_000
 """One report can be as large as this as an archive, and more unpacked."""
 
-_CONNECT_SECONDS: Final = 15.0
 _LOOK_BACK: Final = timedelta(hours=1)
 
 
@@ -107,35 +104,32 @@ def credentials(config: Config, names: Sequence[str]) -> tuple[dict[str, Credent
 # --- the way to the API ---------------------------------------------------------------------------
 
 
-async def reach(base_url: str) -> Check:
-    """Name, connection and TLS; nothing is sent."""
-    parts = urlsplit(base_url)
-    host = parts.hostname or ""
-    is_tls = parts.scheme == "https"
+async def reach(config: Config) -> Check:
+    """Proxy, name, connection and TLS, as a run has them; asked without a key.
+
+    Raises:
+        InputError: the config or the environment names a proxy that cannot be used.
+    """
+    from orchestrator import api  # noqa: PLC0415 - start-up time
+
+    proxies = proxies_of(config, os.environ)
+    base_url = config.api.base_url
     try:
-        port = parts.port or (443 if is_tls else 80)
-        with anyio.fail_after(_CONNECT_SECONDS):
-            if is_tls:
-                await anyio.aclose_forcefully(await anyio.connect_tcp(host, port, tls=True))
-            else:
-                await anyio.aclose_forcefully(await anyio.connect_tcp(host, port))
-    except socket.gaierror:
-        words = f"the name {host} is not found"
-        return Check(Level.ERROR, "reach", words, "check api.base_url and the network's DNS")
-    except ssl.SSLCertVerificationError as error:
-        words = f"the certificate of {host} is not accepted ({certificate_words(error)})"
-        remedy = "check api.base_url, the clock and the certificates of this machine"
-        return Check(Level.ERROR, "reach", words, remedy)
-    except ssl.SSLError as error:
-        words = f"no TLS connection to {host} ({tls_words(error)})"
-        remedy = "check api.base_url, the clock and the certificates of this machine"
-        return Check(Level.ERROR, "reach", words, remedy)
-    except (OSError, TimeoutError, ValueError):
-        words = f"no connection to {parts.netloc}"
-        return Check(
-            Level.ERROR, "reach", words, "check api.base_url, the network and the firewall"
-        )
-    return Check(Level.OK, "reach", f"{base_url} takes connections")
+        proxy = await api.reach(config.api, proxies)
+    except TransportError as error:
+        what, _, remedy = str(error).removeprefix(f"{error.call}: ").rpartition("; ")
+        return Check(Level.ERROR, "reach", what or remedy, remedy if what else "")
+    way = f" by the proxy {proxy} ({proxy.source})" if proxy is not None else ""
+    return Check(Level.OK, "reach", f"{base_url} takes connections{way}")
+
+
+def variables() -> Iterator[Check]:
+    """The variables by which TLS finds the authorities that the machine trusts."""
+    for name, is_there in (("SSL_CERT_FILE", os.path.isfile), ("SSL_CERT_DIR", os.path.isdir)):
+        value = os.environ.get(name)
+        if value and not any(is_there(part) for part in value.split(os.pathsep)):
+            words = f"the variable {name} names nothing that is there, and TLS goes without it"
+            yield Check(Level.WARNING, "reach", words, f"mend or unset {name}")
 
 
 async def rights(

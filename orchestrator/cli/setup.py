@@ -12,7 +12,7 @@ import click
 from anyio import to_thread
 
 from orchestrator.cli.clocks import ShiftedClock, SystemClock
-from orchestrator.config import load_inputs, resolve_credentials
+from orchestrator.config import load_inputs, proxies_of, resolve_credentials
 from orchestrator.errors import InputError
 
 if TYPE_CHECKING:
@@ -54,11 +54,12 @@ def clock_of(now: datetime | None) -> Clock:
 
 
 def credentials_of(inputs: Inputs) -> dict[str, Credentials]:
-    """The credentials that the jobs use, looked up.
+    """The credentials that the jobs use, looked up; the way to the API is looked at too.
 
     Raises:
-        InputError: all that are missing.
+        InputError: all that are missing, or a proxy that cannot be used.
     """
+    proxies_of(inputs.config, os.environ)
     return resolve_credentials(inputs.config, inputs.credential_names, os.environ)
 
 
@@ -215,17 +216,23 @@ async def open_desks(
         clock: for the server's ``Date``.
         observer: told when the API is down; None: nobody is.
         patience: how long to wait for an API that is down.
+
+    Raises:
+        InputError: the config or the environment names a proxy that cannot be used.
     """
     from orchestrator.api import KeyGate, VonageReports, open_session  # noqa: PLC0415
     from orchestrator.core.ports import Unobserved  # noqa: PLC0415 - start-up time
     from orchestrator.engine.desk import Desk  # noqa: PLC0415
 
     jitter = random.SystemRandom().random
-    async with open_session() as session:
+    proxies = proxies_of(config, os.environ)
+    async with open_session(config.api.authorities) as session:
         by_key: dict[str, Desk] = {}
         for one in credentials.values():
             if one.api_key not in by_key:
-                api = VonageReports(session, config.api.base_url, one, config.api.timeout, clock)
+                api = VonageReports(
+                    session, config.api.base_url, one, config.api.timeout, clock, proxies=proxies
+                )
                 gate = KeyGate(config.api.requests_per_second)
                 by_key[one.api_key] = Desk(
                     api,

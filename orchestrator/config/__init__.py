@@ -4,6 +4,7 @@ from orchestrator.config.discovery import base_of, find_config
 from orchestrator.config.inputs import Inputs, load_inputs
 from orchestrator.config.job import load_jobs
 from orchestrator.config.json_schema import config_schema, job_schema
+from orchestrator.config.proxies import proxies_of
 from orchestrator.config.secrets import resolve_credentials
 from orchestrator.config.settings import load_config
 
@@ -16,5 +17,6 @@ __all__ = [
     "load_config",
     "load_inputs",
     "load_jobs",
+    "proxies_of",
     "resolve_credentials",
 ]

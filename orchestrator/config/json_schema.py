@@ -90,6 +90,11 @@ def config_schema() -> Schema:
             ),
             timeout=_span("For one request as a whole.", api.timeout),
             file_records=_records("The most records that one of its files holds, about."),
+            proxy=_text(
+                f"A forward proxy, http://HOST:PORT or none: {_REFERENCE_HELP}. Default: the"
+                " environment's."
+            ),
+            ca_file=_text("Authorities in PEM form that are trusted too, relative to this file."),
         ),
         "credentials": {
             "description": "API keys by name. Default: VONAGE_* or NEXMO_* of the environment.",

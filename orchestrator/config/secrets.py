@@ -22,7 +22,9 @@ MAX_SECRET_BYTES: Final = 64 * 1024
 _THE_FILE: Final = "file that this names"
 
 
-class _Unavailable(Exception):
+class Unavailable(Exception):
+    """A reference that leads to nothing usable: what is wrong, and what to do."""
+
     def __init__(self, what: str, remedy: str) -> None:
         super().__init__(what)
         self.what = what
@@ -54,8 +56,8 @@ def resolve_credentials(
             ("api_secret", reference.api_secret.reveal()),
         ):
             try:
-                found[part] = _usable(part, _look_up(text, env), text)
-            except _Unavailable as gone:
+                found[part] = _usable(part, look_up(text, env), text)
+            except Unavailable as gone:
                 key = f"credentials.{name}.{part}"
                 remedy = _remedy(config, reference, gone.remedy)
                 mistakes.append(Mistake(file, 0, 0, key, gone.what, remedy))
@@ -67,12 +69,17 @@ def resolve_credentials(
     return resolved
 
 
-def _look_up(text: str, env: Mapping[str, str]) -> str:
+def look_up(text: str, env: Mapping[str, str]) -> str:
+    """What a reference stands for: a variable, the line of a file, or the text itself.
+
+    Raises:
+        Unavailable: it is not there, or cannot be read; never with the secret.
+    """
     if (variable := values.variable(text)) is not None:
         found = env.get(variable, "")
         if not found:
             state = "is empty" if variable in env else "is not set"
-            raise _Unavailable(f"the variable {variable} {state}", f"export {variable}=…")
+            raise Unavailable(f"the variable {variable} {state}", f"export {variable}=…")
         return found
     if text.startswith("file:"):
         return _read(Path(text.removeprefix("file:")))
@@ -86,21 +93,21 @@ def _read(path: Path) -> str:
             content = stream.read(MAX_SECRET_BYTES + 1)
         text = content.decode()
     except NotRegularError:
-        raise _Unavailable(f"the {_THE_FILE} is not a regular file", "name a file") from None
+        raise Unavailable(f"the {_THE_FILE} is not a regular file", "name a file") from None
     except FileNotFoundError:
-        raise _Unavailable(f"the {_THE_FILE} is not there", "write the secret there") from None
+        raise Unavailable(f"the {_THE_FILE} is not there", "write the secret there") from None
     except UnicodeDecodeError:
-        raise _Unavailable(f"the {_THE_FILE} is not UTF-8 text", "save it as UTF-8") from None
+        raise Unavailable(f"the {_THE_FILE} is not UTF-8 text", "save it as UTF-8") from None
     except IsADirectoryError:
-        raise _Unavailable(f"the {_THE_FILE} is a directory", "name the file in it") from None
+        raise Unavailable(f"the {_THE_FILE} is a directory", "name the file in it") from None
     except (OSError, ValueError) as error:
         words = getattr(error, "strerror", None) or "the system refuses its name"
-        raise _Unavailable(f"the {_THE_FILE} cannot be read ({words})", "check it") from None
+        raise Unavailable(f"the {_THE_FILE} cannot be read ({words})", "check it") from None
     if len(content) > MAX_SECRET_BYTES:
-        raise _Unavailable(f"the {_THE_FILE} is no secret (over 64 kB)", "check the path")
+        raise Unavailable(f"the {_THE_FILE} is no secret (over 64 kB)", "check the path")
     text = text.removesuffix("\n").removesuffix("\r")
     if not text:
-        raise _Unavailable(f"the {_THE_FILE} is empty", "write the secret there")
+        raise Unavailable(f"the {_THE_FILE} is empty", "write the secret there")
     return text
 
 
@@ -114,10 +121,10 @@ def _usable(part: str, found: str, reference: str) -> str:
         source = "the config"
     if not found.isprintable() or found != found.strip():
         what = f"what {source} holds has spaces, line breaks or control characters around or in it"
-        raise _Unavailable(what, "keep the bare text alone")
+        raise Unavailable(what, "keep the bare text alone")
     if part == "api_key" and not API_KEY.fullmatch(found):
         what = f"what {source} holds is not an API key (8 letters or digits)"
-        raise _Unavailable(what, "copy it from the dashboard; the secret belongs to api_secret")
+        raise Unavailable(what, "copy it from the dashboard; the secret belongs to api_secret")
     return found
 
 

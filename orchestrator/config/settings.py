@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from orchestrator.config import settings_schema as schema
 from orchestrator.config import values
+from orchestrator.config.authorities import read_authorities
 from orchestrator.config.findings import Findings
 from orchestrator.config.nodes import read_document
 from orchestrator.config.prices import prices
@@ -165,7 +166,7 @@ def _read(findings: Findings, path: Path, env: Mapping[str, str]) -> Config:
             _place(findings, ("output", "directory"), base, output.directory, env), output.format
         ),
         state=_place(findings, ("state",), base, head.state, env),
-        api=ApiSettings(api.base_url, api.requests_per_second, api.timeout, api.file_records),
+        api=_api(findings, path, api, env),
         limits=Limits(
             limits.in_flight,
             limits.downloads,
@@ -182,6 +183,43 @@ def _read(findings: Findings, path: Path, env: Mapping[str, str]) -> Config:
         callback=_callback(findings, given["callback"]) if "callback" in given else None,
         prices=prices(findings, given.get("price_per_record"), head.currency),
     )
+
+
+def _api(
+    findings: Findings, path: Path, read: schema.ApiEntry, env: Mapping[str, str]
+) -> ApiSettings:
+    where = ("api", "proxy")
+    proxy = None
+    if read.proxy is not None:
+        if schema.is_literal(read.proxy) and "@" in read.proxy:
+            _refuse_if_open(findings, where, path, "a password stands")
+        proxy = Secret(_anchored(findings, where, path.parent, read.proxy, env))
+    authorities = ""
+    if read.ca_file is not None:
+        where = ("api", "ca_file")
+        try:
+            authorities = read_authorities(_absolute(path.parent, read.ca_file, env))
+        except Unfit as unfit:
+            findings.unfit(where, unfit)
+    return ApiSettings(
+        base_url=read.base_url,
+        requests_per_second=read.requests_per_second,
+        timeout=read.timeout,
+        file_records=read.file_records,
+        proxy=proxy,
+        authorities=authorities,
+    )
+
+
+def _refuse_if_open(findings: Findings, where: KeyPath, path: Path, what: str) -> None:
+    """A mistake where others may read a config in which a secret stands as text."""
+    if path.stat().st_mode & 0o077:
+        findings.mistake(
+            where,
+            f"{what} here, and others may read this file",
+            "write ${NAME} or file:PATH instead, or make the file private:"
+            f" chmod 600 {path.name}",
+        )
 
 
 def _callback(findings: Findings, given: Any) -> CallbackSettings | None:
@@ -237,27 +275,14 @@ def _credentials(
             # Known by name all the same, so that jobs that use it are not blamed too.
             found[name] = CredentialReference(name, "", Secret(""))
             continue
-        if _is_literal(read.api_secret) and _is_readable_by_others(path):
-            findings.mistake(
-                (*where, name, "api_secret"),
-                "a secret stands here, and others may read this file",
-                "write ${NAME} or file:PATH instead, or make the file private:"
-                f" chmod 600 {path.name}",
-            )
+        if schema.is_literal(read.api_secret):
+            _refuse_if_open(findings, (*where, name, "api_secret"), path, "a secret stands")
         key, secret = (
             _anchored(findings, (*where, name, part), path.parent, reference, env)
             for part, reference in (("api_key", read.api_key), ("api_secret", read.api_secret))
         )
         found[name] = CredentialReference(name, key, Secret(secret))
     return found
-
-
-def _is_literal(reference: str) -> bool:
-    return values.variable(reference) is None and not reference.startswith("file:")
-
-
-def _is_readable_by_others(path: Path) -> bool:
-    return bool(path.stat().st_mode & 0o077)
 
 
 def _anchored(

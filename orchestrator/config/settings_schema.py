@@ -12,6 +12,7 @@ from typing import Annotated, Any, Final, TypeVar
 from pydantic import PlainValidator
 
 from orchestrator.config import amounts, values
+from orchestrator.config.proxy_address import KEY, NO_PROXY, parse_proxy
 from orchestrator.config.translate import Entry
 from orchestrator.config.values import Unfit
 from orchestrator.config.words import meant, one_of, shown
@@ -105,11 +106,23 @@ def _reference(value: object) -> str:
 
 def _key(value: object) -> str:
     word = _reference(value)
-    is_reference = values.variable(word) is not None or word.startswith("file:")
-    if not is_reference and not API_KEY.fullmatch(word):
+    if is_literal(word) and not API_KEY.fullmatch(word):
         what = "is not an API key (8 letters or digits)"
         raise Unfit(what, "copy it from the dashboard; the secret belongs under api_secret")
     return word
+
+
+def _proxy(value: object) -> str:
+    """As `_reference`, but what stands here as text is the address of a proxy, or ``none``."""
+    word = _reference(value)
+    if is_literal(word) and word != NO_PROXY:
+        parse_proxy(word, KEY)
+    return word
+
+
+def is_literal(reference: str) -> bool:
+    """Whether it is the text itself, no variable and no file."""
+    return values.variable(reference) is None and not reference.startswith("file:")
 
 
 API_KEY: Final = re.compile(r"[A-Za-z0-9_-]{1,12}")
@@ -129,6 +142,7 @@ MaxRecords = Annotated[amounts.ByPeriod[int], PlainValidator(_max_records)]
 MaxCost = Annotated[amounts.ByPeriod[Decimal], PlainValidator(_max_cost)]
 Reference = Annotated[str, PlainValidator(_reference)]
 KeyReference = Annotated[str, PlainValidator(_key)]
+ProxyReference = Annotated[str, PlainValidator(_proxy)]
 
 
 class ApiEntry(Entry):
@@ -138,6 +152,8 @@ class ApiEntry(Entry):
     requests_per_second: Annotated[float, PlainValidator(_rate)] = ApiSettings().requests_per_second
     timeout: Annotated[timedelta, _within(MILLISECOND, MAX_API_TIMEOUT)] = ApiSettings().timeout
     file_records: Annotated[int, PlainValidator(amounts.records)] = ApiSettings().file_records
+    proxy: ProxyReference | None = None
+    ca_file: PathText | None = None
 
 
 class OutputEntry(Entry):

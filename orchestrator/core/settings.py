@@ -59,12 +59,17 @@ class ApiSettings:
 
     Attributes:
         file_records: the records that a file holds at most, about; see `products.FILE_RECORDS`.
+        proxy: where the address of a forward proxy is to be found, as for a secret, since it may
+            hold a password; ``none``: there is none; None: the environment says.
+        authorities: certificates in PEM form that are trusted besides the machine's own.
     """
 
     base_url: str = "https://api.nexmo.com"
     requests_per_second: float = 5.0
     timeout: timedelta = timedelta(seconds=60)
     file_records: int = products.FILE_RECORDS
+    proxy: Secret | None = None
+    authorities: str = ""
 
     @property
     def is_on_this_machine(self) -> bool:

@@ -9,10 +9,18 @@ if TYPE_CHECKING:
 
     import pytest
 
+PROXY_VARIABLES = [
+    spelled
+    for name in ("https_proxy", "http_proxy", "all_proxy", "no_proxy", "ssl_cert_file")
+    for spelled in (name, name.upper())
+]
+
 
 def enter(directory: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Makes it the working directory, and takes the variables that the program reads away."""
     monkeypatch.chdir(directory)
+    for name in PROXY_VARIABLES:
+        monkeypatch.delenv(name, raising=False)
     for name in ("VONAGE", "NEXMO"):
         monkeypatch.delenv(f"{name}_API_KEY", raising=False)
         monkeypatch.delenv(f"{name}_API_SECRET", raising=False)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
 
 import anyio
 import click
@@ -101,7 +102,13 @@ def _inputs(inputs: Inputs) -> Iterator[Check]:
 
 
 def _api(inputs: Inputs, credentials: dict[str, Credentials]) -> Iterator[Check]:
-    reach = anyio.run(checks.reach, inputs.config.api.base_url)
+    try:
+        reach = anyio.run(checks.reach, inputs.config)
+    except InputError as error:
+        yield Check(Level.ERROR, "reach", str(error), bad_input=True)
+        return
+    if urlsplit(inputs.config.api.base_url).scheme == "https":
+        yield from checks.variables()
     yield reach
     if reach.level is Level.ERROR or not credentials:
         return
