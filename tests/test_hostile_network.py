@@ -15,7 +15,6 @@ import anyio
 import pytest
 from aiohttp import web
 
-from orchestrator.cli.checks import reach
 from orchestrator.core.policy import ExitCode, exit_code
 from orchestrator.errors import ServerFault, TransportError
 from orchestrator.sim import Fault, Settings
@@ -143,15 +142,6 @@ async def test_an_authority_that_the_machine_does_not_trust_gets_no_request(
     )
     assert not caught.value.maybe_sent
     assert recorder.seen == []
-
-
-async def test_check_says_what_is_wrong_with_a_certificate() -> None:
-    async with tls_server("good", Recorder()) as url:
-        found = await reach(url)
-    assert str(found) == (
-        "error    reach: the certificate of 127.0.0.1 is not accepted (this machine does not know"
-        " who issued it); check api.base_url, the clock and the certificates of this machine"
-    )
 
 
 async def test_a_file_on_a_host_without_a_good_certificate_is_not_fetched() -> None:
