@@ -5,7 +5,9 @@ from __future__ import annotations
 import fcntl
 import json
 import shutil
+import time
 from contextlib import closing
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -15,10 +17,11 @@ from orchestrator.cli.main import call
 from orchestrator.cli.selection import from_here
 from orchestrator.core.intervals import Window
 from orchestrator.core.model import Series
+from orchestrator.engine import drain
 from orchestrator.ledger.sqlite import connect
 from orchestrator.ledger.store import Store
 from orchestrator.sim import Fault, Faults
-from tests.kit.cli_worlds import JOB, REPORTS, simulated
+from tests.kit.cli_worlds import JOB, REPORTS, SMALL, simulated
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -328,6 +331,33 @@ def test_the_deadline_leaves_the_rest_for_the_next_run(
     )
     assert place.run() == 0
     assert place.is_the_truth()
+
+
+def test_a_download_does_not_outlive_the_deadline_and_goes_on_in_the_next_run(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A thousand bytes a second: before, the run ended when the download did."""
+    monkeypatch.setattr(drain, "GRACE", timedelta(seconds=1))
+    slow = Fault.of("download", "slow", rate=1000, nth=1)
+    job = JOB.replace("2026-05-01", "2026-01-02").replace("[outbound, inbound]", "outbound")
+    settings = replace(SMALL, records_per_day=3000.0, ranges=True, bulk_body_bytes=3000)
+    with simulated(tmp_path, settings, job=job, faults=Faults((slow,))) as place:
+        begun = time.monotonic()
+        assert place.run("--deadline", "2s", "--json") == 75
+        assert time.monotonic() - begun < 20
+        answer = json.loads(capsys.readouterr().out)
+        assert answer["unfinished"]
+        assert not answer["needs_person"]
+        assert "stopped: the deadline has come" in answer["why"]
+        parts = place.directory / "reports" / ".partial"
+        assert sorted(path.name.split(".", 1)[1] for path in parts.iterdir()) == [
+            "archive.part", "resume.part",
+        ]  # fmt: skip
+        before = sum(one.charged for one in place.bill())
+        assert place.run() == 0
+        assert sum(one.charged for one in place.bill()) == before
+        assert place.is_the_truth()
+        assert list(parts.iterdir()) == []
 
 
 def test_a_report_that_is_slow_is_75_and_the_next_run_collects_it(

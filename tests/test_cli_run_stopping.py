@@ -64,8 +64,9 @@ def test_one_signal_stops_in_order_and_the_next_run_completes(
         returned, out, err = ended(process)
         assert returned == code
         assert (
-            f"{sent.name}: stopping; downloads and requests in flight are finished, open reports "
-            "are left for the next run; a second signal gives them 5 seconds"
+            f"{sent.name}: stopping; requests in flight are finished, downloads have 10 seconds "
+            "and keep what has come, open reports are left for the next run; a second signal gives "
+            "them 5 seconds"
         ) in err
         answer = json.loads(out)
         assert answer["exit_code"] == code

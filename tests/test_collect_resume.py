@@ -22,7 +22,7 @@ from tests.kit.archives import SMS, BytesDownload, a_report, csv_bytes, go_the_w
 from tests.kit.stage import between, job, stage, with_faults
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 pytestmark = pytest.mark.anyio
@@ -158,7 +158,88 @@ async def test_without_proof_nothing_is_kept(
     assert files_in(tmp_path) == []
 
 
-async def test_what_nobody_goes_on_with_is_released(tmp_path: Path) -> None:
+SET_ASIDE = ["17_ri3p58f-42d57cfd.archive.part", "17_ri3p58f-42d57cfd.resume.part"]
+
+
+@pytest.mark.parametrize("form", [Format.CSV, Format.CSV_GZ, Format.ZIP])
+async def test_what_broke_is_set_aside_and_another_run_goes_on(
+    tmp_path: Path, form: Format
+) -> None:
+    whole = FileCollector(OutputSettings(tmp_path / "whole", form))
+    expected = await whole.fetch(a_report(ROWS), BytesDownload(ARCHIVE))
+    for start, end in ((0, 1_000), (1_000, 1_500_000), (1_500_000, 1_500_001)):
+        collector = FileCollector(OutputSettings(tmp_path / "parts", form))
+        assert collector.resumable(a_report(ROWS)) == (
+            Resume(start, len(ARCHIVE), ETAG) if start else None
+        )
+        with pytest.raises(TransportError):
+            await collector.fetch(a_report(ROWS), broken(ARCHIVE, start, end))
+        await collector.release(a_report(ROWS))
+        assert files_in(tmp_path / "parts") == SET_ASIDE
+    collector = FileCollector(OutputSettings(tmp_path / "parts", form))
+    last = broken(ARCHIVE, 1_500_001, len(ARCHIVE))
+    assert await collector.fetch(a_report(ROWS), last) == expected
+    assert files_in(tmp_path / "parts") == [f"17_ri3p58f-42d57cfd.verified.{form.value}"]
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda folder: (folder / SET_ASIDE[1]).unlink(),
+        lambda folder: (folder / SET_ASIDE[1]).write_text("[]"),
+        lambda folder: (folder / SET_ASIDE[1]).write_text("{"),
+        lambda folder: (folder / SET_ASIDE[0]).unlink(),
+        lambda folder: (folder / SET_ASIDE[0]).write_bytes(ARCHIVE[:10]),
+    ],
+    ids=["no note", "no object", "no JSON", "no archive", "a shorter archive"],
+)
+async def test_what_is_not_as_it_was_set_aside_begins_anew(
+    tmp_path: Path, damage: Callable[[Path], object]
+) -> None:
+    collector = FileCollector(OutputSettings(tmp_path))
+    with pytest.raises(TransportError):
+        await collector.fetch(a_report(ROWS), broken(ARCHIVE, 0, 1_500_000))
+    await collector.release(a_report(ROWS))
+    damage(tmp_path / PARTS)
+    collector = FileCollector(OutputSettings(tmp_path))
+    assert collector.resumable(a_report(ROWS)) is None
+    verdict = await collector.fetch(a_report(ROWS), BytesDownload(ARCHIVE))
+    assert verdict.sha256 == hashlib.sha256(CONTENT).hexdigest()
+    assert files_in(tmp_path) == ["17_ri3p58f-42d57cfd.verified.csv"]
+
+
+async def test_a_part_with_other_bytes_is_noticed_and_fetched_anew(tmp_path: Path) -> None:
+    collector = FileCollector(OutputSettings(tmp_path))
+    with pytest.raises(TransportError):
+        await collector.fetch(a_report(ROWS), broken(ARCHIVE, 0, 1_500_000))
+    await collector.release(a_report(ROWS))
+    (tmp_path / PARTS / SET_ASIDE[0]).write_bytes(bytes(1_500_000))
+    collector = FileCollector(OutputSettings(tmp_path))
+    with pytest.raises(CorruptArchive):
+        await collector.fetch(a_report(ROWS), broken(ARCHIVE, 1_500_000, len(ARCHIVE)))
+    assert collector.resumable(a_report(ROWS)) is None
+    verdict = await collector.fetch(a_report(ROWS), BytesDownload(ARCHIVE))
+    assert verdict.sha256 == hashlib.sha256(CONTENT).hexdigest()
+
+
+async def test_another_promise_of_records_is_another_file(tmp_path: Path) -> None:
+    collector = FileCollector(OutputSettings(tmp_path))
+    with pytest.raises(TransportError):
+        await collector.fetch(a_report(ROWS), broken(ARCHIVE, 0, 1_500_000))
+    await collector.release(a_report(ROWS))
+    assert FileCollector(OutputSettings(tmp_path)).resumable(a_report(ROWS + 1)) is None
+
+
+async def test_what_is_discarded_is_not_set_aside(tmp_path: Path) -> None:
+    collector = FileCollector(OutputSettings(tmp_path))
+    with pytest.raises(TransportError):
+        await collector.fetch(a_report(ROWS), broken(ARCHIVE, 0, 1_500_000))
+    await collector.discard(a_report(ROWS))
+    await collector.release(a_report(ROWS))
+    assert files_in(tmp_path) == []
+
+
+async def test_what_can_be_gone_on_with_is_released_to_the_next_run(tmp_path: Path) -> None:
     collector = FileCollector(OutputSettings(tmp_path))
     with pytest.raises(TransportError):
         await collector.fetch(a_report(ROWS), broken(ARCHIVE, 0, 1_500_000))
@@ -168,10 +249,10 @@ async def test_what_nobody_goes_on_with_is_released(tmp_path: Path) -> None:
     ]
     await collector.release(a_report(ROWS))
     await collector.release(a_report(ROWS))
-    assert files_in(tmp_path) == []
+    assert files_in(tmp_path) == SET_ASIDE
 
 
-async def test_a_cancelled_rest_leaves_nothing(tmp_path: Path) -> None:
+async def test_a_cancelled_rest_is_set_aside(tmp_path: Path) -> None:
     collector = FileCollector(
         OutputSettings(tmp_path), on_bytes=lambda report, _: stop.cancel() if report.rows else None
     )
@@ -180,8 +261,9 @@ async def test_a_cancelled_rest_leaves_nothing(tmp_path: Path) -> None:
     with CancelScope() as stop:
         await collector.fetch(a_report(ROWS, rows=1), broken(ARCHIVE, 1_200_000, len(ARCHIVE)))
     assert stop.cancelled_caught
-    assert files_in(tmp_path) == []
-    assert collector.resumable(a_report(ROWS)) is None
+    await collector.release(a_report(ROWS))
+    assert files_in(tmp_path) == SET_ASIDE
+    assert collector.resumable(a_report(ROWS)) is not None
 
 
 async def test_a_joined_archive_that_is_corrupt_is_kept_whole(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from orchestrator.core.lifecycle import Event
     from orchestrator.core.model import Report
-    from orchestrator.core.ports import Gate, Place
+    from orchestrator.core.ports import Gate, Place, Resume, Within
     from orchestrator.engine.run import RunEnd
     from tests.kit.stage import Stage
 
@@ -135,6 +135,103 @@ async def test_a_drain_while_the_fate_of_a_create_is_unknown(tmp_path: Path) -> 
         end = await here.run(job(YEAR))
         assert exit_code(end.remains) is ExitCode.DONE
         here.assert_all_is_well(job(YEAR))
+
+
+# --- a download that takes its time ---------------------------------------------------------------
+
+DAY = between("2026-01-01", "2026-01-02")
+LARGE = Settings(records_per_day=6000.0, bulk_body_bytes=6000, ranges=True)
+"""One archive of some hundred kilobytes, which goes on by Range."""
+
+SIZE = 400_000
+
+
+async def stop_in_download(
+    here: Stage, *, signal: int | None, hurry_after: float | None = None
+) -> tuple[RunEnd, float, list[int]]:
+    """A run that is told to stop while its file comes; the seconds it still took; each start."""
+    drain = Drain()
+    starts: list[int] = []
+    started = anyio.Event()
+    begun_at = 0.0
+    async with anyio.create_task_group() as tasks, here.world(drain) as world:
+        desk = world.desks["default"]
+        really = desk.api.download
+
+        def watched(url: str, resume: Resume | None, within: Within):  # type: ignore[no-untyped-def] # noqa: ANN202 - as the client's
+            starts.append(resume.offset if resume else 0)
+            started.set()
+            return really(url, resume, within)
+
+        async def stop() -> None:
+            nonlocal begun_at
+            await started.wait()
+            await anyio.sleep(20.0)
+            begun_at = anyio.current_time()
+            drain.begin(signal)
+            if hurry_after is not None:
+                await anyio.sleep(hurry_after)
+                drain.hurry()
+
+        desk.api.download = watched  # type: ignore[method-assign, assignment]
+        tasks.start_soon(stop)
+        end = await run(world, (job(DAY),), here.clock.now())
+        tasks.cancel_scope.cancel()
+    return end, anyio.current_time() - begun_at, starts
+
+
+@pytest.mark.parametrize(
+    ("signal", "hurry_after", "code", "most"),
+    [
+        (None, None, ExitCode.UNFINISHED, 10.5),
+        (15, None, ExitCode.TERMINATED, 10.5),
+        (15, 1.0, ExitCode.TERMINATED, 6.5),
+        (15, 9.0, ExitCode.TERMINATED, 10.5),
+    ],
+    ids=["deadline", "a signal", "two signals", "a late second signal"],
+)
+async def test_a_slow_download_has_a_short_grace_and_the_next_run_goes_on_from_there(
+    tmp_path: Path, signal: int | None, hurry_after: float | None, code: ExitCode, most: float
+) -> None:
+    """Before: at 1,000 bytes a second the run outlived its deadline by hours."""
+    slow = with_faults(LARGE, Fault.of("download", "slow", rate=1000, nth=[1, 2]))
+    async with stage(tmp_path, slow) as here:
+        end, took, starts = await stop_in_download(here, signal=signal, hurry_after=hurry_after)
+        assert exit_code(end.remains) is code
+        assert took <= most
+        assert starts == [0]
+        assert here.states() == {"ready": 1}
+        kept = {path.name.split(".", 1)[1] for path in (here.output / ".partial").iterdir()}
+        assert kept == {"archive.part", "resume.part"}
+        _, _, again = await stop_in_download(here, signal=signal)
+        assert 20_000 <= again[0] <= 32_000, "what had come in half a minute"
+        end = await here.run(job(DAY))
+        assert exit_code(end.remains) is ExitCode.DONE
+        assert here.sim.calls["download"] == 3
+        here.assert_all_is_well(job(DAY))
+        assert list((here.output / ".partial").iterdir()) == []
+        assert len(here.sim.world.reports()) == 1
+
+
+async def test_a_download_that_ends_within_the_grace_is_published(tmp_path: Path) -> None:
+    async with stage(
+        tmp_path, with_faults(LARGE, Fault.of("download", "slow", rate=SIZE / 25))
+    ) as here:
+        end, took, _ = await stop_in_download(here, signal=15)
+        assert took < 10
+        assert exit_code(end.remains) is ExitCode.TERMINATED
+        assert here.states() == {"collected": 1}
+
+
+async def test_a_truncated_file_that_the_drain_cuts_is_kept_by_the_next_run(tmp_path: Path) -> None:
+    settings = replace(LARGE, max_rows=4000)
+    slow = with_faults(settings, Fault.of("download", "slow", rate=1000, nth=1))
+    async with stage(tmp_path, slow) as here:
+        await stop_in_download(here, signal=15)
+        assert here.states() == {"submitted": 1}
+        await here.run(job(DAY))
+        assert here.states()["truncated"] >= 1
+        assert list((here.output / ".aside").glob("*.csv")), "it is paid"
 
 
 @dataclass

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 import anyio
 
-from orchestrator.engine.drain import HURRY
+from orchestrator.engine.drain import GRACE, HURRY
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from orchestrator.engine.drain import Drain
 
+_GRACE: Final = f"{GRACE.total_seconds():.0f} seconds"
 _SECONDS: Final = f"{HURRY.total_seconds():.0f} seconds"
 
 
@@ -75,7 +76,8 @@ class Stopper:
         match number:
             case 1:
                 self._say(
-                    f"{received.name}: stopping; downloads and requests in flight are finished, "
+                    f"{received.name}: stopping; requests in flight are finished, downloads have "
+                    f"{_GRACE} and keep what has come, "
                     f"open reports are left for the next run; a second signal gives them {_SECONDS}"
                 )
                 self._begin(received.name, _number(received))

@@ -7,11 +7,12 @@ import os
 import zipfile
 from typing import TYPE_CHECKING, NamedTuple
 
-from anyio import CancelScope, CapacityLimiter, to_thread
+from anyio import CancelScope, CapacityLimiter, get_cancelled_exc_class, to_thread
 
 from orchestrator.collect import aside, disk, inflate, layout
 from orchestrator.collect.download import Intake
 from orchestrator.collect.fetching import Fetching, PartialFolder
+from orchestrator.collect.parts import KeptPart
 from orchestrator.collect.publish import publish
 from orchestrator.collect.recount import csv_blocks
 from orchestrator.collect.refute import refutes
@@ -78,8 +79,8 @@ class FileCollector:
         """Streams the archive to disk, checks it against the report, writes the file aside.
 
         After `CorruptArchive` the archive stays for `keep_aside`, until it is fetched again.
-        After a `TransportError` what came stays where it can be gone on with (`resumable`), until
-        `release`. After anything else nothing stays.
+        After a `TransportError`, and when cancelled, what came stays where it can be gone on with
+        (`resumable`); `release` sets it aside for the next run. After anything else nothing stays.
 
         Raises:
             TransportError: the stream broke; fetch it again.
@@ -114,7 +115,7 @@ class FileCollector:
         except CorruptArchive:
             keep_archive = True
             raise
-        except TransportError:
+        except (TransportError, get_cancelled_exc_class()):
             if fetching.resumable is not None:
                 self._broken[report.id] = fetching
                 keep = True
@@ -155,11 +156,14 @@ class FileCollector:
 
     async def _fetching(self, report: Report, download: Download) -> Fetching:
         """What goes on with the download that broke; or anew, where this one does not."""
-        broken = self._broken.get(report.id)
-        if broken is not None and broken.takes(download, report):
-            del self._broken[report.id]
-            return broken
-        await self.release(report)
+        broken = self._broken.pop(report.id, None)
+        if broken is None:
+            broken = await to_thread.run_sync(self._set_aside_earlier, report)
+        if broken is not None:
+            if broken.takes(download, report):
+                return broken
+            with CancelScope(shield=True):
+                await to_thread.run_sync(broken.clear, False)
         if download.start:
             raise TransportError(
                 f"the download begins at byte {download.start:,}, and what stands before it is not"
@@ -185,15 +189,25 @@ class FileCollector:
 
     def resumable(self, report: Report) -> Resume | None:
         """Where the next download of a report may go on; None: from the beginning."""
-        broken = self._broken.get(report.id)
+        broken = self._broken.get(report.id) or self._set_aside_earlier(report)
         return None if broken is None else broken.resumable
 
+    def _set_aside_earlier(self, report: Report) -> Fetching | None:
+        """The download that an earlier run has set aside; None where there is none."""
+        if not self._partial.may_hold(report.id):
+            return None
+        files = self._files(report)
+        kept = KeptPart.read(files)
+        if kept is None or kept.items_count != report.items_count:
+            return None
+        return Fetching(report, files, self._form, self._partial, kept)
+
     async def release(self, report: Report) -> None:
-        """Lets go of what a broken download has left behind; nothing where none has."""
+        """Sets aside what a broken download has left behind, for the next run to go on with."""
         broken = self._broken.pop(report.id, None)
         if broken is not None:
             with CancelScope(shield=True):
-                await to_thread.run_sync(broken.clear, False)
+                await to_thread.run_sync(broken.set_aside)
 
     def _make(
         self,
@@ -322,6 +336,9 @@ class FileCollector:
         Raises:
             OutputError: the disk.
         """
+        broken = self._broken.pop(report.id, None)
+        if broken is not None:
+            await to_thread.run_sync(broken.clear, False)
         await to_thread.run_sync(self._discard, self._files(report))
 
     def _discard(self, files: layout.WorkFiles) -> None:

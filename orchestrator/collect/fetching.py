@@ -12,9 +12,12 @@ from orchestrator.collect import disk, engines, inflate, layout
 from orchestrator.collect.accounts import with_subaccounts
 from orchestrator.collect.archive import read_member
 from orchestrator.collect.convert import convert
+from orchestrator.collect.download import PIECE
 from orchestrator.collect.onepass import OnePass
+from orchestrator.collect.parts import KeptPart
 from orchestrator.collect.pump import pump
 from orchestrator.collect.spool import Spool
+from orchestrator.collect.steps import in_thread
 from orchestrator.collect.sweep import unfinished
 from orchestrator.core.ports import Resume
 from orchestrator.core.settings import Format
@@ -41,19 +44,31 @@ class PartialFolder:
         self._folders = folders
         self._littered: set[int] | None = None
 
-    def begin(self, files: layout.WorkFiles, report_id: int) -> None:
-        """Makes the folder, and room in it for a report.
+    def begin(self, files: layout.WorkFiles, report_id: int, *, keep: bool = False) -> None:
+        """Makes the folder, and room in it for a report; with `keep`, what is there stays.
 
         Raises:
             OSError: the disk.
             OutputError: the disk, as it is read.
         """
         self._folders.make(files.partial_folder)
+        if self.may_hold(report_id):
+            if not keep:
+                disk.remove(*files.unfinished())
+            self._known().discard(report_id)
+
+    def may_hold(self, report_id: int) -> bool:
+        """Whether something of a report may lie about there.
+
+        Raises:
+            OutputError: the disk.
+        """
+        return report_id in self._known()
+
+    def _known(self) -> set[int]:
         if self._littered is None:
             self._littered = set(unfinished(self._folders.root))
-        if report_id in self._littered:
-            disk.remove(*files.unfinished())
-            self._littered.discard(report_id)
+        return self._littered
 
     def has_litter_of(self, report_id: int) -> None:
         """Something was left there."""
@@ -72,19 +87,26 @@ class Fetching:
         files: its places.
         form: the published form.
         partial: where `files` are.
+        kept: what an earlier run has set aside of it, to go on from.
     """
 
     def __init__(
-        self, report: Report, files: layout.WorkFiles, form: Format, partial: PartialFolder
+        self,
+        report: Report,
+        files: layout.WorkFiles,
+        form: Format,
+        partial: PartialFolder,
+        kept: KeptPart | None = None,
     ) -> None:
         self._report = report
         self._files = files
         self._form = form
         self._partial = partial
-        self._spool = Spool(files.archive)
+        self._kept_bytes = 0 if kept is None else kept.resume.offset
+        self._spool = Spool(files.archive, self._kept_bytes)
         self._one: OnePass | None = None
-        self._length: int | None = None
-        self._validator: str | None = None
+        self._length = None if kept is None else kept.resume.length
+        self._validator = None if kept is None else kept.resume.validator
 
     @property
     def resumable(self) -> Resume | None:
@@ -130,11 +152,14 @@ class Fetching:
         if self._one is None:
             self._one = await to_thread.run_sync(self._begin)
             self._length, self._validator = download.length, download.validator
+            if self._kept_bytes:
+                await in_thread(self._catch_up(self._one), cores)
         await pump(intake, first, self._spool, self._one, cores)
 
     def _begin(self) -> OnePass:
         with disk.in_words(self._files.part(self._form), "write"):
-            self._partial.begin(self._files, self._report.id)
+            self._partial.begin(self._files, self._report.id, keep=bool(self._kept_bytes))
+            disk.remove(self._files.part_note)  # no longer true once more has come
             return OnePass(
                 self._files.part(self._form),
                 self._form,
@@ -142,6 +167,28 @@ class Fetching:
                 by_account=with_subaccounts(self._report),
                 engine=engines.fastest(),
             )
+
+    def _catch_up(self, one: OnePass) -> Generator[None, None, None]:
+        """Unpacks what an earlier run has set aside; in steps."""
+        left = self._kept_bytes
+        with disk.in_words(self._files.archive, "read"), self._files.archive.open("rb") as archive:
+            while left and (piece := archive.read(min(left, PIECE))):
+                left -= len(piece)
+                for batch in one.unpack([piece]):
+                    one.store(batch)
+                yield
+
+    def set_aside(self) -> None:
+        """Keeps what has come for the next run, where that can go on with it; else clears it."""
+        resume = self.resumable
+        if resume is not None and self._one is not None:
+            with contextlib.suppress(OSError, OutputError):
+                self._spool.close()
+                self._one.abandon()
+                KeptPart(resume, self._report.items_count).write(self._files)
+                self._partial.has_litter_of(self._report.id)
+                return
+        self.clear(keep_archive=False)
 
     def judged_anew(self) -> Generator[None, None, Converted]:
         """Makes the file of the archive that a refused fetch has left on the disk; in steps.

@@ -149,6 +149,11 @@ class WorkFiles:
         """The archive on its way from the API."""
         return self.partial_folder / f"{self.stem}.archive.part"
 
+    @property
+    def part_note(self) -> Path:
+        """How much of a broken download is in `archive`, for the next run to go on from."""
+        return self.partial_folder / f"{self.stem}.resume.part"
+
     def part(self, form: Format) -> Path:
         """The file that is being written."""
         return self.partial_folder / f"{self.stem}.{form.value}.part"
@@ -160,6 +165,7 @@ class WorkFiles:
     def unfinished(self) -> Iterator[Path]:
         """Every place in the folder of unfinished files that may hold something."""
         yield self.archive
+        yield self.part_note
         for form in Format:
             yield self.part(form)
             yield self.verified(form)

@@ -17,12 +17,13 @@ class Spool:
 
     Args:
         path: where; whatever stands there gives way.
+        size_bytes: so much of it stands there already, and stays.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, size_bytes: int = 0) -> None:
         self._path = path
         self._file: BinaryIO | None = None
-        self.size_bytes = 0
+        self.size_bytes = size_bytes
 
     def write(self, pieces: Sequence[bytes]) -> None:
         """Appends.
@@ -32,7 +33,7 @@ class Spool:
         """
         with disk.in_words(self._path, "write"):
             if self._file is None:
-                self._file = self._path.open("wb")
+                self._file = self._path.open("ab" if self.size_bytes else "wb")
                 self._early = disk.EarlyWriter(self._file)
             self._file.writelines(pieces)
             size_bytes = sum(map(len, pieces))

@@ -301,7 +301,7 @@ class Collector(Protocol):
         ...
 
     async def release(self, report: Report) -> None:
-        """Lets go of what a broken download has left behind; nothing where none has."""
+        """Sets aside what a broken download has left behind, for the next run to go on with."""
         ...
 
     async def publish(self, report: Report) -> bool:

@@ -13,6 +13,7 @@ from orchestrator.core import lifecycle, policy
 from orchestrator.core.lifecycle import State
 from orchestrator.core.model import RemoteReport, Status
 from orchestrator.core.ports import Priority, Within
+from orchestrator.engine.brief import BriefDownload
 from orchestrator.engine.places import Places
 from orchestrator.engine.tries import SAME_COUNT, Next, Tries, is_refusal
 from orchestrator.engine.unseen import is_file_gone, is_forgotten, life_left
@@ -23,6 +24,7 @@ from orchestrator.errors import (
     NameTaken,
     NotFound,
     Throttled,
+    TransportError,
     Unauthorized,
     WrongCount,
 )
@@ -351,7 +353,8 @@ class Collecting:
     async def _downloading(self, report: Report, desk: Desk) -> AsyncIterator[Download]:
         """A download that has begun, at the key's turn and in a free place.
 
-        Until then a run that drains may do without it; afterwards only a hurry cuts it.
+        Until then a run that drains may do without it; afterwards it has a short grace, and what
+        has come until then is kept for the next run.
         """
         assert report.download_url is not None
         url = report.download_url
@@ -367,8 +370,14 @@ class Collecting:
                     order,
                     place,
                 )
-                with self._drain.shield() as shield:
-                    yield download
+                brief = BriefDownload(download, self._drain)
+                try:
+                    with self._drain.shield() as shield:
+                        yield brief
+                except TransportError:
+                    if brief.was_cut:
+                        await checkpoint()  # as if cancelled: the next run goes on with it
+                    raise
                 if shield.cancelled_caught:
                     await checkpoint()  # somebody is in a hurry: whatever would follow is cut too
 

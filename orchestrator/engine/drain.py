@@ -12,6 +12,9 @@ import anyio
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+GRACE: Final = timedelta(seconds=10)
+"""How long a download may still take once the run is to stop; it keeps what has come until then."""
+
 HURRY: Final = timedelta(seconds=5)
 """How long what is shielded may still take once somebody is in a hurry."""
 
@@ -19,8 +22,10 @@ HURRY: Final = timedelta(seconds=5)
 class Drain:
     """Whether the run is to stop, and how fast.
 
-    `begin` cancels everything but what stands under a `shield`: creates and downloads in flight
-    come to their end. `hurry` gives those `HURRY`.
+    `begin` cancels everything but what stands under a `shield`: creates in flight come to their
+    end, and so does what is downloaded. What a download waits for, under `grace`, is cut after
+    `GRACE`. `hurry` gives the shielded `HURRY`, and the downloads half of it: time to keep what
+    has come.
 
     Attributes:
         signal: the number of the signal that began it; None for a deadline, or if not begun.
@@ -32,6 +37,8 @@ class Drain:
         self.ends_at = math.inf
         self._scope = anyio.CancelScope()
         self._shields: set[anyio.CancelScope] = set()
+        self._graces: set[anyio.CancelScope] = set()
+        self._cut_at = math.inf
         self._begun = False
         self._hurried = False
 
@@ -50,13 +57,33 @@ class Drain:
         if not self._begun:
             self._begun = True
             self.signal = signal
+            self._cut_downloads_after(GRACE)
             self._scope.cancel("the run drains")
 
     def hurry(self) -> None:
         """Moves the deadline of everything shielded to `HURRY` from now."""
         self._hurried = True
+        self._cut_downloads_after(HURRY / 2)
         for shield in self._shields:
             shield.deadline = min(shield.deadline, self._latest())
+
+    def _cut_downloads_after(self, span: timedelta) -> None:
+        self._cut_at = min(self._cut_at, anyio.current_time() + span.total_seconds())
+        for grace in self._graces:
+            grace.deadline = self._cut_at
+
+    @contextmanager
+    def grace(self) -> Iterator[anyio.CancelScope]:
+        """A wait for the next piece of a download: cut a while after the run is to stop.
+
+        See the scope's ``cancelled_caught``.
+        """
+        with anyio.CancelScope(deadline=self._cut_at) as scope:
+            self._graces.add(scope)
+            try:
+                yield scope
+            finally:
+                self._graces.discard(scope)
 
     def _latest(self) -> float:
         return anyio.current_time() + HURRY.total_seconds() if self._hurried else math.inf

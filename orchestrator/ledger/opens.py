@@ -119,12 +119,13 @@ class OpenReports(WindowTables):
 
     def unfinished(self, ids: Iterable[int]) -> frozenset[int]:
         """Those of these reports whose files in the making are still wanted."""
-        states = (State.READY.value, State.VERIFIED.value)
+        # Of a truncated report a part may have been set aside before it has ended here.
+        states = (State.SUBMITTED.value, State.READY.value, State.VERIFIED.value)
         return frozenset(
             number
             for number in ids
             if self._db.execute(
-                "SELECT 1 FROM report WHERE id = ? AND state IN (?, ?)", (number, *states)
+                "SELECT 1 FROM report WHERE id = ? AND state IN (?, ?, ?)", (number, *states)
             ).fetchone()
         )
 

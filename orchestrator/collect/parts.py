@@ -1,0 +1,64 @@
+"""A broken download set aside for the next run: how much of the archive is here, and of which."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from orchestrator.core.ports import Resume
+
+if TYPE_CHECKING:
+    from orchestrator.collect.layout import WorkFiles
+
+
+@dataclass(frozen=True, slots=True)
+class KeptPart:
+    """The beginning of an archive on the disk.
+
+    Attributes:
+        resume: where it goes on, and what proves that the file is still the same.
+        items_count: what the API promised when it was fetched; it bounded what was taken.
+    """
+
+    resume: Resume
+    items_count: int | None
+
+    def write(self, files: WorkFiles) -> None:
+        """Puts the note beside the archive, once the archive itself is on the disk.
+
+        Raises:
+            OSError: the disk.
+        """
+        with files.archive.open("rb") as archive:
+            if os.fstat(archive.fileno()).st_size != self.resume.offset:
+                raise OSError("the archive is not as long as it should be")
+            os.fsync(archive.fileno())
+        note = {
+            "offset": self.resume.offset,
+            "length": self.resume.length,
+            "validator": self.resume.validator,
+            "items_count": self.items_count,
+        }
+        files.part_note.write_text(json.dumps(note), encoding="utf-8")
+
+    @classmethod
+    def read(cls, files: WorkFiles) -> KeptPart | None:
+        """What an earlier run has set aside of a report; None where that is of no use."""
+        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+            note = json.loads(files.part_note.read_text(encoding="utf-8"))
+            offset, length, validator = note["offset"], note["length"], note["validator"]
+            items_count = note["items_count"]
+            is_sound = (
+                type(offset) is int
+                and type(length) is int
+                and isinstance(validator, str)
+                and (items_count is None or type(items_count) is int)
+                and 0 < offset < length
+                and files.archive.stat().st_size == offset
+            )
+            if is_sound:
+                return cls(Resume(offset, length, validator), items_count)
+        return None
