@@ -212,6 +212,11 @@ def test_one_that_was_asked_for_before_the_end_of_its_time_lacks_records() -> No
     )
 
 
+def test_one_before_the_end_of_its_time_does_not_hide_another() -> None:
+    early = replace(listed("early"), received_at=WINDOW.end - timedelta(hours=1))
+    assert find(early, listed("new")) == "new"
+
+
 @pytest.mark.parametrize("field", ["date_start", "date_end"])
 def test_without_its_dates_none_is_taken(field: str) -> None:
     undated = RemoteReport(

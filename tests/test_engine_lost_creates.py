@@ -148,15 +148,18 @@ async def test_the_wait_for_absence_does_not_shrink_with_the_pauses_between_look
         here.assert_all_is_well(job(QUARTER))
 
 
+@pytest.mark.parametrize("told", [True, False], ids=["told", "not told"])
 async def test_a_clock_half_an_hour_ahead_that_is_set_right_pays_nothing_twice(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, told: bool
 ) -> None:
-    """Killed in its first create, before any answer had told the API's time."""
+    """Killed in its first create, maybe before any answer had told the API's time."""
     monkeypatch.setattr(ApiSettings, "is_on_this_machine", property(lambda _: False))
     faults = [
         Fault.of("create", "reset", made=True, nth=1),
         Fault.of("list", "late", seconds=540),
     ]
+    if not told:
+        faults.append(Fault.of("status", "date", text="today", until=10))
     async with stage(tmp_path, with_faults(SMALL, *faults)) as here:
         assert isinstance(here.clock, VirtualClock)
         here.clock.start += timedelta(minutes=30)
@@ -169,6 +172,7 @@ async def test_a_clock_half_an_hour_ahead_that_is_set_right_pays_nothing_twice(
         here.seen.on_change = stop
         await here.run(job(MONTH), drain=drain)
         assert here.states() == {"submitting": 1}
+        assert bool(here.reports()[0].server_ahead) is told
         here.clock.start -= timedelta(minutes=30)
         here.seen.on_change = None
         end = await here.run(job(MONTH))
@@ -215,5 +219,5 @@ async def test_creates_that_answer_503_and_are_made_where_no_list_shows_them_are
         assert here.bought() == 3
         for _ in range(5):
             end = await here.run(job(MONTH))
-            assert exit_code(end.remains) is not ExitCode.DONE
+        assert exit_code(end.remains) is ExitCode.FINDINGS
         assert here.bought() <= 10

@@ -13,6 +13,7 @@ from orchestrator.core.echo import echoed, same_value, sent, wrong_echo
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from datetime import datetime
 
     from orchestrator.core.coverage import Moment
     from orchestrator.core.model import RemoteReport, Report
@@ -80,19 +81,23 @@ def choose(
     dated = [remote for remote in mine if _names_dates(remote)]
     if not dated:
         return _ask_a_person(intent, mine, "does not repeat its dates")
-    earliest = moment.earliest - CLOCK_SLACK
-    in_time = [one for one in dated if one.received_at is None or one.received_at >= earliest]
-    return in_time[0] if in_time else _too_old(intent, dated)
+    return _by_time(intent, dated, moment)
 
 
-def _too_old(intent: Report, dated: Sequence[RemoteReport]) -> RemoteReport | str:
-    """Of those that seem older than the intent only one may be it: their times may be wrong."""
-    if len(dated) > 1:
-        return _ask_a_person(intent, dated, "is as like it, and older than it should be")
-    received_at = dated[0].received_at
-    if received_at is not None and received_at < intent.window.end:
+def _by_time(intent: Report, dated: Sequence[RemoteReport], moment: Moment) -> RemoteReport | str:
+    # We ask for nothing before its end: an earlier report is another's, and lacks records.
+    over = [one for one in dated if _is_since(one, intent.window.end)]
+    if not over:
         return _ask_a_person(intent, dated, "was asked for before the end of its time")
-    return dated[0]
+    in_time = [one for one in over if _is_since(one, moment.earliest - CLOCK_SLACK)]
+    if in_time or len(over) == 1:
+        return (in_time or over)[0]
+    return _ask_a_person(intent, over, "is as like it, and older than it should be")
+
+
+def _is_since(remote: RemoteReport, moment: datetime) -> bool:
+    """Whether the API may have taken a report since then; where it gives no time it may have."""
+    return remote.received_at is None or remote.received_at >= moment
 
 
 def _ask_a_person(intent: Report, found: Sequence[RemoteReport], but: str) -> str:
