@@ -236,3 +236,38 @@ async def test_a_head_without_end_is_a_lost_answer(tmp_path: Path, at: str, form
         assert exit_code(end.remains) is ExitCode.DONE, here.seen.notes
         here.assert_all_is_well(wanted)
         assert anyio.current_time() - began < 3600
+
+
+HOUR = 3600.0
+DAY = between("2026-01-01", "2026-01-02")
+LARGE = Settings(records_per_day=6000.0, ranges=True)
+"""A file of half a megabyte."""
+
+
+@pytest.mark.parametrize(
+    ("rate", "ranges", "runs_for", "collected"),
+    [
+        pytest.param(100, True, (1.0, 1.5), True, id="slow, and there"),
+        pytest.param(1, True, (1.3, 2.5), False, id="hopeless"),
+        pytest.param(1, False, (1.3, 2.5), False, id="hopeless, and begun anew each time"),
+        pytest.param(15, True, (6.0, 6.5), False, id="longer than a run waits"),
+        pytest.param(15, False, (7.0, 9.0), True, id="longer, but it cannot go on later"),
+    ],
+)
+async def test_a_slow_download_ends_in_bounded_time(
+    tmp_path: Path, rate: int, ranges: bool, runs_for: tuple[float, float], collected: bool
+) -> None:
+    """Before: as long as it took, above a kilobyte a second; below, eight times ten minutes."""
+    slow = Fault.of("download", "slow", rate=rate, until=48 * HOUR)
+    async with stage(tmp_path, with_faults(replace(LARGE, ranges=ranges), slow)) as here:
+        wanted = job(DAY)
+        began = anyio.current_time()
+        end = await here.run(wanted)
+        least, most = runs_for
+        assert least * HOUR < anyio.current_time() - began < most * HOUR, here.seen.notes
+        assert exit_code(end.remains) is (ExitCode.DONE if collected else ExitCode.UNFINISHED)
+        await anyio.sleep(48 * HOUR)
+        end = await here.run(wanted)
+        assert exit_code(end.remains) is ExitCode.DONE, here.seen.notes
+        here.assert_all_is_well(wanted)
+        assert len(here.sim.world.reports()) == 1

@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 WRONG_DATE: Final = "X-Wrong-Date"
 """Never sent: what a fault puts here goes out as ``Date``, which aiohttp would overwrite."""
 
+DRIP_SECONDS: Final = 10.0
+"""Between two pieces of an answer that comes slowly."""
+
 _JSON: Final = {"Content-Type": "application/json; charset=utf-8"}
 
 
@@ -108,11 +111,12 @@ class Call:
         slow.content_length = len(body)
         with suppress(ConnectionError):
             await slow.prepare(self.request)
-            sent = 0.0
+            sent = 0
             while sent < len(body) and not self.closing.is_set():
-                await self.pause(1.0)
-                await slow.write(body[int(sent) : int(sent + rate)])
-                sent += rate
+                await self.pause(DRIP_SECONDS)
+                piece = body[sent : sent + max(1, int(rate * DRIP_SECONDS))]
+                await slow.write(piece)
+                sent += len(piece)
         return slow
 
     def hang_up(self, response: web.StreamResponse) -> web.StreamResponse:

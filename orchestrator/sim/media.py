@@ -14,6 +14,7 @@ from anyio import to_thread
 
 from orchestrator.sim import parts, problems
 from orchestrator.sim.archive import write_archive
+from orchestrator.sim.calls import DRIP_SECONDS
 from orchestrator.sim.evil import evil_archive
 from orchestrator.sim.oddities import odd_csv
 from orchestrator.sim.records import csv_pieces
@@ -135,8 +136,8 @@ class Media:
             while start < stop:
                 most = _PIECE_BYTES
                 if call.rate is not None:
-                    await call.pause(1.0)
-                    most = int(call.rate)
+                    await call.pause(DRIP_SECONDS)
+                    most = max(1, int(call.rate * DRIP_SECONDS))
                 piece = await to_thread.run_sync(file.read, min(most, stop - start))
                 await response.write(piece)
                 start += len(piece)
