@@ -15,7 +15,6 @@ from anyio import lowlevel, to_thread
 from orchestrator.api.receiver import receiving
 from orchestrator.collect.sweep import sweep
 from orchestrator.core.lifecycle import State
-from orchestrator.core.policy import ExitCode, exit_code
 from orchestrator.core.settings import CallbackSettings
 from orchestrator.engine.drain import Drain
 from orchestrator.ledger.sqlite import SqliteLedger
@@ -130,9 +129,10 @@ async def _live(case: Case, here: Stage) -> Played:
 
 def _is_settled(here: Stage, end: RunEnd) -> bool:
     """Whether no further run would change anything, but for reports that the API never ends."""
-    if exit_code(end.remains) is not ExitCode.UNFINISHED:
+    owed = any(one.owed for one in end.unsettled)
+    if not (end.remains.unfinished or owed or end.remains.interrupted):
         return True
-    if anyio.current_time() < WEATHER_SECONDS or any(one.owed for one in end.unsettled):
+    if anyio.current_time() < WEATHER_SECONDS or owed:
         return False
     still_open = [report for report in here.reports() if report.state.is_open]
     return all(invariants.never_ends(here, report) for report in still_open)
