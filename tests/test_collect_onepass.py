@@ -6,6 +6,7 @@ import hashlib
 import io
 import random
 import tempfile
+import zipfile
 import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -96,9 +97,11 @@ cuts = st.lists(st.integers(0, 400), max_size=6)
 def test_every_deflated_archive_goes_through_in_one_pass(
     archive: bytes, size: int, engine: Engine
 ) -> None:
-    deflated = read_member(io.BytesIO(archive)).method == 8
+    member = read_member(io.BytesIO(archive))
+    # What begins with a folder is unpacked once it is here as a whole, as what is stored.
+    fits = member.method == 8 and not zipfile.ZipFile(io.BytesIO(archive)).infolist()[0].is_dir()
     found = in_one_pass(archive, engine, list(range(0, len(archive), size)))
-    assert found == (CONTENT if deflated else None)
+    assert found == (CONTENT if fits else None)
 
 
 @pytest.mark.parametrize("name", ["zlib", "isal"])
