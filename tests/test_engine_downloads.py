@@ -11,11 +11,14 @@ import pytest
 from orchestrator.core.model import Series, Span, Unit
 from orchestrator.core.policy import ExitCode, exit_code
 from orchestrator.engine.breaker import TRIPS_AFTER
+from orchestrator.engine.run import run
 from orchestrator.sim import Fault, Settings
 from tests.kit.stage import between, job, stage, with_faults
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from orchestrator.core.ports import Resume, Within
 
 pytestmark = [pytest.mark.anyio, pytest.mark.virtual]
 
@@ -270,4 +273,32 @@ async def test_a_slow_download_ends_in_bounded_time(
         end = await here.run(wanted)
         assert exit_code(end.remains) is ExitCode.DONE, here.seen.notes
         here.assert_all_is_well(wanted)
+        assert len(here.sim.world.reports()) == 1
+
+
+@pytest.mark.parametrize("rate", [1, 15], ids=["hopeless", "longer than a run waits"])
+async def test_a_crawling_file_is_left_to_the_next_run_with_its_part(
+    tmp_path: Path, rate: int
+) -> None:
+    slow = Fault.of("download", "slow", rate=rate, until=24 * HOUR)
+    asked: list[int] = []
+    async with stage(tmp_path, with_faults(LARGE, slow)) as here:
+        wanted = job(DAY)
+        end = await here.run(wanted)
+        assert exit_code(end.remains) is ExitCode.UNFINISHED, here.seen.notes
+        await anyio.sleep(24 * HOUR)
+        async with here.world() as world:
+            desk = world.desks["default"]
+            really = desk.api.download
+
+            def watched(url: str, resume: Resume | None, within: Within):  # type: ignore[no-untyped-def] # noqa: ANN202 - as the client's
+                asked.append(resume.offset if resume else 0)
+                return really(url, resume, within)
+
+            desk.api.download = watched  # type: ignore[method-assign, assignment]
+            end = await run(world, [wanted], here.clock.now())
+        assert exit_code(end.remains) is ExitCode.DONE, here.seen.notes
+        here.assert_all_is_well(wanted)
+        (offset,) = asked
+        assert offset > rate * HOUR
         assert len(here.sim.world.reports()) == 1
