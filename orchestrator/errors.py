@@ -14,6 +14,7 @@
     │   └── ServerFault        5xx, or an answer that cannot be read
     ├── LedgerError            the ledger cannot be read or written             exit 74
     │   ├── Locked             another run holds it                             exit 3
+    │   ├── OlderTables        of an older version: only a run brings it up to date
     │   ├── Taken              a request_id that another row has
     │   ├── WindowHad          a report's window that another report has by now
     │   └── InvalidTransition  an event that the report's state does not allow  exit 70
@@ -242,6 +243,10 @@ class LedgerError(OrchestratorError):
 
 class Locked(LedgerError):
     """Another run holds the ledger's lock."""
+
+
+class OlderTables(LedgerError):
+    """A ledger of an older version, which a command that only reads cannot use."""
 
 
 class Taken(LedgerError):

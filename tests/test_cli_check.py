@@ -290,7 +290,7 @@ def test_a_damaged_ledger_is_an_error(home: Path, capsys: pytest.CaptureFixture[
         configure(home, api.base_url)
         code, lines = check(capsys)
     assert lines["ledger"].startswith("error: ")
-    assert code == 1
+    assert code == 74
 
 
 def test_an_output_directory_that_is_a_file_is_an_error(home: Path) -> None:

@@ -101,6 +101,7 @@ def test_an_old_copy_of_the_ledger_is_refused(
     put_back(place, folder)
     capsys.readouterr()
     assert place.run("--quiet") == 2
+    assert place.check() == 2
     err = capsys.readouterr().err
     assert "is older than its files: it ends with event" in err
     assert "Put the newer ledger back" in err
@@ -133,6 +134,7 @@ def test_after_a_kill_a_rebuild_loses_nothing_and_pays_nothing_twice(place: Plac
     in_the_middle(place)
     remove_ledger(place)
     assert place.run("--quiet") == 2, "a new ledger is not begun beside the manifest"
+    assert place.check() == 2
     assert place.run("--quiet", "--rebuild-ledger") == 0
     assert place.is_the_truth()
     assert len(place.bill()) == REPORTS
@@ -151,6 +153,7 @@ def test_a_ledger_found_again_after_a_rebuild_is_refused(
     put_back(place, folder)
     capsys.readouterr()
     assert place.run("--quiet") == 2
+    assert place.check() == 2
     assert "was replaced by a rebuild" in capsys.readouterr().err
     assert len(place.bill()) == bought
 
@@ -176,6 +179,7 @@ def test_a_second_config_does_not_replace_the_first_ones_manifest(
     (other / "job.yaml").write_text(OTHER_JOB.replace("2026-01-01", "2025-11-01"))
     capsys.readouterr()
     assert call(["run", str(other / "job.yaml"), "--quiet"]) == 2
+    assert call(["check", str(other / "job.yaml")]) == 2
     assert "belongs to another ledger than" in capsys.readouterr().err
     assert manifest(place).read_bytes() == first
     assert len(place.bill()) == bought
@@ -216,6 +220,7 @@ def test_a_damaged_manifest_beside_a_good_ledger_is_written_anew_on_advice(
     manifest(place).write_bytes(b"nonsense\n")
     capsys.readouterr()
     assert place.run("--quiet") == 2
+    assert place.check() == 2
     assert "where the ledger is there, move it away, and a run writes it anew" in (
         capsys.readouterr().err
     )

@@ -20,7 +20,7 @@ from orchestrator.core.model import Series
 from orchestrator.engine import drain
 from orchestrator.ledger.sqlite import connect
 from orchestrator.ledger.store import Store
-from orchestrator.sim import Fault, Faults
+from orchestrator.sim import Fault, Faults, media
 from tests.kit.cli_worlds import JOB, REPORTS, SMALL, simulated
 
 if TYPE_CHECKING:
@@ -338,12 +338,13 @@ def test_a_download_does_not_outlive_the_deadline_and_goes_on_in_the_next_run(
 ) -> None:
     """A thousand bytes a second: before, the run ended when the download did."""
     monkeypatch.setattr(drain, "GRACE", timedelta(seconds=1))
+    monkeypatch.setattr(media, "DRIP_SECONDS", 0.2)
     slow = Fault.of("download", "slow", rate=1000, nth=1)
     job = JOB.replace("2026-05-01", "2026-01-02").replace("[outbound, inbound]", "outbound")
-    settings = replace(SMALL, records_per_day=3000.0, ranges=True, bulk_body_bytes=3000)
+    settings = replace(SMALL, records_per_day=600.0, ranges=True, bulk_body_bytes=3000)
     with simulated(tmp_path, settings, job=job, faults=Faults((slow,))) as place:
         begun = time.monotonic()
-        assert place.run("--deadline", "2s", "--json") == 75
+        assert place.run("--deadline", "4s", "--json") == 75
         assert time.monotonic() - begun < 20
         answer = json.loads(capsys.readouterr().out)
         assert answer["unfinished"]
@@ -420,6 +421,7 @@ def test_a_ledger_that_was_set_back_buys_nothing_again(
         capsys.readouterr()
 
         assert place.run() == 2
+        assert place.check() == 2
         assert "is older than its files" in capsys.readouterr().err
         shutil.rmtree(place.state.parent)
         assert place.run("--rebuild-ledger") == 0

@@ -297,6 +297,8 @@ def test_a_ledger_that_is_not_what_it_was_ends_a_run_with_74_before_anything_is_
         assert words in said.err
         assert "Traceback" not in said.err
         assert place.simulator.calls == calls
+        assert place.check() == ExitCode.DISK, "what a run would end with"
+        calls = dict(place.simulator.calls)
 
         # What the words advise works: a backup, or the manifest.
         if place.state.is_dir():

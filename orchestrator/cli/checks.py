@@ -16,15 +16,23 @@ from typing import TYPE_CHECKING, Final
 import anyio
 
 from orchestrator.api.reasons import listen_words
-from orchestrator.cli.setup import clock_of, ledger_is_missing, open_desks, reading_ledger
+from orchestrator.cli.setup import (
+    clock_of,
+    ledger_is_missing,
+    open_desks,
+    reading_ledger,
+    refuse_other_ledger,
+)
 from orchestrator.config import proxies_of, resolve_credentials
 from orchestrator.core import clocks
 from orchestrator.core.model import ALL_STATUSES
+from orchestrator.core.policy import ExitCode
 from orchestrator.core.ports import Priority
 from orchestrator.errors import (
     ApiError,
     InputError,
     LedgerError,
+    OlderTables,
     OutputError,
     TransportError,
     Unauthorized,
@@ -62,14 +70,14 @@ class Check:
         subject: what was looked at, in a word.
         words: what was found.
         remedy: what to do; empty where nothing is wrong.
-        bad_input: the config, a job file or missing credentials are to blame.
+        code: with which a run would end for it, if it is an error.
     """
 
     level: Level
     subject: str
     words: str
     remedy: str = ""
-    bad_input: bool = False
+    code: ExitCode = ExitCode.FINDINGS
 
     def __str__(self) -> str:
         text = f"{self.level.value:<8} {self.subject}: {self.words}"
@@ -88,7 +96,7 @@ def credentials(config: Config, names: Sequence[str]) -> tuple[dict[str, Credent
             found |= resolve_credentials(config, [name], os.environ)
         except InputError as error:
             checks += [
-                Check(Level.ERROR, "credentials", str(mistake), bad_input=True)
+                Check(Level.ERROR, "credentials", str(mistake), code=ExitCode.BAD_INPUT)
                 for mistake in error.mistakes
             ]
         else:
@@ -97,7 +105,7 @@ def credentials(config: Config, names: Sequence[str]) -> tuple[dict[str, Credent
     try:
         resolve_credentials(config, list(found), os.environ)
     except InputError as error:
-        checks.append(Check(Level.ERROR, "credentials", str(error), bad_input=True))
+        checks.append(Check(Level.ERROR, "credentials", str(error), code=ExitCode.BAD_INPUT))
     return found, checks
 
 
@@ -256,7 +264,8 @@ def folder(key: str, directory: Path) -> Check:
     if not existing.is_dir():
         kind = "a link that leads nowhere" if existing.is_symlink() else "a file"
         words = f"{existing} is {kind}, where {key} needs a directory"
-        return Check(Level.ERROR, "disk", words, f"move it away, or change {key}")
+        remedy = f"move it away, or change {key}"
+        return Check(Level.ERROR, "disk", words, remedy, ExitCode.DISK)
     try:
         with tempfile.TemporaryFile(dir=existing):
             pass
@@ -264,10 +273,11 @@ def folder(key: str, directory: Path) -> Check:
     except OSError as error:
         if error.errno == errno.EROFS:
             words = f"{key} {where} cannot be written: the file system is read-only"
-            return Check(Level.ERROR, "disk", words, f"mount it writable, or change {key}")
+            remedy = f"mount it writable, or change {key}"
+            return Check(Level.ERROR, "disk", words, remedy, ExitCode.DISK)
         words = f"{key} {where} cannot be written ({error.strerror})"
         remedy = f"give the user who runs this the right to write in {existing}, or change {key}"
-        return Check(Level.ERROR, "disk", words, remedy)
+        return Check(Level.ERROR, "disk", words, remedy, ExitCode.DISK)
     words = f"{key} {where} can be written, {size_words(free)} free"
     if free < LITTLE_SPACE_BYTES:
         return Check(Level.WARNING, "disk", words, "one report can need more: make room")
@@ -289,22 +299,30 @@ def require_output(config: Config) -> None:
 
 
 def ledger(config: Config) -> Iterator[Check]:
-    """Whether a run could take the ledger, and whether it can be read."""
+    """Whether a run could take the ledger, and whether it would refuse it: with its exit code.
+
+    A lock that is held is only mentioned: that run will end.
+    """
+    who = None
     try:
         refuse_network(config.state.parent)
         who = holder(config.state)
     except LedgerError as error:
-        yield Check(Level.ERROR, "lock", str(error))
+        yield Check(Level.ERROR, "lock", str(error), code=ExitCode.DISK)
     else:
         free = "free: no run is active on this ledger"
         yield Check(Level.OK, "lock", free if who is None else f"held: {who} is running")
     try:
-        with reading_ledger(config) as store:
+        with reading_ledger(config, whole=True) as store:
+            if who is None:  # a run that is active writes both, and has compared them
+                refuse_other_ledger(config, store)
             series, reports = store.size()
+    except OlderTables as error:
+        yield Check(Level.OK, "ledger", str(error))
     except InputError as error:
-        yield Check(Level.ERROR, "ledger", str(error), bad_input=True)
-    except LedgerError as error:
-        yield Check(Level.ERROR, "ledger", str(error))
+        yield Check(Level.ERROR, "ledger", str(error), code=ExitCode.BAD_INPUT)
+    except (LedgerError, OutputError) as error:
+        yield Check(Level.ERROR, "ledger", str(error), code=ExitCode.DISK)
     else:
         words = f"{config.state}: {counted(series, 'series')}, {counted(reports, 'report')}"
         if not config.state.exists() and ledger_is_missing(config) is None:

@@ -91,13 +91,31 @@ def refuse_missing_ledger(config: Config) -> None:
         )
 
 
+def refuse_other_ledger(config: Config, store: Store) -> None:
+    """What `run` refuses of a ledger that can be opened, and `check` finds with the same code.
+
+    Raises:
+        InputError: the files beside it are of another ledger, or of a later state of this one.
+        OutputError: files cannot be written, or the manifest cannot be read.
+    """
+    from orchestrator.cli.checks import require_output  # noqa: PLC0415 - start-up time
+    from orchestrator.cli.projection import refuse_other_manifest  # noqa: PLC0415
+
+    require_output(config)
+    refuse_other_manifest(config, store.identity())
+
+
 @contextmanager
-def reading_ledger(config: Config) -> Iterator[Store]:
+def reading_ledger(config: Config, *, whole: bool = False) -> Iterator[Store]:
     """The ledger to read from; an empty one, in memory, where none has been begun.
+
+    Args:
+        config: where it is.
+        whole: all of it is read first, and checked for damage.
 
     Raises:
         InputError: the ledger is missing beside its files.
-        LedgerError: it cannot be read.
+        LedgerError: it cannot be read, or is damaged.
     """
     import sqlite3  # noqa: PLC0415 - start-up time
 
@@ -107,7 +125,7 @@ def reading_ledger(config: Config) -> Iterator[Store]:
 
     refuse_missing_ledger(config)
     if config.state.exists():
-        with reading(config.state) as store:
+        with reading(config.state, whole=whole) as store:
             yield store
         return
     connection = sqlite3.connect(":memory:", isolation_level=None)
@@ -180,15 +198,13 @@ def _begin(connection: sqlite3.Connection, config: Config, now: datetime) -> Kep
     """
     import sqlite3  # noqa: PLC0415 - start-up time
 
-    from orchestrator.cli.checks import require_output  # noqa: PLC0415
-    from orchestrator.cli.projection import keep_manifest, refuse_other_manifest  # noqa: PLC0415
+    from orchestrator.cli.projection import keep_manifest  # noqa: PLC0415
     from orchestrator.ledger.store import Store  # noqa: PLC0415
     from orchestrator.ledger.words import explain  # noqa: PLC0415
 
     store = Store(connection)
     try:
-        require_output(config)
-        refuse_other_manifest(config, store.identity())
+        refuse_other_ledger(config, store)
         store.begin_generation()
         # Into the main file: a copy of that alone must be known as what it is.
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")

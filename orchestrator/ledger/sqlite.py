@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 import anyio
 
-from orchestrator.errors import LedgerError
+from orchestrator.errors import LedgerError, OlderTables
 from orchestrator.ledger import damage
 from orchestrator.ledger.begin import begin_if_none, refuse_empty
 from orchestrator.ledger.commits import GroupCommits
@@ -87,7 +87,7 @@ def _set_up(
     if read_only:
         reached = check(connection, str(path))
         if reached < VERSION:
-            raise LedgerError(
+            raise OlderTables(
                 f"{path} was written by an older version of orchestrator; `orchestrator run` "
                 "brings it up to date"
             )
@@ -103,14 +103,20 @@ def _set_up(
 
 
 @contextmanager
-def reading(path: Path) -> Iterator[Store]:
+def reading(path: Path, *, whole: bool = False) -> Iterator[Store]:
     """The ledger for commands that only read.
+
+    Args:
+        path: of the ledger.
+        whole: all of it is read first, and checked for damage.
 
     Raises:
         LedgerError: there is none, or it cannot be read.
     """
     connection = connect(path, read_only=True)
     try:
+        if whole:
+            damage.refuse_damage(connection, path)
         yield Store(connection)
     except sqlite3.Error as error:
         raise explain(error, path) from error

@@ -80,6 +80,10 @@ class Place:
         """`orchestrator run job.yaml …` in this process; its exit code."""
         return call(["run", str(self.job), *options])
 
+    def check(self) -> int:
+        """`orchestrator check job.yaml`; its exit code."""
+        return call(["check", str(self.job)])
+
     def process(self, *arguments: str) -> subprocess.Popen[str]:
         """An orchestrator of its own process, which takes signals."""
         return subprocess.Popen(

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from orchestrator.config import Inputs
     from orchestrator.core.settings import Credentials
 
+_ORDER: Final = (ExitCode.BAD_INPUT, ExitCode.DISK, ExitCode.FINDINGS)
+"""The first that applies, as for a run."""
+
 _MANY: Final = 25
 """List calls from which on it is said that it takes a while."""
 
@@ -32,8 +35,9 @@ _MANY: Final = 25
 @click.command(
     short_help="Check config, credentials, clock, disk and the way to the API. Costs nothing.",
     epilog="Example: `orchestrator check jobs/nightly.yaml` before a job goes into cron. Exit "
-    "codes: 0 nothing stands in the way of a run, 1 something does, 2 the config, a job file or "
-    "the credentials do.",
+    "codes are those with which a run would end: 0 nothing stands in its way, 1 something does, "
+    "2 the config, a job file, the credentials or a ledger that does not fit its files do, 74 the "
+    "disk or a damaged ledger does.",
 )
 @options.optional_jobs_argument
 @options.json_option
@@ -58,10 +62,8 @@ def command(jobs: tuple[Path, ...], as_json: bool, config: Path | None) -> int:
     else:
         for check in kept():
             write_lines([str(check)])
-    wrong = [check for check in made if check.level is Level.ERROR]
-    if any(check.bad_input for check in wrong):
-        return ExitCode.BAD_INPUT
-    return ExitCode.FINDINGS if wrong else ExitCode.DONE
+    codes = {check.code for check in made if check.level is Level.ERROR}
+    return next((code for code in _ORDER if code in codes), ExitCode.DONE)
 
 
 def _fields(check: Check) -> dict[str, str]:
@@ -78,7 +80,7 @@ def _checks(jobs: Sequence[Path], config: Path | None) -> Iterator[Check]:
         inputs = load_inputs(jobs, config=config, env=os.environ)
     except InputError as error:
         for mistake in error.mistakes:
-            yield Check(Level.ERROR, "input", str(mistake), bad_input=True)
+            yield Check(Level.ERROR, "input", str(mistake), code=ExitCode.BAD_INPUT)
         return
     yield from _inputs(inputs)
     names = inputs.credential_names if jobs else tuple(inputs.config.credentials)
@@ -105,7 +107,7 @@ def _api(inputs: Inputs, credentials: dict[str, Credentials]) -> Iterator[Check]
     try:
         reach = anyio.run(checks.reach, inputs.config)
     except InputError as error:
-        yield Check(Level.ERROR, "reach", str(error), bad_input=True)
+        yield Check(Level.ERROR, "reach", str(error), code=ExitCode.BAD_INPUT)
         return
     if urlsplit(inputs.config.api.base_url).scheme == "https":
         yield from checks.variables()
