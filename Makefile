@@ -64,9 +64,11 @@ torture: $(VENV)/.dev
 
 SEEDS ?= 1:2000
 
-# Report lives with random faults in virtual time, from these seeds.
+# Report lives with random faults in virtual time, from these seeds; then the second opinion: an
+# API that deviates plausibly, operators who restore and mend, and the promises.
 simulation: $(VENV)/.dev
 	$(BIN)/python -m tests.simulation --seeds $(SEEDS) --jobs 2
+	$(BIN)/python -m tests.simulation --kind opinion --seeds $(SEEDS) --jobs 2
 
 NAME ?= all
 

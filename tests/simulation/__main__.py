@@ -1,4 +1,8 @@
-"""``python -m tests.simulation --seeds 1:2000 --jobs 2``: many seeds, until one fails."""
+"""``python -m tests.simulation --seeds 1:2000 --jobs 2``: many seeds, until one fails.
+
+``--kind opinion`` plays the second opinion (`tests.opinion`) instead of the lives of reports, and
+``--shrink`` makes the case of a seed that fails as small as it still fails.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +18,10 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 from typing import NoReturn
 
-from tests.simulation.lives import MEMORY, Played, play
+from tests.opinion import lives as opinion
+from tests.opinion.shrink import shrink
+from tests.simulation import lives
+from tests.simulation.lives import MEMORY, Played
 
 _PATIENCE_SECONDS = 600
 """A seed that takes longer is a finding."""
@@ -23,8 +30,9 @@ _AHEAD = 50
 """So many seeds a process are under way or waiting."""
 
 
-def one(seed: int) -> Played:
+def one(kind: str, seed: int) -> Played:
     """Plays a seed in a directory of its own; whatever it raises is a finding."""
+    play = opinion.play if kind == "opinion" else lives.play
     where = MEMORY if MEMORY.is_dir() else None
     signal.signal(signal.SIGALRM, _too_long)
     with tempfile.TemporaryDirectory(prefix="simulation-", dir=where) as folder:
@@ -51,9 +59,15 @@ def main() -> int:
     parser.add_argument("--seeds", default="1:200", help="FIRST:LAST, both included")
     parser.add_argument("--jobs", type=int, default=1, help="processes")
     parser.add_argument("--keep-going", action="store_true", help="do not stop at a failure")
+    parser.add_argument("--kind", choices=("lives", "opinion"), default="lives")
+    parser.add_argument("--shrink", action="store_true", help="with --kind opinion: one seed")
     options = parser.parse_args()
     first, _, last = options.seeds.partition(":")
     seeds = range(int(first), int(last or first) + 1)
+    if options.shrink:
+        played = shrink(int(first), _say)
+        _tell(played, options.kind)
+        return 1 if played.broken else 0
     totals: Counter[str] = Counter()
     endings: Counter[str] = Counter()
     struck: Counter[str] = Counter()
@@ -61,7 +75,7 @@ def main() -> int:
     failed: list[int] = []
     slowest = Played(0)
     with ProcessPoolExecutor(options.jobs) as pool:
-        waiting = {pool.submit(one, seed) for seed in seeds[: options.jobs * _AHEAD]}
+        waiting = {pool.submit(one, options.kind, seed) for seed in seeds[: options.jobs * _AHEAD]}
         rest = iter(seeds[options.jobs * _AHEAD :])
         while waiting:
             done = next(as_completed(waiting))
@@ -73,13 +87,13 @@ def main() -> int:
             slowest = max(slowest, played, key=lambda one: one.seconds)
             if played.broken:
                 failed.append(played.seed)
-                _tell(played)
+                _tell(played, options.kind)
                 if not options.keep_going:
                     pool.shutdown(cancel_futures=True)
                     break
             following = next(rest, None)
             if following is not None:
-                waiting.add(pool.submit(one, following))
+                waiting.add(pool.submit(one, options.kind, following))
             if totals["seeds"] % 50 == 0:
                 _progress(totals, began)
     _progress(totals, began)
@@ -95,11 +109,13 @@ def _say(text: str) -> None:
     print(text, flush=True)  # noqa: T201 - this is a script
 
 
-def _tell(played: Played) -> None:
-    _say(f"seed {played.seed} fails:")
-    for words in played.broken[:10]:
+def _tell(played: Played, kind: str) -> None:
+    _say(f"seed {played.seed} {'fails' if played.broken else 'holds'}:")
+    for words in (*played.words, *(f"> {step}" for step in played.story)):
         _say(f"  {words}")
-    _say(f"  again: python -m tests.simulation --seeds {played.seed}")
+    for words in played.broken[:10]:
+        _say(f"  !! {words}")
+    _say(f"  again: python -m tests.simulation --kind {kind} --seeds {played.seed}")
 
 
 def _progress(totals: Counter[str], began: float) -> None:

@@ -52,6 +52,8 @@ class Played:
         struck: how often each kind of fault struck.
         broken: every invariant that does not hold, in words.
         seconds: of real time that it took.
+        words: the case, for people, where it has words.
+        story: what was done, and how it ended.
     """
 
     seed: int
@@ -61,6 +63,8 @@ class Played:
     struck: dict[str, int] = field(default_factory=dict)
     broken: list[str] = field(default_factory=list)
     seconds: float = 0.0
+    words: list[str] = field(default_factory=list)
+    story: list[str] = field(default_factory=list)
 
 
 def play(seed: int, folder: Path) -> Played:

@@ -1,0 +1,1 @@
+"""A second opinion: an API that deviates plausibly, operators as people are, and the promises."""

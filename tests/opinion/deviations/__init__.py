@@ -1,0 +1,36 @@
+"""What a plausible API does otherwise than its documents say, as data: `front.KINDS`.
+
+None of it lies in a way that nobody could see through: a list keeps a report back for less than
+the ten minutes that a lost create is sought for, or visibly does not cover it; a file is whole, or
+can be seen not to be. Each kind is a few lines around one call; its options are drawn from the
+values in its declaration.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tests.opinion.deviations import creates, ends, files, lists, spelling
+from tests.opinion.front import KINDS, Deviation
+
+if TYPE_CHECKING:
+    from random import Random
+
+
+def draw(random: Random) -> tuple[Deviation, ...]:
+    """Some deviations, mostly few: a fault that needs two is rare, and hard to read."""
+    number = random.choice([0, 1, 1, 2, 2, 3, 4])
+    kinds = list(KINDS.values())
+    chosen = random.choices(kinds, [one.weight for one in kinds], k=number)
+    return tuple(
+        Deviation(
+            one.name,
+            tuple((name, random.choice(list(values))) for name, values in one.options.items()),
+            share=random.choice(list(one.shares)),
+            until=random.choice([None, None, 100.0, 1000.0, 20_000.0]),
+        )
+        for one in {one.name: one for one in chosen}.values()
+    )
+
+
+__all__ = ["creates", "draw", "ends", "files", "lists", "spelling"]
