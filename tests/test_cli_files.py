@@ -157,7 +157,7 @@ def test_each_thing_wrong_with_a_file_is_a_line(
     ]
     assert last == (
         "2 files, 10 B: 2 files not as collected; restore from a backup what you can; what the API "
-        "still has, `orchestrator run --again JOB --from DATE --to DATE` buys anew"
+        "still has, `orchestrator run nightly.yaml --again --from DATE --to DATE` buys anew"
     )
 
 

@@ -212,9 +212,10 @@ def test_what_waits_for_a_person_is_named(home: Path, capsys: pytest.CaptureFixt
     job = write_job(home, job_of("[{from: 2025-12-01, to: 2025-12-05}]"))
     assert plan(job) == 0
     assert capsys.readouterr().out.endswith(
-        "1 report held, as nobody can say whether they exist: see `orchestrator status --held`\n"
-        "1 window given up, and not asked for: see `orchestrator status --failed`\n"
-        "1 report disputed, waiting for you: see `orchestrator status --failed`\n"
+        "1 report held, as nobody can say whether they exist: see `orchestrator status nightly.yaml"
+        " --held`\n"
+        "1 window given up, and not asked for: see `orchestrator status nightly.yaml --failed`\n"
+        "1 report disputed, waiting for you: see `orchestrator status nightly.yaml --failed`\n"
     )
     totals = plan_json(capsys, job)["totals"]
     assert [totals[name] for name in ("open", "held", "given_up", "disputed")] == [0, 1, 1, 1]
@@ -287,7 +288,7 @@ def test_a_table_for_people_is_never_longer_than_they_read(
     text = f"accounts:{accounts}\nproducts: [VERIFY-API]\nwindows: [yesterday]\n"
     assert plan(write_job(home, text)) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert "  and 60 series more (`orchestrator plan --json` has all)" in lines
+    assert "  and 60 series more (`orchestrator plan nightly.yaml --json` has all)" in lines
     assert len(lines) == 47
 
 

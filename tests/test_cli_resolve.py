@@ -103,7 +103,8 @@ def test_a_held_report_is_adopted(held: Place, capsys: pytest.CaptureFixture[str
     capsys.readouterr()
     assert resolve("1", "--adopt", charge.request_id) == 0
     assert capsys.readouterr().out == (
-        f"report 1, {SERIES}: adopted as {charge.request_id}; `orchestrator run` goes on with it\n"
+        f"report 1, {SERIES}: adopted as {charge.request_id}; `orchestrator run JOB` goes on with"
+        " it\n"
     )
     assert held.run() == 0
     assert held.is_the_truth()

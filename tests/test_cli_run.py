@@ -244,7 +244,8 @@ def test_a_wrong_count_is_disputed_and_waits_with_1(
         assert max(line.count(disputed["request_id"]) for line in err.splitlines()) == 1
         (kept,) = place.directory.glob("reports/.aside/*.zip")
         number = disputed["report"]
-        choice = f"look at {from_here(kept)}; `orchestrator resolve {number} --accept-file`"
+        choice = f"look at {from_here(kept)}; `orchestrator resolve {number} --accept-file "
+        choice += f"--config {place.directory}/config.yaml`"
         assert place.run() == 1
         assert choice in capsys.readouterr().out
         assert call(["status", str(place.job)]) == 0

@@ -83,7 +83,7 @@ def test_numbers_first_then_each_report_with_what_to_do(
         "report 4: abcd1234 SMS outbound, 2026-01-01 to 2026-01-02: submitted since "
         "2026-02-01 07:00 UTC\n"
         f"  not finished at the API, as {'id-' + SMS.key[:6]}-20260101\n"
-        "  `orchestrator run` goes on waiting for it\n"
+        "  `orchestrator run JOB` goes on waiting for it\n"
     )
 
 
@@ -264,5 +264,5 @@ def test_a_window_given_up_without_a_report_is_told_too(
     assert status(capsys).endswith(
         "\n\nabcd1234 SMS outbound, 2026-01-01 to 2026-01-02: given up at 2026-02-01 06:00 UTC\n"
         "  HTTP 422\n"
-        "  `orchestrator run --retry-failed` asks for it again\n"
+        "  `orchestrator run JOB --retry-failed` asks for it again\n"
     )

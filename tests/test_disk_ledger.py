@@ -32,8 +32,7 @@ ROOT = Path(__file__).parents[1]
 QUARTER = between("2025-11-01", "2026-02-01")
 SMS = Series.of("abcd1234", "SMS", "outbound")
 DAMAGED = (
-    "the file is damaged; restore it from a backup, or move it away and use `orchestrator run"
-    " --rebuild-ledger`"
+    "the file is damaged; restore it from a backup, or move it away and use `orchestrator run "
 )
 
 
@@ -346,7 +345,7 @@ def test_a_row_that_makes_no_sense_is_damage_and_no_bug(
     with pytest.raises(LedgerError) as caught, reading(path) as store:
         list(store.by_ids([1]))
     assert str(caught.value).startswith("the ledger holds report 1 that makes no sense")
-    assert str(caught.value).endswith("use `orchestrator run --rebuild-ledger`")
+    assert str(caught.value).endswith("use `orchestrator run JOB --rebuild-ledger`")
 
 
 @pytest.mark.parametrize("body", ["", "[]", "{}", '{"account_id": "a"}', "\0"])

@@ -24,7 +24,7 @@ from orchestrator.api.reasons import certificate_words, listen_words, system_wor
 from orchestrator.cli import main
 from orchestrator.config.nodes import LOADER, parse_document
 from orchestrator.errors import InputError
-from orchestrator.ledger.damage import REMEDY
+from orchestrator.ledger.damage import remedy
 from orchestrator.ledger.words import explain
 from orchestrator.sim.faults import Faults
 
@@ -161,8 +161,8 @@ def test_what_is_wrong_with_a_certificate_goes_by_openssls_number(number: int, w
     ("code", "words"),
     [
         (sqlite3.SQLITE_FULL, "the disk is full; make room and run again: nothing is lost"),
-        (sqlite3.SQLITE_NOTADB, REMEDY),
-        (sqlite3.SQLITE_CORRUPT_INDEX, REMEDY),
+        (sqlite3.SQLITE_NOTADB, remedy()),
+        (sqlite3.SQLITE_CORRUPT_INDEX, remedy()),
         (sqlite3.SQLITE_BUSY_SNAPSHOT, "another program holds it; close that program"),
         (sqlite3.SQLITE_TOOBIG, "SQLite reports SQLITE_X; check the disk and run again"),
     ],

@@ -105,7 +105,7 @@ def test_with_several_jobs_each_later_line_has_its_job() -> None:
             leftover(open={State.HELD: 1}),
             (
                 "  held: abcd1234 SMS outbound: 1 report of which nobody knows whether the API has "
-                "it; every run looks again; see `orchestrator status --held`"
+                "it; every run looks again; see `orchestrator status jobs/nightly.yaml --held`"
             ),
         ),
         (

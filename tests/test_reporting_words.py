@@ -62,19 +62,19 @@ ADOPTED = given_up(
 STATES = {
     State.SUBMITTING: (
         "asked for, but whether the API has it is not known: why",
-        "`orchestrator run` looks for it at the API before anything is bought again",
+        "`orchestrator run JOB` looks for it at the API before anything is bought again",
     ),
     State.SUBMITTED: (
         "not finished at the API, as abc-1: why",
-        "`orchestrator run` goes on waiting for it",
+        "`orchestrator run JOB` goes on waiting for it",
     ),
     State.READY: (
         "finished: its file (1,234 records) waits at the API",
-        "`orchestrator run` downloads it",
+        "`orchestrator run JOB` downloads it",
     ),
     State.VERIFIED: (
         "its file is downloaded and checked, but not yet under its final name",
-        "`orchestrator run` finishes it",
+        "`orchestrator run JOB` finishes it",
     ),
     State.COLLECTED: ("collected: 1,234 records in a/b.csv", ""),
     State.SUPERSEDED: ("a newer edition of the same window was collected: why", ""),
@@ -82,7 +82,7 @@ STATES = {
     State.HELD: (
         "nobody can say whether the API has it: why",
         (
-            "`orchestrator run` looks for it again, for 72 hours; or decide: "
+            "`orchestrator run JOB` looks for it again, for 72 hours; or decide: "
             "`orchestrator resolve 17 --adopt REQUEST_ID` (free) if you find it at the API, "
             "`orchestrator resolve 17 --waive` skips its period, `orchestrator resolve 17 "
             "--resubmit` buys it again, and may pay twice"
@@ -141,7 +141,7 @@ def test_without_a_reason_nothing_dangles(state: State) -> None:
             ("skipped, as you decided; `orchestrator resolve 17 --resubmit` asks for it after all"),
         ),
         (Fate.AGAIN, "its window has been asked for again"),
-        (Fate.OWED, "`orchestrator run` asks for its window again, as far as a job wants it"),
+        (Fate.OWED, "`orchestrator run JOB` asks for its window again, as far as a job wants it"),
     ],
     ids=lambda value: value.value if isinstance(value, Fate) else "",
 )
@@ -153,7 +153,7 @@ def test_a_file_that_waits_says_until_when() -> None:
     words = explain(report(State.READY, ready_at=NOW), Fate.OWED, NOW)
     assert str(words) == (
         "finished: its file (1,234 records) waits at the API until 2026-03-05 06:00 UTC; "
-        "`orchestrator run` downloads it; run it before then"
+        "`orchestrator run JOB` downloads it; run it before then"
     )
 
 
@@ -162,7 +162,7 @@ def test_a_file_that_is_probably_gone_says_so() -> None:
     words = explain(report(State.READY, ready_at=ready_at), Fate.OWED, NOW)
     assert str(words) == (
         "finished: its file (1,234 records) waited at the API until 2026-03-02 06:00 UTC; "
-        "`orchestrator run` tries to download it all the same"
+        "`orchestrator run JOB` tries to download it all the same"
     )
 
 

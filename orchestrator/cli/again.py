@@ -16,6 +16,7 @@ from orchestrator.cli.setup import reading_ledger
 from orchestrator.config.moments import moment
 from orchestrator.config.values import Unfit
 from orchestrator.core import plan, spending
+from orchestrator.core.commands import JOB, typed
 from orchestrator.core.intervals import Window
 from orchestrator.core.lifecycle import State
 from orchestrator.core.spending import Period
@@ -82,7 +83,7 @@ def choose(inputs: Inputs, first: str, last: str, now: datetime) -> Choice:
         left = "".join(f"; {words}" for words in _left_alone(choice))
         raise InputError(
             f"--again: nothing between {first} and {last} can be bought anew{left}; what is "
-            "missing is bought by `orchestrator run` without --again"
+            f"missing is bought by {typed('run', JOB)}, without --again"
         )
     _keep_within(inputs.config, renewals, now)
     return choice
@@ -193,8 +194,9 @@ def _left_alone(choice: Choice) -> Iterator[str]:
         )
     if choice.under_way:
         yield (
-            f"{counted(choice.under_way, 'newer edition')} under way already: `orchestrator run` "
-            "goes on with what is open, `orchestrator resolve` settles what is disputed"
+            f"{counted(choice.under_way, 'newer edition')} under way already: {typed('run', JOB)} "
+            f"goes on with what is open, and {typed('status', JOB, '--failed')} says how what is "
+            "disputed is settled"
         )
 
 
@@ -205,7 +207,7 @@ def verdict(end: RenewalsEnd, why_stopped: str) -> str:
     """The last line of the summary."""
     parts = []
     if end.open:
-        parts.append(f"{len(end.open):,} are open, and `orchestrator run` goes on with them")
+        parts.append(f"{len(end.open):,} are open, and {typed('run', JOB)} goes on with them")
     if end.failed:
         parts.append(f"{len(end.failed):,} came to nothing, and the old files stay")
     if end.not_asked:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import sys
+from contextvars import copy_context
 from datetime import UTC, datetime
 from typing import Final
 
@@ -39,7 +40,7 @@ COMMANDS: Final = {
 
 _BUG: Final = (
     "internal error (please report it); your data is safe: the ledger has every step up to here, "
-    "and `orchestrator run` goes on from there"
+    "and `orchestrator run JOB` goes on from there"
 )
 
 
@@ -116,6 +117,11 @@ def _answers_on_stdout(arguments: list[str]) -> bool:
 
 def call(arguments: list[str]) -> int:
     """Runs one command line; the exit code."""
+    # What `commands.remember` keeps is of this command line alone.
+    return copy_context().run(_call, arguments)
+
+
+def _call(arguments: list[str]) -> int:
     try:
         result = main.main(args=arguments, prog_name="orchestrator", standalone_mode=False)
         return int(result or 0)

@@ -25,6 +25,7 @@ from orchestrator.collect.manifest import (
     read_manifest,
     write_manifest,
 )
+from orchestrator.core.commands import JOB, typed
 from orchestrator.core.lifecycle import OPEN, State
 from orchestrator.core.model import (
     Identity,
@@ -80,8 +81,8 @@ def refuse_other_manifest(config: Config, ledger: Identity) -> Reach | None:
             raise InputError(
                 f"the ledger {config.state} was replaced by a rebuild: {manifest} is of the newer "
                 "ledger, and what that one has bought would be bought again. Put the newer ledger "
-                "back; or, if it is lost, move this one away and use `orchestrator run JOB "
-                "--rebuild-ledger`"
+                "back; or, if it is lost, move this one away and use "
+                f"{typed('run', JOB, '--rebuild-ledger')}"
             )
         raise InputError(
             f"{manifest} belongs to another ledger than {config.state}: what that one has bought "
@@ -95,7 +96,7 @@ def refuse_other_manifest(config: Config, ledger: Identity) -> Reach | None:
             f"{ledger.events:,}, and {manifest} follows it to event {found.events:,}. What was "
             "bought in between would be bought again. Put the newer ledger back, with its "
             "-wal file if it has one; or, if it is lost, move this one away and use "
-            "`orchestrator run JOB --rebuild-ledger`"
+            f"{typed('run', JOB, '--rebuild-ledger')}"
         )
     return found
 

@@ -23,6 +23,7 @@ from orchestrator.cli.twice import overlap_warnings
 from orchestrator.collect.collector import FileCollector
 from orchestrator.collect.sweep import sweep, unfinished
 from orchestrator.core import policy
+from orchestrator.core.commands import JOB, typed
 from orchestrator.core.lifecycle import OPEN, State
 from orchestrator.core.policy import ExitCode
 from orchestrator.engine.drain import Drain
@@ -147,7 +148,7 @@ def _ledger(errand: Errand, display: Display) -> AbstractAsyncContextManager[Sql
         missing = projection.missing_files(config)
         text = f"a ledger was made from the manifest: {counted(files, 'collected file')}"
         if missing:
-            text += f", {missing:,} of which are not there: see `orchestrator verify`"
+            text += f", {missing:,} of which are not there: see {typed('verify', JOB)}"
         display.note("warning" if missing else "info", text, {"files": files, "missing": missing})
 
     return writing_ledger(
@@ -264,7 +265,9 @@ def _bought_twice(store: Store, inputs: Inputs, now: datetime) -> list[str]:
     warnings = overlap_warnings(inputs, store, now)
     found = list(itertools.islice(warnings, _WARNINGS))
     more = sum(1 for _ in warnings)
-    return [*found, f"and {more:,} more like these: `orchestrator plan` has all"] if more else found
+    if more:
+        found.append(f"and {more:,} more like these: {typed('plan', JOB)} has all")
+    return found
 
 
 def _requests(desks: Mapping[str, Desk]) -> int:

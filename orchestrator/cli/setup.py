@@ -12,7 +12,9 @@ import click
 from anyio import to_thread
 
 from orchestrator.cli.clocks import ShiftedClock, SystemClock
-from orchestrator.config import load_inputs, proxies_of, resolve_credentials
+from orchestrator.config import find_config, load_inputs, proxies_of, resolve_credentials
+from orchestrator.config.discovery import working_directory
+from orchestrator.core.commands import JOB, Called, remember, typed
 from orchestrator.errors import InputError
 
 if TYPE_CHECKING:
@@ -42,10 +44,26 @@ def read_inputs(
     Raises:
         InputError: every mistake of every file.
     """
+    named = "" if config is None else str(config)
+    paths = tuple(map(str, jobs))
+    remember(Called(paths, named, named))
     inputs = load_inputs(jobs, config=config, env=os.environ, now=now)
+    if not named:
+        remember(Called(paths, config_alone=_named_alone(inputs.config)))
     for warning in () if quiet else inputs.warnings:
         click.echo(f"warning: {warning}", err=True)
     return inputs
+
+
+def _named_alone(config: Config) -> str:
+    """What a command without a job must name to use the same config; empty: it finds it itself."""
+    if config.path is None:
+        return ""
+    try:
+        found = find_config(None, (), os.environ, working_directory())
+    except InputError:
+        found = None
+    return "" if found == config.path else str(config.path)
 
 
 def clock_of(now: datetime | None) -> Clock:
@@ -87,7 +105,7 @@ def refuse_missing_ledger(config: Config) -> None:
         raise InputError(
             f"there is no ledger at {config.state}, but {config.output.directory} holds {found}: "
             "beginning anew would buy everything again; point `state` at the ledger, or use "
-            "`orchestrator run --rebuild-ledger` to make one from the manifest"
+            f"{typed('run', JOB, '--rebuild-ledger')} to make one from the manifest"
         )
 
 

@@ -9,6 +9,7 @@ from orchestrator.collect import disk
 from orchestrator.collect.accounts import with_subaccounts
 from orchestrator.collect.convert import Converted, convert, hash_in_steps
 from orchestrator.collect.recount import count_rows
+from orchestrator.core.commands import typed
 from orchestrator.core.settings import Format
 from orchestrator.errors import CollectError
 
@@ -71,7 +72,7 @@ def _note(report: Report, place: Path, reason: str) -> str:
         f"Report (API's id): {report.request_id}\n"
         f"Report (our id):   {report.id}\n"
         f"Records promised:  {promised}\n\n"
-        "`orchestrator status` says what will be done about it, and what you can do.\n"
+        f"{typed('status')} says what will be done about it, and what you can do.\n"
     )
 
 
@@ -92,7 +93,8 @@ def restore(
     if place is None:
         raise CollectError(
             f"report {report.request_id}: no file is kept aside in {files.aside_folder}; there is"
-            " nothing to accept: use --resubmit or --waive"
+            f" nothing to accept: {typed('resolve', report.id, '--waive')} skips its period,"
+            f" {typed('resolve', report.id, '--resubmit')} buys it again"
         )
     kept_form = next(kind for kind in Format if place == files.aside(kind))
     with disk.in_words(place, "read"):

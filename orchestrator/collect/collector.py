@@ -17,6 +17,7 @@ from orchestrator.collect.publish import publish
 from orchestrator.collect.recount import csv_blocks
 from orchestrator.collect.refute import refutes
 from orchestrator.collect.steps import in_thread
+from orchestrator.core.commands import typed
 from orchestrator.core.ports import Verdict
 from orchestrator.core.settings import Format
 from orchestrator.errors import CorruptArchive, OutputError, TransportError
@@ -302,8 +303,9 @@ class FileCollector:
             return await in_thread(self._accept(report, files))
         except CorruptArchive as error:
             raise CorruptArchive(
-                f"report {report.request_id}: {error}; it cannot be accepted: use --resubmit or"
-                " --waive"
+                f"report {report.request_id}: {error}; it cannot be accepted: "
+                f"{typed('resolve', report.id, '--waive')} skips its period, "
+                f"{typed('resolve', report.id, '--resubmit')} buys it again"
             ) from error
 
     def _accept(self, report: Report, files: layout.WorkFiles) -> Generator[None, None, Verdict]:

@@ -9,12 +9,12 @@ have bounds of their own: of a window, of a series in one run, and of a series i
 
 from __future__ import annotations
 
-import shlex
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 from orchestrator.core import lifecycle, products
+from orchestrator.core.commands import typed
 from orchestrator.core.intervals import Window, intersect, subtract, union
 from orchestrator.core.model import Span, Unit
 from orchestrator.core.proofs import Proof
@@ -264,8 +264,8 @@ def _exhausted(failures: Sequence[Failure], job: Job) -> Iterator[GiveUp]:
     cut = [one for one in failures if one.truncated and one.counts]
     again = [one for one in cut if cut_again(failures, [one.window])]
     remedy = (
-        f"ask the vendor why, or make `chunk` in {job.path} smaller; then `orchestrator run "
-        f"{shlex.quote(str(job.path))} --retry-failed` goes on"
+        f"ask the vendor why, or make `chunk` in {job.path} smaller; then "
+        f"{typed('run', job.path, '--retry-failed')} goes on"
     )
     if len(again) >= CUTS_A_SERIES:
         words = f"{len(again)} reports of the series were truncated again, in ever smaller pieces"

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import shlex
 from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote, urlsplit
 
+from orchestrator.core.commands import typed
 from orchestrator.core.coverage import CLOCK_SLACK
 from orchestrator.core.echo import echoed, same_value, sent, wrong_echo
 
@@ -104,8 +104,8 @@ def _ask_a_person(intent: Report, found: Sequence[RemoteReport], but: str) -> st
     more = f" and {len(found) - 1} more" if len(found) > 1 else ""
     request_id = found[0].request_id
     return (
-        f"{request_id}{more} there is like it, but {but}: `orchestrator resolve {intent.id} "
-        f"--adopt {shlex.quote(request_id)}` takes it"
+        f"{request_id}{more} there is like it, but {but}: "
+        f"{typed('resolve', intent.id, '--adopt', request_id)} takes it"
     )
 
 

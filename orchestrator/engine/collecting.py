@@ -10,6 +10,7 @@ import anyio
 from anyio.lowlevel import checkpoint
 
 from orchestrator.core import lifecycle, policy
+from orchestrator.core.commands import typed
 from orchestrator.core.lifecycle import State
 from orchestrator.core.model import RemoteReport, Status
 from orchestrator.core.ports import Priority, Within
@@ -334,8 +335,8 @@ class Collecting:
         words += "and the next run asks for its link again"
         if is_refusal(problem):
             words += (
-                f". `orchestrator resolve {report.id} --resubmit` buys it again, "
-                f"`orchestrator resolve {report.id} --waive` skips its period"
+                f". {typed('resolve', report.id, '--resubmit')} buys it again, "
+                f"{typed('resolve', report.id, '--waive')} skips its period"
             )
         self._observer.note("warning", words)
         return report

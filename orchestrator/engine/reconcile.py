@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 import anyio
 
 from orchestrator.core import coverage, lifecycle, lifespans, matching, policy
+from orchestrator.core.commands import typed
 from orchestrator.core.lifecycle import State
 from orchestrator.core.ports import Priority
 from orchestrator.engine.listed import Lists, Sought
@@ -226,9 +227,9 @@ class Reconciler:
 
 def _ways_out(report: Report) -> str:
     return (
-        f"every run looks again; `orchestrator resolve {report.id} --adopt REQUEST_ID` takes the "
-        f"one that you know of, `orchestrator resolve {report.id} --waive` skips its period, "
-        f"`orchestrator resolve {report.id} --resubmit` buys it anew"
+        f"every run looks again; {typed('resolve', report.id, '--adopt', 'REQUEST_ID')} takes the "
+        f"one that you know of, {typed('resolve', report.id, '--waive')} skips its period, "
+        f"{typed('resolve', report.id, '--resubmit')} buys it anew"
     )
 
 

@@ -10,6 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from orchestrator.core import echo, lifecycle
+from orchestrator.core.commands import JOB, typed
 from orchestrator.core.lifecycle import State
 from orchestrator.core.ports import Priority
 from orchestrator.errors import InputError, NotFound, WindowHad
@@ -94,7 +95,8 @@ async def resubmit(report: Report, ledger: Ledger, collector: Collector) -> Repo
         raise InputError(_is_here(report))
     raise InputError(
         f"report {report.id} came to nothing ({report.state.value}), and its window is not held "
-        "back: `orchestrator run` asks for it again as far as a job wants it"
+        "back: "
+        f"{typed('run', JOB)} asks for it again as far as a job wants it"
     )
 
 
@@ -160,5 +162,5 @@ def _only(report: Report, states: frozenset[State], option: str) -> None:
 def _is_here(report: Report) -> str:
     return (
         f"report {report.id} is {report.state.value}: nothing about it waits for a decision; "
-        "see `orchestrator status`"
+        f"see {typed('status')}"
     )

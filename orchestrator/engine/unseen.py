@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 import anyio
 
 from orchestrator.core import lifespans
+from orchestrator.core.commands import typed
 from orchestrator.core.lifespans import NotFoundRow
 from orchestrator.core.matching import LIST_REACH
 from orchestrator.core.model import ALL_STATUSES
@@ -236,8 +237,8 @@ def _left(report: Report, row: Row) -> str:
     return (
         f"report {report.request_id} ({report.series}, {report.window}): the API has answered 404 "
         f"to its id {row.words()}, which does not prove that it is gone; it stays open, and the "
-        f"next run looks again. `orchestrator resolve {report.id} --resubmit` buys it again, "
-        f"`orchestrator resolve {report.id} --waive` skips its period"
+        f"next run looks again. {typed('resolve', report.id, '--resubmit')} buys it again, "
+        f"{typed('resolve', report.id, '--waive')} skips its period"
     )
 
 
@@ -246,6 +247,6 @@ def left_without_link(report: Report, row: Row) -> str:
     return (
         f"report {report.request_id} ({report.series}, {report.window}): the API says SUCCESS and "
         f"gives no link to a file {row.words()}; it stays open, and the next run looks again. "
-        f"`orchestrator resolve {report.id} --resubmit` buys it again, "
-        f"`orchestrator resolve {report.id} --waive` skips its period"
+        f"{typed('resolve', report.id, '--resubmit')} buys it again, "
+        f"{typed('resolve', report.id, '--waive')} skips its period"
     )

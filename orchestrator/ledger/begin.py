@@ -6,6 +6,7 @@ import sqlite3
 from contextlib import closing
 from typing import TYPE_CHECKING, Final
 
+from orchestrator.core.commands import JOB, typed
 from orchestrator.errors import LedgerError
 from orchestrator.ledger.folder import make_folder, sync_folder
 from orchestrator.ledger.schema import migrate
@@ -49,7 +50,7 @@ def refuse_empty(path: Path) -> None:
     if path.is_file() and not path.stat().st_size:
         raise LedgerError(
             f"the ledger {path} is an empty file: what it knew is lost; restore it from a backup, "
-            "or move it away and use `orchestrator run --rebuild-ledger`; if it never knew "
+            f"or move it away and use {typed('run', JOB, '--rebuild-ledger')}; if it never knew "
             "anything, remove it"
         )
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 from anyio import to_thread
 
+from orchestrator.core.commands import JOB, typed
 from orchestrator.errors import LedgerError
 
 if TYPE_CHECKING:
@@ -23,10 +24,13 @@ if TYPE_CHECKING:
 SMALL_BYTES: Final = 64 * 1024 * 1024
 """Ledgers up to this size are checked before anything else: in a third of a second."""
 
-REMEDY: Final = (
-    "the file is damaged; restore it from a backup, or move it away and use "
-    "`orchestrator run --rebuild-ledger`"
-)
+
+def remedy() -> str:
+    """What a person can do about a damaged ledger."""
+    return (
+        "the file is damaged; restore it from a backup, or move it away and use "
+        f"{typed('run', JOB, '--rebuild-ledger')}"
+    )
 
 
 def is_large(path: Path) -> bool:
@@ -43,7 +47,7 @@ def refuse_damage(connection: sqlite3.Connection, path: Path) -> None:
     """
     (found,) = connection.execute("PRAGMA integrity_check(1)").fetchone()
     if found != "ok":
-        raise LedgerError(f"the ledger {path}: {REMEDY}")
+        raise LedgerError(f"the ledger {path}: {remedy()}")
 
 
 async def check_beside(path: Path) -> None:

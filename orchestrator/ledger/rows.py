@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from orchestrator.core import lifecycle
+from orchestrator.core.commands import JOB, typed
 from orchestrator.core.intervals import Window
 from orchestrator.core.model import GivenUp, Owner, Report, Series, canonical_json
 from orchestrator.errors import LedgerError
@@ -68,7 +69,7 @@ def damaged(what: str, error: Exception) -> LedgerError:
     why = f" ({error})" if isinstance(error, Senseless) else ""
     return LedgerError(
         f"the ledger holds {what} that makes no sense{why}: it is damaged; restore it "
-        "from a backup, or move it away and use `orchestrator run --rebuild-ledger`"
+        f"from a backup, or move it away and use {typed('run', JOB, '--rebuild-ledger')}"
     )
 
 

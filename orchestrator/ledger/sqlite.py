@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 import anyio
 
+from orchestrator.core.commands import JOB, typed
 from orchestrator.errors import LedgerError, OlderTables
 from orchestrator.ledger import damage
 from orchestrator.ledger.begin import begin_if_none, refuse_empty
@@ -88,8 +89,8 @@ def _set_up(
         reached = check(connection, str(path))
         if reached < VERSION:
             raise OlderTables(
-                f"{path} was written by an older version of orchestrator; `orchestrator run` "
-                "brings it up to date"
+                f"{path} was written by an older version of orchestrator; "
+                f"{typed('run', JOB)} brings it up to date"
             )
         return
     reached = check(connection, str(path))

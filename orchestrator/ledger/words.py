@@ -6,7 +6,7 @@ import sqlite3
 from typing import TYPE_CHECKING, Final
 
 from orchestrator.errors import LedgerError
-from orchestrator.ledger.damage import REMEDY
+from orchestrator.ledger.damage import remedy
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,15 +25,16 @@ _WORDS: Final = {
     sqlite3.SQLITE_PERM: _UNWRITABLE,
     sqlite3.SQLITE_BUSY: _HELD,
     sqlite3.SQLITE_LOCKED: _HELD,
-    sqlite3.SQLITE_CORRUPT: REMEDY,
-    sqlite3.SQLITE_NOTADB: REMEDY,
 }
+_DAMAGE: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 
 
 def explain(error: sqlite3.Error, path: Path) -> LedgerError:
     """An error of SQLite in words, with what to do."""
     # Errors of the module itself (a closed connection) have no code; an extended one has more bits.
-    code = getattr(error, "sqlite_errorcode", -1)
+    code = getattr(error, "sqlite_errorcode", -1) & 0xFF
     name = getattr(error, "sqlite_errorname", type(error).__name__)
-    words = _WORDS.get(code & 0xFF, f"SQLite reports {name}; check the disk and run again")
+    words = _WORDS.get(code, f"SQLite reports {name}; check the disk and run again")
+    if code in _DAMAGE:
+        words = remedy()
     return LedgerError(f"the ledger {path}: {words}")

@@ -6,6 +6,7 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
+from orchestrator.core.commands import typed
 from orchestrator.core.lifecycle import State
 from orchestrator.core.policy import ExitCode, Remains
 from orchestrator.core.windows import later
@@ -23,6 +24,7 @@ from orchestrator.reporting.words import (
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
     from datetime import datetime, timedelta
+    from pathlib import Path
 
     from orchestrator.core.intervals import Window
     from orchestrator.core.model import GivenUp, Job, Report, Series
@@ -169,14 +171,16 @@ def text(ending: Ending) -> list[str]:
         else:
             more += 1
     if more:
-        names = " ".join(str(job.path) for job in ending.jobs)
-        body.append(f"  and {more:,} more: `orchestrator status {names}`")
+        body.append(f"  and {more:,} more: {typed('status', *_paths(ending))}")
     return [*head, *body, last]
 
 
+def _paths(ending: Ending) -> list[Path]:
+    return [job.path for job in ending.jobs]
+
+
 def _verdict(ending: Ending) -> str:
-    names = " ".join(str(job.path) for job in ending.jobs)
-    goes_on = f"nothing is lost: `orchestrator run {names}` goes on."
+    goes_on = f"nothing is lost: {typed('run', *_paths(ending))} goes on."
     match ending.code:
         case ExitCode.DONE:
             return "Done: all that is wanted is collected."
@@ -242,19 +246,20 @@ def _for_a_person(left: Leftover, now: datetime) -> Iterator[str]:
         yield f"  report {report.id}, {report.series}, {report.window}: {words}"
     for one in left.given_up:
         waive = (
-            f"; `orchestrator resolve {one.report_id} --waive` skips its period (free)"
+            f"; {typed('resolve', one.report_id, '--waive')} skips its period (free)"
             if one.report_id is not None
             else ""
         )
         yield (
-            f"  given up: {one.series}, {one.window}: {one.reason}{waive}; `orchestrator run "
-            f"{left.job.path} --retry-failed` asks again"
+            f"  given up: {one.series}, {one.window}: {one.reason}{waive}; "
+            f"{typed('run', left.job.path, '--retry-failed')} asks again"
         )
     held = left.open.get(State.HELD, 0)
     if held:
         yield (
             f"  held: {left.series}: {counted(held, 'report')} of which nobody knows whether the "
-            "API has it; every run looks again; see `orchestrator status --held`"
+            "API has it; every run looks again; see "
+            f"{typed('status', left.job.path, '--held')}"
         )
 
 
@@ -278,7 +283,7 @@ def _others(others: Others) -> Iterator[str]:
     if others.given_up:
         waiting.append(f"{counted(others.given_up, 'window')} given up")
     if waiting:
-        yield f"  other jobs: {' and '.join(waiting)}; see `orchestrator status --failed`"
+        yield f"  other jobs: {' and '.join(waiting)}; see {typed('status', '--failed')}"
 
 
 def _others_words(others: Others) -> str:

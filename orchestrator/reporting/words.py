@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, assert_never
 
 from orchestrator.core.attempts import AT_MOST
 from orchestrator.core.calendar import first_instant
+from orchestrator.core.commands import JOB, typed
 from orchestrator.core.lifecycle import State
 
 if TYPE_CHECKING:
@@ -147,24 +148,24 @@ def explain(  # noqa: C901, PLR0911, PLR0912 - one arm a state
         kept: where the file of a disputed report is kept; empty if there is none.
     """
     reason = f": {report.reason}" if report.reason else ""
-    resolve = f"`orchestrator resolve {report.id}"
+    run = typed("run", JOB)
     match report.state:
         case State.SUBMITTING:
             return Words(
                 f"asked for, but whether the API has it is not known{reason}",
-                "`orchestrator run` looks for it at the API before anything is bought again",
+                f"{run} looks for it at the API before anything is bought again",
             )
         case State.SUBMITTED:
             return Words(
                 f"not finished at the API, as {report.request_id}{reason}",
-                "`orchestrator run` goes on waiting for it",
+                f"{run} goes on waiting for it",
             )
         case State.READY:
             return _ready(report, now)
         case State.VERIFIED:
             return Words(
                 "its file is downloaded and checked, but not yet under its final name",
-                "`orchestrator run` finishes it",
+                f"{run} finishes it",
             )
         case State.COLLECTED:
             return Words(f"collected: {counted(report.rows or 0, 'record')} in {report.target}")
@@ -175,25 +176,25 @@ def explain(  # noqa: C901, PLR0911, PLR0912 - one arm a state
         case State.HELD:
             return Words(
                 f"nobody can say whether the API has it{reason}",
-                "`orchestrator run` looks for it again, for 72 hours; or decide: "
-                f"{resolve} --adopt REQUEST_ID` (free) if you find it at the API, "
-                f"{resolve} --waive` skips its period, {resolve} --resubmit` buys it again, and "
-                "may pay twice",
+                f"{run} looks for it again, for 72 hours; or decide: "
+                f"{_resolve(report, '--adopt', 'REQUEST_ID')} (free) if you find it at the API, "
+                f"{_resolve(report, '--waive')} skips its period, "
+                f"{_resolve(report, '--resubmit')} buys it again, and may pay twice",
             )
         case State.DISPUTED:
             came = (
-                f"look at {kept}; {resolve} --accept-file` takes it as it is; "
+                f"look at {kept}; {_resolve(report, '--accept-file')} takes it as it is; "
                 if kept
                 else "no file of it is kept; "
             )
             return Words(
                 f"what came back is not what was asked for{reason}",
-                f"it waits for you: {came}{resolve} --refetch` has it fetched again (free), "
-                f"{resolve} --waive` skips its period, {resolve} --resubmit` buys it again, and "
-                "pays again",
+                f"it waits for you: {came}{_resolve(report, '--refetch')} has it fetched again "
+                f"(free), {_resolve(report, '--waive')} skips its period, "
+                f"{_resolve(report, '--resubmit')} buys it again, and pays again",
             )
         case State.WAIVED:
-            return Words(f"skipped{reason}", f"{resolve} --resubmit` buys it after all")
+            return Words(f"skipped{reason}", f"{_resolve(report, '--resubmit')} buys it after all")
         case State.DISCARDED:
             return Words(f"set aside{reason}", _after(report, fate, attempts))
         case State.TRUNCATED:
@@ -215,46 +216,49 @@ def explain(  # noqa: C901, PLR0911, PLR0912 - one arm a state
     assert_never(report.state)
 
 
+def _resolve(report: Report, *options: str) -> str:
+    return typed("resolve", report.id, *options)
+
+
 def _ready(report: Report, now: datetime) -> Words:
     file = "its file"
     if report.items_count is not None:
         file += f" ({counted(report.items_count, 'record')})"
     expires = report.expires_at
     if expires is None:
-        return Words(f"finished: {file} waits at the API", "`orchestrator run` downloads it")
+        return Words(f"finished: {file} waits at the API", f"{typed('run', JOB)} downloads it")
     if expires > now:
         return Words(
             f"finished: {file} waits at the API until {moment_words(expires)}",
-            "`orchestrator run` downloads it; run it before then",
+            f"{typed('run', JOB)} downloads it; run it before then",
         )
     return Words(
         f"finished: {file} waited at the API until {moment_words(expires)}",
-        "`orchestrator run` tries to download it all the same",
+        f"{typed('run', JOB)} tries to download it all the same",
     )
 
 
 def _after(report: Report, fate: Fate, attempts: int) -> str:
     match fate:
         case Fate.GIVEN_UP:
-            resolve = f"`orchestrator resolve {report.id}"
             free = ""
             if report.state in (State.EXPIRED, State.LOST):
-                free = f"{resolve} --refetch` looks at it again (free), "
+                free = f"{_resolve(report, '--refetch')} looks at it again (free), "
             elif report.state is State.ABSENT:
-                free = f"{resolve} --adopt REQUEST_ID` (free) if you find it at the API, "
+                adopt = _resolve(report, "--adopt", "REQUEST_ID")
+                free = f"{adopt} (free) if you find it at the API, "
             return (
-                f"given up: {free}{resolve} --waive` skips its period, {resolve} --resubmit` "
-                "buys it again; `orchestrator run JOB --retry-failed` asks again for all that was "
-                "given up"
+                f"given up: {free}{_resolve(report, '--waive')} skips its period, "
+                f"{_resolve(report, '--resubmit')} buys it again; "
+                f"{typed('run', JOB, '--retry-failed')} asks again for all that was given up"
             )
         case Fate.WAIVED:
             return (
-                "skipped, as you decided; "
-                f"`orchestrator resolve {report.id} --resubmit` asks for it after all"
+                f"skipped, as you decided; {_resolve(report, '--resubmit')} asks for it after all"
             )
         case Fate.AGAIN:
             return "its window has been asked for again"
         case Fate.OWED:
             tried = f" ({attempts} of at most {AT_MOST} attempts failed)" if attempts else ""
-            return f"`orchestrator run` asks for its window again, as far as a job wants it{tried}"
+            return f"{typed('run', JOB)} asks for its window again, as far as a job wants it{tried}"
     assert_never(fate)

@@ -27,6 +27,7 @@ from orchestrator.cli.setup import clock_of, read_inputs, reading_ledger
 from orchestrator.cli.tables import aligned
 from orchestrator.cli.twice import BoughtTwice
 from orchestrator.core import windows as job_windows
+from orchestrator.core.commands import JOB, typed
 from orchestrator.core.policy import ExitCode
 from orchestrator.reporting.words import (
     counted,
@@ -276,7 +277,7 @@ class _JobSummary:
         )
         if self._owing > _MOST_ROWS:
             more = counted(self._owing - _MOST_ROWS, "series")
-            yield f"  and {more} more (`orchestrator plan --json` has all)"
+            yield f"  and {more} more ({typed('plan', JOB, '--json')} has all)"
         if self._complete:
             what = "all that is wanted is had, or asked for"
             yield f"  {counted(self._complete, 'series')} without debt: {what}"
@@ -344,15 +345,15 @@ def _totals_lines(totals: Totals) -> Iterator[str]:
     if totals.held:
         yield (
             f"{counted(totals.held, 'report')} held, as nobody can say whether they exist: see "
-            "`orchestrator status --held`"
+            f"{typed('status', JOB, '--held')}"
         )
     if totals.given_up:
         yield (
             f"{counted(totals.given_up, 'window')} given up, and not asked for: see "
-            "`orchestrator status --failed`"
+            f"{typed('status', JOB, '--failed')}"
         )
     if totals.disputed:
         yield (
             f"{counted(totals.disputed, 'report')} disputed, waiting for you: see "
-            "`orchestrator status --failed`"
+            f"{typed('status', JOB, '--failed')}"
         )

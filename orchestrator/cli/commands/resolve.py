@@ -26,6 +26,7 @@ from orchestrator.cli.setup import (
 )
 from orchestrator.collect.collector import FileCollector
 from orchestrator.config import resolve_credentials
+from orchestrator.core.commands import JOB, typed
 from orchestrator.core.lifecycle import State
 from orchestrator.core.policy import ExitCode
 from orchestrator.engine import resolve
@@ -302,7 +303,7 @@ def _find(store: Store, name: str) -> Report:
         return store.report_by_request(name)
     except KeyError:
         raise InputError(
-            f"the ledger has no report {name}; `orchestrator status` shows the number of each"
+            f"the ledger has no report {name}; {typed('status')} shows the number of each"
         ) from None
 
 
@@ -330,14 +331,18 @@ def _credentials_of(report: Report, config: Config) -> Credentials:
 
 def _what_follows(report: Report, decision: _Decision, cost: str) -> str:
     if decision.adopt is not None:
-        return f"adopted as {report.request_id}; `orchestrator run` goes on with it"
+        return f"adopted as {report.request_id}; {typed('run', JOB)} goes on with it"
     if decision.refetch:
-        return "`orchestrator run` asks for its status and fetches its file again, at no cost"
+        return f"{typed('run', JOB)} asks for its status and fetches its file again, at no cost"
     if decision.accept_file:
         where = f"its file is accepted as {report.target}"
-        return where if report.state is State.COLLECTED else f"{where}; `run` publishes it"
+        return (
+            where
+            if report.state is State.COLLECTED
+            else f"{where}; {typed('run', JOB)} publishes it"
+        )
     if decision.resubmit:
-        return f"`orchestrator run` buys its window again, as far as a job wants it: {cost}"
+        return f"{typed('run', JOB)} buys its window again, as far as a job wants it: {cost}"
     return "skipped; future runs will not request this period"
 
 

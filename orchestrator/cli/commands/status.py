@@ -23,6 +23,7 @@ from orchestrator.cli.selection import series_of
 from orchestrator.cli.setup import clock_of, read_inputs, reading_ledger
 from orchestrator.cli.standings import LISTED, Listed, Listing, fates, listing
 from orchestrator.cli.tables import aligned
+from orchestrator.core.commands import JOB, typed
 from orchestrator.core.lifecycle import OPEN, State
 from orchestrator.core.policy import ExitCode
 from orchestrator.reporting.words import Fate, counted, moment_words, size_words
@@ -282,4 +283,4 @@ def _windows_without_report(given_up: Sequence[GivenUp]) -> Iterator[str]:
             yield ""
             yield f"{one.series}, {one.window}: given up at {moment_words(one.at)}"
             yield f"  {one.reason}"
-            yield "  `orchestrator run --retry-failed` asks for it again"
+            yield f"  {typed('run', JOB, '--retry-failed')} asks for it again"

@@ -18,6 +18,7 @@ from orchestrator.cli.setup import read_inputs, reading_ledger
 from orchestrator.collect.layout import MANIFEST, format_of
 from orchestrator.collect.manifest import read_manifest
 from orchestrator.collect.verify import Finding, verify
+from orchestrator.core.commands import JOB, typed
 from orchestrator.core.lifecycle import State
 from orchestrator.core.policy import ExitCode
 from orchestrator.errors import InputError, OutputError
@@ -135,8 +136,8 @@ class _Check:
         if self.findings:
             words = (
                 f"{read}: {counted(self.wrong_files, 'file')} not as collected; restore from a "
-                "backup what you can; what the API still has, `orchestrator run --again JOB --from "
-                "DATE --to DATE` buys anew"
+                "backup what you can; what the API still has, "
+                f"{typed('run', JOB, '--again', '--from', 'DATE', '--to', 'DATE')} buys anew"
             )
         write_lines([words])
 

@@ -1,0 +1,61 @@
+"""Commands that messages name, written so that they can be typed as they stand."""
+
+from __future__ import annotations
+
+import shlex
+from contextvars import ContextVar
+from dataclasses import dataclass
+from pathlib import PurePath
+from typing import Final
+
+JOB: Final = "JOB"
+"""Stands for the job files with which the program was called; stays where it was given none."""
+
+_MOST_JOBS: Final = 4
+"""Paths that are written into a command; of more the reader knows better than a long line."""
+
+
+@dataclass(frozen=True, slots=True)
+class Called:
+    """How the program was called, as far as other commands must be called alike.
+
+    Attributes:
+        jobs: the job files, as typed.
+        config: what `--config` named; empty without it.
+        config_alone: what `--config` must name for a command without a job file, so that it finds
+            the same config; empty where it does so by itself.
+    """
+
+    jobs: tuple[str, ...] = ()
+    config: str = ""
+    config_alone: str = ""
+
+
+_CALLED: Final[ContextVar[Called]] = ContextVar("called", default=Called())  # noqa: B039 - frozen
+
+
+def remember(called: Called) -> None:
+    """From now on, in this context, commands are written for someone who called us so."""
+    _CALLED.set(called)
+
+
+def typed(command: str, *words: object) -> str:
+    """A command of this program in backquotes, with quotes where a shell needs them.
+
+    Args:
+        command: such as ``run``.
+        words: its arguments and options; `JOB` becomes the paths of the job files, and a path
+            is that of a job file.
+    """
+    called = _CALLED.get()
+    parts = ["orchestrator", command]
+    with_jobs = False
+    for word in words:
+        if word is JOB and 0 < len(called.jobs) <= _MOST_JOBS:
+            parts += called.jobs
+        else:
+            parts.append(str(word))
+        with_jobs = with_jobs or word is JOB or isinstance(word, PurePath)
+    if config := called.config if with_jobs else called.config_alone:
+        parts += ["--config", config]
+    return f"`{shlex.join(parts)}`"
