@@ -166,7 +166,7 @@ async def stop_in_download(
         async def stop() -> None:
             nonlocal begun_at
             await started.wait()
-            await anyio.sleep(20.0)
+            await anyio.sleep(25.0)
             begun_at = anyio.current_time()
             drain.begin(signal)
             if hurry_after is not None:
