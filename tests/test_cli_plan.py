@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from orchestrator.cli.commands.plan import BY_OUR_CLOCK
 from orchestrator.cli.main import call
 from orchestrator.core import lifecycle
 from orchestrator.core.model import Series
@@ -78,6 +79,7 @@ def test_people_read_a_table_and_what_it_adds_up_to(
         "at least 2 seconds, by the rate limit of 5 requests a second for each API key\n"
         "2 series of which nobody can say how many records there are: nothing like it was "
         "collected yet\n"
+        f"{BY_OUR_CLOCK}\n"
     )
 
 
@@ -185,7 +187,7 @@ def test_what_is_had_is_not_asked_for(home: Path, capsys: pytest.CaptureFixture[
     assert plan(job) == 0
     text = capsys.readouterr().out
     assert "2026-01-20 to 2026-02-01       1        0  2025-12-01 to 2026-01-20\n" in text
-    assert text.endswith("a run first goes on with 1 open report\n")
+    assert text.endswith("a run first goes on with 1 open report\n" + BY_OUR_CLOCK + "\n")
 
 
 def test_a_job_that_has_all_owes_nothing(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -198,6 +200,7 @@ def test_a_job_that_has_all_owes_nothing(home: Path, capsys: pytest.CaptureFixtu
         "  1 series without debt: all that is wanted is had, or asked for\n"
         "\n"
         "in all: nothing is owed\n"
+        f"{BY_OUR_CLOCK}\n"
     )
 
 
@@ -216,6 +219,7 @@ def test_what_waits_for_a_person_is_named(home: Path, capsys: pytest.CaptureFixt
         " --held`\n"
         "1 window given up, and not asked for: see `orchestrator status nightly.yaml --failed`\n"
         "1 report disputed, waiting for you: see `orchestrator status nightly.yaml --failed`\n"
+        f"{BY_OUR_CLOCK}\n"
     )
     totals = plan_json(capsys, job)["totals"]
     assert [totals[name] for name in ("open", "held", "given_up", "disputed")] == [0, 1, 1, 1]
@@ -289,7 +293,7 @@ def test_a_table_for_people_is_never_longer_than_they_read(
     assert plan(write_job(home, text)) == 0
     lines = capsys.readouterr().out.splitlines()
     assert "  and 60 series more (`orchestrator plan nightly.yaml --json` has all)" in lines
-    assert len(lines) == 47
+    assert len(lines) == 48
 
 
 def test_a_long_backfill_by_the_hour_is_streamed_whole(

@@ -20,7 +20,7 @@ from orchestrator.core.model import Series
 from orchestrator.engine import drain
 from orchestrator.ledger.sqlite import connect
 from orchestrator.ledger.store import Store
-from orchestrator.sim import Fault, Faults, media
+from orchestrator.sim import ApiKey, Fault, Faults, media
 from tests.kit.cli_worlds import JOB, REPORTS, SMALL, simulated
 
 if TYPE_CHECKING:
@@ -360,6 +360,38 @@ def test_a_download_does_not_outlive_the_deadline_and_goes_on_in_the_next_run(
         assert sum(one.charged for one in place.bill()) == before
         assert place.is_the_truth()
         assert list(parts.iterdir()) == []
+
+
+MOVED = """\
+name: job
+accounts: [{id: abcd1234, credentials: beta}]
+products: [VERIFY-API]
+windows: [{from: 2026-01-01, to: 2026-02-01}]
+"""
+
+
+@pytest.mark.parametrize("kept", [True, False], ids=["both keys", "the old key is gone"])
+def test_what_is_open_of_an_account_that_moved_is_followed_with_the_key_that_bought_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], *, kept: bool
+) -> None:
+    slow = timedelta(seconds=400)
+    both = (ApiKey("abcd1234", "aaaaaaaaaaaaaaaa"), ApiKey("beta0001", "bbbbbbbbbbbbbbbb"))
+    before = MOVED.replace("beta", "default")
+    with simulated(tmp_path, job=before, processing_time=slow, keys=both) as place:
+        place.write_config(poll_timeout="50ms")
+        assert place.run("--quiet") == 75
+        place.write_config()
+        place.write_job(MOVED)
+        config = place.directory / "config.yaml"
+        if not kept:
+            lines = config.read_text().splitlines(keepends=True)
+            config.write_text("".join(one for one in lines if "abcd1234" not in one))
+        calls = place.calls("create")
+        capsys.readouterr()
+        assert place.run("--json") == (0 if kept else 75)
+        answer = json.loads(capsys.readouterr().out)
+        assert answer["collected"]["reports"] == (1 if kept else 0)
+        assert place.calls("create") == calls, "it is not bought again with the new key"
 
 
 def test_a_report_that_is_slow_is_75_and_the_next_run_collects_it(

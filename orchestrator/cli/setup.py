@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import random
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -15,7 +15,7 @@ from orchestrator.cli.clocks import ShiftedClock, SystemClock
 from orchestrator.config import find_config, load_inputs, proxies_of, resolve_credentials
 from orchestrator.config.discovery import working_directory
 from orchestrator.core.commands import JOB, Called, remember, typed
-from orchestrator.errors import InputError
+from orchestrator.errors import InputError, OrchestratorError
 
 if TYPE_CHECKING:
     import sqlite3
@@ -79,6 +79,33 @@ def credentials_of(inputs: Inputs) -> dict[str, Credentials]:
     """
     proxies_of(inputs.config, os.environ)
     return resolve_credentials(inputs.config, inputs.credential_names, os.environ)
+
+
+def with_credentials_of_open(
+    inputs: Inputs, credentials: Mapping[str, Credentials]
+) -> dict[str, Credentials]:
+    """The credentials of the jobs, and others of the config that bought what is open of theirs.
+
+    An account may have moved to another key since: its open reports are seen by the old one only.
+    What of this cannot be had is left out; the reports stay open then, and the run says so.
+    """
+    config = inputs.config
+    found = dict(credentials)
+    at_hand = {one.api_key for one in credentials.values()}
+    keys = frozenset(entry.series.key for job in inputs.jobs for entry in job.series)
+    try:
+        with reading_ledger(config) as store:
+            missing = store.keys_of_open(keys) - at_hand
+    except OrchestratorError:
+        return found  # the run itself will say what is wrong with its ledger
+    for name in config.credentials:
+        if missing and name not in found:
+            with suppress(InputError):
+                resolved = resolve_credentials(config, [name], os.environ)
+                if resolved[name].api_key in missing:
+                    found |= resolved
+                    missing -= {resolved[name].api_key}
+    return found
 
 
 # --- the ledger -----------------------------------------------------------------------------------

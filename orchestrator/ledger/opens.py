@@ -112,6 +112,10 @@ class OpenReports(WindowTables):
             sum(number for series_id, number in given_up if series_id not in mine),
         )
 
+    def keys_of_open(self, keys: frozenset[str]) -> frozenset[str]:
+        """The API keys that bought the open reports of these series."""
+        return frozenset(self._bought_with(number) for _, number in self.open_places(keys))
+
     def newest(self) -> int:
         """The number of the latest report; 0 before the first."""
         (number,) = self._db.execute("SELECT coalesce(max(id), 0) FROM report").fetchone()

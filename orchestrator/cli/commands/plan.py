@@ -326,6 +326,12 @@ def _cost_lines(totals: Totals) -> Iterator[str]:
         )
 
 
+BY_OUR_CLOCK: Final = (
+    "nothing was sent: this goes by this machine's clock; a run goes by the API's where that is "
+    "earlier"
+)
+
+
 def _totals_lines(totals: Totals) -> Iterator[str]:
     if totals.chunks:
         rate = f"{totals.requests_per_second:g} requests a second for each API key"
@@ -357,3 +363,4 @@ def _totals_lines(totals: Totals) -> Iterator[str]:
             f"{counted(totals.disputed, 'report')} disputed, waiting for you: see "
             f"{typed('status', JOB, '--failed')}"
         )
+    yield BY_OUR_CLOCK

@@ -12,7 +12,12 @@ from orchestrator.cli import again, options
 from orchestrator.cli.commands.plan import plan_jobs
 from orchestrator.cli.displays import Teller
 from orchestrator.cli.running import Errand, carry_out
-from orchestrator.cli.setup import clock_of, credentials_of, read_inputs
+from orchestrator.cli.setup import (
+    clock_of,
+    credentials_of,
+    read_inputs,
+    with_credentials_of_open,
+)
 from orchestrator.core.clocks import is_on_this_machine
 from orchestrator.errors import InputError
 
@@ -109,7 +114,7 @@ def command(
         return plan_jobs(inputs, clock.now(), as_json=as_json)
     if now is not None:
         _refuse_false_time(inputs.config)
-    credentials = credentials_of(inputs)
+    credentials = with_credentials_of_open(inputs, credentials_of(inputs))
     teller = Teller(
         credentials.values(), clock, as_json=as_json, log_format=log_format, quiet=quiet
     )
