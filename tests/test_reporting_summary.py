@@ -13,9 +13,9 @@ import pytest
 from orchestrator.core.intervals import Window
 from orchestrator.core.lifecycle import State
 from orchestrator.core.model import CalendarWord, GivenUp, Job, Report, Series
-from orchestrator.core.policy import ExitCode
+from orchestrator.core.policy import ExitCode, Remains
 from orchestrator.reporting.remarks import Remarks
-from orchestrator.reporting.summary import MOST_LINES, Ending, Leftover, Sums, as_json, text
+from orchestrator.reporting.summary import MOST_LINES, Ending, Leftover, Others, Sums, as_json, text
 
 NOW = datetime(2026, 3, 2, 0, 30, tzinfo=UTC)
 JANUARY = Window(datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 2, 1, tzinfo=UTC))
@@ -252,3 +252,73 @@ def test_the_json_has_every_reason() -> None:
         }
     ]
     assert (answer["exit_code"], answer["exit_word"]) == (75, "unfinished")
+
+
+# --- both sides: what needs a person, and what goes on by itself ----------------------------------
+
+
+def test_what_needs_a_person_is_not_hidden_by_what_goes_on() -> None:
+    both = Remains(unfinished=True, needs_person=True)
+    end = ending(
+        leftover(refused="the API does not accept key abcd1234"),
+        leftover(owed=(JANUARY,), open={State.SUBMITTED: 2, State.HELD: 1}),
+        code=ExitCode.FINDINGS,
+        why_stopped="the deadline has come",
+        remains=both,
+    )
+    assert text(end)[-1].startswith(
+        "Something needs you: see above. The rest is not finished (the deadline has come), nothing "
+        "is lost: `orchestrator run "
+    )
+    answer = as_json(end)
+    assert (answer["needs_person"], answer["unfinished"]) == (True, True)
+    assert answer["why"] == [
+        "refused: the API does not accept key abcd1234",
+        "1 report held: nobody knows whether the API has it",
+        "2 reports open",
+        "1 series with time that is not asked for yet",
+        "stopped: the deadline has come",
+    ]
+
+
+def test_a_good_run_has_no_reasons() -> None:
+    answer = as_json(ending())
+    assert (answer["needs_person"], answer["unfinished"], answer["why"]) == (False, False, [])
+
+
+def test_what_is_not_of_the_jobs_has_its_own_lines() -> None:
+    others = Others(
+        open={State.SUBMITTED: 3, State.READY: 1},
+        series=2,
+        jobs=("backfill",),
+        disputed=2,
+        given_up=1,
+    )
+    end = ending(
+        code=ExitCode.UNFINISHED,
+        remains=Remains(unfinished=True, needs_person=False),
+        others=others,
+    )
+    words = (
+        "4 reports of 2 series that no job named here holds, asked for by backfill; every run of "
+        "the same API key goes on with them"
+    )
+    assert text(end)[2:4] == [
+        f"  open: {words}",
+        "  other jobs: 2 reports disputed and 1 window given up; see `orchestrator status --failed`",
+    ]
+    assert as_json(end)["why"] == [f"open: {words}"]
+    assert as_json(end)["others"] == {
+        "open": {"submitted": 3, "ready": 1},
+        "series": 2,
+        "jobs": ["backfill"],
+        "refused": [],
+        "disputed": 2,
+        "given_up": 1,
+    }
+
+
+def test_a_bug_is_named_in_the_last_line() -> None:
+    end = ending(code=ExitCode.BUG, remains=Remains(unfinished=False, needs_person=False, bug=True))
+    assert text(end)[-1].startswith("A bug of ours ended the work on some reports: see above; ")
+    assert as_json(end)["why"] == ["an unexpected error of this program ended the work on a report"]
