@@ -303,9 +303,10 @@ def test_what_is_not_of_the_jobs_has_its_own_lines() -> None:
         "4 reports of 2 series that no job named here holds, asked for by backfill; every run of "
         "the same API key goes on with them"
     )
+    look = "see `orchestrator status --failed`"
     assert text(end)[2:4] == [
         f"  open: {words}",
-        "  other jobs: 2 reports disputed and 1 window given up; see `orchestrator status --failed`",
+        f"  other jobs: 2 reports disputed and 1 window given up; {look}",
     ]
     assert as_json(end)["why"] == [f"open: {words}"]
     assert as_json(end)["others"] == {
