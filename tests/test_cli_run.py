@@ -202,6 +202,7 @@ def test_what_was_given_up_is_1_until_it_is_retried(
             "direction": None,
             "filter": {},
             "owed": [],
+            "attempts": 0,
             "refused": None,
             "open": {},
             "given_up": [
@@ -241,7 +242,7 @@ def test_a_wrong_count_is_disputed_and_waits_with_1(
         assert f"warning: report {disputed['report']} (beta0001 VERIFY-API, " in err
         assert disputed["reason"].startswith("the CSV holds ")
         # What it is about is said once a line, not again by the reason.
-        assert max(line.count(disputed["request_id"]) for line in err.splitlines()) == 1
+        assert max(line.count(disputed["request_id"]) for line in err.splitlines()) <= 1
         (kept,) = place.directory.glob("reports/.aside/*.zip")
         number = disputed["report"]
         choice = f"look at {from_here(kept)}; `orchestrator resolve {number} --accept-file "
@@ -325,7 +326,10 @@ def test_the_deadline_leaves_the_rest_for_the_next_run(
     assert place.run("--deadline", "0s") == 75
     out, err = capsys.readouterr()
     assert "the deadline has come: stopping; open reports are left for the next run" in err
-    assert "  owed: abcd1234 VERIFY-API: 2026-01-01 to 2026-05-01, not asked for yet\n" in out
+    assert (
+        "  owed: abcd1234 VERIFY-API: 2026-01-01 to 2026-05-01, not asked for yet; the next run"
+        " asks for it\n"
+    ) in out
     assert out.endswith(
         "Not finished (the deadline has come), nothing is lost: "
         f"`orchestrator run {place.job}` goes on.\n"
@@ -403,7 +407,7 @@ def test_a_report_that_is_slow_is_75_and_the_next_run_collects_it(
         assert place.run() == 75
         out, err = capsys.readouterr()
         assert "it keeps its place, the next run goes on waiting" in err
-        assert "  open: abcd1234 VERIFY-API: 4 reports to go on with\n" in out
+        assert "  open: abcd1234 VERIFY-API: 4 reports to go on with; the next run does\n" in out
         place.write_config()
         assert place.run() == 0
         assert place.is_the_truth()
@@ -508,3 +512,30 @@ def test_the_help_has_an_example(name: str, capsys: pytest.CaptureFixture[str]) 
     assert f" orchestrator {name} " in text.splitlines()[0]
     assert f"`orchestrator {name}" in " ".join(text.split())
     assert "Example" in text
+
+
+def test_equal_causes_are_counted_and_single_tries_are_told_to_who_asks(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Before: a line for each of many reports, and for each failed try of a download."""
+    faults = Faults(
+        (
+            Fault.of("download", "bad_crc", first=2),
+            Fault.of("report", "wrong_count", nth=[3, 4, 5, 6, 7]),
+        )
+    )
+    with simulated(tmp_path, faults=faults) as place:
+        assert place.run() == 1
+        quiet = capsys.readouterr().err
+        assert quiet.count(": disputed: ") == 4, "three, and the count of the others"
+        assert "warning: 2 more like this: report " in quiet
+        assert " download 1 failed: " not in quiet
+    directory = tmp_path / "told"
+    directory.mkdir()
+    with simulated(directory, faults=faults) as place:
+        assert place.run("--verbose") == 1
+        verbose = capsys.readouterr().err
+        assert verbose.count(": disputed: ") == 5
+        assert "more like this" not in verbose
+        assert " download 1 failed: " in verbose
+        assert place.run("--verbose", "--quiet") == 2

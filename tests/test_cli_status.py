@@ -266,3 +266,23 @@ def test_a_window_given_up_without_a_report_is_told_too(
         "  HTTP 422\n"
         "  `orchestrator run JOB --retry-failed` asks for it again\n"
     )
+
+
+def test_many_of_one_cause_are_one_entry_until_they_are_asked_for(
+    ledger: Book, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for month in range(1, 8):
+        window = span(f"2025-{month:02}-01", f"2025-{month:02}-15")
+        ledger.submitted(SMS, window, lifecycle.Disputed(f"the CSV holds {month} records"))
+    ledger.submitted(SMS, span("2025-09-01", "2025-09-15"), lifecycle.Disputed("a wrong echo"))
+    done(ledger)
+    entries = status(capsys).split("\n\n")[2:]
+    assert entries[0] == (
+        "7 reports of one cause, disputed: 1, 2, 3, 4, 5 and 2 more; such as report 1: abcd1234 SMS"
+        " outbound, 2025-01-01 to 2025-01-15\n"
+        "  what came back is not what was asked for: the CSV holds 1 records\n"
+        "  `orchestrator status JOB --failed` says of each what can be done"
+    )
+    assert entries[1].startswith("report 8: ")
+    assert len(entries) == 2
+    assert len(status(capsys, "--failed").split("\n\n")) == 8

@@ -94,12 +94,12 @@ def test_with_several_jobs_each_later_line_has_its_job() -> None:
             leftover(owed=(JANUARY, MARCH)),
             (
                 "  owed: abcd1234 SMS outbound: 2026-01-01 to 2026-02-01, 2026-03-01 to "
-                "2026-03-02, not asked for yet"
+                "2026-03-02, not asked for yet; the next run asks for it"
             ),
         ),
         (
             leftover(open={State.SUBMITTED: 2, State.READY: 1}),
-            "  open: abcd1234 SMS outbound: 3 reports to go on with",
+            "  open: abcd1234 SMS outbound: 3 reports to go on with; the next run does",
         ),
         (
             leftover(open={State.HELD: 1}),
@@ -119,8 +119,9 @@ def test_with_several_jobs_each_later_line_has_its_job() -> None:
         (
             leftover(disputed=(report(State.DISPUTED, "wrong count"),), kept={17: "kept/17.zip"}),
             (
-                "  report 17, abcd1234 SMS outbound, 2026-01-01 to 2026-02-01: what came back is "
-                "not what was asked for: wrong count; it waits for you: look at kept/17.zip; "
+                "  disputed: report 17, abcd1234 SMS outbound, 2026-01-01 to 2026-02-01: what came "
+                "back is not what was asked for: wrong count; it waits for you: look at "
+                "kept/17.zip; "
                 "`orchestrator resolve 17 --accept-file` takes it as it is; "
                 "`orchestrator resolve 17 --refetch` has it fetched again (free), "
                 "`orchestrator resolve 17 --waive` skips its period, "
@@ -230,6 +231,7 @@ def test_the_json_has_every_reason() -> None:
             "direction": "outbound",
             "filter": {},
             "owed": [{"start": "2026-01-01T00:00:00Z", "end": "2026-02-01T00:00:00Z"}],
+            "attempts": 0,
             "refused": None,
             "open": {"held": 1},
             "given_up": [
@@ -276,7 +278,7 @@ def test_what_needs_a_person_is_not_hidden_by_what_goes_on() -> None:
         "refused: the API does not accept key abcd1234",
         "1 report held: nobody knows whether the API has it",
         "2 reports open",
-        "1 series with time that is not asked for yet",
+        "1 series with time that is still owed",
         "stopped: the deadline has come",
     ]
 
@@ -323,3 +325,57 @@ def test_a_bug_is_named_in_the_last_line() -> None:
     end = ending(code=ExitCode.BUG, remains=Remains(unfinished=False, needs_person=False, bug=True))
     assert text(end)[-1].startswith("A bug of ours ended the work on some reports: see above; ")
     assert as_json(end)["why"] == ["an unexpected error of this program ended the work on a report"]
+
+
+# --- many of one cause ----------------------------------------------------------------------------
+
+
+def test_what_failed_is_not_called_not_asked_for_yet() -> None:
+    """Before: of a window that failed 15 times it said "not asked for yet"."""
+    left = leftover(
+        owed=(JANUARY, MARCH), tried=(JANUARY,), attempts=3, last_failure="the API says FAILED"
+    )
+    assert text(ending(left))[2:-1] == [
+        (
+            "  owed: abcd1234 SMS outbound: 2026-01-01 to 2026-02-01, tried 3 times without success"
+            " (last: the API says FAILED); the next run tries again"
+        ),
+        (
+            "  owed: abcd1234 SMS outbound: 2026-03-01 to 2026-03-02, not asked for yet; the next"
+            " run asks for it"
+        ),
+    ]
+
+
+def test_many_disputed_reports_of_one_cause_are_one_line() -> None:
+    """Before: 18 disputed reports were 18 lines of 400 characters."""
+    disputed = tuple(
+        replace(
+            report(State.DISPUTED, f"the CSV holds {number} records, the API promised 9"), id=number
+        )
+        for number in range(80, 98)
+    )
+    other = replace(report(State.DISPUTED, "a wrong echo"), id=99)
+    first, second = text(ending(leftover(disputed=(*disputed, other))))[2:-1]
+    assert first == (
+        "  disputed: 18 reports of one cause (80, 81, 82, 83, 84 and 13 more), such as report 80,"
+        " abcd1234 SMS outbound, 2026-01-01 to 2026-02-01: the CSV holds 80 records, the API"
+        " promised 9; `orchestrator status jobs/nightly.yaml --failed` says what can be done about"
+        " each"
+    )
+    assert second.startswith("  disputed: report 99, abcd1234 SMS outbound, ")
+    assert "`orchestrator resolve 99 --refetch`" in second
+
+
+def test_many_windows_given_up_for_one_cause_are_one_line() -> None:
+    given_up = tuple(
+        GivenUp(number, SMS, JANUARY, number, f"{number} reports came to nothing", NOW)
+        for number in range(1, 11)
+    )
+    (line,) = text(ending(leftover(given_up=given_up)))[2:-1]
+    assert line == (
+        "  given up: 10 windows of one cause (1, 2, 3, 4, 5 and 5 more), such as abcd1234 SMS"
+        " outbound, 2026-01-01 to 2026-02-01: 1 reports came to nothing; `orchestrator status"
+        " jobs/nightly.yaml --failed` lists them; `orchestrator run jobs/nightly.yaml"
+        " --retry-failed` asks again"
+    )

@@ -24,6 +24,7 @@ from orchestrator.collect.collector import FileCollector
 from orchestrator.collect.sweep import sweep, unfinished
 from orchestrator.core import policy
 from orchestrator.core.commands import JOB, typed
+from orchestrator.core.intervals import intersect, union
 from orchestrator.core.lifecycle import OPEN, State
 from orchestrator.core.policy import ExitCode
 from orchestrator.engine.drain import Drain
@@ -31,6 +32,7 @@ from orchestrator.engine.editions import renew
 from orchestrator.engine.run import RunEnd, World, run
 from orchestrator.errors import OrchestratorError
 from orchestrator.reporting.board import Board
+from orchestrator.reporting.folding import Folding
 from orchestrator.reporting.pulse import Pulse
 from orchestrator.reporting.summary import Ending, Leftover, Others, Sums
 from orchestrator.reporting.words import counted
@@ -41,6 +43,8 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from orchestrator.config import Inputs
+    from orchestrator.core.attempts import Failure
+    from orchestrator.core.intervals import Window
     from orchestrator.core.model import FieldValue
     from orchestrator.core.ports import Clock
     from orchestrator.core.settings import Config, Credentials
@@ -50,6 +54,9 @@ if TYPE_CHECKING:
     from orchestrator.ledger.sqlite import SqliteLedger
     from orchestrator.ledger.store import Store
 
+
+_COUNTED_EVERY_SECONDS: Final = 60.0
+"""How often the lines are counted that were not told, since others of their cause were."""
 
 _WARNINGS: Final = 20
 """So many warnings about what is bought twice are said one by one."""
@@ -85,6 +92,7 @@ class Errand:
         retry_failed: what was given up is debt again.
         rebuild: make the ledger from the manifest first.
         again: buy newer editions of these, and nothing else; empty: work off the debt.
+        verbose: every line is told, single tries too; else equal causes are counted.
     """
 
     inputs: Inputs
@@ -96,6 +104,7 @@ class Errand:
     retry_failed: bool = False
     rebuild: bool = False
     again: tuple[Renewal, ...] = ()
+    verbose: bool = False
 
 
 async def carry_out(errand: Errand, display: Display) -> Ending | ExitCode:
@@ -172,7 +181,9 @@ async def _under_lock(
     for text in await ledger.transact(lambda store: _bought_twice(store, errand.inputs, now)):
         display.note("warning", text, {})
     desks: dict[str, Desk] = {}
-    board = Board(jobs, errand.clock, display.note, lambda: _requests(desks))
+    lines = Folding(display.note)
+    voice = display.note if errand.verbose else lines.note
+    board = Board(jobs, errand.clock, voice, lambda: _requests(desks))
     pulse = Pulse()
     async with (
         callbacks.open_receiver(config, jobs, board) as receiver,
@@ -194,6 +205,7 @@ async def _under_lock(
             async with anyio.create_task_group() as showing:
                 showing.start_soon(display.keep_up, board, [job.name for job in jobs])
                 showing.start_soon(pulse.beat)
+                showing.start_soon(_count_aloud, lines)
                 showing.start_soon(ledger.check)
                 end, verdict = await _work(errand, world, ledger, now)
                 if not drain.begun:
@@ -207,6 +219,7 @@ async def _under_lock(
             raise
         await _write_manifest(errand, ledger)
         unreachable = [desk.unreachable for desk in desks.values() if desk.unreachable]
+    lines.count_aloud()
     why = stopper.why or (f"out of reach: {unreachable[0]}" if unreachable else end.stopped)
     if board.mishap is not None:
         display.note("warning", f"the display failed, the run did not: {board.mishap!r}", {})
@@ -238,6 +251,12 @@ async def _under_lock(
         others=others,
         bugs=end.bugs,
     )
+
+
+async def _count_aloud(lines: Folding) -> None:
+    while True:
+        await anyio.sleep(_COUNTED_EVERY_SECONDS)
+        lines.count_aloud()
 
 
 async def _write_manifest(errand: Errand, ledger: SqliteLedger) -> None:
@@ -300,6 +319,9 @@ def _survey(store: Store, inputs: Inputs, end: RunEnd) -> tuple[Sums, tuple[Left
 
 def _leftover(store: Store, config: Config, end: SeriesEnd) -> Leftover:
     counts = store.counts(end.series) if end.open else {}
+    failures = store.failures(end.series) if end.owed else ()
+    tried = intersect(end.owed, union(one.window for one in failures))
+    of_it = [one for one in failures if any(one.window.overlaps(window) for window in tried)]
     return Leftover(
         job=end.job,
         series=end.series,
@@ -308,5 +330,12 @@ def _leftover(store: Store, config: Config, end: SeriesEnd) -> Leftover:
         open={state: number for state, (number, _, _) in counts.items() if state in OPEN},
         given_up=end.given_up,
         disputed=end.disputed,
+        tried=tried,
+        attempts=max((_attempts(window, of_it) for window in tried), default=0),
+        last_failure=of_it[-1].reason if of_it else "",
         kept={report.id: kept_file(config, report) for report in end.disputed},
     )
+
+
+def _attempts(window: Window, failures: Sequence[Failure]) -> int:
+    return sum(one.window.overlaps(window) for one in failures)

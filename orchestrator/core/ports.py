@@ -549,7 +549,10 @@ class Observer(Protocol):
         ...
 
     def note(self, level: str, text: str, **facts: FieldValue | float | None) -> None:
-        """Something a person should read: ``info``, ``warning`` or ``error``."""
+        """Something a person should read: ``info``, ``warning`` or ``error``.
+
+        ``debug``: only for one who wants to see each step.
+        """
         ...
 
 

@@ -249,7 +249,8 @@ class Collecting:
                 if ended is not None:
                     return ended
                 self._observer.note(
-                    "info", f"report {report.request_id}: download {tries.number} failed: {problem}"
+                    "debug",
+                    f"report {report.request_id}: download {tries.number} failed: {problem}",
                 )
             await anyio.sleep(pause.total_seconds())
 

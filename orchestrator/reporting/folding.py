@@ -24,6 +24,11 @@ _PARTICULAR: Final = re.compile(r"[\w.:/+%-]*\d[\w.:/+%-]*")
 """What differs between lines of one cause: numbers, dates, accounts, ids."""
 
 
+def cause_of(text: str) -> str:
+    """A text without what differs between lines of one cause."""
+    return _PARTICULAR.sub("#", text)
+
+
 @dataclass(slots=True)
 class _Cause:
     """Lines that differ in particulars only.
@@ -53,8 +58,10 @@ class Folding:
         self._causes: dict[str, _Cause] = {}
 
     def note(self, level: str, text: str, facts: Mapping[str, FieldValue | float | None]) -> None:
-        """Takes a line."""
-        key = f"{level} {_PARTICULAR.sub('#', text)}"
+        """Takes a line; ``debug`` is for those who want every line, and goes no further."""
+        if level == "debug":
+            return
+        key = f"{level} {cause_of(text)}"
         if len(self._causes) >= _MOST_CAUSES and key not in self._causes:
             key = level
         cause = self._causes.setdefault(key, _Cause(level, text))

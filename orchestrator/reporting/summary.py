@@ -7,16 +7,19 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from orchestrator.core.commands import typed
+from orchestrator.core.intervals import subtract
 from orchestrator.core.lifecycle import State
 from orchestrator.core.policy import ExitCode, Remains
 from orchestrator.core.windows import later
 from orchestrator.reporting.figures import length, utc_text
+from orchestrator.reporting.folding import TOLD, cause_of
 from orchestrator.reporting.pulse import Stalls
 from orchestrator.reporting.words import (
     Fate,
     counted,
     explain,
     later_words,
+    numbers_words,
     size_words,
     windows_words,
 )
@@ -63,6 +66,9 @@ class Leftover:
         open: how many reports are open, by state; held ones among them.
         given_up: what no run asks for by itself.
         disputed: what waits for a person.
+        tried: the part of what is owed for which reports were bought that came to nothing.
+        attempts: the most of them over one of its windows.
+        last_failure: why the latest of them came to nothing.
         kept: where the files of disputed reports are kept, by our number; where there are any.
     """
 
@@ -73,6 +79,9 @@ class Leftover:
     open: Mapping[State, int]
     given_up: tuple[GivenUp, ...]
     disputed: tuple[Report, ...]
+    tried: tuple[Window, ...] = ()
+    attempts: int = 0
+    last_failure: str = ""
     kept: Mapping[int, str] = field(default_factory=dict)
 
 
@@ -201,8 +210,10 @@ def _verdict(ending: Ending) -> str:
 def _body(ending: Ending) -> Iterator[str]:
     yield from _remarks(ending)
     yield from _refused(ending.left)
+    yield from _disputed(ending)
+    yield from _given_up(ending)
     for left in ending.left:
-        yield from _for_a_person(left, ending.now)
+        yield from _held(left)
     for left in ending.left:
         yield from _for_a_run(left)
     yield from _others(ending.others)
@@ -239,21 +250,57 @@ def _refused(lefts: Iterable[Leftover]) -> Iterator[str]:
         yield f"  refused: {series[0]}{others}: {reason}; then run again"
 
 
-def _for_a_person(left: Leftover, now: datetime) -> Iterator[str]:
-    """What stays so until somebody decides."""
-    for report in left.disputed:
-        words = explain(report, Fate.OWED, now, kept=left.kept.get(report.id, ""))
-        yield f"  report {report.id}, {report.series}, {report.window}: {words}"
-    for one in left.given_up:
-        waive = (
-            f"; {typed('resolve', one.report_id, '--waive')} skips its period (free)"
-            if one.report_id is not None
-            else ""
-        )
+def _disputed(ending: Ending) -> Iterator[str]:
+    """A line a report; from the fourth of one cause on, one for all of them."""
+    by_cause: dict[str, list[tuple[Leftover, Report]]] = defaultdict(list)
+    for left in ending.left:
+        for report in left.disputed:
+            by_cause[cause_of(report.reason or "")].append((left, report))
+    for found in by_cause.values():
+        if len(found) <= TOLD:
+            for left, report in found:
+                kept = left.kept.get(report.id, "")
+                words = explain(report, Fate.OWED, ending.now, kept=kept)
+                yield f"  disputed: report {report.id}, {report.series}, {report.window}: {words}"
+            continue
+        left, first = found[0]
         yield (
-            f"  given up: {one.series}, {one.window}: {one.reason}{waive}; "
-            f"{typed('run', left.job.path, '--retry-failed')} asks again"
+            f"  disputed: {counted(len(found), 'report')} of one cause "
+            f"({numbers_words([report.id for _, report in found])}), such as report {first.id}, "
+            f"{first.series}, {first.window}: {first.reason or 'no reason was given'}; "
+            f"{typed('status', left.job.path, '--failed')} says what can be done about each"
         )
+
+
+def _given_up(ending: Ending) -> Iterator[str]:
+    """A line a window; from the fourth of one job and cause on, one for all of them."""
+    by_cause: dict[tuple[str, str], list[tuple[Leftover, GivenUp]]] = defaultdict(list)
+    for left in ending.left:
+        for one in left.given_up:
+            by_cause[left.job.name, cause_of(one.reason)].append((left, one))
+    for found in by_cause.values():
+        retry = f"{typed('run', found[0][0].job.path, '--retry-failed')} asks again"
+        if len(found) <= TOLD:
+            for _, one in found:
+                waive = (
+                    f"; {typed('resolve', one.report_id, '--waive')} skips its period (free)"
+                    if one.report_id is not None
+                    else ""
+                )
+                yield f"  given up: {one.series}, {one.window}: {one.reason}{waive}; {retry}"
+            continue
+        left, first = found[0]
+        ids = [one.report_id for _, one in found if one.report_id is not None]
+        reports = f" ({numbers_words(ids)})" if ids else ""
+        yield (
+            f"  given up: {counted(len(found), 'window')} of one cause{reports}, such as "
+            f"{first.series}, {first.window}: {first.reason}; "
+            f"{typed('status', left.job.path, '--failed')} lists them; {retry}"
+        )
+
+
+def _held(left: Leftover) -> Iterator[str]:
+    """What stays so until somebody decides, or the API shows it."""
     held = left.open.get(State.HELD, 0)
     if held:
         yield (
@@ -267,9 +314,23 @@ def _for_a_run(left: Leftover) -> Iterator[str]:
     """What the next run goes on with."""
     waiting = sum(number for state, number in left.open.items() if state is not State.HELD)
     if waiting:
-        yield f"  open: {left.series}: {counted(waiting, 'report')} to go on with"
-    if left.owed and left.refused is None:
-        yield f"  owed: {left.series}: {windows_words(left.owed, left.job.zone)}, not asked for yet"
+        yield (
+            f"  open: {left.series}: {counted(waiting, 'report')} to go on with; the next run does"
+        )
+    if left.refused is not None:
+        return
+    if left.tried:
+        times = f"tried {counted(left.attempts, 'time')}" if left.attempts > 1 else "tried once"
+        why = f" (last: {left.last_failure})" if left.last_failure else ""
+        yield (
+            f"  owed: {left.series}: {windows_words(left.tried, left.job.zone)}, {times} without "
+            f"success{why}; the next run tries again"
+        )
+    if untried := subtract(left.owed, left.tried):
+        yield (
+            f"  owed: {left.series}: {windows_words(untried, left.job.zone)}, not asked for yet; "
+            "the next run asks for it"
+        )
 
 
 def _others(others: Others) -> Iterator[str]:
@@ -330,7 +391,7 @@ def _unfinished(ending: Ending) -> Iterator[str]:
         yield f"{counted(by_state.total(), 'report')} open"
     owed = sum(bool(left.owed and left.refused is None) for left in ending.left)
     if owed:
-        yield f"{counted(owed, 'series')} with time that is not asked for yet"
+        yield f"{counted(owed, 'series')} with time that is still owed"
     if ending.others.open:
         yield f"open: {_others_words(ending.others)}"
 
@@ -384,6 +445,7 @@ def _leftover(left: Leftover) -> dict[str, Any]:
         "direction": series.direction,
         "filter": series.filters,
         "owed": _spans(left.owed),
+        "attempts": left.attempts,
         "refused": left.refused,
         "open": {state.value: number for state, number in left.open.items()},
         "given_up": [

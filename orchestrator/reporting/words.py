@@ -13,7 +13,7 @@ from orchestrator.core.commands import JOB, typed
 from orchestrator.core.lifecycle import State
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
     from datetime import datetime
     from zoneinfo import ZoneInfo
 
@@ -77,6 +77,19 @@ def windows_words(windows: Iterable[Window], zone: ZoneInfo, most: int = 2) -> s
             more += 1
     text = ", ".join(named) or "nothing"
     return f"{text} and {more:,} more" if more else text
+
+
+def numbers_words(ids: Sequence[int], number: int | None = None) -> str:
+    """The first five numbers, and how many more there are: ``81, 82, 83, 84, 85 and 13 more``.
+
+    Args:
+        ids: the numbers; the first of them suffice.
+        number: how many there are in all; None: `ids` are all.
+    """
+    named = ids[:5]
+    more = (len(ids) if number is None else number) - len(named)
+    text = ", ".join(map(str, named))
+    return f"{text} and {more:,} more" if more > 0 else text
 
 
 def later_words(later: Later, now: datetime, zone: ZoneInfo) -> str:

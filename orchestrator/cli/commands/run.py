@@ -72,6 +72,13 @@ if TYPE_CHECKING:
 @click.option("--yes", is_flag=True, help="With --again: do not ask, for cron.")
 @options.now_option
 @click.option("--quiet", "-q", is_flag=True, help="Only warnings, errors, and what is left.")
+@click.option(
+    "--verbose",
+    "-v",
+    is_flag=True,
+    help="Every line, single tries of downloads too. Without it lines of one cause are told a few "
+    "times and then counted.",
+)
 @options.json_option
 @options.log_format_option
 @options.config_option
@@ -89,6 +96,7 @@ def command(
     yes: bool,
     now: datetime | None,
     quiet: bool,
+    verbose: bool,
     as_json: bool,
     log_format: str,
     config: Path | None,
@@ -104,6 +112,8 @@ def command(
     started = time.monotonic()
     if dry_run and (retry_failed or rebuild_ledger):
         raise click.UsageError("--dry-run goes with neither --retry-failed nor --rebuild-ledger")
+    if quiet and verbose:
+        raise click.UsageError("--quiet and --verbose contradict each other")
     span = _span_of_again(first, last, buy_again=buy_again, yes=yes)
     if buy_again and (dry_run or retry_failed or rebuild_ledger):
         raise click.UsageError("--again stands alone: without --dry-run, --retry-failed and so on")
@@ -136,6 +146,7 @@ def command(
         retry_failed=retry_failed,
         rebuild=rebuild_ledger,
         again=renewals,
+        verbose=verbose,
     )
     teller.display.note("info", f"config: {inputs.source}", {})
     return teller.tell(anyio.run(carry_out, errand, teller.display))

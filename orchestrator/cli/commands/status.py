@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 import click
@@ -26,7 +27,14 @@ from orchestrator.cli.tables import aligned
 from orchestrator.core.commands import JOB, typed
 from orchestrator.core.lifecycle import OPEN, State
 from orchestrator.core.policy import ExitCode
-from orchestrator.reporting.words import Fate, counted, moment_words, size_words
+from orchestrator.reporting.folding import TOLD, cause_of
+from orchestrator.reporting.words import (
+    Fate,
+    counted,
+    moment_words,
+    numbers_words,
+    size_words,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -73,6 +81,9 @@ _ORDER: Final = (
 )
 """What is to be done comes first, and history last."""
 
+_FIRST_FEW: Final = 5
+"""Reports of one cause whose numbers are said."""
+
 Counts = dict[State, tuple[int, int, int]]
 """By state: reports, rows and bytes."""
 
@@ -83,7 +94,11 @@ Counts = dict[State, tuple[int, int, int]]
     "jobs/nightly.yaml --failed` for what was given up or is disputed, with what you can do.",
 )
 @options.optional_jobs_argument
-@click.option("--failed", is_flag=True, help="List only what failed, was given up or is disputed.")
+@click.option(
+    "--failed",
+    is_flag=True,
+    help="List only what failed, was refused or given up, or is disputed, one by one.",
+)
 @click.option("--open", "still_open", is_flag=True, help="List only what a run goes on with.")
 @click.option("--held", is_flag=True, help="List only what may or may not exist at the API.")
 @options.json_option
@@ -101,7 +116,8 @@ def command(
 
     First the numbers of each series: what is collected, and what else there is by its state.
     Then every report that is not collected: what happened, when, what the API said, and what
-    happens next or what you can do. Without a JOB it is about all that the ledger knows.
+    happens next or what you can do; many of one cause are one entry. With --failed, --open or
+    --held only these reports, each on its own. Without a JOB it is about all that the ledger knows.
     Reports whose window has been asked for again since are only in the numbers (and in --json).
     """
     chosen = {
@@ -195,6 +211,9 @@ def _given_up_fields(one: GivenUp) -> dict[str, Any]:
 
 
 def _as_text(inputs: Inputs, store: Store, chosen: set[Listed], now: datetime) -> Iterator[str]:
+    if chosen:
+        yield from _listed(inputs, store, chosen, now)
+        return
     total: Counter[str] = Counter()
     others: Counter[str] = Counter()
     found = False
@@ -210,12 +229,62 @@ def _as_text(inputs: Inputs, store: Store, chosen: set[Listed], now: datetime) -
         f"{counted(total['rows'], 'record')}, {size_words(total['bytes'])}"
         f"{_others_words(others)}"
     )
+    alike = _alike(inputs, store, now)
+    for series in series_of(store, inputs.jobs):
+        for entry in listing(store, inputs.config, series, set(), now):
+            if entry.is_worth_reading:
+                group = alike.get(_cause(entry))
+                if group is None or group.number <= TOLD:
+                    yield from _report_lines(entry)
+                elif group.first[0] == entry.report.id:
+                    yield from _group_lines(entry, group)
+        yield from _windows_without_report(store.given_up(series))
+
+
+def _listed(inputs: Inputs, store: Store, chosen: set[Listed], now: datetime) -> Iterator[str]:
+    """The reports that the options ask for, each on its own."""
+    found = 0
     for series in series_of(store, inputs.jobs):
         for entry in listing(store, inputs.config, series, chosen, now):
             if entry.is_worth_reading:
+                found += 1
                 yield from _report_lines(entry)
-        if not chosen or Listed.FAILED in chosen:
-            yield from _windows_without_report(store.given_up(series))
+        if Listed.FAILED in chosen:
+            given_up = store.given_up(series)
+            found += sum(one.report_id is None for one in given_up)
+            yield from _windows_without_report(given_up)
+    if not found:
+        words = " or ".join(sorted(listed.value for listed in chosen))
+        yield f"nothing is {words} (ledger {inputs.config.state})"
+
+
+@dataclass(slots=True)
+class _Alike:
+    """Reports of one cause: how many, and the numbers of the first few."""
+
+    number: int = 0
+    first: list[int] = field(default_factory=list)
+
+    def __str__(self) -> str:
+        return numbers_words(self.first, self.number)
+
+
+def _alike(inputs: Inputs, store: Store, now: datetime) -> dict[str, _Alike]:
+    """The reports that came to nothing or are disputed, by cause."""
+    found: dict[str, _Alike] = {}
+    for series in series_of(store, inputs.jobs):
+        for entry in listing(store, inputs.config, series, {Listed.FAILED}, now):
+            if entry.is_worth_reading:
+                one = found.setdefault(_cause(entry), _Alike())
+                one.number += 1
+                if len(one.first) < _FIRST_FEW:
+                    one.first.append(entry.report.id)
+    return found
+
+
+def _cause(entry: Listing) -> str:
+    fate = "" if entry.fate is None else entry.fate.value
+    return f"{entry.report.state.value} {fate} {cause_of(entry.words.what)}"
 
 
 def _rows(
@@ -275,6 +344,20 @@ def _report_lines(entry: Listing) -> Iterator[str]:
     yield f"  {entry.words.what}"
     if entry.words.then:
         yield f"  {entry.words.then}"
+
+
+def _group_lines(entry: Listing, alike: _Alike) -> Iterator[str]:
+    report = entry.report
+    yield ""
+    yield (
+        f"{counted(alike.number, 'report')} of one cause, {report.state.value}: {alike}; such as "
+        f"report {report.id}: {report.series}, {report.window}"
+    )
+    yield f"  {entry.words.what}"
+    if entry.fate is Fate.OWED:
+        yield f"  {entry.words.then}"
+    else:
+        yield f"  {typed('status', JOB, '--failed')} says of each what can be done"
 
 
 def _windows_without_report(given_up: Sequence[GivenUp]) -> Iterator[str]:
