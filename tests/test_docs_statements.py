@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -48,6 +50,20 @@ def test_75_goes_on_by_itself_since_what_needs_a_person_is_1() -> None:
     assert "75 goes on by itself" in document("docs/how-to.md")
     assert exit_code(Remains(unfinished=True, needs_person=True)) is ExitCode.FINDINGS
     assert exit_code(Remains(unfinished=True, needs_person=False)) is ExitCode.UNFINISHED
+
+
+def test_a_rebuild_goes_on_with_what_was_open(home: Path) -> None:
+    """Before: "What is lost with the ledger: reports that were open when it went"."""
+    assert "open reports are gone on with" in document("docs/how-to.md")
+    with simulated(home, job=JOB, speed=1.0) as place:
+        assert place.run("--deadline", "2s") == 75
+        bought = len(place.bill())
+        assert bought > 0
+        place.portal.call(place.simulator.clock.advance, timedelta(hours=1))
+        shutil.rmtree(place.state.parent)
+        assert place.run("--rebuild-ledger") == 0
+        assert place.is_the_truth()
+        assert len(place.bill()) == bought
 
 
 @pytest.mark.parametrize("name", ["README.md", "docs/how-to.md", "docs/design.md"])
@@ -115,7 +131,7 @@ def test_failed_lists_what_failed_and_nothing_else(
         capsys.readouterr()
         assert call(["status", "--failed", str(place.job)]) == 0
         lines = capsys.readouterr().out.splitlines()
-        assert lines[1].startswith("report 1: ")
+        assert lines[0].startswith("report 1: ")
         assert "COLLECTED" not in "".join(lines)
         assert call(["status", "--held", str(place.job)]) == 0
         assert capsys.readouterr().out == f"nothing is held (ledger {place.state})\n"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
+from itertools import dropwhile
 from typing import TYPE_CHECKING, Any, Final
 
 import click
@@ -212,7 +213,8 @@ def _given_up_fields(one: GivenUp) -> dict[str, Any]:
 
 def _as_text(inputs: Inputs, store: Store, chosen: set[Listed], now: datetime) -> Iterator[str]:
     if chosen:
-        yield from _listed(inputs, store, chosen, now)
+        # Each entry begins with an empty line; the first stands at the top.
+        yield from dropwhile(lambda line: not line, _listed(inputs, store, chosen, now))
         return
     total: Counter[str] = Counter()
     others: Counter[str] = Counter()
