@@ -116,13 +116,7 @@ class Dataset:
         """Writes the manifest as the end of a run does; its size in bytes."""
         output = self.folder / "reports"
         with reading(self.state) as store:
-            write_manifest(
-                output,
-                entries(store),
-                datetime.now(UTC),
-                store.identity(),
-                store.fingerprint(),
-            )
+            write_manifest(output, entries(store), datetime.now(UTC), store.point())
         return (output / "manifest.jsonl").stat().st_size
 
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
+import os
+import zlib
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,20 +15,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.collect.manifest import (
+from orchestrator.collect.journal import Journal, bodies_of
+from orchestrator.collect.manifest import read_manifest, survey, write_manifest
+from orchestrator.collect.manifest_entries import (
     Entry,
     FileEntry,
+    GivenUpEntry,
     MarkEntry,
     ReportEntry,
     ResolvedEntry,
-    is_current,
-    read_manifest,
-    write_manifest,
+    SeriesEntry,
 )
-from orchestrator.collect.manifest_lines import BadLine, entry_line, parse_entry, parse_line
+from orchestrator.collect.manifest_lines import entry_body, sealed
+from orchestrator.collect.manifest_reading import BadLine, parse_entry, parse_line
 from orchestrator.core.intervals import Window
 from orchestrator.core.lifecycle import State
-from orchestrator.core.model import Identity, Series
+from orchestrator.core.model import GivenUp, LedgerPoint, Report, Series
 from orchestrator.errors import InputError, OutputError
 from tests.kit.archives import JANUARY, SMS
 
@@ -47,16 +52,29 @@ FILE = FileEntry(
     job="nightly",
     collected_at=NOW,
     report=17,
+    intended_at=NOW - timedelta(minutes=9),
+    server_ahead=timedelta(seconds=-1.25),
+    submitted_at=NOW - timedelta(minutes=8),
+    ready_at=NOW - timedelta(minutes=1),
 )
-LEDGER = Identity("aa" * 16, 3, 17)
 RESOLVED = ResolvedEntry("nightly", SMS, (JANUARY, Window.of_epoch(1800000000, 1800000001)))
 MARK = MarkEntry("nightly", SMS, JANUARY.end)
 ENTRIES: tuple[Entry, ...] = (FILE, RESOLVED, MARK)
-
-
-def entries_of(path: Path) -> list[Entry]:
-    return [entry for _, entry in read_manifest(path)]
-
+POINT = LedgerPoint("0123456789abcdef" * 2, 1, 40, 17, "89abcdef")
+LATER = LedgerPoint(POINT.ledger, 1, 41, 19, "01234567")
+OPEN = Report(
+    id=18,
+    series=SMS,
+    window=Window.of_epoch(1800000000, 1800000001),
+    state=State.HELD,
+    api_key="abcd1234",
+    job="nightly",
+    intended_at=NOW,
+    server_ahead=timedelta(seconds=2),
+    callback_url="https://hooks.example.com/1",
+    reason="the list proves nothing",
+    changed_at=NOW,
+)
 
 WINDOWS = st.integers(0, 2**32).flatmap(
     lambda start: st.builds(Window.of_epoch, st.just(start), st.integers(start + 1, 2**33))
@@ -74,35 +92,65 @@ SERIES = st.builds(
         max_size=3,
     ),
 )
+COUNTS = st.integers(0, 2**62)
+SPANS = st.timedeltas(timedelta(days=-9), timedelta(days=9))
+REPORTS = st.builds(
+    Report,
+    id=COUNTS,
+    series=SERIES,
+    window=WINDOWS,
+    state=st.sampled_from(State),
+    api_key=TEXTS,
+    job=TEXTS,
+    intended_at=MOMENTS,
+    server_ahead=SPANS,
+    request_id=TEXTS,
+    submitted_at=st.none() | MOMENTS,
+    ready_at=st.none() | MOMENTS,
+    items_count=st.none() | COUNTS,
+    rows=st.none() | COUNTS,
+    size_bytes=st.none() | COUNTS,
+    sha256=st.none() | st.just("0" * 64),
+    target=st.none() | st.just("a/b.csv"),
+    reason=st.just("") | TEXTS,
+    changed_at=st.none() | MOMENTS,
+    edition=st.integers(1, 9),
+    replaces=st.none() | COUNTS,
+)
 ANY_ENTRY = (
     st.builds(
         FileEntry,
         SERIES,
         WINDOWS,
         st.just("a/b.csv"),
-        st.integers(0),
-        st.integers(0),
+        COUNTS,
+        COUNTS,
         st.just("0" * 64),
         TEXTS,
         TEXTS,
         TEXTS,
         MOMENTS,
-        st.integers(0, 2**40),
+        report=st.none() | COUNTS,
+        intended_at=st.none() | MOMENTS,
+        server_ahead=SPANS,
+        submitted_at=st.none() | MOMENTS,
+        ready_at=st.none() | MOMENTS,
+        replaces=st.none() | COUNTS,
+        foreign=st.dictionaries(TEXTS, COUNTS, max_size=2).map(lambda one: tuple(one.items())),
     )
+    | st.builds(ReportEntry, REPORTS, st.none() | COUNTS)
+    | st.builds(SeriesEntry, SERIES, COUNTS)
+    | st.builds(GivenUpEntry, COUNTS, st.none())
     | st.builds(
-        ReportEntry,
-        st.integers(1, 2**40),
-        SERIES,
-        WINDOWS,
-        st.sampled_from(State),
-        st.none() | TEXTS,
-        TEXTS,
-        TEXTS,
-        MOMENTS,
-        st.text(max_size=9),
-        st.integers(1, 9),
-        st.none() | st.integers(1, 9),
-    )
+        GivenUp,
+        id=COUNTS,
+        series=SERIES,
+        window=WINDOWS,
+        report_id=st.none() | COUNTS,
+        reason=st.just("") | TEXTS,
+        at=MOMENTS,
+        acknowledged=st.booleans(),
+    ).map(lambda one: GivenUpEntry(one.id, one))
     | st.builds(ResolvedEntry, TEXTS, SERIES, st.lists(WINDOWS, max_size=3).map(tuple))
     | st.builds(MarkEntry, TEXTS, SERIES, MOMENTS)
 )
@@ -110,27 +158,32 @@ ANY_ENTRY = (
 
 @given(ANY_ENTRY)
 def test_every_entry_is_read_back_as_it_was_written(entry: Entry) -> None:
-    line = entry_line(entry)
+    line, _ = sealed(entry_body(entry), 0)
     assert line.count(b"\n") == 1
     assert parse_entry(parse_line(line)) == entry
 
 
 def test_a_manifest_is_lines_of_json_that_other_programs_can_read(tmp_path: Path) -> None:
-    assert write_manifest(tmp_path / "reports", ENTRIES, NOW, LEDGER, "cd" * 32) == 3
+    written = write_manifest(tmp_path / "reports", ENTRIES, NOW, POINT)
     path = tmp_path / "reports" / "manifest.jsonl"
-    lines = [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n")[:-1]]
     whole = path.read_bytes()
-    before_the_end = whole[: whole.rindex(b"{")]
+    assert (written.entries, written.size_bytes) == (3, len(whole))
+    assert written.crc == zlib.crc32(whole)
+    lines = [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n")[:-1]]
+    for line in lines:
+        crc = line.pop("check")
+        place = whole.index(f',"check":"{crc}"'.encode())
+        assert crc == f"{zlib.crc32(whole[:place]):08x}"
     assert lines == [
         {
             "kind": "header",
             "version": 2,
             "made_at": "2026-03-01T12:00:00.500000Z",
-            "ledger_id": "aa" * 16,
-            "generation": 3,
+            "ledger": "0123456789abcdef0123456789abcdef",
+            "generation": 1,
+            "changes": 40,
             "events": 17,
-            "replaces": "",
-            "ledger": "cd" * 32,
+            "last_event": "89abcdef",
         },
         {
             "kind": "file",
@@ -149,6 +202,10 @@ def test_a_manifest_is_lines_of_json_that_other_programs_can_read(tmp_path: Path
             "job": "nightly",
             "collected_at": "2026-03-01T12:00:00.500000Z",
             "report": 17,
+            "intended_at": "2026-03-01T11:51:00.500000Z",
+            "submitted_at": "2026-03-01T11:52:00.500000Z",
+            "ready_at": "2026-03-01T11:59:00.500000Z",
+            "server_ahead": -1.25,
             "body": {
                 "account_id": "ef567890",
                 "product": "VOICE-CALL",
@@ -167,9 +224,9 @@ def test_a_manifest_is_lines_of_json_that_other_programs_can_read(tmp_path: Path
             "body": SMS.body,
         },
         {"kind": "mark", "job": "nightly", "mark": "2024-02-01T00:00:00Z", "body": SMS.body},
-        {"kind": "end", "lines": 4, "sha256": hashlib.sha256(before_the_end).hexdigest()},
+        {"kind": "end", "lines": 4},
     ]
-    assert tuple(entries_of(path)) == ENTRIES
+    assert tuple(read_manifest(path)) == ENTRIES
     assert sorted(found.name for found in (tmp_path / "reports").rglob("*")) == [
         ".partial",
         "manifest.jsonl",
@@ -178,31 +235,31 @@ def test_a_manifest_is_lines_of_json_that_other_programs_can_read(tmp_path: Path
 
 def test_times_of_other_zones_are_written_in_utc() -> None:
     tokyo = NOW.astimezone(timezone(timedelta(hours=9)))
-    assert entry_line(MarkEntry("a", SMS, tokyo)) == entry_line(MarkEntry("a", SMS, NOW))
+    assert entry_body(MarkEntry("a", SMS, tokyo)) == entry_body(MarkEntry("a", SMS, NOW))
 
 
 def test_a_time_without_an_offset_is_a_bug() -> None:
     with pytest.raises(ValueError, match="has no offset"):
-        entry_line(MarkEntry("a", SMS, NOW.replace(tzinfo=None)))
+        entry_body(MarkEntry("a", SMS, NOW.replace(tzinfo=None)))
 
 
 def test_the_old_manifest_stands_until_the_new_one_is_complete(tmp_path: Path) -> None:
-    write_manifest(tmp_path, [MARK], NOW, LEDGER)
+    write_manifest(tmp_path, [MARK], NOW, POINT)
 
     def half() -> Iterator[Entry]:
         yield FILE
         raise RuntimeError("the ledger broke")
 
     with pytest.raises(RuntimeError):
-        write_manifest(tmp_path, half(), NOW, LEDGER)
-    assert entries_of(tmp_path / "manifest.jsonl") == [MARK]
+        write_manifest(tmp_path, half(), NOW, POINT)
+    assert list(read_manifest(tmp_path / "manifest.jsonl")) == [MARK]
     assert list((tmp_path / ".partial").iterdir()) == []
 
 
 def test_a_full_disk_is_said_in_words_and_the_old_manifest_stands(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write_manifest(tmp_path, [MARK], NOW, LEDGER)
+    write_manifest(tmp_path, [MARK], NOW, POINT)
     really_open = Path.open
 
     def on_a_full_disk(path: Path, mode: str = "r", *arguments: Any, **options: Any) -> Any:
@@ -211,12 +268,12 @@ def test_a_full_disk_is_said_in_words_and_the_old_manifest_stands(
     with monkeypatch.context() as patched:
         patched.setattr(Path, "open", on_a_full_disk)
         with pytest.raises(OutputError) as caught:
-            write_manifest(tmp_path, ENTRIES, NOW, LEDGER)
+            write_manifest(tmp_path, ENTRIES, NOW, POINT)
     assert str(caught.value) == (
         f"cannot write {tmp_path}/manifest.jsonl: the disk is full; make room and run again,"
         " nothing collected so far is lost"
     )
-    assert entries_of(tmp_path / "manifest.jsonl") == [MARK]
+    assert list(read_manifest(tmp_path / "manifest.jsonl")) == [MARK]
 
 
 def test_many_entries_stream_through(tmp_path: Path) -> None:
@@ -228,16 +285,27 @@ def test_many_entries_stream_through(tmp_path: Path) -> None:
         for asked in range(1, 10_001):  # noqa: B007 - counted for the assertion
             yield FILE
 
-    assert write_manifest(tmp_path, source(), NOW, LEDGER) == asked == 10_000
-    entries = read_manifest(tmp_path / "manifest.jsonl")
-    assert next(entries) == (2, FILE)
+    assert write_manifest(tmp_path, source(), NOW, POINT).entries == asked == 10_000
+    entries = iter(read_manifest(tmp_path / "manifest.jsonl"))
+    assert next(entries) == FILE
     assert sum(1 for _ in entries) == 9_999
 
 
 REMEDY = (
-    "restore manifest.jsonl from a backup; or, where the ledger is there, move it away, and a run "
-    "writes it anew"
+    "restore manifest.jsonl from a backup; or, if the ledger beside it is the latest, move the "
+    "manifest away: the next run writes it anew from the ledger"
 )
+
+
+def resealed(lines: list[bytes]) -> list[bytes]:
+    """The lines as whoever wrote them would have sealed them."""
+    made, crc = [], 0
+    for line in lines:
+        fields = json.loads(line)
+        fields.pop("check", None)
+        sealed_line, crc = sealed(json.dumps(fields).encode()[:-1], crc)
+        made.append(sealed_line)
+    return made
 
 
 def changed(number: int, **fields: Any) -> Callable[[list[bytes]], list[bytes]]:
@@ -247,19 +315,26 @@ def changed(number: int, **fields: Any) -> Callable[[list[bytes]], list[bytes]]:
         line = {**json.loads(lines[number - 1]), **fields}
         kept = {name: value for name, value in line.items() if value is not None}
         lines[number - 1] = json.dumps(kept).encode() + b"\n"
-        return lines
+        return resealed(lines)
 
     return change
 
 
-def replaced(number: int, line: bytes) -> Callable[[list[bytes]], list[bytes]]:
+def replaced(number: int, body: bytes) -> Callable[[list[bytes]], list[bytes]]:
+    """A line that never was an object, with a right check."""
+
     def change(lines: list[bytes]) -> list[bytes]:
-        lines[number - 1] = line
+        crc = zlib.crc32(b"".join(lines[: number - 1]))
+        lines[number - 1], _ = sealed(body, crc)
         return lines
 
     return change
 
 
+NOT_AS_WRITTEN = (
+    "check: this is not the line that was written here: it was changed, or lines before it were "
+    "lost or doubled"
+)
 BODY = {"account_id": "abcd1234", "product": "SMS"}
 SPOILED: dict[str, tuple[Callable[[list[bytes]], list[bytes]], str]] = {
     "empty": (lambda _: [], "1:1: the manifest is empty"),
@@ -271,11 +346,28 @@ SPOILED: dict[str, tuple[Callable[[list[bytes]], list[bytes]], str]] = {
         lambda lines: [*lines[:3], lines[3][:9]],
         "4:1: the line is cut off or endless",
     ),
-    "a line lost": (
-        lambda lines: lines[:2] + lines[3:],
-        "4:1: lines: 4 lines were written, 3 are there",
+    "a line lost": (lambda lines: lines[:2] + lines[3:], f"3:1: {NOT_AS_WRITTEN}"),
+    "a line twice": (lambda lines: lines[:2] + lines[1:], f"3:1: {NOT_AS_WRITTEN}"),
+    "a digit": (
+        lambda lines: [line.replace(b'"rows":6', b'"rows":7') for line in lines],
+        f"2:1: {NOT_AS_WRITTEN}",
     ),
-    "a line too many": (lambda lines: [*lines, b"\n"], "6:1: not a line of JSON"),
+    "a digit of the header": (
+        lambda lines: [line.replace(b'"changes":40', b'"changes":41') for line in lines],
+        f"1:1: {NOT_AS_WRITTEN}",
+    ),
+    "another number of lines": (
+        changed(5, lines=3),
+        "5:1: lines: 3 lines were written, 4 are there",
+    ),
+    "a second end": (
+        lambda lines: resealed([*lines, b'{"kind":"end","lines":5}\n']),
+        "6:1: kind: a second end line",
+    ),
+    "an object without a check behind the end": (
+        lambda lines: [*lines, b"{}\n"],
+        f"6:1: {NOT_AS_WRITTEN}",
+    ),
     "no header": (
         lambda lines: lines[1:],
         "1:1: kind: the first line is not a manifest's header",
@@ -284,15 +376,16 @@ SPOILED: dict[str, tuple[Callable[[list[bytes]], list[bytes]], str]] = {
         changed(1, version=3),
         "1:1: version: this manifest has version 3, this program reads 1 and 2",
     ),
+    "no ledger in the header": (changed(1, ledger=None), "1:1: ledger: missing"),
+    "no generation in the header": (changed(1, generation=None), "1:1: generation: missing"),
     "no time in the header": (
         changed(1, made_at=None),
         "1:1: made_at: None is not a time in UTC such as 2024-01-31T00:00:00Z",
     ),
-    "not JSON": (replaced(2, b"{,}\n"), "2:1: not a line of JSON"),
-    "not UTF-8": (replaced(2, b'{"a":"\xff"}\n'), "2:1: not a line of JSON"),
-    "NaN": (replaced(2, b'{"rows":NaN}\n'), "2:1: not a line of JSON"),
-    "too deep": (replaced(2, b"[" * 100_000 + b"\n"), "2:1: not a line of JSON"),
-    "not an object": (replaced(2, b"[1]\n"), "2:1: not a JSON object"),
+    "not JSON": (replaced(2, b"{,"), "2:1: not a line of JSON"),
+    "not UTF-8": (replaced(2, b'{"a":"\xff"'), "2:1: not a line of JSON"),
+    "NaN": (replaced(2, b'{"rows":NaN'), "2:1: not a line of JSON"),
+    "too deep": (replaced(2, b"[" * 100_000), "2:1: not a line of JSON"),
     "unknown kind": (changed(2, kind="files"), "2:1: kind: 'files' is no kind of line"),
     "a path that leads out": (
         changed(2, path="../x.csv"),
@@ -357,7 +450,7 @@ SPOILED: dict[str, tuple[Callable[[list[bytes]], list[bytes]], str]] = {
 def test_whatever_was_cut_or_changed_is_named_with_its_line(
     tmp_path: Path, spoil: Callable[[list[bytes]], list[bytes]], words: str
 ) -> None:
-    write_manifest(tmp_path, ENTRIES, NOW, LEDGER)
+    write_manifest(tmp_path, ENTRIES, NOW, POINT)
     path = tmp_path / "manifest.jsonl"
     path.write_bytes(b"".join(spoil(path.read_bytes().splitlines(keepends=True))))
     with pytest.raises(InputError) as caught:
@@ -394,44 +487,164 @@ def test_no_object_makes_anything_but_an_entry_or_a_mistake(fields: dict[str, An
         parse_entry(fields)
 
 
-# --- whether it has to be written anew ------------------------------------------------------------
+# --- what is appended -----------------------------------------------------------------------------
 
 
-def test_a_manifest_of_the_ledger_as_it_is_is_current(tmp_path: Path) -> None:
-    write_manifest(tmp_path, ENTRIES, NOW, LEDGER, "one")
-    assert is_current(tmp_path, "one")
-    assert not is_current(tmp_path, "another")
-    assert not is_current(tmp_path / "elsewhere", "one")
+def appended(directory: Path, *batches: tuple[tuple[Entry, ...], LedgerPoint]) -> Path:
+    """A manifest that was appended to."""
+    written = write_manifest(directory, ENTRIES, NOW, POINT)
+    journal = Journal(directory, written.size_bytes, written.crc)
+    for entries, point in batches:
+        journal.append(bodies_of(entries), point)
+    journal.close()
+    return directory / "manifest.jsonl"
 
 
-def flipped(text: bytes) -> bytes:
-    return text.replace(b'"rows":6', b'"rows":7')
+def test_what_is_appended_is_read_after_the_rest(tmp_path: Path) -> None:
+    path = appended(tmp_path, ((ReportEntry(OPEN),), LATER), ((MARK, FILE), POINT))
+    reading = read_manifest(path)
+    found = [(reading.line, reading.is_appended, entry) for entry in reading]
+    assert found == [
+        (2, False, FILE),
+        (3, False, RESOLVED),
+        (4, False, MARK),
+        (6, True, ReportEntry(OPEN)),
+        (8, True, MARK),
+        (9, True, FILE),
+    ]
 
 
-def without_a_line(text: bytes) -> bytes:
-    lines = text.splitlines(keepends=True)
-    return b"".join(lines[:1] + lines[2:])
+def test_a_survey_tells_how_far_the_ledger_had_got(tmp_path: Path) -> None:
+    assert not survey(tmp_path / "nowhere").exists
+    path = appended(tmp_path)
+    assert survey(tmp_path).point == POINT
+    assert survey(tmp_path).appended == 0
+    path = appended(tmp_path, ((ReportEntry(OPEN),), LATER))
+    found = survey(tmp_path)
+    assert (found.point, found.appended, found.problem) == (LATER, 2, None)
+    assert (found.size_bytes, found.crc) == (path.stat().st_size, zlib.crc32(path.read_bytes()))
 
 
-CHANGED_SINCE: dict[str, Callable[[bytes], bytes]] = {
-    "nothing": lambda _: b"",
-    "half": lambda text: text[: len(text) // 2],
-    "no end": lambda text: b"".join(text.splitlines(keepends=True)[:-1]),
-    "a cut end": lambda text: text[:-9],
-    "a line more": lambda text: text + b"{}\n",
-    "a line less": without_a_line,
-    "a digit": flipped,
-    "only a header": lambda text: text.splitlines(keepends=True)[0],
-    "no header": lambda text: b"".join(text.splitlines(keepends=True)[1:]),
-    "noise": lambda text: bytes(reversed(text)),
+@pytest.mark.parametrize("noise", [b"", b"\0" * 700, b"\0\n\xff\n", b"{\n"])
+@pytest.mark.parametrize("cut", [1, 30, 400])
+def test_a_last_line_that_was_cut_is_no_line_and_is_written_over(
+    tmp_path: Path, cut: int, noise: bytes
+) -> None:
+    path = appended(tmp_path, ((ReportEntry(OPEN),), LATER))
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-cut] + noise)
+    assert [type(entry) for entry in read_manifest(path)][:3] == [type(one) for one in ENTRIES]
+    found = survey(tmp_path)
+    assert (found.point, found.problem) == (POINT, None)
+    journal = Journal(tmp_path, found.size_bytes, found.crc)
+    journal.append(bodies_of([ReportEntry(OPEN)]), LATER)
+    journal.close()
+    assert survey(tmp_path).point == LATER
+    assert list(read_manifest(path))[-1] == ReportEntry(OPEN)
+
+
+def test_a_digit_that_changed_in_what_was_appended_is_named_with_its_line(tmp_path: Path) -> None:
+    path = appended(tmp_path, ((ReportEntry(OPEN),), LATER), ((MARK,), LATER))
+    path.write_bytes(path.read_bytes().replace(b'"report":18', b'"report":19'))
+    with pytest.raises(InputError) as caught:
+        list(read_manifest(path))
+    assert str(caught.value) == f"{path}:6:1: {NOT_AS_WRITTEN}; {REMEDY}"
+    found = survey(tmp_path)
+    assert found.point == LATER, "what is behind the change still tells how far the ledger was"
+    assert found.problem is not None
+    assert found.problem.line == 6
+
+
+def test_a_disk_that_takes_no_more_leaves_what_stood_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = appended(tmp_path, ((MARK,), LATER))
+    whole = path.read_bytes()
+    really_write = os.write
+
+    def half(handle: int, block: bytes) -> int:
+        if len(block) < 100:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return really_write(handle, block[:50])
+
+    journal = Journal(tmp_path, len(whole), zlib.crc32(whole))
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "write", half)
+        with pytest.raises(OutputError, match="the disk is full; make room and run again"):
+            journal.append(bodies_of([FILE]), LATER)
+    assert path.read_bytes() == whole
+    with pytest.raises(OutputError, match="could not be appended to; run again"):
+        journal.append(bodies_of([FILE]), LATER)
+    journal.close()
+    assert path.read_bytes() == whole
+
+
+# --- version 1 ------------------------------------------------------------------------------------
+
+
+def first_version(path: Path) -> list[bytes]:
+    """A manifest as version 1 wrote it; its lines."""
+    lines = [
+        {
+            "kind": "header",
+            "version": 1,
+            "made_at": "2026-03-01T12:00:00Z",
+            "events": 17,
+            "ledger": "cd" * 32,
+        },
+        *(json.loads(entry_body(entry) + b"}") for entry in ENTRIES),
+    ]
+    for name in ("report", "intended_at", "submitted_at", "ready_at", "server_ahead"):
+        del lines[1][name]
+    made = [json.dumps(line).encode() + b"\n" for line in lines]
+    end = {"kind": "end", "lines": 4, "sha256": hashlib.sha256(b"".join(made)).hexdigest()}
+    made.append(json.dumps(end).encode() + b"\n")
+    path.write_bytes(b"".join(made))
+    return made
+
+
+def test_version_1_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "manifest.jsonl"
+    first_version(path)
+    assert list(read_manifest(path)) == [
+        FileEntry(*(getattr(FILE, name) for name in FileEntry.__slots__[:10])),
+        RESOLVED,
+        MARK,
+    ]
+    found = survey(tmp_path)
+    assert found.header is not None
+    assert (found.header.version, found.header.events) == (1, 17)
+    assert (found.point, found.problem) == (None, None)
+
+
+SPOILED_FIRST: dict[str, tuple[Callable[[list[bytes]], list[bytes]], str]] = {
+    "a digit": (
+        lambda lines: [line.replace(b'"rows": 6', b'"rows": 7') for line in lines],
+        "5:1: sha256: the lines above are not those that were written",
+    ),
+    "a line lost": (
+        lambda lines: lines[:2] + lines[3:],
+        "4:1: lines: 4 lines were written, 3 are there",
+    ),
+    "a line twice": (
+        lambda lines: lines[:2] + lines[1:],
+        "6:1: lines: 4 lines were written, 5 are there",
+    ),
+    "the end lost": (
+        lambda lines: lines[:4],
+        "5:1: the end line is missing: the manifest is cut off",
+    ),
+    "a line too many": (lambda lines: [*lines, b"\n"], "6:1: something follows the end line"),
 }
 
 
-@pytest.mark.parametrize("spoil", CHANGED_SINCE.values(), ids=CHANGED_SINCE)
-def test_a_manifest_that_was_changed_is_not_current(
-    tmp_path: Path, spoil: Callable[[bytes], bytes]
+@pytest.mark.parametrize(("spoil", "words"), SPOILED_FIRST.values(), ids=SPOILED_FIRST)
+def test_whatever_was_changed_of_version_1_is_named_with_its_line(
+    tmp_path: Path, spoil: Callable[[list[bytes]], list[bytes]], words: str
 ) -> None:
-    write_manifest(tmp_path, ENTRIES, NOW, LEDGER, "one")
     path = tmp_path / "manifest.jsonl"
-    path.write_bytes(spoil(path.read_bytes()))
-    assert not is_current(tmp_path, "one")
+    path.write_bytes(b"".join(spoil(first_version(path))))
+    with pytest.raises(InputError) as caught:
+        list(read_manifest(path))
+    assert str(caught.value) == f"{path}:{words}; {REMEDY}"
+    assert survey(tmp_path).problem == caught.value.mistakes[0]

@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING, Final
 import anyio
 
 from orchestrator.api.reasons import listen_words
+from orchestrator.cli.belonging import compare, refuse_unknown_files
 from orchestrator.cli.setup import (
     clock_of,
     ledger_is_missing,
     open_desks,
     reading_ledger,
-    refuse_other_ledger,
 )
 from orchestrator.config import proxies_of, resolve_credentials
 from orchestrator.core import clocks
@@ -37,13 +37,14 @@ from orchestrator.errors import (
     TransportError,
     Unauthorized,
 )
-from orchestrator.ledger.lock import holder, refuse_network
+from orchestrator.ledger.lock import holder, refuse_hard_links, refuse_network
 from orchestrator.reporting.words import counted, size_words
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
+    from orchestrator.core.model import Job
     from orchestrator.core.settings import Config, Credentials
     from orchestrator.engine.desk import Desk
 
@@ -298,7 +299,7 @@ def require_output(config: Config) -> None:
 # --- the ledger -----------------------------------------------------------------------------------
 
 
-def ledger(config: Config) -> Iterator[Check]:
+def ledger(config: Config, jobs: Sequence[Job]) -> Iterator[Check]:
     """Whether a run could take the ledger, and whether it would refuse it: with its exit code.
 
     A lock that is held is only mentioned: that run will end.
@@ -312,10 +313,14 @@ def ledger(config: Config) -> Iterator[Check]:
     else:
         free = "free: no run is active on this ledger"
         yield Check(Level.OK, "lock", free if who is None else f"held: {who} is running")
+    changed = ""
     try:
+        refuse_hard_links(config.state)
         with reading_ledger(config, whole=True) as store:
             if who is None:  # a run that is active writes both, and has compared them
-                refuse_other_ledger(config, store)
+                require_output(config)
+                changed = compare(config, store).words
+                refuse_unknown_files(config, store, jobs, clock_of(None).now())
             series, reports = store.size()
     except OlderTables as error:
         yield Check(Level.OK, "ledger", str(error))
@@ -324,6 +329,9 @@ def ledger(config: Config) -> Iterator[Check]:
     except (LedgerError, OutputError) as error:
         yield Check(Level.ERROR, "ledger", str(error), code=ExitCode.DISK)
     else:
+        if changed:
+            remedy = "a run keeps it, and writes it anew from the ledger"
+            yield Check(Level.WARNING, "manifest", changed, remedy)
         words = f"{config.state}: {counted(series, 'series')}, {counted(reports, 'report')}"
         if not config.state.exists() and ledger_is_missing(config) is None:
             words = f"none yet at {config.state}: the first run begins it"

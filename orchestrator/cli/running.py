@@ -14,10 +14,12 @@ import anyio
 from anyio import to_thread
 
 from orchestrator.api import KeyGate
-from orchestrator.cli import again, callbacks, foreign, projection
+from orchestrator.cli import again, callbacks, foreign
+from orchestrator.cli.belonging import refuse_unknown_files
 from orchestrator.cli.garbage import rare_collections
+from orchestrator.cli.rebuilding import rebuild_ledger
 from orchestrator.cli.selection import kept_file, series_of
-from orchestrator.cli.setup import open_desks, writing_ledger
+from orchestrator.cli.setup import Writing, open_desks, writing_ledger
 from orchestrator.cli.stopping import Stopper
 from orchestrator.cli.twice import overlap_warnings
 from orchestrator.collect.collector import FileCollector
@@ -35,7 +37,6 @@ from orchestrator.reporting.board import Board
 from orchestrator.reporting.folding import Folding
 from orchestrator.reporting.pulse import Pulse
 from orchestrator.reporting.summary import Ending, Leftover, Others, Sums
-from orchestrator.reporting.words import counted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -114,8 +115,7 @@ async def carry_out(errand: Errand, display: Display) -> Ending | ExitCode:
         The ending; only an exit code where a signal came before the run had begun.
 
     Raises:
-        OrchestratorError: see `writing_ledger`, `engine.run.run` and `write_projection`; maybe in
-            an exception group.
+        OrchestratorError: see `writing_ledger` and `engine.run.run`; maybe in an exception group.
     """
     drain = Drain()
     stopper = Stopper(drain, lambda text: display.note("info", text, {}), display.close)
@@ -134,18 +134,18 @@ async def _carry_out(
     async with anyio.create_task_group() as tasks:
         await tasks.start(stopper.listen)
         async with contextlib.AsyncExitStack() as stack:
-            ledger: SqliteLedger | None = None
+            writing: Writing | None = None
             with stopper.waiting():
-                ledger = await stack.enter_async_context(_ledger(errand, display))
-            if ledger is not None:
+                writing = await stack.enter_async_context(_ledger(errand, display))
+            if writing is not None:
                 if errand.deadline is not None:
                     tasks.start_soon(stopper.at_deadline, errand.deadline, errand.started)
-                ending = await _under_lock(errand, display, ledger, drain, stopper)
+                ending = await _under_lock(errand, display, writing, drain, stopper)
         tasks.cancel_scope.cancel()
     return ending
 
 
-def _ledger(errand: Errand, display: Display) -> AbstractAsyncContextManager[SqliteLedger]:
+def _ledger(errand: Errand, display: Display) -> AbstractAsyncContextManager[Writing]:
     config = errand.inputs.config
     wait = errand.lock_wait
     if errand.deadline is not None:
@@ -153,28 +153,32 @@ def _ledger(errand: Errand, display: Display) -> AbstractAsyncContextManager[Sql
         wait = min(wait, max(timedelta(), errand.deadline - passed))
 
     def rebuild() -> None:
-        files = projection.rebuild_ledger(config, errand.clock.now())
-        missing = projection.missing_files(config)
-        text = f"a ledger was made from the manifest: {counted(files, 'collected file')}"
-        if missing:
-            text += f", {missing:,} of which are not there: see {typed('verify', JOB)}"
-        display.note("warning" if missing else "info", text, {"files": files, "missing": missing})
+        rebuilt = rebuild_ledger(config, errand.inputs.jobs, errand.credentials, errand.clock.now())
+        for level, text in rebuilt.words():
+            display.note(level, text, {})
 
     return writing_ledger(
         config,
         errand.clock,
         wait,
         first=rebuild if errand.rebuild else None,
-        announce=lambda text: display.note("info", text, {}),
+        announce=lambda level, text: display.note(level, text, {}),
         check_later=True,
     )
 
 
 async def _under_lock(
-    errand: Errand, display: Display, ledger: SqliteLedger, drain: Drain, stopper: Stopper
+    errand: Errand, display: Display, writing: Writing, drain: Drain, stopper: Stopper
 ) -> Ending:
     config, jobs = errand.inputs.config, errand.inputs.jobs
+    ledger = writing.ledger
     now = errand.clock.now()
+    if not errand.again:
+        await ledger.transact(
+            lambda store: refuse_unknown_files(
+                config, store, jobs, now, retry_failed=errand.retry_failed
+            )
+        )
     found = await to_thread.run_sync(unfinished, config.output.directory)
     keep = await ledger.transact(lambda store: store.unfinished(found))
     await to_thread.run_sync(sweep, config.output.directory, keep)
@@ -215,9 +219,9 @@ async def _under_lock(
             # What stands at the end of a run that failed is worth a manifest too, if it can be
             # had; the error that ended the run is the one to hear about.
             with anyio.CancelScope(shield=True), contextlib.suppress(OrchestratorError):
-                await _write_manifest(errand, ledger)
+                await _write_manifest(errand, writing)
             raise
-        await _write_manifest(errand, ledger)
+        await _write_manifest(errand, writing)
         unreachable = [desk.unreachable for desk in desks.values() if desk.unreachable]
     lines.count_aloud()
     why = stopper.why or (f"out of reach: {unreachable[0]}" if unreachable else end.stopped)
@@ -259,10 +263,10 @@ async def _count_aloud(lines: Folding) -> None:
         lines.count_aloud()
 
 
-async def _write_manifest(errand: Errand, ledger: SqliteLedger) -> None:
+async def _write_manifest(errand: Errand, writing: Writing) -> None:
     # Not from a ledger that may be damaged: the old one may have to bring it back.
-    if ledger.is_sound:
-        await projection.write_projection(errand.inputs.config, errand.clock.now())
+    if writing.ledger.is_sound:
+        await writing.manifest.write(errand.clock.now())
 
 
 async def _work(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 from contextlib import asynccontextmanager, contextmanager, suppress
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -18,12 +19,11 @@ from orchestrator.core.commands import JOB, Called, remember, typed
 from orchestrator.errors import InputError, OrchestratorError
 
 if TYPE_CHECKING:
-    import sqlite3
     from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
     from datetime import datetime
     from pathlib import Path
 
-    from orchestrator.cli.projection import KeptManifest
+    from orchestrator.cli.projection import Projection
     from orchestrator.config import Inputs
     from orchestrator.core.ports import Clock, Observer
     from orchestrator.core.settings import Config, Credentials
@@ -136,20 +136,6 @@ def refuse_missing_ledger(config: Config) -> None:
         )
 
 
-def refuse_other_ledger(config: Config, store: Store) -> None:
-    """What `run` refuses of a ledger that can be opened, and `check` finds with the same code.
-
-    Raises:
-        InputError: the files beside it are of another ledger, or of a later state of this one.
-        OutputError: files cannot be written, or the manifest cannot be read.
-    """
-    from orchestrator.cli.checks import require_output  # noqa: PLC0415 - start-up time
-    from orchestrator.cli.projection import refuse_other_manifest  # noqa: PLC0415
-
-    require_output(config)
-    refuse_other_manifest(config, store.identity())
-
-
 @contextmanager
 def reading_ledger(config: Config, *, whole: bool = False) -> Iterator[Store]:
     """The ledger to read from; an empty one, in memory, where none has been begun.
@@ -182,6 +168,23 @@ def reading_ledger(config: Config, *, whole: bool = False) -> Iterator[Store]:
         connection.close()
 
 
+@dataclass(frozen=True, slots=True)
+class Writing:
+    """A ledger that may be written.
+
+    Attributes:
+        ledger: under the run's lock.
+        manifest: is told of every change; to be written as a whole at the end.
+    """
+
+    ledger: SqliteLedger
+    manifest: Projection
+
+
+def _say(level: str, text: str) -> None:
+    click.echo(text if level == "info" else f"{level}: {text}", err=True)
+
+
 @asynccontextmanager
 async def writing_ledger(
     config: Config,
@@ -189,73 +192,74 @@ async def writing_ledger(
     lock_wait: timedelta = timedelta(),
     *,
     first: Callable[[], None] | None = None,
-    announce: Callable[[str], None] | None = None,
+    announce: Callable[[str, str], None] = _say,
     check_later: bool = False,
-) -> AsyncIterator[SqliteLedger]:
+) -> AsyncIterator[Writing]:
     """The ledger under the run's lock; begun anew where there is none, which is announced.
+
+    The manifest beside the files belongs to it, and is written anew where it lacks something.
 
     Args:
         config: where it is.
         clock: stamps its events.
         lock_wait: how long to wait for the lock.
         first: done in a thread under the lock, before the ledger is looked for.
-        announce: says that a ledger is begun; None writes it to standard error.
+        announce: told, as (level, text), that a ledger is begun, or that a manifest was changed.
         check_later: a large one is not checked for damage here: call `SqliteLedger.check`.
 
     Raises:
         Locked: another run holds it.
         LedgerError: it cannot be opened.
-        InputError: the ledger is missing beside its files.
+        InputError: the ledger is missing beside its files, or does not belong to them.
+        OutputError: the manifest cannot be written.
     """
+    import sqlite3  # noqa: PLC0415 - start-up time
+
+    from orchestrator.cli.belonging import Stands, compare  # noqa: PLC0415
+    from orchestrator.cli.checks import require_output  # noqa: PLC0415
+    from orchestrator.cli.projection import Projection  # noqa: PLC0415
+    from orchestrator.collect.manifest import put_aside  # noqa: PLC0415
     from orchestrator.ledger.damage import is_large  # noqa: PLC0415 - start-up time
     from orchestrator.ledger.lock import run_lock  # noqa: PLC0415
     from orchestrator.ledger.sqlite import SqliteLedger, connect  # noqa: PLC0415
+    from orchestrator.ledger.store import Store  # noqa: PLC0415
+    from orchestrator.ledger.words import explain  # noqa: PLC0415
 
     async with run_lock(config.state, lock_wait):
         if first is not None:
             await to_thread.run_sync(first)
         refuse_missing_ledger(config)
         if not config.state.exists():
-            words = f"a new ledger: {config.state}"
-            if announce is None:
-                click.echo(words, err=True)
-            else:
-                announce(words)
+            announce("info", f"a new ledger: {config.state}")
         check_later = check_later and is_large(config.state)
         connection = connect(config.state, check_later=check_later)
         try:
-            journal = await to_thread.run_sync(_begin, connection, config, clock.now())
             try:
-                yield SqliteLedger(
-                    connection, config.state, clock, check_later=check_later, journal=journal
-                )
+                found = await to_thread.run_sync(compare, config, Store(connection))
+            except sqlite3.Error as error:
+                raise explain(error, config.state) from error
+            as_it_is = found.stands is Stands.AS_THE_LEDGER
+            manifest = Projection(config, found.survey if as_it_is else None)
+            ledger = SqliteLedger(
+                connection, config.state, clock, check_later=check_later, told=manifest
+            )
+            await to_thread.run_sync(require_output, config)
+            if not as_it_is:
+                # Not from a ledger that may be damaged: the old one may have to bring it back.
+                await ledger.check()
+                if found.words:
+                    kept = await to_thread.run_sync(put_aside, config.output.directory)
+                    announce(
+                        "warning",
+                        f"{found.words}; it is kept as {kept}, and written anew from the ledger",
+                    )
+                await manifest.write(clock.now())
+            try:
+                yield Writing(ledger, manifest)
             finally:
-                journal.journal.close()
+                manifest.close()
         finally:
             connection.close()
-
-
-def _begin(connection: sqlite3.Connection, config: Config, now: datetime) -> KeptManifest:
-    """Begins a generation of the ledger, if the manifest beside its files is its own.
-
-    Raises:
-        InputError: it is of another ledger, or of a later state of this one.
-    """
-    import sqlite3  # noqa: PLC0415 - start-up time
-
-    from orchestrator.cli.projection import keep_manifest  # noqa: PLC0415
-    from orchestrator.ledger.store import Store  # noqa: PLC0415
-    from orchestrator.ledger.words import explain  # noqa: PLC0415
-
-    store = Store(connection)
-    try:
-        refuse_other_ledger(config, store)
-        store.begin_generation()
-        # Into the main file: a copy of that alone must be known as what it is.
-        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        return keep_manifest(config, store.identity(), now)
-    except sqlite3.Error as error:
-        raise explain(error, config.state) from error
 
 
 # --- the API --------------------------------------------------------------------------------------

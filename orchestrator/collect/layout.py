@@ -7,18 +7,20 @@ made of ``A-Z a-z 0-9 . _ -`` and percent signs, and is never ``.`` or ``..``.
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
+from orchestrator.core.intervals import Window
 from orchestrator.core.settings import Format
 from orchestrator.errors import OutputError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from orchestrator.core.intervals import Window
     from orchestrator.core.model import Report, Series
 
 PARTIAL: Final = ".partial"
@@ -35,6 +37,13 @@ _EDITION: Final = re.compile(r"_e([1-9][0-9]{0,8})\.[a-z.]+\Z")
 _STAMP: Final = "%Y%m%dT%H%M%SZ"
 _LONGEST_PART: Final = 120
 """Characters of one part of a path: with our prefixes it stays below the usual 255."""
+
+_NAME: Final = re.compile(
+    r"(?P<start>[0-9]{8}T[0-9]{6}Z)_(?P<end>[0-9]{8}T[0-9]{6}Z)"
+    r"(?:_e(?P<edition>[1-9][0-9]{0,8}))?\.(?P<form>"
+    + "|".join(re.escape(form.value) for form in Format)
+    + ")"
+)
 
 _OURS: Final = re.compile(r"(\d+)_[A-Za-z0-9._%-]+\.(?:part|verified\.[a-z.]+)")
 
@@ -63,15 +72,86 @@ def target(series: Series, window: Window, form: Format, edition: int = 1) -> st
     name = f"{window.start.strftime(_STAMP)}_{window.end.strftime(_STAMP)}"
     if edition > 1:
         name += f"_e{edition}"
+    return f"{series_folder(series)}/{name}.{form.value}"
+
+
+def series_folder(series: Series) -> str:
+    """Where the published files of a series stand, relative to the output directory."""
     return "/".join(
         (
             f"report_account={safe(series.account_id)}",
             f"report_product={safe(series.product)}",
             f"report_direction={'any' if series.direction is None else safe(series.direction)}",
             f"report_filter={safe(series.filter_id)}",
-            f"{name}.{form.value}",
         )
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """A file that stands where a published one would.
+
+    Attributes:
+        target: relative to the output directory, with forward slashes.
+        window: that its name tells.
+    """
+
+    target: str
+    window: Window
+    edition: int
+    form: Format
+
+
+def published(
+    directory: Path, series: Series, within: Sequence[Window] | None = None
+) -> Iterator[Published]:
+    """The files in the folder of a series that have the names of published ones.
+
+    Args:
+        directory: the output directory.
+        series: whose folder; one that is not there is empty.
+        within: only those that hold a moment of one of these windows.
+
+    Raises:
+        OSError: the folder cannot be read.
+    """
+    folder = series_folder(series)
+    try:
+        names = os.listdir(directory / folder)  # noqa: PTH208 - there may be very many
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    if within is not None:
+        # Compared as they are written: of a hundred thousand names only a few are read.
+        stamps = [(one.start.strftime(_STAMP), one.end.strftime(_STAMP)) for one in within]
+        names = [
+            name
+            for name in names
+            if any(name[:16] < end and name[17:33] > start for start, end in stamps)
+        ]
+    for name in sorted(names):
+        found = _NAME.fullmatch(name)
+        if found is None:
+            continue
+        try:
+            window = Window(_parse_stamp(found["start"]), _parse_stamp(found["end"]))
+        except ValueError:
+            continue  # a name of somebody else's, after all
+        edition = int(found["edition"] or 1)
+        yield Published(f"{folder}/{name}", window, edition, Format(found["form"]))
+
+
+def _parse_stamp(stamp: str) -> datetime:
+    return datetime.strptime(stamp, _STAMP).replace(tzinfo=UTC)
+
+
+def folders_with_files(directory: Path) -> Iterator[tuple[str, int]]:
+    """Every folder of a series, relative to the output directory, and how many files it holds."""
+    for folder in sorted(directory.glob("report_account=*/*/*/*")):
+        if folder.is_dir():
+            names = (_NAME.fullmatch(path.name) for path in folder.iterdir())
+            number = sum(name is not None for name in names)
+            if number:
+                yield folder.relative_to(directory).as_posix(), number
 
 
 def edition_of(path: str) -> int:

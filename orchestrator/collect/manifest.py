@@ -1,41 +1,29 @@
-"""The manifest: a second record of the ledger beside the files, from which it can be rebuilt.
+"""The manifest: a projection of the ledger beside the files, from which it can be rebuilt.
 
-``manifest.jsonl`` is JSON Lines in UTF-8: a header, an entry a line, and an end line that counts
-the lines before it and has their hash. While a command writes the ledger, blocks of entries are
-appended behind that (`ManifestJournal`), each ended by a line whose hash vouches for all before it;
-what a later line says of a report or a series counts. When the command ends the manifest is
-written anew, as short as it can be. A block that a crash has cut is passed over.
+``manifest.jsonl`` is JSON Lines in UTF-8: a header, an entry a line for all that the ledger knew
+when it was written as a whole, an end line, and then what has changed since, appended as a run
+goes: the entries that a transaction has changed, and how far the ledger has got with it. A later
+entry of a report takes the place of an earlier one. A last line that was cut, as a kill may leave
+it, is no line.
 """
 
 from __future__ import annotations
 
 import hashlib
-import os
-import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from orchestrator.collect import disk, layout
-from orchestrator.collect.manifest_lines import (
+from orchestrator.collect.manifest_lines import end_body, entry_body, header_body, sealed
+from orchestrator.collect.manifest_reading import (
     BadLine,
-    Commit,
-    Entry,
-    FileEntry,
-    GivenUpEntry,
     Header,
-    MarkEntry,
-    ReportEntry,
-    ResolvedEntry,
-    chained,
-    commit_line,
+    checked,
     end_count,
-    end_line,
-    entry_line,
-    header_line,
-    parse_commit,
     parse_entry,
     parse_header,
     parse_line,
+    parse_point,
 )
 from orchestrator.errors import InputError, Mistake
 
@@ -45,45 +33,40 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import BinaryIO
 
-    from orchestrator.core.model import Identity
-
-__all__ = [
-    "Entry",
-    "FileEntry",
-    "GivenUpEntry",
-    "MarkEntry",
-    "ReportEntry",
-    "ResolvedEntry",
-    "read_manifest",
-    "write_manifest",
-]
+    from orchestrator.collect.manifest_entries import Entry
+    from orchestrator.core.model import LedgerPoint
 
 _BUFFER_BYTES: Final = 1024 * 1024
-_TAIL_BYTES: Final = 1024 * 1024
-"""More than a block and the line before it take."""
-
 _LONGEST_LINE: Final = 16 * 1024 * 1024
-_SYNC_SECONDS: Final = 1.0
-"""How often appended lines are synced: the ledger itself is synced at each commit, and a power cut
-takes from the manifest no more than a second that the ledger has."""
 
-_REMEDY: Final = (
-    "restore manifest.jsonl from a backup; or, where the ledger is there, move it away, and a run "
-    "writes it anew"
+REMEDY: Final = (
+    "restore manifest.jsonl from a backup; or, if the ledger beside it is the latest, move the "
+    "manifest away: the next run writes it anew from the ledger"
 )
 
 
-# --- writing all of it ----------------------------------------------------------------------------
+# --- writing it as a whole ------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A manifest that was written as a whole.
+
+    Attributes:
+        entries: how many it has.
+        size_bytes: of the file.
+        crc: its CRC-32.
+    """
+
+    entries: int
+    size_bytes: int
+    crc: int
 
 
 def write_manifest(
-    directory: Path,
-    entries: Iterable[Entry],
-    made_at: datetime,
-    identity: Identity,
-    fingerprint: str = "",
-) -> int:
-    """Replaces the manifest of an output directory; how many entries it has.
+    directory: Path, entries: Iterable[Entry], made_at: datetime, point: LedgerPoint
+) -> Written:
+    """Replaces the manifest of an output directory.
 
     The entries are written as they come, in constant memory. The old manifest stands until the
     new one is complete and synced; if `entries` raises, it stays.
@@ -92,8 +75,7 @@ def write_manifest(
         directory: the output directory; made if it is not there.
         entries: in the order they are to stand.
         made_at: the present moment, aware.
-        identity: of the ledger.
-        fingerprint: of the ledger's content; see `is_current`.
+        point: which ledger they are of, and how far it has got.
 
     Raises:
         OutputError: the disk.
@@ -104,283 +86,310 @@ def write_manifest(
         disk.Folders(directory).make(part.parent)
         try:
             with part.open("wb", buffering=_BUFFER_BYTES) as file:
-                count = _write(file, header_line(made_at, identity, fingerprint), entries)
+                written = _write(file, header_body(made_at, point), entries)
             disk.sync_file(part)
             part.replace(place)
             disk.sync_folder(directory)
         finally:
             disk.remove(part)
-    return count
+    return written
 
 
-def _write(file: BinaryIO, header: bytes, entries: Iterable[Entry]) -> int:
+def _write(file: BinaryIO, header: bytes, entries: Iterable[Entry]) -> Written:
+    line, crc = sealed(header, 0)
+    size_bytes = file.write(line)
     count = 0
-    digest = hashlib.sha256(header)
-    file.write(header)
     for entry in entries:
-        line = entry_line(entry)
-        digest.update(line)
-        file.write(line)
+        line, crc = sealed(entry_body(entry), crc)
+        size_bytes += file.write(line)
         count += 1
-    file.write(end_line(count + 1, digest.hexdigest()))
-    return count
+    line, crc = sealed(end_body(count + 1), crc)
+    size_bytes += file.write(line)
+    return Written(count, size_bytes, crc)
 
 
-def is_current(directory: Path, fingerprint: str) -> bool:
-    """Whether the manifest there is whole, short, and was made of the ledger as it is.
-
-    Reads all of it, about a second a gigabyte: what was cut or changed since is to be made anew.
-
-    Args:
-        directory: the output directory.
-        fingerprint: of the ledger's content.
-    """
-    try:
-        with (directory / layout.MANIFEST).open("rb") as file:
-            header = parse_header(parse_line(file.readline(_LONGEST_LINE)))
-            if header.fingerprint != fingerprint:
-                return False
-            size = file.seek(0, os.SEEK_END)
-            file.seek(max(0, size - _TAIL_BYTES))
-            tail = file.read().splitlines(keepends=True)[-1]
-            end = parse_line(tail)
-            return end_count(end) is not None and end.get("sha256") == _hash(file, size - len(tail))
-    except (OSError, BadLine):
-        return False
-
-
-def _hash(file: BinaryIO, size: int) -> str:
-    digest = hashlib.sha256()
-    file.seek(0)
-    while size > 0 and (block := file.read(min(size, _BUFFER_BYTES))):
-        digest.update(block)
-        size -= len(block)
-    return digest.hexdigest()
-
-
-# --- how far it has come --------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Reach:
-    """Of which ledger a manifest is, and how far it follows it.
-
-    Attributes:
-        header: its first line.
-        generation: of the ledger, at its last whole block.
-        events: the number of the ledger's latest event there.
-        size_bytes: up to the end of that block; what follows was cut by a crash.
-        sha256: the hash that vouches for all of that.
-    """
-
-    header: Header
-    generation: int
-    events: int
-    size_bytes: int
-    sha256: str
-
-
-def reach(directory: Path) -> Reach | None:
-    """How far the manifest there follows its ledger; None where there is none.
-
-    Reads its first line and its end only.
+def put_aside(directory: Path) -> Path:
+    """Gives a manifest that was changed another name, so that a person can look at it; where.
 
     Raises:
-        InputError: it cannot be read, or its first line or its end make no sense.
+        OutputError: the disk.
     """
-    path = directory / layout.MANIFEST
-    try:
-        with path.open("rb") as file:
-            header = parse_header(parse_line(file.readline(_LONGEST_LINE)))
-            size = file.seek(0, os.SEEK_END)
-            start = max(0, size - _TAIL_BYTES)
-            file.seek(start)
-            return _last_block(header, start, file.read())
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    except BadLine as error:
-        raise InputError([_mistake(path, 1, error.key, str(error))]) from error
-    except OSError as error:
-        raise InputError([_mistake(path, 0, "", f"cannot be read ({error.strerror})")]) from error
+    place = directory / layout.MANIFEST
+    kept = directory / layout.ASIDE / f"{layout.MANIFEST}.changed"
+    with disk.in_words(place, "keep"):
+        disk.Folders(directory).make(kept.parent)
+        place.replace(kept)
+        disk.sync_folder(directory)
+    return kept
 
 
-def _last_block(header: Header, start: int, tail: bytes) -> Reach:
-    end = len(tail)
-    for line in reversed(tail.splitlines(keepends=True)):
-        here, end = end, end - len(line)
-        if not line.endswith(b"\n"):
-            continue
-        try:
-            fields = parse_line(line)
-        except BadLine:
-            continue
-        commit = parse_commit(fields)
-        if commit is not None:
-            return Reach(header, commit.generation, commit.events, start + here, commit.sha256)
-        if end_count(fields) is not None:
-            identity = header.identity
-            digest = str(fields.get("sha256"))
-            return Reach(header, identity.generation, identity.events, start + here, digest)
-    raise BadLine("", "the end line is missing: the manifest is cut off")
-
-
-class ManifestJournal:
-    """Appends to the manifest what the ledger has committed.
-
-    It opens the manifest at the first block, and lets go of it at `close`; the next block opens it
-    anew. Not for use by two threads at once.
-
-    Args:
-        directory: the output directory, whose manifest `reach` has read.
-        generation: of the ledger.
-        events: the number of the ledger's latest event that the manifest knows.
-    """
-
-    def __init__(self, directory: Path, generation: int, events: int) -> None:
-        self._directory = directory
-        self._path = directory / layout.MANIFEST
-        self._generation = generation
-        self._file: BinaryIO | None = None
-        self._sha256 = ""
-        self._events = events
-        self._synced_at = 0.0
-
-    def append(self, entries: Iterable[Entry], events: int) -> None:
-        """Appends a block; synced within `_SYNC_SECONDS` of the next one, or by `close`.
-
-        Args:
-            entries: may be empty: then only how far the ledger has come is noted, if it has.
-            events: the number of the ledger's latest event.
-
-        Raises:
-            OutputError: the disk.
-        """
-        lines = [entry_line(entry) for entry in entries]
-        if not lines and events == self._events:
-            return
-        with disk.in_words(self._path, "write"):
-            file = self._open()
-            block = b"".join(lines)
-            self._sha256 = chained(self._sha256, block)
-            commit = Commit(self._generation, events, len(lines), self._sha256)
-            file.write(block + commit_line(commit))
-            self._events = events
-            now = time.monotonic()
-            if now - self._synced_at >= _SYNC_SECONDS:
-                self._synced_at = now
-                os.fsync(file.fileno())
-
-    def _open(self) -> BinaryIO:
-        if self._file is None:
-            found = reach(self._directory)
-            assert found is not None, "who appends has made sure that there is a manifest"
-            self._file = self._path.open("r+b", buffering=0)
-            self._file.truncate(found.size_bytes)
-            self._file.seek(found.size_bytes)
-            self._sha256 = found.sha256
-        return self._file
-
-    def close(self) -> None:
-        """Syncs what was appended, and lets go of the file.
-
-        Raises:
-            OutputError: the disk.
-        """
-        if self._file is not None:
-            file, self._file = self._file, None
-            with disk.in_words(self._path, "write"), file:
-                os.fsync(file.fileno())
-
-
-# --- reading it -----------------------------------------------------------------------------------
-
-
-def read_manifest(path: Path) -> Iterator[tuple[int, Entry]]:
-    """Yields the entries of a manifest in their order, each with its line; in constant memory.
-
-    That it is whole and unchanged is known only when the iterator has ended: act on the entries in
-    one transaction.
-
-    Raises:
-        InputError: it is not there, cannot be read, is malformed (with the line), cut or changed.
-    """
-    lines = _Lines()
-    try:
-        with path.open("rb") as file:
-            yield from lines.entries(file)
-    except BadLine as error:
-        raise InputError([_mistake(path, lines.number, error.key, str(error))]) from error
-    except FileNotFoundError as error:
-        raise InputError([_mistake(path, 0, "", "there is no manifest")]) from error
-    except OSError as error:
-        raise InputError([_mistake(path, 0, "", f"cannot be read ({error.strerror})")]) from error
-
-
-def mistake_at(path: Path, line: int, what: str) -> InputError:
-    """What is wrong with an entry that could be read."""
-    return InputError([_mistake(path, line, "", what)])
+# --- its lines ------------------------------------------------------------------------------------
 
 
 class _Lines:
-    """Reads line by line, and knows the number of the line that is being read."""
+    """The lines of a manifest after its header, each checked; only those that count.
 
-    def __init__(self) -> None:
+    Attributes:
+        number: of the latest line, from 1.
+        header: once the first line has been read.
+        ended: the end line has come; what follows was appended.
+        appended: how many lines follow it.
+        size_bytes: up to the end of the latest line.
+        crc: of the file up to there (version 2).
+    """
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
         self.number = 0
-        self._digest = hashlib.sha256()
-        self._last = b""
+        self.header: Header | None = None
+        self.ended = False
+        self.appended = 0
+        self.size_bytes = 0
+        self.crc = 0
 
-    def entries(self, file: BinaryIO) -> Iterator[tuple[int, Entry]]:
-        header = parse_header(self._next(file, "the manifest is empty"))
+    def read(self) -> Iterator[bytes]:
+        """Yields the lines but header and end.
+
+        Raises:
+            BadLine: the latest line is not as it was written, or the end is missing.
+        """
+        raw = self._next("the manifest is empty")
+        header = parse_header(parse_line(raw))
+        if header.version == 1:
+            self.header = header
+            yield from self._first_version(raw)
+            return
+        self.crc = checked(raw, 0)
+        self.header = header
+        self.size_bytes = len(raw)
         while True:
-            fields = self._next(file, "the end line is missing: the manifest is cut off")
-            counted = end_count(fields)
-            if counted is not None:
+            raw = self._next(
+                "" if self.ended else "the end line is missing: the manifest is cut off"
+            )
+            if not raw:
+                return
+            try:
+                crc = checked(raw, self.crc)
+            except BadLine:
+                if self._is_torn(raw):
+                    return
+                raise
+            self.crc = crc
+            self.size_bytes += len(raw)
+            if kind_of(raw) == b"end":
+                self._end(raw)
+                continue
+            self.appended += self.ended
+            yield raw
+
+    def _first_version(self, raw: bytes) -> Iterator[bytes]:
+        """The last line has the SHA-256 of those before it, and nothing follows."""
+        digest = hashlib.sha256(raw)
+        while True:
+            raw = self._next("the end line is missing: the manifest is cut off")
+            if kind_of(raw) == b"end":
                 break
-            yield self.number, parse_entry(fields)
+            digest.update(raw)
+            yield raw
+        self._end(raw)
+        if parse_line(raw).get("sha256", digest.hexdigest()) != digest.hexdigest():
+            raise BadLine("sha256", "the lines above are not those that were written")
+        if self._file.read(1):
+            self.number += 1
+            raise BadLine("", "something follows the end line")
+
+    def _end(self, raw: bytes) -> None:
+        if self.ended:
+            raise BadLine("kind", "a second end line")
+        counted = end_count(parse_line(raw))
         if counted != self.number - 1:
             raise BadLine("lines", f"{counted} lines were written, {self.number - 1} are there")
-        before = self._digest.hexdigest()
-        if fields.get("sha256") != before:
-            raise BadLine("sha256", "a line before this one was changed after it was written")
-        if header.version == 1:
-            if file.read(1):
-                self.number += 1
-                raise BadLine("", "something follows the end line")
-            return
-        yield from self._appended(file, before)
+        self.ended = True
 
-    def _appended(self, file: BinaryIO, sha256: str) -> Iterator[tuple[int, Entry]]:
-        """The entries of the appended blocks; one that has no end was cut by a crash."""
-        block: list[bytes] = []
-        while True:
-            raw = file.readline(_LONGEST_LINE)
-            self.number += 1
-            if not raw.endswith(b"\n"):
-                return
-            fields = parse_line(raw)
-            commit = parse_commit(fields)
-            if commit is None:
-                block.append(raw)
-                continue
-            sha256 = chained(sha256, b"".join(block))
-            if commit.lines != len(block) or commit.sha256 != sha256:
-                raise BadLine("sha256", "a line before this one was changed after it was written")
-            for number, line in enumerate(block, self.number - len(block)):
-                yield number, parse_entry(parse_line(line))
-            block.clear()
-
-    def _next(self, file: BinaryIO, if_none: str) -> dict[str, Any]:
+    def _next(self, if_none: str) -> bytes:
+        """The next line; empty at the end, where that is no mistake."""
         self.number += 1
-        raw = file.readline(_LONGEST_LINE)
-        if not raw:
+        raw = self._file.readline(_LONGEST_LINE)
+        if not raw and if_none:
             raise BadLine("", if_none)
-        if not raw.endswith(b"\n"):
-            raise BadLine("", "the line is cut off or endless")
-        # Of all lines before this one: the end line has the hash of those before it.
-        self._digest.update(self._last)
-        self._last = raw
-        return parse_line(raw)
+        if raw and not raw.endswith(b"\n"):
+            if not self.ended:
+                raise BadLine("", "the line is cut off or endless")
+            return b""
+        return raw
+
+    def _is_torn(self, raw: bytes) -> bool:
+        """Whether nothing that was ever written as a line follows: a power cut leaves noise."""
+        if not self.ended:
+            return False
+        while raw:
+            try:
+                parse_line(raw)
+            except BadLine:
+                raw = self._file.readline(_LONGEST_LINE)
+            else:
+                return False
+        return True
 
 
-def _mistake(path: Path, line: int, key: str, what: str) -> Mistake:
-    return Mistake(str(path), line, 1 if line else 0, key, what, _REMEDY)
+def kind_of(raw: bytes) -> bytes:
+    """The kind of a line."""
+    start = b'{"kind":"'
+    if raw.startswith(start):
+        return raw[len(start) : raw.find(b'"', len(start))]
+    return str(parse_line(raw).get("kind")).encode(errors="replace")
+
+
+# --- how it stands --------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """How the manifest of an output directory stands.
+
+    Attributes:
+        path: where it is, or would be.
+        exists: whether there is one.
+        header: None where there is none that can be read.
+        point: the furthest that its ledger had got, as far as it can be read; None: version 1.
+        problem: the first line that is not as it was written; None: it is as it was written.
+        appended: lines after what was written as a whole.
+        size_bytes: up to the end of the last whole line; what follows is of no use.
+        crc: of the file up to there.
+    """
+
+    path: Path
+    exists: bool
+    header: Header | None = None
+    point: LedgerPoint | None = None
+    problem: Mistake | None = None
+    appended: int = 0
+    size_bytes: int = 0
+    crc: int = 0
+
+
+def survey(directory: Path) -> Survey:
+    """Reads all of the manifest of an output directory, about half a million lines a second.
+
+    Raises:
+        InputError: it is there, and cannot be opened or read.
+    """
+    path = directory / layout.MANIFEST
+    try:
+        with path.open("rb", buffering=_BUFFER_BYTES) as file:
+            return _survey(path, file)
+    except (FileNotFoundError, NotADirectoryError):
+        return Survey(path, exists=False)
+    except OSError as error:
+        raise InputError([_mistake(path, 0, "", f"cannot be read ({error.strerror})")]) from error
+
+
+def _survey(path: Path, file: BinaryIO) -> Survey:
+    lines = _Lines(file)
+    point: LedgerPoint | None = None
+    problem: Mistake | None = None
+    try:
+        for raw in lines.read():
+            if lines.ended and kind_of(raw) == b"reached":
+                point = _point(raw, lines.header)
+    except BadLine as error:
+        problem = _mistake(path, lines.number, error.key, str(error))
+        point = _furthest(file, point, lines.header)
+    header = lines.header
+    return Survey(
+        path=path,
+        exists=True,
+        header=header,
+        point=point or (None if header is None else header.point),
+        problem=problem,
+        appended=lines.appended,
+        size_bytes=lines.size_bytes,
+        crc=lines.crc,
+    )
+
+
+def _point(raw: bytes, header: Header | None) -> LedgerPoint:
+    assert header is not None
+    assert header.point is not None, "only version 2 has such lines"
+    return parse_point(parse_line(raw), header.point.ledger, header.point.generation)
+
+
+def _furthest(
+    file: BinaryIO, point: LedgerPoint | None, header: Header | None
+) -> LedgerPoint | None:
+    """How far the ledger had got by the lines behind one that is not as it was written."""
+    if header is None or header.point is None:
+        return point
+    while raw := file.readline(_LONGEST_LINE):
+        try:
+            if kind_of(raw) == b"reached":
+                found = _point(raw, header)
+                if point is None or found.changes > point.changes:
+                    point = found
+        except BadLine:
+            pass
+    return point
+
+
+# --- reading its entries --------------------------------------------------------------------------
+
+
+class Reading:
+    """The entries of a manifest in their order, in constant memory.
+
+    That it is whole is known only when the iterator has ended: act on the entries in one
+    transaction.
+
+    Args:
+        path: of the manifest.
+        remedy: what to do where it cannot be used.
+    """
+
+    def __init__(self, path: Path, remedy: str = REMEDY) -> None:
+        self._path = path
+        self._remedy = remedy
+        self._lines: _Lines | None = None
+
+    @property
+    def line(self) -> int:
+        """The number of the line that the latest entry stands in."""
+        return 0 if self._lines is None else self._lines.number
+
+    @property
+    def is_appended(self) -> bool:
+        """Whether the latest entry was appended: it may take another one's place."""
+        return self._lines is not None and self._lines.ended
+
+    def __iter__(self) -> Iterator[Entry]:
+        """Yields the entries.
+
+        Raises:
+            InputError: it is not there, cannot be read, is malformed (with the line) or cut.
+        """
+        try:
+            with self._path.open("rb", buffering=_BUFFER_BYTES) as file:
+                self._lines = _Lines(file)
+                for raw in self._lines.read():
+                    fields = parse_line(raw)
+                    if fields.get("kind") != "reached" or not self._lines.ended:
+                        yield parse_entry(fields)
+        except BadLine as error:
+            raise self.mistake(error.key, str(error)) from error
+        except FileNotFoundError as error:
+            raise self.mistake("", "there is no manifest", 0) from error
+        except OSError as error:
+            raise self.mistake("", f"cannot be read ({error.strerror})", 0) from error
+
+    def mistake(self, key: str, what: str, line: int | None = None) -> InputError:
+        """What is wrong with a line; None: the latest one; 0: none, but the whole."""
+        number = self.line if line is None else line
+        return InputError([_mistake(self._path, number, key, what, self._remedy)])
+
+
+def read_manifest(path: Path, remedy: str = REMEDY) -> Reading:
+    """The entries of a manifest; see `Reading`."""
+    return Reading(path, remedy)
+
+
+def _mistake(path: Path, line: int, key: str, what: str, remedy: str = REMEDY) -> Mistake:
+    return Mistake(str(path), line, 1 if line else 0, key, what, remedy)

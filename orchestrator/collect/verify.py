@@ -68,7 +68,7 @@ def verify(path: Path, sha256: str, rows: int, form: Format) -> list[Finding]:
 
 def _compare_rows(path: Path, rows: int, form: Format) -> list[Finding]:
     try:
-        counted = _count(path, form)
+        counted = count(path, form)
     except CorruptArchive as error:
         return [Finding(Fault.UNREADABLE, path, f"{path}: its records cannot be counted: {error}")]
     if counted == rows:
@@ -78,7 +78,8 @@ def _compare_rows(path: Path, rows: int, form: Format) -> list[Finding]:
     ]
 
 
-def _count(path: Path, form: Format) -> int:
+def count(path: Path, form: Format) -> int:
+    """The records of a published file; see `count_rows`."""
     steps = count_rows(path, form)
     while True:
         try:

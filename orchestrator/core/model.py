@@ -368,6 +368,26 @@ class Report:
 
 
 @dataclass(frozen=True, slots=True)
+class LedgerPoint:
+    """Which ledger, and how far it had got when something was written about it.
+
+    Attributes:
+        ledger: its identity: random, in hex, for its whole life; a rebuilt ledger keeps it.
+        generation: from 1; one more each time it was rebuilt.
+        changes: how many transactions have changed something that a manifest tells.
+        events: the number of its latest event; 0 before the first.
+        last_event: a checksum of that event, in hex: two copies of a ledger that went on by
+            themselves have other events under the same number.
+    """
+
+    ledger: str
+    generation: int
+    changes: int
+    events: int
+    last_event: str
+
+
+@dataclass(frozen=True, slots=True)
 class Resolution:
     """What the relative windows of a job have become for one series, over all its runs.
 
@@ -395,44 +415,6 @@ class GivenUp:
     reason: str
     at: datetime
     acknowledged: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Identity:
-    """Which ledger this is, and how far it has come.
-
-    Attributes:
-        id: random; no two ledgers share it, but for copies.
-        generation: how often it was opened to be written.
-        events: the number of its latest event.
-        replaces: the id of the ledger that was rebuilt as this one; empty where none was.
-    """
-
-    id: str
-    generation: int
-    events: int
-    replaces: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class SavedResolution:
-    """What the ledger now knows of a job's relative windows for a series."""
-
-    job: str
-    series: Series
-    resolution: Resolution
-
-
-@dataclass(frozen=True, slots=True)
-class SavedGivenUp:
-    """All that is given up of a series now; waived windows among it."""
-
-    series: Series
-    given_up: tuple[GivenUp, ...]
-
-
-LedgerChange = Report | SavedResolution | SavedGivenUp
-"""What a transaction has changed, as it stands now; a report with its new state."""
 
 
 @dataclass(frozen=True, slots=True)

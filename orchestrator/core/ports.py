@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from orchestrator.core.lifecycle import Event
     from orchestrator.core.model import (
         FieldValue,
-        LedgerChange,
         Listing,
         Owner,
         RemoteReport,
@@ -496,24 +495,6 @@ class Ledger(Protocol):
 
     async def rivals(self, report: Report) -> tuple[Report, ...]:
         """Other unsettled rows (submitting, held) of the same account: they may be the twin."""
-        ...
-
-
-class Journal(Protocol):
-    """Who keeps a second record of what the ledger commits: the manifest beside the files."""
-
-    def write(self, changes: Sequence[LedgerChange], events: int) -> None:
-        """Takes what a transaction has changed, right after it was committed.
-
-        Called in the ledger's thread, one call at a time, in the order of the commits.
-
-        Args:
-            changes: as things stand now; empty where nothing changed that a manifest holds.
-            events: the number of the ledger's latest event.
-
-        Raises:
-            OutputError: the disk. The transaction is committed all the same.
-        """
         ...
 
 

@@ -20,25 +20,37 @@ _UNFINISHED: Final = ".new"
 def begin_if_none(path: Path) -> None:
     """Makes a new ledger where there is no file; call it under the run's lock.
 
+    A link that leads to where none is yet stays: the ledger is begun at its end.
+
     Raises:
         sqlite3.Error: the disk.
         OSError: the disk.
     """
+    path = path.resolve()
     make_folder(path.parent)
     if path.exists():
         return
     unfinished = path.with_name(path.name + _UNFINISHED)
-    _remove(unfinished)
+    remove_ledger(unfinished)
     try:
         with closing(sqlite3.connect(unfinished, isolation_level=None)) as connection:
             connection.execute("PRAGMA synchronous = FULL")
             migrate(connection, str(unfinished))
-        # A log that a lost ledger has left would be taken for this one's.
-        _remove(path)
-        unfinished.replace(path)
-        sync_folder(path.parent)
+        give_name(unfinished, path)
     finally:
-        _remove(unfinished)
+        remove_ledger(unfinished)
+
+
+def give_name(unfinished: Path, path: Path) -> None:
+    """Gives a ledger that is whole, in one file, its name, where there is no ledger.
+
+    Raises:
+        OSError: the disk.
+    """
+    # A log that a lost ledger has left would be taken for this one's.
+    remove_ledger(path)
+    unfinished.replace(path)
+    sync_folder(path.parent)
 
 
 def refuse_empty(path: Path) -> None:
@@ -55,6 +67,7 @@ def refuse_empty(path: Path) -> None:
         )
 
 
-def _remove(path: Path) -> None:
+def remove_ledger(path: Path) -> None:
+    """Removes what is there of a ledger: its file, and its logs."""
     for suffix in ("", "-wal", "-shm", "-journal"):
         path.with_name(path.name + suffix).unlink(missing_ok=True)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import sqlite3
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import anyio
 from anyio import to_thread
 from anyio.lowlevel import cancel_shielded_checkpoint
 
 from orchestrator.errors import OrchestratorError
+from orchestrator.ledger.changes import Changes
 from orchestrator.ledger.store import Store
 from orchestrator.ledger.words import explain
 
@@ -18,9 +19,21 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from orchestrator.core.ports import Journal
+    from orchestrator.core.model import LedgerPoint
 
 T = TypeVar("T")
+
+
+class Told(Protocol):
+    """Who is told, beside the ledger, of what each transaction has changed."""
+
+    def prepare(self, store: Store, changes: Changes, point: LedgerPoint) -> Callable[[], None]:
+        """Takes what has changed, inside the transaction.
+
+        What it returns is called once the transaction is committed, and returns when what was
+        told is synced.
+        """
+        ...
 
 
 @dataclass(slots=True)
@@ -56,15 +69,15 @@ class GroupCommits:
     Args:
         connection: whose transactions begin and end here alone.
         path: for error texts.
-        journal: is told of every change right after it was committed, in the same thread.
+        told: is told of what changes; None: nobody is.
     """
 
     def __init__(
-        self, connection: sqlite3.Connection, path: Path, journal: Journal | None = None
+        self, connection: sqlite3.Connection, path: Path, told: Told | None = None
     ) -> None:
         self._db = connection
-        self._journal = journal
         self._path = path
+        self._told = told
         self._store = Store(connection)
         self._batch = _Batch()
         self._leading = False
@@ -114,13 +127,17 @@ class GroupCommits:
             try:
                 for entry in batch:
                     self._run_one(entry, alone=len(batch) == 1)
+                tell = self._note_changes()
                 self.commit()
             except BaseException:
                 self._store.forget_cached_ids()
-                self._store.forget_changes()
                 if self._db.in_transaction:
                     self._db.execute("ROLLBACK")
                 raise
+            # Only now: a manifest that knows more than its ledger would be taken for the proof
+            # that the ledger is an old one.
+            if tell is not None:
+                tell()
         except sqlite3.Error as error:
             for entry in batch:
                 entry.result, entry.error = None, explain(error, self._path)
@@ -129,10 +146,21 @@ class GroupCommits:
                 entry.result, entry.error = None, error
             raise
 
+    def _note_changes(self) -> Callable[[], None] | None:
+        """Counts a transaction that has changed something that a manifest tells.
+
+        Inside the transaction, so that what is told is what stands in the ledger. What is
+        returned tells it; None: there is nothing, or nobody, to tell.
+        """
+        changes, self._store.changes = self._store.changes, Changes()
+        if not changes:
+            return None
+        point = self._store.changed()
+        return None if self._told is None else self._told.prepare(self._store, changes, point)
+
     def _run_one(self, entry: _Entry, *, alone: bool) -> None:
         if not alone:
             self._db.execute("SAVEPOINT work")
-        noted = self._store.changed
         try:
             entry.result = entry.work(self._store)
         except (OrchestratorError, KeyError, sqlite3.IntegrityError) as error:
@@ -142,7 +170,6 @@ class GroupCommits:
             else:
                 self._db.execute("ROLLBACK TO work")
             self._store.forget_cached_ids()
-            self._store.forget_changes(noted)
             entry.error = explain(error, self._path) if isinstance(error, sqlite3.Error) else error
         if not alone:
             self._db.execute("RELEASE work")
@@ -150,6 +177,3 @@ class GroupCommits:
     def commit(self) -> None:
         """Ends the transaction: what it wrote is on the disk. The one place where that happens."""
         self._db.execute("COMMIT")
-        changes = self._store.take_changes()
-        if self._journal is not None:
-            self._journal.write(changes, self._store.last_event())

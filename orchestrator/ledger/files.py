@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -19,18 +20,23 @@ _window = lru_cache(maxsize=8192)(Window.of_epoch)
 
 
 class CollectedFile(NamedTuple):
-    """A collected file; see `core.model.Report` for its facts."""
+    """A collected file; see `core.model.Report` for its facts, `report` is its number."""
 
     window: Window
     target: str
     rows: int
     size_bytes: int
     sha256: str
-    request_id: str
+    request_id: str | None
     api_key: str
     job: str
     collected_at: datetime
     report: int
+    intended_at: datetime
+    server_ahead: timedelta
+    submitted_at: datetime | None
+    ready_at: datetime | None
+    replaces: int | None
 
 
 def collected(connection: sqlite3.Connection, series_id: int) -> Iterator[CollectedFile]:
@@ -41,17 +47,34 @@ def collected(connection: sqlite3.Connection, series_id: int) -> Iterator[Collec
     """
     cursor = connection.execute(
         "SELECT id, window_start, window_end, changed_at, target, rows, size_bytes, sha256,"
-        " request_id, api_key, job FROM report INDEXED BY report_series"
+        " request_id, api_key, job, intended_at, server_ahead, submitted_at, ready_at, replaces"
+        " FROM report INDEXED BY report_series"
         " WHERE series_id = ? AND state = ? ORDER BY window_start, id",
         (series_id, State.COLLECTED.value),
     )
-    for number, start, end, at, target, records, size_bytes, sha256, name, key, job in cursor:
+    for (
+        number, start, end, at, target, records, size_bytes, sha256, name, key, job,
+        intended_at, ahead, submitted_at, ready_at, replaces,
+    ) in cursor:  # fmt: skip
         try:
-            if None in (target, records, size_bytes, sha256, name):
+            if None in (target, records, size_bytes, sha256):
                 raise rows.Senseless("it is collected, but its file is not known")
-            window, collected_at = _window(start, end), rows.from_ms(at)
             yield CollectedFile(
-                window, target, records, size_bytes, sha256, name, key, job, collected_at, number
+                _window(start, end),
+                target,
+                records,
+                size_bytes,
+                sha256,
+                name,
+                key,
+                job,
+                rows.from_ms(at),
+                number,
+                rows.from_ms(intended_at),
+                timedelta(milliseconds=ahead),
+                None if submitted_at is None else rows.from_ms(submitted_at),
+                None if ready_at is None else rows.from_ms(ready_at),
+                replaces,
             )
         except rows.SENSELESS as error:
             raise rows.damaged(f"report {number}", error) from error

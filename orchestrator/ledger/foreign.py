@@ -50,6 +50,17 @@ def note(connection: sqlite3.Connection, report_id: int, event: Event) -> None:
             pass
 
 
+def of(connection: sqlite3.Connection, report_id: int) -> tuple[tuple[str, int], ...]:
+    """The records of other accounts in one report's file, by account."""
+    return tuple(
+        (account_id, number)
+        for account_id, number in connection.execute(
+            "SELECT account_id, rows FROM foreign_rows WHERE report_id = ? ORDER BY account_id",
+            (report_id,),
+        )
+    )
+
+
 def found(connection: sqlite3.Connection, series_of: Callable[[int], Series]) -> Iterator[Foreign]:
     """Every such count of the collected files, by file."""
     cursor: Any = connection.execute(

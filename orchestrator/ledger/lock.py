@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 import anyio
 
-from orchestrator.errors import LedgerError, Locked
+from orchestrator.errors import InputError, LedgerError, Locked
 from orchestrator.ledger.folder import make_folder
 
 if TYPE_CHECKING:
@@ -32,13 +32,14 @@ async def run_lock(ledger: Path, wait: timedelta) -> AsyncIterator[None]:
     """Holds the run lock of a ledger; waits for it at most so long.
 
     The lock is on a file of its own beside the ledger (a lock on the ledger itself would be lost
-    whenever SQLite closes a file handle of it).
+    whenever SQLite closes a file handle of it): beside the file itself, whatever links lead to it.
 
     Raises:
         Locked: another run holds it.
         LedgerError: the directory cannot be made or written, or is on a network file system.
+        InputError: the ledger has more than one name.
     """
-    path = lock_of(ledger)
+    path = _lock_of(ledger)
     try:
         make_folder(path.parent)
         refuse_network(path.parent)
@@ -67,26 +68,10 @@ async def run_lock(ledger: Path, wait: timedelta) -> AsyncIterator[None]:
         with suppress(OSError):  # only for people; on a full disk the ledger itself has the words
             os.ftruncate(handle, 0)
             os.pwrite(handle, f"{os.getpid()}\n".encode(), 0)
+        refuse_hard_links(ledger)
         yield
     finally:
         os.close(handle)
-
-
-def lock_of(ledger: Path) -> Path:
-    """The lock's file: beside the ledger itself, whatever links lead there.
-
-    Raises:
-        LedgerError: the ledger has several names on its disk, each of which would have a lock.
-    """
-    real = ledger.resolve()
-    with suppress(OSError):
-        found = real.stat()
-        if stat.S_ISREG(found.st_mode) and (names := found.st_nlink) > 1:
-            raise LedgerError(
-                f"the ledger {ledger} has {names} names on its disk (hard links): two runs could "
-                "write it at a time; remove the others, or make copies of them"
-            )
-    return real.with_name(real.name + ".lock")
 
 
 def holder(ledger: Path) -> str | None:
@@ -97,7 +82,7 @@ def holder(ledger: Path) -> str | None:
     Raises:
         LedgerError: the lock's file is there, but cannot be opened.
     """
-    path = lock_of(ledger)
+    path = _lock_of(ledger)
     try:
         handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except (FileNotFoundError, NotADirectoryError):
@@ -113,6 +98,46 @@ def holder(ledger: Path) -> str | None:
     finally:
         os.close(handle)
     return None
+
+
+def _lock_of(ledger: Path) -> Path:
+    real = real_path(ledger)
+    return real.with_name(real.name + ".lock")
+
+
+def real_path(ledger: Path) -> Path:
+    """Where the ledger itself is, or would be, at the end of all links.
+
+    Raises:
+        LedgerError: the links lead in a circle.
+    """
+    try:
+        return ledger.resolve()
+    except (OSError, RuntimeError) as error:
+        raise LedgerError(
+            f"{ledger}: its links lead nowhere ({error}); point `state` at the ledger"
+        ) from error
+
+
+def refuse_hard_links(ledger: Path) -> None:
+    """Refuses a ledger that has a second name: SQLite keeps its log beside the name in use.
+
+    Opened under the other name, the ledger would lack what stands in the log of this one.
+
+    Raises:
+        InputError: it has.
+    """
+    try:
+        found = ledger.stat()
+    except OSError:
+        return
+    names = found.st_nlink
+    if stat.S_ISREG(found.st_mode) and names > 1:
+        raise InputError(
+            f"the ledger {ledger} has {names} names (hard links), and its log stands beside one "
+            "of them only: opened under another name it would lack what is in the log. Remove the "
+            "other names, once no run is active; a backup made of links is no backup: use `cp`"
+        )
 
 
 def _name_of(handle: int) -> str:

@@ -37,11 +37,6 @@ def to_ms(moment: datetime) -> int:
     return (moment - _EPOCH) // _MILLISECOND
 
 
-def to_optional_ms(moment: datetime | None) -> int | None:
-    """As `to_ms`; None stays None."""
-    return None if moment is None else to_ms(moment)
-
-
 def from_ms(value: int) -> datetime:
     """The moment so many milliseconds since the epoch."""
     return datetime.fromtimestamp(value / 1000, UTC)  # exact: a double holds every millisecond

@@ -164,16 +164,15 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
         ), 0)
         """,
         "ALTER TABLE series DROP COLUMN retried_at",
-        # Which ledger this is, and how often it was opened to be written: a manifest knows both,
-        # so that another ledger, or an old copy of this one, is told from it.
+        # Which ledger it is, and how far it has got; see `core.model.LedgerPoint`. One row.
         """
         CREATE TABLE identity (
             id         TEXT NOT NULL,
             generation INTEGER NOT NULL,
-            replaces   TEXT NOT NULL DEFAULT ''  -- the ledger that a rebuild has replaced
+            changes    INTEGER NOT NULL
         ) STRICT
         """,
-        "INSERT INTO identity (id, generation) VALUES (lower(hex(randomblob(16))), 0)",
+        "INSERT INTO identity VALUES (lower(hex(randomblob(16))), 1, 0)",
     ),
 )
 

@@ -6,36 +6,27 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from orchestrator.ledger import rows
+from orchestrator.ledger.changes import Changes
 
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Iterator
 
-    from orchestrator.core.model import LedgerChange, Series
+    from orchestrator.core.model import Series
 
 
 class SeriesTable:
-    """The series on one connection, found by key and by number; remembers both."""
+    """The series on one connection, found by key and by number; remembers both.
+
+    Attributes:
+        changes: what was written since whoever ends the transactions last took them.
+    """
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._db = connection
+        self.changes = Changes()
         self._series_of = lru_cache(maxsize=8192)(self._load_series)
         self._id_of: dict[str, int] = {}  # a row each for the series of the command's jobs
-        self._changes: list[LedgerChange] = []
-
-    @property
-    def changed(self) -> int:
-        """How many changes are noted; see `take_changes` and `forget_changes`."""
-        return len(self._changes)
-
-    def take_changes(self) -> list[LedgerChange]:
-        """What has been changed since the last call, in order: once a transaction is committed."""
-        changes, self._changes = self._changes, []
-        return changes
-
-    def forget_changes(self, since: int = 0) -> None:
-        """Forgets what was noted beyond the first `since`: it was rolled back."""
-        del self._changes[since:]
 
     def _load_series(self, series_id: int) -> Series:
         (body,) = self._db.execute("SELECT body FROM series WHERE id = ?", (series_id,)).fetchone()
@@ -67,8 +58,23 @@ class SeriesTable:
 
     def forget_cached_ids(self) -> None:
         """Must be called when a transaction was rolled back: ids made in it are void."""
+        self.changes.unsure = True
         self._id_of.clear()
         self._series_of.cache_clear()
+
+    def number_of(self, series: Series) -> int:
+        """The number of a series, which is made where it is new."""
+        return self._make(series)
+
+    def series_numbered(self, series_id: int) -> Series:
+        """The series of that number."""
+        return self._series_of(series_id)
+
+    def retried(self, series: Series | int) -> int:
+        """The last event before a person had a say about a series' failures; 0: nobody had."""
+        series_id = series if isinstance(series, int) else self._find(series)
+        row = self._db.execute("SELECT retried FROM series WHERE id = ?", (series_id,)).fetchone()
+        return 0 if row is None else int(row[0])
 
     def all_series(self) -> Iterator[Series]:
         """Every series that the ledger has heard of, by account."""

@@ -13,7 +13,7 @@ from orchestrator.core.commands import JOB, typed
 from orchestrator.errors import LedgerError, OlderTables
 from orchestrator.ledger import damage
 from orchestrator.ledger.begin import begin_if_none, refuse_empty
-from orchestrator.ledger.commits import GroupCommits
+from orchestrator.ledger.commits import GroupCommits, Told
 from orchestrator.ledger.opens import FIRST
 from orchestrator.ledger.schema import VERSION, check, migrate
 from orchestrator.ledger.store import Store
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from orchestrator.core.lifecycle import Event
     from orchestrator.core.model import Owner, Report, Resolution, Series, Standing
     from orchestrator.core.pace import Taken
-    from orchestrator.core.ports import Clock, Journal
+    from orchestrator.core.ports import Clock
     from orchestrator.core.sizing import History
     from orchestrator.core.spending import Bought
     from orchestrator.ledger.opens import OpenPlace
@@ -101,6 +101,9 @@ def _set_up(
     # again.
     connection.execute("PRAGMA synchronous = FULL")
     migrate(connection, str(path))
+    if reached < VERSION:
+        # Into the main file, with its identity: a copy of that alone must be known as what it is.
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
 @contextmanager
@@ -133,7 +136,7 @@ class SqliteLedger(GroupCommits):
         path: for error texts.
         clock: stamps the events.
         check_later: as it was told to `connect`: `check` must be called.
-        journal: is told of every change that was committed.
+        told: is told of what changes; None: nobody is.
     """
 
     def __init__(
@@ -143,9 +146,9 @@ class SqliteLedger(GroupCommits):
         clock: Clock,
         *,
         check_later: bool = False,
-        journal: Journal | None = None,
+        told: Told | None = None,
     ) -> None:
-        super().__init__(connection, path, journal)
+        super().__init__(connection, path, told)
         self._clock = clock
         self._is_sound = not check_later
         self._passed = anyio.Event()

@@ -7,12 +7,13 @@ only read run them as they are. The reports are here; what they rest on is in th
 from __future__ import annotations
 
 import hashlib
+import zlib
 from typing import TYPE_CHECKING, Final
 
 from orchestrator.core import attempts
 from orchestrator.core.intervals import Window
 from orchestrator.core.lifecycle import Published, State, Superseded, transition
-from orchestrator.core.model import Identity, Report, Standing
+from orchestrator.core.model import LedgerPoint, Report, Standing
 from orchestrator.core.spending import Bought
 from orchestrator.errors import InvalidTransition, Taken, WindowHad
 from orchestrator.ledger import editions, files, foreign, rows
@@ -29,6 +30,9 @@ if TYPE_CHECKING:
 _BATCH: Final = 500
 _NEWEST: Final = 500
 """So many rows `recent` looks at."""
+
+_PUBLISHED: Final = (State.VERIFIED, State.COLLECTED, State.SUPERSEDED)
+"""States in which a report's file stands under its name, or may."""
 
 _UNPAID: Final = tuple(
     state.value for state in (State.ABSENT, State.FAILED, State.ABORTED, State.CANCELLED)
@@ -129,51 +133,24 @@ class Store(OpenReports):
         )
         return self._insert(report, series_id, "Intended", at)
 
-    def restore(self, report: Report, at: datetime) -> None:
-        """Puts a report back that a manifest speaks of, in place of what it said of it before.
-
-        Args:
-            report: with its own number; 0 where the manifest does not know it.
-            at: the present moment.
+    def restore(self, report: Report, at: datetime) -> Report:
+        """Puts a collected report back that a manifest speaks of.
 
         Raises:
-            WindowHad: another report has a moment of its window.
-            Taken: another report has its request_id.
+            InvalidTransition: a moment of its window is had already.
         """
         series_id = self._make(report.series)
-        if report.id:  # what it said before has no window any more, and no name
-            self._db.execute(
-                "UPDATE report SET has_window = 0, request_id = NULL WHERE id = ?", (report.id,)
+        holder = self._holder(series_id, report.window)
+        if holder is not None:
+            raise InvalidTransition(
+                f"{report.series}, {report.window}: {holder} has it already; the manifest names "
+                "a window twice"
             )
-        if editions.has_window(report.state, report.replaces):
-            holder = self._holder(series_id, report.window)
-            if holder is not None:
-                raise WindowHad(
-                    f"{report.series}, {report.window}: {holder} has a moment of it already"
-                )
-        if report.request_id is not None:
-            self._refuse_taken(report, report.request_id)
-        if report.id and self._is_known(report.id):
-            columns = self._columns(report, series_id, at)
-            setting = ", ".join(f"{name} = ?" for name in columns)
-            self._db.execute(
-                f"UPDATE report SET {setting} WHERE id = ?",  # noqa: S608 - names are ours
-                (*columns.values(), report.id),
-            )
-            return
-        self._insert(report, series_id, "Restored", at)
+        return self._insert(report, series_id, "Restored", at)
 
-    def _is_known(self, report_id: int) -> bool:
-        found = self._db.execute("SELECT 1 FROM report WHERE id = ?", (report_id,)).fetchone()
-        return found is not None
-
-    def _columns(self, report: Report, series_id: int, at: datetime) -> dict[str, object]:
-        """The row of a report, its number apart; an edition of a lost report replaces nothing."""
+    def _insert(self, report: Report, series_id: int, kind: str, at: datetime) -> Report:
         start, end = report.window.epoch
-        replaces = report.replaces
-        if replaces is not None and not self._is_known(replaces):
-            replaces = None
-        return {
+        columns = {
             "series_id": series_id,
             "window_start": start,
             "window_end": end,
@@ -186,24 +163,14 @@ class Store(OpenReports):
             "server_ahead": round(report.server_ahead.total_seconds() * 1000),
             "callback_url": report.callback_url,
             "request_id": report.request_id,
-            "submitted_at": rows.to_optional_ms(report.submitted_at),
-            "ready_at": rows.to_optional_ms(report.ready_at),
-            "items_count": report.items_count,
-            "download_url": report.download_url,
-            "reason": report.reason,
             "rows": report.rows,
             "size_bytes": report.size_bytes,
             "sha256": report.sha256,
             "target": report.target,
             "changed_at": rows.to_ms(at),
             "edition": report.edition,
-            "replaces": replaces,
+            "replaces": report.replaces,
         }
-
-    def _insert(self, report: Report, series_id: int, kind: str, at: datetime) -> Report:
-        columns = self._columns(report, series_id, at)
-        if report.id:
-            columns["id"] = report.id
         names = ", ".join(columns)
         marks = ", ".join("?" * len(columns))
         (row,) = self._db.execute(
@@ -212,8 +179,8 @@ class Store(OpenReports):
             tuple(columns.values()),
         ).fetchall()
         written = rows.report_of(row, report.series)
-        self._changes.append(written)
         self._write_event(written.id, at, kind=kind, prior=None, state=report.state, facts="{}")
+        self.changes.report(written)
         return written
 
     def apply(self, report: Report, event: Event, at: datetime) -> Report:
@@ -260,9 +227,9 @@ class Store(OpenReports):
         if isinstance(event, Published) and report.replaces is not None:
             words = f"by report {report.id}, edition {report.edition}"
             self.apply(self.report(report.replaces), Superseded(words), at)
-        after = rows.report_of(written[0], report.series)
-        self._changes.append(after)
-        return after
+        changed = rows.report_of(written[0], report.series)
+        self.changes.report(changed, report.state)
+        return changed
 
     def _reclaim(self, report: Report) -> None:
         """Makes sure that a report which came to nothing may have its window again.
@@ -272,8 +239,7 @@ class Store(OpenReports):
         Raises:
             WindowHad: another report has a moment of it by now.
         """
-        if self._db.execute("DELETE FROM given_up WHERE report_id = ?", (report.id,)).rowcount:
-            self._note_given_up(report.series)
+        self._change_given_up("DELETE FROM given_up WHERE report_id = ?", (report.id,))
         holder = self._holder(self._make(report.series), report.window)
         if holder is not None:
             raise WindowHad(
@@ -345,13 +311,6 @@ class Store(OpenReports):
         if series_id is not None:
             yield from files.collected(self._db, series_id)
 
-    def number_of(self, state: State) -> int:
-        """How many reports of all series are in a state."""
-        (number,) = self._db.execute(
-            "SELECT count(*) FROM report WHERE state = ?", (state.value,)
-        ).fetchone()
-        return int(number)
-
     def number_in(self, series: Series, state: State) -> int:
         """How many reports of a series are in a state."""
         series_id = self._find(series)
@@ -375,6 +334,30 @@ class Store(OpenReports):
             (series_id, start, report.id),
         ).fetchone()
         return later is not None
+
+    def there(self, ids: Iterable[int]) -> Iterator[Report]:
+        """Those of the reports of these numbers that there are."""
+        for number in ids:
+            try:
+                yield self.report(number)
+            except KeyError:
+                continue
+
+    def is_published(self, series: Series, window: Window, target: str) -> bool:
+        """Whether a file of that name is, or was, or is about to be, the one of a report."""
+        states = tuple(state.value for state in _PUBLISHED)
+        marks = ", ".join("?" * len(states))
+        found = self._db.execute(
+            "SELECT 1 FROM report WHERE series_id = ? AND window_start = ? AND target = ?"  # noqa: S608 - only marks
+            f" AND state IN ({marks}) LIMIT 1",
+            (self._find(series), window.epoch[0], target, *states),
+        ).fetchone()
+        return found is not None
+
+    def over(self, series: Series, window: Window) -> str | None:
+        """What has a moment of a window already, in words; None if nothing has."""
+        series_id = self._find(series)
+        return None if series_id is None else self._holder(series_id, window)
 
     def by_ids(self, ids: Sequence[int]) -> list[Report]:
         """The reports of these numbers, in their order."""
@@ -439,25 +422,41 @@ class Store(OpenReports):
         )
         return frozenset(request_id for (request_id,) in cursor)
 
+    def point(self) -> LedgerPoint:
+        """Which ledger this is, and how far it has got.
+
+        Raises:
+            LedgerError: it does not say.
+        """
+        row = self._db.execute("SELECT id, generation, changes FROM identity").fetchone()
+        if row is None:
+            raise rows.damaged("no identity", ValueError("the table is empty"))
+        last = self.last_event()
+        return LedgerPoint(row[0], row[1], row[2], last, self.event_checksum(last))
+
+    def changed(self) -> LedgerPoint:
+        """Counts one transaction more that has changed something; the point it leads to."""
+        self._db.execute("UPDATE identity SET changes = changes + 1")
+        return self.point()
+
+    def event_checksum(self, number: int) -> str:
+        """A checksum of an event, in hex; of nothing, where there is none of that number."""
+        row = self._db.execute("SELECT * FROM event WHERE id = ?", (number,)).fetchone()
+        return f"{zlib.crc32(repr(None if row is None else tuple(row)).encode()):08x}"
+
+    def failed(self, report_id: int) -> int | None:
+        """The event by which a report came to nothing, where that counts as a purchase."""
+        row = self._db.execute("SELECT failed FROM report WHERE id = ?", (report_id,)).fetchone()
+        return None if row is None else row[0]
+
+    def foreign_of(self, report_id: int) -> tuple[tuple[str, int], ...]:
+        """Records of other accounts in a report's file, by account."""
+        return foreign.of(self._db, report_id)
+
     def last_event(self) -> int:
         """The number of the latest event; 0 before the first. It never goes down."""
         (last,) = self._db.execute("SELECT coalesce(max(id), 0) FROM event").fetchone()
         return int(last)
-
-    def identity(self) -> Identity:
-        """Which ledger this is, and how far it has come."""
-        row = self._db.execute("SELECT id, generation, replaces FROM identity").fetchone()
-        return Identity(row["id"], row["generation"], self.last_event(), row["replaces"])
-
-    def begin_generation(self) -> None:
-        """Notes that the ledger was opened to be written; outside of a transaction."""
-        self._db.execute("UPDATE identity SET generation = generation + 1")
-
-    def replace(self, other: Identity) -> None:
-        """Notes that this ledger was made in place of another one, whose copies are void now."""
-        self._db.execute(
-            "UPDATE identity SET replaces = ?, generation = ?", (other.id, other.generation)
-        )
 
     def fingerprint(self) -> str:
         """Tells whether anything that a manifest holds has changed: its files, windows, marks."""
@@ -467,8 +466,6 @@ class Store(OpenReports):
             "SELECT * FROM event ORDER BY id DESC LIMIT 1",
             "SELECT * FROM resolved ORDER BY job, series_id, window_start",
             "SELECT * FROM mark ORDER BY job, series_id",
-            "SELECT * FROM given_up ORDER BY id",
-            "SELECT id FROM identity",
         ):
             for row in self._db.execute(statement):
                 digest.update(repr(tuple(row)).encode())
@@ -511,6 +508,7 @@ class Store(OpenReports):
         self._write_event(
             report.id, at, kind="Withdrawn", prior=report.state, state=report.state, facts=facts
         )
+        self.changes.report(self.report(report.id))
 
     def foreign(self) -> Iterator[foreign.Foreign]:
         """Records of other accounts in the collected files of series with subaccounts."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from orchestrator.core.attempts import Failure
 from orchestrator.core.intervals import Window, merge
 from orchestrator.core.lifecycle import State
-from orchestrator.core.model import Resolution, SavedGivenUp, SavedResolution
+from orchestrator.core.model import Resolution
 from orchestrator.ledger import rows
 from orchestrator.ledger.series import SeriesTable
 
@@ -128,6 +128,7 @@ class WindowTables(SeriesTable):
         """See the port `Ledger.remember`."""
         for series, resolution in resolutions.items():
             series_id = self._make(series)
+            self.changes.resolutions[job, series_id] = None
             self._db.execute(
                 "DELETE FROM resolved WHERE job = ? AND series_id = ?", (job, series_id)
             )
@@ -141,7 +142,6 @@ class WindowTables(SeriesTable):
                     "INSERT INTO mark VALUES (?, ?, ?)",
                     (job, series_id, rows.to_ms(resolution.mark)),
                 )
-            self._changes.append(SavedResolution(job, series, resolution))
 
     def resolutions(self) -> Iterator[tuple[str, Series, Resolution]]:
         """Every resolution of every job, by job."""
@@ -157,40 +157,22 @@ class WindowTables(SeriesTable):
         self, series: Series, window: Window, reason: str, *, report_id: int | None, at: datetime
     ) -> None:
         """See the port `Ledger.give_up`."""
-        self._db.execute(
+        self._change_given_up(
             "INSERT INTO given_up (series_id, window_start, window_end, report_id, reason, at)"
             " VALUES (?, ?, ?, ?, ?, ?)",
             (self._make(series), *window.epoch, report_id, reason, rows.to_ms(at)),
         )
-        self._note_given_up(series)
 
-    def _note_given_up(self, series: Series) -> None:
-        self._changes.append(SavedGivenUp(series, self.given_up(series)))
+    def _change_given_up(self, statement: str, values: tuple[object, ...]) -> int:
+        """Writes entries of what is given up; how many."""
+        changed = self._db.execute(f"{statement} RETURNING id", values).fetchall()
+        self.changes.given_up.update((int(number), None) for (number,) in changed)
+        return len(changed)
 
-    def restore_given_up(self, given_up: Iterable[GivenUp], series: Series) -> None:
-        """Puts back what a manifest says is given up of a series, in place of what is there."""
-        series_id = self._make(series)
-        self._db.execute("DELETE FROM given_up WHERE series_id = ?", (series_id,))
-        self._db.executemany(
-            "INSERT INTO given_up"
-            " (series_id, window_start, window_end, report_id, reason, at, acknowledged)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?)",
-            [
-                (
-                    series_id,
-                    *one.window.epoch,
-                    self._known_report(one.report_id),
-                    one.reason,
-                    rows.to_ms(one.at),
-                    int(one.acknowledged),
-                )
-                for one in given_up
-            ],
-        )
-
-    def _known_report(self, report_id: int | None) -> int | None:
-        found = self._db.execute("SELECT id FROM report WHERE id = ?", (report_id,)).fetchone()
-        return None if found is None else int(found[0])
+    def given_up_numbered(self, number: int) -> GivenUp | None:
+        """The entry of that number; None where it is gone."""
+        row = self._db.execute("SELECT * FROM given_up WHERE id = ?", (number,)).fetchone()
+        return None if row is None else rows.given_up_of(row, self._series_of(row["series_id"]))
 
     def given_up(self, series: Series) -> tuple[GivenUp, ...]:
         """What was given up of a series, by time."""
@@ -208,18 +190,16 @@ class WindowTables(SeriesTable):
         if series_id is None:
             return 0
         self._forgive(series_id)
-        entries = self._db.execute(
+        return self._change_given_up(
             "DELETE FROM given_up WHERE series_id = ? AND acknowledged = 0", (series_id,)
-        ).rowcount
-        if entries:
-            self._note_given_up(series)
-        return entries
+        )
 
     def _forgive(self, series_id: int) -> None:
         """What came to nothing up to now no longer counts as a purchase.
 
         By the number of the latest event, not by a clock: that may be wrong, and be set right.
         """
+        self.changes.series[series_id] = None
         self._db.execute(
             "UPDATE series SET retried = (SELECT coalesce(max(id), 0) FROM event) WHERE id = ?",
             (series_id,),
@@ -227,22 +207,16 @@ class WindowTables(SeriesTable):
 
     def take_back(self, report: Report) -> int:
         """See the port `Ledger.take_back`."""
-        entries = self._db.execute(
-            "DELETE FROM given_up WHERE report_id = ?", (report.id,)
-        ).rowcount
+        entries = self._change_given_up("DELETE FROM given_up WHERE report_id = ?", (report.id,))
         if entries:
             self._forgive(self._make(report.series))
-            self._note_given_up(report.series)
         return entries
 
     def acknowledge(self, report: Report) -> int:
         """See the port `Ledger.acknowledge`."""
-        entries = self._db.execute(
+        return self._change_given_up(
             "UPDATE given_up SET acknowledged = 1 WHERE report_id = ?", (report.id,)
-        ).rowcount
-        if entries:
-            self._note_given_up(report.series)
-        return entries
+        )
 
 
 def _failure(row: Row) -> Failure:

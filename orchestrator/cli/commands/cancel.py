@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import anyio
 import click
 
-from orchestrator.cli import options, projection
+from orchestrator.cli import options
 from orchestrator.cli.output import json_text, series_fields, window_fields
 from orchestrator.cli.setup import (
     clock_of,
@@ -98,14 +98,14 @@ async def _cancel(
     clock = clock_of(None)
     forgotten = 0
     async with (
-        writing_ledger(inputs.config, clock, lock_wait) as ledger,
+        writing_ledger(inputs.config, clock, lock_wait) as writing,
         open_desks(inputs.config, credentials, clock) as desks,
     ):
         by_name_and_key = {**{desk.api_key: desk for desk in desks.values()}, **desks}
-        results = await cancel.cancel(inputs.jobs, ledger, by_name_and_key)
+        results = await cancel.cancel(inputs.jobs, writing.ledger, by_name_and_key)
         if forget:
-            forgotten = await cancel.forget(inputs.jobs, ledger, clock.now())
-            await projection.write_projection(inputs.config, clock.now())
+            forgotten = await cancel.forget(inputs.jobs, writing.ledger, clock.now())
+        await writing.manifest.write(clock.now())
     return results, forgotten
 
 

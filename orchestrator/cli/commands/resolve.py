@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 import anyio
 import click
 
-from orchestrator.cli import options, projection
+from orchestrator.cli import options
 from orchestrator.cli.money import Cost
 from orchestrator.cli.output import json_text, series_fields, window_fields
 from orchestrator.cli.selection import series_of
@@ -205,7 +205,8 @@ async def _resolve(
     clock = clock_of(None)
     config = inputs.config
     async with AsyncExitStack() as stack:
-        ledger = await stack.enter_async_context(writing_ledger(config, clock, lock_wait))
+        writing = await stack.enter_async_context(writing_ledger(config, clock, lock_wait))
+        ledger = writing.ledger
         if names:
             reports = await ledger.transact(lambda store: _find_all(store, names))
         else:
@@ -221,7 +222,7 @@ async def _resolve(
             if decision.resubmit:
                 cost = await ledger.transact(partial(_cost_words, report=report, config=config))
             outcomes.append(_Outcome(decided, _what_follows(decided, decision, cost)))
-        await projection.write_projection(config, clock.now())
+        await writing.manifest.write(clock.now())
         return outcomes
 
 

@@ -12,11 +12,11 @@ import click
 from anyio import to_thread
 
 from orchestrator.cli import foreign, options
+from orchestrator.cli.belonging import compare, unknown
 from orchestrator.cli.output import fit, json_text, moment_text, series_fields, write, write_lines
 from orchestrator.cli.selection import collected, file_of, from_here, series_of
 from orchestrator.cli.setup import read_inputs, reading_ledger
-from orchestrator.collect.layout import MANIFEST, format_of
-from orchestrator.collect.manifest import read_manifest
+from orchestrator.collect.layout import MANIFEST, format_of, target_path
 from orchestrator.collect.verify import Finding, verify
 from orchestrator.core.commands import JOB, typed
 from orchestrator.core.lifecycle import State
@@ -25,13 +25,14 @@ from orchestrator.errors import InputError, OutputError
 from orchestrator.reporting.words import counted, size_words
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from rich.progress import Progress
 
     from orchestrator.config import Inputs
-    from orchestrator.core.model import Report
+    from orchestrator.core.intervals import Window
+    from orchestrator.core.model import Job, Report, Series
     from orchestrator.core.settings import Config
     from orchestrator.ledger.store import Store
 
@@ -49,15 +50,17 @@ _AT_ONCE: Final = 2
 def command(jobs: tuple[Path, ...], as_json: bool, config: Path | None) -> int:
     """Read every collected file of these job files again, and compare it with the ledger.
 
-    Hash and number of records must be those of the day it was collected. One line for each
-    finding; the exit code is 1 if there is any. Nothing is changed, and nothing is sent.
+    Hash and number of records must be those of the day it was collected. Files that stand where
+    collected ones do and that the ledger does not know, and a manifest that does not fit, are
+    findings too. One line for each; the exit code is 1 if there is any. Nothing is changed, and
+    nothing is sent.
     """
     inputs = read_inputs(jobs, config, quiet=True)
     with reading_ledger(inputs.config) as store:
         check = _Check(inputs.config, as_json)
         with _progress(inputs, store, as_json=as_json) as progress:
             anyio.run(check.run, collected(store, inputs.jobs), progress)
-            check.manifest(store, progress)
+            check.look_beside(store, inputs.jobs, progress)
         check.end(list(foreign.doubles(store, inputs.jobs)))
     return ExitCode.FINDINGS if check.findings else ExitCode.DONE
 
@@ -93,31 +96,30 @@ class _Check:
         self.size_bytes += report.size_bytes or 0
         self.wrong_files += bool(found)
         for fault, path, text in found:
-            if self.as_json:
-                fields = json_text(_fields(report, fault, path, text))
-                write([",\n" if self.findings else "\n", fields])
-            else:
-                progress.say(text)
-            self.findings += 1
+            self._say(_fields(report, fault, path, text), text, progress)
 
-    def manifest(self, store: Store, progress: _Progress) -> None:
-        """Whether the manifest can be read whole, and is of this ledger."""
-        from orchestrator.cli.projection import refuse_other_manifest  # noqa: PLC0415
-
-        place = self.config.output.directory / MANIFEST
+    def look_beside(self, store: Store, jobs: Sequence[Job], progress: _Progress) -> None:
+        """Looks at the manifest, and for files that the ledger does not know."""
+        path = str(self.config.output.directory / MANIFEST)
         try:
-            if refuse_other_manifest(self.config, store.identity()) is not None:
-                for _ in read_manifest(place):
-                    pass
+            words = compare(self.config, store).words
         except InputError as error:
-            self._tell("manifest", str(place), str(error), progress, {})
+            words = str(error)
+        if words:
+            self._say(_other_fields("manifest", path, words), words, progress)
+        for series in series_of(store, jobs):
+            for one in unknown(self.config, store, series):
+                place = target_path(self.config.output.directory, one.target)
+                text = (
+                    f"{from_here(place)}: the ledger does not know this file, and whoever reads "
+                    "the folder reads its records too; move it away"
+                )
+                fields = _other_fields("unknown", str(place), text, series, one.window)
+                self._say(fields, text, progress)
 
-    def _tell(
-        self, fault: str, path: str, text: str, progress: _Progress, fields: dict[str, Any]
-    ) -> None:
+    def _say(self, fields: dict[str, Any], text: str, progress: _Progress) -> None:
         if self.as_json:
-            line = json_text({**fields, "fault": fault, "path": path, "text": text})
-            write([",\n" if self.findings else "\n", line])
+            write([",\n" if self.findings else "\n", json_text(fields)])
         else:
             progress.say(text)
         self.findings += 1
@@ -133,7 +135,9 @@ class _Check:
             click.echo(f"warning: {fit(str(one))}", err=True)
         read = f"{counted(self.files, 'file')}, {size_words(self.size_bytes)}"
         words = f"{read}: all as collected" if self.files else "nothing is collected yet"
-        if self.findings:
+        if self.findings and not self.wrong_files:
+            words += "; but see above"
+        elif self.findings:
             words = (
                 f"{read}: {counted(self.wrong_files, 'file')} not as collected; restore from a "
                 "backup what you can; what the API still has, "
@@ -164,6 +168,23 @@ def _fields(report: Report, fault: str, path: str, text: str) -> dict[str, Any]:
         "date_end": moment_text(report.window.end),
         "report": report.id,
         "request_id": report.request_id,
+    }
+
+
+def _other_fields(
+    fault: str, path: str, text: str, series: Series | None = None, window: Window | None = None
+) -> dict[str, Any]:
+    """Of what is no report's file: the keys are the same."""
+    names = ("account_id", "product", "direction", "filter")
+    return {
+        "fault": fault,
+        "path": path,
+        "text": text,
+        **(dict.fromkeys(names) if series is None else series_fields(series)),
+        "date_start": None if window is None else moment_text(window.start),
+        "date_end": None if window is None else moment_text(window.end),
+        "report": None,
+        "request_id": None,
     }
 
 

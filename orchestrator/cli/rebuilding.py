@@ -1,0 +1,335 @@
+"""`run --rebuild-ledger`: a ledger made of the manifest and of the files in their places."""
+
+from __future__ import annotations
+
+import secrets
+import sqlite3
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from orchestrator.cli.belonging import unknown
+from orchestrator.collect import layout
+from orchestrator.collect.formats import hash_file
+from orchestrator.collect.manifest import Reading, survey
+from orchestrator.collect.manifest_entries import (
+    Entry,
+    FileEntry,
+    GivenUpEntry,
+    MarkEntry,
+    ReportEntry,
+    ResolvedEntry,
+    SeriesEntry,
+)
+from orchestrator.collect.verify import count
+from orchestrator.core.commands import JOB, typed
+from orchestrator.core.lifecycle import OPEN, State
+from orchestrator.core.model import Report, Resolution
+from orchestrator.core.settings import Format
+from orchestrator.errors import CollectError, InputError
+from orchestrator.ledger.begin import give_name, remove_ledger
+from orchestrator.ledger.lock import real_path
+from orchestrator.ledger.restoring import Contradiction, FoundFile, Restoring
+from orchestrator.ledger.sqlite import connect
+from orchestrator.ledger.words import explain
+from orchestrator.reporting.words import counted
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from datetime import datetime
+
+    from orchestrator.collect.layout import Published
+    from orchestrator.collect.manifest import Survey
+    from orchestrator.core.model import Job, Series
+    from orchestrator.core.settings import Config, Credentials
+
+_UNFINISHED: Final = ".rebuild"
+_NAMED: Final = 5
+
+_FOUND: Final = frozenset({State.SUBMITTED, State.READY, State.VERIFIED})
+"""Whose file may stand in its place, though a lost ledger did not come to say so."""
+
+
+def _remedy() -> str:
+    return (
+        "restore manifest.jsonl from a backup; or move it away: "
+        f"{typed('run', JOB, '--rebuild-ledger')} then takes up the files of the jobs that it can "
+        "read, and knows nothing of what was open, given up or decided"
+    )
+
+
+@dataclass(slots=True)
+class Rebuilt:
+    """What a ledger was made of.
+
+    Attributes:
+        has_manifest: whether there was one.
+        files: collected files that the manifest knows.
+        missing: of these, how many are not there.
+        open: reports that the run goes on with.
+        taken_up: files that only their places told of; they were read, and are collected.
+        left: files that nobody knows and that could not be taken up, with the reason.
+    """
+
+    has_manifest: bool
+    files: int = 0
+    missing: int = 0
+    open: int = 0
+    taken_up: list[str] = field(default_factory=list)
+    left: list[str] = field(default_factory=list)
+
+    def words(self) -> Iterator[tuple[str, str]]:
+        """What a person should know, as (level, text)."""
+        if self.has_manifest:
+            text = f"a ledger was made from the manifest: {counted(self.files, 'collected file')}"
+        else:
+            text = "a ledger was made without a manifest: nothing is known of what was open"
+        if self.open:
+            text += f", {counted(self.open, 'open report')}"
+        if self.missing:
+            text += f", {self.missing:,} of which are not there: see {typed('verify', JOB)}"
+        yield "warning" if self.missing or not self.has_manifest else "info", text
+        if self.taken_up:
+            text = (
+                f"{counted(len(self.taken_up), 'file')} that the manifest did not know, read and "
+            )
+            yield "warning", text + f"taken up as collected: {_some(self.taken_up)}"
+        if self.left:
+            text = f"{counted(len(self.left), 'file')} where collected files stand, of which "
+            yield "warning", text + f"nothing is known: {_some(self.left)}"
+
+
+def _some(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _NAMED:,} more" if len(names) > _NAMED else ""
+    return ", ".join(names[:_NAMED]) + more
+
+
+def rebuild_ledger(
+    config: Config, jobs: Sequence[Job], credentials: Mapping[str, Credentials], now: datetime
+) -> Rebuilt:
+    """Makes a ledger from the manifest beside the files, and from the files themselves.
+
+    It is made under another name and takes its own when it is complete: a half of it would let
+    the other half be bought again. Call it under the run's lock.
+
+    Args:
+        config: where all is.
+        jobs: whose files are taken up, where the manifest does not know them.
+        credentials: with which the jobs ask.
+        now: the present moment.
+
+    Raises:
+        InputError: there is a ledger already, the manifest cannot be used, or there is nothing
+            that a ledger could be made of.
+        LedgerError: the ledger cannot be written.
+    """
+    if config.state.exists():
+        raise InputError(
+            f"--rebuild-ledger: there is a ledger at {config.state} already; leave the option out, "
+            "or move that file away first"
+        )
+    found = survey(config.output.directory)
+    if found.problem is not None:
+        reading = Reading(found.path, _remedy())
+        raise reading.mistake(found.problem.key, found.problem.what, found.problem.line)
+    if not found.exists and layout.holds_files(config.output.directory) is None:
+        raise Reading(found.path, "there are no files either: leave --rebuild-ledger out").mistake(
+            "", "there is no manifest", 0
+        )
+    state = real_path(config.state)
+    unfinished = state.with_name(state.name + _UNFINISHED)
+    remove_ledger(unfinished)
+    try:
+        connection = connect(unfinished)
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+            rebuilding = _Rebuilding(config, connection, found, now)
+            rebuilt = rebuilding.rebuild(jobs, credentials)
+            connection.execute("COMMIT")
+            # Everything into the one file that is about to be renamed.
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            connection.execute("PRAGMA journal_mode = DELETE")
+        finally:
+            connection.close()
+        give_name(unfinished, state)
+    except sqlite3.Error as error:
+        raise explain(error, config.state) from error
+    finally:
+        remove_ledger(unfinished)
+    return rebuilt
+
+
+class _Rebuilding:
+    def __init__(
+        self, config: Config, connection: sqlite3.Connection, found: Survey, now: datetime
+    ) -> None:
+        self._config = config
+        self._found = found
+        self._now = now
+        events = 0
+        if found.header is not None:
+            events = found.header.events if found.point is None else found.point.events
+        self._new = Restoring(connection, now, events)
+
+    def rebuild(self, jobs: Sequence[Job], credentials: Mapping[str, Credentials]) -> Rebuilt:
+        rebuilt = Rebuilt(self._found.exists)
+        point = self._found.point
+        if point is None:  # of version 1, or none: the rebuilt ledger has an identity of its own
+            self._new.identify(secrets.token_hex(16), 1, 0)
+        else:
+            self._new.identify(point.ledger, point.generation + 1, point.changes + 1)
+        if self._found.exists:
+            self._read(Reading(self._found.path, _remedy()))
+        self._take_up(rebuilt, jobs, credentials)
+        self._new.finish()
+        self._count(rebuilt)
+        return rebuilt
+
+    # --- from the manifest ------------------------------------------------------------------------
+
+    def _read(self, manifest: Reading) -> None:
+        try:
+            for entry in manifest:
+                self._put(entry, manifest.line, again=manifest.is_appended)
+            self._new.check()
+        except Contradiction as error:
+            raise manifest.mistake(error.key, str(error), error.line) from error
+
+    def _put(self, entry: Entry, line: int, *, again: bool) -> None:
+        new = self._new
+        match entry:
+            case FileEntry(foreign=foreign):
+                new.put(_report(entry), line, foreign=foreign, again=again)
+            case ReportEntry(report=report, failed=failed):
+                new.put(report, line, failed=failed, again=again)
+            case GivenUpEntry(number=number, given_up=given_up):
+                new.give_up(number, given_up)
+            case SeriesEntry(series=series, retried=retried):
+                new.forgive(series, retried)
+            case ResolvedEntry(job=job, series=series, windows=windows):
+                known = new.store.resolution(job, series)
+                new.store.remember(job, {series: Resolution(windows, known.mark)})
+            case MarkEntry(job=job, series=series, mark=mark):
+                known = new.store.resolution(job, series)
+                new.store.remember(job, {series: Resolution(known.windows, mark)})
+
+    # --- from the files ---------------------------------------------------------------------------
+
+    def _take_up(
+        self, rebuilt: Rebuilt, jobs: Sequence[Job], credentials: Mapping[str, Credentials]
+    ) -> None:
+        buyers: dict[str, tuple[Series, str, str]] = {}
+        for job in jobs:
+            for entry in job.series:
+                key = credentials[entry.credentials].api_key
+                buyers.setdefault(entry.series.key, (entry.series, job.name, key))
+        every = {series.key: series for series in self._new.store.all_series()}
+        every |= {key: series for key, (series, _, _) in buyers.items()}
+        folders = set()
+        for series in every.values():
+            folders.add(layout.series_folder(series))
+            _, job_name, api_key = buyers.get(series.key, (series, "", ""))
+            unknown_files = list(unknown(self._config, self._new.store, series))
+            # Of two editions of one window the newer one is what was collected.
+            for one in sorted(unknown_files, key=lambda file: -file.edition):
+                why = self._take_up_one(series, one, job_name, api_key)
+                if why is None:
+                    rebuilt.taken_up.append(one.target)
+                else:
+                    rebuilt.left.append(f"{one.target} ({why})")
+        for folder, number in layout.folders_with_files(self._config.output.directory):
+            if folder not in folders:
+                why = "neither the manifest nor these jobs know its series"
+                rebuilt.left.append(f"{counted(number, 'file')} in {folder} ({why})")
+
+    def _take_up_one(
+        self, series: Series, one: Published, job_name: str, api_key: str
+    ) -> str | None:
+        """Takes a file up as collected; why that cannot be, where it cannot."""
+        store = self._new.store
+        owner = next(
+            (
+                report
+                for report in store.reports(series, _FOUND)
+                if (report.window, report.edition) == (one.window, one.edition)
+            ),
+            None,
+        )
+        if owner is None and (holder := store.over(series, one.window)) is not None:
+            return f"{holder} has a part of its time"
+        if owner is None and not api_key:
+            return "no job of this command has its series"
+        try:
+            read = self._look(one)
+        except (CollectError, OSError) as error:
+            return str(error)
+        if owner is not None:
+            if owner.items_count not in (None, read.rows):
+                return f"it holds {read.rows:,} records, and {owner.items_count:,} were promised"
+            self._new.take_up(owner, read)
+            return None
+        self._new.put(
+            Report(
+                id=0,
+                series=series,
+                window=one.window,
+                state=State.COLLECTED,
+                api_key=api_key,
+                job=job_name,
+                intended_at=self._now,
+                rows=read.rows,
+                size_bytes=read.size_bytes,
+                sha256=read.sha256,
+                target=one.target,
+                changed_at=self._now,
+                edition=one.edition,
+            ),
+            0,
+        )
+        return None
+
+    def _look(self, one: Published) -> FoundFile:
+        """Reads a file; under its final name it has always been whole.
+
+        Raises:
+            CollectError: it is not what its name says.
+            OSError: it cannot be read.
+        """
+        if one.form is Format.PARQUET:
+            raise CollectError("the records of a parquet file cannot be counted")
+        path = layout.target_path(self._config.output.directory, one.target)
+        if not path.is_file():
+            raise CollectError("it is no file")
+        return FoundFile(one.target, count(path, one.form), path.stat().st_size, hash_file(path))
+
+    def _count(self, rebuilt: Rebuilt) -> None:
+        taken_up = set(rebuilt.taken_up)
+        for series in self._new.store.all_series():
+            rebuilt.open += sum(self._new.store.number_in(series, state) for state in OPEN)
+            for report in self._new.store.reports(series, (State.COLLECTED,)):
+                if report.target not in taken_up:
+                    rebuilt.files += 1
+                    path = self._config.output.directory / str(report.target)
+                    rebuilt.missing += not path.exists()
+
+
+def _report(entry: FileEntry) -> Report:
+    return Report(
+        id=entry.report or 0,
+        series=entry.series,
+        window=entry.window,
+        state=State.COLLECTED,
+        api_key=entry.api_key,
+        job=entry.job,
+        intended_at=entry.intended_at or entry.collected_at,
+        server_ahead=entry.server_ahead,
+        request_id=entry.request_id,
+        submitted_at=entry.submitted_at,
+        ready_at=entry.ready_at,
+        rows=entry.rows,
+        size_bytes=entry.size_bytes,
+        sha256=entry.sha256,
+        target=entry.path,
+        changed_at=entry.collected_at,
+        edition=layout.edition_of(entry.path),
+        replaces=entry.replaces,
+    )

@@ -1,0 +1,415 @@
+"""`run --rebuild-ledger`, and files in their places that neither ledger nor manifest knows."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from orchestrator.cli.main import call
+from orchestrator.core.lifecycle import State
+from orchestrator.ledger.sqlite import reading
+from tests.kit.cli_worlds import Place, simulated
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+SMALL_JOB = """\
+name: job
+accounts: [abcd1234]
+products: [VERIFY-API]
+windows: [{from: 2026-01-01, to: 2026-04-01}]
+"""
+"""One series, three reports."""
+
+FOLDER = "report_account=abcd1234/report_product=VERIFY-API/report_direction=any/report_filter=all"
+
+
+@pytest.fixture(autouse=True)
+def bare(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No config from outside."""
+    monkeypatch.delenv("ORCHESTRATOR_CONFIG", raising=False)
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Iterator[Place]:
+    """Where a run has collected three months."""
+    with simulated(tmp_path, job=SMALL_JOB) as place:
+        assert place.run("--quiet") == 0
+        assert len(place.bill()) == 3
+        yield place
+
+
+def folder(place: Place) -> Path:
+    return place.directory / "reports" / FOLDER
+
+
+def manifest(place: Place) -> Path:
+    return place.directory / "reports" / "manifest.jsonl"
+
+
+def back_to_two_months(place: Place) -> None:
+    """Ledger and manifest of a backup from before the third month; its file stands there."""
+    shutil.copytree(folder(place), place.directory / "files")
+    shutil.rmtree(place.state.parent)
+    shutil.rmtree(place.directory / "reports")
+    place.write_job(SMALL_JOB.replace("2026-04-01", "2026-03-01"))
+    assert place.run("--quiet") == 0
+    place.write_job(SMALL_JOB)
+    third = "20260301T000000Z_20260401T000000Z.csv"
+    shutil.copy(place.directory / "files" / third, folder(place) / third)
+    assert len(place.bill()) == 5
+
+
+def move_ledger_away(place: Place) -> None:
+    for path in place.state.parent.glob("ledger.db*"):
+        path.unlink()
+
+
+# --- files that the ledger does not know ----------------------------------------------------------
+
+
+def test_nothing_is_bought_over_a_file_that_the_ledger_does_not_know(
+    place: Place, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Before: bought again, and then 74 in every run, since its name was taken."""
+    back_to_two_months(place)
+    capsys.readouterr()
+    assert place.run("--quiet") == 2
+    err = capsys.readouterr().err
+    assert "1 file stands where collected files do, and the ledger does not know it: " in err
+    assert f"{folder(place)}/20260301T000000Z_20260401T000000Z.csv" in err
+    assert call(["check", str(place.job)]) == 2
+    assert "1 file stands where collected files do" in capsys.readouterr().out
+    assert len(place.bill()) == 5
+
+    # What it says works: the ledger away, and made anew.
+    move_ledger_away(place)
+    assert place.run("--rebuild-ledger") == 0
+    err = capsys.readouterr().err
+    assert "a ledger was made from the manifest: 2 collected files" in err
+    assert "1 file that the manifest did not know, read and taken up as collected: " in err
+    assert len(place.bill()) == 5
+    differences = place.compare().differences
+    assert [one for one in differences if "charged" not in one] == []
+    assert call(["verify", str(place.job)]) == 0
+
+
+def test_a_file_that_is_moved_away_is_bought_again(place: Place) -> None:
+    back_to_two_months(place)
+    (folder(place) / "20260301T000000Z_20260401T000000Z.csv").unlink()
+    assert place.run("--quiet") == 0
+    assert len(place.bill()) == 6
+
+
+def test_a_file_over_time_that_is_had_stops_no_run_and_is_named_by_verify(
+    place: Place, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stray = folder(place) / "20260110T000000Z_20260120T000000Z.csv"
+    stray.write_text("account_id\n", "utf-8")
+    (folder(place) / "notes.txt").write_text("not ours", "utf-8")
+    assert place.run("--quiet") == 0
+    capsys.readouterr()
+    assert call(["verify", str(place.job)]) == 1
+    out = capsys.readouterr().out
+    assert "20260110T000000Z_20260120T000000Z.csv: the ledger does not know this file" in out
+    assert "notes.txt" not in out
+    assert call(["verify", "--json", str(place.job)]) == 1
+    (finding,) = json.loads(capsys.readouterr().out)["findings"]
+    assert (finding["fault"], finding["path"]) == ("unknown", str(stray))
+    assert finding["date_start"].startswith("2026-01-10")
+
+
+def test_a_part_of_a_window_is_enough(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder(place) / "20260315T000000Z_20260402T000000Z.csv").write_text("a\n", "utf-8")
+    place.write_job(SMALL_JOB.replace("2026-04-01", "2026-05-01"))
+    capsys.readouterr()
+    assert place.run("--quiet") == 2
+    assert "20260315T000000Z_20260402T000000Z.csv" in capsys.readouterr().err
+    # A rebuild cannot take it up, for a part of its time is had; it says so, and so does the run.
+    move_ledger_away(place)
+    assert place.run("--rebuild-ledger") == 2
+    err = capsys.readouterr().err
+    assert "1 file where collected files stand, of which nothing is known" in err
+    assert "has a part of its time" in err
+    assert len(place.bill()) == 3
+    (folder(place) / "20260315T000000Z_20260402T000000Z.csv").unlink()
+    assert place.run("--quiet") == 0
+    assert len(place.bill()) == 4
+    assert place.is_the_truth()
+
+
+def test_many_unknown_files_are_counted(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
+    for day in range(1, 9):
+        name = f"202604{day:02}T000000Z_202604{day + 1:02}T000000Z.csv"
+        (folder(place) / name).write_text("a\n", "utf-8")
+    place.write_job(SMALL_JOB.replace("2026-04-01", "2026-05-01"))
+    capsys.readouterr()
+    assert place.run("--quiet") == 2
+    err = capsys.readouterr().err
+    assert "8 files stand where collected files do, and the ledger does not know them: " in err
+    assert " and 3 more. " in err
+
+
+def test_what_was_given_up_is_owed_where_it_is_to_be_tried_again(place: Place) -> None:
+    with reading(place.state) as store:
+        (series,) = store.all_series()
+        report = next(store.reports(series))
+    # Given up, in a ledger that has forgotten the file: only --retry-failed would ask for it.
+    from contextlib import closing
+
+    from orchestrator.ledger.sqlite import connect
+    from orchestrator.ledger.store import Store
+
+    with closing(connect(place.state)) as connection:
+        connection.execute(
+            "UPDATE report SET state = 'failed', has_window = 0, target = NULL WHERE id = ?",
+            (report.id,),
+        )
+        Store(connection).give_up(
+            series, report.window, "tried in vain", report_id=report.id, at=report.intended_at
+        )
+    assert place.run("--quiet") == 1
+    assert place.run("--quiet", "--retry-failed") == 2
+    assert len(place.bill()) == 3
+
+
+# --- made from the files alone --------------------------------------------------------------------
+
+
+def test_without_a_manifest_a_ledger_is_made_of_the_files(
+    place: Place, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Before: no way but to pay for everything again."""
+    move_ledger_away(place)
+    manifest(place).unlink()
+    assert place.run("--quiet") == 2, "a new ledger is not begun beside files"
+    assert place.run("--rebuild-ledger") == 0
+    err = capsys.readouterr().err
+    assert "a ledger was made without a manifest" in err
+    assert "3 files that the manifest did not know, read and taken up as collected" in err
+    assert len(place.bill()) == 3
+    assert place.compare().differences == []
+    assert call(["verify", str(place.job)]) == 0
+    assert call(["files", str(place.job)]) == 0
+    move_ledger_away(place)
+    assert place.run("--quiet", "--rebuild-ledger") == 0, "now there is a manifest again"
+    assert len(place.bill()) == 3
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        (lambda path: path.rename(path.with_suffix(".csv.gz")), "the gzip file's bytes"),
+        (lambda path: (path.unlink(), path.mkdir()), "it is no file"),
+        (lambda path: path.rename(path.with_suffix(".parquet")), "cannot be counted"),
+    ],
+    ids=["not gzip", "folder", "parquet"],
+)
+def test_a_file_that_cannot_be_read_is_not_taken_up(
+    place: Place, capsys: pytest.CaptureFixture[str], spoil: Any, words: str
+) -> None:
+    move_ledger_away(place)
+    manifest(place).unlink()
+    spoil(folder(place) / "20260201T000000Z_20260301T000000Z.csv")
+    capsys.readouterr()
+    assert place.run("--rebuild-ledger") == 2
+    err = capsys.readouterr().err
+    assert "2 files that the manifest did not know, read and taken up" in err
+    assert "1 file where collected files stand, of which nothing is known" in err
+    assert words in err
+    assert len(place.bill()) == 3
+
+
+def test_files_of_series_that_no_job_names_are_named(
+    place: Place, capsys: pytest.CaptureFixture[str]
+) -> None:
+    move_ledger_away(place)
+    manifest(place).unlink()
+    place.write_job(SMALL_JOB.replace("VERIFY-API", "ASR"))
+    assert place.run("--rebuild-ledger") == 0
+    err = capsys.readouterr().err
+    assert f"3 files in {FOLDER} (neither the manifest nor these jobs know its series)" in err
+    bought = len(place.bill())
+    place.write_job(SMALL_JOB)
+    assert place.run("--quiet") == 2, "the job that wants them does not buy over them"
+    assert len(place.bill()) == bought
+
+
+def test_of_two_editions_the_newer_one_is_taken_up(place: Place) -> None:
+    first = folder(place) / "20260201T000000Z_20260301T000000Z.csv"
+    shutil.copy(first, first.with_name("20260201T000000Z_20260301T000000Z_e2.csv"))
+    move_ledger_away(place)
+    manifest(place).unlink()
+    assert place.run("--quiet", "--rebuild-ledger") == 0
+    with reading(place.state) as store:
+        (series,) = store.all_series()
+        targets = [one.target or "" for one in store.reports(series, (State.COLLECTED,))]
+    assert [target.rpartition("/")[2] for target in targets] == [
+        "20260101T000000Z_20260201T000000Z.csv",
+        "20260201T000000Z_20260301T000000Z_e2.csv",
+        "20260301T000000Z_20260401T000000Z.csv",
+    ]
+    assert len(place.bill()) == 3
+
+
+def test_a_file_of_an_open_report_is_that_reports(place: Place) -> None:
+    """Killed between the name and the commit, and then the ledger lost: it is not asked for."""
+    lines = manifest(place).read_bytes().splitlines()
+    files = [json.loads(line) for line in lines if b'"kind":"file"' in line]
+    one = files[-1]
+    open_report = {
+        name: one[name]
+        for name in (
+            "report", "date_start", "date_end", "api_key", "job", "request_id", "body",
+            "intended_at", "submitted_at",
+        )
+    }  # fmt: skip
+    open_report |= {"kind": "report", "state": "submitted", "server_ahead": 0, "items_count": None}
+    from orchestrator.collect.manifest_lines import sealed
+
+    made, crc = [], 0
+    for line in lines:
+        fields = json.loads(line)
+        del fields["check"]
+        if fields.get("path") == one["path"]:
+            fields = {key: value for key, value in open_report.items() if value is not None}
+        text, crc = sealed(json.dumps(fields, separators=(",", ":")).encode()[:-1], crc)
+        made.append(text)
+    manifest(place).write_bytes(b"".join(made))
+    move_ledger_away(place)
+    downloads = place.calls("download")
+    assert place.run("--quiet", "--rebuild-ledger") == 0
+    assert place.calls("download") == downloads
+    assert len(place.bill()) == 3
+    with reading(place.state) as store:
+        report = store.report_by_request(one["request_id"])
+    assert (report.state, report.sha256, report.rows) == (
+        State.COLLECTED,
+        one["sha256"],
+        one["rows"],
+    )
+
+
+def test_a_rebuild_beside_nothing_says_what_to_do(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with simulated(tmp_path, job=SMALL_JOB) as place:
+        assert place.run("--quiet", "--rebuild-ledger") == 2
+        assert "there are no files either: leave --rebuild-ledger out" in capsys.readouterr().err
+        assert place.run("--quiet") == 0
+
+
+def test_a_log_that_a_lost_ledger_has_left_does_not_get_into_the_rebuilt_one(
+    place: Place,
+) -> None:
+    """Only the ledger's file was moved away: its -wal would be taken for the new one's."""
+    wal = place.state.with_name("ledger.db-wal")
+    place.state.unlink()
+    wal.write_bytes(b"\x37\x7f\x06\x82" + bytes(4092))
+    assert place.run("--quiet", "--rebuild-ledger") == 0
+    assert len(place.bill()) == 3
+    assert call(["verify", str(place.job)]) == 0
+
+
+# --- copies and mix-ups ---------------------------------------------------------------------------
+
+
+def test_a_copy_that_went_its_own_way_is_refused(
+    place: Place, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Both were used since the copy was made; each has bought what the other does not know."""
+    copy = place.directory / "copy"
+    shutil.copytree(place.state.parent, copy)
+    place.write_job(SMALL_JOB.replace("2026-04-01", "2026-05-01"))
+    assert place.run("--quiet") == 0
+    shutil.rmtree(place.state.parent)
+    shutil.copytree(copy, place.state.parent)
+    shutil.move(place.directory / "reports", place.directory / "first")
+    place.write_job(SMALL_JOB.replace("VERIFY-API", "ASR"))
+    assert place.run("--quiet") == 0
+    bought = len(place.bill())
+    shutil.rmtree(place.directory / "reports")
+    shutil.move(place.directory / "first", place.directory / "reports")
+    capsys.readouterr()
+    assert place.run("--quiet") == 2
+    assert "have gone different ways" in capsys.readouterr().err
+    assert call(["check", str(place.job)]) == 2
+    assert len(place.bill()) == bought
+
+
+def test_a_newer_ledger_than_the_manifest_serves_on(place: Place) -> None:
+    old = manifest(place).read_bytes()
+    place.write_job(SMALL_JOB.replace("2026-04-01", "2026-05-01"))
+    assert place.run("--quiet") == 0
+    new = manifest(place).read_bytes()
+    manifest(place).write_bytes(old)
+    assert place.run("--quiet") == 0
+    assert len(manifest(place).read_bytes().splitlines()) == len(new.splitlines())
+    assert len(place.bill()) == 4
+    manifest(place).unlink()
+    assert place.run("--quiet") == 0
+    assert len(manifest(place).read_bytes().splitlines()) == len(new.splitlines())
+
+
+def test_a_changed_manifest_beside_its_ledger_is_kept_and_written_anew(
+    place: Place, capsys: pytest.CaptureFixture[str]
+) -> None:
+    whole = manifest(place).read_bytes()
+    changed = whole.replace(b'"rows":', b'"rows":1')
+    manifest(place).write_bytes(changed)
+    capsys.readouterr()
+    assert call(["check", str(place.job)]) == 0
+    assert "warning  manifest: " in capsys.readouterr().out
+    assert place.run("--quiet") == 0
+    assert "manifest.jsonl:2:1: check: this is not the line that was" in capsys.readouterr().err
+    assert len(manifest(place).read_bytes()) == len(whole)
+    kept = place.directory / "reports" / ".aside" / "manifest.jsonl.changed"
+    assert kept.read_bytes() == changed
+    assert call(["verify", str(place.job)]) == 0
+
+
+def test_a_changed_manifest_still_tells_that_the_ledger_is_an_older_one(
+    place: Place, capsys: pytest.CaptureFixture[str]
+) -> None:
+    copy = place.directory / "copy"
+    shutil.copytree(place.state.parent, copy)
+    place.write_job(SMALL_JOB.replace("2026-04-01", "2026-05-01"))
+    assert place.run("--quiet") == 0
+    manifest(place).write_bytes(manifest(place).read_bytes().replace(b'"rows":', b'"rows":1'))
+    shutil.rmtree(place.state.parent)
+    shutil.copytree(copy, place.state.parent)
+    capsys.readouterr()
+    assert place.run("--quiet") == 2
+    assert "is older than its files" in capsys.readouterr().err
+    assert len(place.bill()) == 4
+
+
+def test_a_ledger_with_two_names_is_refused(
+    place: Place, capsys: pytest.CaptureFixture[str]
+) -> None:
+    backup = place.directory / "backup.db"
+    backup.hardlink_to(place.state)
+    capsys.readouterr()
+    assert place.run("--quiet") == 2
+    assert "has 2 names (hard links)" in capsys.readouterr().err
+    assert call(["check", str(place.job)]) == 2
+    backup.unlink()
+    assert place.run("--quiet") == 0
+
+
+def test_a_link_to_where_no_ledger_is_yet_stays_a_link(tmp_path: Path) -> None:
+    with simulated(tmp_path, job=SMALL_JOB) as place:
+        place.state.parent.mkdir()
+        place.state.symlink_to(tmp_path / "true.db")
+        assert place.run("--quiet") == 0
+        assert place.state.is_symlink()
+        assert (tmp_path / "true.db").is_file()
+        assert (tmp_path / "true.db.lock").is_file()
+        (tmp_path / "true.db").unlink()
+        assert place.run("--quiet", "--rebuild-ledger") == 0
+        assert place.state.is_symlink()
+        assert len(place.bill()) == 3

@@ -1,0 +1,190 @@
+"""A ledger of version 2 and a manifest of version 1: they open without loss, and serve on."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import sqlite3
+from contextlib import closing
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from orchestrator.cli.main import call
+from orchestrator.collect.manifest import survey
+from orchestrator.core.lifecycle import State
+from orchestrator.core.model import Report, Series
+from orchestrator.ledger import schema
+from orchestrator.ledger.rows import COLUMNS
+from orchestrator.ledger.sqlite import connect, reading
+from tests.kit.cli_worlds import SMALL, Place, simulated
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from orchestrator.ledger.store import Store
+
+DATA = Path(__file__).parent / "data" / "version_2"
+AT = ("--now", "2026-03-09T04:00:00Z")
+OTHER = Series.of("ef567890", "SMS", "inbound")
+
+
+@pytest.fixture(autouse=True)
+def bare(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No config from outside."""
+    monkeypatch.delenv("ORCHESTRATOR_CONFIG", raising=False)
+
+
+def put_ledger(path: Path) -> None:
+    """The ledger of version 2, as it stood on the disk."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.executescript((DATA / "ledger.sql").read_text("utf-8"))
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Iterator[Place]:
+    """What the older version has left, beside a simulator that would sell anything again."""
+    settings = replace(SMALL, records_per_day=0.2)
+    job = (DATA / "job.yaml").read_text("utf-8")
+    with simulated(tmp_path, settings, job=job, now=datetime(2026, 3, 10, tzinfo=UTC)) as place:
+        shutil.copytree(DATA / "reports", tmp_path / "reports")
+        put_ledger(place.state)
+        yield place
+
+
+def rows(path: Path, table: str, columns: str) -> list[Any]:
+    with closing(sqlite3.connect(path)) as connection:
+        return connection.execute(f"SELECT {columns} FROM {table} ORDER BY 1, 2, 3").fetchall()
+
+
+@pytest.mark.parametrize(
+    ("table", "columns"),
+    [
+        (
+            "report",
+            f"{COLUMNS}, is_open, has_window",
+        ),
+        ("event", "id, report_id, at, kind, from_state, to_state, facts"),
+        ("given_up", "*"),
+        ("resolved", "*"),
+        ("mark", "*"),
+        ("series", "id, key, account_id, kind, body"),
+    ],
+)
+def test_a_ledger_of_version_2_opens_without_loss(tmp_path: Path, table: str, columns: str) -> None:
+    path = tmp_path / "ledger.db"
+    put_ledger(path)
+    before = rows(path, table, columns)
+    assert before
+    connect(path).close()
+    assert rows(path, table, columns) == before
+    with closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("PRAGMA user_version").fetchone() == (schema.VERSION,)
+        assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+        assert connection.execute("PRAGMA foreign_key_check").fetchall() == []
+
+
+def test_it_has_an_identity_of_its_own(tmp_path: Path) -> None:
+    points = []
+    for name in ("one.db", "other.db"):
+        put_ledger(tmp_path / name)
+        connect(tmp_path / name).close()
+        with reading(tmp_path / name) as store:
+            points.append(store.point())
+    assert points[0].ledger != points[1].ledger
+    assert [(one.generation, one.changes, one.events) for one in points] == [(1, 0, 91)] * 2
+
+
+def test_a_manifest_of_version_1_becomes_one_of_version_2(place: Place) -> None:
+    assert survey(place.directory / "reports").problem is None
+    assert place.run("--quiet", *AT) == 0
+    found = survey(place.directory / "reports")
+    assert found.header is not None
+    assert (found.header.version, found.problem) == (2, None)
+    with reading(place.state) as store:
+        assert found.point == store.point()
+    assert place.bill() == []
+    assert call(["verify", str(place.job)]) == 0
+
+
+def test_a_manifest_of_version_1_brings_its_files_back(place: Place) -> None:
+    shutil.rmtree(place.state.parent)
+    assert place.run("--quiet", *AT, "--rebuild-ledger") == 0
+    assert place.run("--quiet", *AT) == 0
+    assert place.bill() == []
+
+
+@pytest.mark.parametrize("damaged", [False, True])
+def test_a_manifest_of_version_1_is_another_ledgers_whose_files_this_one_does_not_know(
+    place: Place, capsys: pytest.CaptureFixture[str], *, damaged: bool
+) -> None:
+    manifest = place.directory / "reports" / "manifest.jsonl"
+    lines = manifest.read_bytes().splitlines(keepends=True)
+    shutil.rmtree(place.state.parent)
+    shutil.move(place.directory / "reports", place.directory / "elsewhere")
+    place.write_job(
+        "name: nightly\naccounts: [abcd1234]\nproducts: [ASR]\n"
+        "windows: [{from: 2025-06-01, to: 2025-09-01}]\n"
+    )
+    assert place.run("--quiet", *AT) == 0
+    bought = len(place.bill())
+    lines[0] = lines[0].replace(b'"events":91', b'"events":1')
+    end = {"kind": "end", "lines": 12, "sha256": hashlib.sha256(b"".join(lines[:-1])).hexdigest()}
+    if not damaged:
+        lines[-1] = json.dumps(end).encode() + b"\n"
+    manifest.write_bytes(b"".join(lines))
+    capsys.readouterr()
+    assert place.run("--quiet", *AT) == 2
+    assert "belongs to another ledger than" in capsys.readouterr().err
+    assert manifest.read_bytes() == b"".join(lines)
+    assert len(place.bill()) == bought
+
+
+STEPS_BACK = {State.READY: State.SUBMITTED, State.VERIFIED: State.SUBMITTED}
+
+
+def known(store: Store) -> tuple[list[Report], Any]:
+    """What must come back: every report, its link and what a download left apart."""
+    reports = []
+    for one in store.reports(OTHER):
+        kept = replace(one, download_url=None, callback_url=None, items_count=None)
+        if one.state in STEPS_BACK:
+            kept = replace(kept, rows=None, size_bytes=None, sha256=None, target=None)
+        reports.append(replace(kept, state=STEPS_BACK.get(one.state, one.state)))
+    return reports, [
+        store.given_up(OTHER),
+        store.failures(OTHER),
+        store.had(OTHER),
+        [store.resolution("nightly", series) for series in store.all_series()],
+    ]
+
+
+def test_a_rebuilt_ledger_knows_all_that_the_lost_one_knew(place: Place) -> None:
+    """Every state, what was given up, what was waived, and how often what was tried."""
+    assert place.run("--quiet", *AT) == 0
+    with reading(place.state) as store:
+        reports, rest = known(store)
+        point = store.point()
+    assert {one.state for one in reports} == set(State) - {State.READY, State.VERIFIED}
+    shutil.rmtree(place.state.parent)
+    assert place.run("--quiet", *AT, "--rebuild-ledger") == 0
+    with reading(place.state) as store:
+        again, rest_again = known(store)
+        assert again == reports
+        assert rest_again == rest
+        assert (store.point().ledger, store.point().generation) == (point.ledger, 2)
+        assert store.last_event() > point.events
+    assert place.bill() == []
+
+
+def test_the_manifest_has_no_link_to_a_file(place: Place) -> None:
+    assert place.run("--quiet", *AT) == 0
+    text = (place.directory / "reports" / "manifest.jsonl").read_text("utf-8")
+    assert "/v3/media/" not in text
+    kinds = {json.loads(line)["kind"] for line in text.splitlines()}
+    assert kinds == {"header", "file", "report", "given_up", "series", "resolved", "mark", "end"}
