@@ -77,11 +77,6 @@ def files_of(place: Place) -> int:
     return path.read_bytes().count(b'{"kind":"file"') if path.exists() else 0
 
 
-def paid(place: Place) -> int:
-    """How many reports were bought, those apart that are free and prove lists."""
-    return sum(one.product != "REPORTS-USAGE" for one in place.bill())
-
-
 def to_the_end(place: Place, *options: str) -> int:
     """Runs until it exits with something else than "not finished"; what it exits with."""
     code = place.run("--quiet", *options)
@@ -111,7 +106,7 @@ def test_an_old_copy_of_the_ledger_is_refused(
     folder = copy_of(place, "backup", "-wal")
     place.write_job(place.job.read_text().replace("2026-01-01", "2025-12-01"))
     assert place.run("--quiet") == 0
-    bought = paid(place)
+    bought = place.bought()
     assert bought > REPORTS
     put_back(place, folder)
     capsys.readouterr()
@@ -120,7 +115,7 @@ def test_an_old_copy_of_the_ledger_is_refused(
     err = capsys.readouterr().err
     assert "is older than its files: it ends with event" in err
     assert "Put the newer ledger back" in err
-    assert paid(place) == bought
+    assert place.bought() == bought
 
 
 def test_a_copy_without_its_wal_is_refused(place: Place) -> None:
@@ -134,14 +129,14 @@ def test_a_copy_without_its_wal_is_refused(place: Place) -> None:
     process.send_signal(signal.SIGKILL)
     process.communicate()
     put_back(place, folder)
-    bought = paid(place)
+    bought = place.bought()
     assert place.run("--quiet") == 2
-    assert paid(place) == bought
+    assert place.bought() == bought
     # The advice, followed: move it away, and rebuild.
     remove_ledger(place)
     assert to_the_end(place, "--rebuild-ledger") == 0
     assert place.is_the_truth()
-    assert paid(place) == REPORTS, "what was open was followed, not bought again"
+    assert place.bought() == REPORTS, "what was open was followed, not bought again"
 
 
 def test_after_a_kill_a_rebuild_loses_nothing_and_pays_nothing_twice(place: Place) -> None:
@@ -152,7 +147,7 @@ def test_after_a_kill_a_rebuild_loses_nothing_and_pays_nothing_twice(place: Plac
     assert place.check() == 2
     assert to_the_end(place, "--rebuild-ledger") == 0
     assert place.is_the_truth()
-    assert paid(place) == REPORTS
+    assert place.bought() == REPORTS
 
 
 def test_a_ledger_found_again_after_a_rebuild_is_refused(
@@ -164,13 +159,13 @@ def test_a_ledger_found_again_after_a_rebuild_is_refused(
     assert place.run("--quiet", "--rebuild-ledger") == 0
     place.write_job(place.job.read_text().replace("2026-01-01", "2025-12-01"))
     assert place.run("--quiet") == 0
-    bought = paid(place)
+    bought = place.bought()
     put_back(place, folder)
     capsys.readouterr()
     assert place.run("--quiet") == 2
     assert place.check() == 2
     assert "was replaced by a rebuild" in capsys.readouterr().err
-    assert paid(place) == bought
+    assert place.bought() == bought
 
 
 def test_a_second_config_does_not_replace_the_first_ones_manifest(
@@ -186,7 +181,7 @@ def test_a_second_config_does_not_replace_the_first_ones_manifest(
     (other / "config.yaml").write_text(text)
     (other / "job.yaml").write_text(OTHER_JOB)
     assert call(["run", str(other / "job.yaml"), "--quiet"]) == 0
-    bought = paid(place)
+    bought = place.bought()
     text = text.replace("output: {directory: reports", "output: {directory: ../reports")
     if "../reports" not in text:
         text += "output: {directory: ../reports}\n"
@@ -197,7 +192,7 @@ def test_a_second_config_does_not_replace_the_first_ones_manifest(
     assert call(["check", str(other / "job.yaml")]) == 2
     assert "belongs to another ledger than" in capsys.readouterr().err
     assert manifest(place).read_bytes() == first
-    assert paid(place) == bought
+    assert place.bought() == bought
 
 
 @pytest.mark.parametrize("deed", ["digit", "twice"])
@@ -219,13 +214,13 @@ def test_a_changed_manifest_rebuilds_nothing(
     assert call(["verify", str(place.job)]) == 1
     assert "manifest.jsonl:" in capsys.readouterr().out
     remove_ledger(place)
-    bought = paid(place)
+    bought = place.bought()
     assert place.run("--quiet", "--rebuild-ledger") == 2
     err = capsys.readouterr().err
     assert "manifest.jsonl:" in err
     assert "Traceback" not in err
     assert not place.state.exists()
-    assert paid(place) == bought
+    assert place.bought() == bought
 
 
 def test_a_damaged_manifest_beside_a_good_ledger_is_written_anew_on_advice(
@@ -279,10 +274,10 @@ def test_what_a_person_decided_comes_back_with_a_rebuild(
         )
         while it.run("--quiet") == 75:
             pass
-        bought = paid(it)
+        bought = it.bought()
         remove_ledger(it)
         assert it.run("--quiet", "--rebuild-ledger") == 1, "one is disputed still"
-        assert paid(it) == bought
+        assert it.bought() == bought
         with reading(it.state) as store:
             assert store.report(disputed[0]).state is State.WAIVED
             assert store.report(disputed[1]).state is State.DISPUTED

@@ -74,7 +74,7 @@ def test_one_signal_stops_in_order_and_the_next_run_completes(
         assert (place.directory / "reports" / "manifest.jsonl").exists()
         assert place.run() == 0
         assert place.is_the_truth()
-        assert len(place.bill()) == REPORTS
+        assert place.bought() == REPORTS
 
 
 def test_a_third_signal_ends_the_process_at_once_and_nothing_is_paid_twice(
@@ -95,7 +95,7 @@ def test_a_third_signal_ends_the_process_at_once_and_nothing_is_paid_twice(
         assert "SIGINT: 5 seconds for what is in flight; a third signal ends it at once" in err
         assert place.run() == 0
         assert place.is_the_truth()
-        assert len(place.bill()) == REPORTS
+        assert place.bought() == REPORTS
 
 
 @pytest.mark.parametrize("after", [1, 9, 40], ids=["create 1", "create 9", "request 40"])
@@ -107,7 +107,7 @@ def test_after_a_sigkill_the_next_run_brings_exactly_the_truth(tmp_path: Path, a
         assert ended(process)[0] == -signal.SIGKILL
         assert place.run() == 0
         assert place.is_the_truth()
-        assert len(place.bill()) == REPORTS
+        assert place.bought() == REPORTS
 
 
 def test_a_signal_while_waiting_for_the_lock_ends_with_nothing_done(tmp_path: Path) -> None:

@@ -125,7 +125,8 @@ async def test_an_archive_that_cannot_be_read_cannot_be_accepted(
         await collector.accept(a_report())
     assert str(caught.value) == (
         "report ri3p58f-42d57cfd: the name of the archive's file, '../x.csv', is a path, not a"
-        " name; it cannot be accepted: use --resubmit or --waive"
+        " name; it cannot be accepted: `orchestrator resolve 17 --waive` skips its period,"
+        " `orchestrator resolve 17 --resubmit` buys it again"
     )
     assert files_in(tmp_path) == [f".aside/{STEM}.txt", f".aside/{STEM}.zip"]
 
@@ -136,7 +137,8 @@ async def test_nothing_kept_cannot_be_accepted(tmp_path: Path) -> None:
         await FileCollector(OutputSettings(tmp_path)).accept(a_report())
     assert str(caught.value) == (
         f"report ri3p58f-42d57cfd: no file is kept aside in {tmp_path}/.aside; there is nothing to"
-        " accept: use --resubmit or --waive"
+        " accept: `orchestrator resolve 17 --waive` skips its period, `orchestrator resolve 17"
+        " --resubmit` buys it again"
     )
 
 

@@ -85,7 +85,7 @@ async def test_a_clock_that_jumps_during_a_run_neither_loses_nor_buys_twice(
         end = await here.run(job(QUARTER))
         assert exit_code(end.remains) is ExitCode.DONE, here.seen.notes
         here.assert_all_is_well(job(QUARTER))
-        assert len(here.sim.world.reports()) == 3
+        assert here.bought() == 3
         assert anyio.current_time() < 600, "no wait hangs on the wall clock"
 
 
@@ -100,7 +100,7 @@ async def test_a_create_that_was_lost_is_found_though_the_clock_jumps_meanwhile(
     async with stage(tmp_path, with_faults(SMALL, LOST)) as here:
         here.seen.on_change = watch
         await until_done(here)
-        assert len(here.sim.world.reports()) == 3
+        assert here.bought() == 3
         assert anyio.current_time() < 3 * 3600, "no wait hangs on the wall clock"
 
 
@@ -118,7 +118,7 @@ async def test_a_report_that_the_list_shows_late_is_not_bought_again_though_the_
     async with stage(tmp_path, with_faults(SMALL, LOST, late)) as here:
         here.seen.on_change = watch
         await until_done(here)
-        assert len(here.sim.world.reports()) == 3
+        assert here.bought() == 3
         assert anyio.current_time() < 3 * 3600
 
 
@@ -151,7 +151,7 @@ async def test_a_clock_that_jumps_between_two_runs_changes_nothing_that_is_had(
             await here.run(job(QUARTER))
             jump(here, -by)
         await until_done(here)
-        assert len(here.sim.world.reports()) == 3
+        assert here.bought() == 3
         assert anyio.current_time() < 3 * 3600
 
 
@@ -159,7 +159,7 @@ async def test_the_servers_clock_may_jump_during_a_run(tmp_path: Path) -> None:
     faults = [LOST, Fault.of("server", "clock", by=-7200.0, after=3.0)]
     async with stage(tmp_path, with_faults(SMALL, *faults)) as here:
         await until_done(here)
-        assert len(here.sim.world.reports()) == 3
+        assert here.bought() == 3
 
 
 # --- a loop that stalls ---------------------------------------------------------------------------
@@ -195,7 +195,7 @@ async def test_a_loop_that_stalls_longer_than_any_timeout_neither_loses_nor_buys
                         break
             tasks.cancel_scope.cancel()
         await until_done(here)
-        assert len(here.sim.world.reports()) == 3
+        assert here.bought() == 3
 
 
 # --- a power cord that is pulled ------------------------------------------------------------------

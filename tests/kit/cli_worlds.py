@@ -99,6 +99,10 @@ class Place:
         """What the simulator has charged."""
         return list(self.portal.call(self.simulator.world.bill))
 
+    def bought(self) -> int:
+        """How many reports were bought, those apart that are free and prove lists."""
+        return sum(charge.product != "REPORTS-USAGE" for charge in self.bill())
+
     def calls(self, place: str) -> int:
         """How often an endpoint was called."""
         return self.simulator.calls[place]
