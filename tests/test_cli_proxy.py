@@ -77,6 +77,25 @@ def test_a_run_goes_by_the_proxy_that_the_config_names(
         assert len(proxy.asked) < sum(place.simulator.calls.values()), "connections are kept"
 
 
+def test_a_proxy_may_itself_be_asked_over_tls(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with (
+        far_away(home, user="me:x") as (place, proxy),
+        place.portal.wrap_async_context_manager(tls_front(proxy.port)) as port,
+    ):
+        configure(place, CA, f"proxy: https://me:x@localhost:{port}")
+        assert place.run() == 0, capsys.readouterr().err
+        assert place.is_the_truth()
+        assert proxy.targets == {f"{HOST}:443"}
+        configure(place, f"proxy: https://me:x@localhost:{port}")
+        assert call(["check", str(place.job)]) == 1
+        assert (
+            "error    reach: the proxy: the certificate of localhost is not accepted (this machine"
+            " does not know who issued it); check api.proxy\n"
+        ) in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("by", ["file", "variable", "environment"])
 def test_a_proxy_that_asks_for_a_password_gets_it_and_nobody_else_does(
     home: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, by: str
