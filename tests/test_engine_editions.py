@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import anyio
 import pytest
 
 from orchestrator.core import lifecycle
@@ -199,3 +200,32 @@ async def test_the_campaign_reaches_the_end(tmp_path: Path) -> None:
         await here.run(wanted)
         here.ledger_class = dying(COMMITS + 1, after=True)
         assert len((await again(here, wanted)).collected) == 1
+
+
+@pytest.mark.parametrize(
+    "how", [{"status": 400}, {"status": 401}, {"status": 403}, {"status": 422}]
+)
+async def test_an_edition_that_the_api_refuses_needs_a_person(
+    tmp_path: Path, how: dict[str, int]
+) -> None:
+    """Before: exit code 75, and the same again for ever."""
+    refused = Fault.of("create", "refuse", nth=2, **how)
+    async with stage(tmp_path, with_faults(SMALL, refused)) as here:
+        wanted = job(between("2026-01-01", "2026-02-01"))
+        await here.run(wanted)
+        end = await again(here, wanted)
+        assert exit_code(end.remains) is ExitCode.FINDINGS
+        assert (len(end.refused), end.not_asked) == (1, ())
+        assert here.states() == {"collected": 1, "absent": 1}
+
+
+async def test_editions_do_not_wait_beyond_the_deadline(tmp_path: Path) -> None:
+    slow = Fault.of("create", "refuse", status=429, retry_after=3600, nth=2)
+    async with stage(tmp_path, with_faults(SMALL, slow)) as here:
+        wanted = job(between("2026-01-01", "2026-02-01"))
+        await here.run(wanted)
+        begun, drain = anyio.current_time(), Drain()
+        drain.ends_at = begun + 600
+        end = await again(here, wanted, drain)
+        assert anyio.current_time() - begun < 60
+        assert exit_code(end.remains) is ExitCode.UNFINISHED

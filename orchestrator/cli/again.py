@@ -210,6 +210,8 @@ def verdict(end: RenewalsEnd, why_stopped: str) -> str:
         parts.append(f"{len(end.open):,} are open, and {typed('run', JOB)} goes on with them")
     if end.failed:
         parts.append(f"{len(end.failed):,} came to nothing, and the old files stay")
+    if end.refused:
+        parts.append(f"{len(end.refused):,} were refused by the API, and the old files stay")
     if end.not_asked:
         days = [one.current.window for one in end.not_asked]
         span = Window(min(one.start for one in days), max(one.end for one in days))

@@ -17,7 +17,7 @@ from orchestrator.core.pace import Pace
 from orchestrator.core.policy import Remains
 from orchestrator.engine.collecting import withdraw_superseded
 from orchestrator.engine.follow import Order
-from orchestrator.engine.run import follower_of
+from orchestrator.engine.run import follower_of, tell_of_drain
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -51,12 +51,15 @@ class RenewalsEnd:
         open: those that the next run goes on with.
         failed: those that came to nothing, or wait for a person; the old files stay.
         not_asked: those that were not asked for any more.
+        refused: those that the API has refused.
+        interrupted: the signal that drained the run; None if none did.
     """
 
     collected: tuple[Report, ...]
     open: tuple[Report, ...]
     failed: tuple[Report, ...]
     not_asked: tuple[Renewal, ...]
+    refused: tuple[Renewal, ...] = ()
     interrupted: int | None = None
 
     @property
@@ -64,7 +67,7 @@ class RenewalsEnd:
         """For the exit code."""
         return Remains(
             unfinished=bool(self.open or self.not_asked),
-            needs_person=bool(self.failed),
+            needs_person=bool(self.failed or self.refused),
             interrupted=self.interrupted,
         )
 
@@ -79,23 +82,33 @@ async def renew(world: World, renewals: Sequence[Renewal]) -> RenewalsEnd:
     """
     seen = _Seen(world.observer)
     world = replace(world, observer=seen)
+    tell_of_drain(world)
     await withdraw_superseded(world.ledger, world.collector)
     pace = Pace(await world.ledger.paces())
     with world.drain.scope:
         async with anyio.create_task_group() as watching, anyio.create_task_group() as tasks:
             follower = follower_of(world, watching, pace)
             for of_key in _by_key(world, renewals).values():
-                tasks.start_soon(_work_off, world, follower, of_key)
+                tasks.start_soon(_work_off, world, follower, of_key, seen)
     latest = seen.latest.values()
+    left = [one for one in renewals if one.current.id not in seen.latest]
+    refused = [one for one in left if _is_refused(one, world, seen)]
     return RenewalsEnd(
         collected=tuple(one for one in latest if one.state is State.COLLECTED),
         open=tuple(one for one in latest if one.state.is_open),
         failed=tuple(
             one for one in latest if not one.state.is_open and one.state is not State.COLLECTED
         ),
-        not_asked=tuple(one for one in renewals if one.current.id not in seen.latest),
+        not_asked=tuple(one for one in left if one not in refused),
+        refused=tuple(refused),
         interrupted=world.drain.signal if world.drain.begun else None,
     )
+
+
+def _is_refused(one: Renewal, world: World, seen: _Seen) -> bool:
+    """Whether the API will have none of it: its dates, its series, its account or its key."""
+    desk = world.desks[one.entry.credentials]
+    return one.current.id in seen.refused or desk.refusal(one.current.series) is not None
 
 
 def _by_key(world: World, renewals: Sequence[Renewal]) -> dict[str, list[Renewal]]:
@@ -105,18 +118,26 @@ def _by_key(world: World, renewals: Sequence[Renewal]) -> dict[str, list[Renewal
     return found
 
 
-async def _work_off(world: World, follower: Follower, renewals: Sequence[Renewal]) -> None:
+async def _work_off(
+    world: World, follower: Follower, renewals: Sequence[Renewal], seen: _Seen
+) -> None:
     """One key's renewals, so many open at a time."""
     slots = anyio.Semaphore(world.config.limits.in_flight)
     async with anyio.create_task_group() as tasks:
         for one in renewals:
             desk = world.desks[one.entry.credentials]
             await slots.acquire()
-            _start(tasks, follower, one, desk, slots)
+            _start(tasks, follower, one, desk, slots=slots, seen=seen)
 
 
 def _start(
-    tasks: TaskGroup, follower: Follower, one: Renewal, desk: Desk, slots: anyio.Semaphore
+    tasks: TaskGroup,
+    follower: Follower,
+    one: Renewal,
+    desk: Desk,
+    *,
+    slots: anyio.Semaphore,
+    seen: _Seen,
 ) -> None:
     order = Order(
         series=one.current.series,
@@ -125,6 +146,7 @@ def _start(
         callback_url=one.job.callback_url,
         replaces=one.current,
         settle=one.job.settle,
+        refused=lambda _report: seen.refused.add(one.current.id),
     )
     life = partial(follower.buy, order, desk)
 
@@ -142,10 +164,12 @@ class _Seen:
 
     Attributes:
         latest: by our number of the report that is replaced.
+        refused: those of which the API has refused the dates.
     """
 
     def __init__(self, observer: Observer) -> None:
         self.latest: dict[int, Report] = {}
+        self.refused: set[int] = set()
         self._observer = observer
 
     def wanted(self, debt: Debt) -> None:

@@ -152,8 +152,7 @@ async def run(
         OutputError: the disk cannot be written.
         BaseExceptionGroup: one of these, or a bug, in one of the run's tasks.
     """
-    for desk in world.desks.values():
-        desk.drain = world.drain
+    tell_of_drain(world)
     begun = _Run(world, tuple(jobs), now)
     await withdraw_superseded(world.ledger, world.collector)
     if retry_failed:
@@ -167,6 +166,12 @@ async def run(
         await begun.work()
     # The drain has cancelled the scope, not what follows: the words at the end must be true.
     return await begun.end()
+
+
+def tell_of_drain(world: World) -> None:
+    """Lets every desk know when the run is to end, so that none waits for longer."""
+    for desk in world.desks.values():
+        desk.drain = world.drain
 
 
 def follower_of(world: World, watching: TaskGroup, pace: Pace) -> Follower:
