@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from orchestrator.core.lifecycle import State
 from orchestrator.core.model import Series, Span, Unit
 from orchestrator.core.policy import ExitCode, exit_code
 from orchestrator.sim import Fault, Settings
@@ -13,6 +14,9 @@ from tests.kit.stage import between, job, stage, with_faults
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from orchestrator.core.lifecycle import Event
+    from orchestrator.core.model import Report
 
 pytestmark = [pytest.mark.anyio, pytest.mark.virtual]
 
@@ -112,3 +116,40 @@ async def test_a_series_goes_on_once_its_file_has_refuted_the_answer(tmp_path: P
         here.assert_all_is_well(wanted)
         held_back = [note for note in here.seen.notes if "until the file of that report" in note]
         assert len(held_back) == 1
+
+
+async def test_a_truncated_report_with_a_wrong_echo_keeps_its_file(tmp_path: Path) -> None:
+    """What came is always kept: a person may want it."""
+    async with stage(tmp_path, with_faults(SMALL, Fault.of("report", "truncated"))) as here:
+
+        def slip(report: Report, _event: Event | None) -> None:
+            if report.state is State.SUBMITTED:
+                for one in here.sim.world.reports():
+                    one.quirks.echo["product"] = "ASR"
+
+        here.seen.on_change = slip
+        end = await here.run(job(between("2026-01-01", "2026-02-01")))
+        assert exit_code(end.remains) is ExitCode.FINDINGS
+        assert here.states() == {"disputed": 1}
+        assert kept(here.output), "its file was not kept"
+
+
+async def test_a_fresh_status_that_tells_of_something_else_gives_no_link(tmp_path: Path) -> None:
+    """A report that is ready is asked about anew after a failed download: its echo counts too."""
+    faults = [
+        Fault.of("download", "refuse", status=404, nth=1),
+        Fault.of("status", "writes", field="product", json='"ASR"', nth=5),
+    ]
+    async with stage(tmp_path, with_faults(SMALL, *faults)) as here:
+        asked_when_ready: list[int] = []
+
+        def remember(report: Report, _event: Event | None) -> None:
+            if report.state is State.READY:
+                asked_when_ready.append(here.sim.calls["status"])
+
+        here.seen.on_change = remember
+        end = await here.run(job(between("2026-01-01", "2026-02-01")))
+        assert asked_when_ready == [4], "the fault is to strike the first status after that"
+        assert exit_code(end.remains) is ExitCode.FINDINGS
+        assert here.states() == {"disputed": 1}
+        assert kept(here.output)

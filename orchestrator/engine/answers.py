@@ -8,6 +8,7 @@ from orchestrator.core import echo, lifecycle
 from orchestrator.core.model import Status
 
 if TYPE_CHECKING:
+    from orchestrator.core.echo import EchoDifference
     from orchestrator.core.lifecycle import Event
     from orchestrator.core.model import RemoteReport, Report
 
@@ -27,6 +28,13 @@ def says_empty(remote: RemoteReport) -> bool:
     return (
         remote.status is Status.SUCCESS and remote.download_url is None and remote.items_count == 0
     )
+
+
+def to_examine(report: Report, remote: RemoteReport) -> tuple[EchoDifference, ...]:
+    """How a finished report with a file differs from our request: then its file has to decide."""
+    if remote.status is not Status.SUCCESS or remote.download_url is None:
+        return ()
+    return echo.differences(report, remote)
 
 
 _SURELY_TOO_LARGE: Final = 0.1

@@ -14,6 +14,7 @@ from orchestrator.core.commands import typed
 from orchestrator.core.lifecycle import State
 from orchestrator.core.model import RemoteReport, Status
 from orchestrator.core.ports import Priority, Within
+from orchestrator.engine import answers
 from orchestrator.engine.brief import BriefDownload
 from orchestrator.engine.places import Places
 from orchestrator.engine.tries import SAME_COUNT, Next, Tries, is_refusal
@@ -60,7 +61,8 @@ class Collecting:
 
     Args:
         take: applies an event to a report; the only way in which it changes.
-        ended: what is done once the API says that a report has come to nothing, or was cut.
+        ended: what is done once the API says that a report has come to nothing, was cut, or is
+            not what was asked for.
         ledger: knows which files are superseded.
         collector: makes files.
         observer: is told of what does not change a report.
@@ -227,17 +229,7 @@ class Collecting:
                 if self._drain.begun or isinstance(problem, Throttled) or desk.silent:
                     return self._leave(report, problem)
                 report, asked = await self._look_anew(report, desk, tries)
-                if report.state is not State.READY:
-                    return report
-                if isinstance(asked, Unauthorized):
-                    self._observer.note(
-                        "error",
-                        f"account {report.series.account_id}: refused by the API, nothing more of "
-                        f"it in this run: {asked}",
-                    )
-                    return report
-                if isinstance(asked, NotFound) and (blind := desk.may_not_see(report)):
-                    self._observer.note("warning", f"{asked}; {blind}")
+                if report.state is not State.READY or self._is_left(report, desk, asked):
                     return report
                 ended = await self._conclude(report, desk, tries, asked)
                 # A file may take a while to be everywhere: then no pause is cut by chance.
@@ -276,6 +268,8 @@ class Collecting:
         except ApiError as error:
             return report, error
         match remote.status:
+            case Status.SUCCESS if answers.to_examine(report, remote):
+                report = await self._ended(report, remote, desk)
             case Status.SUCCESS if remote.download_url is not None:
                 report = await self._renew(report, remote)
                 if isinstance(tries.problem, WrongCount):
@@ -285,6 +279,24 @@ class Collecting:
             case _:
                 pass  # a status that went backwards, or lacks its link, proves nothing
         return report, remote
+
+    def _is_left(self, report: Report, desk: Desk, asked: RemoteReport | ApiError | None) -> bool:
+        """Whether what was answered leaves a ready report to the next run, whatever its file is."""
+        match asked:
+            case Unauthorized():
+                self._observer.note(
+                    "error",
+                    f"account {report.series.account_id}: refused by the API, nothing more of "
+                    f"it in this run: {asked}",
+                )
+                return True
+            case NotFound() if blind := desk.may_not_see(report):
+                self._observer.note("warning", f"{asked}; {blind}")
+                return True
+            case RemoteReport():  # its file would decide, and cannot be had now, as was said
+                return bool(answers.to_examine(report, asked))
+            case _:
+                return False
 
     async def _renew(self, report: Report, remote: RemoteReport) -> Report:
         """Takes over link and count, where they differ."""

@@ -288,9 +288,9 @@ class Follower:
         if report.id in self._cut:
             self._cut.remove(report.id)
             return Left.CUT
-        if desk.has_come_back(report.series):
-            return Left.AGAIN
-        return _LEFT.get(report.state, Left.SETTLED)
+        if report.state in _LEFT:
+            return _LEFT[report.state]  # a failure counts, whatever else has become of the series
+        return Left.AGAIN if desk.has_come_back(report.series) else Left.SETTLED
 
     async def _take(self, report: Report, event: Event) -> Report:
         """The only way in which a report changes."""
@@ -529,10 +529,12 @@ class Follower:
 
     async def _ended(self, report: Report, remote: RemoteReport, desk: Desk) -> Report:
         """After the API has called the report final."""
-        wrong = echo.differences(report, remote)
-        if wrong and remote.status is Status.SUCCESS and remote.download_url is not None:
+        wrong = answers.to_examine(report, remote)
+        if wrong:
             return await self._collecting.examine(report, remote, wrong, desk)
         event = answers.judge(report, remote)
+        if remote.status is Status.TRUNCATED and isinstance(event, lifecycle.Disputed):
+            await self._collecting.keep_truncated(report, remote, event.reason, desk)
         if isinstance(event, lifecycle.CutShort):
             rows = await self._collecting.keep_truncated(report, remote, event.reason, desk)
             event = answers.judge_truncated(event, rows, self._config.api.file_records)
