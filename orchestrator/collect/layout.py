@@ -141,7 +141,11 @@ def published(
 
 
 def _parse_stamp(stamp: str) -> datetime:
-    return datetime.strptime(stamp, _STAMP).replace(tzinfo=UTC)
+    day, clock = stamp[:8], stamp[9:15]  # `strptime` takes ten times as long
+    return datetime(
+        int(day[:4]), int(day[4:6]), int(day[6:]),
+        int(clock[:2]), int(clock[2:4]), int(clock[4:]), tzinfo=UTC,
+    )  # fmt: skip
 
 
 def folders_with_files(directory: Path) -> Iterator[tuple[str, int]]:

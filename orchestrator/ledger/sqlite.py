@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 _PAGE: Final = 200
 _BUSY_SECONDS: Final = 30.0
+_MAY_NOT_WRITE: Final = frozenset({sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY})
 _STATEMENTS: Final = 256
 """So many prepared statements are kept: more than there are."""
 
@@ -55,10 +56,7 @@ def connect(
     try:
         refuse_empty(path)
         if read_only:
-            uri = f"{path.resolve().as_uri()}?mode=ro"
-            connection = sqlite3.connect(
-                uri, uri=True, isolation_level=None, check_same_thread=False, timeout=_BUSY_SECONDS
-            )
+            connection = _open_to_read(path)
         else:
             begin_if_none(path)
             connection = sqlite3.connect(
@@ -79,6 +77,39 @@ def connect(
     except OSError as error:
         raise LedgerError(f"the ledger {path}: {error.strerror}; check `state`") from error
     return connection
+
+
+def _open_to_read(path: Path) -> sqlite3.Connection:
+    """A connection for somebody who may not write, to a ledger that a run may be writing.
+
+    SQLite makes a file beside a ledger even to read it. Where that is not allowed, and there is
+    no log (no run is active, and the last one ended in order), all is in the one file.
+    """
+    uri = f"{path.resolve().as_uri()}?mode=ro"
+    connection = _open_uri(uri)
+    try:
+        connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+    except sqlite3.OperationalError as error:
+        connection.close()
+        if error.sqlite_errorcode & 0xFF not in _MAY_NOT_WRITE or not _has_no_log(path):
+            raise
+        connection = _open_uri(f"{uri}&immutable=1")
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _open_uri(uri: str) -> sqlite3.Connection:
+    return sqlite3.connect(
+        uri, uri=True, isolation_level=None, check_same_thread=False, timeout=_BUSY_SECONDS
+    )
+
+
+def _has_no_log(path: Path) -> bool:
+    real = path.resolve()
+    log = real.with_name(real.name + "-wal")
+    return not log.exists() or not log.stat().st_size
 
 
 def _set_up(
