@@ -52,10 +52,10 @@ FILE = FileEntry(
     job="nightly",
     collected_at=NOW,
     report=17,
-    intended_at=NOW - timedelta(minutes=9),
-    server_ahead=timedelta(seconds=-1.25),
-    submitted_at=NOW - timedelta(minutes=8),
-    ready_at=NOW - timedelta(minutes=1),
+    intended_ms=1_772_365_860_500,
+    ahead_ms=-1250,
+    submitted_ms=1_772_365_920_500,
+    ready_ms=1_772_366_340_500,
 )
 RESOLVED = ResolvedEntry("nightly", SMS, (JANUARY, Window.of_epoch(1800000000, 1800000001)))
 MARK = MarkEntry("nightly", SMS, JANUARY.end)
@@ -93,6 +93,7 @@ SERIES = st.builds(
     ),
 )
 COUNTS = st.integers(0, 2**62)
+MILLISECONDS = st.integers(-(2**40), 2**42)
 SPANS = st.timedeltas(timedelta(days=-9), timedelta(days=9))
 REPORTS = st.builds(
     Report,
@@ -131,10 +132,10 @@ ANY_ENTRY = (
         TEXTS,
         MOMENTS,
         report=st.none() | COUNTS,
-        intended_at=st.none() | MOMENTS,
-        server_ahead=SPANS,
-        submitted_at=st.none() | MOMENTS,
-        ready_at=st.none() | MOMENTS,
+        intended_ms=st.none() | MILLISECONDS,
+        ahead_ms=MILLISECONDS,
+        submitted_ms=st.none() | MILLISECONDS,
+        ready_ms=st.none() | MILLISECONDS,
         replaces=st.none() | COUNTS,
         foreign=st.dictionaries(TEXTS, COUNTS, max_size=2).map(lambda one: tuple(one.items())),
     )
@@ -202,10 +203,10 @@ def test_a_manifest_is_lines_of_json_that_other_programs_can_read(tmp_path: Path
             "job": "nightly",
             "collected_at": "2026-03-01T12:00:00.500000Z",
             "report": 17,
-            "intended_at": "2026-03-01T11:51:00.500000Z",
-            "submitted_at": "2026-03-01T11:52:00.500000Z",
-            "ready_at": "2026-03-01T11:59:00.500000Z",
-            "server_ahead": -1.25,
+            "intended_ms": 1_772_365_860_500,
+            "submitted_ms": 1_772_365_920_500,
+            "ready_ms": 1_772_366_340_500,
+            "ahead_ms": -1250,
             "body": {
                 "account_id": "ef567890",
                 "product": "VOICE-CALL",
@@ -594,7 +595,7 @@ def first_version(path: Path) -> list[bytes]:
         },
         *(json.loads(entry_body(entry) + b"}") for entry in ENTRIES),
     ]
-    for name in ("report", "intended_at", "submitted_at", "ready_at", "server_ahead"):
+    for name in ("report", "intended_ms", "submitted_ms", "ready_ms", "ahead_ms"):
         del lines[1][name]
     made = [json.dumps(line).encode() + b"\n" for line in lines]
     end = {"kind": "end", "lines": 4, "sha256": hashlib.sha256(b"".join(made)).hexdigest()}

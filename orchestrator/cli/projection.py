@@ -18,6 +18,7 @@ from orchestrator.collect.manifest_entries import (
     SeriesEntry,
 )
 from orchestrator.core.lifecycle import State
+from orchestrator.ledger.rows import to_ms
 from orchestrator.ledger.sqlite import reading
 
 if TYPE_CHECKING:
@@ -133,10 +134,10 @@ def _report(store: Store, report: Report) -> Entry:
         job=report.job,
         collected_at=report.changed_at or report.intended_at,
         report=report.id,
-        intended_at=report.intended_at,
-        server_ahead=report.server_ahead,
-        submitted_at=report.submitted_at,
-        ready_at=report.ready_at,
+        intended_ms=to_ms(report.intended_at),
+        ahead_ms=round(report.server_ahead.total_seconds() * 1000),
+        submitted_ms=None if report.submitted_at is None else to_ms(report.submitted_at),
+        ready_ms=None if report.ready_at is None else to_ms(report.ready_at),
         replaces=report.replaces,
         foreign=store.foreign_of(report.id) if with_subaccounts else (),
     )

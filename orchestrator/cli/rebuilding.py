@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 import sqlite3
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from orchestrator.cli.belonging import unknown
@@ -29,6 +30,7 @@ from orchestrator.errors import CollectError, InputError
 from orchestrator.ledger.begin import give_name, remove_ledger
 from orchestrator.ledger.lock import real_path
 from orchestrator.ledger.restoring import Contradiction, FoundFile, Restoring
+from orchestrator.ledger.rows import from_ms
 from orchestrator.ledger.sqlite import connect
 from orchestrator.ledger.words import explain
 from orchestrator.reporting.words import counted
@@ -312,6 +314,10 @@ class _Rebuilding:
                     rebuilt.missing += not path.exists()
 
 
+def _moment(milliseconds: int | None) -> datetime | None:
+    return None if milliseconds is None else from_ms(milliseconds)
+
+
 def _report(entry: FileEntry) -> Report:
     return Report(
         id=entry.report or 0,
@@ -320,11 +326,11 @@ def _report(entry: FileEntry) -> Report:
         state=State.COLLECTED,
         api_key=entry.api_key,
         job=entry.job,
-        intended_at=entry.intended_at or entry.collected_at,
-        server_ahead=entry.server_ahead,
+        intended_at=_moment(entry.intended_ms) or entry.collected_at,
+        server_ahead=timedelta(milliseconds=entry.ahead_ms),
         request_id=entry.request_id,
-        submitted_at=entry.submitted_at,
-        ready_at=entry.ready_at,
+        submitted_at=_moment(entry.submitted_ms),
+        ready_at=_moment(entry.ready_ms),
         rows=entry.rows,
         size_bytes=entry.size_bytes,
         sha256=entry.sha256,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -23,10 +22,11 @@ class FileEntry:
         api_key: the key that bought it; never the secret.
         job: the name of the job that bought it.
         report: our number of its report; None in manifests of version 1, which lack what follows.
-        intended_at: when its intent was written, by our clock.
-        server_ahead: the server's clock less ours at that moment.
-        submitted_at: when its id became known.
-        ready_at: when it was seen finished.
+        intended_ms: when its intent was written, by our clock: milliseconds since 1970, as the
+            ledger has them, for there may be a million entries.
+        ahead_ms: the server's clock less ours at that moment, in milliseconds.
+        submitted_ms: when its id became known.
+        ready_ms: when it was seen finished.
         replaces: our number of the report whose newer edition it is.
         foreign: records in it of other accounts than the report's, by account.
     """
@@ -42,10 +42,10 @@ class FileEntry:
     job: str
     collected_at: datetime
     report: int | None = None
-    intended_at: datetime | None = None
-    server_ahead: timedelta = timedelta()
-    submitted_at: datetime | None = None
-    ready_at: datetime | None = None
+    intended_ms: int | None = None
+    ahead_ms: int = 0
+    submitted_ms: int | None = None
+    ready_ms: int | None = None
     replaces: int | None = None
     foreign: tuple[tuple[str, int], ...] = ()
 

@@ -149,15 +149,14 @@ def _purchase(entry: FileEntry) -> str:
     text = ""
     if entry.report is not None:
         text += f'"report":{entry.report:d},'
-    for name, moment in (
-        ("intended_at", entry.intended_at),
-        ("submitted_at", entry.submitted_at),
-        ("ready_at", entry.ready_at),
-    ):
-        if moment is not None:
-            text += f'"{name}":"{moment_text(moment)}",'
-    if entry.server_ahead:
-        text += f'"server_ahead":{entry.server_ahead.total_seconds()!r},'
+    if entry.intended_ms is not None:
+        text += f'"intended_ms":{entry.intended_ms:d},'
+    if entry.submitted_ms is not None:
+        text += f'"submitted_ms":{entry.submitted_ms:d},'
+    if entry.ready_ms is not None:
+        text += f'"ready_ms":{entry.ready_ms:d},'
+    if entry.ahead_ms:
+        text += f'"ahead_ms":{entry.ahead_ms:d},'
     if entry.replaces is not None:
         text += f'"replaces":{entry.replaces:d},'
     if entry.foreign:

@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 Made = TypeVar("Made")
 
 _SHA256: Final = re.compile(r"[0-9a-f]{64}")
+_MOST_MS: Final = 253_402_300_799_999
+"""The last millisecond of the year 9999."""
+
 _MOST_SECONDS: Final = 366 * 24 * 60 * 60
 _STATES: Final = {state.value: state for state in State}
 
@@ -195,10 +198,10 @@ def _file_entry(fields: Mapping[str, Any]) -> FileEntry:
         job=_get_text(fields, "job"),
         collected_at=_get_moment(fields, "collected_at"),
         report=_maybe(fields, "report", _get_count),
-        intended_at=_maybe(fields, "intended_at", _get_moment),
-        server_ahead=_maybe(fields, "server_ahead", _get_seconds) or timedelta(),
-        submitted_at=_maybe(fields, "submitted_at", _get_moment),
-        ready_at=_maybe(fields, "ready_at", _get_moment),
+        intended_ms=_maybe(fields, "intended_ms", _get_milliseconds),
+        ahead_ms=_maybe(fields, "ahead_ms", _get_milliseconds) or 0,
+        submitted_ms=_maybe(fields, "submitted_ms", _get_milliseconds),
+        ready_ms=_maybe(fields, "ready_ms", _get_milliseconds),
         replaces=_maybe(fields, "replaces", _get_count),
         foreign=_maybe(fields, "foreign", _get_counts) or (),
     )
@@ -338,6 +341,13 @@ def _get_count(fields: Mapping[str, Any], key: str) -> int:
     if not isinstance(count, int) or isinstance(count, bool) or not 0 <= count < 2**63:
         raise BadLine(key, "missing" if count is None else f"{count!r} is not a count")
     return count
+
+
+def _get_milliseconds(fields: Mapping[str, Any], key: str) -> int:
+    number = fields[key]
+    if not isinstance(number, int) or isinstance(number, bool) or abs(number) > _MOST_MS:
+        raise BadLine(key, f"{number!r} is no number of milliseconds")
+    return number
 
 
 def _get_counts(fields: Mapping[str, Any], key: str) -> tuple[tuple[str, int], ...]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -32,10 +31,10 @@ class CollectedFile(NamedTuple):
     job: str
     collected_at: datetime
     report: int
-    intended_at: datetime
-    server_ahead: timedelta
-    submitted_at: datetime | None
-    ready_at: datetime | None
+    intended_ms: int
+    ahead_ms: int
+    submitted_ms: int | None
+    ready_ms: int | None
     replaces: int | None
 
 
@@ -54,7 +53,7 @@ def collected(connection: sqlite3.Connection, series_id: int) -> Iterator[Collec
     )
     for (
         number, start, end, at, target, records, size_bytes, sha256, name, key, job,
-        intended_at, ahead, submitted_at, ready_at, replaces,
+        intended_ms, ahead_ms, submitted_ms, ready_ms, replaces,
     ) in cursor:  # fmt: skip
         try:
             if None in (target, records, size_bytes, sha256):
@@ -70,10 +69,10 @@ def collected(connection: sqlite3.Connection, series_id: int) -> Iterator[Collec
                 job,
                 rows.from_ms(at),
                 number,
-                rows.from_ms(intended_at),
-                timedelta(milliseconds=ahead),
-                None if submitted_at is None else rows.from_ms(submitted_at),
-                None if ready_at is None else rows.from_ms(ready_at),
+                intended_ms,
+                ahead_ms,
+                submitted_ms,
+                ready_ms,
                 replaces,
             )
         except rows.SENSELESS as error:
