@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from orchestrator.cli.main import call
+from orchestrator.collect.manifest_lines import sealed
 from orchestrator.core.lifecycle import State
 from orchestrator.ledger.sqlite import reading
 from tests.kit.cli_worlds import Place, simulated
@@ -256,30 +257,38 @@ def test_of_two_editions_the_newer_one_is_taken_up(place: Place) -> None:
     assert len(place.bill()) == 3
 
 
-def test_a_file_of_an_open_report_is_that_reports(place: Place) -> None:
-    """Killed between the name and the commit, and then the ledger lost: it is not asked for."""
-    lines = manifest(place).read_bytes().splitlines()
-    files = [json.loads(line) for line in lines if b'"kind":"file"' in line]
-    one = files[-1]
-    open_report = {
-        name: one[name]
-        for name in (
-            "report", "date_start", "date_end", "api_key", "job", "request_id", "body",
-        )
-    }  # fmt: skip
-    open_report |= {"kind": "report", "state": "submitted", "server_ahead": 0}
-    open_report["intended_at"] = open_report["submitted_at"] = one["collected_at"]
-    from orchestrator.collect.manifest_lines import sealed
+def as_open(file: dict[str, Any], **fields: Any) -> dict[str, Any]:
+    """The line of a report whose file a manifest knows, before it was collected."""
+    kept = (
+        "report", "date_start", "date_end", "api_key", "job", "request_id", "body",
+    )  # fmt: skip
+    line = {"kind": "report", "state": "submitted", "server_ahead": 0}
+    line["intended_at"] = line["submitted_at"] = file["collected_at"]
+    return line | {name: file[name] for name in kept} | fields
 
+
+def lines_of(place: Place) -> list[dict[str, Any]]:
+    lines = [json.loads(line) for line in manifest(place).read_bytes().splitlines()]
+    for line in lines:
+        del line["check"]
+    return lines
+
+
+def write_lines(place: Place, lines: list[dict[str, Any]]) -> None:
+    """A manifest of these lines, each with the sum that belongs to it."""
     made, crc = [], 0
     for line in lines:
-        fields = json.loads(line)
-        del fields["check"]
-        if fields.get("path") == one["path"]:
-            fields = open_report
-        text, crc = sealed(json.dumps(fields, separators=(",", ":")).encode()[:-1], crc)
+        text, crc = sealed(json.dumps(line, separators=(",", ":")).encode()[:-1], crc)
         made.append(text)
     manifest(place).write_bytes(b"".join(made))
+
+
+def test_a_file_of_an_open_report_is_that_reports(place: Place) -> None:
+    """Killed between the name and the commit, and then the ledger lost: it is not asked for."""
+    lines = lines_of(place)
+    one = [line for line in lines if line["kind"] == "file"][-1]
+    lines[lines.index(one)] = as_open(one)
+    write_lines(place, lines)
     move_ledger_away(place)
     downloads = place.calls("download")
     assert place.run("--quiet", "--rebuild-ledger") == 0
@@ -292,6 +301,29 @@ def test_a_file_of_an_open_report_is_that_reports(place: Place) -> None:
         one["sha256"],
         one["rows"],
     )
+
+
+def test_the_file_of_an_open_edition_takes_the_place_of_the_old_one(place: Place) -> None:
+    """Killed between the name and the commit of an edition, and then the ledger lost."""
+    before = lines_of(place)
+    old = [line for line in before if line["kind"] == "file"][1]
+    old_file = place.directory / "reports" / old["path"]
+    content = old_file.read_bytes()
+    again = ("--again", "--from", "2026-02-01", "--to", "2026-03-01", "--yes")
+    assert place.run("--quiet", *again) == 0
+    new = next(line for line in lines_of(place) if line.get("path", "").endswith("_e2.csv"))
+    old_file.write_bytes(content)
+    end = before.pop()
+    before.append(as_open(new, edition=2, replaces=old["report"]))
+    write_lines(place, [*before, {**end, "lines": len(before)}])
+    move_ledger_away(place)
+    assert place.run("--quiet", "--rebuild-ledger") == 0
+    with reading(place.state) as store:
+        assert store.report_by_request(old["request_id"]).state is State.SUPERSEDED
+        assert store.report_by_request(new["request_id"]).state is State.COLLECTED
+    assert not old_file.exists()
+    assert len(place.bill()) == 4
+    assert call(["verify", str(place.job)]) == 0
 
 
 def test_a_rebuild_beside_nothing_says_what_to_do(

@@ -191,7 +191,10 @@ class Restoring:
         )
 
     def take_up(self, report: Report, found: FoundFile) -> None:
-        """Makes an open report collected whose file was found in its place."""
+        """Makes an open report collected whose file was found in its place.
+
+        Where it is a newer edition, the one that it replaces has its window no longer.
+        """
         self._db.execute(
             "UPDATE report SET state = ?, is_open = 0, has_window = 1, rows = ?, size_bytes = ?,"
             " sha256 = ?, target = ?, changed_at = ? WHERE id = ?",
@@ -203,6 +206,17 @@ class Restoring:
                 found.target,
                 rows.to_ms(self._at),
                 report.id,
+            ),
+        )
+        self._db.execute(
+            "UPDATE report SET state = ?, has_window = 0, reason = ?, changed_at = ?"
+            " WHERE id = ? AND state = ?",
+            (
+                State.SUPERSEDED.value,
+                f"by report {report.id}, edition {report.edition}",
+                rows.to_ms(self._at),
+                report.replaces,
+                State.COLLECTED.value,
             ),
         )
 
