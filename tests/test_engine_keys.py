@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 
 from orchestrator.core.lifecycle import FoundAbsent, State
 from orchestrator.core.policy import ExitCode, exit_code
+from orchestrator.core.settings import OnUnknown
 from orchestrator.engine.drain import Drain
 from orchestrator.engine.reconcile import Judgement, Reconciler
 from orchestrator.sim import Fault, Settings
@@ -74,3 +76,17 @@ async def test_what_another_key_does_not_list_is_not_absent(
         await here.run(job(MONTH))
         here.assert_all_is_well(job(MONTH))
         assert len(here.sim.world.reports()) == 1
+
+
+async def test_what_another_key_looked_for_in_vain_is_not_bought_anew(tmp_path: Path) -> None:
+    """`on_unknown: resubmit` buys what was looked for, and a foreign key has seen nothing."""
+    lost = with_faults(SMALL, Fault.of("create", "reset", made=True, nth=1))
+    async with stage(tmp_path, lost) as here:
+        here.config = replace(here.config, on_unknown=OnUnknown.RESUBMIT)
+        await run_until(here, State.SUBMITTING)
+        end = await here.run(THEIRS)
+        assert exit_code(end.remains) is ExitCode.UNFINISHED
+        assert here.states() == {"held": 1}
+        await here.run(job(MONTH))
+        here.assert_all_is_well(job(MONTH))
+        assert here.bought() == 1

@@ -467,8 +467,9 @@ class Follower:
         judgement = await self._reconciler.settle(report, desk)
         event = judgement.event
         repeated = self._repeated.pop(report.id, "")
+        blind = desk.may_not_see(report)
         if isinstance(event, lifecycle.FoundAbsent):
-            if blind := desk.may_not_see(report):
+            if blind:
                 event = lifecycle.Held(blind)
             elif repeated:
                 # Asked for at once, it would be answered so again.
@@ -489,8 +490,10 @@ class Follower:
                 report = await self._take(report, event)
             except Taken as error:
                 report = await self._take(report, lifecycle.Held(str(error)))
+        # A key that may not see what another one bought has looked for nothing.
+        was_sought = judgement.in_vain and not (repeated or blind)
         buys_anew = self._config.on_unknown is OnUnknown.RESUBMIT
-        if report.state is State.HELD and buys_anew and judgement.in_vain and not repeated:
+        if report.state is State.HELD and buys_anew and was_sought:
             reason = f"bought anew, as on_unknown says; it may have been paid: {report.reason}"
             report = await self._take(report, lifecycle.Resubmitted(reason, Proof.CONFIGURED))
         return report
