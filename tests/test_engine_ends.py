@@ -13,6 +13,7 @@ import pytest
 from orchestrator.api import VonageReports
 from orchestrator.collect.verify import verify
 from orchestrator.core.lifecycle import State
+from orchestrator.core.model import Series
 from orchestrator.core.policy import ExitCode, exit_code
 from orchestrator.core.proofs import Proof
 from orchestrator.core.settings import Format, OnTimeout, OutputSettings, PollPolicy
@@ -144,6 +145,27 @@ async def test_what_the_api_does_not_know_while_it_shows_others_is_bought_again(
         (lost,) = events(here, "Lost")
         assert lost["proof"] == Proof.UNKNOWN_TO_THE_API
         assert here.sim.calls["create"] == 8
+
+
+async def test_a_list_that_names_no_accounts_does_not_prove_that_it_lacks_a_subaccounts_report(
+    tmp_path: Path,
+) -> None:
+    """The key's own list may show its own reports alone, and the subaccount's cannot be had."""
+    faults = [
+        Fault.of("report", "hidden", seconds=1e9, listed=False, nth=2, account="cafe0002"),
+        Fault.of("list", "refuse", status=403, account="cafe0002"),
+        Fault.of("list", "omits", field="account_id", account="abcd1234"),
+    ]
+    both = (Series.of("cafe0002", "SMS", "outbound"), Series.of("abcd1234", "SMS", "outbound"))
+    async with stage(tmp_path, with_faults(SMALL, *faults)) as here:
+        await here.run(job(HALF_YEAR, series=both[1:]))
+        await here.run(job(HALF_YEAR, series=both))
+        later = job(between("2025-07-01", "2026-02-01"), series=both)
+        await here.run(later)
+        end = await here.run(later)
+        assert exit_code(end.remains) is ExitCode.UNFINISHED
+        assert here.states() == {"collected": 13, "submitted": 1}
+        assert events(here, "Lost") == []
 
 
 async def test_a_report_that_only_lists_show_is_not_lost(tmp_path: Path) -> None:

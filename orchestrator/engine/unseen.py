@@ -16,7 +16,7 @@ import anyio
 from orchestrator.core import lifespans
 from orchestrator.core.commands import typed
 from orchestrator.core.lifespans import NotFoundRow
-from orchestrator.core.matching import LIST_REACH
+from orchestrator.core.matching import LIST_REACH, is_of_account
 from orchestrator.core.model import ALL_STATUSES
 from orchestrator.core.ports import Priority
 from orchestrator.errors import ApiError
@@ -24,7 +24,7 @@ from orchestrator.errors import ApiError
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from orchestrator.core.model import RemoteReport, Report
+    from orchestrator.core.model import Report
     from orchestrator.core.proofs import Proof
     from orchestrator.engine.desk import Desk
 
@@ -221,16 +221,11 @@ class Unseen:
                 continue
             if any(remote.request_id == report.request_id for remote in listed):
                 return False
-            is_covered |= lifespans.covers(
-                (remote.received_at for remote in listed if _is_of(remote, account)),
-                earliest,
-                latest,
-            )
+            if listed.unread:
+                continue  # one of what cannot be read may be it
+            shown = (one.received_at for one in listed if is_of_account(report, one, asked))
+            is_covered |= lifespans.covers(shown, earliest, latest)
         return is_covered
-
-
-def _is_of(remote: RemoteReport, account: str) -> bool:
-    return remote.echo.get("account_id", account) == account
 
 
 def _left(report: Report, row: Row) -> str:
