@@ -144,6 +144,28 @@ def test_the_limit_of_a_day_holds_for_editions_beside_what_was_bought(
     assert len(place.bill()) == 3
 
 
+def test_what_is_open_counts_in_the_limit_of_a_day(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Nobody has counted it yet: it may hold as much as the month before it."""
+    home = enter(tmp_path, monkeypatch)
+    with book(home / "state/ledger.db", home / "reports", day("2026-03-02")) as ledger:
+        ledger.collected(SMS, span("2026-01-01", "2026-02-01"), b"a\n" + 60 * b"1\n")
+        ledger.submitted(SMS, span("2026-02-01", "2026-03-01"))
+    text = "accounts: [abcd1234]\nproducts: [{product: SMS, direction: outbound}]\n"
+    name = write_job(home, text + "windows: [{from: 2026-01-01, to: 2026-03-01}]\n")
+    (home / "config.yaml").write_text(
+        "api: {base_url: 'http://127.0.0.1:9'}\nlimits: {max_records: {day: 140}}\n",
+        encoding="utf-8",
+    )
+    monkeypatch.setenv("VONAGE_API_KEY", "abcd1234")
+    monkeypatch.setenv("VONAGE_API_SECRET", "hidden-secret")
+    again = ["--again", "--from", "2026-01-01", "--to", "2026-02-01", "--yes"]
+    again += ["--deadline", "1s", "--now", "2026-03-02T12:00:00Z"]
+    assert call(["run", name, *again]) == 2
+    assert "limits.max_records.day is 140, " in capsys.readouterr().err
+
+
 def test_what_the_api_is_about_to_delete_is_left_as_it_is(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

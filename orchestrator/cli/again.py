@@ -19,6 +19,7 @@ from orchestrator.core import plan, spending
 from orchestrator.core.commands import JOB, typed
 from orchestrator.core.intervals import Window
 from orchestrator.core.lifecycle import State
+from orchestrator.core.sizing import hardly_more
 from orchestrator.core.spending import Period
 from orchestrator.core.windows import retention_edge
 from orchestrator.engine.editions import Renewal
@@ -26,7 +27,7 @@ from orchestrator.errors import InputError
 from orchestrator.reporting.words import counted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
     from datetime import datetime
     from zoneinfo import ZoneInfo
 
@@ -99,10 +100,13 @@ def _keep_within(config: Config, renewals: Sequence[Renewal], now: datetime) -> 
     for one in renewals:
         records[one.current.series.product] += one.current.rows or 0
     for bound in spending.bounds(config.limits, config.prices):
-        before: Mapping[str, int] = {}
+        before: Counter[str] = Counter()
         if bound.period is not Period.RUN:
             with reading_ledger(config) as store:
-                before = store.bought(bound.period.start(now), store.newest()).records
+                bought = store.bought(bound.period.start(now), store.newest())
+                before.update(bought.records)
+                for series, window in bought.uncounted:
+                    before[series.product] += hardly_more(store.histories().of(series), window)
         more = bound.sum(records)
         if more + bound.sum(before) > bound.most:
             already = f", {bound.amount(bound.sum(before))} of it are spent" if before else ""

@@ -7,6 +7,7 @@ stretch seen near it, with a margin (`Sizing.fits`).
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_left
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -233,3 +234,8 @@ def sizing(job: Job, history: History, room: int | None) -> Sizing | None:
         target = room if job.target_rows is None else min(room, job.target_rows)
         return Sizing(target, history, careful=True)
     return None if job.target_rows is None else Sizing(job.target_rows, history)
+
+
+def hardly_more(history: History, window: Window) -> int:
+    """The records that a report will hardly exceed which nobody has counted yet."""
+    return math.ceil(Sizing(0, history, careful=True).upper(window))

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from orchestrator.core import spending
 from orchestrator.core.lifecycle import State
-from orchestrator.core.sizing import SCARCE_FACTOR, Sizing
+from orchestrator.core.sizing import SCARCE_FACTOR, hardly_more
 from orchestrator.core.spending import Period
 
 if TYPE_CHECKING:
@@ -92,8 +92,7 @@ class Budget:
             bought = await ledger.bought(start, up_to=self._newest)
             records = Counter(bought.records)
             for series, window in bought.uncounted:
-                sized = Sizing(0, await ledger.history(series), careful=True)
-                records[series.product] += math.ceil(sized.upper(window))
+                records[series.product] += hardly_more(await ledger.history(series), window)
             for bound in self._bounds:
                 if bound.period is period:
                     self._before[bound.key] = bound.sum(records)
