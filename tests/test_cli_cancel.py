@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from orchestrator.cli.main import call
-from orchestrator.sim import Fault, Faults
+from orchestrator.sim import ApiKey, Fault, Faults
 from tests.kit.cli_worlds import REPORTS, SMALL, simulated
+from tests.test_cli_run import MOVED
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -135,3 +136,17 @@ def test_forget_drops_what_earlier_nights_still_owe(
         assert len(place.bill()) == bought + 1
         newest = place.bill()[-1]
         assert newest.date_end - newest.date_start == timedelta(days=1)
+
+
+def test_what_is_open_of_an_account_that_moved_is_cancelled_with_the_key_that_bought_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    both = (ApiKey("abcd1234", "aaaaaaaaaaaaaaaa"), ApiKey("beta0001", "bbbbbbbbbbbbbbbb"))
+    before = MOVED.replace("beta", "default")
+    with simulated(tmp_path, job=before, processing_time=SLOW, keys=both) as place:
+        place.write_config(poll_timeout="50ms")
+        assert place.run("--quiet") == 75
+        place.write_job(MOVED)
+        capsys.readouterr()
+        assert cancel(place) == 0
+        assert capsys.readouterr().out.endswith("1 report cancelled, 0 still open\n")

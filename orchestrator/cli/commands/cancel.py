@@ -15,6 +15,7 @@ from orchestrator.cli.setup import (
     open_desks,
     read_inputs,
     refuse_missing_ledger,
+    with_credentials_of_open,
     writing_ledger,
 )
 from orchestrator.core.policy import ExitCode
@@ -67,8 +68,8 @@ def command(
     which nobody knows yet whether the API has it.
     """
     inputs = read_inputs(jobs, config, quiet=True)
-    credentials = credentials_of(inputs)
     refuse_missing_ledger(inputs.config)
+    credentials = with_credentials_of_open(inputs, credentials_of(inputs))
     results: Sequence[Cancellation] = ()
     forgotten = 0
     if inputs.config.state.exists():
