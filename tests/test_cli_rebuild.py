@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import shutil
 from typing import TYPE_CHECKING, Any
 
@@ -344,6 +346,49 @@ def test_a_log_that_a_lost_ledger_has_left_does_not_get_into_the_rebuilt_one(
     wal.write_bytes(b"\x37\x7f\x06\x82" + bytes(4092))
     assert place.run("--quiet", "--rebuild-ledger") == 0
     assert len(place.bill()) == 3
+    assert call(["verify", str(place.job)]) == 0
+
+
+def test_a_manifest_of_a_ledger_that_never_knew_anything_stands_in_nobodys_way(
+    tmp_path: Path,
+) -> None:
+    """A first run that asked for nothing, and the ledger removed after it."""
+    with simulated(tmp_path, job=SMALL_JOB) as place:
+        place.write_job(
+            SMALL_JOB.replace("2026-01-01, to: 2026-04-01", "2036-01-01, to: 2036-02-01")
+        )
+        assert place.run("--quiet") == 0
+        assert manifest(place).exists()
+        assert place.bill() == []
+        move_ledger_away(place)
+        place.write_job(SMALL_JOB)
+        assert place.run("--quiet") == 0
+        assert place.run("--quiet") == 0
+        assert len(place.bill()) == 3
+        assert place.is_the_truth()
+
+
+def test_a_manifest_that_takes_no_more_ends_a_run_with_74_and_the_next_one_goes_on(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Committed in the ledger, not told: what was bought is known, and followed by the next run."""
+    really_write = os.write
+    calls = 0
+
+    def full(handle: int, block: bytes) -> int:
+        nonlocal calls
+        if b'"kind":' in bytes(block):
+            calls += 1
+            if calls > 2:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return really_write(handle, block)
+
+    place.write_job(SMALL_JOB.replace("2026-04-01", "2026-07-01"))
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "write", full)
+        assert place.run("--quiet") == 74
+    assert place.run("--quiet") == 0
+    assert sum(one.product != "REPORTS-USAGE" for one in place.bill()) == 6
     assert call(["verify", str(place.job)]) == 0
 
 

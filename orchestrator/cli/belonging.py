@@ -65,7 +65,7 @@ def compare(config: Config, store: Store) -> Comparison:
             know would be bought again. Or the manifest is so damaged that nobody can say.
     """
     found = survey(config.output.directory)
-    if not found.exists:
+    if found.tells_nothing and found.point != store.point():
         return Comparison(Stands.BEHIND, found)
     if found.header is None:
         assert found.problem is not None, "a header that cannot be read has a reason"

@@ -116,9 +116,15 @@ def ledger_is_missing(config: Config) -> str | None:
 
     A ledger that exists is not missing.
     """
-    from orchestrator.collect.layout import holds_files  # noqa: PLC0415 - start-up time
+    from orchestrator.collect.layout import MANIFEST, holds_files  # noqa: PLC0415 - start-up time
+    from orchestrator.collect.manifest import survey  # noqa: PLC0415
 
-    return None if config.state.exists() else holds_files(config.output.directory)
+    if config.state.exists():
+        return None
+    found = holds_files(config.output.directory)
+    if found == MANIFEST and survey(config.output.directory).tells_nothing:
+        found = next((path.name for path in config.output.directory.glob("report_account=*")), None)
+    return found
 
 
 def refuse_missing_ledger(config: Config) -> None:

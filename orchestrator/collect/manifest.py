@@ -253,6 +253,7 @@ class Survey:
         header: None where there is none that can be read.
         point: the furthest that its ledger had got, as far as it can be read; None: version 1.
         problem: the first line that is not as it was written; None: it is as it was written.
+        entries: how many can be read, without what may follow a problem.
         appended: lines after what was written as a whole.
         size_bytes: up to the end of the last whole line; what follows is of no use.
         crc: of the file up to there.
@@ -263,9 +264,15 @@ class Survey:
     header: Header | None = None
     point: LedgerPoint | None = None
     problem: Mistake | None = None
+    entries: int = 0
     appended: int = 0
     size_bytes: int = 0
     crc: int = 0
+
+    @property
+    def tells_nothing(self) -> bool:
+        """Whether there is none, or one of a ledger that has never known anything."""
+        return not self.exists or (self.problem is None and not self.entries)
 
 
 def survey(directory: Path) -> Survey:
@@ -288,10 +295,13 @@ def _survey(path: Path, file: BinaryIO) -> Survey:
     lines = _Lines(file)
     point: LedgerPoint | None = None
     problem: Mistake | None = None
+    entries = 0
     try:
         for raw in lines.read():
             if lines.ended and kind_of(raw) == b"reached":
                 point = _point(raw, lines.header)
+            else:
+                entries += 1
     except BadLine as error:
         problem = _mistake(path, lines.number, error.key, str(error))
         point = _furthest(file, point, lines.header)
@@ -302,6 +312,7 @@ def _survey(path: Path, file: BinaryIO) -> Survey:
         header=header,
         point=point or (None if header is None else header.point),
         problem=problem,
+        entries=entries,
         appended=lines.appended,
         size_bytes=lines.size_bytes,
         crc=lines.crc,

@@ -131,12 +131,6 @@ class Rebuild:
             if told.code != 2:
                 scene.broken.append(f"exit {told.code} without a ledger beside collected files")
                 return
-            # What was open is in no manifest: whoever rebuilds lets it be bought again.
-            scene.bought_anew += [
-                Word(scene.now, row.series, row.window)
-                for row in lost_rows
-                if row.state.is_open or row.state is State.DISPUTED
-            ]
             scene.may_refuse = "the manifest may not be fit to rebuild from"
             told = await scene.run((), "--rebuild-ledger")
             scene.may_refuse = ""
