@@ -168,6 +168,19 @@ async def test_a_list_that_names_no_accounts_does_not_prove_that_it_lacks_a_suba
         assert events(here, "Lost") == []
 
 
+async def test_one_answer_that_says_truncated_and_nothing_more_is_asked_again(
+    tmp_path: Path,
+) -> None:
+    """Count and link tell whether smaller chunks help; both may be filled in a moment later."""
+    fault = Fault.of("status", "word", status="TRUNCATED", nth=2)
+    async with stage(tmp_path, with_faults(SMALL, fault)) as here:
+        wanted = job(between("2026-01-01", "2026-02-01"))
+        end = await here.run(wanted)
+        assert exit_code(end.remains) is ExitCode.DONE, here.states()
+        here.assert_all_is_well(wanted)
+        assert here.bought() == 1
+
+
 async def test_a_report_that_only_lists_show_is_not_lost(tmp_path: Path) -> None:
     hidden = Fault.of("report", "hidden", seconds=1e9, nth=2)
     async with stage(tmp_path, with_faults(SMALL, hidden)) as here:

@@ -307,7 +307,7 @@ class Looks:
             one.not_whole = Row()
             return False
         if answers.is_whole(remote):
-            if remote.status is not Status.SUCCESS or _says_all(remote):
+            if remote.status in (Status.FAILED, Status.ABORTED) or _says_all(remote):
                 return True
             one.not_whole.count(desk.api.server_now())
             self._look_alone(one, desk)
@@ -381,14 +381,14 @@ def _is_suddenly_empty(
 
 def _says_all(remote: RemoteReport) -> bool:
     """Whether nothing is missing by which the file can be held against what was asked for."""
-    return remote.items_count is not None and not remote.unreadable
+    has_all = remote.items_count is not None and remote.download_url is not None
+    return has_all and not remote.unreadable
 
 
 def _is_complete(one: Watched, remote: RemoteReport) -> bool:
     """Whether a list says all that the ending needs, and nothing that would cost money."""
     return (
         remote.status is Status.SUCCESS
-        and remote.download_url is not None
         and _says_all(remote)
         and echo.wrong_echo(one.report, remote) is None
     )
