@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from orchestrator.core import clocks
+from orchestrator.core.hosts import is_on_this_machine
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 REAL = "https://api.nexmo.com"
@@ -54,4 +55,4 @@ def test_the_direction_and_what_follows_are_said() -> None:
     ],
 )
 def test_only_this_machine_may_be_a_simulator(base_url: str, *, local: bool) -> None:
-    assert clocks.is_on_this_machine(base_url) is local
+    assert is_on_this_machine(base_url) is local

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import ipaddress
 import re
-from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from yarl import URL
 
+from orchestrator.core.hosts import is_this_machine
 from orchestrator.errors import FileRefused, InputError
 
 if TYPE_CHECKING:
@@ -141,12 +140,4 @@ def proxy_towards(proxies: Proxies, url: URL) -> Proxy | None:
 
 def is_local(url: URL) -> bool:
     """Whether an address is this machine's own."""
-    return _is_this_machine(url.host or "")
-
-
-@lru_cache(maxsize=64)
-def _is_this_machine(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost" or host.endswith(".localhost")
+    return is_this_machine(url.host or "")

@@ -16,6 +16,7 @@ from orchestrator.config.nodes import read_document
 from orchestrator.config.prices import prices
 from orchestrator.config.translate import Entry, entry, section
 from orchestrator.config.values import Unfit, spelled_duration
+from orchestrator.core.hosts import is_on_this_machine
 from orchestrator.core.settings import (
     ApiSettings,
     CallbackSettings,
@@ -151,7 +152,7 @@ def _read(findings: Findings, path: Path, env: Mapping[str, str]) -> Config:
     poll = section(schema.PollEntry, findings, ("poll",), given.get("poll", {}))
     _check_order(findings, "retry", "wait_initial", "wait_max", retry)
     _check_order(findings, "poll", "interval_initial", "interval_max", poll)
-    if api.requests_per_second > API_RATE and not _is_local(api.base_url):
+    if api.requests_per_second > API_RATE and not is_on_this_machine(api.base_url):
         what = f"the API allows a key {API_RATE:g} requests a second and refuses the rest"
         findings.warning(("api", "requests_per_second"), what, f"write {API_RATE:g} or less")
     base = path.parent
@@ -226,15 +227,11 @@ def _callback(findings: Findings, given: Any) -> CallbackSettings | None:
     read = entry(schema.CallbackEntry, findings, ("callback",), given)
     if read is None:
         return None
-    if urlsplit(read.public_url).scheme != "https" and not _is_local(read.public_url):
+    if urlsplit(read.public_url).scheme != "https" and not is_on_this_machine(read.public_url):
         what = "callbacks would come unencrypted, and whoever reads along could send false ones"
         remedy = f"write https{read.public_url[len('http') :]}"
         findings.warning(("callback", "public_url"), what, remedy)
     return CallbackSettings(read.listen, read.public_url)
-
-
-def _is_local(address: str) -> bool:
-    return values.is_loopback(urlsplit(address).hostname or "")
 
 
 def _check_order(findings: Findings, name: str, first: str, last: str, settings: Entry) -> None:

@@ -5,7 +5,6 @@ Each function takes what stands in the YAML tree and either returns the value or
 
 from __future__ import annotations
 
-import ipaddress
 import re
 import unicodedata
 from datetime import timedelta
@@ -13,6 +12,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from orchestrator.config.words import meant, shown
+from orchestrator.core.hosts import is_on_this_machine
 from orchestrator.core.model import Span, Unit
 
 
@@ -233,16 +233,6 @@ def account_id(value: object) -> str:
     return word
 
 
-def is_loopback(host: str) -> bool:
-    """Whether the host name is this very machine's."""
-    if host.lower() == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
 def web_address(value: object) -> str:
     """An ``http`` or ``https`` address with a host, and no credentials in it."""
     word = text(value)
@@ -276,7 +266,7 @@ def base_url(value: object) -> str:
     """
     word = public_url(value)
     parts = urlsplit(word)
-    if parts.scheme != "https" and not is_loopback(parts.hostname or ""):
+    if parts.scheme != "https" and not is_on_this_machine(word):
         remedy = f"write https{word.removeprefix('http')}"
         raise Unfit(f"{shown(word)} would send the credentials unencrypted", shown(remedy))
     return word

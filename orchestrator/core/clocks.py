@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import ipaddress
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
-from urllib.parse import urlsplit
+
+from orchestrator.core.hosts import is_on_this_machine
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -15,15 +15,6 @@ DATE_GRAIN: Final = timedelta(seconds=1)
 
 CLOCK_TOLERANCE: Final = timedelta(minutes=1)
 """A machine's clock that is further off the API's is worth a warning."""
-
-
-def is_on_this_machine(base_url: str) -> bool:
-    """Whether an API is on this machine: then it may be a simulator, with a time of its own."""
-    host = urlsplit(base_url).hostname or ""
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def earlier_of_both(now: datetime, server_ahead: timedelta) -> datetime:

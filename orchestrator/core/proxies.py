@@ -6,6 +6,8 @@ import ipaddress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from orchestrator.core.hosts import is_this_machine
+
 if TYPE_CHECKING:
     from orchestrator.core.settings import Secret
 
@@ -48,18 +50,11 @@ class Proxies:
         host = host.strip("[]").rstrip(".").lower()
         if self.proxy is None or scheme != "https":
             return None
-        if not self.for_loopback and _is_loopback(host):
+        if not self.for_loopback and is_this_machine(host):
             return None
         if any(_covers(entry.strip().lower(), host, port or 443) for entry in self.exempt):
             return None
         return self.proxy
-
-
-def _is_loopback(host: str) -> bool:
-    address = _ip(host)
-    if address is not None:
-        return address.is_loopback
-    return host == "localhost" or host.endswith(".localhost")
 
 
 def _ip(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:

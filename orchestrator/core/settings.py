@@ -6,11 +6,10 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from decimal import Decimal
 from enum import Enum
-from ipaddress import ip_address
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 from orchestrator.core import products
+from orchestrator.core.hosts import is_on_this_machine
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -74,11 +73,7 @@ class ApiSettings:
     @property
     def is_on_this_machine(self) -> bool:
         """Whether it is a simulator, whose clock may run faster than ours."""
-        host = urlsplit(self.base_url).hostname or ""
-        try:
-            return host == "localhost" or ip_address(host).is_loopback
-        except ValueError:
-            return False
+        return is_on_this_machine(self.base_url)
 
 
 class Format(Enum):

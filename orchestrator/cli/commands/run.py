@@ -18,7 +18,7 @@ from orchestrator.cli.setup import (
     read_inputs,
     with_credentials_of_open,
 )
-from orchestrator.core.clocks import is_on_this_machine
+from orchestrator.core.hosts import is_on_this_machine
 from orchestrator.errors import InputError
 
 if TYPE_CHECKING:
