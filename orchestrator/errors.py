@@ -19,8 +19,6 @@
     │   ├── WindowHad          a report's window that another report has by now
     │   └── InvalidTransition  an event that the report's state does not allow  exit 70
     ├── CollectError           a finished report could not be made into a file
-    │   ├── Expired            the file is no longer there for download
-    │   ├── Truncated          the file is marked as lacking records
     │   ├── CorruptArchive     the archive or its CSV is not what was promised
     │   │   └── WrongCount     it is sound, and holds another number of records
     │   └── NameTaken          another file stands under the name of the published one
@@ -263,14 +261,6 @@ class InvalidTransition(LedgerError):
 
 class CollectError(OrchestratorError):
     """A finished report could not be made into a file."""
-
-
-class Expired(CollectError):
-    """The file is no longer there for download (72 hours after the report was finished)."""
-
-
-class Truncated(CollectError):
-    """The report is marked ``TRUNCATED``: its file lacks records."""
 
 
 class CorruptArchive(CollectError):
