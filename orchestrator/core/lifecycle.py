@@ -68,6 +68,9 @@ OPEN: Final = frozenset(
 )
 HAD: Final = OPEN | {State.COLLECTED, State.DISPUTED, State.WAIVED}
 
+UNPAID: Final = frozenset({State.ABSENT, State.FAILED, State.ABORTED, State.CANCELLED})
+"""Where a report ends that has brought no records, as far as anybody knows."""
+
 
 # --- events ---------------------------------------------------------------------------------------
 

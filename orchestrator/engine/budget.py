@@ -10,7 +10,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Final
 
 from orchestrator.core import spending
-from orchestrator.core.lifecycle import State
+from orchestrator.core.lifecycle import UNPAID
 from orchestrator.core.sizing import SCARCE_FACTOR, hardly_more
 from orchestrator.core.spending import Period
 
@@ -19,14 +19,11 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from orchestrator.core.intervals import Window
-    from orchestrator.core.lifecycle import Event
+    from orchestrator.core.lifecycle import Event, State
     from orchestrator.core.model import FieldValue, Report, Series
     from orchestrator.core.plan import Debt
     from orchestrator.core.ports import Ledger, Observer
     from orchestrator.core.spending import Bound
-
-UNPAID: Final = frozenset({State.ABSENT, State.FAILED, State.ABORTED, State.CANCELLED})
-"""Where a report ends that has brought no records, as far as anybody knows."""
 
 _HOUR: Final = timedelta(hours=1)
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from orchestrator.core import attempts
 from orchestrator.core.intervals import Window
-from orchestrator.core.lifecycle import Published, State, Superseded, transition
+from orchestrator.core.lifecycle import UNPAID, Published, State, Superseded, transition
 from orchestrator.core.model import LedgerPoint, Report, Standing
 from orchestrator.core.spending import Bought
 from orchestrator.errors import InvalidTransition, Taken, WindowHad
@@ -34,10 +34,7 @@ _NEWEST: Final = 500
 _PUBLISHED: Final = (State.VERIFIED, State.COLLECTED, State.SUPERSEDED)
 """States in which a report's file stands under its name, or may."""
 
-_UNPAID: Final = tuple(
-    state.value for state in (State.ABSENT, State.FAILED, State.ABORTED, State.CANCELLED)
-)
-"""Where a report ends that has brought no records, as far as anybody knows."""
+_UNPAID: Final = tuple(sorted(state.value for state in UNPAID))
 
 
 class Store(OpenReports):
