@@ -59,3 +59,11 @@ def typed(command: str, *words: object) -> str:
     if config := called.config if with_jobs else called.config_alone:
         parts += ["--config", config]
     return f"`{shlex.join(parts)}`"
+
+
+def pay_or_skip(report_id: int) -> str:
+    """What a person may decide of a report that is not collected, once looking again is in vain."""
+    return (
+        f"{typed('resolve', report_id, '--resubmit')} buys it again, "
+        f"{typed('resolve', report_id, '--waive')} skips its period"
+    )

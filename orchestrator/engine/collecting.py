@@ -10,7 +10,7 @@ import anyio
 from anyio.lowlevel import checkpoint
 
 from orchestrator.core import lifecycle, policy
-from orchestrator.core.commands import typed
+from orchestrator.core.commands import pay_or_skip
 from orchestrator.core.lifecycle import State
 from orchestrator.core.model import RemoteReport, Status
 from orchestrator.core.ports import Priority, Within
@@ -347,10 +347,7 @@ class Collecting:
         words = f"report {report.request_id}: cannot be downloaded now: {problem}; it stays open, "
         words += "and the next run asks for its link again"
         if is_refusal(problem):
-            words += (
-                f". {typed('resolve', report.id, '--resubmit')} buys it again, "
-                f"{typed('resolve', report.id, '--waive')} skips its period"
-            )
+            words += f". {pay_or_skip(report.id)}"
         self._observer.note("warning", words)
         return report
 

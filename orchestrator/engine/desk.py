@@ -11,7 +11,7 @@ import anyio
 import tenacity
 
 from orchestrator.core import policy
-from orchestrator.core.commands import typed
+from orchestrator.core.commands import pay_or_skip
 from orchestrator.core.model import Status
 from orchestrator.core.ports import Priority
 from orchestrator.engine.breaker import Breaker
@@ -120,9 +120,7 @@ class Desk:
         return (
             f"report {report.request_id or report.id} ({report.series}, {report.window}) was "
             f"bought with key {report.api_key}, and key {self.api_key} may not see it: use the "
-            f"credentials of {report.api_key} in a job again; "
-            f"{typed('resolve', report.id, '--resubmit')} buys it again, "
-            f"{typed('resolve', report.id, '--waive')} skips its period"
+            f"credentials of {report.api_key} in a job again; {pay_or_skip(report.id)}"
         )
 
     # --- what is left alone for this run ------------------------------------------------------

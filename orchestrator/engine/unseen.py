@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 import anyio
 
 from orchestrator.core import lifespans
-from orchestrator.core.commands import typed
+from orchestrator.core.commands import pay_or_skip
 from orchestrator.core.lifespans import NotFoundRow
 from orchestrator.core.matching import LIST_REACH, is_of_account
 from orchestrator.core.model import ALL_STATUSES
@@ -229,19 +229,17 @@ class Unseen:
 
 
 def _left(report: Report, row: Row) -> str:
-    return (
-        f"report {report.request_id} ({report.series}, {report.window}): the API has answered 404 "
-        f"to its id {row.words()}, which does not prove that it is gone; it stays open, and the "
-        f"next run looks again. {typed('resolve', report.id, '--resubmit')} buys it again, "
-        f"{typed('resolve', report.id, '--waive')} skips its period"
-    )
+    seen = f"has answered 404 to its id {row.words()}, which does not prove that it is gone"
+    return _stays_open(report, seen)
 
 
 def left_without_link(report: Report, row: Row) -> str:
     """The words for a report that says SUCCESS, and gives no link, for long."""
+    return _stays_open(report, f"says SUCCESS and gives no link to a file {row.words()}")
+
+
+def _stays_open(report: Report, seen: str) -> str:
     return (
-        f"report {report.request_id} ({report.series}, {report.window}): the API says SUCCESS and "
-        f"gives no link to a file {row.words()}; it stays open, and the next run looks again. "
-        f"{typed('resolve', report.id, '--resubmit')} buys it again, "
-        f"{typed('resolve', report.id, '--waive')} skips its period"
+        f"report {report.request_id} ({report.series}, {report.window}): the API {seen}; it stays "
+        f"open, and the next run looks again. {pay_or_skip(report.id)}"
     )
