@@ -17,6 +17,8 @@ def entry() -> NoReturn:
             signal.signal(number, _end)
     # Python would write the keys of every TLS connection there, and the secret could be read.
     os.environ.pop("SSLKEYLOGFILE", None)
+    # Records are personal data; a config may let the group read them, and sets its own umask.
+    os.umask(0o077)
     from orchestrator.cli.main import entry  # noqa: PLC0415 - what takes its time comes last
 
     sys.exit(entry())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shlex
 import shutil
 import socket
 import tempfile
@@ -28,6 +29,7 @@ from orchestrator.core import clocks
 from orchestrator.core.model import ALL_STATUSES
 from orchestrator.core.policy import ExitCode
 from orchestrator.core.ports import Priority
+from orchestrator.core.settings import Readers
 from orchestrator.errors import (
     ApiError,
     InputError,
@@ -283,6 +285,26 @@ def folder(key: str, directory: Path) -> Check:
     if free < LITTLE_SPACE_BYTES:
         return Check(Level.WARNING, "disk", words, "one report can need more: make room")
     return Check(Level.OK, "disk", words)
+
+
+def readers(config: Config) -> Iterator[Check]:
+    """What others may read of the collected files and of the ledger; nothing where all is private.
+
+    Whoever may not enter a folder reads nothing in it, so that the folders alone tell.
+    """
+    output, state = config.output.directory, config.state.parent
+    places = [("output.directory", output, config.output.mode)]
+    if state != output:
+        places.append(("state", state, Readers.PRIVATE))
+    for key, place, wanted in places:
+        if not place.is_dir() or not place.stat().st_mode & wanted.umask:
+            continue
+        rights = "go=" if wanted is Readers.PRIVATE else "g-w,o="
+        remedy = f"chmod -R {rights} {shlex.quote(str(place))}"
+        if key == "output.directory" and wanted is Readers.PRIVATE:
+            remedy += ", or let the group read it with output.mode: group"
+        words = f"{key} {place} is open to other users of this machine"
+        yield Check(Level.WARNING, "private", words, remedy)
 
 
 def require_output(config: Config) -> None:

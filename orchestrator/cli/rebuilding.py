@@ -141,6 +141,7 @@ def rebuild_ledger(
     unfinished = state.with_name(state.name + _UNFINISHED)
     remove_ledger(unfinished)
     try:
+        unfinished.touch(0o600, exist_ok=False)
         connection = connect(unfinished)
         try:
             connection.execute("BEGIN IMMEDIATE")

@@ -41,6 +41,9 @@ def read_inputs(
 ) -> Inputs:
     """The jobs and the config of a command; warnings go to standard error, unless `quiet`.
 
+    From here on the process makes files and folders that only those can read whom `output.mode`
+    names.
+
     Raises:
         InputError: every mistake of every file.
     """
@@ -48,6 +51,7 @@ def read_inputs(
     paths = tuple(map(str, jobs))
     remember(Called(paths, named, named))
     inputs = load_inputs(jobs, config=config, env=os.environ, now=now)
+    os.umask(inputs.config.output.mode.umask)
     if not named:
         remember(Called(paths, config_alone=_named_alone(inputs.config)))
     for warning in () if quiet else inputs.warnings:

@@ -9,6 +9,7 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from orchestrator.collect.layout import ASIDE, PARTIAL
 from orchestrator.errors import OutputError
 
 if TYPE_CHECKING:
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
 _NO_SYNC_OF_FOLDERS: Final = frozenset({errno.EINVAL, errno.ENOTSUP, errno.EBADF})
 """What file systems answer that cannot sync a directory: there is nothing more to be done."""
 
+
+_ALWAYS_PRIVATE: Final = frozenset({PARTIAL, ASIDE})
+"""Folders for this program alone, whoever may read the collected files."""
 
 _EARLY: Final = 16 * 1024 * 1024
 """Bytes that are sent to the disk together, before anybody asks for it."""
@@ -221,7 +225,7 @@ class Folders:
 
     def _make_one(self, path: Path) -> None:
         try:
-            path.mkdir()
+            path.mkdir(0o700 if path.name in _ALWAYS_PRIVATE else 0o777)
         except FileExistsError:
             if not path.is_dir():
                 raise

@@ -164,7 +164,9 @@ def _read(findings: Findings, path: Path, env: Mapping[str, str]) -> Config:
             else default_credentials(env)
         ),
         output=OutputSettings(
-            _place(findings, ("output", "directory"), base, output.directory, env), output.format
+            _place(findings, ("output", "directory"), base, output.directory, env),
+            output.format,
+            output.mode,
         ),
         state=_place(findings, ("state",), base, head.state, env),
         api=_api(findings, path, api, env),

@@ -25,6 +25,7 @@ from orchestrator.core.settings import (
     OutputSettings,
     PollPolicy,
     Prices,
+    Readers,
     RetryPolicy,
 )
 
@@ -161,6 +162,7 @@ class OutputEntry(Entry):
 
     directory: PathText = "reports"
     format: Annotated[Format, _word(Format)] = OutputSettings(Path()).format
+    mode: Annotated[Readers, _word(Readers)] = OutputSettings(Path()).mode
 
 
 class LimitsEntry(Entry):

@@ -85,12 +85,25 @@ class Format(Enum):
     PARQUET = "parquet"
 
 
+class Readers(Enum):
+    """Who may read the collected files, which hold personal data."""
+
+    PRIVATE = "private"
+    GROUP = "group"
+
+    @property
+    def umask(self) -> int:
+        """The rights that files and folders of a command do not get."""
+        return 0o077 if self is Readers.PRIVATE else 0o027
+
+
 @dataclass(frozen=True, slots=True)
 class OutputSettings:
-    """Where the collected files go, and in which form."""
+    """Where the collected files go, in which form, and who may read them."""
 
     directory: Path
     format: Format = Format.CSV
+    mode: Readers = Readers.PRIVATE
 
 
 @dataclass(frozen=True, slots=True)

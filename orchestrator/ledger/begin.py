@@ -33,6 +33,8 @@ def begin_if_none(path: Path) -> None:
     unfinished = path.with_name(path.name + _UNFINISHED)
     remove_ledger(unfinished)
     try:
+        # SQLite gives its -wal and -shm files the rights of the ledger.
+        unfinished.touch(0o600, exist_ok=False)
         with closing(sqlite3.connect(unfinished, isolation_level=None)) as connection:
             connection.execute("PRAGMA synchronous = FULL")
             migrate(connection, str(unfinished))

@@ -15,7 +15,7 @@ _NO_SYNC_OF_FOLDERS: Final = frozenset({errno.EINVAL, errno.ENOTSUP, errno.EBADF
 
 
 def make_folder(folder: Path) -> None:
-    """Makes a folder and those above it; each new one is synced in its parent.
+    """Makes a folder and those above it, for us alone; each new one is synced in its parent.
 
     SQLite syncs the names inside the ledger's folder, but not the folder's own.
 
@@ -25,7 +25,7 @@ def make_folder(folder: Path) -> None:
     if folder.is_dir():
         return
     make_folder(folder.parent)
-    folder.mkdir(exist_ok=True)
+    folder.mkdir(0o700, exist_ok=True)
     # A parent that we may enter but not read cannot be synced.
     with suppress(PermissionError):
         sync_folder(folder.parent)

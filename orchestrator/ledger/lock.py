@@ -43,7 +43,7 @@ async def run_lock(ledger: Path, wait: timedelta) -> AsyncIterator[None]:
     try:
         make_folder(path.parent)
         refuse_network(path.parent)
-        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     except OSError as error:
         raise LedgerError(
             f"cannot make the ledger's lock {path}: {error.strerror}; give `state` a directory "

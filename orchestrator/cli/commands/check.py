@@ -90,6 +90,7 @@ def _checks(jobs: Sequence[Path], config: Path | None) -> Iterator[Check]:
     yield from checks.callbacks(inputs.config)
     yield checks.folder("output.directory", inputs.config.output.directory)
     yield checks.folder("state", inputs.config.state.parent)
+    yield from checks.readers(inputs.config)
     yield from checks.ledger(inputs.config, inputs.jobs)
 
 
