@@ -71,6 +71,7 @@ def test_what_only_reads_needs_no_right_to_write(
         for secret in ("Simulated-Secret-1", "Simulated-Secret-2"):
             text = text.replace(f'"{secret}"', '"${SECRET}"')
         (open_folder / "config.yaml").write_text(text, "utf-8")
+        (open_folder / "config.yaml").chmod(0o444)
         open_folder.chmod(0o555)
         monkeypatch.chdir(open_folder)
         named = ["--config", str(open_folder / "config.yaml")]

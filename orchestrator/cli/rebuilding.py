@@ -141,8 +141,8 @@ def rebuild_ledger(
     unfinished = state.with_name(state.name + _UNFINISHED)
     remove_ledger(unfinished)
     try:
-        unfinished.touch(0o600, exist_ok=False)
         connection = connect(unfinished)
+        unfinished.chmod(0o600)  # SQLite gives its -wal and -shm files the same rights
         try:
             connection.execute("BEGIN IMMEDIATE")
             rebuilding = _Rebuilding(config, connection, found, now)

@@ -31,6 +31,7 @@ from orchestrator.core.settings import (
     OnTimeout,
     OnUnknown,
     PollPolicy,
+    Readers,
     RetryPolicy,
 )
 
@@ -113,6 +114,7 @@ def config_schema() -> Schema:
             "Where collected files go, and in which form.",
             directory=_text("Relative to this file.", default="reports"),
             format=_choice("The form of the files.", choices(Format), Format.CSV.value),
+            mode=_choice("Who may read the files.", choices(Readers), Readers.PRIVATE.value),
         ),
         "state": _text("The ledger, relative to this file.", default="state/ledger.db"),
         "limits": _section(
