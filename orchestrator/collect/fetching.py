@@ -199,12 +199,7 @@ class Fetching:
         """
         with self._files.archive.open("rb") as archive:
             converted = yield from self._converted(archive)
-        self._check_count(converted)
-        if self._form is Format.ZIP:
-            self._files.archive.replace(self._files.part(Format.ZIP))
-        else:
-            self._files.archive.unlink()
-        return converted
+        return self._accepted(converted)
 
     def judged(self) -> Generator[None, None, Converted]:
         """Checks what has been streamed against the archive's directory; in steps.
@@ -223,12 +218,7 @@ class Fetching:
             else:
                 self._one.abandon()
                 converted = yield from self._converted(archive)
-        self._check_count(converted)
-        if self._form is Format.ZIP:
-            self._files.archive.replace(self._files.part(Format.ZIP))
-        else:
-            self._files.archive.unlink()
-        return converted
+        return self._accepted(converted)
 
     def _converted(
         self, archive: io.BytesIO | io.BufferedReader
@@ -240,6 +230,15 @@ class Fetching:
             self._report.items_count,
             by_account=with_subaccounts(self._report),
         )
+        return converted
+
+    def _accepted(self, converted: Converted) -> Converted:
+        """Checks the count; the archive on the disk has done its part, or becomes the file."""
+        self._check_count(converted)
+        if self._form is Format.ZIP:
+            self._files.archive.replace(self._files.part(Format.ZIP))
+        else:
+            self._files.archive.unlink()
         return converted
 
     def _check_count(self, converted: Converted) -> None:
