@@ -34,7 +34,7 @@ FOREIGN = "words of a library"
 
 PACKAGE = Path(orchestrator.__file__).parent
 RAISED_BY_US = {
-    "collect/manifest_lines.py: ValueError",
+    "collect/manifest_reading.py: ValueError",
     "sim/debugging.py: ValueError",
     "sim/endpoints.py: ValueError",
     "sim/faults.py: ValueError",

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from orchestrator.cli.belonging import unknown
 from orchestrator.collect import layout
+from orchestrator.collect.disk import in_words
 from orchestrator.collect.formats import hash_file
 from orchestrator.collect.manifest import Reading, survey
 from orchestrator.collect.manifest_entries import (
@@ -26,7 +27,7 @@ from orchestrator.core.commands import JOB, typed
 from orchestrator.core.lifecycle import OPEN, State
 from orchestrator.core.model import Report, Resolution
 from orchestrator.core.settings import Format
-from orchestrator.errors import CollectError, InputError
+from orchestrator.errors import CollectError, InputError, OutputError
 from orchestrator.ledger.begin import give_name, remove_ledger
 from orchestrator.ledger.lock import real_path
 from orchestrator.ledger.restoring import Contradiction, FoundFile, Restoring
@@ -263,7 +264,7 @@ class _Rebuilding:
             return "no job of this command has its series"
         try:
             read = self._look(one)
-        except (CollectError, OSError) as error:
+        except (CollectError, OutputError) as error:
             return str(error)
         if owner is not None:
             if owner.items_count not in (None, read.rows):
@@ -295,14 +296,16 @@ class _Rebuilding:
 
         Raises:
             CollectError: it is not what its name says.
-            OSError: it cannot be read.
+            OutputError: it cannot be read.
         """
         if one.form is Format.PARQUET:
             raise CollectError("the records of a parquet file cannot be counted")
         path = layout.target_path(self._config.output.directory, one.target)
         if not path.is_file():
             raise CollectError("it is no file")
-        return FoundFile(one.target, count(path, one.form), path.stat().st_size, hash_file(path))
+        with in_words(path, "read"):
+            records, size = count(path, one.form), path.stat().st_size
+            return FoundFile(one.target, records, size, hash_file(path))
 
     def _count(self, rebuilt: Rebuilt) -> None:
         taken_up = set(rebuilt.taken_up)

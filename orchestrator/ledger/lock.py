@@ -115,7 +115,7 @@ def real_path(ledger: Path) -> Path:
         return ledger.resolve()
     except (OSError, RuntimeError) as error:
         raise LedgerError(
-            f"{ledger}: its links lead nowhere ({error}); point `state` at the ledger"
+            f"{ledger}: its links lead nowhere; point `state` at the ledger"
         ) from error
 
 
