@@ -37,6 +37,7 @@ class JobFile:
         account: whose records.
         products: as they stand in the file.
         windows: first day and the day after the last.
+        yesterday: it also wants yesterday, whenever it is run.
         chunk: such as ``1 day``.
         settle: such as ``1h``.
         credentials: ``default`` or ``beta``.
@@ -50,6 +51,7 @@ class JobFile:
     chunk: str = "2 days"
     settle: str = "1h"
     credentials: str = "default"
+    yesterday: bool = False
 
     @property
     def text(self) -> str:
@@ -61,8 +63,11 @@ class JobFile:
                 "accounts": [self.account],
                 "products": [dict(one) for one in self.products],
                 "windows": [
-                    {"from": f"{start:%Y-%m-%d}", "to": f"{end:%Y-%m-%d}"}
-                    for start, end in self.windows
+                    *(
+                        {"from": f"{start:%Y-%m-%d}", "to": f"{end:%Y-%m-%d}"}
+                        for start, end in self.windows
+                    ),
+                    *(["yesterday"] if self.yesterday else []),
                 ],
                 "chunk": {"max": self.chunk},
                 "settle": self.settle,
@@ -92,6 +97,7 @@ class JobFile:
             " ".join(f"{value}" for _, value in fields) for fields in self.products
         )
         days = ", ".join(f"{start:%m-%d} to {end:%m-%d}" for start, end in self.windows)
+        days += ", yesterday" if self.yesterday else ""
         return f"{self.name} ({self.credentials}): {self.account} {products}, {days}, {self.chunk}"
 
 
@@ -107,12 +113,18 @@ class ConfigFile:
     interval_max: str = "60s"
     timeout: str = "6h"
     on_unknown: str = "hold"
+    file_records: int = 7_000_000
 
     def text(self, base_url: str) -> str:
         """The file."""
         return json.dumps(
             {
-                "api": {"base_url": base_url, "requests_per_second": 5, "timeout": "60s"},
+                "api": {
+                    "base_url": base_url,
+                    "requests_per_second": 5,
+                    "timeout": "60s",
+                    "file_records": self.file_records,
+                },
                 "credentials": {
                     name: {"api_key": key.api_key, "api_secret": key.api_secret}
                     for name, key in zip(("default", "beta"), KEYS, strict=True)
@@ -129,7 +141,8 @@ class ConfigFile:
     def __str__(self) -> str:
         return (
             f"{self.form}, in_flight {self.in_flight}, attempts {self.attempts}, poll up to "
-            f"{self.interval_max} for {self.timeout}, on_unknown {self.on_unknown}"
+            f"{self.interval_max} for {self.timeout}, on_unknown {self.on_unknown}, files of "
+            f"{self.file_records:,}"
         )
 
 
@@ -145,6 +158,7 @@ class Case:
     faults: tuple[Fault, ...] = ()
     deeds: tuple[Deed, ...] = field(default=())
     api_ahead: timedelta = timedelta()
+    is_remote: bool = True
 
     @property
     def world(self) -> Settings:
@@ -154,7 +168,8 @@ class Case:
     def words(self) -> list[str]:
         """The case for people."""
         lines = [f"job {one}" for one in self.jobs]
-        lines.append(f"config: {self.config}; the API's clock {self.api_ahead} ahead")
+        where = "at the vendor's" if self.is_remote else "on this machine"
+        lines.append(f"config: {self.config}; the API {where}, its clock {self.api_ahead} ahead")
         lines += [f"the API: {one}" for one in self.deviations]
         lines += [f"a report: {_fault_words(one)}" for one in self.faults]
         lines += [f"then: {one}" for one in self.deeds]
@@ -212,6 +227,7 @@ def draw(seed: int) -> Case:
         ),
         list_under=random.choice(["account", "key", "both"]),
         ranges=random.random() < 0.2,
+        max_rows=random.choice([7_000_000] * 9 + [4]),
     )
     jobs = _jobs(random)
     ends = [one for one in _ENDS if _is_known(one)]
@@ -232,11 +248,13 @@ def draw(seed: int) -> Case:
             interval_max=random.choice(["20s", "60s", "5m"]),
             timeout=random.choice(["20m", "2h", "6h"]),
             on_unknown=random.choice(["hold", "hold", "hold", "resubmit"]),
+            file_records=settings.max_rows or 7_000_000,
         ),
         deviations=deviations.draw(random),
         faults=faults,
         deeds=deeds.draw(random, jobs),
         api_ahead=timedelta(seconds=random.choice([0, 0, 0, 0, 40, -40, -3600, 86_400])),
+        is_remote=random.random() < 0.8,
     )
 
 
@@ -255,7 +273,11 @@ def _jobs(random: Random) -> tuple[JobFile, ...]:
     products = random.sample(_PRODUCTS, random.choice([1, 1, 2, 3]))
     account = random.choice(["abcd1234", "ef567890", "ef567890"])
     first = JobFile("nightly", "nightly", account, tuple(products), _windows(random))
-    first = replace(first, chunk=random.choice(["12 hours", "1 day", "2 days", "1 week"]))
+    first = replace(
+        first,
+        chunk=random.choice(["12 hours", "1 day", "2 days", "1 week"]),
+        yesterday=random.random() < 0.25,
+    )
     if random.random() < 0.6:
         return (first,)
     rest = [one for one in _PRODUCTS if one not in products]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import anyio
 
+from orchestrator.collect.layout import MANIFEST
 from orchestrator.core.lifecycle import State
 from tests.opinion.scene import Word
 from tests.opinion.terminal import How, Stop
@@ -112,9 +114,14 @@ async def _run_or_put_back(scene: Scene, newest: Path | None, why: str) -> None:
 
 @dataclass(frozen=True)
 class Rebuild:
-    """The ledger is lost and made anew from the manifest; perhaps it is found again."""
+    """The ledger is lost and made anew from the manifest; perhaps it is found again.
+
+    Attributes:
+        damage: what happened to the manifest meanwhile; see `_damage`.
+    """
 
     found_again: bool = False
+    damage: str = ""
 
     async def do(self, scene: Scene) -> None:
         """Loses, runs, rebuilds."""
@@ -123,7 +130,10 @@ class Rebuild:
         if away is None:
             return
         scene.story.append(str(self))
-        holds = any(scene.output.glob("report_account=*")) or any(scene.output.glob("manifest*"))
+        manifest = scene.output / MANIFEST
+        holds = any(scene.output.glob("report_account=*")) or manifest.exists()
+        if self.damage and manifest.exists():
+            _damage(manifest, self.damage)
         if holds:
             scene.may_refuse = "there is no ledger"
             told = await scene.run()
@@ -136,7 +146,9 @@ class Rebuild:
             scene.may_refuse = ""
             if told.code in (2, 74):
                 scene.put_back(away)
-                scene.story.append("the lost ledger is put back")
+                if self.damage:
+                    manifest.unlink()
+                scene.story.append("the lost ledger is put back, a damaged manifest moved away")
                 await scene.run()
                 return
         else:
@@ -148,7 +160,29 @@ class Rebuild:
 
     def __str__(self) -> str:
         found = ", then the lost one is found and put back" if self.found_again else ""
-        return f"the ledger is lost and rebuilt from the manifest{found}"
+        damage = f" (damaged: {self.damage})" if self.damage else ""
+        return f"the ledger is lost and rebuilt from the manifest{damage}{found}"
+
+
+def _damage(manifest: Path, how: str) -> None:
+    """Changes a manifest as accidents do."""
+    lines = manifest.read_bytes().splitlines(keepends=True)
+    match how:
+        case "a digit":
+            middle = len(lines) // 2
+            lines[middle] = re.sub(rb"2026(-?)02", rb"2026\g<1>03", lines[middle], count=1)
+        case "a line twice":
+            lines.insert(1, lines[-1])
+        case "its last line cut":
+            lines[-1] = lines[-1][: len(lines[-1]) // 2]
+        case "a line lost":
+            del lines[len(lines) // 2]
+        case _:
+            raise AssertionError(how)
+    manifest.write_bytes(b"".join(lines))
+
+
+DAMAGES: Final = ("a digit", "a line twice", "its last line cut", "a line lost")
 
 
 @dataclass(frozen=True)
@@ -183,7 +217,7 @@ def _edited(job: JobFile, how: str) -> JobFile:
         "shorter": {"windows": ((start, max(start + day, end - day)), *rest)},
         "another name": {"name": f"{job.name}-new"},
         "another file": {"file": f"{job.file}-new"},
-        "settle": {"settle": "2d"},
+        "settle": {"settle": "3h"},
         "another key": {"credentials": other} if job.account == "ef567890" else {},
     }
     return replace(job, **changes[how])
@@ -388,7 +422,7 @@ def draw(random: Random, jobs: tuple[JobFile, ...]) -> tuple[Deed, ...]:
     """A few deeds, between which runs are made."""
     names = [job.name for job in jobs]
     deeds: list[Deed] = []
-    for _ in range(random.choice([0, 0, 1, 1, 2, 3, 5])):
+    for _ in range(random.choice([0, 1, 1, 2, 3, 4, 6])):
         deeds.append(_run(random, names))
         deeds += _some(random, names)
         if random.random() < 0.5:
@@ -424,6 +458,7 @@ def _some(random: Random, names: list[str]) -> list[Deed]:
         (2, []),
         (2, [copy, _run(random, names), Restore()]),
         (2, [Rebuild(random.random() < 0.3)]),
+        (1, [Rebuild(damage=random.choice(DAMAGES))]),
         (3, [Edit(job, random.choice(EDITS))]),
         (1, [Delete(job)]),
         (1, [Configure(key, value)]),

@@ -150,6 +150,7 @@ class Front(Simulator):
         creates: loop times of the creates that came.
         tokens: which address of a report's file is the living one, by the report's number.
         refused_calls: counts the calls that might be refused.
+        exposed: paths to which credentials came though they lie on a host of another name.
         mishaps: errors of the deviations themselves.
         vanished: since when the API has denied a report in every way, by the report's number.
     """
@@ -164,6 +165,7 @@ class Front(Simulator):
         self.creates: list[float] = []
         self.tokens: Counter[int] = Counter()
         self.refused_calls = 0
+        self.exposed: list[str] = []
         self.mishaps: list[Exception] = []
         self.vanished: dict[int, float] = {}
         self._seed = seed
@@ -183,7 +185,7 @@ class Front(Simulator):
             if self.dead:
                 return _dropped(request)
             if f"http://{request.host}" != self.base_url and "Authorization" in request.headers:
-                self.leaks.append(request.path)
+                self.exposed.append(request.path)
             if place == "create":
                 self.creates.append(self.elapsed)
             number = self.calls[f"front {place}"] = self.calls[f"front {place}"] + 1

@@ -46,6 +46,9 @@ UNKNOWN_FOR: Final = 3600.0
 PURCHASES_AT_MOST: Final = 13
 """Of one moment of one series, until a person has a say."""
 
+DEADLINE_GRACE: Final = 90.0
+"""Seconds: a create in flight may take `api.timeout` and a little more."""
+
 CREATES_A_RUN: Final = 150
 """More creates in one run are an endless loop: the cases hold a few dozen reports at most."""
 
@@ -78,21 +81,37 @@ def of_a_command(scene: Scene, told: Told) -> Iterator[str]:
         yield f"REFUSED {about}{_tail(told.errors)}"
     if told.creates > CREATES_A_RUN:
         yield f"ENDLESS {about}{told.creates} creates in one run"
-    if scene.front.leaks:
-        yield f"LEAK {about}credentials went to {scene.front.leaks}"
-        scene.front.leaks.clear()
+    if scene.front.exposed:
+        yield f"LEAK {about}credentials went to {scene.front.exposed}"
+        scene.front.exposed.clear()
     yield from _bounded(scene)
     if told.arguments[0] == "run" and told.code in (0, 1, 75):
         yield from _files_are_true(scene)
+        yield from _in_time(told)
+        if told.code == 75 and any(
+            one["given_up"] or one["disputed"] or one["refused"]
+            for one in told.answer.get("unsettled", ())
+        ):
+            yield f"EXIT 75 hides what needs a person: {scene.states()}"
     if told.arguments[0] == "run" and told.code == 0 and "--again" not in told.arguments:
         yield from _all_is_there(scene, told)
+
+
+def _in_time(told: Told) -> Iterator[str]:
+    """A deadline is kept, but for what must not be cut: a create, and a download's grace."""
+    if "--deadline" in told.arguments:
+        words = told.arguments[told.arguments.index("--deadline") + 1]
+        seconds = float(words[:-1]) * {"s": 1, "m": 60}[words[-1]]
+        late = told.ended - told.began - seconds
+        if late > DEADLINE_GRACE:
+            yield f"DEADLINE of {words} passed by {late:.0f} s"
 
 
 def _all_is_there(scene: Scene, told: Told) -> Iterator[str]:
     """Exit 0: nothing of these jobs is missing, and nothing of their keys is open."""
     jobs = [job for job in scene.jobs.values() if str(scene.path(job)) in told.arguments]
     for job in jobs:
-        for series, missing in _missing(scene, job):
+        for series, missing in _missing(scene, job, told):
             yield f"EXIT 0 although {series} lacks {_words(missing)}"
     keys = {"default": "abcd1234", "beta": "beta0001"}
     of_keys = {keys[job.credentials] for job in jobs}
@@ -102,14 +121,23 @@ def _all_is_there(scene: Scene, told: Told) -> Iterator[str]:
             yield f"EXIT 0 although {about} is {row.state.value}"
 
 
-def _missing(scene: Scene, job: JobFile) -> Iterator[tuple[Series, tuple[Window, ...]]]:
-    """What a job wants, is not in the files, and nobody does without."""
+def _missing(scene: Scene, job: JobFile, told: Told) -> Iterator[tuple[Series, tuple[Window, ...]]]:
+    """What a job wants at a run, is not in the files, and nobody does without."""
+    wanted = union(job.wanted, _yesterday(told) if job.yesterday else ())
     for series in job.series:
         waived = [one.window for one in scene.waived if one.series == series and one.window]
         had = union((window for window, _ in _files(scene, series)), waived)
-        missing = subtract(job.wanted, had)
+        missing = subtract(wanted, had)
         if missing:
             yield series, missing
+
+
+def _yesterday(told: Told) -> tuple[Window, ...]:
+    """The day before a run, if by both clocks it has been over for longer than any `settle`."""
+    midnight = told.at.replace(hour=0, minute=0, second=0, microsecond=0)
+    if min(told.at, told.api_at) - midnight < timedelta(hours=4):
+        return ()
+    return (Window(midnight - timedelta(days=1), midnight),)
 
 
 def _files(scene: Scene, series: Series) -> Iterator[tuple[Window, Path]]:
@@ -255,7 +283,7 @@ def _bounded(scene: Scene) -> Iterator[str]:
     """No moment of a series is bought more often than there are causes for."""
     by_series: dict[Series, list[Bought]] = defaultdict(list)
     for one in scene.front.world.known_reports():
-        if not one.stranger:
+        if not one.stranger and one.request.product != "REPORTS-USAGE":
             by_series[series_of(one)].append(one)
     for series, bought in by_series.items():
         said = sum(one.series in (None, series) for one in scene.bought_anew)
@@ -280,16 +308,29 @@ def of_the_end(scene: Scene, last: Told) -> Iterator[str]:
         for one in last.answer.get("unsettled", ())
     }
     kind = is_kind(scene.case)
-    lacking = [pair for job in scene.jobs.values() for pair in _missing(scene, job)]
+    lacking = [pair for job in scene.jobs.values() for pair in _missing(scene, job, last)]
     for series, missing in lacking:
         fields = (series.account_id, series.product, series.direction, _frozen(series.filters))
         if fields not in named:
             yield f"UNNAMED {series} lacks {_words(missing)}, and exit {last.code} says nothing"
-        elif kind:
+        elif kind and not (_came_late(scene.case) and _is_unknown(last, series)):
             why = next(_reasons(last, series), "")
             yield f"NOT COLLECTED {series} lacks {_words(missing)}: {why}"
     if kind and not lacking and last.code != 0:
         yield f"EXIT {last.code} although all is collected: {scene.states()}"
+
+
+def _came_late(case: Case) -> bool:
+    """Whether somebody waited for so long that a lost create could no longer be looked for."""
+    from tests.opinion import deeds
+
+    waits = [one.seconds for one in case.deeds if isinstance(one, deeds.Wait)]
+    return sum(waits) > timedelta(hours=70).total_seconds()
+
+
+def _is_unknown(last: Told, series: Series) -> bool:
+    """Whether what is missing of a series is a create of which nobody knows what it became."""
+    return any("unknown, maybe paid" in reason for reason in _reasons(last, series))
 
 
 def _reasons(last: Told, series: Series) -> Iterator[str]:
@@ -314,11 +355,10 @@ def is_kind(case: Case) -> bool:
         return False
     killed = any(isinstance(one, deeds.Run) and one.stop is not None for one in case.deeds)
     loses = killed or any(one.of.loses_creates for one in case.deviations)
-    blind = any(one.of.blinds for one in case.deviations)
-    if loses and blind:
-        return False
-    persons = (deeds.Resolve, deeds.ResolveOpen, deeds.Cancel, deeds.Restore, deeds.Rebuild)
-    return not any(isinstance(one, persons) for one in case.deeds)
+    rebuilt = any(isinstance(one, deeds.Rebuild) for one in case.deeds)
+    # A manifest does not tell how far the API's clock was from ours at a create.
+    blind = any(one.of.blinds for one in case.deviations) or (rebuilt and bool(case.api_ahead))
+    return not (loses and blind)
 
 
 def _frozen(fields: object) -> str:

@@ -216,6 +216,8 @@ class Scene:
                     pass
         if "--retry-failed" in arguments:
             self.bought_anew += given_up
+        if "--waive" in arguments:
+            self.waived += given_up
         return told
 
     # --- what the ledger says --------------------------------------------------------------------

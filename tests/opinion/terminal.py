@@ -25,8 +25,10 @@ from unittest.mock import patch
 import anyio
 from anyio import lowlevel
 
+from orchestrator.api import VonageReports
 from orchestrator.cli import clocks
 from orchestrator.cli.main import call
+from orchestrator.core.settings import ApiSettings
 from orchestrator.ledger.sqlite import SqliteLedger
 from orchestrator.reporting.pulse import Pulse
 from tests.kit.virtual_time import VirtualLoop
@@ -79,6 +81,8 @@ class Told:
         code: its exit code; None: it was killed.
         out: what it wrote to standard output.
         errors: what it wrote to standard error.
+        at: what the machine's clock showed at its begin.
+        api_at: what the API's clock showed then.
         began: seconds of the loop.
         ended: seconds of the loop.
         creates: how many creates it sent.
@@ -88,6 +92,8 @@ class Told:
     code: int | None
     out: str
     errors: str
+    at: datetime
+    api_at: datetime
     began: float
     ended: float
     creates: int
@@ -119,6 +125,7 @@ class Terminal:
         start: what the machine's clock shows when the loop begins.
         ahead: how far the machine's clock is from there.
         told: every command, in order.
+        is_remote: the API counts as the vendor's, not as a simulator on this machine.
         heard: is told of each command once it has ended.
     """
 
@@ -127,6 +134,7 @@ class Terminal:
     start: datetime
     ahead: timedelta = timedelta()
     told: list[Told] = field(default_factory=list)
+    is_remote: bool = False
     heard: Callable[[Told], None] = lambda _: None
     _commits: int = 0
     _stop: Stop | None = None
@@ -155,6 +163,7 @@ class Terminal:
         self._loop = asyncio.get_running_loop()
         assert isinstance(self._loop, VirtualLoop)
         self._stop, self._commits, self._image, self._task = stop, 0, None, None
+        at, api_at = self.now(), self.front.clock.now()
         began, creates = self._loop.time(), len(self.front.creates)
         output, errors = io.StringIO(), io.StringIO()
         with (
@@ -176,6 +185,8 @@ class Terminal:
             code,
             output.getvalue(),
             errors.getvalue(),
+            at,
+            api_at,
             began,
             self._loop.time(),
             len(self.front.creates) - creates,
@@ -323,6 +334,7 @@ class Terminal:
             patch.object(clocks.ShiftedClock, "now", shifted),
             patch.object(Pulse, "beat", beat),
             patch.object(SqliteLedger, "commit", self._commit_method()),
+            _as_remote() if self.is_remote else contextlib.nullcontext(),
         ):
             yield
 
@@ -331,6 +343,17 @@ class Terminal:
             self._commit(ledger)
 
         return commit
+
+
+@contextlib.contextmanager
+def _as_remote() -> Iterator[None]:
+    """Lets nothing know that the API is on this machine: both clocks count, as at the vendor's."""
+    false = property(lambda _: False)
+    with (
+        patch.object(ApiSettings, "is_on_this_machine", false),
+        patch.object(VonageReports, "is_local", false),
+    ):
+        yield
 
 
 _true_commit: Final = SqliteLedger.commit

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 def draw(random: Random) -> tuple[Deviation, ...]:
     """Some deviations, mostly few: a fault that needs two is rare, and hard to read."""
-    number = random.choice([0, 1, 1, 2, 2, 3, 4])
+    number = random.choice([0, 1, 1, 2, 2, 3, 4, 6])
     kinds = list(KINDS.values())
     chosen = random.choices(kinds, [one.weight for one in kinds], k=number)
     return tuple(

@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Any, Final
 
 import anyio
-from aiohttp import web
+from aiohttp import BasicAuth, web
 
 from orchestrator.sim.calls import json_answer
 from orchestrator.sim.moments import parse_moment, write_moment
@@ -97,6 +97,20 @@ async def create_5xx_made(call: Seen, go: Go, every: int, status: int) -> Answer
     return refused(status) if call.number % every == 0 else answer
 
 
+@kind("create", weight=1, loses_creates=True, shares=[0.5, 1.0], status=[500, 504],
+      unkind="what no list shows is bought again, within bounds")  # fmt: skip
+async def create_hidden(call: Seen, go: Go, status: int) -> Answer:
+    """Creates are made and answered by a server error, and no list shows what they made."""
+    answer = await go()
+    if not is_json(answer):
+        return answer
+    made = call.front.world.find(content_of(answer)["request_id"])
+    assert made is not None
+    made.quirks.unlisted = True
+    call.front.vanished[made.number] = 0.0
+    return refused(status)
+
+
 @kind("create", weight=1, loses_creates=True, number=[2, 3], made=[True, False])
 async def create_repeats(call: Seen, go: Go, number: int, made: bool) -> Answer:
     """One create is answered with the id of an older report."""
@@ -130,6 +144,16 @@ async def strangers(call: Seen, go: Go, differs: str) -> Answer:
     except Exception as refusal:  # noqa: BLE001 - what a stranger may not ask is not asked
         del refusal
     return await go()
+
+
+@kind(*CALLS, weight=1, shares=[1.0], unkind="a revoked key needs a person",
+      key=["beta0001", "abcd1234"], begin=[0, 30, 300], status=[401, 403])  # fmt: skip
+async def key_revoked(call: Seen, go: Go, *, key: str, begin: int, status: int) -> Answer:
+    """One of the keys is refused from some time on."""
+    pair = BasicAuth.decode(call.request.headers.get("Authorization", "Basic Og=="))
+    if pair.login != key or call.front.elapsed < begin:
+        return await go()
+    return refused(status, "Unauthorized" if status == 401 else "Forbidden")
 
 
 @kind(
@@ -180,10 +204,10 @@ async def throttled(call: Seen, go: Go, share_of: int, status: int, after: Any) 
     return answer
 
 
-@kind("download", "status", weight=2, hours=[1, 30], times=[1, 2])
-async def retry_after_long(call: Seen, go: Go, hours: int, times: int) -> Answer:
-    """A call is refused with a Retry-After of hours."""
-    if call.count() > times:
+@kind("download", "status", weight=2, hours=[1, 5, 30], numbers=[(1,), (2,), (3, 4)])
+async def retry_after_long(call: Seen, go: Go, *, hours: int, numbers: tuple[int, ...]) -> Answer:
+    """A few calls are refused with a Retry-After of hours."""
+    if call.number not in numbers:
         return await go()
     status = 503 if call.place == "download" else 429
     return refused(status, "Slow down", {"Retry-After": str(hours * 3600)})

@@ -96,8 +96,8 @@ async def count_late(call: Seen, go: Go, seconds: int, by: int) -> Answer:
     """For some time after SUCCESS `items_count` is that of a file still being written."""
 
     def edit(one: dict[str, Any]) -> None:
-        if "items_count" in one and 0 <= done(call, one) < seconds:
-            one["items_count"] = max(0, one["items_count"] + by)
+        if isinstance(one.get("items_count"), int) and 0 <= done(call, one) < seconds:
+            one["items_count"] = max(min(1, one["items_count"]), one["items_count"] + by)
 
     return edited(await go(), edit)
 
@@ -107,8 +107,8 @@ async def count_wrong_in_lists(call: Seen, go: Go, by: int) -> Answer:
     """The `items_count` of lists lags behind that of single answers."""
 
     def edit(one: dict[str, Any]) -> None:
-        if one.get("items_count"):
-            one["items_count"] = max(0, one["items_count"] + by)
+        if isinstance(one.get("items_count"), int):
+            one["items_count"] = max(min(1, one["items_count"]), one["items_count"] + by)
 
     return edited(await go(), edit)
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+from orchestrator.sim.calls import WRONG_DATE
 from tests.opinion.deviations.helpers import (
     Answer,
     done,
     respelled,
 )
 from tests.opinion.front import (
+    CALLS,
     Go,
     Seen,
     echo_of,
@@ -86,6 +88,15 @@ async def count_spelled(call: Seen, go: Go, form: str) -> Answer:
 async def optional_odd(call: Seen, go: Go, name: str, value: Any) -> Answer:
     """A field that proves nothing cannot be read."""
     return edited(await go(), lambda one: one.update({name: value}) if name in one else None)
+
+
+@kind(*CALLS, weight=1, form=["%A, %d-%b-%y %H:%M:%S GMT", "%c", "now", "-"])
+async def date_odd(call: Seen, go: Go, form: str) -> Answer:
+    """The ``Date`` of an answer is in an old form, or no date at all."""
+    answer = await go()
+    if not answer.prepared:
+        answer.headers[WRONG_DATE] = call.front.clock.now().strftime(form)
+    return answer
 
 
 @kind("status", "list", weight=1, more=["new_field", "_embedded", "warnings"])
