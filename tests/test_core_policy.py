@@ -15,6 +15,7 @@ from orchestrator.errors import (
     ApiError,
     CorruptArchive,
     NotFound,
+    Problem,
     Rejected,
     ServerFault,
     Throttled,
@@ -32,10 +33,21 @@ from orchestrator.errors import (
         pytest.param(ServerFault("x"), AfterCreate.UNKNOWN, id="5xx"),
         pytest.param(Unauthorized("x", status=401), AfterCreate.LEAVE_KEY, id="401"),
         pytest.param(Unauthorized("x", status=403), AfterCreate.LEAVE_ACCOUNT, id="403"),
-        pytest.param(NotFound("x"), AfterCreate.LEAVE_SERIES, id="404"),
-        pytest.param(Rejected("x", status=400), AfterCreate.LEAVE_SERIES, id="400"),
-        pytest.param(Rejected("x", status=422), AfterCreate.LEAVE_SERIES, id="422"),
-        pytest.param(Rejected("x", status=422, names_a_date=True), AfterCreate.CUT, id="422 date"),
+        pytest.param(NotFound("x", problem=Problem(404)), AfterCreate.LEAVE_SERIES, id="404"),
+        pytest.param(
+            Rejected("x", status=400, problem=Problem(400)), AfterCreate.LEAVE_SERIES, id="400"
+        ),
+        pytest.param(
+            Rejected("x", status=422, problem=Problem(422)), AfterCreate.LEAVE_SERIES, id="422"
+        ),
+        pytest.param(
+            Rejected("x", status=422, names_a_date=True, problem=Problem(422)),
+            AfterCreate.CUT,
+            id="422 date",
+        ),
+        pytest.param(NotFound("x"), AfterCreate.UNKNOWN, id="404 without words"),
+        pytest.param(Rejected("x", status=400), AfterCreate.UNKNOWN, id="400 without words"),
+        pytest.param(Rejected("x", status=422), AfterCreate.UNKNOWN, id="422 without words"),
         pytest.param(Rejected("x", status=409), AfterCreate.UNKNOWN, id="409"),
         pytest.param(Rejected("x", status=418), AfterCreate.UNKNOWN, id="418"),
         pytest.param(ApiError("x"), AfterCreate.UNKNOWN, id="anything else"),

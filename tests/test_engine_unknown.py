@@ -240,3 +240,17 @@ async def test_a_list_that_leaves_a_field_out_makes_nobody_adopt_the_wrong_one(
         end = await here.run(wanted)
         assert exit_code(end.remains) is ExitCode.DONE, here.seen.notes
         here.assert_all_is_well(wanted)
+
+
+@pytest.mark.parametrize("made", [True, False])
+@pytest.mark.parametrize("status", [400, 404, 422])
+async def test_a_refusal_without_words_proves_nothing(
+    tmp_path: Path, status: int, *, made: bool
+) -> None:
+    """A gateway may answer so; before: taken for the API's refusal, and bought again later."""
+    page = Fault.of("create", "html", status=status, made=made, nth=1)
+    async with stage(tmp_path, with_faults(SMALL, page)) as here:
+        end = await here.run(job(MONTH))
+        assert exit_code(end.remains) is ExitCode.DONE
+        assert here.bought() == 1
+        here.assert_all_is_well(job(MONTH))

@@ -115,6 +115,8 @@ def after_create(error: ApiError) -> AfterCreate:  # noqa: PLR0911 - one arm a k
             return AfterCreate.LEAVE_KEY
         case Unauthorized():
             return AfterCreate.LEAVE_ACCOUNT
+        case NotFound(problem=None) | Rejected(problem=None):
+            return AfterCreate.UNKNOWN  # without words it may be a gateway that speaks
         case NotFound() | Rejected(status=400):
             return AfterCreate.LEAVE_SERIES
         case Rejected(status=422, names_a_date=True):
