@@ -131,7 +131,10 @@ class Rebuild:
             return
         scene.story.append(str(self))
         manifest = scene.output / MANIFEST
-        holds = any(scene.output.glob("report_account=*")) or manifest.exists()
+        # The manifest of a ledger that has never known a report tells nothing.
+        holds = any(scene.output.glob("report_account=*")) or (
+            manifest.exists() and bool(lost_rows)
+        )
         if self.damage and manifest.exists():
             _damage(manifest, self.damage)
         if holds:
