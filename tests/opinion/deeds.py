@@ -131,10 +131,7 @@ class Rebuild:
             return
         scene.story.append(str(self))
         manifest = scene.output / MANIFEST
-        # The manifest of a ledger that has never known a report tells nothing.
-        holds = any(scene.output.glob("report_account=*")) or (
-            manifest.exists() and bool(lost_rows)
-        )
+        holds = any(scene.output.glob("report_account=*")) or manifest.exists()
         if self.damage and manifest.exists():
             _damage(manifest, self.damage)
         if holds:
@@ -142,7 +139,10 @@ class Rebuild:
             told = await scene.run()
             scene.may_refuse = ""
             if told.code != 2:
-                scene.broken.append(f"exit {told.code} without a ledger beside collected files")
+                # The manifest of a ledger that has never known a report may tell nothing.
+                if lost_rows:
+                    words = f"exit {told.code} without a ledger beside collected files"
+                    scene.broken.append(words)
                 return
             scene.may_refuse = "the manifest may not be fit to rebuild from"
             told = await scene.run((), "--rebuild-ledger")
