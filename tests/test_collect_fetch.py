@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from anyio import CancelScope, to_thread
 
-from orchestrator.collect import disk
+from orchestrator.collect import disk, opening
 from orchestrator.collect.collector import FileCollector
 from orchestrator.core.settings import Format, OutputSettings
 from orchestrator.errors import CorruptArchive, OutputError, TransportError
@@ -290,12 +290,11 @@ async def test_a_full_disk_is_said_in_words_and_leaves_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: str
 ) -> None:
     """The kernel's own full device stands in for the file that is being written."""
-    really_open = Path.open
 
-    def on_a_full_disk(path: Path, mode: str = "r", *arguments: Any, **options: Any) -> Any:
-        return really_open(Path("/dev/full") if mode == "wb" else path, mode, *arguments, **options)
+    def on_a_full_disk(_path: Path, **_options: Any) -> Any:
+        return Path("/dev/full").open("wb")
 
-    monkeypatch.setattr(Path, "open", on_a_full_disk)
+    monkeypatch.setattr(opening, "create", on_a_full_disk)
     collector = FileCollector(OutputSettings(tmp_path))
     with pytest.raises(OutputError) as caught:
         await collector.fetch(a_report(), BytesDownload(ARCHIVE))
@@ -310,13 +309,13 @@ async def test_a_full_disk_is_said_in_words_and_leaves_nothing(
 async def test_a_disk_that_fills_up_while_unpacking_leaves_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: str
 ) -> None:
-    really_open = Path.open
+    really_create = opening.create
 
-    def on_a_full_disk(path: Path, mode: str = "r", *arguments: Any, **options: Any) -> Any:
-        place = Path("/dev/full") if path.name.endswith(".csv.part") else path
-        return really_open(place, mode, *arguments, **options)
+    def on_a_full_disk(path: Path, **options: Any) -> Any:
+        is_data = path.name.endswith(".csv.part")
+        return Path("/dev/full").open("wb") if is_data else really_create(path, **options)
 
-    monkeypatch.setattr(Path, "open", on_a_full_disk)
+    monkeypatch.setattr(opening, "create", on_a_full_disk)
     with pytest.raises(OutputError, match=r"\.csv\.part: the disk is full; make room"):
         await FileCollector(OutputSettings(tmp_path)).fetch(a_report(), BytesDownload(ARCHIVE))
     assert files_in(tmp_path) == []

@@ -15,6 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from orchestrator.collect import opening
 from orchestrator.collect.journal import Journal, bodies_of
 from orchestrator.collect.manifest import read_manifest, survey, write_manifest
 from orchestrator.collect.manifest_entries import (
@@ -261,13 +262,12 @@ def test_a_full_disk_is_said_in_words_and_the_old_manifest_stands(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write_manifest(tmp_path, [MARK], NOW, POINT)
-    really_open = Path.open
 
-    def on_a_full_disk(path: Path, mode: str = "r", *arguments: Any, **options: Any) -> Any:
-        return really_open(Path("/dev/full") if mode == "wb" else path, mode, *arguments, **options)
+    def on_a_full_disk(_path: Path, **_options: Any) -> Any:
+        return Path("/dev/full").open("wb")
 
     with monkeypatch.context() as patched:
-        patched.setattr(Path, "open", on_a_full_disk)
+        patched.setattr(opening, "create", on_a_full_disk)
         with pytest.raises(OutputError) as caught:
             write_manifest(tmp_path, ENTRIES, NOW, POINT)
     assert str(caught.value) == (

@@ -273,7 +273,7 @@ def folder(path: Path) -> None:
         (index, DAMAGED),
         (newer, "was written by a newer version of orchestrator"),
         (another_program, "is an SQLite database, but not a ledger; point `state` at another file"),
-        (folder, "it cannot be opened or written; check the owner and the mode"),
+        (folder, "is no file; point `state` at the ledger"),
     ],
     ids=lambda one: getattr(one, "__name__", ""),
 )

@@ -9,7 +9,8 @@ from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 from orchestrator.cli.planning import lines
-from orchestrator.collect.layout import published
+from orchestrator.collect.disk import explain
+from orchestrator.collect.layout import published, series_folder
 from orchestrator.collect.manifest import read_manifest, survey
 from orchestrator.collect.manifest_entries import FileEntry
 from orchestrator.core.commands import JOB, typed
@@ -232,7 +233,5 @@ def unknown(
             if not store.is_published(series, one.window, one.target):
                 yield one
     except OSError as error:
-        raise OutputError(
-            f"cannot read {error.filename}: {error.strerror}; give the user who runs this the "
-            "right to read it"
-        ) from error
+        place = config.output.directory / series_folder(series)
+        raise OutputError(explain(error, place, "read")) from error

@@ -22,6 +22,7 @@ from orchestrator.collect.manifest_entries import (
     ResolvedEntry,
     SeriesEntry,
 )
+from orchestrator.collect.opening import is_file
 from orchestrator.collect.verify import count
 from orchestrator.core.commands import JOB, typed
 from orchestrator.core.lifecycle import OPEN, State
@@ -301,7 +302,7 @@ class _Rebuilding:
         if one.form is Format.PARQUET:
             raise CollectError("the records of a parquet file cannot be counted")
         path = layout.target_path(self._config.output.directory, one.target)
-        if not path.is_file():
+        if not is_file(path):
             raise CollectError("it is no file")
         with in_words(path, "read"):
             records, size = count(path, one.form), path.stat().st_size
@@ -315,7 +316,7 @@ class _Rebuilding:
                 if report.target not in taken_up:
                     rebuilt.files += 1
                     path = self._config.output.directory / str(report.target)
-                    rebuilt.missing += not path.exists()
+                    rebuilt.missing += not is_file(path)
 
 
 def _moment(milliseconds: int | None) -> datetime | None:

@@ -23,6 +23,9 @@ from orchestrator.cli.setup import Writing, open_desks, writing_ledger
 from orchestrator.cli.stopping import Stopper
 from orchestrator.cli.twice import overlap_warnings
 from orchestrator.collect.collector import FileCollector
+from orchestrator.collect.disk import in_words
+from orchestrator.collect.layout import series_folder
+from orchestrator.collect.opening import refuse_links
 from orchestrator.collect.sweep import sweep, unfinished
 from orchestrator.core import policy
 from orchestrator.core.commands import JOB, typed
@@ -42,6 +45,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from contextlib import AbstractAsyncContextManager
     from datetime import datetime
+    from pathlib import Path
 
     from orchestrator.config import Inputs
     from orchestrator.core.attempts import Failure
@@ -179,6 +183,8 @@ async def _under_lock(
                 config, store, jobs, now, retry_failed=errand.retry_failed
             )
         )
+    else:
+        await to_thread.run_sync(_refuse_links, config.output.directory, errand.again)
     found = await to_thread.run_sync(unfinished, config.output.directory)
     keep = await ledger.transact(lambda store: store.unfinished(found))
     await to_thread.run_sync(sweep, config.output.directory, keep)
@@ -255,6 +261,17 @@ async def _under_lock(
         others=others,
         bugs=end.bugs,
     )
+
+
+def _refuse_links(directory: Path, renewals: Sequence[Renewal]) -> None:
+    """Nothing is bought anew for a folder that is a link: its files would stand elsewhere.
+
+    Raises:
+        OutputError: one is.
+    """
+    for folder in {directory / series_folder(one.current.series) for one in renewals}:
+        with in_words(folder, "write"):
+            refuse_links(directory, folder)
 
 
 async def _count_aloud(lines: Folding) -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import shutil
+import stat
 from typing import TYPE_CHECKING
 
-from orchestrator.collect import disk
+from orchestrator.collect import disk, opening
 from orchestrator.collect.accounts import with_subaccounts
 from orchestrator.collect.convert import Converted, convert, hash_in_steps
+from orchestrator.collect.formats import READ_BLOCK
 from orchestrator.collect.recount import count_rows
 from orchestrator.core.commands import typed
 from orchestrator.core.settings import Format
@@ -37,11 +39,13 @@ def keep(files: WorkFiles, folders: disk.Folders, report: Report, reason: str) -
             folders.make(files.aside_folder)
             disk.remove(*files.kept())
             disk.sync_file(source)
+            source.chmod(0o600)
             source.replace(files.aside(form))
         place = kept(files)
         if place is None:
             return None
-        files.note.write_text(_note(report, place, reason), encoding="utf-8")
+        with opening.create(files.note, private=True) as note:
+            note.write(_note(report, place, reason).encode())
         disk.sync_file(files.note)
         disk.sync_folder(files.aside_folder)
         disk.remove(*files.unfinished())
@@ -49,17 +53,25 @@ def keep(files: WorkFiles, folders: disk.Folders, report: Report, reason: str) -
 
 
 def _fetched(files: WorkFiles) -> tuple[Path | None, Format]:
-    if files.archive.is_file():
+    if opening.is_file(files.archive):
         return files.archive, Format.ZIP
     for form in Format:
-        if files.verified(form).is_file():
+        if opening.is_file(files.verified(form)):
             return files.verified(form), form
     return None, Format.ZIP
 
 
 def kept(files: WorkFiles) -> Path | None:
     """The file that is kept of a report; None where there is none."""
-    return next((files.aside(form) for form in Format if files.aside(form).is_file()), None)
+    return next((path for form in Format if opening.is_file(path := files.aside(form))), None)
+
+
+def is_there(folder: Path) -> bool:
+    """Whether there is a folder of kept files, which is none elsewhere under that name."""
+    try:
+        return stat.S_ISDIR(folder.lstat().st_mode)
+    except FileNotFoundError:
+        return False
 
 
 def _note(report: Report, place: Path, reason: str) -> str:
@@ -98,15 +110,18 @@ def restore(
         )
     kept_form = next(kind for kind in Format if place == files.aside(kind))
     with disk.in_words(place, "read"):
+        opening.refuse_links(files.aside_folder.parent, files.aside_folder)
         if kept_form is Format.ZIP and form is not Format.ZIP:
             by_account = with_subaccounts(report)
-            with place.open("rb") as archive:
+            with opening.read(place) as archive:
                 converted = yield from convert(
                     archive, files.part(form), form, None, lenient=True, by_account=by_account
                 )
             return converted, form
         rows = yield from count_rows(place, kept_form)
-        shutil.copyfile(place, files.part(kept_form))
-        with files.part(kept_form).open("rb") as copy:
+        part = files.part(kept_form)
+        with opening.read(place) as file, opening.create(part) as copy:
+            shutil.copyfileobj(file, copy, READ_BLOCK)
+        with opening.read(part) as copy:
             digest = yield from hash_in_steps(copy)
-        return Converted(rows, place.stat().st_size, digest), kept_form
+        return Converted(rows, part.stat().st_size, digest), kept_form

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from anyio import CancelScope, CapacityLimiter, get_cancelled_exc_class, to_thread
 
-from orchestrator.collect import aside, disk, inflate, layout
+from orchestrator.collect import aside, disk, inflate, layout, opening
 from orchestrator.collect.download import Intake
 from orchestrator.collect.fetching import Fetching, PartialFolder
 from orchestrator.collect.parts import KeptPart
@@ -137,7 +137,7 @@ class FileCollector:
         """
         files = self._files(report)
         fetching = Fetching(report, files, self._form, self._partial)
-        if not await to_thread.run_sync(files.archive.is_file):
+        if not await to_thread.run_sync(opening.is_file, files.archive):
             return None
         try:
             return await in_thread(self._make(report, files, fetching.judged_anew()), self._cores)
@@ -185,7 +185,7 @@ class FileCollector:
         self, files: layout.WorkFiles, differences: Sequence[EchoDifference]
     ) -> Generator[None, None, bool]:
         verified = files.verified(self._form)
-        with disk.in_words(verified, "read"), verified.open("rb") as file:
+        with disk.in_words(verified, "read"), opening.read(verified) as file:
             return (yield from refutes(csv_blocks(file, self._form), differences))
 
     def resumable(self, report: Report) -> Resume | None:
@@ -271,7 +271,7 @@ class FileCollector:
         )
         self._fresh.pop(verified, None)
         if self._keeps_aside is None:
-            self._keeps_aside = files.aside_folder.is_dir()
+            self._keeps_aside = aside.is_there(files.aside_folder)
         if stands and self._keeps_aside:
             with disk.in_words(files.note, "clear"):
                 disk.remove(*files.kept())
@@ -329,6 +329,7 @@ class FileCollector:
         assert report.target is not None, "a report whose file is still to go has a target"
         place = layout.target_path(self._directory, report.target)
         with disk.in_words(place, "remove"):
+            opening.refuse_links(self._directory, place.parent)
             if disk.remove(place):
                 disk.sync_folder(place.parent)
 
@@ -345,6 +346,8 @@ class FileCollector:
 
     def _discard(self, files: layout.WorkFiles) -> None:
         with disk.in_words(files.archive, "remove"):
+            for folder in (files.partial_folder, files.aside_folder):
+                opening.refuse_links(self._directory, folder)
             disk.remove(*files.unfinished(), *files.kept())
 
     def _files(self, report: Report) -> layout.WorkFiles:

@@ -5,10 +5,15 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import pwd
+import shlex
+import stat
+import tempfile
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from orchestrator.collect import opening
 from orchestrator.collect.layout import ASIDE, PARTIAL
 from orchestrator.errors import OutputError
 
@@ -46,6 +51,11 @@ _WORDS: Final = {
     ),
     errno.EEXIST: "a file stands where a folder must be, or the other way round; move it away",
     errno.EMFILE: "too many open files; lower limits.downloads, or raise `ulimit -n`",
+    errno.ELOOP: (
+        "it is a symbolic link, which could lead out of output.directory and is not followed; put"
+        " the folder or the file itself in its place"
+    ),
+    errno.ENXIO: "it is {what}; look who made it, and remove it",
 }
 _LIKE: Final = {
     errno.EPERM: errno.EACCES,
@@ -62,7 +72,8 @@ def explain(error: OSError, path: Path, action: str) -> str:
     words = _WORDS.get(_LIKE.get(number, number))
     if words is None:
         words = f"{error.strerror or type(error).__name__}; look at the disk, then run again"
-    return f"cannot {action} {place}: {words.replace('{folder}', str(place.parent))}"
+    words = words.replace("{folder}", str(place.parent)).replace("{what}", str(error.strerror))
+    return f"cannot {action} {place}: {words}"
 
 
 @contextlib.contextmanager
@@ -81,7 +92,7 @@ def in_words(path: Path, action: str) -> Iterator[None]:
 
 def sync_file(path: Path) -> None:
     """Returns once the file's content would survive a power cut."""
-    descriptor = os.open(path, os.O_RDONLY)
+    descriptor = opening.descriptor_of(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:
@@ -179,17 +190,24 @@ class SharedSyncs:
                 mine.over.set()
 
 
+_Identity = tuple[int, int, int, int]
+"""Device, number, kind and owner of a folder."""
+
+
 class Folders:
-    """Makes folders under one root so that they survive a power cut.
+    """Makes folders under one root so that they survive a power cut, and looks at those there are.
 
     A folder counts as safe only once its parent has been synced by this very object: whoever
-    finds it made, by another thread or by a run that crashed, syncs the parent again first.
+    finds it made, by another thread or by a run that crashed, syncs the parent again first. And
+    only if it is no link, and belongs to nobody who could put another in its place.
     """
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        self._safe: set[Path] = set()
+        self._safe: dict[Path, _Identity] = {}
         self._syncs = SharedSyncs()
+        self._owners: frozenset[int] = frozenset({0, os.geteuid()})
+        self._knows_owners = False
 
     def sync(self, folder: Path) -> None:
         """Returns once the names in a folder would survive a power cut; shared by threads."""
@@ -200,8 +218,13 @@ class Folders:
         return folder in self._safe
 
     def make(self, folder: Path) -> None:
-        """Makes a folder at or under the root, with what lies between."""
-        if folder in self._safe and folder.is_dir():
+        """Makes a folder at or under the root, with what lies between.
+
+        Raises:
+            OutputError: one of them belongs to another user.
+            OSError: one of them is a link, or no folder; or the disk.
+        """
+        if self._is_as_it_was(folder):
             return
         missing = [folder]
         while missing[-1] != self.root:
@@ -212,24 +235,70 @@ class Folders:
             else:
                 self._make_one(path)
 
+    def _is_as_it_was(self, folder: Path) -> bool:
+        """Whether a folder is the very one that this object has looked at."""
+        known = self._safe.get(folder)
+        if known is None:
+            return False
+        try:
+            # The root may be a link of whoever runs this; nothing below it may.
+            return known == _identity(folder.stat() if folder == self.root else folder.lstat())
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+
     def _make_root(self) -> None:
-        if self.root.is_dir() and self.root in self._safe:
+        if self._is_as_it_was(self.root):
             return
         above = [path for path in self.root.parents if not path.exists()]
         for path in [*reversed(above), self.root]:
-            path.mkdir(exist_ok=True)
+            path.mkdir(0o750, exist_ok=True)
             # A parent that we may enter but not read cannot be synced, and was not made by us.
             with contextlib.suppress(PermissionError):
                 sync_folder(path.parent)
-        self._safe.add(self.root)
+        self._safe[self.root] = _identity(self.root.stat())
 
     def _make_one(self, path: Path) -> None:
-        try:
-            path.mkdir(0o700 if path.name in _ALWAYS_PRIVATE else 0o777)
-        except FileExistsError:
-            if not path.is_dir():
-                raise
-            if path in self._safe:
-                return
+        made = False
+        with contextlib.suppress(FileExistsError):
+            path.mkdir(0o700 if path.name in _ALWAYS_PRIVATE else 0o750)
+            made = True
+        found = path.lstat()
+        if stat.S_ISLNK(found.st_mode):
+            raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(path))
+        if not stat.S_ISDIR(found.st_mode):
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(path))
+        if not made and self._safe.get(path) == _identity(found):
+            return
+        if not self._is_trusted(found.st_uid):
+            raise OutputError(
+                f"{path} belongs to another user ({_user(found.st_uid)}; this is"
+                f" {_user(os.geteuid())}), who could put anything in its place; make it yours with"
+                f" `chown -R {os.geteuid()} {shlex.quote(str(path))}`, or move it away"
+            )
         sync_folder(path.parent)
-        self._safe.add(path)
+        self._safe[path] = _identity(found)
+
+    def _is_trusted(self, owner: int) -> bool:
+        """Whether a folder of this owner is as good as ours.
+
+        Whoever owns the output directory may rename what is in it anyway. Some file systems
+        (shares, squashed exports) give what we make to somebody else.
+        """
+        if owner not in self._owners and not self._knows_owners:
+            self._knows_owners = True
+            self._owners |= {self.root.stat().st_uid}
+            with contextlib.suppress(OSError), tempfile.TemporaryFile(dir=self.root) as file:
+                self._owners |= {os.fstat(file.fileno()).st_uid}
+        return owner in self._owners
+
+
+def _identity(found: os.stat_result) -> _Identity:
+    # A link that takes the place of a folder may get its number, too.
+    return found.st_dev, found.st_ino, stat.S_IFMT(found.st_mode), found.st_uid
+
+
+def _user(number: int) -> str:
+    try:
+        return pwd.getpwuid(number).pw_name
+    except KeyError:
+        return f"user {number}"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from anyio import to_thread
 
-from orchestrator.collect import disk, engines, inflate, layout
+from orchestrator.collect import disk, engines, inflate, layout, opening
 from orchestrator.collect.accounts import with_subaccounts
 from orchestrator.collect.archive import read_member
 from orchestrator.collect.convert import convert
@@ -25,6 +25,8 @@ from orchestrator.errors import CorruptArchive, OutputError, WrongCount
 
 if TYPE_CHECKING:
     from collections.abc import Generator
+    from pathlib import Path
+    from typing import BinaryIO
 
     from anyio import CapacityLimiter
 
@@ -136,10 +138,10 @@ class Fetching:
             converted = yield from self._converted(io.BytesIO(archive))
             self._check_count(converted)
         except CorruptArchive:
-            self._files.archive.write_bytes(archive)
+            _write(self._files.archive, archive)
             raise
         if self._form is Format.ZIP:
-            self._files.part(Format.ZIP).write_bytes(archive)
+            _write(self._files.part(Format.ZIP), archive)
         return converted
 
     async def stream(
@@ -171,7 +173,10 @@ class Fetching:
     def _catch_up(self, one: OnePass) -> Generator[None, None, None]:
         """Unpacks what an earlier run has set aside; in steps."""
         left = self._kept_bytes
-        with disk.in_words(self._files.archive, "read"), self._files.archive.open("rb") as archive:
+        with (
+            disk.in_words(self._files.archive, "read"),
+            opening.read(self._files.archive) as archive,
+        ):
             while left and (piece := archive.read(min(left, PIECE))):
                 left -= len(piece)
                 for batch in one.unpack([piece]):
@@ -197,7 +202,7 @@ class Fetching:
             CorruptArchive: structure, packed bytes, CRC or count are wrong; the archive stays.
             OSError: the disk.
         """
-        with self._files.archive.open("rb") as archive:
+        with opening.read(self._files.archive) as archive:
             converted = yield from self._converted(archive)
         return self._accepted(converted)
 
@@ -210,7 +215,7 @@ class Fetching:
         """
         assert self._one is not None, "only what has been streamed can be judged"
         self._spool.close()
-        with self._files.archive.open("rb") as archive:
+        with opening.read(self._files.archive) as archive:
             member = read_member(archive)
             inflate.check_size(member, self._report.items_count)
             if self._one.agrees(member):
@@ -220,9 +225,7 @@ class Fetching:
                 converted = yield from self._converted(archive)
         return self._accepted(converted)
 
-    def _converted(
-        self, archive: io.BytesIO | io.BufferedReader
-    ) -> Generator[None, None, Converted]:
+    def _converted(self, archive: BinaryIO) -> Generator[None, None, Converted]:
         converted = yield from convert(
             archive,
             self._files.part(self._form),
@@ -258,6 +261,11 @@ class Fetching:
                 with contextlib.suppress(OSError):
                     disk.remove(path)
         self._partial.has_litter_of(self._report.id)
+
+
+def _write(path: Path, content: bytes) -> None:
+    with opening.create(path) as file:
+        file.write(content)
 
 
 def _resume_of(download: Download) -> Resume | None:

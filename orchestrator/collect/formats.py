@@ -8,6 +8,7 @@ import struct
 import zlib
 from typing import TYPE_CHECKING, Final, Protocol
 
+from orchestrator.collect import opening
 from orchestrator.collect.disk import EarlyWriter
 from orchestrator.core.settings import Format
 from orchestrator.errors import OutputError
@@ -53,7 +54,7 @@ class _HashingFile:
     """A file that knows the SHA-256 and the size of what has been written into it."""
 
     def __init__(self, path: Path) -> None:
-        self._file = path.open("wb")
+        self._file = opening.create(path)
         self._early = EarlyWriter(self._file)
         self._hash = hashlib.sha256()
         self.size_bytes = 0
@@ -136,6 +137,10 @@ def read_blocks(file: BinaryIO) -> Iterator[bytes]:
 
 
 def hash_file(path: Path) -> str:
-    """The SHA-256 of a file's bytes, in hex."""
-    with path.open("rb") as file:
+    """The SHA-256 of a file's bytes, in hex.
+
+    Raises:
+        OSError: it cannot be read; see `opening.read`.
+    """
+    with opening.read(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

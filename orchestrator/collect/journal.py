@@ -6,7 +6,7 @@ import os
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
-from orchestrator.collect import disk, layout
+from orchestrator.collect import disk, layout, opening
 from orchestrator.collect.manifest_lines import entry_body, reached_body, sealed
 from orchestrator.errors import OutputError
 
@@ -70,7 +70,7 @@ class Journal:
 
     def _open(self) -> int:
         if self._handle is None:
-            self._handle = os.open(self._path, os.O_WRONLY | os.O_CLOEXEC)
+            self._handle = opening.descriptor_of(self._path, os.O_WRONLY)
             os.ftruncate(self._handle, self._size_bytes)
             os.lseek(self._handle, self._size_bytes, os.SEEK_SET)
         return self._handle

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
+from orchestrator.collect import opening
 from orchestrator.core.intervals import Window
 from orchestrator.core.settings import Format
 from orchestrator.errors import OutputError
@@ -113,9 +114,10 @@ def published(
         within: only those that hold a moment of one of these windows.
 
     Raises:
-        OSError: the folder cannot be read.
+        OSError: the folder cannot be read, or a link leads to it.
     """
     folder = series_folder(series)
+    opening.refuse_links(directory, directory / folder)
     try:
         names = os.listdir(directory / folder)  # noqa: PTH208 - there may be very many
     except (FileNotFoundError, NotADirectoryError):
@@ -151,11 +153,19 @@ def _parse_stamp(stamp: str) -> datetime:
 def folders_with_files(directory: Path) -> Iterator[tuple[str, int]]:
     """Every folder of a series, relative to the output directory, and how many files it holds."""
     for folder in sorted(directory.glob("report_account=*/*/*/*")):
-        if folder.is_dir():
+        if folder.is_dir() and not _is_behind_link(directory, folder):
             names = (_NAME.fullmatch(path.name) for path in folder.iterdir())
             number = sum(name is not None for name in names)
             if number:
                 yield folder.relative_to(directory).as_posix(), number
+
+
+def _is_behind_link(directory: Path, folder: Path) -> bool:
+    try:
+        opening.refuse_links(directory, folder)
+    except OSError:
+        return True
+    return False
 
 
 def edition_of(path: str) -> int:

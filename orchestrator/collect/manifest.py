@@ -13,7 +13,7 @@ import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from orchestrator.collect import disk, layout
+from orchestrator.collect import disk, layout, opening
 from orchestrator.collect.manifest_lines import end_body, entry_body, header_body, sealed
 from orchestrator.collect.manifest_reading import (
     BadLine,
@@ -85,7 +85,7 @@ def write_manifest(
     with disk.in_words(place, "write"):
         disk.Folders(directory).make(part.parent)
         try:
-            with part.open("wb", buffering=_BUFFER_BYTES) as file:
+            with opening.create(part, buffering=_BUFFER_BYTES) as file:
                 written = _write(file, header_body(made_at, point), entries)
             disk.sync_file(part)
             part.replace(place)
@@ -283,7 +283,7 @@ def survey(directory: Path) -> Survey:
     """
     path = directory / layout.MANIFEST
     try:
-        with path.open("rb", buffering=_BUFFER_BYTES) as file:
+        with opening.read(path, buffering=_BUFFER_BYTES) as file:
             return _survey(path, file)
     except (FileNotFoundError, NotADirectoryError):
         return Survey(path, exists=False)
@@ -378,7 +378,7 @@ class Reading:
             InputError: it is not there, cannot be read, is malformed (with the line) or cut.
         """
         try:
-            with self._path.open("rb", buffering=_BUFFER_BYTES) as file:
+            with opening.read(self._path, buffering=_BUFFER_BYTES) as file:
                 self._lines = _Lines(file)
                 for raw in self._lines.read():
                     fields = parse_line(raw)

@@ -8,6 +8,7 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from orchestrator.collect import opening
 from orchestrator.core.ports import Resume
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ class KeptPart:
         Raises:
             OSError: the disk.
         """
-        with files.archive.open("rb") as archive:
+        with opening.read(files.archive) as archive:
             if os.fstat(archive.fileno()).st_size != self.resume.offset:
                 raise OSError("the archive is not as long as it should be")
             os.fsync(archive.fileno())
@@ -42,13 +43,15 @@ class KeptPart:
             "validator": self.resume.validator,
             "items_count": self.items_count,
         }
-        files.part_note.write_text(json.dumps(note), encoding="utf-8")
+        with opening.create(files.part_note, private=True) as file:
+            file.write(json.dumps(note).encode())
 
     @classmethod
     def read(cls, files: WorkFiles) -> KeptPart | None:
         """What an earlier run has set aside of a report; None where that is of no use."""
         with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-            note = json.loads(files.part_note.read_text(encoding="utf-8"))
+            with opening.read(files.part_note) as file:
+                note = json.load(file)
             offset, length, validator = note["offset"], note["length"], note["validator"]
             items_count = note["items_count"]
             is_sound = (
@@ -57,7 +60,7 @@ class KeptPart:
                 and isinstance(validator, str)
                 and (items_count is None or type(items_count) is int)
                 and 0 < offset < length
-                and files.archive.stat().st_size == offset
+                and files.archive.lstat().st_size == offset
             )
             if is_sound:
                 return cls(Resume(offset, length, validator), items_count)

@@ -6,10 +6,9 @@ The order is the promise: content synced, renamed, folder synced. Whatever stops
 
 from __future__ import annotations
 
-import stat
 from typing import TYPE_CHECKING
 
-from orchestrator.collect import disk, layout
+from orchestrator.collect import disk, layout, opening
 from orchestrator.collect.formats import hash_file
 from orchestrator.errors import NameTaken
 
@@ -46,13 +45,16 @@ def publish(
     """
     place = layout.target_path(folders.root, target)
     with disk.in_words(verified, "publish"):
+        if not folders.knows(place.parent):
+            opening.refuse_links(folders.root, place.parent)
         if not fresh and not _is_sound(verified, sha256):
             disk.remove(verified)
             return _stands(place, sha256, folders)
         if _is_taken(place) and not _has_hash(place, sha256):
-            raise NameTaken(
-                f"another file stands at {place}, with other content, and is not overwritten"
-            )
+            other = "another file stands at {}, with other content, and is not overwritten"
+            if place.is_symlink():
+                other = "a symbolic link stands at {}, which is neither followed nor overwritten"
+            raise NameTaken(other.format(place))
         try:
             if not synced:
                 disk.sync_file(verified)
@@ -102,7 +104,4 @@ def _is_taken(place: Path) -> bool:
 
 
 def _has_hash(place: Path, sha256: str) -> bool:
-    try:
-        return stat.S_ISREG(place.stat().st_mode) and hash_file(place) == sha256
-    except FileNotFoundError:  # a link that leads nowhere
-        return False
+    return opening.is_file(place) and hash_file(place) == sha256

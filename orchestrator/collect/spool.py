@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from orchestrator.collect import disk
+from orchestrator.collect import disk, opening
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,7 +33,8 @@ class Spool:
         """
         with disk.in_words(self._path, "write"):
             if self._file is None:
-                self._file = self._path.open("ab" if self.size_bytes else "wb")
+                make = opening.append if self.size_bytes else opening.create
+                self._file = make(self._path)
                 self._early = disk.EarlyWriter(self._file)
             self._file.writelines(pieces)
             size_bytes = sum(map(len, pieces))

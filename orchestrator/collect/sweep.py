@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from orchestrator.collect import disk, layout
+from orchestrator.collect import disk, layout, opening
 
 if TYPE_CHECKING:
     from collections.abc import Set as AbstractSet
@@ -19,6 +19,7 @@ def unfinished(directory: Path) -> frozenset[int]:
     """
     partial = directory / layout.PARTIAL
     with disk.in_words(partial, "read"):
+        opening.refuse_links(directory, partial)
         if not partial.is_dir():
             return frozenset()
         found = (layout.report_id_of(path.name) for path in partial.iterdir())
@@ -41,11 +42,12 @@ def sweep(directory: Path, keep: AbstractSet[int]) -> int:
     partial = directory / layout.PARTIAL
     removed = 0
     with disk.in_words(partial, "clear"):
+        opening.refuse_links(directory, partial)
         if not partial.is_dir():
             return 0
         for path in partial.iterdir():
             report_id = layout.report_id_of(path.name)
             ours = report_id is not None or path.name == layout.MANIFEST_PART
-            if ours and report_id not in keep and not path.is_dir():
+            if ours and report_id not in keep and (path.is_symlink() or not path.is_dir()):
                 removed += disk.remove(path)
     return removed

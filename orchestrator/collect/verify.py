@@ -44,8 +44,9 @@ def verify(path: Path, sha256: str, rows: int, form: Format) -> list[Finding]:
         What was found; empty where all is right. The rows of parquet files are not counted.
     """
     try:
-        if not stat.S_ISREG(path.stat().st_mode):
-            return [Finding(Fault.UNREADABLE, path, f"{path}: not a file, but a folder or device")]
+        if not stat.S_ISREG(mode := path.lstat().st_mode):
+            kind = "link, which is not followed" if stat.S_ISLNK(mode) else "folder or device"
+            return [Finding(Fault.UNREADABLE, path, f"{path}: not a file, but a {kind}")]
         found = hash_file(path)
         findings = []
         if found != sha256:

@@ -59,8 +59,10 @@ def refuse_empty(path: Path) -> None:
     """Refuses a ledger without a byte: what it knew would be bought again.
 
     Raises:
-        LedgerError: it is empty.
+        LedgerError: it is empty; or a folder, a pipe or a device.
     """
+    if path.exists() and not path.is_file():
+        raise LedgerError(f"the ledger {path} is no file; point `state` at the ledger")
     if path.is_file() and not path.stat().st_size:
         raise LedgerError(
             f"the ledger {path} is an empty file: what it knew is lost; restore it from a backup, "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import stat
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from datetime import timedelta
 
 _PAUSE_SECONDS: Final = 0.25
+_NO_FILE: Final = frozenset({errno.ELOOP, errno.EMLINK, errno.EISDIR, errno.ENXIO})
 
 NETWORK_FILE_SYSTEMS: Final = frozenset(
     "nfs nfs4 cifs smb2 smb3 smbfs afs ncpfs ceph lustre gpfs beegfs fuse.sshfs fuse.glusterfs"
@@ -43,7 +45,7 @@ async def run_lock(ledger: Path, wait: timedelta) -> AsyncIterator[None]:
     try:
         make_folder(path.parent)
         refuse_network(path.parent)
-        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        handle = _open(path, os.O_RDWR | os.O_CREAT)
     except OSError as error:
         raise LedgerError(
             f"cannot make the ledger's lock {path}: {error.strerror}; give `state` a directory "
@@ -84,7 +86,7 @@ def holder(ledger: Path) -> str | None:
     """
     path = _lock_of(ledger)
     try:
-        handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        handle = _open(path, os.O_RDONLY)
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
@@ -98,6 +100,28 @@ def holder(ledger: Path) -> str | None:
     finally:
         os.close(handle)
     return None
+
+
+def _open(path: Path, flags: int) -> int:
+    """Opens the lock's file, which is no link, pipe or device that somebody else has put there.
+
+    Raises:
+        LedgerError: it is.
+        OSError: the disk.
+    """
+    try:
+        handle = os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        if error.errno not in _NO_FILE:
+            raise
+    else:
+        if stat.S_ISREG(os.fstat(handle).st_mode):
+            return handle
+        os.close(handle)
+    raise LedgerError(
+        f"the ledger's lock {path} is a link, a folder or a device, where a file must be: look who "
+        f"made it, and remove it; nobody else should be able to write in {path.parent}"
+    )
 
 
 def _lock_of(ledger: Path) -> Path:

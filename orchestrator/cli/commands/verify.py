@@ -16,7 +16,9 @@ from orchestrator.cli.belonging import compare, unknown
 from orchestrator.cli.output import fit, json_text, moment_text, series_fields, write, write_lines
 from orchestrator.cli.selection import collected, file_of, from_here, series_of
 from orchestrator.cli.setup import read_inputs, reading_ledger
-from orchestrator.collect.layout import MANIFEST, format_of, target_path
+from orchestrator.collect.disk import explain
+from orchestrator.collect.layout import MANIFEST, format_of, series_folder, target_path
+from orchestrator.collect.opening import refuse_links
 from orchestrator.collect.verify import Finding, verify
 from orchestrator.core.commands import JOB, typed
 from orchestrator.core.lifecycle import State
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
 
     from rich.progress import Progress
 
+    from orchestrator.collect.layout import Published
     from orchestrator.config import Inputs
     from orchestrator.core.intervals import Window
     from orchestrator.core.model import Job, Report, Series
@@ -108,7 +111,7 @@ class _Check:
         if words:
             self._say(_other_fields("manifest", path, words), words, progress)
         for series in series_of(store, jobs):
-            for one in unknown(self.config, store, series):
+            for one in self._unknown(store, series, progress):
                 place = target_path(self.config.output.directory, one.target)
                 text = (
                     f"{from_here(place)}: the ledger does not know this file, and whoever reads "
@@ -116,6 +119,17 @@ class _Check:
                 )
                 fields = _other_fields("unknown", str(place), text, series, one.window)
                 self._say(fields, text, progress)
+
+    def _unknown(self, store: Store, series: Series, progress: _Progress) -> Iterator[Published]:
+        """The files in the folder of a series that no report has; that there may be none is said.
+
+        The files of the ledger may all be there, and yet the folder be one that cannot be read.
+        """
+        try:
+            yield from unknown(self.config, store, series)
+        except OutputError as error:
+            folder = str(self.config.output.directory / series_folder(series))
+            self._say(_other_fields("unreadable", folder, str(error), series), str(error), progress)
 
     def _say(self, fields: dict[str, Any], text: str, progress: _Progress) -> None:
         if self.as_json:
@@ -153,6 +167,10 @@ def _verify(config: Config, report: Report) -> list[tuple[str, str, str]]:
         form = format_of(path.name)
     except OutputError as error:
         return [("ledger", report.target or "", str(error))]
+    try:
+        refuse_links(config.output.directory, path.parent)
+    except OSError as error:
+        return [("unreadable", str(path), explain(error, path, "read"))]
     found: list[Finding] = verify(path, report.sha256 or "", report.rows or 0, form)
     here = from_here(path)
     return [(one.fault.value, str(path), one.text.replace(str(path), here, 1)) for one in found]
