@@ -10,8 +10,6 @@ from typing import TYPE_CHECKING
 import pytest
 
 from orchestrator.cli.main import call
-from orchestrator.ledger.sqlite import connect
-from orchestrator.ledger.store import Store
 from tests.kit.cli_worlds import JOB, REPORTS, Place, simulated
 
 if TYPE_CHECKING:
@@ -36,14 +34,9 @@ def listen(place: Place, port: int, public_url: str = "") -> None:
 
 
 def addresses(place: Place) -> list[str]:
-    connection = connect(place.state, read_only=True)
-    try:
-        store = Store(connection)
-        return [
-            str(report.callback_url) for one in store.all_series() for report in store.reports(one)
-        ]
-    finally:
-        connection.close()
+    """Those that were sent along; the ledger has forgotten them when a report is collected."""
+    reports = place.portal.call(place.simulator.world.reports)
+    return [str(report.request.callback_url) for report in reports]
 
 
 def test_a_run_is_called_back_and_counts_the_calls(

@@ -94,7 +94,7 @@ async def test_each_report_has_an_address_of_its_own_and_is_called_at_it(
             end = await here.run(QUARTER, callbacks=receiver)
         assert not end.unsettled
         here.assert_all_is_well(QUARTER)
-        urls = {report.callback_url for report in here.reports()}
+        urls = {report.request.callback_url for report in here.sim.world.reports()}
         assert len(urls) == 3
         assert all(str(url).startswith(f"{web_server.public_url}/") for url in urls)
         assert receiver.calls.received == 3
@@ -219,7 +219,8 @@ async def test_nothing_that_is_told_holds_an_address(tmp_path: Path) -> None:
     async with stage(tmp_path) as here, proxy() as web_server:
         async with web_server.receiver(here.seen) as receiver:
             await here.run(QUARTER, callbacks=receiver)
-        tokens = [str(report.callback_url).rpartition("/")[2] for report in here.reports()]
+        sent = [str(report.request.callback_url) for report in here.sim.world.reports()]
+        tokens = [url.rpartition("/")[2] for url in sent]
         assert len(tokens) == 3
         told = "\n".join([*here.seen.notes, *(str(report.reason) for report in here.reports())])
         assert not [token for token in tokens if token in told]

@@ -76,12 +76,11 @@ async def test_a_report_comes_back_with_every_fact(ledger: SqliteLedger, path: P
     report = await ledger.apply(report, life.Created("r-1"))
     report = await ledger.apply(report, life.Finished(7, "https://api/v3/media/1"))
     report = await ledger.apply(report, life.Verified("ab" * 32, 7, 512, "a/b.csv"))
-    report = await ledger.apply(report, life.Published())
     assert report == Report(
         id=1,
         series=SERIES,
         window=day(1),
-        state=State.COLLECTED,
+        state=State.VERIFIED,
         api_key="abcd1234",
         job="nightly",
         intended_at=AT,
@@ -106,8 +105,36 @@ async def test_a_report_comes_back_with_every_fact(ledger: SqliteLedger, path: P
             ("Created", "submitted"),
             ("Finished", "ready"),
             ("Verified", "verified"),
-            ("Published", "collected"),
         ]
+
+
+@pytest.mark.parametrize(
+    ("events", "is_known"),
+    [
+        ([life.Verified("ab" * 32, 7, 512, "a/b.csv")], True),
+        ([life.Verified("ab" * 32, 7, 512, "a/b.csv"), life.FileMissing("gone")], True),
+        ([life.Disputed("a wrong count")], True),
+        ([life.Disputed("a wrong count"), life.Waived("as the user asked")], False),
+        ([life.Disputed("a wrong count"), life.Resubmitted("by the user")], False),
+        ([life.Verified("ab" * 32, 7, 512, "a/b.csv"), life.Published()], False),
+        ([life.CutShort(7, "too large")], False),
+        ([life.FileGone("gone")], False),
+    ],
+    ids=lambda one: one if isinstance(one, bool) else type(one[-1]).__name__,
+)
+async def test_a_link_and_an_address_are_forgotten_when_they_are_of_no_more_use(
+    ledger: SqliteLedger, path: Path, events: list[life.Event], is_known: bool
+) -> None:
+    """Whoever reads the ledger could have the file, or call us; a backup keeps it for years."""
+    report = await ledger.apply(await intend(ledger, 1), life.Created("r-1"))
+    report = await ledger.apply(report, life.Finished(7, "https://api/v3/media/1"))
+    for event in events:
+        report = await ledger.apply(report, event)
+    known = ("https://example.com/hook", "https://api/v3/media/1") if is_known else (None, None)
+    assert (report.callback_url, report.download_url) == known
+    with reading(path) as store:
+        assert store.report(1) == report
+        assert not any("media" in facts for *_, facts in store.events(1))
 
 
 async def test_a_moment_that_is_had_cannot_be_bought(ledger: SqliteLedger) -> None:

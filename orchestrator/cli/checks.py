@@ -7,6 +7,7 @@ import os
 import shlex
 import shutil
 import socket
+import stat
 import tempfile
 from dataclasses import dataclass
 from datetime import timedelta
@@ -24,6 +25,7 @@ from orchestrator.cli.setup import (
     open_desks,
     reading_ledger,
 )
+from orchestrator.collect.layout import ASIDE, MANIFEST, PARTIAL
 from orchestrator.config import proxies_of, resolve_credentials
 from orchestrator.core import clocks
 from orchestrator.core.model import ALL_STATUSES
@@ -288,23 +290,58 @@ def folder(key: str, directory: Path) -> Check:
 
 
 def readers(config: Config) -> Iterator[Check]:
-    """What others may read of the collected files and of the ledger; nothing where all is private.
+    """What others may read of files and ledger, or write beside them; nothing where all is closed.
 
-    Whoever may not enter a folder reads nothing in it, so that the folders alone tell.
+    Whoever may not enter a folder reads nothing in it. What a run makes anew is closed anyway.
     """
-    output, state = config.output.directory, config.state.parent
-    places = [("output.directory", output, config.output.mode)]
-    if state != output:
-        places.append(("state", state, Readers.PRIVATE))
-    for key, place, wanted in places:
-        if not place.is_dir() or not place.stat().st_mode & wanted.umask:
-            continue
-        rights = "go=" if wanted is Readers.PRIVATE else "g-w,o="
-        remedy = f"chmod -R {rights} {shlex.quote(str(place))}"
-        if key == "output.directory" and wanted is Readers.PRIVATE:
+    directory, mode = config.output.directory, config.output.mode
+    inside = {directory / MANIFEST: mode, directory / PARTIAL: Readers.PRIVATE}
+    inside |= {directory / ASIDE: Readers.PRIVATE}
+    inside |= dict.fromkeys(directory.glob("report_account=*"), mode)
+    if _is_open(directory, mode) and any(_is_open(path, who) for path, who in inside.items()):
+        rights = "go=" if mode is Readers.PRIVATE else "g-w,o="
+        remedy = _chmod(rights, directory, recursive=True)
+        if mode is Readers.PRIVATE:
             remedy += ", or let the group read it with output.mode: group"
-        words = f"{key} {place} is open to other users of this machine"
+        words = f"output.directory {directory} is open to other users of this machine"
         yield Check(Level.WARNING, "private", words, remedy)
+    elif _may_be_written(directory):
+        yield _writable("output.directory", directory)
+    state = config.state
+    folder = state.parent
+    names = (state.name + suffix for suffix in ("", "-wal", "-shm", ".lock"))
+    is_open = any(_is_open(folder / name, Readers.PRIVATE) for name in names)
+    if is_open and _is_open(folder, Readers.PRIVATE):
+        words = f"the ledger {state} is open to other users of this machine"
+        yield Check(Level.WARNING, "private", words, _chmod("go=", state) + "*")
+    if folder != directory and _may_be_written(folder):
+        yield _writable("state", folder)
+
+
+def _writable(key: str, folder: Path) -> Check:
+    words = f"others may write in the folder of {key}, {folder}, and put what they like in it"
+    return Check(Level.WARNING, "private", words, _chmod("go-w", folder))
+
+
+def _chmod(rights: str, path: Path, *, recursive: bool = False) -> str:
+    return shlex.join(["chmod", *(["-R"] if recursive else []), rights, str(path)])
+
+
+def _is_open(path: Path, readers: Readers) -> bool:
+    """Whether others than these may do something with it."""
+    return bool(_rights(path) & readers.umask)
+
+
+def _may_be_written(folder: Path) -> bool:
+    return bool(_rights(folder) & 0o022)
+
+
+def _rights(path: Path) -> int:
+    try:
+        found = path.stat()
+    except OSError:  # it is not there, or not for us to look at
+        return 0
+    return stat.S_IMODE(found.st_mode)
 
 
 def require_output(config: Config) -> None:

@@ -26,7 +26,7 @@ from orchestrator.collect.collector import FileCollector
 from orchestrator.collect.disk import in_words
 from orchestrator.collect.layout import series_folder
 from orchestrator.collect.opening import refuse_links
-from orchestrator.collect.sweep import sweep, unfinished
+from orchestrator.collect.sweep import clear_kept, kept, sweep, unfinished
 from orchestrator.core import policy
 from orchestrator.core.commands import JOB, typed
 from orchestrator.core.intervals import intersect, union
@@ -40,6 +40,7 @@ from orchestrator.reporting.board import Board
 from orchestrator.reporting.folding import Folding
 from orchestrator.reporting.pulse import Pulse
 from orchestrator.reporting.summary import Ending, Leftover, Others, Sums
+from orchestrator.reporting.words import counted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -228,6 +229,7 @@ async def _under_lock(
                 await _write_manifest(errand, writing)
             raise
         await _write_manifest(errand, writing)
+        await _clear_kept(config.output.directory, ledger, display)
         unreachable = [desk.unreachable for desk in desks.values() if desk.unreachable]
     lines.count_aloud()
     why = stopper.why or (f"out of reach: {unreachable[0]}" if unreachable else end.stopped)
@@ -284,6 +286,16 @@ async def _write_manifest(errand: Errand, writing: Writing) -> None:
     # Not from a ledger that may be damaged: the old one may have to bring it back.
     if writing.ledger.is_sound:
         await writing.manifest.write(errand.clock.now())
+
+
+async def _clear_kept(directory: Path, ledger: SqliteLedger, display: Display) -> None:
+    """What was kept aside is personal data, and of no use once others have brought all of it."""
+    found = await to_thread.run_sync(kept, directory)
+    done_with = await ledger.transact(lambda store: store.done_with(found)) if found else None
+    if done_with and ledger.is_sound:
+        removed = await to_thread.run_sync(clear_kept, directory, done_with)
+        words = f"{counted(removed, 'file')} kept aside removed: all of their time is collected now"
+        display.note("info", words, {})
 
 
 async def _work(

@@ -46,6 +46,10 @@ _NAME: Final = re.compile(
     + ")"
 )
 
+_KEPT: Final = re.compile(
+    r"(\d+)_[A-Za-z0-9._%-]+\.(?:txt|" + "|".join(re.escape(form.value) for form in Format) + ")"
+)
+
 _OURS: Final = re.compile(r"(\d+)_[A-Za-z0-9._%-]+\.(?:part|verified\.[a-z.]+)")
 
 
@@ -284,3 +288,9 @@ def report_id_of(name: str) -> int | None:
     """Our number of the report that an unfinished file belongs to; None for foreign files."""
     ours = _OURS.fullmatch(name)
     return int(ours[1]) if ours else None
+
+
+def kept_report_id_of(name: str) -> int | None:
+    """Our number of the report that a file kept aside belongs to; None for foreign files."""
+    kept = _KEPT.fullmatch(name)
+    return int(kept[1]) if kept else None

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from orchestrator.collect import disk, layout, opening
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from collections.abc import Set as AbstractSet
     from pathlib import Path
 
@@ -17,12 +18,27 @@ def unfinished(directory: Path) -> frozenset[int]:
     Raises:
         OutputError: the disk.
     """
-    partial = directory / layout.PARTIAL
-    with disk.in_words(partial, "read"):
-        opening.refuse_links(directory, partial)
-        if not partial.is_dir():
+    return _reports_in(directory, layout.PARTIAL, layout.report_id_of)
+
+
+def kept(directory: Path) -> frozenset[int]:
+    """Our numbers of the reports of which files are kept aside for a person.
+
+    Raises:
+        OutputError: the disk.
+    """
+    return _reports_in(directory, layout.ASIDE, layout.kept_report_id_of)
+
+
+def _reports_in(
+    directory: Path, name: str, report_of: Callable[[str], int | None]
+) -> frozenset[int]:
+    folder = directory / name
+    with disk.in_words(folder, "read"):
+        opening.refuse_links(directory, folder)
+        if not folder.is_dir():
             return frozenset()
-        found = (layout.report_id_of(path.name) for path in partial.iterdir())
+        found = (report_of(path.name) for path in folder.iterdir())
         return frozenset(report_id for report_id in found if report_id is not None)
 
 
@@ -30,7 +46,7 @@ def sweep(directory: Path, keep: AbstractSet[int]) -> int:
     """Removes unfinished files that no report needs any more; how many there were.
 
     Only the run that holds the ledger's lock may call it, before it fetches anything. Files that
-    are not named like ours are left alone, as is everything kept aside for a person.
+    are not named like ours are left alone, as is what is kept aside for a person.
 
     Args:
         directory: the output directory; it need not be there.
@@ -51,3 +67,25 @@ def sweep(directory: Path, keep: AbstractSet[int]) -> int:
             if ours and report_id not in keep and (path.is_symlink() or not path.is_dir()):
                 removed += disk.remove(path)
     return removed
+
+
+def clear_kept(directory: Path, done_with: AbstractSet[int]) -> int:
+    """Removes what is kept aside of reports that nobody needs any more; how many files it was.
+
+    Args:
+        directory: the output directory.
+        done_with: our numbers of the reports.
+
+    Raises:
+        OutputError: the disk.
+    """
+    folder = directory / layout.ASIDE
+    with disk.in_words(folder, "clear"):
+        opening.refuse_links(directory, folder)
+        gone = [
+            path
+            for path in folder.iterdir()
+            if layout.kept_report_id_of(path.name) in done_with
+            and (path.is_symlink() or not path.is_dir())
+        ]
+        return disk.remove(*gone)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import islice
 from typing import TYPE_CHECKING, Final
 
+from orchestrator.core.intervals import merge
 from orchestrator.core.lifecycle import OPEN, State
 from orchestrator.ledger import rows
 from orchestrator.ledger.windows import WindowTables
@@ -132,6 +133,30 @@ class OpenReports(WindowTables):
                 "SELECT 1 FROM report WHERE id = ? AND state IN (?, ?, ?)", (number, *states)
             ).fetchone()
         )
+
+    def done_with(self, ids: Iterable[int]) -> frozenset[int]:
+        """Those of these reports that brought nothing, and whose windows others have collected.
+
+        Not those that a person may still take, or does without: what came of them is all there is.
+        """
+        return frozenset(number for number in ids if self._is_done_with(number))
+
+    def _is_done_with(self, number: int) -> bool:
+        row = self._db.execute(
+            "SELECT series_id, window_start, window_end FROM report"
+            " WHERE id = ? AND is_open = 0 AND state NOT IN (?, ?)",
+            (number, State.DISPUTED.value, State.WAIVED.value),
+        ).fetchone()
+        if row is None:
+            return False
+        series_id, start, end = row
+        collected = self._db.execute(
+            "SELECT window_start, window_end FROM report INDEXED BY report_state"
+            " WHERE series_id = ? AND state = ? AND window_start < ? AND window_end > ?"
+            " ORDER BY window_start",
+            (series_id, State.COLLECTED.value, end, start),
+        )
+        return any(first <= start and end <= last for first, last in merge(collected))
 
     def rivals(self, report: Report) -> tuple[Report, ...]:
         """See the port `Ledger.rivals`."""

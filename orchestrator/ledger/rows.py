@@ -165,12 +165,12 @@ def _given_up_of(row: Row, series: Series) -> GivenUp:
 
 
 def event_facts(event: Event) -> str:
-    """What an event says, as JSON."""
+    """What an event says, as JSON; without its link, which lets anybody have the file."""
     return _AS_JSON(
         {
             name: value
             for name in event.__match_args__
-            if (value := getattr(event, name)) is not None
+            if name != "download_url" and (value := getattr(event, name)) is not None
         }
     )
 
@@ -178,6 +178,16 @@ def event_facts(event: Event) -> str:
 def file_facts(report: Report) -> str:
     """The name of a report's file, as JSON."""
     return _AS_JSON({"target": report.target})
+
+
+def forgotten(state: lifecycle.State) -> Mapping[str, None]:
+    """The columns that a report in this state has no use for: links, and addresses with tokens.
+
+    A disputed one may still be taken, and its file be had again.
+    """
+    if state.is_open or state is lifecycle.State.DISPUTED:
+        return {}
+    return {"callback_url": None, "download_url": None}
 
 
 def changes(event: Event, report: Report, at: datetime) -> Mapping[str, Any]:

@@ -173,6 +173,12 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
         ) STRICT
         """,
         "INSERT INTO identity VALUES (lower(hex(randomblob(16))), 1, 0)",
+        # Links, and addresses with tokens, of reports that have no use for them any more.
+        """
+        UPDATE report SET callback_url = NULL, download_url = NULL
+        WHERE is_open = 0 AND state <> 'disputed'
+        AND (callback_url IS NOT NULL OR download_url IS NOT NULL)
+        """,
     ),
 )
 

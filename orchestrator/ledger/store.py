@@ -188,6 +188,7 @@ class Store(OpenReports):
             "is_open": int(state.is_open),
             "has_window": int(editions.has_window(state, report.replaces)),
             **rows.changes(event, report, at),
+            **rows.forgotten(state),
         }
         if state.has_window and not report.state.has_window and report.replaces is None:
             self._reclaim(report)
