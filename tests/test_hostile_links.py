@@ -17,7 +17,9 @@ from orchestrator.cli.main import call
 from orchestrator.collect import layout, opening
 from orchestrator.collect.collector import FileCollector
 from orchestrator.collect.disk import Folders
+from orchestrator.collect.parts import KeptPart
 from orchestrator.collect.sweep import sweep
+from orchestrator.core.ports import Resume
 from orchestrator.core.settings import Format, OutputSettings
 from orchestrator.errors import CorruptArchive, LedgerError, NameTaken, OutputError
 from orchestrator.ledger.lock import holder, run_lock
@@ -135,6 +137,26 @@ def test_a_download_goes_on_in_no_file_of_another_name(scene: Scene) -> None:
     part.hardlink_to(scene.victim)
     with pytest.raises(OSError, match="hard link"):
         opening.append(part)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("plant", [Path.symlink_to, Path.hardlink_to], ids=["symbolic", "hard"])
+async def test_a_download_set_aside_that_is_a_link_begins_anew(
+    scene: Scene, plant: Callable[[Path, Path], None]
+) -> None:
+    """The note beside it fits; what would be appended to is a file of somebody else."""
+    files = layout.WorkFiles.of(scene.output, a_report())
+    files.partial_folder.mkdir()
+    half = Resume(len(VICTIM), 2 * len(VICTIM), '"a validator"')
+    files.archive.write_bytes(VICTIM)
+    KeptPart(half, a_report().items_count).write(files)
+    assert FileCollector(OutputSettings(scene.output)).resumable(a_report()) == half
+    files.archive.unlink()
+    plant(files.archive, scene.victim)
+    collector = FileCollector(OutputSettings(scene.output))
+    assert collector.resumable(a_report()) is None
+    assert await collector.publish(await fetched(collector))
+    assert scene.is_untouched()
 
 
 @pytest.mark.anyio

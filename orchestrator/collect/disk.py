@@ -69,7 +69,10 @@ def explain(error: OSError, path: Path, action: str) -> str:
     """What the disk refused, where, and what to do about it, in one sentence."""
     place = Path(error.filename) if isinstance(error.filename, str) else path
     number = error.errno or 0
-    words = _WORDS.get(_LIKE.get(number, number))
+    number = _LIKE.get(number, number)
+    words = _WORDS.get(number)
+    if number == errno.EACCES and action == "read":
+        words = "permission denied; give the user who runs this the right to read it"
     if words is None:
         words = f"{error.strerror or type(error).__name__}; look at the disk, then run again"
     words = words.replace("{folder}", str(place.parent)).replace("{what}", str(error.strerror))

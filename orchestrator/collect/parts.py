@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import stat
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -60,8 +61,14 @@ class KeptPart:
                 and isinstance(validator, str)
                 and (items_count is None or type(items_count) is int)
                 and 0 < offset < length
-                and files.archive.lstat().st_size == offset
+                and _is_ours(files.archive.lstat(), offset)
             )
             if is_sound:
                 return cls(Resume(offset, length, validator), items_count)
         return None
+
+
+def _is_ours(archive: os.stat_result, size_bytes: int) -> bool:
+    """Whether it is a file of that size, and has no second name that may be somebody else's."""
+    is_file = stat.S_ISREG(archive.st_mode) and archive.st_nlink == 1
+    return is_file and archive.st_size == size_bytes
