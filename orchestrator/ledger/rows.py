@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
@@ -165,14 +166,21 @@ def _given_up_of(row: Row, series: Series) -> GivenUp:
 
 
 def event_facts(event: Event) -> str:
-    """What an event says, as JSON; without its link, which lets anybody have the file."""
+    """What an event says, as JSON."""
     return _AS_JSON(
         {
             name: value
             for name in event.__match_args__
-            if name != "download_url" and (value := getattr(event, name)) is not None
+            if (value := getattr(event, name)) is not None
         }
     )
+
+
+def without_link(event: Event) -> Event:
+    """The event without the link of its file, which lets anybody have that: for what stays."""
+    if isinstance(event, lifecycle.Finished):
+        return replace(event, download_url=None)
+    return event
 
 
 def file_facts(report: Report) -> str:

@@ -211,7 +211,7 @@ class Store(OpenReports):
             kind=type(event).__name__,
             prior=report.state,
             state=state,
-            facts=rows.event_facts(event),
+            facts=rows.event_facts(rows.without_link(event)),
         )
         if attempts.counts(event):
             self._db.execute(
