@@ -33,8 +33,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from orchestrator.texts import MOST_OF_A_REASON, short
+
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from datetime import timedelta
 
 
@@ -99,7 +101,7 @@ class Problem:
         """The API's own words, shortened to what a person needs."""
         words = ": ".join(part for part in (self.title, self.detail) if part) or "no words"
         named = "; ".join(f"{name}: {reason}" for name, reason in self.invalid_parameters)
-        return f"HTTP {self.status} {words}" + (f" ({named})" if named else "")
+        return f"HTTP {self.status} {short(words)}" + (f" ({short(named)})" if named else "")
 
 
 class ApiError(OrchestratorError):
@@ -119,10 +121,15 @@ class ApiError(OrchestratorError):
         problem: Problem | None = None,
         elsewhere: bool = False,
     ) -> None:
-        super().__init__(message)
+        super().__init__(short(message, MOST_OF_A_REASON))
         self.call = call
         self.problem = problem
         self.elsewhere = elsewhere
+
+    def hide(self, hidden: Callable[[str], str]) -> None:
+        """Takes secrets out of its text."""
+        self.args = (hidden(str(self)),)
+        self.call = hidden(self.call)
 
 
 class TransportError(ApiError):
@@ -261,6 +268,9 @@ class InvalidTransition(LedgerError):
 
 class CollectError(OrchestratorError):
     """A finished report could not be made into a file."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(short(message, MOST_OF_A_REASON))
 
 
 class CorruptArchive(CollectError):

@@ -11,6 +11,7 @@ from orchestrator.core.commands import JOB, typed
 from orchestrator.core.intervals import Window
 from orchestrator.core.model import GivenUp, Owner, Report, Series, canonical_json
 from orchestrator.errors import LedgerError
+from orchestrator.texts import MOST_OF_A_REASON, short
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -164,15 +165,19 @@ def _given_up_of(row: Row, series: Series) -> GivenUp:
     )
 
 
+def reason_text(reason: str) -> str:
+    """A reason as it is stored: in one line of bounded length, whoever's words are in it."""
+    return short(reason, MOST_OF_A_REASON)
+
+
 def event_facts(event: Event) -> str:
     """What an event says, as JSON."""
-    return _AS_JSON(
-        {
-            name: value
-            for name in event.__match_args__
-            if (value := getattr(event, name)) is not None
-        }
-    )
+    facts = {
+        name: value for name in event.__match_args__ if (value := getattr(event, name)) is not None
+    }
+    if "reason" in facts:
+        facts["reason"] = reason_text(facts["reason"])
+    return _AS_JSON(facts)
 
 
 def file_facts(report: Report) -> str:
@@ -182,7 +187,10 @@ def file_facts(report: Report) -> str:
 
 def changes(event: Event, report: Report, at: datetime) -> Mapping[str, Any]:
     """The columns of `report` that an event changes, the state apart."""
-    columns: dict[str, Any] = {"reason": getattr(event, "reason", ""), "changed_at": to_ms(at)}
+    columns: dict[str, Any] = {
+        "reason": reason_text(getattr(event, "reason", "")),
+        "changed_at": to_ms(at),
+    }
     match event:
         case lifecycle.Created(request_id) | lifecycle.Adopted(request_id):
             columns |= {"request_id": request_id, "submitted_at": to_ms(at)}

@@ -160,7 +160,13 @@ class WindowTables(SeriesTable):
         self._change_given_up(
             "INSERT INTO given_up (series_id, window_start, window_end, report_id, reason, at)"
             " VALUES (?, ?, ?, ?, ?, ?)",
-            (self._make(series), *window.epoch, report_id, reason, rows.to_ms(at)),
+            (
+                self._make(series),
+                *window.epoch,
+                report_id,
+                rows.reason_text(reason),
+                rows.to_ms(at),
+            ),
         )
 
     def _change_given_up(self, statement: str, values: tuple[object, ...]) -> int:
