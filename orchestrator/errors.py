@@ -20,7 +20,9 @@
     │   └── InvalidTransition  an event that the report's state does not allow  exit 70
     ├── CollectError           a finished report could not be made into a file
     │   ├── CorruptArchive     the archive or its CSV is not what was promised
-    │   │   └── WrongCount     it is sound, and holds another number of records
+    │   │   ├── WrongCount     it is sound, and holds another number of records
+    │   │   └── TooLong        it is longer than so many records can be, or has no end
+    │   ├── NoRoom             it would leave too little room on the disk
     │   └── NameTaken          another file stands under the name of the published one
     └── OutputError            the disk: full, read-only, unwritable            exit 74
 
@@ -289,6 +291,14 @@ class WrongCount(CorruptArchive):
         super().__init__(f"the CSV holds {rows:,} records, the API promised {promised:,}")
         self.rows = rows
         self.promised = promised
+
+
+class TooLong(CorruptArchive):
+    """The download is longer than its records can be; nothing of it is kept."""
+
+
+class NoRoom(CollectError):
+    """A download would leave too little room on the disk: it is left to the next run."""
 
 
 class NameTaken(CollectError):

@@ -265,8 +265,15 @@ class Collector(Protocol):
             WrongCount: it is sound, and holds another number of records; as below.
             CorruptArchive: structure, length or CRC are wrong; the archive stays for `recheck`
                 and `keep_aside`, until it is fetched again.
+            TooLong: it is longer than its records can be; nothing stays of it.
+            NoRoom: it would leave too little room on the disk; nothing stays of it.
             OutputError: the disk.
         """
+        ...
+
+    @property
+    def lacks_room(self) -> str:
+        """Why nothing more should be begun, in words; empty while the disk has room."""
         ...
 
     async def recheck(self, report: Report) -> Verdict | None:
