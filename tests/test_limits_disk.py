@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import anyio
 import pytest
 
-from orchestrator.collect import inflate, reserve
+from orchestrator.collect import inflate
 from orchestrator.collect.reserve import Reserve
 from orchestrator.core.lifecycle import State
 from orchestrator.core.model import Series
@@ -41,7 +42,7 @@ def disk(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path, int], None]:
             free = max(0, size_bytes - used)
             return SimpleNamespace(f_blocks=size_bytes, f_bavail=free, f_frsize=1)
 
-        monkeypatch.setattr(reserve.os, "statvfs", of_it)
+        monkeypatch.setattr(os, "statvfs", of_it)
 
     return limit
 

@@ -47,6 +47,11 @@ class Priority(IntEnum):
     DOWNLOAD = 1
     SUBMIT = 2
     POLL = 3
+    CALLBACK = 4
+    """A look because somebody called: before every submit, but never more often than `Gate` says.
+
+    Anybody who knows an address may call; what is bought must not wait for that.
+    """
 
 
 class Place(Protocol):
@@ -85,7 +90,8 @@ class Gate(Protocol):
 
         Among equal priorities the lower `order` goes first, then who came first. With a `place`
         the turn comes only while that is free, and takes it; others go by meanwhile. A poll that
-        has waited for long goes before submits. A `Throttled` that passes through slows the whole
+        has waited for long goes before submits. Of five turns for which others wait, one at most
+        goes to a look after a callback. A `Throttled` that passes through slows the whole
         key down; an inside without error lets it climb back.
 
         Raises:
