@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from orchestrator.cli.main import call
 from orchestrator.core.policy import ExitCode
 from orchestrator.errors import LedgerError
 from orchestrator.ledger import guard
 from orchestrator.ledger.sqlite import connect, reading
-from tests.kit.cli_worlds import SMALL, call, simulated
+from tests.kit.cli_worlds import SMALL, simulated
 
 if TYPE_CHECKING:
     from pathlib import Path

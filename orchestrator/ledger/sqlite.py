@@ -160,10 +160,10 @@ def reading(path: Path, *, whole: bool = False) -> Iterator[Store]:
     except sqlite3.Error as error:
         raise explain(error, path) from error
     except BaseExceptionGroup as group:
-        error = _of_sqlite(group)
-        if error is None:
+        found = _of_sqlite(group)
+        if found is None:
             raise
-        raise explain(error, path) from error
+        raise explain(found, path) from found
     finally:
         connection.close()
 
