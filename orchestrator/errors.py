@@ -20,7 +20,9 @@
     │   └── InvalidTransition  an event that the report's state does not allow  exit 70
     ├── CollectError           a finished report could not be made into a file
     │   ├── CorruptArchive     the archive or its CSV is not what was promised
-    │   │   └── WrongCount     it is sound, and holds another number of records
+    │   │   ├── WrongCount     it is sound, and holds another number of records
+    │   │   └── TooLong        it is longer than so many records can be, or has no end
+    │   ├── NoRoom             it would leave too little room on the disk
     │   └── NameTaken          another file stands under the name of the published one
     └── OutputError            the disk: full, read-only, unwritable            exit 74
 
@@ -33,8 +35,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from orchestrator.texts import MOST_OF_A_REASON, short
+
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from datetime import timedelta
 
 
@@ -99,7 +103,7 @@ class Problem:
         """The API's own words, shortened to what a person needs."""
         words = ": ".join(part for part in (self.title, self.detail) if part) or "no words"
         named = "; ".join(f"{name}: {reason}" for name, reason in self.invalid_parameters)
-        return f"HTTP {self.status} {words}" + (f" ({named})" if named else "")
+        return f"HTTP {self.status} {short(words)}" + (f" ({short(named)})" if named else "")
 
 
 class ApiError(OrchestratorError):
@@ -119,10 +123,15 @@ class ApiError(OrchestratorError):
         problem: Problem | None = None,
         elsewhere: bool = False,
     ) -> None:
-        super().__init__(message)
+        super().__init__(short(message, MOST_OF_A_REASON))
         self.call = call
         self.problem = problem
         self.elsewhere = elsewhere
+
+    def hide(self, hidden: Callable[[str], str]) -> None:
+        """Takes secrets out of its text."""
+        self.args = (hidden(str(self)),)
+        self.call = hidden(self.call)
 
 
 class TransportError(ApiError):
@@ -262,6 +271,9 @@ class InvalidTransition(LedgerError):
 class CollectError(OrchestratorError):
     """A finished report could not be made into a file."""
 
+    def __init__(self, message: str) -> None:
+        super().__init__(short(message, MOST_OF_A_REASON))
+
 
 class CorruptArchive(CollectError):
     """The archive, or the CSV in it, is not what was promised: structure, length, CRC, count."""
@@ -279,6 +291,14 @@ class WrongCount(CorruptArchive):
         super().__init__(f"the CSV holds {rows:,} records, the API promised {promised:,}")
         self.rows = rows
         self.promised = promised
+
+
+class TooLong(CorruptArchive):
+    """The download is longer than its records can be; nothing of it is kept."""
+
+
+class NoRoom(CollectError):
+    """A download would leave too little room on the disk: it is left to the next run."""
 
 
 class NameTaken(CollectError):

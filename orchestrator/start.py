@@ -5,7 +5,10 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from typing import NoReturn
+from contextlib import suppress
+from typing import Final, NoReturn
+
+_PR_SET_DUMPABLE: Final = 4
 
 
 def entry() -> NoReturn:
@@ -17,11 +20,27 @@ def entry() -> NoReturn:
             signal.signal(number, _end)
     # Python would write the keys of every TLS connection there, and the secret could be read.
     os.environ.pop("SSLKEYLOGFILE", None)
+    _keep_no_core()
     # Records are personal data; a config may let the group read them, and sets its own umask.
     os.umask(0o077)
     from orchestrator.cli.main import entry  # noqa: PLC0415 - what takes its time comes last
 
     sys.exit(entry())
+
+
+def _keep_no_core() -> None:
+    """Has the system write no image of this process, in which the secret would stand."""
+    with suppress(ImportError, ValueError, OSError):
+        import resource  # noqa: PLC0415 - not on every system
+
+        _, most = resource.getrlimit(resource.RLIMIT_CORE)
+        resource.setrlimit(resource.RLIMIT_CORE, (0, most))
+    if sys.platform == "linux":
+        # A program that the kernel pipes such images to gets them whatever the limit says.
+        with suppress(ImportError, OSError, AttributeError):
+            import ctypes  # noqa: PLC0415 - on Linux alone
+
+            ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
 
 
 def _end(_number: int, _frame: object) -> NoReturn:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.anyio, pytest.mark.virtual]
 
-CANCEL, DOWNLOAD, SUBMIT, POLL = Priority
+CANCEL, DOWNLOAD, SUBMIT, POLL, CALLBACK = Priority
 
 Log = list[tuple[str, float]]
 
@@ -467,6 +467,27 @@ async def test_a_poll_does_not_wait_behind_submits_for_ever() -> None:
         await settle()
         group.start_soon(pass_gate, gate, log, "poll", POLL)
     assert [name for name, _ in log].index("poll") == PATIENCE + 1
+
+
+async def test_callbacks_get_one_turn_in_five_while_others_wait() -> None:
+    """In a flood of calls creates sank from 350 to 78 in 70 seconds."""
+    gate, log = KeyGate(5), Log()
+    async with anyio.create_task_group() as group:
+        for _ in range(40):
+            group.start_soon(pass_gate, gate, log, "create", SUBMIT)
+            group.start_soon(pass_gate, gate, log, "look", CALLBACK)
+    while_others_wait = [name for name, _ in log[:50]]
+    assert while_others_wait.count("look") == 10
+    looks = [at for at, name in enumerate(while_others_wait) if name == "look"]
+    assert {later - earlier for earlier, later in pairwise(looks)} == {5}
+    assert {name for name, _ in log[50:]} == {"look"}
+
+
+async def test_a_look_after_a_callback_does_not_wait_where_nobody_else_does() -> None:
+    gate, log = KeyGate(5), Log()
+    for _ in range(3):
+        await pass_gate(gate, log, "look", CALLBACK)
+    assert [at for _, at in log] == pytest.approx([0.0, 0.2, 0.4])
 
 
 async def test_a_closed_gate_lets_nobody_wait() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import tracemalloc
 
 import pytest
 from hypothesis import given
@@ -59,3 +60,21 @@ def test_where_the_accounts_cannot_be_told_nothing_is_said(content: bytes) -> No
 def test_memory_is_bounded_however_many_accounts_there_are() -> None:
     lines = b"".join(b"a%d,1\n" % number for number in range(20_000))
     assert counted(b"account_id,to\n" + lines, 64 * 1024) is None
+
+
+def test_memory_is_bounded_however_long_the_ids_are() -> None:
+    """Such ids filled the memory, and as an event of a report the ledger."""
+    counter = AccountCounter()
+    counter.feed(b"account_id,to\n")
+    tracemalloc.start()
+    for number in range(500):
+        counter.feed(b"%d" % number + b"x" * 100_000 + b",1\n")
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert counter.finish() is None
+    assert most < 4_000_000
+
+
+def test_an_id_that_is_none_is_not_told() -> None:
+    assert counted(b"account_id\n\xe2\x80\xae,\n") is None
+    assert counted(b"account_id\n" + b"x" * 33 + b"\n") is None

@@ -119,7 +119,7 @@ EVIL: dict[str, tuple[bytes | RawZip, str]] = {
     "nothing": (b"", "the download is empty, not a ZIP archive"),
     "a web page": (
         b"<html>Bad Gateway</html>",
-        "the download is not a ZIP archive: it begins with '<html>Bad Gateway</html>'",
+        "the download is not a ZIP archive but a page of HTML or XML (24 bytes)",
     ),
     "cut off": (
         streamed_zip(CONTENT)[:-30],

@@ -221,3 +221,24 @@ def test_a_file_that_is_not_utf8(tmp_path: Path, mark: bytes) -> None:
 def test_a_byte_order_mark_is_no_part_of_the_first_key(tmp_path: Path) -> None:
     (tmp_path / "bom.yaml").write_bytes(b"\xef\xbb\xbfa: 1\r\nb: 2\r\n")
     assert read_document(tmp_path / "bom.yaml").content == {"a": "1", "b": "2"}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a: [" + "*a," * 100_000 + "]",
+        "a: [" + "&a b," * 100_000 + "]",
+        "a: 1\n" * 100_000,
+        "a: [" + "*a," * 100_000 + "\n{",
+        "a: [" + "!a b," * 100_000 + "]\na: [" + "? *a\n" * 1000,
+    ],
+    ids=["aliases", "anchors", "keys twice", "aliases, not closed", "tags, not closed"],
+)
+def test_the_mistakes_of_a_file_are_bounded(text: str) -> None:
+    """100,000 aliases made 7.5 MB of errors."""
+    try:
+        found = parse_document(text, "job.yaml").mistakes
+    except InputError as error:
+        found = list(error.mistakes)
+    assert 200 <= len(found) < 410
+    assert len("".join(map(str, found))) < 50_000

@@ -10,7 +10,11 @@ from typing import TYPE_CHECKING
 import anyio
 import pytest
 
+from orchestrator.core.model import Span, Unit
+from orchestrator.core.settings import Limits
+from orchestrator.engine.drain import Drain
 from orchestrator.sim import Fault
+from tests.kit.stage import between, job, stage
 from tests.kit.watching import lasting, watching
 
 if TYPE_CHECKING:
@@ -217,3 +221,26 @@ async def test_a_call_after_nobody_waits_any_more_is_not_looked_after(tmp_path: 
         await anyio.sleep(600)
         assert scene.looks == 1
         assert scene.watcher.watched == 0
+
+
+async def test_a_flood_of_calls_leaves_most_turns_to_creates(tmp_path: Path) -> None:
+    """Who knows the addresses called each of them all the time: 350 creates became 78."""
+    bells = Bells()
+    everything = job(between("2025-02-10", "2026-02-10"), chunk=Span(1, Unit.DAYS))
+    drain = Drain()
+    settings = lasting(3_000, 4_000, concurrency=10_000)
+    async with stage(tmp_path, settings, limits=Limits(in_flight=400)) as here:
+
+        async def flood() -> None:
+            began = anyio.current_time()
+            while anyio.current_time() < began + 70:
+                await anyio.sleep(0.2)
+                for url in list(bells.heard):
+                    bells.ring(url)
+            drain.begin()
+
+        async with anyio.create_task_group() as calling:
+            calling.start_soon(flood)
+            await here.run(everything, drain=drain, callbacks=bells)
+        assert bells.rung > 10_000
+        assert here.posts() >= 270

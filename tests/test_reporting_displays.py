@@ -19,8 +19,9 @@ from orchestrator.core.model import Report, Series
 from orchestrator.reporting.board import Board
 from orchestrator.reporting.figures import calendar_length, length
 from orchestrator.reporting.lines import Lines
-from orchestrator.reporting.logs import logger, masker
+from orchestrator.reporting.logs import logger
 from orchestrator.reporting.progress import Screen, picture
+from orchestrator.texts import hider
 
 NOW = datetime(2026, 3, 10, 6, tzinfo=UTC)
 SECRET = "tell-nobody"
@@ -65,7 +66,7 @@ def drawn(board: Board, *, width: int = 100, height: int = 40) -> list[str]:
 
 
 def lines_to(stream: io.StringIO, *, json_lines: bool = False, quiet: bool = False) -> Lines:
-    mask = masker([SECRET])
+    mask = hider([SECRET])
     return Lines(logger(stream, json=json_lines, mask=mask, now=lambda: NOW, quiet=quiet))
 
 
@@ -116,7 +117,7 @@ def test_a_narrow_terminal_keeps_every_row_on_a_line_and_cuts_no_word() -> None:
 async def test_the_terminal_is_given_back_when_the_run_ends() -> None:
     stream = io.StringIO()
     console = Console(file=stream, force_terminal=True, width=100, height=40)
-    screen = Screen(console, masker([SECRET]))
+    screen = Screen(console, hider([SECRET]))
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(screen.keep_up, board_with(1), ["job"])
         await anyio.sleep(0.01)
@@ -174,7 +175,7 @@ def test_a_known_secret_never_shows(json_lines: bool) -> None:
 
 
 def test_the_longer_of_two_secrets_is_masked_whole() -> None:
-    assert masker(["abc", "abcdef", ""])("abcdef abc") == "*** ***"
+    assert hider(["abc", "abcdef", ""])("abcdef abc") == "*** ***"
 
 
 @pytest.mark.anyio

@@ -22,6 +22,7 @@ from orchestrator.core.model import Listing, RemoteReport
 from orchestrator.core.ports import ITS_LIFE
 from orchestrator.core.proxies import Proxies
 from orchestrator.errors import ApiError, ServerFault, Throttled, TooLarge
+from orchestrator.texts import hider, short
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Container, Mapping, Sequence
@@ -100,7 +101,8 @@ class VonageReports:
         secret = credentials.api_secret.reveal()
         token = base64.b64encode(f"{credentials.api_key}:{secret}".encode()).decode()
         self._signed = {**_PLAIN, "Authorization": f"Basic {token}"}
-        self._never_shown = tuple(text for text in (secret, token) if text)
+        self._never_shown = tuple(text.lower() for text in (secret, token) if text)
+        self._hide = hider((secret, token))
         # Less than the whole, so that a connection that never was is told from a lost answer.
         connect = min(timeout / 2, CONNECT_MAX).total_seconds()
         whole = timeout.total_seconds()
@@ -114,6 +116,7 @@ class VonageReports:
             note_date=self._note_date,
             now=clock.now,
             proxies=proxies,
+            hide=self._hide,
         )
 
     @property
@@ -214,6 +217,7 @@ class VonageReports:
             except ApiError as error:
                 # A file's failure is no news of the API: how that is, the next status tells.
                 error.elsewhere |= not isinstance(error, Throttled)
+                error.hide(self._hide)
                 raise
             yield stream
 
@@ -253,7 +257,9 @@ class VonageReports:
                 if response.status >= 400:
                     raise await self._refusal(response, call)
                 if response.status >= 300:
-                    raise _misdirected(response, call)
+                    error = _misdirected(response, call)
+                    error.hide(self._hide)
+                    raise error
                 return await read_bounded(response, call, most)
         except BELOW_HTTP as error:
             failure = transport_error(error, call, proxy=self._proxy)
@@ -320,13 +326,9 @@ class VonageReports:
         texts = (report.request_id, report.status_word, *map(str, report.echo.values()))
         urls = (unquote(url) for url in (report.download_url, report.callback_url) if url)
         # Joined, since a list has thousands: a secret has no line break, so none arises at a seam.
-        said = "\n".join((*texts, *urls))
+        # A host is shown in lower case, however it was written.
+        said = "\n".join((*texts, *urls)).lower()
         return any(secret in said for secret in self._never_shown)
-
-    def _hide(self, text: str) -> str:
-        for secret in self._never_shown:
-            text = text.replace(secret, "***")
-        return text
 
 
 def _not_a_report(call: str, error: wire.WireError) -> ServerFault:
@@ -336,7 +338,7 @@ def _not_a_report(call: str, error: wire.WireError) -> ServerFault:
 
 def _misdirected(response: ClientResponse, call: str) -> ServerFault:
     try:
-        host = URL(response.headers.get("Location", "")).host or "itself"
+        host = short(URL(response.headers.get("Location", "")).host or "itself")
     except ValueError:
         host = "nowhere"
     return ServerFault(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
+from urllib.parse import unquote
 
 import anyio
 from aiohttp import InvalidURL
@@ -19,6 +20,7 @@ from orchestrator.errors import (
     Throttled,
     TransportError,
 )
+from orchestrator.texts import short
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -59,6 +61,7 @@ class Files:
         note_date: told of the answers of the API itself.
         now: our clock.
         proxies: by which proxy a request goes.
+        hide: takes secrets out of a text.
     """
 
     def __init__(
@@ -72,6 +75,7 @@ class Files:
         note_date: Callable[[ClientResponse], None],
         now: Callable[[], datetime],
         proxies: Proxies,
+        hide: Callable[[str], str],
     ) -> None:
         self._session = session
         self._base = base
@@ -81,6 +85,7 @@ class Files:
         self._note_date = note_date
         self._now = now
         self._proxies = proxies
+        self._hide = hide
         self._link_first = False
 
     async def open(
@@ -125,7 +130,7 @@ class Files:
             url = links.follow(self._base, url, target)
             trusted = trusted and links.may_sign(self._base, url)
             is_api = url.origin() == self._base.origin()
-            call = f"GET {url.raw_path}" if is_api else f"GET the file from {url.host}"
+            call = self._call(url) if is_api else f"GET the file from {self._shown(url.host or '')}"
             response = await self._ask(stack, url, call, resume, signed=trusted, is_api=is_api)
             if response.status in _WHOLE:
                 stream = Stream(response, call, within)
@@ -146,6 +151,15 @@ class Files:
             call="download",
             elsewhere=True,
         )
+
+    def _shown(self, text: str) -> str:
+        return short(self._hide(text))
+
+    def _call(self, url: URL) -> str:
+        # A secret that a redirect's path repeats may be written with per cent signs.
+        plain = unquote(url.raw_path)
+        is_free = self._hide(plain) == plain
+        return f"GET {self._shown(url.raw_path)}" if is_free else "GET the file"
 
     async def _ask(
         self,

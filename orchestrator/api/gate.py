@@ -30,6 +30,10 @@ PAUSE_MAX: Final = timedelta(seconds=60)
 PATIENCE: Final = 50
 """A poll that so many turns went by goes before every submit: a backfill wants to see its ends."""
 
+CALLBACK_EVERY: Final = 5
+"""Of so many turns one at most goes to a look after a callback, where others wait."""
+
+_BEFORE_SUBMITS: Final = -1.0  # the order of what goes before all submits
 _INSTANT: Final = 1e-6  # seconds; a loop's timers may fire early by their resolution
 _FLOOR: Final = 1 / 16  # of the full rate: four complaints in a row; below it nothing would move
 _STEP: Final = 1 / 50  # of the full rate, for each success: half to full takes 25 of them
@@ -79,6 +83,8 @@ class KeyGate:
         self._next_at = -math.inf
         self._queues: dict[object, list[_Ticket]] = {None: []}
         self._polls: deque[_Ticket] = deque()
+        self._callbacks: deque[_Ticket] = deque()
+        self._callback_at = -CALLBACK_EVERY
         self._tickets = 0
         self._slow_downs = 0
         self._in_a_row = 0
@@ -135,6 +141,8 @@ class KeyGate:
         heapq.heappush(self._queues.setdefault(pool, []), ticket)
         if priority is Priority.POLL:
             self._polls.append(ticket)
+        elif priority is Priority.CALLBACK:
+            self._callbacks.append(ticket)
         try:
             while True:
                 if self._closed:
@@ -156,6 +164,8 @@ class KeyGate:
             if place is not None:
                 place.take()
             self._next_at = max(self._next_at, now) + 1 / self._rate
+            if priority is Priority.CALLBACK:
+                self._callback_at = self.turns
         finally:
             ticket.left = True
             self._wake_first()
@@ -168,6 +178,7 @@ class KeyGate:
     def _first(self) -> _Ticket | None:
         """Whose turn is next; those whose place is taken are passed over."""
         self._hurry_old_polls()
+        self._hurry_a_callback()
         first: _Ticket | None = None
         for queue in self._queues.values():
             while queue and queue[0].left:
@@ -187,6 +198,16 @@ class KeyGate:
             ticket = self._polls.popleft()
             if not ticket.left and ticket.place is None:
                 ticket.priority, ticket.order = int(Priority.SUBMIT), -math.inf
+                heapq.heapify(self._queues[None])
+
+    def _hurry_a_callback(self) -> None:
+        """Lets one look after a callback go before the submits, if the last was long enough ago."""
+        while self._callbacks and self._callbacks[0].left:
+            self._callbacks.popleft()
+        if self._callbacks and self.turns - self._callback_at >= CALLBACK_EVERY:
+            ticket = self._callbacks[0]
+            if ticket.priority == int(Priority.CALLBACK):
+                ticket.priority, ticket.order = int(Priority.SUBMIT), _BEFORE_SUBMITS
                 heapq.heapify(self._queues[None])
 
     def _slow_down(self, retry_after: timedelta | None, *, is_news: bool) -> None:

@@ -9,6 +9,7 @@ from yarl import URL
 
 from orchestrator.core.hosts import is_this_machine
 from orchestrator.errors import FileRefused, InputError
+from orchestrator.texts import short
 
 if TYPE_CHECKING:
     from orchestrator.core.proxies import Proxies, Proxy
@@ -75,7 +76,7 @@ def follow(base: URL, at: URL, target: str) -> URL:
     if url.scheme not in {"http", "https"} or not url.host:
         raise refused("is no address on the web")
     if url.scheme == "http" and not (is_local(base) and is_local(url)):
-        raise refused(f"leads to {url.host} without TLS; it is not followed")
+        raise refused(f"leads to {short(url.host)} without TLS; it is not followed")
     return url.with_user(None)
 
 
@@ -128,7 +129,7 @@ def _check_host(url: URL) -> None:
 def path_of(link: str) -> str:
     """What of a link may be shown: its query may be a signature."""
     try:
-        return URL(link).raw_path or "/"
+        return short(URL(link).raw_path or "/")
     except ValueError:
         return "the file"
 

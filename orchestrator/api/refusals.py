@@ -18,6 +18,7 @@ from orchestrator.errors import (
     Throttled,
     Unauthorized,
 )
+from orchestrator.texts import short
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
 LONGEST_RETRY_AFTER: Final = timedelta(days=365)
 """A longer ``Retry-After`` is taken as this. How long a run waits is its own affair."""
 
-_LONGEST_WORDS: Final = 500
 _MOST_PARAMETERS: Final = 20
 _A_DATE: Final = re.compile(r"date[ _-]?(start|end|range)|(start|end)[ _-]?date", re.IGNORECASE)
 
@@ -179,4 +179,4 @@ def _words(value: Any, hide: Callable[[str], str]) -> str:
     if not isinstance(value, str | int | float) or isinstance(value, bool):
         return ""
     text = "".join(letter if letter.isprintable() else " " for letter in hide(str(value))).strip()
-    return text if len(text) <= _LONGEST_WORDS else text[:_LONGEST_WORDS] + "…"
+    return short(text)

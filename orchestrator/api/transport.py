@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import socket
 import ssl
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 import aiohttp
@@ -68,7 +69,7 @@ def open_session(authorities: str = "") -> aiohttp.ClientSession:
     """
     connector = aiohttp.TCPConnector(
         limit=0,
-        ssl=_trusting(authorities) if authorities else True,
+        ssl=_trusting(authorities),
         keepalive_timeout=KEEP_ALIVE_SECONDS,
         socket_factory=_socket_with_keep_alive,
     )
@@ -81,13 +82,15 @@ def open_session(authorities: str = "") -> aiohttp.ClientSession:
     )
 
 
+@lru_cache(maxsize=4)
 def _trusting(authorities: str) -> ssl.SSLContext:
     # Not `create_default_context`, which writes the keys of every connection to SSLKEYLOGFILE.
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.load_default_certs()
-    context.load_verify_locations(cadata=authorities)
-    # An authority that another one signed is trusted by itself too, as with curl.
-    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+    if authorities:
+        context.load_verify_locations(cadata=authorities)
+        # An authority that another one signed is trusted by itself too, as with curl.
+        context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
     context.set_alpn_protocols(("http/1.1",))
     return context
 

@@ -13,8 +13,9 @@ from orchestrator.cli.output import json_text
 from orchestrator.core.policy import ExitCode
 from orchestrator.reporting import summary
 from orchestrator.reporting.lines import Lines
-from orchestrator.reporting.logs import logger, masker
+from orchestrator.reporting.logs import logger
 from orchestrator.reporting.progress import Screen
+from orchestrator.texts import hider, printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -45,7 +46,7 @@ class Teller:
         log_format: str,
         quiet: bool,
     ) -> None:
-        self._mask = masker(one.api_secret.reveal() for one in credentials)
+        self._mask = hider(one.api_secret.reveal() for one in credentials)
         self._as_json = as_json
         self._json_lines = log_format == "json"
         self._quiet = quiet
@@ -76,5 +77,5 @@ class Teller:
             click.echo(self._mask(json_text(summary.as_json(ending))))
         elif not (self._json_lines or (self._quiet and ending.code is ExitCode.DONE)):
             for line in summary.text(ending):
-                click.echo(self._mask(line))
+                click.echo(self._mask(printable(line)))
         return ending.code

@@ -21,6 +21,7 @@ from orchestrator.errors import (
     OrchestratorError,
     OutputError,
 )
+from orchestrator.texts import printable
 
 COMMANDS: Final = {
     "run": "Collect what the jobs want: submit, watch, download, verify.",
@@ -207,7 +208,7 @@ def _end(error: BaseException, *, as_json: bool) -> int:
             click.echo(f"{len(error.mistakes)} mistakes; nothing was sent.", err=True)
     else:
         assert isinstance(error, OrchestratorError)
-        click.echo(f"error: {error}", err=True)
+        click.echo(f"error: {printable(str(error))}", err=True)
     return code
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-import re
 import sys
 from typing import TYPE_CHECKING, Any, Final
+
+from orchestrator.texts import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -13,11 +14,6 @@ if TYPE_CHECKING:
 
     from orchestrator.core.intervals import Window
     from orchestrator.core.model import Series
-
-_UNFIT: Final = re.compile(
-    "[^\t\x20-\x7e\xa0-\u061b\u061d-\u200d\u2010-\u2027\u202f-\u2065\u206a-\ud7ff\ue000-\U0010ffff]"
-)
-"""Control characters, marks that turn the direction of text, halves of surrogate pairs."""
 
 _BLOCK: Final = 64 * 1024
 """Characters that are written at once."""
@@ -61,11 +57,7 @@ def fit(line: str) -> str:
 
     A server's words and a job's filters must not be able to paint the terminal.
     """
-    return _UNFIT.sub(_escape, line)
-
-
-def _escape(unfit: re.Match[str]) -> str:
-    return unfit[0].encode("unicode_escape", "surrogatepass").decode()
+    return printable(line)
 
 
 def json_text(value: Any) -> str:

@@ -24,6 +24,9 @@ _LONGEST: Final = 2 * 1024 * 1024
 _MOST: Final = 10_000
 """Accounts; no primary account has as many subaccounts."""
 
+_LONGEST_ID: Final = 32
+"""Characters of an account's id, which has 8: what is longer is something else."""
+
 _AT_ONCE: Final = 64 * 1024
 """Bytes that are parsed without letting go of Python's lock: a millisecond or two."""
 
@@ -79,10 +82,18 @@ class AccountCounter:
                 self._column = [name.removeprefix("\u00ef\u00bb\u00bf") for name in header].index(
                     COLUMN
                 )
-            self._counts.update(map(itemgetter(self._column), filter(None, rows)))
+            counts = Counter(map(itemgetter(self._column), filter(None, rows)))
         except (csv.Error, ValueError, IndexError, StopIteration):
             self._given_up = True
-        self._given_up |= len(self._counts) > _MOST
+            return
+        self._given_up = not all(map(_may_be_id, counts))
+        if not self._given_up:
+            self._counts.update(counts)
+            self._given_up = len(self._counts) > _MOST
+
+
+def _may_be_id(text: str) -> bool:
+    return len(text) <= _LONGEST_ID and text.isprintable()
 
 
 def _lines(records: bytes) -> Iterable[str]:

@@ -49,6 +49,7 @@ _UNIX: Final = 3
 _DOS_FOLDER: Final = 0x10
 _LONGEST_ENTRY: Final = _CENTRAL.size + 3 * _FULL16
 _MOST_ENTRIES: Final = 64
+_SHOWN_OF_A_NAME: Final = 60
 _PACKED_NOTHING: Final = 2
 """Bytes that deflate makes of nothing."""
 
@@ -193,10 +194,24 @@ def _no_end(begin: bytes, length: int, tail: bytes) -> str:
     if not length:
         return "the download is empty, not a ZIP archive"
     if not begin.startswith(b"PK"):
-        return f"the download is not a ZIP archive: it begins with {begin.decode('latin-1')!r}"
+        # What it is instead may be anybody's personal data, and is not repeated.
+        return f"the download is not a ZIP archive but {_what_else(begin, length)}"
     if _END_SIGNATURE in tail:
         return "the archive does not end with its end record: it is cut off or something follows"
     return "the archive is cut off: its end record is missing"
+
+
+def _what_else(begin: bytes, length: int) -> str:
+    """What a body is that is no archive, and how long: as much as may be told of it."""
+    text = begin.removeprefix(b"\xef\xbb\xbf").lstrip()
+    kind = "something else"
+    if text.startswith(b"<"):
+        kind = "a page of HTML or XML"
+    elif text.startswith((b"{", b"[")):
+        kind = "JSON"
+    elif b"\0" not in text:
+        kind = "text"
+    return f"{kind} ({length:,} bytes)"
 
 
 def _directory(archive: BinaryIO, end: int, fields: Sequence[int]) -> tuple[int, int, int]:
@@ -298,13 +313,15 @@ def _check_name(entry: _Entry, folders: Container[bytes]) -> str:
     try:
         name = raw.decode("utf-8" if entry.flags & _UTF8 else "cp437")
     except UnicodeDecodeError as error:
-        raise CorruptArchive(f"the name of the archive's file, {raw!r}, is not UTF-8") from error
+        begin = raw[:_SHOWN_OF_A_NAME]
+        raise CorruptArchive(f"the name of the archive's file, {begin!r}, is not UTF-8") from error
+    shown = name[:_SHOWN_OF_A_NAME]
     if "/" in name or "\\" in name or name in ("", ".", "..") or _DRIVE.match(name):
-        raise CorruptArchive(f"the name of the archive's file, {name!r}, is a path, not a name")
+        raise CorruptArchive(f"the name of the archive's file, {shown!r}, is a path, not a name")
     if not name.isprintable():
-        raise CorruptArchive(f"the name of the archive's file, {name!r}, holds odd characters")
+        raise CorruptArchive(f"the name of the archive's file, {shown!r}, holds odd characters")
     if not name.lower().endswith(".csv"):
-        raise CorruptArchive(f"the archive's file, {name!r}, is not a .csv")
+        raise CorruptArchive(f"the archive's file, {shown!r}, is not a .csv")
     return name
 
 

@@ -16,11 +16,12 @@ from orchestrator.collect.parts import KeptPart
 from orchestrator.collect.publish import publish
 from orchestrator.collect.recount import csv_blocks
 from orchestrator.collect.refute import refutes
+from orchestrator.collect.reserve import Reserve
 from orchestrator.collect.steps import in_thread
 from orchestrator.core.commands import typed
 from orchestrator.core.ports import Verdict
 from orchestrator.core.settings import Format
-from orchestrator.errors import CorruptArchive, OutputError, TransportError
+from orchestrator.errors import CorruptArchive, OutputError, TooLong, TransportError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Sequence
@@ -31,9 +32,6 @@ if TYPE_CHECKING:
     from orchestrator.core.model import Report
     from orchestrator.core.ports import Download, Resume
     from orchestrator.core.settings import OutputSettings
-
-_PACKING_OVERHEAD = 1024 * 1024
-"""Bytes by which an archive may be larger than its CSV: headers, and blocks that pack badly."""
 
 
 class _Fresh(NamedTuple):
@@ -66,6 +64,7 @@ class FileCollector:
         self._on_bytes = on_bytes or (lambda _report, _size_bytes: None)
         self._folders = disk.Folders(output.directory)
         self._partial = PartialFolder(self._folders)
+        self._reserve = Reserve(output.directory)
         # Threads that work hard, over all reports: more than cores would only get in each
         # other's way, and hold more memory.
         self._cores = CapacityLimiter(os.cpu_count() or 1)
@@ -86,21 +85,23 @@ class FileCollector:
         Raises:
             TransportError: the stream broke; fetch it again.
             CorruptArchive: structure, length, CRC or count are wrong; of which report, the caller
-                knows and says.
+                knows and says. `TooLong`: nothing stays of it.
+            NoRoom: it would leave too little room on the disk; nothing stays of it.
             OutputError: the disk.
         """
         files = self._files(report)
         fetching = await self._fetching(report, download)
-        largest = inflate.largest_csv(report.items_count)
         keep_archive = False
         keep = False
         try:
             intake = Intake(
                 download,
-                largest=None if largest is None else largest + largest // 64 + _PACKING_OVERHEAD,
+                largest=inflate.largest_archive(report.items_count),
                 on_bytes=lambda size_bytes: self._on_bytes(report, size_bytes),
             )
             try:
+                if download.length is not None:
+                    self._reserve.check(report.id, download.length - download.start)
                 first = await intake.next()
                 if intake.ended and not first and report.items_count == 0:
                     steps = self._make(report, files, fetching.at_once(_nothing(report)))
@@ -113,8 +114,8 @@ class FileCollector:
                 await intake.close()
             verdict = await in_thread(steps, self._cores)
             keep = True
-        except CorruptArchive:
-            keep_archive = True
+        except CorruptArchive as error:
+            keep_archive = not isinstance(error, TooLong)
             raise
         except (TransportError, get_cancelled_exc_class()):
             if fetching.resumable is not None:
@@ -125,6 +126,7 @@ class FileCollector:
             if not keep:
                 with CancelScope(shield=True):
                     await to_thread.run_sync(fetching.clear, keep_archive)
+                self._reserve.ended(report.id)
         return verdict
 
     async def recheck(self, report: Report) -> Verdict | None:
@@ -136,7 +138,7 @@ class FileCollector:
             OutputError: the disk.
         """
         files = self._files(report)
-        fetching = Fetching(report, files, self._form, self._partial)
+        fetching = Fetching(report, files, self._form, self._partial, reserve=self._reserve)
         if not await to_thread.run_sync(opening.is_file, files.archive):
             return None
         try:
@@ -151,7 +153,7 @@ class FileCollector:
             OutputError: the disk.
         """
         files = self._files(report)
-        fetching = Fetching(report, files, self._form, self._partial)
+        fetching = Fetching(report, files, self._form, self._partial, reserve=self._reserve)
         steps = fetching.at_once(_nothing(report))
         return await in_thread(self._make(report, files, steps), self._cores)
 
@@ -171,7 +173,9 @@ class FileCollector:
                 " here",
                 maybe_sent=True,
             )
-        return Fetching(report, self._files(report), self._form, self._partial)
+        return Fetching(
+            report, self._files(report), self._form, self._partial, reserve=self._reserve
+        )
 
     async def refutes(self, report: Report, differences: Sequence[EchoDifference]) -> bool:
         """Whether the file that `fetch` has made shows that a wrong echo is a slip of the API.
@@ -201,7 +205,7 @@ class FileCollector:
         kept = KeptPart.read(files)
         if kept is None or kept.items_count != report.items_count:
             return None
-        return Fetching(report, files, self._form, self._partial, kept)
+        return Fetching(report, files, self._form, self._partial, reserve=self._reserve, kept=kept)
 
     async def release(self, report: Report) -> None:
         """Sets aside what a broken download has left behind, for the next run to go on with."""
@@ -209,6 +213,12 @@ class FileCollector:
         if broken is not None:
             with CancelScope(shield=True):
                 await to_thread.run_sync(broken.set_aside)
+        self._reserve.ended(report.id)
+
+    @property
+    def lacks_room(self) -> str:
+        """Why nothing more should be begun, in words; empty while the disk has room."""
+        return self._reserve.lacking
 
     def _make(
         self,

@@ -16,13 +16,13 @@ from orchestrator.collect.accounts import AccountCounter
 from orchestrator.collect.archive import read_member
 from orchestrator.collect.counting import RecordCounter
 from orchestrator.collect.formats import open_output, read_blocks
+from orchestrator.core.settings import Format
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Callable, Generator
     from pathlib import Path
     from typing import BinaryIO
 
-    from orchestrator.core.settings import Format
 
 _STEP: Final = 32 * 1024 * 1024
 """Bytes of CSV between two pauses: some tens of milliseconds (gzip: half a second)."""
@@ -46,6 +46,7 @@ def convert(
     *,
     lenient: bool = False,
     by_account: bool = False,
+    room: Callable[[int], None] | None = None,
 ) -> Generator[None, None, Converted]:
     """Checks an archive and writes its CSV in the published form.
 
@@ -56,6 +57,7 @@ def convert(
         items_count: bounds what may be unpacked; it is not compared with the count here.
         lenient: takes a CSV that ends inside a quoted field, too.
         by_account: counts the records of each account as well, which takes its time.
+        room: is told how many bytes are about to be written, about, and may raise.
 
     Returns:
         The records counted; hash and size of the published form.
@@ -66,6 +68,8 @@ def convert(
     """
     member = read_member(archive)
     inflate.check_size(member, items_count)
+    if room is not None:
+        room(member.size_bytes if form is Format.CSV else member.packed_bytes)
     written = open_output(form, output)
     with contextlib.nullcontext() if written is None else contextlib.closing(written):
         counter = RecordCounter()

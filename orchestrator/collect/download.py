@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from orchestrator.errors import CorruptArchive, TransportError
+from orchestrator.errors import CorruptArchive, TooLong, TransportError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,7 +20,7 @@ class Intake:
 
     Args:
         download: the stream.
-        largest: more bytes than this cannot be right; None where nobody can say.
+        largest: more bytes than this cannot be right.
         on_bytes: told of every chunk that came.
 
     Attributes:
@@ -28,14 +28,14 @@ class Intake:
         ended: nothing more will come.
 
     Raises:
-        CorruptArchive: more bytes are announced than can be right.
+        TooLong: more bytes are announced than can be right.
     """
 
     def __init__(
         self,
         download: Download,
         *,
-        largest: int | None,
+        largest: int,
         on_bytes: Callable[[int], None],
     ) -> None:
         self._announced = download.length
@@ -44,8 +44,8 @@ class Intake:
         self._failure: TransportError | None = None
         self.received = download.start
         self.ended = False
-        if self._announced is not None and largest is not None and self._announced > largest:
-            raise CorruptArchive(
+        if self._announced is not None and self._announced > largest:
+            raise TooLong(
                 f"the download is {self._announced:,} bytes long, far too many for its records"
             )
         self._chunks = download.chunks()
@@ -55,7 +55,8 @@ class Intake:
 
         Raises:
             TransportError: the stream broke or ended early; nothing that came is held back.
-            CorruptArchive: more bytes came than were announced, or than can be right.
+            CorruptArchive: more bytes came than were announced.
+            TooLong: more bytes came than can be right.
         """
         if self._failure is not None:
             raise self._failure
@@ -98,7 +99,7 @@ class Intake:
             raise CorruptArchive(
                 f"the download goes on behind the {self._announced:,} bytes announced"
             )
-        if self._largest is not None and self.received > self._largest:
-            raise CorruptArchive(
+        if self.received > self._largest:
+            raise TooLong(
                 f"the download goes on behind {self._largest:,} bytes, far too many for its records"
             )

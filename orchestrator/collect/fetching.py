@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+from functools import partial
 from typing import TYPE_CHECKING
 
 from anyio import to_thread
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
     from orchestrator.collect.convert import Converted
     from orchestrator.collect.download import Intake
+    from orchestrator.collect.reserve import Reserve
     from orchestrator.core.model import Report
     from orchestrator.core.ports import Download
 
@@ -89,6 +91,7 @@ class Fetching:
         files: its places.
         form: the published form.
         partial: where `files` are.
+        reserve: what is to stay free on the disk.
         kept: what an earlier run has set aside of it, to go on from.
     """
 
@@ -98,14 +101,17 @@ class Fetching:
         files: layout.WorkFiles,
         form: Format,
         partial: PartialFolder,
+        *,
+        reserve: Reserve,
         kept: KeptPart | None = None,
     ) -> None:
         self._report = report
         self._files = files
         self._form = form
         self._partial = partial
+        self._reserve = reserve
         self._kept_bytes = 0 if kept is None else kept.resume.offset
-        self._spool = Spool(files.archive, self._kept_bytes)
+        self._spool = Spool(files.archive, self._kept_bytes, room=self._make_room)
         self._one: OnePass | None = None
         self._length = None if kept is None else kept.resume.length
         self._validator = None if kept is None else kept.resume.validator
@@ -158,6 +164,15 @@ class Fetching:
                 await in_thread(self._catch_up(self._one), cores)
         await pump(intake, first, self._spool, self._one, cores)
 
+    def _make_room(self, size_bytes: int) -> None:
+        """So many bytes are about to be written.
+
+        Raises:
+            NoRoom: they may not be.
+        """
+        self._reserve.check(self._report.id)
+        self._reserve.wrote(self._report.id, size_bytes)
+
     def _begin(self) -> OnePass:
         with disk.in_words(self._files.part(self._form), "write"):
             self._partial.begin(self._files, self._report.id, keep=bool(self._kept_bytes))
@@ -168,6 +183,7 @@ class Fetching:
                 self._report.items_count,
                 by_account=with_subaccounts(self._report),
                 engine=engines.fastest(),
+                room=self._make_room,
             )
 
     def _catch_up(self, one: OnePass) -> Generator[None, None, None]:
@@ -232,6 +248,7 @@ class Fetching:
             self._form,
             self._report.items_count,
             by_account=with_subaccounts(self._report),
+            room=partial(self._reserve.check, self._report.id),
         )
         return converted
 

@@ -23,6 +23,12 @@ _FLOOR: Final = 64 * _MIB
 """Below this size no archive is called a bomb: it costs nothing to look."""
 
 _LARGEST_RECORD: Final = _MIB
+_LARGEST_MEAN_RECORD: Final = 64 * 1024
+"""Bytes of the records of a whole file, on average: a hundred times what the longest have."""
+
+_LARGEST_UNKNOWN: Final = 64 * 1024 * _MIB
+"""Bytes of a download of which nobody knows how many records it has."""
+
 _LARGEST_RATIO: Final = 200
 """Real reports shrink to a fifth or a tenth: every record holds an id that packs badly."""
 
@@ -61,6 +67,13 @@ def largest_csv(items_count: int | None) -> int | None:
     if items_count is None:
         return None
     return max(_FLOOR, (items_count + 1) * _LARGEST_RECORD)
+
+
+def largest_archive(items_count: int | None) -> int:
+    """The size in bytes that a download of so many records stays below."""
+    if items_count is None:
+        return _LARGEST_UNKNOWN
+    return max(_FLOOR, (items_count + 1) * _LARGEST_MEAN_RECORD)
 
 
 def blocks(archive: BinaryIO, member: Member) -> Iterator[bytes]:

@@ -22,7 +22,7 @@ from orchestrator.collect.formats import open_output
 from orchestrator.core.settings import Format
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from orchestrator.collect.archive import Member
@@ -44,6 +44,7 @@ class OnePass:
         items_count: bounds what may be unpacked.
         by_account: counts the records of each account as well.
         engine: inflates.
+        room: is told how many bytes are about to be written, and may raise `NoRoom`.
 
     Attributes:
         given_up: this archive is nothing for one pass; what comes is ignored.
@@ -57,7 +58,9 @@ class OnePass:
         *,
         by_account: bool,
         engine: Engine,
+        room: Callable[[int], None] | None = None,
     ) -> None:
+        self._room = room
         self._engine = engine
         self._largest = inflate.largest_csv(items_count)
         self._stream = engine.raw()
@@ -95,9 +98,12 @@ class OnePass:
         """Takes a batch of `unpack` into the file.
 
         Raises:
+            NoRoom: it may not be written.
             OutputError: the disk.
         """
         if self._written is not None and not self.given_up:
+            if self._room is not None:
+                self._room(sum(map(len, batch)))
             with disk.in_words(self._place, "write"):
                 for block in batch:
                     self._written.write(block)

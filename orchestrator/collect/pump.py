@@ -36,6 +36,7 @@ async def pump(
     Raises:
         TransportError: the stream broke; all that came has been spooled and unpacked.
         CorruptArchive: more bytes came than can be right.
+        NoRoom: they would leave too little room on the disk.
         OutputError: the disk.
     """
     failure: Exception | None = None

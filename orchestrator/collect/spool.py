@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from orchestrator.collect import disk, opening
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
     from typing import BinaryIO
 
@@ -18,10 +18,14 @@ class Spool:
     Args:
         path: where; whatever stands there gives way.
         size_bytes: so much of it stands there already, and stays.
+        room: is told how many bytes are about to be written, and may raise `NoRoom`.
     """
 
-    def __init__(self, path: Path, size_bytes: int = 0) -> None:
+    def __init__(
+        self, path: Path, size_bytes: int = 0, *, room: Callable[[int], None] | None = None
+    ) -> None:
         self._path = path
+        self._room = room
         self._file: BinaryIO | None = None
         self.size_bytes = size_bytes
 
@@ -29,15 +33,18 @@ class Spool:
         """Appends.
 
         Raises:
+            NoRoom: they may not be written.
             OutputError: the disk.
         """
+        size_bytes = sum(map(len, pieces))
+        if self._room is not None:
+            self._room(size_bytes)
         with disk.in_words(self._path, "write"):
             if self._file is None:
                 make = opening.append if self.size_bytes else opening.create
                 self._file = make(self._path)
                 self._early = disk.EarlyWriter(self._file)
             self._file.writelines(pieces)
-            size_bytes = sum(map(len, pieces))
             self.size_bytes += size_bytes
             self._early.wrote(size_bytes)
 

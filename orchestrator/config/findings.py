@@ -5,14 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from orchestrator.errors import Mistake
+from orchestrator.config.nodes import MAX_FINDINGS, bounded
 
 if TYPE_CHECKING:
     from orchestrator.config.nodes import Document, KeyPath
     from orchestrator.config.values import Unfit
+    from orchestrator.errors import Mistake
 
-MAX_FINDINGS: Final = 200
-"""Of each kind and file; a file that has more is not repaired line by line."""
+_MOST_KEPT: Final = 10 * MAX_FINDINGS
+"""Of each kind; the first of them by lines are told, in whatever order they were found."""
 
 
 @dataclass(slots=True)
@@ -25,7 +26,8 @@ class Findings:
 
     def mistake(self, path: KeyPath, what: str, remedy: str = "", *, at_key: bool = False) -> None:
         """Something that must be repaired before anything is sent."""
-        self._mistakes.setdefault(self.document.mistake(path, what, remedy, at_key=at_key))
+        if len(self._mistakes) < _MOST_KEPT:
+            self._mistakes.setdefault(self.document.mistake(path, what, remedy, at_key=at_key))
 
     def unfit(self, path: KeyPath, unfit: Unfit) -> None:
         """A value that could not be read."""
@@ -33,7 +35,8 @@ class Findings:
 
     def warning(self, path: KeyPath, what: str, remedy: str = "", *, at_key: bool = False) -> None:
         """Something that is probably not meant so, and is done all the same."""
-        self._warnings.setdefault(self.document.mistake(path, what, remedy, at_key=at_key))
+        if len(self._warnings) < _MOST_KEPT:
+            self._warnings.setdefault(self.document.mistake(path, what, remedy, at_key=at_key))
 
     @property
     def mistakes(self) -> list[Mistake]:
@@ -47,7 +50,4 @@ class Findings:
 
     def _in_order(self, found: list[Mistake]) -> list[Mistake]:
         found.sort(key=lambda mistake: (mistake.line, mistake.column))
-        if len(found) > MAX_FINDINGS:
-            rest = "and more of this kind in this file"
-            return [*found[:MAX_FINDINGS], Mistake(self.document.file, 0, 0, "", rest)]
-        return found
+        return bounded(found, self.document.file)

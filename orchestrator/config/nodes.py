@@ -21,7 +21,7 @@ from orchestrator.config.words import nearest, shown
 from orchestrator.errors import InputError, Mistake
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
 KeyPath = tuple[str | int, ...]
@@ -34,6 +34,9 @@ MAX_BYTES: Final = 2 * 1024 * 1024
 
 MAX_DEPTH: Final = 16
 """The deepest key of a job or config file stands at 5."""
+
+MAX_FINDINGS: Final = 200
+"""Mistakes, or warnings, of a file that are told; one that has more is not repaired by lines."""
 
 LOADER: Final[Any] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
@@ -131,6 +134,13 @@ def read_document(
     return parse_document(text, str(path))
 
 
+def bounded(found: Sequence[Mistake], file: str) -> list[Mistake]:
+    """The first `MAX_FINDINGS` of them, and a word where there are more."""
+    if len(found) <= MAX_FINDINGS:
+        return list(found)
+    return [*found[:MAX_FINDINGS], Mistake(file, 0, 0, "", "and more of this kind in this file")]
+
+
 def _fail(file: str, what: str, remedy: str, line: int = 0, column: int = 0) -> InputError:
     return InputError([Mistake(file, line, column, "", what, remedy)])
 
@@ -209,9 +219,9 @@ def parse_document(text: str, file: str, loader: Any = LOADER) -> Document:
         _refuse_depth_ahead(builder, error, text, loader)
         # What the builder refused before may well be the cause, so it comes first.
         syntax = _syntax_mistake(error, text, file)
-        raise InputError([*document.mistakes, *builder.refused, syntax]) from None
+        raise InputError([*builder.mistakes, syntax]) from None
     if builder.refused:
-        raise InputError([*document.mistakes, *builder.refused])
+        raise InputError(builder.mistakes)
     if builder.root is None:
         raise _fail(file, "is empty", "see the examples in jobs/ and config.example.yaml")
     if not isinstance(builder.root, dict):
@@ -234,6 +244,12 @@ class _Builder:
         self._open: list[_Frame] = []
         self._documents = 0
         self._read = 0
+
+    @property
+    def mistakes(self) -> list[Mistake]:
+        """What is wrong so far, of each kind what was noted first."""
+        refused = bounded(self.refused, self.document.file)
+        return [*bounded(self.document.mistakes, self.document.file), *refused]
 
     @property
     def reached(self) -> tuple[int, int]:
@@ -286,6 +302,8 @@ class _Builder:
         return Place(event.start_mark.line + 1, event.start_mark.column + 1)
 
     def _refuse(self, event: Any, what: str, remedy: str) -> None:
+        if len(self.refused) > MAX_FINDINGS:
+            return
         place = self._place(event)
         key = spelled(self._path())
         self.refused.append(
@@ -355,7 +373,10 @@ class _Builder:
                 self._refuse(event, "a list or a mapping stands where a key belongs", "name a key")
         path = (*frame.path, key)
         frame.key, frame.repeated = key, key in frame.container
-        if frame.repeated and not frame.ignored:
+        if not frame.repeated:
+            if not frame.ignored:
+                self.document.keys[path] = self._place(event)
+        elif not frame.ignored and len(self.document.mistakes) <= MAX_FINDINGS:
             place, first = self._place(event), self.document.keys.get(path)
             what = "the key stands twice" + (f", first in line {first.line}" if first else "")
             self.document.mistakes.append(
@@ -368,8 +389,6 @@ class _Builder:
                     "keep one of them",
                 )
             )
-        elif not frame.ignored:
-            self.document.keys[path] = self._place(event)
 
 
 @dataclass(slots=True)

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from orchestrator.config.findings import MAX_FINDINGS, Findings
+from orchestrator.config.findings import Findings
+from orchestrator.config.nodes import MAX_FINDINGS
 from orchestrator.config.values import Unfit
 from orchestrator.config.words import meant, one_of
 

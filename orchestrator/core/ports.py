@@ -47,6 +47,11 @@ class Priority(IntEnum):
     DOWNLOAD = 1
     SUBMIT = 2
     POLL = 3
+    CALLBACK = 4
+    """A look because somebody called: before every submit, but never more often than `Gate` says.
+
+    Anybody who knows an address may call; what is bought must not wait for that.
+    """
 
 
 class Place(Protocol):
@@ -85,7 +90,8 @@ class Gate(Protocol):
 
         Among equal priorities the lower `order` goes first, then who came first. With a `place`
         the turn comes only while that is free, and takes it; others go by meanwhile. A poll that
-        has waited for long goes before submits. A `Throttled` that passes through slows the whole
+        has waited for long goes before submits. Of five turns for which others wait, one at most
+        goes to a look after a callback. A `Throttled` that passes through slows the whole
         key down; an inside without error lets it climb back.
 
         Raises:
@@ -265,8 +271,15 @@ class Collector(Protocol):
             WrongCount: it is sound, and holds another number of records; as below.
             CorruptArchive: structure, length or CRC are wrong; the archive stays for `recheck`
                 and `keep_aside`, until it is fetched again.
+            TooLong: it is longer than its records can be; nothing stays of it.
+            NoRoom: it would leave too little room on the disk; nothing stays of it.
             OutputError: the disk.
         """
+        ...
+
+    @property
+    def lacks_room(self) -> str:
+        """Why nothing more should be begun, in words; empty while the disk has room."""
         ...
 
     async def recheck(self, report: Report) -> Verdict | None:

@@ -15,7 +15,7 @@ from orchestrator.core.sizing import SCARCE_FACTOR, hardly_more
 from orchestrator.core.spending import Period
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from datetime import datetime
 
     from orchestrator.core.intervals import Window
@@ -52,15 +52,23 @@ class Budget:
     Args:
         bounds: what may be asked for; none: anything.
         observer: is told of everything in turn.
+        lacks_room: says why the disk has no room for more; empty while it has.
 
     Attributes:
         stopped: why not everything is asked for, in words; empty while there is room.
     """
 
-    def __init__(self, bounds: Sequence[Bound], observer: Observer) -> None:
+    def __init__(
+        self,
+        bounds: Sequence[Bound],
+        observer: Observer,
+        lacks_room: Callable[[], str] = str,
+    ) -> None:
         self.stopped = ""
         self._bounds = tuple(bounds)
         self._observer = observer
+        self._lacks_room = lacks_room
+        self._is_full = False
         self._asked: dict[tuple[str, Window], _Asked] = {}
         self._product: dict[str, str] = {}
         self._spent: Counter[str] = Counter()
@@ -179,7 +187,11 @@ class Budget:
 
     def is_over(self, series: Series) -> bool:
         """Whether nothing more of a series is asked for in this run."""
-        return series.key in self._over
+        if not self._is_full and (words := self._lacks_room()):
+            self._is_full = True
+            self.stopped = self.stopped or words
+            self._observer.note("warning", f"nothing more is asked for in this run: {words}")
+        return self._is_full or series.key in self._over
 
     def settle(self, series: Series, window: Window) -> None:
         """A chunk's coroutine has ended: what was paid, or may be, stays counted."""

@@ -24,6 +24,7 @@ from orchestrator.errors import (
     CollectError,
     CorruptArchive,
     NameTaken,
+    NoRoom,
     NotFound,
     Throttled,
     TransportError,
@@ -113,7 +114,7 @@ class Collecting:
         except CorruptArchive as error:
             reason = f"{reason}; and {error}"  # it is kept all the same
             rows = error.rows if isinstance(error, WrongCount) else None
-        except ApiError as error:
+        except (ApiError, NoRoom) as error:
             self._observer.note(
                 "warning", f"report {report.request_id}: its truncated file is not kept: {error}"
             )
@@ -142,7 +143,7 @@ class Collecting:
             verdict = await self._fetch_for_examination(wanted, desk)
         except CorruptArchive as error:
             return await self._dispute(wanted, f"{words}; and {error}")
-        except ApiError as error:
+        except (ApiError, NoRoom) as error:
             self._observer.note(
                 "warning",
                 f"report {report.id} ({report.series}, {report.window}) is {words}; its file, "
@@ -168,7 +169,7 @@ class Collecting:
         """One download after the other, until the file is here.
 
         Raises:
-            ApiError, CorruptArchive: what the last attempt met.
+            ApiError, CorruptArchive, NoRoom: what the last attempt met.
         """
         attempt = 0
         while True:
@@ -223,6 +224,8 @@ class Collecting:
         while True:
             try:
                 return await self._fetch_once(report, desk, tries)
+            except NoRoom as problem:
+                return self._leave(report, problem)
             except (ApiError, CorruptArchive) as problem:
                 tries.begin(anyio.current_time())
                 tries.met(problem)
@@ -345,7 +348,8 @@ class Collecting:
         if self._drain.begun:
             return report
         words = f"report {report.request_id}: cannot be downloaded now: {problem}; it stays open, "
-        words += "and the next run asks for its link again"
+        words += "and the next run "
+        words += "goes on with it" if isinstance(problem, NoRoom) else "asks for its link again"
         if is_refusal(problem):
             words += f". {pay_or_skip(report.id)}"
         self._observer.note("warning", words)
@@ -368,6 +372,8 @@ class Collecting:
         has come until then is kept for the next run.
         """
         assert report.download_url is not None
+        if lacking := self._collector.lacks_room:
+            raise NoRoom(lacking)
         url = report.download_url
         within = Within(life_left(report, desk), desk.patience)
         order = report.expires_at.timestamp() if report.expires_at else 0.0

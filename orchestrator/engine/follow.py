@@ -171,6 +171,7 @@ class Follower:
         self._observer = observer
         self._drain = drain
         self._config = config
+        self._collector = collector
         self._collecting = Collecting(
             self._take,
             ended=self._ended,
@@ -374,7 +375,7 @@ class Follower:
         """
         async with desk.admitted(Priority.SUBMIT, place=seat):
             # A turn may come in the very moment in which the drain begins.
-            if desk.refusal(order.series) is not None or desk.unreachable or self._drain.begun:
+            if self._comes_too_late(order, desk):
                 return None
             callback_url = order.callback_url
             if callback_url is None and self._callbacks is not None:
@@ -413,6 +414,15 @@ class Follower:
                 return report, None
         # The shield's time passed, or a second signal came: nobody knows.
         return await self._unknown(report, "no answer within the time a create may take")
+
+    def _comes_too_late(self, order: Order, desk: Desk) -> bool:
+        """Whether by now nothing may be asked for any more."""
+        return bool(
+            desk.refusal(order.series) is not None
+            or desk.unreachable
+            or self._drain.begun
+            or self._collector.lacks_room
+        )
 
     def _doubt(self, report: Report, remote: RemoteReport, desk: Desk) -> None:
         """Stops a series whose create is answered with something else, until its file tells."""

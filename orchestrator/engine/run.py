@@ -199,7 +199,9 @@ def follower_of(world: World, watching: TaskGroup, pace: Pace) -> Follower:
 class _Run:
     def __init__(self, world: World, jobs: tuple[Job, ...], now: datetime) -> None:
         self._budget = Budget(
-            spending.bounds(world.config.limits, world.config.prices), world.observer
+            spending.bounds(world.config.limits, world.config.prices),
+            world.observer,
+            lambda: world.collector.lacks_room,
         )
         self._world = replace(world, observer=self._budget)
         self._jobs = jobs

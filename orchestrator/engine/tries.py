@@ -15,6 +15,7 @@ from orchestrator.errors import (
     NotFound,
     ServerFault,
     Throttled,
+    TooLong,
     TransportError,
     WrongCount,
 )
@@ -23,7 +24,10 @@ if TYPE_CHECKING:
     from orchestrator.errors import CollectError
 
 SAME_COUNT: Final = 3
-"""So many downloads of the same wrong count are enough: more would bring the same bytes again."""
+"""So many downloads of the same wrong count are enough: more would bring the same bytes again.
+
+So it is with downloads that are longer than they can be.
+"""
 
 
 class Next(Enum):
@@ -49,7 +53,7 @@ class Tries:
         number: how many there were.
         refused: the last so many in a row were refused: the link may have died.
         broken: the last so many in a row broke on their way.
-        same_count: the last so many in a row held the same wrong number of records.
+        same_count: the last so many in a row held the same wrong number of records, or had no end.
         problem: what the last one met.
         since: when the first one began, by the loop's clock.
     """
@@ -76,6 +80,8 @@ class Tries:
 
     def _is_the_same(self, problem: ApiError | CollectError) -> bool:
         before = self.problem
+        if isinstance(problem, TooLong):
+            return isinstance(before, TooLong)
         return (
             isinstance(problem, WrongCount)
             and isinstance(before, WrongCount)
@@ -115,7 +121,10 @@ class Tries:
             if enough and (finished or (unknown and is_forgotten)):
                 return Next.DISPUTE
         elif isinstance(self.problem, CorruptArchive):
-            if is_last and (finished or unknown):
+            enough = is_last or (
+                isinstance(self.problem, TooLong) and self.same_count >= SAME_COUNT
+            )
+            if enough and (finished or unknown):
                 return Next.DISPUTE
         elif _cannot_tell(self.problem):
             # Whatever the file's place is like: a new report may well get the same.

@@ -52,9 +52,6 @@ _BEHIND: Final = 8
 _AT_ONCE: Final = 3
 """So many callbacks at once are answered by one list."""
 
-_FIRST: Final = -1.0
-"""The order of looks after a callback: before all submits, a file is probably there."""
-
 
 @dataclass(slots=True)
 class _Bells:
@@ -207,11 +204,11 @@ class Watcher:
                 by_group.setdefault(one.group, []).append(one)
         for group, ones in by_group.items():
             if group.shown and len(ones) >= _AT_ONCE:
-                await self._looks.at_list(group, Priority.SUBMIT, _FIRST)
+                await self._looks.at_list(group, Priority.CALLBACK)
         # What the list still shows as open contradicts the callback: one of them is wrong.
         for one in rung:
             if one.group is not None:
-                await self._looks.at_one(desk, one, Priority.SUBMIT, _FIRST)
+                await self._looks.at_one(desk, one, Priority.CALLBACK)
             one.told = False
 
     # --- when to look -----------------------------------------------------------------------------

@@ -17,6 +17,7 @@ from anyio import to_thread
 
 from orchestrator.core.commands import JOB, typed
 from orchestrator.errors import LedgerError
+from orchestrator.ledger.guard import harden
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -75,4 +76,6 @@ async def check_beside(path: Path) -> None:
 
 def _reading_beside(path: Path) -> sqlite3.Connection:
     uri = f"{path.absolute().as_uri()}?mode=ro"
-    return sqlite3.connect(uri, uri=True, check_same_thread=False)
+    connection = sqlite3.connect(uri, uri=True, check_same_thread=False)
+    harden(connection)
+    return connection

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from orchestrator.core import lifecycle
 from orchestrator.core.intervals import Window
 from orchestrator.core.lifecycle import State
+from orchestrator.ledger.rows import sensible
 
 if TYPE_CHECKING:
     import sqlite3
@@ -70,6 +71,7 @@ def found(connection: sqlite3.Connection, series_of: Callable[[int], Series]) ->
         (State.COLLECTED.value,),
     )
     for row in cursor:
-        window = Window.of_epoch(row["window_start"], row["window_end"])
+        with sensible(f"report {row['report_id']}"):
+            window = Window.of_epoch(row["window_start"], row["window_end"])
         series = series_of(row["series_id"])
         yield Foreign(series, window, row["report_id"], row["account_id"], row["n"])

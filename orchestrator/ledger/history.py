@@ -9,6 +9,7 @@ from orchestrator.core.intervals import Window
 from orchestrator.core.lifecycle import State
 from orchestrator.core.pace import Taken
 from orchestrator.core.sizing import History, Seen
+from orchestrator.ledger.rows import sensible
 
 if TYPE_CHECKING:
     import sqlite3
@@ -138,4 +139,5 @@ def _stretches(pieces: Iterable[_Piece]) -> Iterator[Seen]:
 
 
 def _seen(start: int, end: int, rows: int) -> Seen:
-    return Seen(Window.of_epoch(start, end), timedelta(seconds=end - start), rows)
+    with sensible("windows"):
+        return Seen(Window.of_epoch(start, end), timedelta(seconds=end - start), rows)

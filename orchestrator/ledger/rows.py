@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
@@ -10,11 +11,13 @@ from typing import TYPE_CHECKING, Any, Final
 from orchestrator.core import lifecycle
 from orchestrator.core.commands import JOB, typed
 from orchestrator.core.intervals import Window
+from orchestrator.core.lifecycle import State
 from orchestrator.core.model import GivenUp, Owner, Report, Series, canonical_json
 from orchestrator.errors import LedgerError
+from orchestrator.texts import MOST_OF_A_REASON, short
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from sqlite3 import Row
 
     from orchestrator.core.lifecycle import Event
@@ -23,7 +26,9 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND: Final = timedelta(milliseconds=1)
 
 _AS_JSON: Final = json.JSONEncoder(ensure_ascii=False).encode
-_STATES: Final = {state.value: state for state in lifecycle.State}
+_STATES: Final = {state.value: state for state in State}
+
+_WITH_FILE: Final = frozenset({State.VERIFIED.value, State.COLLECTED.value})
 
 COLUMNS: Final = (
     "id, series_id, window_start, window_end, state, api_key, job, intended_at, server_ahead,"
@@ -52,7 +57,9 @@ def body_text(series: Series) -> str:
     return canonical_json(series.body).decode()
 
 
-SENSELESS: Final = (ValueError, TypeError, ArithmeticError, OSError)
+SENSELESS: Final = (
+    ValueError, TypeError, AttributeError, ArithmeticError, OSError, RecursionError,
+)  # fmt: skip
 """What reading a row raises that no ledger of ours would hold."""
 
 
@@ -67,6 +74,15 @@ def damaged(what: str, error: Exception) -> LedgerError:
         f"the ledger holds {what} that makes no sense{why}: it is damaged; restore it "
         f"from a backup, or move it away and use {typed('run', JOB, '--rebuild-ledger')}"
     )
+
+
+@contextmanager
+def sensible(what: str) -> Iterator[None]:
+    """Turns what reading rows raises inside, where they make no sense, into a `LedgerError`."""
+    try:
+        yield
+    except SENSELESS as error:
+        raise damaged(what, error) from error
 
 
 def series_of(body: str) -> Series:
@@ -101,7 +117,9 @@ def _report_of(row: Sequence[Any], series: Series) -> Report:
     (request_id, submitted_at, ready_at, items_count, download_url) = row[10:15]
     (records, size_bytes, sha256, target, reason, changed_at, edition, replaces) = row[15:]
     if state not in _STATES:
-        raise Senseless(f"{state!r} is not a state")
+        raise Senseless(f"{short(repr(state), 40)} is not a state")
+    if state in _WITH_FILE and None in (target, records, size_bytes, sha256):
+        raise Senseless("it has a file, of which nothing is known")
     return Report(
         id=number,
         series=series,
@@ -121,7 +139,7 @@ def _report_of(row: Sequence[Any], series: Series) -> Report:
         size_bytes=size_bytes,
         sha256=sha256,
         target=target,
-        reason=reason,
+        reason=_shown(reason),
         changed_at=from_ms(changed_at),
         edition=edition,
         replaces=replaces,
@@ -159,21 +177,31 @@ def _given_up_of(row: Row, series: Series) -> GivenUp:
         series=series,
         window=Window.of_epoch(row["window_start"], row["window_end"]),
         report_id=row["report_id"],
-        reason=row["reason"],
+        reason=_shown(row["reason"]),
         at=from_ms(row["at"]),
         acknowledged=bool(row["acknowledged"]),
     )
 
 
+def reason_text(reason: str) -> str:
+    """A reason as it is stored: in one line of bounded length, whoever's words are in it."""
+    return short(reason, MOST_OF_A_REASON)
+
+
+def _shown(reason: str) -> str:
+    """A stored reason, as it may be shown: earlier versions stored what the API said as it was."""
+    fits = len(reason) <= MOST_OF_A_REASON + 1 and reason.isprintable()
+    return reason if fits else reason_text(reason)
+
+
 def event_facts(event: Event) -> str:
     """What an event says, as JSON."""
-    return _AS_JSON(
-        {
-            name: value
-            for name in event.__match_args__
-            if (value := getattr(event, name)) is not None
-        }
-    )
+    facts = {
+        name: value for name in event.__match_args__ if (value := getattr(event, name)) is not None
+    }
+    if "reason" in facts:
+        facts["reason"] = reason_text(facts["reason"])
+    return _AS_JSON(facts)
 
 
 def without_link(event: Event) -> Event:
@@ -200,7 +228,10 @@ def forgotten(state: lifecycle.State) -> Mapping[str, None]:
 
 def changes(event: Event, report: Report, at: datetime) -> Mapping[str, Any]:
     """The columns of `report` that an event changes, the state apart."""
-    columns: dict[str, Any] = {"reason": getattr(event, "reason", ""), "changed_at": to_ms(at)}
+    columns: dict[str, Any] = {
+        "reason": reason_text(getattr(event, "reason", "")),
+        "changed_at": to_ms(at),
+    }
     match event:
         case lifecycle.Created(request_id) | lifecycle.Adopted(request_id):
             columns |= {"request_id": request_id, "submitted_at": to_ms(at)}

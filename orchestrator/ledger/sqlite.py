@@ -11,7 +11,7 @@ import anyio
 
 from orchestrator.core.commands import JOB, typed
 from orchestrator.errors import LedgerError, OlderTables
-from orchestrator.ledger import damage
+from orchestrator.ledger import damage, guard
 from orchestrator.ledger.begin import begin_if_none, refuse_empty
 from orchestrator.ledger.commits import GroupCommits, Told
 from orchestrator.ledger.opens import FIRST
@@ -116,6 +116,7 @@ def _set_up(
     connection: sqlite3.Connection, path: Path, *, read_only: bool, check_later: bool
 ) -> None:
     connection.execute("PRAGMA foreign_keys = ON")
+    guard.harden(connection)
     if read_only:
         reached = check(connection, str(path))
         if reached < VERSION:
@@ -123,8 +124,11 @@ def _set_up(
                 f"{path} was written by an older version of orchestrator; "
                 f"{typed('run', JOB)} brings it up to date"
             )
+        guard.refuse_tampered(connection, path, reached)
         return
     reached = check(connection, str(path))
+    if reached:
+        guard.refuse_tampered(connection, path, reached)
     if reached and (reached < VERSION or not check_later):
         damage.refuse_damage(connection, path)
     connection.execute("PRAGMA journal_mode = WAL")
@@ -157,8 +161,20 @@ def reading(path: Path, *, whole: bool = False) -> Iterator[Store]:
         yield Store(connection)
     except sqlite3.Error as error:
         raise explain(error, path) from error
+    except BaseExceptionGroup as group:
+        found = _of_sqlite(group)
+        if found is None:
+            raise
+        raise explain(found, path) from found
     finally:
         connection.close()
+
+
+def _of_sqlite(error: BaseException) -> sqlite3.Error | None:
+    """What SQLite has reported, in a group of errors of tasks."""
+    if isinstance(error, BaseExceptionGroup):
+        return next(filter(None, map(_of_sqlite, error.exceptions)), None)
+    return error if isinstance(error, sqlite3.Error) else None
 
 
 class SqliteLedger(GroupCommits):

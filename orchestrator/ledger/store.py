@@ -78,13 +78,14 @@ class Store(OpenReports):
         ):
             product = self._series_of(series_id).product
             records[product] = records.get(product, 0) + int(number)
-        uncounted = [
-            (self._series_of(series_id), Window.of_epoch(start, end))
-            for series_id, start, end in self._db.execute(
-                f"SELECT series_id, window_start, window_end {asked} IS NULL",
-                values,
-            )
-        ]
+        with rows.sensible("windows"):
+            uncounted = [
+                (self._series_of(series_id), Window.of_epoch(start, end))
+                for series_id, start, end in self._db.execute(
+                    f"SELECT series_id, window_start, window_end {asked} IS NULL",
+                    values,
+                )
+            ]
         return Bought(records, uncounted)
 
     def histories(self) -> Histories:
@@ -371,7 +372,8 @@ class Store(OpenReports):
             " WHERE series_id = ? GROUP BY state",
             (series_id,),
         )
-        return {State(state): (number, int(r), int(b)) for state, number, r, b in cursor}
+        with rows.sensible("reports"):
+            return {State(state): (number, int(r), int(b)) for state, number, r, b in cursor}
 
     def owned(self, request_ids: Sequence[str]) -> dict[str, int]:
         """See the port `Ledger.owned`."""
@@ -475,7 +477,9 @@ class Store(OpenReports):
             "SELECT at, kind, to_state, facts FROM event WHERE report_id = ? ORDER BY id",
             (report_id,),
         ):
-            yield rows.from_ms(row["at"]), row["kind"], row["to_state"], row["facts"]
+            with rows.sensible(f"an event of report {report_id}"):
+                at = rows.from_ms(row["at"])
+            yield at, row["kind"], row["to_state"], row["facts"]
 
     # --- editions, and records of other accounts ----------------------------------------------
 

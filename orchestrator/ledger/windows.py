@@ -119,10 +119,9 @@ class WindowTables(SeriesTable):
         mark = self._db.execute(
             "SELECT at FROM mark WHERE job = ? AND series_id = ?", (job, series_id)
         ).fetchone()
-        return Resolution(
-            _coalesced(windows),
-            None if mark is None else rows.from_ms(mark["at"]),
-        )
+        with rows.sensible("a mark of a job"):
+            until = None if mark is None else rows.from_ms(mark["at"])
+        return Resolution(_coalesced(windows), until)
 
     def remember(self, job: str, resolutions: Mapping[Series, Resolution]) -> None:
         """See the port `Ledger.remember`."""
@@ -160,7 +159,13 @@ class WindowTables(SeriesTable):
         self._change_given_up(
             "INSERT INTO given_up (series_id, window_start, window_end, report_id, reason, at)"
             " VALUES (?, ?, ?, ?, ?, ?)",
-            (self._make(series), *window.epoch, report_id, reason, rows.to_ms(at)),
+            (
+                self._make(series),
+                *window.epoch,
+                report_id,
+                rows.reason_text(reason),
+                rows.to_ms(at),
+            ),
         )
 
     def _change_given_up(self, statement: str, values: tuple[object, ...]) -> int:
@@ -220,6 +225,11 @@ class WindowTables(SeriesTable):
 
 
 def _failure(row: Row) -> Failure:
+    with rows.sensible(f"report {row['id']}"):
+        return _failure_of(row)
+
+
+def _failure_of(row: Row) -> Failure:
     window = Window.of_epoch(row["window_start"], row["window_end"])
     truncated = row["state"] in (State.TRUNCATED.value, State.DISPUTED.value)
     is_collected = row["complete"] >= window.length.total_seconds()
@@ -236,4 +246,5 @@ def _failure(row: Row) -> Failure:
 
 def _coalesced(ordered: Iterable[tuple[int, int]]) -> tuple[Window, ...]:
     """Pairs of seconds, ordered by start, as windows: merged first, for there may be a million."""
-    return tuple(Window.of_epoch(start, end) for start, end in merge(ordered))
+    with rows.sensible("windows"):
+        return tuple(Window.of_epoch(start, end) for start, end in merge(ordered))

@@ -7,32 +7,15 @@ from typing import TYPE_CHECKING, Any, Final, TextIO
 import structlog
 
 from orchestrator.reporting.figures import utc_text
+from orchestrator.texts import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, MutableMapping
+    from collections.abc import Callable, MutableMapping
     from datetime import datetime
 
     from structlog.typing import EventDict, FilteringBoundLogger, Processor
 
-MASK: Final = "***"
 _LEVELS: Final = {"info": 20, "warning": 30, "error": 40}
-
-
-def masker(secrets: Iterable[str]) -> Callable[[str], str]:
-    """A function that replaces every one of these secrets in a text by ``***``.
-
-    A last defence: no text should hold one in the first place.
-    """
-    # The longest first: one secret may be the beginning of another.
-    known = sorted({secret for secret in secrets if secret}, key=len, reverse=True)
-
-    def mask(text: str) -> str:
-        for secret in known:
-            if secret in text:
-                text = text.replace(secret, MASK)
-        return text
-
-    return mask
 
 
 def logger(
@@ -76,7 +59,7 @@ def logger(
 def _plain(_logger: object, _method: str, event: MutableMapping[str, Any]) -> str:
     """``2026-03-01T04:05:00Z warning: text``; the facts stand in the text already."""
     level = "" if event["level"] == "info" else f"{event['level']}: "
-    return f"{event['time']} {level}{event['event']}"
+    return f"{event['time']} {level}{printable(event['event'])}"
 
 
 def _masked(value: Any, mask: Callable[[str], str]) -> Any:

@@ -13,6 +13,7 @@ from rich.text import Text
 
 from orchestrator.reporting.figures import calendar_length, length
 from orchestrator.reporting.words import counted, size_words
+from orchestrator.texts import printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -48,7 +49,8 @@ class Screen:
 
     def note(self, level: str, text: str, _facts: Mapping[str, FieldValue | float | None]) -> None:
         """Prints a line above the drawing."""
-        line = Text(self._mask(text if level == "info" else f"{level}: {text}"))
+        words = printable(text)
+        line = Text(self._mask(words if level == "info" else f"{level}: {words}"))
         line.stylize(_STYLES.get(level, "dim"))
         self._console.print(line, soft_wrap=True)
 

@@ -191,6 +191,16 @@ async def _slow(call: Call, options: Options) -> web.StreamResponse:
     return await call.drip(await call.proceed(), options["rate"])
 
 
+@in_calls("download")
+async def _endless(call: Call, _options: Options) -> web.StreamResponse:
+    """The file begins as an archive does, and goes on for ever, as fast as it is taken."""
+    response = web.StreamResponse()
+    await response.prepare(call.request)
+    piece = b"PK\x03\x04" + bytes(64 * 1024)
+    while True:
+        await response.write(piece)
+
+
 @in_calls(form=Option(one_of("headers", "provisional"), default="headers"))
 async def _trickle(call: Call, options: Options) -> web.StreamResponse:
     """The head of the answer never ends: a header every second, or provisional answers (103)."""

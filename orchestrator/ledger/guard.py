@@ -1,0 +1,97 @@
+"""A ledger's file is not trusted: what is in it may have been put there to do harm.
+
+No function of SQL runs because the schema says so, no row is read that is larger than any of ours,
+and a ledger with triggers, views or other columns than ours is refused: they would change what is
+written, or read, behind the program's back. What a user adds beside (a table, an index) may stay.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from functools import lru_cache
+from typing import TYPE_CHECKING, Final
+
+from orchestrator.core.commands import JOB, typed
+from orchestrator.errors import LedgerError
+from orchestrator.ledger.schema import VERSION, migrate
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_LARGEST_ROW: Final = 32 * 1024 * 1024
+"""Bytes of a row: a thousand times what the longest of ours has."""
+
+_Columns = tuple[tuple[str, str, int], ...]
+
+
+def harden(connection: sqlite3.Connection) -> None:
+    """Has SQLite trust nothing that stands in the file."""
+    connection.execute("PRAGMA trusted_schema = OFF")
+    connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _LARGEST_ROW)
+
+
+def refuse_tampered(connection: sqlite3.Connection, path: Path, version: int) -> None:
+    """Refuses a ledger whose schema is not ours.
+
+    Args:
+        connection: to it.
+        path: for the error's text.
+        version: of its tables; that of an older one is looked at less closely.
+
+    Raises:
+        LedgerError: it has a trigger, a view, or other tables and columns than it should.
+        sqlite3.Error: it cannot be read.
+    """
+    for kind, name, sql in connection.execute("SELECT type, name, sql FROM sqlite_schema"):
+        if kind in {"trigger", "view"}:
+            raise _tampered(path, f"a {kind}")
+        if str(sql).lstrip().upper().startswith("CREATE VIRTUAL") or not isinstance(name, str):
+            raise _tampered(path, "a virtual table")
+    if version == VERSION:
+        for name, columns in _ours().items():
+            if _columns(connection, name) != columns:
+                raise _tampered(path, f"another table {name}")
+        if not _our_indexes() <= _indexes(connection):
+            raise _tampered(path, "fewer indexes")
+
+
+def _tampered(path: Path, what: str) -> LedgerError:
+    return LedgerError(
+        f"the ledger {path} holds {what} that this program has not made: something else has "
+        "changed the file; restore it from a backup, or move it away and use "
+        f"{typed('run', JOB, '--rebuild-ledger')}"
+    )
+
+
+def _columns(connection: sqlite3.Connection, table: str) -> _Columns:
+    """Name, type and kind (generated or not) of each column of a table."""
+    rows = connection.execute(
+        "SELECT name, type, hidden FROM pragma_table_xinfo(?) ORDER BY cid", (table,)
+    )
+    return tuple((str(name), str(kind), int(hidden)) for name, kind, hidden in rows)
+
+
+def _indexes(connection: sqlite3.Connection) -> frozenset[tuple[str, str]]:
+    return frozenset(
+        (str(table), str(name))
+        for table, name in connection.execute(
+            "SELECT tbl_name, name FROM sqlite_schema WHERE type = 'index'"
+        )
+    )
+
+
+@lru_cache(maxsize=1)
+def _made() -> tuple[dict[str, _Columns], frozenset[tuple[str, str]]]:
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
+        migrate(connection, "")
+        names = connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'").fetchall()
+        return {name: _columns(connection, name) for (name,) in names}, _indexes(connection)
+
+
+def _ours() -> dict[str, _Columns]:
+    return _made()[0]
+
+
+def _our_indexes() -> frozenset[tuple[str, str]]:
+    return _made()[1]

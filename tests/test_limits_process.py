@@ -1,0 +1,58 @@
+"""What the process leaves behind of its secret: no image of its memory, no keys of TLS."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from orchestrator.api.transport import open_session
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+BEGUN = """
+import ctypes, os, resource, sys
+import orchestrator.cli.main
+def entry():
+    print(resource.getrlimit(resource.RLIMIT_CORE)[0], os.environ.get("SSLKEYLOGFILE"))
+    print(ctypes.CDLL(None).prctl(3, 0, 0, 0, 0) if sys.platform == "linux" else 0, flush=True)
+    os.abort()
+orchestrator.cli.main.entry = entry
+resource.setrlimit(resource.RLIMIT_CORE, (resource.getrlimit(resource.RLIMIT_CORE)[1],) * 2)
+from orchestrator.start import entry
+entry()
+"""
+
+
+def test_the_process_leaves_no_core_dump_and_hears_no_sslkeylogfile(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", BEGUN],
+        check=False,
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env={**os.environ, "SSLKEYLOGFILE": str(tmp_path / "keys")},
+        timeout=30,
+    )
+    assert done.stdout.split() == ["0", "None", "0"], done.stderr
+    assert done.returncode == -signal.SIGABRT
+    assert [path.name for path in tmp_path.iterdir() if path.name.startswith("core")] == []
+
+
+@pytest.mark.anyio
+async def test_our_tls_writes_its_keys_nowhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where the package is used without its command line."""
+    monkeypatch.setenv("SSLKEYLOGFILE", str(tmp_path / "keys"))
+    async with open_session() as session:
+        context = session.connector._ssl  # type: ignore[union-attr]
+        assert context.keylog_filename is None
+        assert context.check_hostname
+        assert context.verify_mode.name == "CERT_REQUIRED"
+    assert not (tmp_path / "keys").exists()
