@@ -1,9 +1,9 @@
 """What a plausible API does otherwise than its documents say, as data: `front.KINDS`.
 
 None of it lies in a way that nobody could see through: a list keeps a report back for less than
-the ten minutes that a lost create is sought for, or visibly does not cover it; a file is whole, or
-can be seen not to be. Each kind is a few lines around one call; its options are drawn from the
-values in its declaration.
+the ten minutes that a lost create is sought for, or visibly does not cover it, and is not cut to
+fewer than five entries; a file is whole, or can be seen not to be. Each kind is a few lines around
+one call; its options are drawn from the values in its declaration.
 """
 
 from __future__ import annotations
