@@ -149,6 +149,12 @@ def test_a_report_of_the_newer_pages_is_read_in_full() -> None:
             "expired",
         ),
         (old_without("request_status", status="DONE", request_params={}), None, "", None),
+        (
+            old_without("request_status", status="success", request_params={"status": "failed"}),
+            Status.SUCCESS,
+            None,
+            "failed",
+        ),
     ],
     ids=[
         "the filter beside the status",
@@ -161,6 +167,7 @@ def test_a_report_of_the_newer_pages_is_read_in_full() -> None:
         "no status at all",
         "both statuses, filter nested",
         "unknown plain status, request nested",
+        "lower case, request nested",
     ],
 )
 def test_the_status_is_told_from_the_filter(

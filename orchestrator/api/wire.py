@@ -379,7 +379,8 @@ def _status_word(answer: Mapping[str, Any]) -> tuple[str, bool]:
     """The report's status as the API put it, and whether it came from the plain ``status``.
 
     The plain ``status`` is normally the message filter, echoed: ``failed`` is a filter of SMS,
-    ``FAILED`` is a report's status.
+    ``FAILED`` is a report's status. Where the echo is nested in ``request_params``, the plain one
+    is the report's, in whatever case.
     """
     word = answer.get("request_status")
     if word is not None:
@@ -387,8 +388,11 @@ def _status_word(answer: Mapping[str, Any]) -> tuple[str, bool]:
             raise WireError(f"request_status is {_kind(word)}")
         return _printable(word.strip())[:_LONGEST_WORD], False
     plain = answer.get("status")
-    if isinstance(plain, str) and plain in Status.__members__:
-        return plain, True
+    if isinstance(plain, str):
+        is_nested = isinstance(answer.get("request_params"), dict)
+        word = plain.strip().upper() if is_nested else plain
+        if word in Status.__members__:
+            return word, True
     return "", False
 
 

@@ -253,7 +253,7 @@ def draw(seed: int) -> Case:
         deviations=deviations.draw(random),
         faults=faults,
         deeds=deeds.draw(random, jobs),
-        api_ahead=timedelta(seconds=random.choice([0, 0, 0, 0, 40, -40, -3600, 86_400])),
+        api_ahead=timedelta(seconds=random.choice([0.3, 0.3, 0.3, 0.3, 40, -40, -3600, 86_400])),
         is_remote=random.random() < 0.8,
     )
 

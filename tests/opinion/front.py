@@ -150,6 +150,7 @@ class Front(Simulator):
         creates: loop times of the creates that came.
         tokens: which address of a report's file is the living one, by the report's number.
         refused_calls: counts the calls that might be refused.
+        answered: the ids that answers to creates have told.
         exposed: paths to which credentials came though they lie on a host of another name.
         mishaps: errors of the deviations themselves.
         vanished: since when the API has denied a report in every way, by the report's number.
@@ -165,6 +166,7 @@ class Front(Simulator):
         self.creates: list[float] = []
         self.tokens: Counter[int] = Counter()
         self.refused_calls = 0
+        self.answered: list[str] = []
         self.exposed: list[str] = []
         self.mishaps: list[Exception] = []
         self.vanished: dict[int, float] = {}
@@ -190,10 +192,13 @@ class Front(Simulator):
                 self.creates.append(self.elapsed)
             number = self.calls[f"front {place}"] = self.calls[f"front {place}"] + 1
             try:
-                return await self._through(0, place, number, request, inner)
+                answer = await self._through(0, place, number, request, inner)
             except Exception as error:
                 self.mishaps.append(error)
                 raise
+            if place == "create" and is_json(answer):
+                self.answered.append(str(content_of(answer).get("request_id")))
+            return answer
 
         return handle
 

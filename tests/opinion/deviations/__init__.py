@@ -1,14 +1,14 @@
 """What a plausible API does otherwise than its documents say, as data: `front.KINDS`.
 
 None of it lies in a way that nobody could see through: a list keeps a report back for less than
-the ten minutes that a lost create is sought for, or visibly does not cover it; a file is whole, or
-can be seen not to be. Each kind is a few lines around one call; its options are drawn from the
-values in its declaration.
+the ten minutes that a lost create is sought for, or visibly does not cover it, and is not cut to
+fewer than five entries; a file is whole, or can be seen not to be. Each kind is a few lines around
+one call; its options are drawn from the values in its declaration.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from tests.opinion.deviations import creates, ends, files, lists, spelling
 from tests.opinion.front import KINDS, Deviation
@@ -17,10 +17,22 @@ if TYPE_CHECKING:
     from random import Random
 
 
+_THEMES: Final = (
+    ((), 4),
+    ((creates, lists), 3),
+    ((creates, spelling), 1),
+    ((ends, files), 2),
+    ((ends, lists), 1),
+)
+"""Modules whose kinds are drawn together, as faults that need two are of neighbours mostly."""
+
+
 def draw(random: Random) -> tuple[Deviation, ...]:
-    """Some deviations, mostly few: a fault that needs two is rare, and hard to read."""
+    """Some deviations, mostly few: a fault that needs many is rare, and hard to read."""
     number = random.choice([0, 1, 1, 2, 2, 3, 4, 6])
-    kinds = list(KINDS.values())
+    (theme,) = random.choices([one for one, _ in _THEMES], [weight for _, weight in _THEMES])
+    names = {module.__name__ for module in theme}
+    kinds = [one for one in KINDS.values() if not names or one.act.__module__ in names]
     chosen = random.choices(kinds, [one.weight for one in kinds], k=number)
     return tuple(
         Deviation(

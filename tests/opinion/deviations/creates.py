@@ -113,13 +113,13 @@ async def create_hidden(call: Seen, go: Go, status: int) -> Answer:
 
 @kind("create", weight=1, loses_creates=True, number=[2, 3], made=[True, False])
 async def create_repeats(call: Seen, go: Go, number: int, made: bool) -> Answer:
-    """One create is answered with the id of an older report."""
-    older = [one for one in call.front.world.known_reports() if not one.stranger]
+    """One create is answered with the id of an older one."""
+    older = call.front.answered
     if call.number != number or not older:
         return await go()
     if not made:
-        return json_answer({"request_id": older[0].request_id, "request_status": "PENDING"})
-    return edited(await go(), lambda one: one.update(request_id=older[0].request_id))
+        return json_answer({"request_id": older[0], "request_status": "PENDING"})
+    return edited(await go(), lambda one: one.update(request_id=older[0]))
 
 
 @kind("create", weight=2, loses_creates=True, times=[1, 3], status=[503, 500])

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import csv
 import gzip
+import io
+import zipfile
 import zlib
 from contextlib import suppress
 from typing import Any
@@ -133,6 +136,30 @@ async def encoded(call: Seen, go: Go, label: str, real: bool) -> Answer:
     packed = zlib.compress(answer.body) if label == "deflate" else gzip.compress(answer.body)
     headers = {"Content-Encoding": label, "Content-Type": "application/zip"}
     return web.Response(body=packed if real else answer.body, headers=headers)
+
+
+@kind("download", weight=3, seconds=[5, 60, 600], fewer=[1, 2, 100],
+      unkind="a file that lacks records for long waits for a person")  # fmt: skip
+async def file_short(call: Seen, go: Go, seconds: int, fewer: int) -> Answer:
+    """For some time after SUCCESS the file is a whole archive with fewer records."""
+    answer = await go()
+    if not is_good(answer) or call.about is None or call.ended >= seconds:
+        return answer
+    assert isinstance(answer, web.Response)
+    assert isinstance(answer.body, bytes)
+    try:
+        with zipfile.ZipFile(io.BytesIO(answer.body)) as archive:
+            (name,) = archive.namelist()
+            content = archive.read(name).decode()
+    except (zipfile.BadZipFile, ValueError):
+        return answer
+    header, *rows = csv.reader(io.StringIO(content, newline=""))
+    text, packed = io.StringIO(newline=""), io.BytesIO()
+    writer = csv.writer(text, quoting=csv.QUOTE_ALL, lineterminator="\n")
+    writer.writerows([header, *rows[: max(0, len(rows) - fewer)]])
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr(name, text.getvalue())
+    return web.Response(body=packed.getvalue(), content_type="application/octet-stream")
 
 
 @kind("download", weight=2, times=[1, 3], share=[0.0, 0.5, 0.9])

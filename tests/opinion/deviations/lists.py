@@ -26,7 +26,7 @@ from tests.opinion.front import (
 )
 
 
-@kind("list", weight=3, blinds=True, most=[1, 2, 5], end=["newest", "oldest"], total=[True, False])
+@kind("list", weight=3, blinds=True, most=[5, 6, 8], end=["newest", "oldest"], total=[True, False])
 async def list_capped(call: Seen, go: Go, most: int, end: str, total: bool) -> Answer:
     """A list shows only so many reports, the newest or the oldest."""
 
