@@ -164,7 +164,8 @@ def test_what_is_wrong_with_a_certificate_goes_by_openssls_number(number: int, w
         (sqlite3.SQLITE_NOTADB, remedy()),
         (sqlite3.SQLITE_CORRUPT_INDEX, remedy()),
         (sqlite3.SQLITE_BUSY_SNAPSHOT, "another program holds it; close that program"),
-        (sqlite3.SQLITE_TOOBIG, "SQLite reports SQLITE_X; check the disk and run again"),
+        (sqlite3.SQLITE_TOOBIG, remedy()),
+        (sqlite3.SQLITE_RANGE, "SQLite reports SQLITE_X; check the disk and run again"),
     ],
 )
 def test_what_sqlite_reports_goes_by_its_code(code: int, words: str) -> None:

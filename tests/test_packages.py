@@ -14,7 +14,15 @@ import pytest
 ROOT = Path(__file__).parents[1]
 FOLDERS = (
     *("orchestrator", "jobs", "tests", "benchmarks", "docs", "requirements", ".ci"),
-    *("README.md", "CHANGELOG.md", "LICENSE", "Makefile", "pyproject.toml", "config.example.yaml"),
+    *(
+        "README.md",
+        "CHANGELOG.md",
+        "SECURITY.md",
+        "LICENSE",
+        "Makefile",
+        "pyproject.toml",
+        "config.example.yaml",
+    ),
 )
 
 
