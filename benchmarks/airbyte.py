@@ -20,7 +20,7 @@ from benchmarks.outcomes import outcome
 from benchmarks.sections import Section, Table
 from benchmarks.simulator import ROOT, simulator
 from benchmarks.worlds import DIRECTION, PRODUCT, rate_bound
-from orchestrator.sim import Tally, Truth
+from orchestrator.simulator import RecordDigest, Truth
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -121,7 +121,7 @@ def airbyte(case: Case, server: Process, folder: Path) -> tuple[Outcome, str]:
     seconds = time.perf_counter() - begun
     body = {"account_id": server.api_key, "product": PRODUCT, "direction": DIRECTION}
     columns = Truth(case.settings(), body, *next(case.windows())).columns
-    is_right = tally(records(done.stdout.splitlines()), columns) == case.truth()
+    is_right = record_digest(records(done.stdout.splitlines()), columns) == case.truth()
     found = outcome(case, server.seen(), makespan=seconds, is_right=is_right, seconds=seconds)
     return found, f"exit code {done.returncode}" if done.returncode else ""
 
@@ -155,9 +155,9 @@ def records(lines: Iterable[str]) -> Iterable[dict[str, Any]]:
             yield message["record"]["data"]
 
 
-def tally(found: Iterable[dict[str, Any]], columns: tuple[str, ...]) -> Tally:
+def record_digest(found: Iterable[dict[str, Any]], columns: tuple[str, ...]) -> RecordDigest:
     """Count and digest; what is no text was changed on the way, and shows."""
-    return Tally().add_all(
+    return RecordDigest().add_all(
         [str("" if record.get(name) is None else record[name]) for name in columns]
         for record in found
     )

@@ -30,7 +30,7 @@ server's limit is a token bucket for each key."""
 
 
 @dataclass(frozen=True, slots=True)
-class Use:
+class UsageRecord:
     """How much of a limit was used while there was work.
 
     Attributes:
@@ -56,7 +56,7 @@ class Use:
         return self.useful / self.allowed
 
 
-def use(call_times: Sequence[tuple[float, str, str]], rate: float) -> Use:
+def use(call_times: Sequence[tuple[float, str, str]], rate: float) -> UsageRecord:
     """How much was used from the first request until the first key has sent its last create.
 
     Args:
@@ -69,7 +69,7 @@ def use(call_times: Sequence[tuple[float, str, str]], rate: float) -> Use:
     # Each key's first request is at `begin` and counts, hence one more than what has passed.
     allowed = len(last_create) * ((end - begin) * rate + 1)
     useful = sum(kind in ("create", "download") for kind in kinds)
-    return Use(end - begin, len(kinds), useful, allowed)
+    return UsageRecord(end - begin, len(kinds), useful, allowed)
 
 
 def measure(options: Options) -> Section:
@@ -116,7 +116,7 @@ def section(outcomes: Iterable[Outcome]) -> Section:
     )
 
 
-def _row(outcome: Outcome, used: Use) -> tuple[str, ...]:
+def _row(outcome: Outcome, used: UsageRecord) -> tuple[str, ...]:
     return (
         f"{outcome.case.keys}",
         f"{outcome.case.reports:,}",

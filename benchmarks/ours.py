@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from benchmarks.worlds import DIRECTION, END, NOW, PRODUCT
-from orchestrator.api import KeyGate, VonageReports, open_session
-from orchestrator.api.receiver import receiving
+from orchestrator.api import KeyRateLimiter, VonageReports, open_session
+from orchestrator.api.callback_server import receiving
 from orchestrator.collect.collector import FileCollector
 from orchestrator.core.model import AbsoluteWindow, Job, JobSeries, Series, Span, Unit
-from orchestrator.core.ports import Unobserved
+from orchestrator.core.ports import NullObserver
 from orchestrator.core.settings import (
     ApiSettings,
     CallbackSettings,
@@ -24,9 +24,9 @@ from orchestrator.core.settings import (
     OutputSettings,
     Secret,
 )
-from orchestrator.engine.desk import Desk
 from orchestrator.engine.drain import Drain
-from orchestrator.engine.run import World, run
+from orchestrator.engine.key_session import KeySession
+from orchestrator.engine.run import RunContext, run
 from orchestrator.ledger.lock import run_lock
 from orchestrator.ledger.sqlite import SqliteLedger, connect
 from tests.kit.virtual_time import VirtualClock
@@ -37,9 +37,9 @@ if TYPE_CHECKING:
     import aiohttp
 
     from benchmarks.worlds import Case
-    from orchestrator.api.receiver import Receiver
+    from orchestrator.api.callback_server import CallbackServer
     from orchestrator.core.ports import Clock
-    from orchestrator.sim import Simulator
+    from orchestrator.simulator import Simulator
 
 
 async def ours(simulator: Simulator, case: Case, folder: Path) -> None:
@@ -60,14 +60,14 @@ async def ours(simulator: Simulator, case: Case, folder: Path) -> None:
     ):
         connection = connect(config.state)
         try:
-            world = World(
+            world = RunContext(
                 ledger=SqliteLedger(connection, config.state, clock),
                 collector=FileCollector(config.output),
-                desks={
+                sessions={
                     key.api_key: _desk(session, config, clock, key.api_key, key.api_secret)
                     for key in simulator.settings.keys
                 },
-                observer=Unobserved(),
+                observer=NullObserver(),
                 clock=clock,
                 config=config,
                 drain=Drain(),
@@ -80,7 +80,7 @@ async def ours(simulator: Simulator, case: Case, folder: Path) -> None:
 
 
 @asynccontextmanager
-async def _receiver(case: Case) -> AsyncIterator[Receiver | None]:
+async def _receiver(case: Case) -> AsyncIterator[CallbackServer | None]:
     """Our own receiver of callbacks, where the case has them."""
     if not case.callbacks:
         yield None
@@ -88,21 +88,21 @@ async def _receiver(case: Case) -> AsyncIterator[Receiver | None]:
     with socket.create_server(("127.0.0.1", 0)) as found:
         address = f"127.0.0.1:{found.getsockname()[1]}"
     settings = CallbackSettings(listen=address, public_url=f"http://{address}/called")
-    async with receiving(settings, Unobserved()) as receiver:
+    async with receiving(settings, NullObserver()) as receiver:
         assert receiver is not None, f"{address} was free a moment ago"
         yield receiver
 
 
 def _desk(
     session: aiohttp.ClientSession, config: Config, clock: Clock, api_key: str, secret: str
-) -> Desk:
+) -> KeySession:
     credentials = Credentials(api_key, api_key, Secret(secret))
-    return Desk(
+    return KeySession(
         VonageReports(session, config.api.base_url, credentials, config.api.timeout, clock),
-        KeyGate(config.api.requests_per_second),
+        KeyRateLimiter(config.api.requests_per_second),
         config.retry,
         jitter=random.Random(api_key).random,
-        observer=Unobserved(),
+        observer=NullObserver(),
         patience=config.poll.timeout,
     )
 

@@ -10,9 +10,9 @@ from benchmarks.bound import least_makespan
 
 if TYPE_CHECKING:
     from benchmarks.worlds import Case
-    from orchestrator.sim import Simulator
-    from orchestrator.sim.reports import Report
-    from orchestrator.sim.settings import ApiKey
+    from orchestrator.simulator import Simulator
+    from orchestrator.simulator.reports import Report
+    from orchestrator.simulator.settings import ApiKey
 
 
 @dataclass(slots=True, kw_only=True)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from benchmarks.worlds import Case
-    from orchestrator.sim import Simulator
+    from orchestrator.simulator import Simulator
 
 _AT_ONCE: Final = 100
 _EVERY: Final = 5.0

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from benchmarks.worlds import Case
-    from orchestrator.sim import Simulator
+    from orchestrator.simulator import Simulator
 
 _EVERY: Final = 5.0
 """Seconds between two looks."""

@@ -20,7 +20,7 @@ from anyio import to_thread
 
 from benchmarks.outcomes import Watch
 from benchmarks.worlds import Case
-from orchestrator.sim import WorldClock, serve
+from orchestrator.simulator import WorldClock, serve
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -12,7 +12,7 @@ import anyio
 
 from benchmarks.outcomes import Watch, outcome
 from benchmarks.worlds import NOW, tally_folder
-from orchestrator.sim import Simulator, WorldClock, serve
+from orchestrator.simulator import Simulator, WorldClock, serve
 from tests.kit.virtual_time import VirtualLoop
 
 if TYPE_CHECKING:

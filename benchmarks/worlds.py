@@ -7,13 +7,13 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
-from orchestrator.sim import ApiKey, Fault, Faults, Settings, Tally, Truth, tally_csv
+from orchestrator.simulator import ApiKey, Fault, Faults, RecordDigest, Settings, Truth, tally_csv
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from orchestrator.sim import Simulator
+    from orchestrator.simulator import Simulator
 
 NOW: Final = datetime(2026, 3, 1, 12, tzinfo=UTC)
 """Where the clocks of virtual time begin."""
@@ -95,19 +95,19 @@ class Case:
         for number in range(self.reports):
             yield self.start + number * HOUR, self.start + (number + 1) * HOUR
 
-    def truth(self) -> Tally:
+    def truth(self) -> RecordDigest:
         """What all collected files together must hold."""
         settings = self.settings()
-        total = Tally()
+        total = RecordDigest()
         for account in self.accounts:
             body = {"account_id": account, "product": PRODUCT, "direction": DIRECTION}
-            total += Truth(settings, body, self.start, END).tally()
+            total += Truth(settings, body, self.start, END).record_digest()
         return total
 
 
-def tally_folder(folder: Path) -> Tally:
+def tally_folder(folder: Path) -> RecordDigest:
     """What the CSV files in a folder and below hold, all together."""
-    total = Tally()
+    total = RecordDigest()
     for path in sorted(folder.rglob("*.csv")):
         with path.open("rb") as file:
             total += tally_csv(file)

@@ -248,7 +248,7 @@ class LedgerError(OrchestratorError):
     """The ledger cannot be opened, read or written."""
 
 
-class Locked(LedgerError):
+class LedgerLocked(LedgerError):
     """Another run holds the ledger's lock."""
 
 
@@ -256,7 +256,7 @@ class OlderTables(LedgerError):
     """A ledger of an older version, which a command that only reads cannot use."""
 
 
-class Taken(LedgerError):
+class RequestIdConflict(LedgerError):
     """A request_id that another row of the ledger has: the API gave one name to two reports."""
 
 

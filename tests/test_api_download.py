@@ -13,7 +13,7 @@ import pytest
 from aiohttp import web
 from yarl import URL
 
-from orchestrator.api import links
+from orchestrator.api import urls
 from orchestrator.core.ports import Resume, Within
 from orchestrator.errors import (
     ApiError,
@@ -535,7 +535,7 @@ async def test_an_api_that_is_down_is_not_asked_elsewhere() -> None:
     ],
 )
 def test_who_may_see_the_key(base: str, link: str, signed: bool) -> None:
-    assert links.may_sign(URL(base), URL(link)) is signed
+    assert urls.may_sign(URL(base), URL(link)) is signed
 
 
 # --- time -----------------------------------------------------------------------------------------

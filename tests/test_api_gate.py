@@ -14,14 +14,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from orchestrator.api.gate import PATIENCE, KeyGate
+from orchestrator.api.rate_limiter import PATIENCE, KeyRateLimiter
 from orchestrator.core.ports import Priority
-from orchestrator.engine.places import Places
+from orchestrator.engine.slots import SlotPool
 from orchestrator.errors import ServerFault, Throttled, TransportError
 from tests.kit.virtual_time import VirtualLoop
 
 if TYPE_CHECKING:
-    from orchestrator.core.ports import Gate
+    from orchestrator.core.ports import RateLimiter
 
 pytestmark = [pytest.mark.anyio, pytest.mark.virtual]
 
@@ -31,16 +31,20 @@ Log = list[tuple[str, float]]
 
 
 async def pass_gate(
-    gate: Gate, log: Log, name: str = "", priority: Priority = POLL, order: float = 0.0
+    rate_limiter: RateLimiter,
+    log: Log,
+    name: str = "",
+    priority: Priority = POLL,
+    order: float = 0.0,
 ) -> None:
-    async with gate.turn(priority, order):
+    async with rate_limiter.turn(priority, order):
         log.append((name, anyio.current_time()))
 
 
-async def complain(gate: Gate, retry_after: float | None = None) -> None:
+async def complain(rate_limiter: RateLimiter, retry_after: float | None = None) -> None:
     wait = None if retry_after is None else timedelta(seconds=retry_after)
     with suppress(Throttled):
-        async with gate.turn(POLL):
+        async with rate_limiter.turn(POLL):
             raise Throttled("slow down", retry_after=wait)
 
 
@@ -51,40 +55,40 @@ async def settle() -> None:
 
 
 async def test_turns_come_at_the_rate_from_the_first_on() -> None:
-    gate, log = KeyGate(5), Log()
+    rate_limiter, log = KeyRateLimiter(5), Log()
     async with anyio.create_task_group() as group:
         for _ in range(8):
-            group.start_soon(pass_gate, gate, log)
+            group.start_soon(pass_gate, rate_limiter, log)
     assert [at for _, at in log] == pytest.approx([0.2 * turn for turn in range(8)])
-    assert gate.turns == 8
+    assert rate_limiter.turns == 8
 
 
 async def test_an_idle_gate_saves_up_nothing() -> None:
-    gate, log = KeyGate(5), Log()
-    await pass_gate(gate, log)
+    rate_limiter, log = KeyRateLimiter(5), Log()
+    await pass_gate(rate_limiter, log)
     await anyio.sleep(3600)
     for _ in range(3):
-        await pass_gate(gate, log)
+        await pass_gate(rate_limiter, log)
     assert [at for _, at in log] == pytest.approx([0, 3600, 3600.2, 3600.4])
 
 
 async def test_a_slow_request_does_not_hold_the_next_turn_back() -> None:
-    gate, log = KeyGate(5), Log()
+    rate_limiter, log = KeyRateLimiter(5), Log()
 
     async def slow() -> None:
-        async with gate.turn(POLL):
+        async with rate_limiter.turn(POLL):
             await anyio.sleep(60)
 
     async with anyio.create_task_group() as group:
         group.start_soon(slow)
         await settle()
-        group.start_soon(pass_gate, gate, log)
+        group.start_soon(pass_gate, rate_limiter, log)
     assert [at for _, at in log] == pytest.approx([0.2])
 
 
 async def test_priority_then_order_then_arrival_decide() -> None:
-    gate, log = KeyGate(5), Log()
-    await pass_gate(gate, [])
+    rate_limiter, log = KeyRateLimiter(5), Log()
+    await pass_gate(rate_limiter, [])
     async with anyio.create_task_group() as group:
         for name, priority, order in (
             ("poll", POLL, 0.0),
@@ -94,7 +98,7 @@ async def test_priority_then_order_then_arrival_decide() -> None:
             ("then soon", DOWNLOAD, 2.0),
             ("cancel", CANCEL, 5.0),
         ):
-            group.start_soon(pass_gate, gate, log, name, priority, order)
+            group.start_soon(pass_gate, rate_limiter, log, name, priority, order)
     assert [name for name, _ in log] == [
         "cancel",
         "first soon",
@@ -106,25 +110,25 @@ async def test_priority_then_order_then_arrival_decide() -> None:
 
 
 async def test_a_higher_priority_overtakes_whoever_waits_for_the_very_next_turn() -> None:
-    gate, log = KeyGate(1), Log()
-    await pass_gate(gate, [])
+    rate_limiter, log = KeyRateLimiter(1), Log()
+    await pass_gate(rate_limiter, [])
     async with anyio.create_task_group() as group:
-        group.start_soon(pass_gate, gate, log, "poll", POLL)
+        group.start_soon(pass_gate, rate_limiter, log, "poll", POLL)
         await anyio.sleep(0.9)
-        group.start_soon(pass_gate, gate, log, "cancel", CANCEL)
+        group.start_soon(pass_gate, rate_limiter, log, "cancel", CANCEL)
     assert [name for name, _ in log] == ["cancel", "poll"]
     assert [at for _, at in log] == pytest.approx([1, 2])
 
 
 @pytest.mark.parametrize("victim", [0, 1, 2], ids=["next", "middle", "last"])
 async def test_a_cancelled_waiter_costs_the_others_nothing(victim: int) -> None:
-    gate, log = KeyGate(1), Log()
-    await pass_gate(gate, [])
+    rate_limiter, log = KeyRateLimiter(1), Log()
+    await pass_gate(rate_limiter, [])
     scopes = [anyio.CancelScope() for _ in range(3)]
 
     async def wait(number: int) -> None:
         with scopes[number]:
-            await pass_gate(gate, log, str(number))
+            await pass_gate(rate_limiter, log, str(number))
 
     async with anyio.create_task_group() as group:
         for number in range(3):
@@ -132,67 +136,67 @@ async def test_a_cancelled_waiter_costs_the_others_nothing(victim: int) -> None:
         await anyio.sleep(0.5)
         scopes[victim].cancel()
         await settle()
-        assert gate.waiting == 2
+        assert rate_limiter.waiting == 2
     assert [name for name, _ in log] == [str(name) for name in range(3) if name != victim]
     assert [at for _, at in log] == pytest.approx([1, 2])
 
 
 async def test_one_cancelled_at_the_moment_of_its_turn_hands_it_on() -> None:
-    gate, log = KeyGate(1), Log()
-    await pass_gate(gate, [])
+    rate_limiter, log = KeyRateLimiter(1), Log()
+    await pass_gate(rate_limiter, [])
 
     async def impatient() -> None:
         with anyio.CancelScope(deadline=1.0):
-            await pass_gate(gate, [])
+            await pass_gate(rate_limiter, [])
 
     async with anyio.create_task_group() as group:
         group.start_soon(impatient)
-        group.start_soon(pass_gate, gate, log)
-    turns_of_the_impatient = gate.turns - 2
+        group.start_soon(pass_gate, rate_limiter, log)
+    turns_of_the_impatient = rate_limiter.turns - 2
     assert [at for _, at in log] == pytest.approx([1 + turns_of_the_impatient])
 
 
 async def test_one_cancelled_before_it_asks_takes_no_turn() -> None:
-    gate = KeyGate(1)
+    rate_limiter = KeyRateLimiter(1)
     with anyio.CancelScope() as scope:
         scope.cancel()
-        await pass_gate(gate, [])
-    assert gate.turns == 0
+        await pass_gate(rate_limiter, [])
+    assert rate_limiter.turns == 0
 
 
 async def test_a_complaint_pauses_the_whole_key_as_long_as_the_api_says() -> None:
-    gate, log = KeyGate(5), Log()
+    rate_limiter, log = KeyRateLimiter(5), Log()
     async with anyio.create_task_group() as group:
-        group.start_soon(complain, gate, 30)
-        group.start_soon(pass_gate, gate, log, "poll", POLL)
-        group.start_soon(pass_gate, gate, log, "cancel", CANCEL)
-        group.start_soon(pass_gate, gate, log, "submit", SUBMIT)
+        group.start_soon(complain, rate_limiter, 30)
+        group.start_soon(pass_gate, rate_limiter, log, "poll", POLL)
+        group.start_soon(pass_gate, rate_limiter, log, "cancel", CANCEL)
+        group.start_soon(pass_gate, rate_limiter, log, "submit", SUBMIT)
     assert [name for name, _ in log] == ["cancel", "submit", "poll"]
     assert log[0][1] == pytest.approx(30)
-    assert gate.throttled == 1
+    assert rate_limiter.throttled == 1
 
 
 async def test_a_complaint_that_comes_late_holds_back_who_waits_already() -> None:
-    gate, log = KeyGate(1), Log()
+    rate_limiter, log = KeyRateLimiter(1), Log()
 
     async def slow_complaint() -> None:
         with suppress(Throttled):
-            async with gate.turn(POLL):
+            async with rate_limiter.turn(POLL):
                 await anyio.sleep(0.5)
                 raise Throttled("slow down", retry_after=timedelta(seconds=10))
 
     async with anyio.create_task_group() as group:
         group.start_soon(slow_complaint)
         await settle()
-        group.start_soon(pass_gate, gate, log)
+        group.start_soon(pass_gate, rate_limiter, log)
     assert [at for _, at in log] == pytest.approx([10.5])
 
 
 async def test_pauses_double_up_to_a_minute_where_the_api_does_not_say() -> None:
-    gate, starts = KeyGate(1000), []
+    rate_limiter, starts = KeyRateLimiter(1000), []
     for _ in range(9):
         with suppress(Throttled):
-            async with gate.turn(POLL):
+            async with rate_limiter.turn(POLL):
                 starts.append(anyio.current_time())
                 raise Throttled("slow down")
     assert [later - sooner for sooner, later in pairwise(starts)] == pytest.approx(
@@ -201,79 +205,79 @@ async def test_pauses_double_up_to_a_minute_where_the_api_does_not_say() -> None
 
 
 async def test_a_success_ends_the_row_of_growing_pauses() -> None:
-    gate, log = KeyGate(1000), Log()
-    await complain(gate)
-    await complain(gate)
-    await pass_gate(gate, log)
-    await complain(gate)
+    rate_limiter, log = KeyRateLimiter(1000), Log()
+    await complain(rate_limiter)
+    await complain(rate_limiter)
+    await pass_gate(rate_limiter, log)
+    await complain(rate_limiter)
     complained = anyio.current_time()
-    await pass_gate(gate, log)
+    await pass_gate(rate_limiter, log)
     assert log[-1][1] - complained == pytest.approx(1)
 
 
 async def test_the_rate_halves_with_each_complaint_but_not_below_a_sixteenth() -> None:
-    gate, rates = KeyGate(8), []
+    rate_limiter, rates = KeyRateLimiter(8), []
     for _ in range(6):
-        await complain(gate, 0)
-        rates.append(gate.rate)
+        await complain(rate_limiter, 0)
+        rates.append(rate_limiter.rate)
     assert rates == [4, 2, 1, 0.5, 0.5, 0.5]
 
 
 async def test_complaints_about_requests_sent_together_count_once() -> None:
-    gate = KeyGate(8)
+    rate_limiter = KeyRateLimiter(8)
 
     async def slow_complaint() -> None:
         with suppress(Throttled):
-            async with gate.turn(POLL):
+            async with rate_limiter.turn(POLL):
                 await anyio.sleep(5)
                 raise Throttled("slow down")
 
     async with anyio.create_task_group() as group:
         for _ in range(10):
             group.start_soon(slow_complaint)
-    assert gate.rate == 4
-    assert gate.throttled == 10
+    assert rate_limiter.rate == 4
+    assert rate_limiter.throttled == 10
 
 
 async def test_a_second_complaint_of_the_same_storm_may_still_ask_for_more_time() -> None:
-    gate, log = KeyGate(1000), Log()
+    rate_limiter, log = KeyRateLimiter(1000), Log()
 
     async def slow_complaint(seconds: float) -> None:
         with suppress(Throttled):
-            async with gate.turn(POLL):
+            async with rate_limiter.turn(POLL):
                 await anyio.sleep(1)
                 raise Throttled("slow down", retry_after=timedelta(seconds=seconds))
 
     async with anyio.create_task_group() as group:
         group.start_soon(slow_complaint, 5)
         group.start_soon(slow_complaint, 50)
-    await pass_gate(gate, log)
+    await pass_gate(rate_limiter, log)
     assert [at for _, at in log] == [pytest.approx(51, abs=0.01)]
 
 
 async def test_turns_keep_the_lowered_rate_and_climb_back_to_the_full_one() -> None:
-    gate, log = KeyGate(5), Log()
-    await complain(gate, 10)
+    rate_limiter, log = KeyRateLimiter(5), Log()
+    await complain(rate_limiter, 10)
     for _ in range(40):
-        await pass_gate(gate, log)
+        await pass_gate(rate_limiter, log)
     gaps = [later - sooner for (_, sooner), (_, later) in pairwise(log)]
     assert gaps[0] == pytest.approx(1 / 2.5)
     assert gaps == sorted(gaps, reverse=True)
     assert gaps[-1] == pytest.approx(1 / 5)
-    assert gate.rate == 5
+    assert rate_limiter.rate == 5
 
 
 async def test_an_error_that_is_no_complaint_leaves_the_rate_alone() -> None:
-    gate = KeyGate(5)
-    await complain(gate, 0)
+    rate_limiter = KeyRateLimiter(5)
+    await complain(rate_limiter, 0)
     with pytest.raises(ServerFault):
-        async with gate.turn(POLL):
+        async with rate_limiter.turn(POLL):
             raise ServerFault("broken")
-    assert gate.rate == 2.5
+    assert rate_limiter.rate == 2.5
 
 
 async def test_the_gate_of_another_key_is_not_touched() -> None:
-    slowed, other, log = KeyGate(5), KeyGate(5), Log()
+    slowed, other, log = KeyRateLimiter(5), KeyRateLimiter(5), Log()
     await complain(slowed, 3600)
     await pass_gate(other, log)
     assert log == [("", 0)]
@@ -281,19 +285,19 @@ async def test_the_gate_of_another_key_is_not_touched() -> None:
 
 
 async def test_without_a_limit_nobody_waits_but_a_pause_is_kept() -> None:
-    gate, log = KeyGate(math.inf), Log()
+    rate_limiter, log = KeyRateLimiter(math.inf), Log()
     for _ in range(100):
-        await pass_gate(gate, log)
+        await pass_gate(rate_limiter, log)
     assert anyio.current_time() == 0
-    await complain(gate, 7)
-    await pass_gate(gate, log)
+    await complain(rate_limiter, 7)
+    await pass_gate(rate_limiter, log)
     assert log[-1][1] == pytest.approx(7)
 
 
 @pytest.mark.parametrize("rate", [0, -1, math.nan])
 def test_a_rate_that_lets_nobody_through_is_refused(rate: float) -> None:
     with pytest.raises(ValueError, match="lets nobody through"):
-        KeyGate(rate)
+        KeyRateLimiter(rate)
 
 
 visits = st.tuples(
@@ -313,22 +317,26 @@ def test_turns_are_never_closer_than_the_rate_and_nobody_is_forgotten(
     left: list[int] = []
 
     async def visit(
-        gate: KeyGate, at: float, priority: Priority, patience: float | None, outcome: str
+        rate_limiter: KeyRateLimiter,
+        at: float,
+        priority: Priority,
+        patience: float | None,
+        outcome: str,
     ) -> None:
         await anyio.sleep(at)
         with anyio.move_on_after(patience), suppress(Throttled):
-            async with gate.turn(priority):
+            async with rate_limiter.turn(priority):
                 granted.append(anyio.current_time())
                 if outcome == "complaint":
                     raise Throttled("slow down", retry_after=timedelta(seconds=0.5))
         left.append(1)
 
     async def everybody() -> None:
-        gate = KeyGate(rate)
+        rate_limiter = KeyRateLimiter(rate)
         async with anyio.create_task_group() as group:
             for arrival in arrivals:
-                group.start_soon(visit, gate, *arrival)
-        assert gate.waiting == 0
+                group.start_soon(visit, rate_limiter, *arrival)
+        assert rate_limiter.waiting == 0
 
     anyio.run(everybody, backend_options={"loop_factory": VirtualLoop})
     assert len(left) == len(arrivals)
@@ -338,21 +346,23 @@ def test_turns_are_never_closer_than_the_rate_and_nobody_is_forgotten(
 # --- places ---------------------------------------------------------------------------------------
 
 
-async def hold(gate: Gate, log: Log, name: str, places: Places, seconds: float) -> None:
+async def hold(
+    rate_limiter: RateLimiter, log: Log, name: str, places: SlotPool, seconds: float
+) -> None:
     with places.claim() as place:
-        async with gate.turn(DOWNLOAD, place=place):
+        async with rate_limiter.turn(DOWNLOAD, place=place):
             log.append((name, anyio.current_time()))
         await anyio.sleep(seconds)
 
 
 async def test_a_turn_that_needs_a_place_comes_when_one_is_free_and_others_go_by() -> None:
-    gate, places, log = KeyGate(5), Places(1), Log()
+    rate_limiter, places, log = KeyRateLimiter(5), SlotPool(1), Log()
     async with anyio.create_task_group() as group:
-        group.start_soon(hold, gate, log, "first", places, 3.1)
-        group.start_soon(hold, gate, log, "second", places, 0)
+        group.start_soon(hold, rate_limiter, log, "first", places, 3.1)
+        group.start_soon(hold, rate_limiter, log, "second", places, 0)
         await settle()
         for _ in range(2):
-            group.start_soon(pass_gate, gate, log, "poll", POLL)
+            group.start_soon(pass_gate, rate_limiter, log, "poll", POLL)
     assert log == [
         ("first", 0.0),
         ("poll", pytest.approx(0.2)),
@@ -363,7 +373,7 @@ async def test_a_turn_that_needs_a_place_comes_when_one_is_free_and_others_go_by
 
 
 async def test_a_key_that_waits_for_its_turn_takes_no_place_from_another() -> None:
-    slow, fast, places, log = KeyGate(0.1), KeyGate(10), Places(1), Log()
+    slow, fast, places, log = KeyRateLimiter(0.1), KeyRateLimiter(10), SlotPool(1), Log()
     async with anyio.create_task_group() as group:
         for number in range(3):
             group.start_soon(hold, slow, log, f"slow {number}", places, 0)
@@ -380,12 +390,12 @@ async def test_a_key_that_waits_for_its_turn_takes_no_place_from_another() -> No
 
 
 async def test_a_place_is_given_back_by_whoever_is_cancelled() -> None:
-    gate, places, log = KeyGate(5), Places(1), Log()
+    rate_limiter, places, log = KeyRateLimiter(5), SlotPool(1), Log()
     async with anyio.create_task_group() as group:
         with anyio.move_on_after(1):
-            await hold(gate, log, "cut", places, 60)
+            await hold(rate_limiter, log, "cut", places, 60)
         assert places.free == 1
-        group.start_soon(hold, gate, log, "next", places, 0)
+        group.start_soon(hold, rate_limiter, log, "next", places, 0)
     assert [name for name, _ in log] == ["cut", "next"]
 
 
@@ -393,12 +403,12 @@ async def test_a_place_is_given_back_by_whoever_is_cancelled() -> None:
 @pytest.mark.parametrize("keys", [2, 3, 5])
 async def test_keys_take_free_places_in_turn(keys: int, number: int) -> None:
     """Whoever was served last comes after the others, though its next one waits already."""
-    places, log = Places(number), Log()
+    places, log = SlotPool(number), Log()
     async with anyio.create_task_group() as group:
         for name in map(str, range(keys)):
-            gate = KeyGate(5)
+            rate_limiter = KeyRateLimiter(5)
             for _ in range(6):
-                group.start_soon(hold, gate, log, name, places, 1.0)
+                group.start_soon(hold, rate_limiter, log, name, places, 1.0)
     early = [name for name, _ in log[: 3 * keys]]
     shares = [early.count(str(key)) for key in range(keys)]
     assert max(shares) - min(shares) <= 2, early
@@ -422,21 +432,25 @@ def test_nobody_waits_for_ever_and_places_are_never_exceeded(
     visits: list[tuple[Any, ...]], number: int
 ) -> None:
     async def main() -> None:
-        gates = [KeyGate(5) for _ in range(3)]
-        places = Places(number)
+        gates = [KeyRateLimiter(5) for _ in range(3)]
+        places = SlotPool(number)
         held = 0
 
         async def visit(
-            gate: KeyGate, priority: Priority, at: float, seconds: float, patience: float | None
+            rate_limiter: KeyRateLimiter,
+            priority: Priority,
+            at: float,
+            seconds: float,
+            patience: float | None,
         ) -> None:
             nonlocal held
             await anyio.sleep(at)
             with anyio.move_on_after(math.inf if patience is None else patience):
                 if priority is not DOWNLOAD:
-                    async with gate.turn(priority):
+                    async with rate_limiter.turn(priority):
                         return
                 with places.claim() as place:
-                    async with gate.turn(priority, place=place):
+                    async with rate_limiter.turn(priority, place=place):
                         held += 1
                     try:
                         assert held <= number
@@ -449,33 +463,33 @@ def test_nobody_waits_for_ever_and_places_are_never_exceeded(
                 for which, *rest in visits:
                     group.start_soon(partial(visit, gates[which], *rest))
         assert places.free == number
-        assert not any(gate.waiting for gate in gates)
+        assert not any(rate_limiter.waiting for rate_limiter in gates)
 
     anyio.run(main, backend_options={"loop_factory": VirtualLoop})
 
 
 async def test_a_poll_does_not_wait_behind_submits_for_ever() -> None:
-    gate, log = KeyGate(5), Log()
+    rate_limiter, log = KeyRateLimiter(5), Log()
 
     async def submit_on_and_on() -> None:
         for _ in range(2 * PATIENCE):
-            await pass_gate(gate, log, "submit", SUBMIT)
+            await pass_gate(rate_limiter, log, "submit", SUBMIT)
 
     async with anyio.create_task_group() as group:
         for _ in range(3):
             group.start_soon(submit_on_and_on)
         await settle()
-        group.start_soon(pass_gate, gate, log, "poll", POLL)
+        group.start_soon(pass_gate, rate_limiter, log, "poll", POLL)
     assert [name for name, _ in log].index("poll") == PATIENCE + 1
 
 
 async def test_callbacks_get_one_turn_in_five_while_others_wait() -> None:
     """In a flood of calls creates sank from 350 to 78 in 70 seconds."""
-    gate, log = KeyGate(5), Log()
+    rate_limiter, log = KeyRateLimiter(5), Log()
     async with anyio.create_task_group() as group:
         for _ in range(40):
-            group.start_soon(pass_gate, gate, log, "create", SUBMIT)
-            group.start_soon(pass_gate, gate, log, "look", CALLBACK)
+            group.start_soon(pass_gate, rate_limiter, log, "create", SUBMIT)
+            group.start_soon(pass_gate, rate_limiter, log, "look", CALLBACK)
     while_others_wait = [name for name, _ in log[:50]]
     assert while_others_wait.count("look") == 10
     looks = [at for at, name in enumerate(while_others_wait) if name == "look"]
@@ -484,30 +498,30 @@ async def test_callbacks_get_one_turn_in_five_while_others_wait() -> None:
 
 
 async def test_a_look_after_a_callback_does_not_wait_where_nobody_else_does() -> None:
-    gate, log = KeyGate(5), Log()
+    rate_limiter, log = KeyRateLimiter(5), Log()
     for _ in range(3):
-        await pass_gate(gate, log, "look", CALLBACK)
+        await pass_gate(rate_limiter, log, "look", CALLBACK)
     assert [at for _, at in log] == pytest.approx([0.0, 0.2, 0.4])
 
 
 async def test_a_closed_gate_lets_nobody_wait() -> None:
     """Neither who waits already, nor who comes later; who is inside ends in peace."""
-    gate, log = KeyGate(5), Log()
+    rate_limiter, log = KeyRateLimiter(5), Log()
     ended: list[tuple[str, float]] = []
 
     async def wait(name: str) -> None:
         with pytest.raises(TransportError, match="the API asks to wait") as caught:
-            await pass_gate(gate, log, name)
+            await pass_gate(rate_limiter, log, name)
         assert not caught.value.maybe_sent
         ended.append((name, anyio.current_time()))
 
     async with anyio.create_task_group() as group:
-        await complain(gate, 86_400)
+        await complain(rate_limiter, 86_400)
         group.start_soon(wait, "first")
         group.start_soon(wait, "second")
         await settle()
         await anyio.sleep(5)
-        gate.close("the API asks to wait")
+        rate_limiter.close("the API asks to wait")
     await wait("late")
     assert ended == [("first", 5), ("second", 5), ("late", 5)]
-    assert (log, gate.waiting) == ([], 0)
+    assert (log, rate_limiter.waiting) == ([], 0)

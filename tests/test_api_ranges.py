@@ -89,7 +89,7 @@ OTHER_PART = "the server sends another part of the file than was asked for"
 def test_the_rest_is_taken_only_if_it_surely_is_the_rest(
     status: int, headers: CIMultiDict[str], words: str
 ) -> None:
-    assert ranges.flaw(status, headers, REST) == words
+    assert ranges.partial_response_problem(status, headers, REST) == words
 
 
 class Server:

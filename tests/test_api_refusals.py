@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.api import refusals
+from orchestrator.api import problems
 from orchestrator.errors import Problem, Rejected
 
 NOON = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
@@ -46,12 +46,12 @@ def test_retry_after_in_seconds_or_as_a_date(
     headers: dict[str, str], seconds: float | None
 ) -> None:
     expected = None if seconds is None else timedelta(seconds=seconds)
-    assert refusals.read_retry_after(headers, NOON) == expected
+    assert problems.read_retry_after(headers, NOON) == expected
 
 
 @given(st.text("0123456789 -+.,:GMTSunMar", max_size=30))
 def test_whatever_retry_after_says_it_is_a_bounded_wait_or_none(text: str) -> None:
-    wait = refusals.read_retry_after({"Retry-After": text}, NOON)
+    wait = problems.read_retry_after({"Retry-After": text}, NOON)
     assert wait is None or timedelta() <= wait <= timedelta(days=365)
 
 
@@ -63,7 +63,7 @@ def test_a_problem_is_read_with_the_parameters_it_blames() -> None:
         "instance": "b1",
         "invalid_parameters": [{"name": "to", "reason": "bad"}, "x", {"name": "from"}],
     }
-    assert refusals.read_problem(422, json.dumps(body).encode()) == Problem(
+    assert problems.read_problem(422, json.dumps(body).encode()) == Problem(
         status=422,
         type="https://x/#invalid-request-parameters",
         title="Invalid",
@@ -78,12 +78,12 @@ def test_a_problem_is_read_with_the_parameters_it_blames() -> None:
     [b"", b"<html>", b"[]", b"{}", b'{"hello": "world"}', b'{"title": null, "detail": {}}'],
 )
 def test_what_is_no_problem_object_is_none(body: bytes) -> None:
-    assert refusals.read_problem(500, body) is None
+    assert problems.read_problem(500, body) is None
 
 
 def test_words_of_a_problem_are_shortened_and_cannot_steer_a_terminal() -> None:
     body = {"title": "a\x1b[31m\r\nb", "detail": "x" * 10_000, "instance": 7}
-    problem = refusals.read_problem(400, json.dumps(body).encode())
+    problem = problems.read_problem(400, json.dumps(body).encode())
     assert problem is not None
     assert problem.title == "a [31m  b"
     assert problem.detail == "x" * 200 + "…"
@@ -105,13 +105,13 @@ def test_words_of_a_problem_are_shortened_and_cannot_steer_a_terminal() -> None:
     ],
 )
 def test_a_problem_that_blames_the_dates(problem: Problem | None, blamed: bool) -> None:
-    assert refusals.names_a_date(problem) is blamed
+    assert problems.names_a_date(problem) is blamed
 
 
 @pytest.mark.parametrize(("status", "names_a_date"), [(422, True), (400, False)])
 def test_only_a_422_can_blame_the_window(status: int, names_a_date: bool) -> None:
     problem = Problem(status, detail="date_start is wrong")
-    error = refusals.refusal(status, {}, problem, call="POST", api_key="k", now=NOON)
+    error = problems.refusal(status, {}, problem, call="POST", api_key="k", now=NOON)
     assert isinstance(error, Rejected)
     assert error.names_a_date is names_a_date
 
@@ -157,7 +157,7 @@ WORDS: list[tuple[int, dict[str, Any], str]] = [
 @pytest.mark.parametrize(("status", "members", "text"), WORDS, ids=[str(row[0]) for row in WORDS])
 def test_each_refusal_says_what_to_do(status: int, members: dict[str, Any], text: str) -> None:
     problem = Problem(status, **members) if members else None
-    error = refusals.refusal(status, {}, problem, call="GET x", api_key="abcd", now=NOON)
+    error = problems.refusal(status, {}, problem, call="GET x", api_key="abcd", now=NOON)
     assert str(error) == text
     assert error.problem == problem
     assert error.call == "GET x"

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from orchestrator.api import addresses
-from orchestrator.api.addresses import Addresses
+from orchestrator.api import callback_urls
+from orchestrator.api.callback_urls import CallbackUrls
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -42,22 +42,22 @@ def seconds() -> Seconds:
 
 
 @pytest.fixture
-def book(seconds: Seconds) -> Addresses:
-    return Addresses(PUBLIC, time=seconds)
+def book(seconds: Seconds) -> CallbackUrls:
+    return CallbackUrls(PUBLIC, time=seconds)
 
 
 def token_of(url: str) -> str:
     return url.rpartition("/")[2]
 
 
-def test_an_address_is_the_public_url_and_a_token_of_192_random_bits(book: Addresses) -> None:
+def test_an_address_is_the_public_url_and_a_token_of_192_random_bits(book: CallbackUrls) -> None:
     first, second = book.new_address(), book.new_address()
     assert re.fullmatch(re.escape(PUBLIC) + "/[A-Za-z0-9_-]{32}", first)
     assert first != second
     assert book.given == 2
 
 
-def test_the_right_token_rings_and_no_other(book: Addresses) -> None:
+def test_the_right_token_rings_and_no_other(book: CallbackUrls) -> None:
     mine, other, bell = book.new_address(), book.new_address(), Bell()
     with book.listen(mine, bell):
         assert book.call(token_of(other))
@@ -68,7 +68,7 @@ def test_the_right_token_rings_and_no_other(book: Addresses) -> None:
         assert bell.rung == 1
 
 
-def test_who_listens_no_more_is_not_rung_and_late_calls_are_known(book: Addresses) -> None:
+def test_who_listens_no_more_is_not_rung_and_late_calls_are_known(book: CallbackUrls) -> None:
     mine, bell = book.new_address(), Bell()
     with book.listen(mine, bell):
         pass
@@ -76,7 +76,9 @@ def test_who_listens_no_more_is_not_rung_and_late_calls_are_known(book: Addresse
     assert bell.rung == 0
 
 
-def test_a_call_that_came_before_anybody_listened_rings_at_once_and_once(book: Addresses) -> None:
+def test_a_call_that_came_before_anybody_listened_rings_at_once_and_once(
+    book: CallbackUrls,
+) -> None:
     mine, bell = book.new_address(), Bell()
     book.call(token_of(mine))
     book.call(token_of(mine))
@@ -86,7 +88,7 @@ def test_a_call_that_came_before_anybody_listened_rings_at_once_and_once(book: A
         assert bell.rung == 1
 
 
-def test_an_address_of_an_earlier_run_rings_once_it_is_listened_at(book: Addresses) -> None:
+def test_an_address_of_an_earlier_run_rings_once_it_is_listened_at(book: CallbackUrls) -> None:
     bell = Bell()
     assert not book.call("of-last-night")
     with book.listen(f"{PUBLIC}/of-last-night", bell):
@@ -106,7 +108,7 @@ def test_an_address_of_an_earlier_run_rings_once_it_is_listened_at(book: Address
         f"{PUBLIC}x/token",
     ],
 )
-def test_an_address_of_another_receiver_never_rings(book: Addresses, url: str) -> None:
+def test_an_address_of_another_receiver_never_rings(book: CallbackUrls, url: str) -> None:
     bell = Bell()
     with book.listen(url, bell):
         assert not book.call("token")
@@ -115,7 +117,7 @@ def test_an_address_of_another_receiver_never_rings(book: Addresses, url: str) -
 
 
 def test_repeated_calls_ring_three_times_and_then_once_a_second(
-    book: Addresses, seconds: Seconds
+    book: CallbackUrls, seconds: Seconds
 ) -> None:
     mine, bell = book.new_address(), Bell()
     rung = []
@@ -127,7 +129,7 @@ def test_repeated_calls_ring_three_times_and_then_once_a_second(
     assert rung == [1, 2, 3, 3, 3, 4, 4, 5, 6]
 
 
-def test_all_who_share_an_address_are_rung(book: Addresses) -> None:
+def test_all_who_share_an_address_are_rung(book: CallbackUrls) -> None:
     """A job's own callback_url may lie below ours; all its reports have that one address."""
     first, second = Bell(), Bell()
     url = f"{PUBLIC}/shared"
@@ -138,7 +140,7 @@ def test_all_who_share_an_address_are_rung(book: Addresses) -> None:
     assert (first.rung, second.rung) == (2, 1)
 
 
-def test_who_leaves_while_it_is_rung_disturbs_nobody(book: Addresses) -> None:
+def test_who_leaves_while_it_is_rung_disturbs_nobody(book: CallbackUrls) -> None:
     bell = Bell()
     url = f"{PUBLIC}/shared"
 
@@ -153,9 +155,9 @@ def test_who_leaves_while_it_is_rung_disturbs_nobody(book: Addresses) -> None:
 
 
 def test_only_so_many_idle_addresses_are_remembered(
-    book: Addresses, monkeypatch: pytest.MonkeyPatch
+    book: CallbackUrls, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(addresses, "_REMEMBERED", 3)
+    monkeypatch.setattr(callback_urls, "_REMEMBERED", 3)
     listened, bell = book.new_address(), Bell()
     with book.listen(listened, bell):
         tokens = [token_of(book.new_address()) for _ in range(5)]
@@ -170,7 +172,7 @@ def fails() -> None:
 
 @pytest.mark.parametrize("ring", [fails])
 def test_a_listener_that_fails_at_once_listens_no_more(
-    book: Addresses, ring: Callable[[], None]
+    book: CallbackUrls, ring: Callable[[], None]
 ) -> None:
     mine, bell = book.new_address(), Bell()
     book.call(token_of(mine))

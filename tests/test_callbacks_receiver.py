@@ -13,8 +13,8 @@ import anyio
 import pytest
 from anyio.lowlevel import checkpoint
 
-from orchestrator.api import receiver as receivers
-from orchestrator.api.receiver import Receiver, receiving
+from orchestrator.api import callback_server as receivers
+from orchestrator.api.callback_server import CallbackServer, receiving
 from orchestrator.core.settings import CallbackSettings
 from tests.kit.stage import Watching
 
@@ -31,7 +31,7 @@ PUBLIC = "https://hooks.example.com/vonage"
 class Ears:
     """A receiver, one address that is listened at, and how often it rang."""
 
-    def __init__(self, receiver: Receiver, seen: Watching) -> None:
+    def __init__(self, receiver: CallbackServer, seen: Watching) -> None:
         self.receiver = receiver
         self.seen = seen
         self.url = receiver.new_address()

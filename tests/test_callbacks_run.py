@@ -12,11 +12,11 @@ import anyio
 import pytest
 from aiohttp import web
 
-from orchestrator.api.receiver import Receiver, receiving
+from orchestrator.api.callback_server import CallbackServer, receiving
 from orchestrator.core.lifecycle import State
 from orchestrator.core.settings import CallbackSettings, PollPolicy
 from orchestrator.engine.drain import Drain
-from orchestrator.sim import Fault, Settings
+from orchestrator.simulator import Fault, Settings
 from tests.kit.servers import http_server
 from tests.kit.stage import between, job, stage, with_faults
 
@@ -61,7 +61,7 @@ class Proxy:
             return web.Response(status=answer.status)
 
     @asynccontextmanager
-    async def receiver(self, observer: Any) -> AsyncIterator[Receiver]:
+    async def receiver(self, observer: Any) -> AsyncIterator[CallbackServer]:
         """A receiver on a port of its own, to which this proxy passes its calls on."""
         settings = CallbackSettings("127.0.0.1:0", self.public_url)
         async with receiving(settings, observer) as receiver:
@@ -142,7 +142,7 @@ async def test_forged_repeated_late_and_lost_calls_cost_nothing_but_looks(
         assert receiver.calls.refused == 0
 
 
-async def drained_when_all_are_open(here: Any, receiver: Receiver) -> None:
+async def drained_when_all_are_open(here: Any, receiver: CallbackServer) -> None:
     drain = Drain()
     opened = 0
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from orchestrator.cli.main import call
-from orchestrator.sim import ApiKey, Fault, Faults
+from orchestrator.simulator import ApiKey, Fault, Faults
 from tests.kit.cli_worlds import REPORTS, SMALL, simulated
 from tests.test_cli_run import MOVED
 

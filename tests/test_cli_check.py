@@ -18,7 +18,7 @@ from orchestrator.cli.checks import Level
 from orchestrator.cli.main import call
 from orchestrator.config import config_schema, job_schema
 from orchestrator.core.model import Series
-from orchestrator.sim import Fault, Faults, Settings, Simulator, serve
+from orchestrator.simulator import Fault, Faults, Settings, Simulator, serve
 from tests.kit.home import enter, write_job
 from tests.kit.ledgers import book, day, span
 

@@ -16,7 +16,7 @@ import pytest
 from orchestrator.cli.main import call
 from orchestrator.core.lifecycle import State
 from orchestrator.ledger.sqlite import reading
-from orchestrator.sim import Fault, Faults
+from orchestrator.simulator import Fault, Faults
 from tests.kit.cli_worlds import REPORTS, simulated
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from orchestrator.cli.main import call
-from orchestrator.collect.manifest_lines import sealed
+from orchestrator.collect.manifest_writing import sealed
 from orchestrator.core.lifecycle import State
 from orchestrator.ledger.sqlite import reading
 from tests.kit.cli_worlds import Place, simulated

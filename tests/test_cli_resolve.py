@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from orchestrator.cli.main import call
-from orchestrator.sim import Fault, Faults
+from orchestrator.simulator import Fault, Faults
 from tests.kit.cli_worlds import simulated
 
 if TYPE_CHECKING:

@@ -20,7 +20,7 @@ from orchestrator.core.model import Series
 from orchestrator.engine import drain
 from orchestrator.ledger.sqlite import connect
 from orchestrator.ledger.store import Store
-from orchestrator.sim import ApiKey, Fault, Faults, media
+from orchestrator.simulator import ApiKey, Fault, Faults, media
 from tests.kit.cli_worlds import JOB, REPORTS, SMALL, simulated
 
 if TYPE_CHECKING:

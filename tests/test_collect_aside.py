@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from orchestrator.collect.cleanup import sweep
 from orchestrator.collect.collector import FileCollector
-from orchestrator.collect.sweep import sweep
 from orchestrator.core.settings import Format, OutputSettings
 from orchestrator.errors import CollectError, CorruptArchive, OutputError
 from tests.kit.archives import BytesDownload, RawZip, a_report, csv_bytes, streamed_zip
 
 if TYPE_CHECKING:
     from orchestrator.core.model import Report
-    from orchestrator.core.ports import Verdict
+    from orchestrator.core.ports import VerifiedFile
 
 CONTENT = csv_bytes()
 ARCHIVE = streamed_zip(CONTENT)
@@ -31,7 +31,7 @@ def files_in(directory: Path) -> list[str]:
     )
 
 
-def settled(report: Report, verdict: Verdict) -> Report:
+def settled(report: Report, verdict: VerifiedFile) -> Report:
     return replace(
         report,
         rows=verdict.rows,
@@ -46,7 +46,7 @@ async def keep_bad(directory: Path, archive: bytes, form: Format = Format.CSV) -
     collector = FileCollector(OutputSettings(directory, form))
     with pytest.raises(CorruptArchive) as caught:
         await collector.fetch(a_report(1234), BytesDownload(archive))
-    await collector.keep_aside(a_report(1234), str(caught.value))
+    await collector.quarantine(a_report(1234), str(caught.value))
     return collector
 
 
@@ -78,7 +78,7 @@ async def test_a_file_that_was_verified_can_be_kept_and_taken_after_all(
     """A wrong echo is noticed when the file is here already; accepted, it keeps its format."""
     collector = FileCollector(OutputSettings(tmp_path, form))
     verdict = await collector.fetch(a_report(), BytesDownload(ARCHIVE))
-    await collector.keep_aside(a_report(), "wrong echo")
+    await collector.quarantine(a_report(), "wrong echo")
     assert files_in(tmp_path) == sorted([f".aside/{STEM}.txt", f".aside/{STEM}.{form.value}"])
     assert await FileCollector(OutputSettings(tmp_path, form)).accept(a_report()) == verdict
     assert await FileCollector(OutputSettings(tmp_path, form)).publish(settled(a_report(), verdict))
@@ -145,7 +145,7 @@ async def test_nothing_kept_cannot_be_accepted(tmp_path: Path) -> None:
 @pytest.mark.anyio
 async def test_keeping_aside_where_nothing_was_fetched_leaves_nothing(tmp_path: Path) -> None:
     collector = FileCollector(OutputSettings(tmp_path))
-    await collector.keep_aside(a_report(), "wrong echo")
+    await collector.quarantine(a_report(), "wrong echo")
     assert collector.kept(a_report()) is None
     assert files_in(tmp_path) == []
 
@@ -154,7 +154,7 @@ async def test_keeping_aside_where_nothing_was_fetched_leaves_nothing(tmp_path: 
 async def test_the_latest_bad_archive_replaces_the_one_before(tmp_path: Path) -> None:
     collector = FileCollector(OutputSettings(tmp_path))
     await collector.fetch(a_report(), BytesDownload(ARCHIVE))
-    await collector.keep_aside(a_report(), "first")
+    await collector.quarantine(a_report(), "first")
     await keep_bad(tmp_path, b"second")
     assert files_in(tmp_path) == [f".aside/{STEM}.txt", f".aside/{STEM}.zip"]
     assert (tmp_path / ".aside" / f"{STEM}.zip").read_bytes() == b"second"
@@ -163,7 +163,7 @@ async def test_the_latest_bad_archive_replaces_the_one_before(tmp_path: Path) ->
 @pytest.mark.anyio
 async def test_keeping_again_changes_only_the_note(tmp_path: Path) -> None:
     collector = await keep_bad(tmp_path, ARCHIVE)
-    await collector.keep_aside(a_report(), "another reason")
+    await collector.quarantine(a_report(), "another reason")
     assert (tmp_path / ".aside" / f"{STEM}.zip").read_bytes() == ARCHIVE
     assert "another reason" in (tmp_path / ".aside" / f"{STEM}.txt").read_text()
 
@@ -184,7 +184,7 @@ async def test_ids_that_are_paths_stay_inside(tmp_path: Path) -> None:
     collector = FileCollector(OutputSettings(tmp_path / "out"))
     with pytest.raises(CorruptArchive):
         await collector.fetch(report, BytesDownload(ARCHIVE))
-    await collector.keep_aside(report, "wrong count")
+    await collector.quarantine(report, "wrong count")
     kept = collector.kept(report)
     assert kept is not None
     assert kept.name.startswith("17_..%2F..%2Fxxx")

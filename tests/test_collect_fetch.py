@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from anyio import CancelScope, to_thread
 
-from orchestrator.collect import disk, opening
+from orchestrator.collect import disk, safe_open
 from orchestrator.collect.collector import FileCollector
 from orchestrator.core.settings import Format, OutputSettings
 from orchestrator.errors import CorruptArchive, OutputError, TransportError
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
     from orchestrator.core.model import Report
-    from orchestrator.core.ports import Verdict
+    from orchestrator.core.ports import VerifiedFile
 
 pytestmark = pytest.mark.anyio
 
@@ -113,7 +113,7 @@ async def test_every_form_holds_the_csv_byte_for_byte(
     assert verdict.size_bytes == len(published)
 
 
-def verified(report: Report, verdict: Verdict) -> Report:
+def verified(report: Report, verdict: VerifiedFile) -> Report:
     return a_report(
         report.items_count,
         rows=verdict.rows,
@@ -294,7 +294,7 @@ async def test_a_full_disk_is_said_in_words_and_leaves_nothing(
     def on_a_full_disk(_path: Path, **_options: Any) -> Any:
         return Path("/dev/full").open("wb")
 
-    monkeypatch.setattr(opening, "create", on_a_full_disk)
+    monkeypatch.setattr(safe_open, "create", on_a_full_disk)
     collector = FileCollector(OutputSettings(tmp_path))
     with pytest.raises(OutputError) as caught:
         await collector.fetch(a_report(), BytesDownload(ARCHIVE))
@@ -309,13 +309,13 @@ async def test_a_full_disk_is_said_in_words_and_leaves_nothing(
 async def test_a_disk_that_fills_up_while_unpacking_leaves_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: str
 ) -> None:
-    really_create = opening.create
+    really_create = safe_open.create
 
     def on_a_full_disk(path: Path, **options: Any) -> Any:
         is_data = path.name.endswith(".csv.part")
         return Path("/dev/full").open("wb") if is_data else really_create(path, **options)
 
-    monkeypatch.setattr(opening, "create", on_a_full_disk)
+    monkeypatch.setattr(safe_open, "create", on_a_full_disk)
     with pytest.raises(OutputError, match=r"\.csv\.part: the disk is full; make room"):
         await FileCollector(OutputSettings(tmp_path)).fetch(a_report(), BytesDownload(ARCHIVE))
     assert files_in(tmp_path) == []

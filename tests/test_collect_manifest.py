@@ -15,8 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.collect import opening
-from orchestrator.collect.journal import Journal, bodies_of
+from orchestrator.collect import safe_open
 from orchestrator.collect.manifest import read_manifest, survey, write_manifest
 from orchestrator.collect.manifest_entries import (
     Entry,
@@ -27,8 +26,9 @@ from orchestrator.collect.manifest_entries import (
     ResolvedEntry,
     SeriesEntry,
 )
-from orchestrator.collect.manifest_lines import entry_body, sealed
+from orchestrator.collect.manifest_journal import ManifestJournal, bodies_of
 from orchestrator.collect.manifest_reading import BadLine, parse_entry, parse_line
+from orchestrator.collect.manifest_writing import entry_body, sealed
 from orchestrator.core.intervals import Window
 from orchestrator.core.lifecycle import State
 from orchestrator.core.model import GivenUp, LedgerPoint, Report, Series
@@ -267,7 +267,7 @@ def test_a_full_disk_is_said_in_words_and_the_old_manifest_stands(
         return Path("/dev/full").open("wb")
 
     with monkeypatch.context() as patched:
-        patched.setattr(opening, "create", on_a_full_disk)
+        patched.setattr(safe_open, "create", on_a_full_disk)
         with pytest.raises(OutputError) as caught:
             write_manifest(tmp_path, ENTRIES, NOW, POINT)
     assert str(caught.value) == (
@@ -494,7 +494,7 @@ def test_no_object_makes_anything_but_an_entry_or_a_mistake(fields: dict[str, An
 def appended(directory: Path, *batches: tuple[tuple[Entry, ...], LedgerPoint]) -> Path:
     """A manifest that was appended to."""
     written = write_manifest(directory, ENTRIES, NOW, POINT)
-    journal = Journal(directory, written.size_bytes, written.crc)
+    journal = ManifestJournal(directory, written.size_bytes, written.crc)
     for entries, point in batches:
         journal.append(bodies_of(entries), point)
     journal.close()
@@ -537,7 +537,7 @@ def test_a_last_line_that_was_cut_is_no_line_and_is_written_over(
     assert [type(entry) for entry in read_manifest(path)][:3] == [type(one) for one in ENTRIES]
     found = survey(tmp_path)
     assert (found.point, found.problem) == (POINT, None)
-    journal = Journal(tmp_path, found.size_bytes, found.crc)
+    journal = ManifestJournal(tmp_path, found.size_bytes, found.crc)
     journal.append(bodies_of([ReportEntry(OPEN)]), LATER)
     journal.close()
     assert survey(tmp_path).point == LATER
@@ -568,7 +568,7 @@ def test_a_disk_that_takes_no_more_leaves_what_stood_there(
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         return really_write(handle, block[:50])
 
-    journal = Journal(tmp_path, len(whole), zlib.crc32(whole))
+    journal = ManifestJournal(tmp_path, len(whole), zlib.crc32(whole))
     with monkeypatch.context() as patched:
         patched.setattr(os, "write", half)
         with pytest.raises(OutputError, match="the disk is full; make room and run again"):

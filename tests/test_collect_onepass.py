@@ -17,10 +17,10 @@ from anyio import to_thread
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from orchestrator.collect import engines, inflate
+from orchestrator.collect import inflate, inflate_library
 from orchestrator.collect.archive import read_member
 from orchestrator.collect.collector import FileCollector
-from orchestrator.collect.onepass import BATCH, OnePass
+from orchestrator.collect.unpack import BATCH, StreamingUnpacker
 from orchestrator.core.settings import Format, OutputSettings
 from orchestrator.errors import CorruptArchive, OutputError, TransportError
 from tests.kit.archives import (
@@ -38,16 +38,16 @@ from tests.test_fuzz_archives import EVIL_ONES, VALID, fuzzed, mutants, unpacked
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
 
-    from orchestrator.collect.engines import Engine
+    from orchestrator.collect.inflate_library import Inflater
 
 CONTENT = csv_bytes()
 MIB = 1024 * 1024
 
 
 @pytest.fixture(params=["zlib", "isal"])
-def engine(request: pytest.FixtureRequest) -> Engine:
+def engine(request: pytest.FixtureRequest) -> Inflater:
     """Each library that inflates."""
-    found = engines.ZLIB if request.param == "zlib" else engines.isal()
+    found = inflate_library.ZLIB if request.param == "zlib" else inflate_library.isal()
     if found is None:
         pytest.skip("isal is not installed")
     return found
@@ -62,12 +62,12 @@ def cut(archive: bytes, at: list[int]) -> Iterator[bytes]:
 
 
 def in_one_pass(
-    archive: bytes, engine: Engine, at: list[int], items_count: int | None = 6
+    archive: bytes, engine: Inflater, at: list[int], items_count: int | None = 6
 ) -> bytes | None:
     """What one pass makes of an archive in pieces; None where it gives up or does not agree."""
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder, "x.csv")
-        one = OnePass(place, Format.CSV, items_count, by_account=False, engine=engine)
+        one = StreamingUnpacker(place, Format.CSV, items_count, by_account=False, engine=engine)
         try:
             for piece in cut(archive, at):
                 for batch in one.unpack([piece]):
@@ -95,7 +95,7 @@ cuts = st.lists(st.integers(0, 400), max_size=6)
 @pytest.mark.parametrize("size", [1, 7, 100, 10**6])
 @pytest.mark.parametrize("archive", GOOD.values(), ids=GOOD)
 def test_every_deflated_archive_goes_through_in_one_pass(
-    archive: bytes, size: int, engine: Engine
+    archive: bytes, size: int, engine: Inflater
 ) -> None:
     member = read_member(io.BytesIO(archive))
     # What begins with a folder is unpacked once it is here as a whole, as what is stored.
@@ -111,17 +111,17 @@ def test_what_one_pass_takes_is_what_the_careful_reader_takes(
     name: str, archive: bytes, at: list[int]
 ) -> None:
     """It may give up what the other takes; it may not take anything else."""
-    engine = engines.ZLIB if name == "zlib" else engines.isal()
+    engine = inflate_library.ZLIB if name == "zlib" else inflate_library.isal()
     if engine is None:
         pytest.skip("isal is not installed")
     found = in_one_pass(archive, engine, at)
     assert found is None or found == unpacked(archive)
 
 
-def test_batches_are_bounded_however_well_it_packs(engine: Engine, tmp_path: Path) -> None:
+def test_batches_are_bounded_however_well_it_packs(engine: Inflater, tmp_path: Path) -> None:
     content = bytes(40 * MIB)
     archive = streamed_zip(content)
-    one = OnePass(tmp_path / "x", Format.ZIP, None, by_account=False, engine=engine)
+    one = StreamingUnpacker(tmp_path / "x", Format.ZIP, None, by_account=False, engine=engine)
     batches = list(one.unpack([archive]))
     assert max(sum(map(len, batch)) for batch in batches) <= BATCH + inflate.BLOCK
     assert sum(map(len, (block for batch in batches for block in batch))) == len(content)
@@ -148,11 +148,13 @@ def test_a_bomb_writes_no_more_than_the_bounds_allow(
     make: Callable[[], bytes],
     items_count: int | None,
     most: int,
-    engine: Engine,
+    engine: Inflater,
     tmp_path: Path,
 ) -> None:
     archive = make()
-    one = OnePass(tmp_path / "x", Format.ZIP, items_count, by_account=False, engine=engine)
+    one = StreamingUnpacker(
+        tmp_path / "x", Format.ZIP, items_count, by_account=False, engine=engine
+    )
     yielded = sum(len(block) for batch in one.unpack([archive]) for block in batch)
     assert one.given_up
     assert yielded <= most

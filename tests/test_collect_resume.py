@@ -16,8 +16,8 @@ from orchestrator.core.ports import Resume, Within
 from orchestrator.core.settings import Format, OutputSettings
 from orchestrator.engine.run import run
 from orchestrator.errors import CorruptArchive, TransportError
-from orchestrator.sim import Fault, Settings
-from orchestrator.sim.parts import WRONG
+from orchestrator.simulator import Fault, Settings
+from orchestrator.simulator.ranges import WRONG
 from tests.kit.archives import SMS, BytesDownload, a_report, csv_bytes, go_the_way, streamed_zip
 from tests.kit.stage import between, job, stage, with_faults
 
@@ -275,7 +275,7 @@ async def test_a_joined_archive_that_is_corrupt_is_kept_whole(tmp_path: Path) ->
     damaged[1_300_000] ^= 1
     with pytest.raises(CorruptArchive):
         await collector.fetch(report, broken(bytes(damaged), 1_200_000, len(damaged)))
-    await collector.keep_aside(report, "damaged")
+    await collector.quarantine(report, "damaged")
     assert (tmp_path / ".aside" / "17_ri3p58f-42d57cfd.zip").read_bytes() == damaged
     assert files_in(tmp_path / PARTS) == []
 
@@ -291,14 +291,14 @@ async def downloaded(tmp_path: Path, *faults: Fault, ranges: bool = True) -> lis
     settings = with_faults(replace(LARGE, ranges=ranges), *faults)
     asked: list[int] = []
     async with stage(tmp_path, settings) as here, here.world() as world:
-        desk = world.desks["default"]
-        really = desk.api.download
+        session = world.sessions["default"]
+        really = session.api.download
 
         def watched(url: str, resume: Resume | None, within: Within):  # type: ignore[no-untyped-def] # noqa: ANN202 - as the client's
             asked.append(resume.offset if resume else 0)
             return really(url, resume, within)
 
-        desk.api.download = watched  # type: ignore[method-assign, assignment]
+        session.api.download = watched  # type: ignore[method-assign, assignment]
         wanted = job(DAY, series=(SMS,))
         end = await run(world, [wanted], here.clock.now())
         assert exit_code(end.remains) is ExitCode.DONE, here.seen.notes

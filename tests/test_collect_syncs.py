@@ -35,7 +35,7 @@ class SlowDisk:
 def test_those_who_come_while_a_sync_runs_share_the_next_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    slow, folders = SlowDisk(monkeypatch), disk.SharedSyncs()
+    slow, folders = SlowDisk(monkeypatch), disk.FsyncCoalescer()
 
     def publish(name: str) -> None:
         (tmp_path / name).touch()
@@ -61,7 +61,7 @@ def test_those_who_come_while_a_sync_runs_share_the_next_one(
 def test_a_sync_that_began_before_serves_nobody_else(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    slow, folders = SlowDisk(monkeypatch), disk.SharedSyncs()
+    slow, folders = SlowDisk(monkeypatch), disk.FsyncCoalescer()
     with ThreadPoolExecutor(2) as threads:
         first = threads.submit(folders.sync, tmp_path)
         assert slow.begun.acquire(timeout=20)
@@ -77,7 +77,7 @@ def test_a_sync_that_began_before_serves_nobody_else(
 def test_folders_do_not_wait_for_each_other(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    slow, folders = SlowDisk(monkeypatch), disk.SharedSyncs()
+    slow, folders = SlowDisk(monkeypatch), disk.FsyncCoalescer()
     (tmp_path / "a").mkdir()
     (tmp_path / "b").mkdir()
     with ThreadPoolExecutor(2) as threads:
@@ -92,7 +92,7 @@ def test_folders_do_not_wait_for_each_other(
 def test_everybody_hears_of_a_sync_that_failed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    slow, folders = SlowDisk(monkeypatch, OSError(5, "Input/output error")), disk.SharedSyncs()
+    slow, folders = SlowDisk(monkeypatch, OSError(5, "Input/output error")), disk.FsyncCoalescer()
     with ThreadPoolExecutor(4) as threads:
         asked = [threads.submit(folders.sync, tmp_path) for _ in range(4)]
         slow.let_go.release(4)

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from orchestrator.config import amounts
-from orchestrator.config.settings import read_config
-from orchestrator.config.values import Unfit
+from orchestrator.config.config_file import read_config
+from orchestrator.config.parsers import InvalidValue
 from tests.kit.job_files import job_text, read_job
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def test_numbers_of_records(text: str, records: int) -> None:
     ],
 )
 def test_what_is_no_number_of_records(text: str, message: str) -> None:
-    with pytest.raises(Unfit) as caught:
+    with pytest.raises(InvalidValue) as caught:
         amounts.records(text)
     assert caught.value.what == message
     assert caught.value.remedy

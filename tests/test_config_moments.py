@@ -9,14 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.config import moments
-from orchestrator.config.values import Unfit
+from orchestrator.config import dates as config_dates
+from orchestrator.config.parsers import InvalidValue
 from orchestrator.core.calendar import first_instant
 
 
 def unfit(text: str, zone: str = "UTC") -> str:
-    with pytest.raises(Unfit) as caught:
-        moments.moment(text, ZoneInfo(zone))
+    with pytest.raises(InvalidValue) as caught:
+        config_dates.moment(text, ZoneInfo(zone))
     return f"{caught.value.what}; {caught.value.remedy}"
 
 
@@ -43,7 +43,7 @@ def unfit(text: str, zone: str = "UTC") -> str:
     ],
 )
 def test_moments(zone: str, text: str, utc: str) -> None:
-    moment = moments.moment(text, ZoneInfo(zone))
+    moment = config_dates.moment(text, ZoneInfo(zone))
     assert moment == datetime.fromisoformat(utc).replace(tzinfo=UTC)
     assert moment.tzinfo is UTC
 
@@ -174,8 +174,8 @@ def test_what_is_no_moment(text: str, message: str) -> None:
 )
 def test_a_mistaken_end_is_never_answered_with_an_earlier_one(text: str, remedy: str) -> None:
     """Whoever follows the advice loses no day."""
-    with pytest.raises(Unfit) as caught:
-        moments.moment(text, ZoneInfo("UTC"), is_end=True)
+    with pytest.raises(InvalidValue) as caught:
+        config_dates.moment(text, ZoneInfo("UTC"), is_end=True)
     assert caught.value.remedy == remedy
 
 
@@ -205,8 +205,8 @@ IANA = "write the IANA name of a place in it, such as Europe/London or America/N
     ],
 )
 def test_what_is_no_zone(name: str, remedy: str) -> None:
-    with pytest.raises(Unfit) as caught:
-        moments.zone(name)
+    with pytest.raises(InvalidValue) as caught:
+        config_dates.zone(name)
     assert caught.value.what == f"{name} is not a time zone"
     assert caught.value.remedy == remedy
 
@@ -219,7 +219,7 @@ def test_what_is_no_zone(name: str, remedy: str) -> None:
 )
 def test_a_bare_date_is_the_first_instant_of_the_local_day(day: date, name: str) -> None:
     zone = ZoneInfo(name)
-    moment = moments.moment(day.isoformat(), zone)
+    moment = config_dates.moment(day.isoformat(), zone)
     assert moment == first_instant(day, zone)
     assert moment.astimezone(zone).date() == day
     assert (moment - timedelta(seconds=1)).astimezone(zone).date() < day
@@ -240,10 +240,10 @@ def test_a_clock_time_is_taken_only_if_it_is_one_moment(day: date, at: int, name
         if moment.astimezone(zone).replace(tzinfo=None, fold=0) == clock
     }
     if len(possible) == 1:
-        assert {moments.moment(clock.isoformat(), zone)} == possible
+        assert {config_dates.moment(clock.isoformat(), zone)} == possible
     else:
-        with pytest.raises(Unfit):
-            moments.moment(clock.isoformat(), zone)
+        with pytest.raises(InvalidValue):
+            config_dates.moment(clock.isoformat(), zone)
 
 
 @pytest.mark.parametrize(
@@ -258,4 +258,4 @@ def test_a_clock_time_is_taken_only_if_it_is_one_moment(day: date, at: int, name
     ],
 )
 def test_an_end_that_loses_the_last_second(text: str, better: str | None) -> None:
-    assert moments.loses(text) == better
+    assert config_dates.exclusive_end_hint(text) == better

@@ -7,7 +7,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
-from orchestrator.config.nodes import MAX_BYTES, MAX_DEPTH, Place, parse_document, read_document
+from orchestrator.config.yaml_tree import (
+    MAX_BYTES,
+    MAX_DEPTH,
+    SourcePosition,
+    parse_document,
+    read_document,
+)
 from orchestrator.errors import InputError
 
 if TYPE_CHECKING:
@@ -50,18 +56,18 @@ def test_unquoted_nothing_is_none(empty: str, loader: Any) -> None:
 def test_every_key_and_value_has_its_place(loader: Any) -> None:
     document = parse_document("é😀: [x, {y: z}]\nb:\n  - c\n", "f", loader)
     assert document.keys == {
-        ("é😀",): Place(1, 1),
-        ("é😀", 1, "y"): Place(1, 10),
-        ("b",): Place(2, 1),
+        ("é😀",): SourcePosition(1, 1),
+        ("é😀", 1, "y"): SourcePosition(1, 10),
+        ("b",): SourcePosition(2, 1),
     }
     assert document.values == {
-        (): Place(1, 1),
-        ("é😀",): Place(1, 5),
-        ("é😀", 0): Place(1, 6),
-        ("é😀", 1): Place(1, 9),
-        ("é😀", 1, "y"): Place(1, 13),
-        ("b",): Place(3, 3),
-        ("b", 0): Place(3, 5),
+        (): SourcePosition(1, 1),
+        ("é😀",): SourcePosition(1, 5),
+        ("é😀", 0): SourcePosition(1, 6),
+        ("é😀", 1): SourcePosition(1, 9),
+        ("é😀", 1, "y"): SourcePosition(1, 13),
+        ("b",): SourcePosition(3, 3),
+        ("b", 0): SourcePosition(3, 5),
     }
 
 

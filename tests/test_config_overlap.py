@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.config.overlap import covers, differing
 from orchestrator.core.model import Series
+from orchestrator.core.overlap import covers, differing
 from tests.kit.job_files import job_text, read_job
 
 if TYPE_CHECKING:

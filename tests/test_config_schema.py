@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 import yaml
 
+from orchestrator.config import config_entries as sections
 from orchestrator.config import config_schema, job_schema
-from orchestrator.config import settings_schema as sections
-from orchestrator.config.job_schema import AccountEntry, ChunkEntry, JobHead, WindowEntry
+from orchestrator.config.job_entries import AccountEntry, ChunkEntry, JobHead, WindowEntry
 from orchestrator.core.products import PRODUCTS
 from tests.kit.job_files import job_text, read_job, read_settings
 

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.config import values
-from orchestrator.config.values import Unfit
-from orchestrator.config.words import nearest, one_of, shown
+from orchestrator.config import parsers
+from orchestrator.config.messages import nearest, one_of, shown
+from orchestrator.config.parsers import InvalidValue
 from orchestrator.core.model import Span, Unit
 
 if TYPE_CHECKING:
@@ -22,13 +22,13 @@ LONG = timedelta(days=30)
 
 def unfit(convert: Callable[[object], object], value: object) -> str:
     """The message for a value that is refused."""
-    with pytest.raises(Unfit) as caught:
+    with pytest.raises(InvalidValue) as caught:
         convert(value)
     return f"{caught.value.what}; {caught.value.remedy}"
 
 
 def duration(value: object) -> timedelta:
-    return values.duration(value, timedelta(), LONG)
+    return parsers.duration(value, timedelta(), LONG)
 
 
 @pytest.mark.parametrize(
@@ -59,7 +59,7 @@ def test_what_is_no_duration(text: str, message: str) -> None:
 @given(st.integers(0, 999_999_999))
 def test_a_spelled_duration_reads_as_the_same(milliseconds: int) -> None:
     length = timedelta(milliseconds=milliseconds)
-    assert duration(values.spelled_duration(length)) == length
+    assert duration(parsers.spelled_duration(length)) == length
 
 
 @pytest.mark.parametrize(
@@ -76,7 +76,7 @@ def test_a_spelled_duration_reads_as_the_same(milliseconds: int) -> None:
     ],
 )
 def test_chunks(text: str, span: Span) -> None:
-    assert values.chunk_span(text) == span
+    assert parsers.chunk_span(text) == span
 
 
 @pytest.mark.parametrize(
@@ -121,7 +121,7 @@ def test_chunks(text: str, span: Span) -> None:
     ],
 )
 def test_what_is_no_chunk(text: str, message: str) -> None:
-    assert unfit(values.chunk_span, text) == message
+    assert unfit(parsers.chunk_span, text) == message
 
 
 @pytest.mark.parametrize(
@@ -133,14 +133,14 @@ def test_what_is_no_chunk(text: str, message: str) -> None:
     ],
 )
 def test_what_is_no_last_window(text: str, message: str) -> None:
-    assert unfit(values.last_span, text) == message
+    assert unfit(parsers.last_span, text) == message
 
 
 @pytest.mark.parametrize(
     ("text", "flag"), [("true", True), ("True", True), ("FALSE", False), ("false", False)]
 )
 def test_flags(text: str, flag: bool) -> None:
-    assert values.flag(text) is flag
+    assert parsers.flag(text) is flag
 
 
 @pytest.mark.parametrize(
@@ -155,12 +155,12 @@ def test_flags(text: str, flag: bool) -> None:
     ],
 )
 def test_what_is_no_flag(value: object, message: str) -> None:
-    assert unfit(values.flag, value) == message
+    assert unfit(parsers.flag, value) == message
 
 
 @pytest.mark.parametrize("text", ["00123456", "abcd1234", "ABCD1234", "12345678"])
 def test_account_ids_are_kept_as_written(text: str) -> None:
-    assert values.account_id(text) == text
+    assert parsers.account_id(text) == text
 
 
 @pytest.mark.parametrize(
@@ -176,7 +176,7 @@ def test_account_ids_are_kept_as_written(text: str) -> None:
     ],
 )
 def test_what_could_be_a_path_is_no_account_id(text: str, has: str) -> None:
-    assert unfit(values.account_id, text) == (
+    assert unfit(parsers.account_id, text) == (
         f"{text} is not an account id (8 letters or digits; this has {has});"
         " copy it from the dashboard of the account"
     )
@@ -197,7 +197,7 @@ def test_what_could_be_a_path_is_no_account_id(text: str, has: str) -> None:
     ],
 )
 def test_what_is_no_name(text: str, message: str) -> None:
-    assert unfit(values.name, text) == message
+    assert unfit(parsers.name, text) == message
 
 
 @pytest.mark.parametrize(
@@ -212,7 +212,7 @@ def test_what_is_no_name(text: str, message: str) -> None:
     ],
 )
 def test_base_urls(text: str, address: str) -> None:
-    assert values.base_url(text) == address
+    assert parsers.base_url(text) == address
 
 
 @pytest.mark.parametrize(
@@ -262,7 +262,7 @@ def test_base_urls(text: str, address: str) -> None:
     ],
 )
 def test_what_is_no_base_url(text: str, message: str) -> None:
-    assert unfit(values.base_url, text) == message
+    assert unfit(parsers.base_url, text) == message
 
 
 @pytest.mark.parametrize(
@@ -276,17 +276,17 @@ def test_what_is_no_base_url(text: str, message: str) -> None:
     ],
 )
 def test_a_password_in_an_address_is_refused_and_never_shown(text: str) -> None:
-    assert "hunter2" not in unfit(values.web_address, text)
+    assert "hunter2" not in unfit(parsers.web_address, text)
 
 
 @pytest.mark.parametrize("text", ["127.0.0.1:8080", "[::1]:0", "localhost:65535"])
 def test_listen_addresses(text: str) -> None:
-    assert values.listen_address(text) == text
+    assert parsers.listen_address(text) == text
 
 
 @pytest.mark.parametrize("text", ["8080", "127.0.0.1", "127.0.0.1:65536", "::1:80", "a b:80"])
 def test_what_is_no_listen_address(text: str) -> None:
-    message = unfit(values.listen_address, text)
+    message = unfit(parsers.listen_address, text)
     assert message == f"{text} is not HOST:PORT; write one such as 127.0.0.1:8080"
 
 
@@ -302,7 +302,7 @@ def test_what_is_no_listen_address(text: str) -> None:
     ],
 )
 def test_what_is_no_count(text: str, message: str) -> None:
-    assert unfit(lambda value: values.whole_number(value, 1, 64), text) == message
+    assert unfit(lambda value: parsers.whole_number(value, 1, 64), text) == message
 
 
 @pytest.mark.parametrize(
@@ -315,7 +315,7 @@ def test_what_is_no_count(text: str, message: str) -> None:
     ],
 )
 def test_what_is_no_rate(text: str, message: str) -> None:
-    assert unfit(lambda value: values.positive_number(value, 100), text) == message
+    assert unfit(lambda value: parsers.positive_number(value, 100), text) == message
 
 
 def test_messages_show_nothing_that_a_terminal_would_obey() -> None:

@@ -20,9 +20,9 @@ from orchestrator.core.attempts import (
     BEFORE_SPLIT,
     IN_ALL,
     Buy,
+    Defer,
     Failure,
     GiveUp,
-    Leave,
     Step,
     begins_anew,
     counts,
@@ -30,9 +30,9 @@ from orchestrator.core.attempts import (
     pause,
     steps,
 )
+from orchestrator.core.debt import debt
 from orchestrator.core.intervals import Window, subtract
-from orchestrator.core.model import AbsoluteWindow, Job, JobSeries, Series, Span, Standing, Unit
-from orchestrator.core.plan import debt
+from orchestrator.core.model import AbsoluteWindow, Job, JobSeries, Series, SeriesState, Span, Unit
 from orchestrator.core.proofs import Proof
 from orchestrator.core.settings import PollPolicy
 
@@ -66,7 +66,7 @@ def after(
         windows=(AbsoluteWindow(MONTH.start, MONTH.end),),
         chunk=Span(1, Unit.MONTHS),
     )
-    whole = debt(job, job.series[0], NOW, replace(Standing(), failures=tuple(failures)))
+    whole = debt(job, job.series[0], NOW, replace(SeriesState(), failures=tuple(failures)))
     asked = replace(whole, owed=tuple(owed))
     return list(steps(asked, asked.failures, failed_now or [], cut_now or []))
 
@@ -92,7 +92,7 @@ def test_a_few_failures_change_nothing() -> None:
 
 
 def test_three_in_this_run_are_enough_for_it() -> None:
-    assert after([failed()] * 3, [MONTH] * 3) == [Leave(MONTH)]
+    assert after([failed()] * 3, [MONTH] * 3) == [Defer(MONTH)]
 
 
 def test_after_eight_the_chunk_is_halved() -> None:
@@ -227,7 +227,7 @@ def test_every_ending_counts_for_the_bound_of_a_window() -> None:
 
 def test_twelve_truncated_again_in_one_run_end_it_for_the_series() -> None:
     small = [days(number, number + 1) for number in range(12)]
-    assert after([truncated(proved=True)], cut_now=small) == [Leave(MONTH)]
+    assert after([truncated(proved=True)], cut_now=small) == [Defer(MONTH)]
     assert isinstance(after([truncated(proved=True)], cut_now=small[:11])[0], Buy)
 
 

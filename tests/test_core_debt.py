@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orchestrator.core import windows
+from orchestrator.core.debt import by_series, debt, urgent, wants
 from orchestrator.core.intervals import Window, intersect, subtract, union
 from orchestrator.core.model import (
     AbsoluteWindow,
@@ -21,12 +22,11 @@ from orchestrator.core.model import (
     LastWindow,
     Resolution,
     Series,
+    SeriesState,
     Span,
-    Standing,
     Unit,
     WindowSpec,
 )
-from orchestrator.core.plan import by_series, debt, urgent, wants
 
 UTC_ZONE = ZoneInfo("UTC")
 SERIES = Series.of("abcd1234", "SMS", "outbound")
@@ -57,21 +57,21 @@ class Life:
     """A ledger in a few lines: what one job has bought of one series."""
 
     job: Job
-    standing: Standing = field(default_factory=Standing)
+    series_state: SeriesState = field(default_factory=SeriesState)
     bought: list[Window] = field(default_factory=list)
 
     def run(self, now: datetime, job: Job | None = None) -> list[Window]:
         """One night: buys every chunk of the debt; returns them."""
         self.job = job or self.job
-        owed = debt(self.job, self.job.series[0], now, self.standing)
+        owed = debt(self.job, self.job.series[0], now, self.series_state)
         chunks = list(owed.chunks())
         for chunk in chunks:
-            assert not any(chunk.overlaps(old) for old in self.standing.had), "bought twice"
+            assert not any(chunk.overlaps(old) for old in self.series_state.had), "bought twice"
         self.bought += chunks
-        self.standing = replace(
-            self.standing,
+        self.series_state = replace(
+            self.series_state,
             resolution=owed.resolution,
-            had=union(self.standing.had, chunks),
+            had=union(self.series_state.had, chunks),
         )
         return chunks
 
@@ -86,8 +86,8 @@ def test_yesterday_buys_one_day_a_night() -> None:
 def test_nights_without_a_run_are_made_up_and_named() -> None:
     life = Life(job(CalendarWord.YESTERDAY))
     life.run(utc("2026-03-02T03:00"))
-    owed = debt(life.job, life.job.series[0], utc("2026-03-05T03:00"), life.standing)
-    assert owed.made_up == (window("2026-03-02", "2026-03-04"),)
+    owed = debt(life.job, life.job.series[0], utc("2026-03-05T03:00"), life.series_state)
+    assert owed.backfilled == (window("2026-03-02", "2026-03-04"),)
     assert [str(chunk) for chunk in life.run(utc("2026-03-05T03:00"))] == [
         "2026-03-02 to 2026-03-03",
         "2026-03-03 to 2026-03-04",
@@ -183,8 +183,8 @@ def test_two_jobs_of_one_command_share_a_series_and_the_first_buys() -> None:
     now = utc("2026-03-01T12:00")
     owed = []
     for one, entry, earlier in by_series([month, longer]):
-        elsewhere = [want for other in earlier for want in wants(other, now, Standing())]
-        owed.append(debt(one, entry, now, Standing(), elsewhere).owed)
+        elsewhere = [want for other in earlier for want in wants(other, now, SeriesState())]
+        owed.append(debt(one, entry, now, SeriesState(), elsewhere).owed)
     assert owed == [
         (window("2026-01-01", "2026-02-01"),),
         (window("2026-02-01", "2026-02-10"),),
@@ -197,7 +197,7 @@ def test_records_about_to_be_deleted_go_first_and_deleted_ones_are_named() -> No
         job(AbsoluteWindow(utc("2025-02-01"), utc("2025-03-01"))),
         JobSeries(SERIES, "default"),
         now,
-        Standing(),
+        SeriesState(),
     )
     assert owed.forgotten == (Window(utc("2025-02-01"), utc("2025-02-15T12:00")),)
     rushed = [str(chunk) for chunk in owed.chunks() if urgent(chunk, owed, now)]
@@ -259,7 +259,7 @@ def test_hundreds_of_nights_leave_no_gap_and_buy_nothing_twice(
     last = now + timedelta(days=5)
     life.run(last)
     covered = union(life.bought)
-    mark = life.standing.resolution.mark
+    mark = life.series_state.resolution.mark
     assert mark is not None
     end = min(mark, windows.clip(life.job, last))
     assert subtract([Window(first, end)], covered) == ()

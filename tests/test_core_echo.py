@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from orchestrator.collect.refute import refutes
+from orchestrator.collect.echo_check import refutes
 from orchestrator.core import echo
 from orchestrator.core.echo import EchoDifference
 from tests.test_core_matching import WINDOW, intent, listed, without

@@ -49,24 +49,26 @@ def without(remote: RemoteReport, field: str) -> RemoteReport:
 
 def choose(
     *remotes: RemoteReport,
-    owned: dict[str, int] | None = None,
-    rivals: tuple[Report, ...] = (),
+    owners_of: dict[str, int] | None = None,
+    unresolved_creates: tuple[Report, ...] = (),
     ours: Report | None = None,
     has_own_address: bool = False,
 ) -> RemoteReport | str | None:
     ours = ours or intent()
     moment = coverage.moment_of(ours.intended_at, timedelta(seconds=-1), timedelta(seconds=-1))
-    likely = matching.candidates(ours, remotes, owned or {})
-    return matching.choose(ours, likely, rivals, moment, has_own_address=has_own_address)
+    likely = matching.candidates(ours, remotes, owners_of or {})
+    return matching.choose(
+        ours, likely, unresolved_creates, moment, has_own_address=has_own_address
+    )
 
 
 def find(
     *remotes: RemoteReport,
-    owned: dict[str, int] | None = None,
-    rivals: tuple[Report, ...] = (),
+    owners_of: dict[str, int] | None = None,
+    unresolved_creates: tuple[Report, ...] = (),
 ) -> str | None:
     """The id of what is taken; None where nothing is."""
-    chosen = choose(*remotes, owned=owned, rivals=rivals)
+    chosen = choose(*remotes, owners_of=owners_of, unresolved_creates=unresolved_creates)
     return chosen.request_id if isinstance(chosen, RemoteReport) else None
 
 
@@ -75,7 +77,7 @@ def test_a_twin_is_found() -> None:
 
 
 def test_a_report_that_another_row_owns_never() -> None:
-    assert find(listed(), owned={"new": 3}) is None
+    assert find(listed(), owners_of={"new": 3}) is None
 
 
 def test_a_report_of_another_filter_never() -> None:
@@ -135,7 +137,7 @@ def test_another_address_is_not_taken_but_leaves_a_doubt(echoed: str) -> None:
     ours = replace(intent(), callback_url="https://hooks.example.com/vonage/t0-_k")
     remote = replace(listed(), callback_url=echoed)
     assert matching.candidates(ours, (remote,), {}) == ()
-    found = matching.but_for_its_address(ours, (remote,), {})
+    found = matching.differs_only_in_callback_url(ours, (remote,), {})
     assert found is not None
     assert found.request_id == "new"
 
@@ -146,10 +148,10 @@ def test_another_address_is_not_taken_but_leaves_a_doubt(echoed: str) -> None:
     ids=["another filter", "another row's", "unclear"],
 )
 def test_what_more_than_the_address_tells_apart_leaves_no_doubt(
-    remote: RemoteReport, owned: dict[str, int]
+    remote: RemoteReport, owners_of: dict[str, int]
 ) -> None:
     theirs = replace(remote, callback_url="https://example.com/theirs")
-    assert matching.but_for_its_address(intent(), (theirs,), owned) is None
+    assert matching.differs_only_in_callback_url(intent(), (theirs,), owners_of) is None
 
 
 def test_an_omitted_field_counts_where_no_rival_differs_in_it() -> None:
@@ -158,7 +160,7 @@ def test_an_omitted_field_counts_where_no_rival_differs_in_it() -> None:
 
 def test_an_omitted_field_does_not_count_where_a_rival_differs_in_just_that() -> None:
     other = Series.of("abcd1234", "SMS", "outbound", {"status": "failed"})
-    assert find(without(listed(), "status"), rivals=(intent(8, other),)) is None
+    assert find(without(listed(), "status"), unresolved_creates=(intent(8, other),)) is None
 
 
 def test_a_rival_that_the_omitted_field_alone_tells_apart_may_differ_in_defaults_too() -> None:
@@ -166,17 +168,17 @@ def test_a_rival_that_the_omitted_field_alone_tells_apart_may_differ_in_defaults
     other = Series.of("abcd1234", "SMS", "inbound", {"status": "delivered"})
     unclear = without(without(listed(), "direction"), "show_concatenated")
     assert find(unclear) == "new"
-    assert find(unclear, rivals=(intent(8, other),)) is None
+    assert find(unclear, unresolved_creates=(intent(8, other),)) is None
 
 
 def test_a_field_left_out_is_noticed() -> None:
-    assert not matching.omits(intent(), listed())
-    assert matching.omits(intent(), without(listed(), "direction"))
+    assert not matching.lacks_sent_fields(intent(), listed())
+    assert matching.lacks_sent_fields(intent(), without(listed(), "direction"))
 
 
 def test_a_rival_that_differs_in_more_is_told_apart_by_the_rest() -> None:
     other = Series.of("abcd1234", "SMS", "inbound", {"status": "failed"})
-    assert find(without(listed(), "status"), rivals=(intent(8, other),)) == "new"
+    assert find(without(listed(), "status"), unresolved_creates=(intent(8, other),)) == "new"
 
 
 HOURS_OFF = timedelta(hours=7)

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.core.pace import UNKNOWN_SECONDS, Open, Pace, Taken
+from orchestrator.core.durations import UNKNOWN_SECONDS, DurationModel, OpenReport, ReportDuration
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,17 +25,17 @@ spans = st.tuples(seconds, seconds, st.booleans(), sizes)
 
 
 @st.composite
-def taught(draw: st.DrawFn) -> Pace:
+def taught(draw: st.DrawFn) -> DurationModel:
     """A pace that has seen some reports, by looks of any kind."""
-    pace = Pace()
+    pace = DurationModel()
     for age, longer, ended, size in draw(st.lists(spans, max_size=30)):
-        pace.saw(Open(SMS, age, size), age + longer, ended=ended)
+        pace.saw(OpenReport(SMS, age, size), age + longer, ended=ended)
     return pace
 
 
-def opens(most: int = 20) -> st.SearchStrategy[list[Open]]:
+def opens(most: int = 20) -> st.SearchStrategy[list[OpenReport]]:
     products = st.sampled_from([SMS, "VERIFY-API"])
-    return st.lists(st.builds(Open, products, seconds, sizes), max_size=most)
+    return st.lists(st.builds(OpenReport, products, seconds, sizes), max_size=most)
 
 
 # --- what is foreseen -----------------------------------------------------------------------------
@@ -43,7 +43,7 @@ def opens(most: int = 20) -> st.SearchStrategy[list[Open]]:
 
 @given(taught(), opens(), seconds, seconds)
 def test_ends_grow_with_time_and_are_never_more_than_the_reports(
-    pace: Pace, reports: list[Open], soon: float, later: float
+    pace: DurationModel, reports: list[OpenReport], soon: float, later: float
 ) -> None:
     soon, later = sorted((soon, later))
     few, more = pace.ends(reports, soon), pace.ends(reports, later)
@@ -53,23 +53,27 @@ def test_ends_grow_with_time_and_are_never_more_than_the_reports(
 
 
 @given(taught(), seconds, sizes)
-def test_a_moment_more_makes_no_leap(pace: Pace, age: float, size: float) -> None:
+def test_a_moment_more_makes_no_leap(pace: DurationModel, age: float, size: float) -> None:
     """The risk is continuous where the cells of a table meet, and anywhere else."""
-    reports = [Open(SMS, age, size)]
+    reports = [OpenReport(SMS, age, size)]
     before, after = (pace.ends(reports, wait) for wait in (10.0, 10.0 + 1e-7))
     assert after - before < 1e-3
 
 
 @given(taught(), seconds, st.floats(0.0, 1000.0), st.floats(0.0, 1000.0))
-def test_two_waits_are_as_good_as_one(pace: Pace, age: float, one: float, other: float) -> None:
+def test_two_waits_are_as_good_as_one(
+    pace: DurationModel, age: float, one: float, other: float
+) -> None:
     """Who is left after the first, and of these after the second."""
-    left = (1 - pace.ends([Open(SMS, age)], one)) * (1 - pace.ends([Open(SMS, age + one)], other))
-    assert 1 - pace.ends([Open(SMS, age)], one + other) == pytest.approx(left, abs=1e-6)
+    left = (1 - pace.ends([OpenReport(SMS, age)], one)) * (
+        1 - pace.ends([OpenReport(SMS, age + one)], other)
+    )
+    assert 1 - pace.ends([OpenReport(SMS, age)], one + other) == pytest.approx(left, abs=1e-6)
 
 
 @given(taught(), opens(), st.floats(0.01, 20.0), st.floats(0.1, 30.0), st.floats(0.0, 600.0))
 def test_the_wait_lies_between_its_bounds_and_brings_what_is_wanted(
-    pace: Pace, reports: list[Open], wanted: float, least: float, more: float
+    pace: DurationModel, reports: list[OpenReport], wanted: float, least: float, more: float
 ) -> None:
     most = least + more
     wait = pace.wait_for(reports, wanted, least, most)
@@ -83,10 +87,10 @@ def test_the_wait_lies_between_its_bounds_and_brings_what_is_wanted(
 
 @given(taught(), st.floats(1.0, 1000.0), st.floats(0.0, 500.0))
 def test_a_report_that_is_yet_to_come_ends_as_one_that_has_just_come(
-    pace: Pace, until: float, longer: float
+    pace: DurationModel, until: float, longer: float
 ) -> None:
-    to_come = pace.ends([Open(SMS, -until)], until + longer)
-    assert to_come == pytest.approx(pace.ends([Open(SMS, 0.0)], longer))
+    to_come = pace.ends([OpenReport(SMS, -until)], until + longer)
+    assert to_come == pytest.approx(pace.ends([OpenReport(SMS, 0.0)], longer))
 
 
 @given(
@@ -99,11 +103,11 @@ def test_clocks_that_jump_do_no_harm(
     looks: list[tuple[float, float, bool]], age: float, wait: float, wanted: float
 ) -> None:
     """Ages below zero, looks before the last one, thousands of years."""
-    pace = Pace()
+    pace = DurationModel()
     for start, end, ended in looks:
-        pace.saw(Open(SMS, start), end, ended=ended)
-    assert math.isfinite(pace.ends([Open(SMS, age)], wait))
-    assert 5.0 <= pace.wait_for([Open(SMS, age)], wanted, 5.0, 60.0) <= 60.0
+        pace.saw(OpenReport(SMS, start), end, ended=ended)
+    assert math.isfinite(pace.ends([OpenReport(SMS, age)], wait))
+    assert 5.0 <= pace.wait_for([OpenReport(SMS, age)], wanted, 5.0, 60.0) <= 60.0
 
 
 def uniform(draws: random.Random) -> float:
@@ -119,28 +123,28 @@ def exponential(draws: random.Random) -> float:
 
 
 def teach(
-    pace: Pace, life: Callable[[random.Random], float], number: int, *, size: float = 1.0
+    pace: DurationModel, life: Callable[[random.Random], float], number: int, *, size: float = 1.0
 ) -> None:
     """Reports that live so long are looked at every nine seconds until they have ended."""
     draws = random.Random(7)
     for _ in range(number):
         lasts, seen, look = life(draws) * size, 0.0, draws.uniform(0.0, 9.0)
         while look < lasts:
-            pace.saw(Open(SMS, seen, size), look, ended=False)
+            pace.saw(OpenReport(SMS, seen, size), look, ended=False)
             seen, look = look, look + 9.0
-        pace.saw(Open(SMS, seen, size), look, ended=True)
+        pace.saw(OpenReport(SMS, seen, size), look, ended=True)
 
 
 def population(
     life: Callable[[random.Random], float], oldest: float
-) -> tuple[list[Open], list[float]]:
+) -> tuple[list[OpenReport], list[float]]:
     """Reports that are open at some moment, and for how long they still will be."""
     draws = random.Random(11)
     reports, left = [], []
     for _ in range(2000):
         age, lasts = draws.uniform(0.0, oldest), life(draws)
         if lasts > age:
-            reports.append(Open(SMS, age))
+            reports.append(OpenReport(SMS, age))
             left.append(lasts - age)
     return reports, left
 
@@ -152,7 +156,7 @@ def test_what_was_seen_often_is_foreseen(
     life: Callable[[random.Random], float], oldest: float, wait: float
 ) -> None:
     """The ends of the next seconds, within a quarter, or a few in a hundred of the reports."""
-    pace = Pace()
+    pace = DurationModel()
     teach(pace, life, 300)
     reports, left = population(life, oldest)
     came = sum(one <= wait for one in left)
@@ -160,52 +164,54 @@ def test_what_was_seen_often_is_foreseen(
 
 
 def test_a_look_is_worth_it_when_fixed_times_are_nearly_over() -> None:
-    pace = Pace()
+    pace = DurationModel()
     teach(pace, fixed, 100)
-    young, due = (pace.wait_for([Open(SMS, age)], 0.2, 1.0, 600.0) for age in (5.0, 90.0))
+    young, due = (pace.wait_for([OpenReport(SMS, age)], 0.2, 1.0, 600.0) for age in (5.0, 90.0))
     assert 70.0 <= young <= 100.0
     assert due <= 12.0
 
 
 def test_looks_alone_do_not_make_it_known_but_ends_do() -> None:
-    pace = Pace()
+    pace = DurationModel()
     for _ in range(20):
-        pace.saw(Open(SMS, 0.0), 10.0, ended=False)
+        pace.saw(OpenReport(SMS, 0.0), 10.0, ended=False)
     assert not pace.is_known
     for _ in range(5):
-        pace.saw(Open(SMS, 10.0), 20.0, ended=True)
+        pace.saw(OpenReport(SMS, 10.0), 20.0, ended=True)
     assert pace.is_known
 
 
 def test_a_product_that_nothing_is_known_of_is_foreseen_by_the_others() -> None:
-    pace = Pace()
+    pace = DurationModel()
     teach(pace, fixed, 100)
-    assert pace.ends([Open("ASR", 95.0)], 10.0) == pytest.approx(pace.ends([Open(SMS, 95.0)], 10.0))
+    assert pace.ends([OpenReport("ASR", 95.0)], 10.0) == pytest.approx(
+        pace.ends([OpenReport(SMS, 95.0)], 10.0)
+    )
 
 
 def test_each_product_has_a_table_of_its_own() -> None:
-    pace = Pace()
+    pace = DurationModel()
     teach(pace, fixed, 50)
     for _ in range(50):
-        pace.saw(Open("ASR", 0.0), 4.0, ended=True)
-    assert pace.ends([Open("ASR", 0.0)], 10.0) > 0.9
-    assert pace.ends([Open(SMS, 0.0)], 10.0) < 0.2
+        pace.saw(OpenReport("ASR", 0.0), 4.0, ended=True)
+    assert pace.ends([OpenReport("ASR", 0.0)], 10.0) > 0.9
+    assert pace.ends([OpenReport(SMS, 0.0)], 10.0) < 0.2
 
 
 @pytest.mark.parametrize("size", [1 / 4, 3.0])
 def test_large_reports_teach_what_to_expect_of_small_ones(size: float) -> None:
-    pace = Pace()
+    pace = DurationModel()
     teach(pace, fixed, 100, size=size)
-    assert pace.ends([Open(SMS, 0.0)], 80.0) < 0.35
-    assert pace.ends([Open(SMS, 60.0)], 60.0) > 0.75
+    assert pace.ends([OpenReport(SMS, 0.0)], 80.0) < 0.35
+    assert pace.ends([OpenReport(SMS, 60.0)], 60.0) > 0.75
 
 
 @pytest.mark.parametrize(("before", "after"), [(100.0, 20.0), (20.0, 100.0)])
 def test_another_speed_of_the_server_is_learned(before: float, after: float) -> None:
-    pace = Pace()
+    pace = DurationModel()
     teach(pace, lambda _: before, 500)
     teach(pace, lambda _: after, 300)
-    reports = [Open(SMS, 0.0)]
+    reports = [OpenReport(SMS, 0.0)]
     assert pace.ends(reports, after * 0.6) < 0.4
     assert pace.ends(reports, after * 1.4) > 0.6
 
@@ -214,14 +220,16 @@ def test_another_speed_of_the_server_is_learned(before: float, after: float) -> 
 
 
 taken = st.lists(
-    st.builds(Taken, st.integers(0, 10_000_000), st.floats(-1e9, 1e9)), min_size=1, max_size=60
+    st.builds(ReportDuration, st.integers(0, 10_000_000), st.floats(-1e9, 1e9)),
+    min_size=1,
+    max_size=60,
 )
 
 
 @given(taken, st.integers(0, 10_000_000), st.integers(0, 10_000_000))
-def test_more_records_never_take_less(reports: list[Taken], few: int, more: int) -> None:
+def test_more_records_never_take_less(reports: list[ReportDuration], few: int, more: int) -> None:
     """Whatever was seen: no records at all, all alike, clocks set back, years."""
-    pace = Pace()
+    pace = DurationModel()
     for one in reports:
         pace.took(SMS, one)
     few, more = sorted((few, more))
@@ -232,17 +240,19 @@ def test_more_records_never_take_less(reports: list[Taken], few: int, more: int)
 
 @given(taken, st.lists(st.integers(0, 10_000_000), min_size=1, max_size=5))
 def test_the_past_does_no_harm_whatever_the_ledger_says(
-    reports: list[Taken], rows: list[int]
+    reports: list[ReportDuration], rows: list[int]
 ) -> None:
-    pace = Pace({SMS: reports})
-    waits = [pace.wait_for([Open(SMS, 0.0, pace.size(SMS, one))], 0.2, 5.0, 60.0) for one in rows]
+    pace = DurationModel({SMS: reports})
+    waits = [
+        pace.wait_for([OpenReport(SMS, 0.0, pace.size(SMS, one))], 0.2, 5.0, 60.0) for one in rows
+    ]
     assert all(5.0 <= wait <= 60.0 for wait in waits)
 
 
 def test_nothing_known_is_half_a_minute_and_the_usual_size() -> None:
-    pace = Pace()
+    pace = DurationModel()
     assert (pace.expected(SMS, 1000), pace.size(SMS, 1000)) == (UNKNOWN_SECONDS, 1.0)
-    pace.took(SMS, Taken(1000, 90.0))
+    pace.took(SMS, ReportDuration(1000, 90.0))
     assert pace.size(SMS, None) == 1.0
     assert pace.expected("ASR", 10) == UNKNOWN_SECONDS
 
@@ -250,25 +260,25 @@ def test_nothing_known_is_half_a_minute_and_the_usual_size() -> None:
 @pytest.mark.parametrize("number", [1, 2, 3, 10, 20, 21, 200, 1000])
 def test_after_any_number_of_reports_the_usual_time_is_about_theirs(number: int) -> None:
     """The first was quick; those that followed count as soon as there are a few."""
-    pace = Pace()
-    pace.took(SMS, Taken(10, 5.0))
+    pace = DurationModel()
+    pace.took(SMS, ReportDuration(10, 5.0))
     for _ in range(number):
-        pace.took(SMS, Taken(10, 80.0))
+        pace.took(SMS, ReportDuration(10, 80.0))
     assert pace.expected(SMS, None) >= 40.0
 
 
 def test_a_line_through_records_and_seconds_is_found() -> None:
-    pace = Pace()
+    pace = DurationModel()
     for rows in range(1000, 100_000, 1000):
-        pace.took(SMS, Taken(rows, 20.0 + rows / 1000))
+        pace.took(SMS, ReportDuration(rows, 20.0 + rows / 1000))
     assert pace.expected(SMS, 500_000) == pytest.approx(520.0, rel=0.05)
     assert pace.size(SMS, 0) == pytest.approx(20 / 70, rel=0.1)
 
 
 def test_a_few_that_nobody_looked_at_for_hours_hardly_bend_it() -> None:
-    pace = Pace()
+    pace = DurationModel()
     for number in range(200):
-        pace.took(SMS, Taken(1000, 30_000.0 if number % 20 == 0 else 60.0))
+        pace.took(SMS, ReportDuration(1000, 30_000.0 if number % 20 == 0 else 60.0))
     assert pace.expected(SMS, 1000) == pytest.approx(60.0, rel=0.5)
     assert pace.size(SMS, 1000) == pytest.approx(1.0, rel=0.5)
 
@@ -278,36 +288,41 @@ def test_a_few_that_nobody_looked_at_for_hours_hardly_bend_it() -> None:
 
 def test_earlier_runs_tell_when_reports_end() -> None:
     """They took fifty seconds: not many end at half of that."""
-    pace = Pace({SMS: [Taken(100, 50.0)] * 50})
+    pace = DurationModel({SMS: [ReportDuration(100, 50.0)] * 50})
     assert pace.is_known
-    chances = [pace.ends([Open(SMS, 0.0)], wait) for wait in (30.0, 70.0)]
+    chances = [pace.ends([OpenReport(SMS, 0.0)], wait) for wait in (30.0, 70.0)]
     assert chances[0] < 0.2
     assert chances[1] > 0.7
 
 
 def test_of_the_past_the_latest_weighs_most() -> None:
     """It comes the latest first: the server was slow once, and is quick now."""
-    pace = Pace({SMS: [Taken(100, 20.0)] * 120 + [Taken(100, 500.0)] * 300})
-    assert pace.ends([Open(SMS, 0.0)], 40.0) > 0.6
+    pace = DurationModel(
+        {SMS: [ReportDuration(100, 20.0)] * 120 + [ReportDuration(100, 500.0)] * 300}
+    )
+    assert pace.ends([OpenReport(SMS, 0.0)], 40.0) > 0.6
     for _ in range(90):
-        pace.took(SMS, Taken(100, 20.0))
+        pace.took(SMS, ReportDuration(100, 20.0))
     assert pace.expected(SMS, 100) == pytest.approx(20.0), "the oldest are forgotten first"
 
 
 def test_a_longer_past_is_not_read_further_than_its_latest() -> None:
-    short = Pace({SMS: [Taken(100, 20.0)] * 200})
-    long = Pace({SMS: [Taken(100, 20.0)] * 200 + [Taken(100, 500.0)] * 300})
+    short = DurationModel({SMS: [ReportDuration(100, 20.0)] * 200})
+    long = DurationModel(
+        {SMS: [ReportDuration(100, 20.0)] * 200 + [ReportDuration(100, 500.0)] * 300}
+    )
     waits = [10.0, 20.0, 40.0, 80.0]
-    assert [short.ends([Open(SMS, 0.0)], wait) for wait in waits] == [
-        long.ends([Open(SMS, 0.0)], wait) for wait in waits
+    assert [short.ends([OpenReport(SMS, 0.0)], wait) for wait in waits] == [
+        long.ends([OpenReport(SMS, 0.0)], wait) for wait in waits
     ]
 
 
 def test_ever_older_reports_are_waited_for_ever_longer() -> None:
     """Nobody has seen any of such ages: a quarter of its age is the guess."""
-    pace = Pace()
+    pace = DurationModel()
     teach(pace, fixed, 50)
     waits = [
-        pace.wait_for([Open(SMS, age)], 0.2, 1.0, 10_000.0) for age in (400.0, 4000.0, 40_000.0)
+        pace.wait_for([OpenReport(SMS, age)], 0.2, 1.0, 10_000.0)
+        for age in (400.0, 4000.0, 40_000.0)
     ]
     assert all(2 * one < other for one, other in pairwise(waits))

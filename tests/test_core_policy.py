@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator.core import policy
-from orchestrator.core.policy import AfterCreate, ExitCode, Remains
+from orchestrator.core.policy import AfterCreate, ExitCode, RunOutcome
 from orchestrator.core.settings import PollPolicy, RetryPolicy
 from orchestrator.errors import (
     ApiError,
@@ -127,4 +127,4 @@ def test_the_last_look_for_a_lost_create_comes_late_enough_to_count(
 def test_the_first_that_applies(
     *, unfinished: bool, bad: bool, signal: int | None, code: ExitCode
 ) -> None:
-    assert policy.exit_code(Remains(unfinished, bad, signal)) is code
+    assert policy.exit_code(RunOutcome(unfinished, bad, signal)) is code

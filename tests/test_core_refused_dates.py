@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orchestrator.core.attempts import Buy, GiveUp, steps
+from orchestrator.core.debt import debt
 from orchestrator.core.intervals import Window, subtract, union
-from orchestrator.core.model import AbsoluteWindow, Job, JobSeries, Series, Span, Standing, Unit
-from orchestrator.core.plan import debt
+from orchestrator.core.model import AbsoluteWindow, Job, JobSeries, Series, SeriesState, Span, Unit
 from orchestrator.core.refused_dates import IN_VAIN, RefusedDates
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
@@ -46,7 +46,7 @@ def test_what_can_be_had_is_had_and_only_what_is_older_is_given_up(
     """An API with a border and a longest range, whatever we believe of its border."""
     oldest, edge = START + border * DAY, START + believed * DAY
     dates = RefusedDates()
-    whole = debt(job(chunk), job(chunk).series[0], NOW, Standing())
+    whole = debt(job(chunk), job(chunk).series[0], NOW, SeriesState())
     had: list[Window] = []
     given_up: list[Window] = []
     number = 0

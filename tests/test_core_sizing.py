@@ -11,12 +11,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from orchestrator.core import attempts, plan, sizing
-from orchestrator.core.attempts import ALWAYS, Await, Buy, Failure, GiveUp, Leave
+from orchestrator.core import attempts, volume
+from orchestrator.core import debt as debts
+from orchestrator.core.attempts import ALWAYS, Buy, Defer, Failure, GiveUp, WaitForOpen
+from orchestrator.core.chunks import ceiling, split
 from orchestrator.core.intervals import Window, union
-from orchestrator.core.model import AbsoluteWindow, Job, JobSeries, Series, Span, Standing, Unit
-from orchestrator.core.sizing import MARGIN, SCARCE_FACTOR, History, Seen, Sizing
-from orchestrator.core.splitter import ceiling, split
+from orchestrator.core.model import AbsoluteWindow, Job, JobSeries, Series, SeriesState, Span, Unit
+from orchestrator.core.volume import MARGIN, SCARCE_FACTOR, History, ObservedSpan, Sizing
 from tests.kit.ledgers import day, span
 
 DAY = timedelta(days=1)
@@ -26,11 +27,11 @@ UTC_ZONE = ZoneInfo("UTC")
 MONTH = Span(1, Unit.MONTHS)
 
 
-def days(start: str, *rows: int) -> tuple[Seen, ...]:
+def days(start: str, *rows: int) -> tuple[ObservedSpan, ...]:
     """Days that were collected, one after the other."""
     first = day(start)
     return tuple(
-        Seen(Window(first + number * DAY, first + (number + 1) * DAY), DAY, count)
+        ObservedSpan(Window(first + number * DAY, first + (number + 1) * DAY), DAY, count)
         for number, count in enumerate(rows)
     )
 
@@ -74,7 +75,7 @@ def test_a_single_day_and_other_accounts_prove_less() -> None:
 
 def test_a_long_stretch_that_began_long_before_is_seen() -> None:
     year = Window(day("2025-01-01"), day("2026-01-01"))
-    history = History((Seen(year, year.length, 365), *days("2026-01-10", 5)))
+    history = History((ObservedSpan(year, year.length, 365), *days("2026-01-10", 5)))
     assert history.at_most(span("2025-12-01", "2025-12-02")) == pytest.approx(5)
 
 
@@ -101,7 +102,9 @@ windows = st.builds(
 )
 histories = st.lists(
     st.builds(
-        lambda start, hours, rows: Seen(Window(start, start + hours * HOUR), hours * HOUR, rows),
+        lambda start, hours, rows: ObservedSpan(
+            Window(start, start + hours * HOUR), hours * HOUR, rows
+        ),
         moments,
         st.integers(1, 800),
         st.integers(0, 10**6),
@@ -154,15 +157,15 @@ def job(target_rows: int | None = 1000, chunk: Span = MONTH) -> Job:
     )
 
 
-def debt_of(one: Job, history: History, failures: tuple[Failure, ...] = ()) -> plan.Debt:
-    sized = sizing.sizing(one, history, None)
-    return plan.debt(one, one.series[0], NOW, Standing(failures=failures), sizing=sized)
+def debt_of(one: Job, history: History, failures: tuple[Failure, ...] = ()) -> debts.Debt:
+    sized = volume.sizing(one, history, None)
+    return debts.debt(one, one.series[0], NOW, SeriesState(failures=failures), sizing=sized)
 
 
 def test_of_an_unknown_series_the_newest_day_comes_first_and_alone() -> None:
     assert list(attempts.steps(debt_of(job(), History()), ())) == [
         Buy(span("2026-02-14", "2026-02-15"), ALWAYS),
-        Await(),
+        WaitForOpen(),
     ]
 
 
@@ -182,14 +185,14 @@ def test_a_probe_that_keeps_failing_leaves_the_series_for_this_run() -> None:
     newest = span("2026-02-14", "2026-02-15")
     failed = (Failure(newest, truncated=False, reason="no"),) * attempts.PER_RUN
     steps = list(attempts.steps(debt_of(job(), History(), failed), failed, [newest] * 3))
-    assert steps == [Leave(newest)]
+    assert steps == [Defer(newest)]
 
 
 def test_a_probe_that_is_given_up_makes_room_for_the_next() -> None:
     newest = span("2026-02-14T12:00:00", "2026-02-15")
     failed = (Failure(newest, truncated=False, reason="no"),) * attempts.AT_MOST
     steps = list(attempts.steps(debt_of(job(), History(), failed), failed))
-    assert steps == [GiveUp(newest, "9 reports came to nothing, the last: no"), Await()]
+    assert steps == [GiveUp(newest, "9 reports came to nothing, the last: no"), WaitForOpen()]
 
 
 def test_with_a_history_everything_is_cut_at_once() -> None:
@@ -204,35 +207,37 @@ def test_with_a_history_everything_is_cut_at_once() -> None:
 
 def test_the_smaller_of_both_limits_sizes_the_chunks() -> None:
     history = History(days("2026-01-01", *([20] * 30)))
-    assert sizing.sizing(job(1000), history, None) == Sizing(1000, history)
-    assert sizing.sizing(job(1000), history, 300) == Sizing(300, history, careful=True)
-    assert sizing.sizing(job(None), history, 300) == Sizing(300, history, careful=True)
-    assert sizing.sizing(job(None), history, None) is None
+    assert volume.sizing(job(1000), history, None) == Sizing(1000, history)
+    assert volume.sizing(job(1000), history, 300) == Sizing(300, history, careful=True)
+    assert volume.sizing(job(None), history, 300) == Sizing(300, history, careful=True)
+    assert volume.sizing(job(None), history, None) is None
 
 
 def careful(history: History, room: int = 10**9) -> list[attempts.Step]:
     one = job(None)
-    sized = sizing.sizing(one, history, room)
-    return list(attempts.steps(plan.debt(one, one.series[0], NOW, Standing(), sizing=sized), ()))
+    sized = volume.sizing(one, history, room)
+    return list(
+        attempts.steps(debts.debt(one, one.series[0], NOW, SeriesState(), sizing=sized), ())
+    )
 
 
 def test_with_a_budget_the_newest_hour_comes_first() -> None:
     likes = History(days("2026-01-01", *([20] * 30)), own=False)
-    first = [Buy(span("2026-02-14T23:00:00", "2026-02-15"), ALWAYS), Await()]
+    first = [Buy(span("2026-02-14T23:00:00", "2026-02-15"), ALWAYS), WaitForOpen()]
     assert careful(History()) == first
     assert careful(likes) == first, "what others hold says too little"
 
 
 def test_then_four_times_as_much_as_was_seen_until_a_week_was() -> None:
-    hour = Seen(span("2026-02-15", "2026-02-15T01:00:00"), HOUR, 3)
+    hour = ObservedSpan(span("2026-02-15", "2026-02-15T01:00:00"), HOUR, 3)
     assert careful(History((hour,))) == [
         Buy(span("2026-02-14T20:00:00", "2026-02-15"), ALWAYS),
-        Await(),
+        WaitForOpen(),
     ]
     assert len(careful(History(days("2026-02-15", *([3] * 7))))) > 2
 
 
 def test_a_step_is_no_larger_than_there_is_room_for() -> None:
-    hour = Seen(span("2026-02-15", "2026-02-15T01:00:00"), HOUR, 3)
+    hour = ObservedSpan(span("2026-02-15", "2026-02-15T01:00:00"), HOUR, 3)
     (buy, _) = careful(History((hour,)), room=30)
     assert buy == Buy(span("2026-02-14T23:00:00", "2026-02-15"), ALWAYS)

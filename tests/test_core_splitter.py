@@ -11,9 +11,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from orchestrator.core.calendar import add_months, first_instant, last_midnight, local_date
+from orchestrator.core.chunks import ceiling, last_line, next_line, split
 from orchestrator.core.intervals import Window
 from orchestrator.core.model import Span, Unit
-from orchestrator.core.splitter import ceiling, last_line, next_line, split
 
 ZONES = [
     ZoneInfo(name)

@@ -16,11 +16,11 @@ from orchestrator.cli.main import call, code_of, most_telling
 from orchestrator.core.model import Series
 from orchestrator.core.policy import ExitCode, exit_code
 from orchestrator.errors import LedgerError
+from orchestrator.fsync import make_folder
 from orchestrator.ledger import schema
 from orchestrator.ledger import sqlite as ledger_sqlite
-from orchestrator.ledger.folder import make_folder
 from orchestrator.ledger.sqlite import SqliteLedger, connect, reading
-from orchestrator.sim import Settings
+from orchestrator.simulator import Settings
 from tests.kit.cli_worlds import REPORTS, simulated
 from tests.kit.ledgers import book, day, every_state, span
 from tests.kit.stage import between, job, stage
@@ -401,7 +401,7 @@ def test_a_ledger_whose_making_is_cut_is_whole_or_not_there(
         raise PowerCut
 
     with monkeypatch.context() as context:
-        context.setattr(f"orchestrator.ledger.begin.{step}", cut_here)
+        context.setattr(f"orchestrator.ledger.creation.{step}", cut_here)
         with pytest.raises(PowerCut):
             connect(path)
     assert path.exists() is (step == "sync_folder")
@@ -432,7 +432,7 @@ def test_new_folders_of_a_ledger_are_synced_in_their_parents(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     synced: list[Path] = []
-    monkeypatch.setattr("orchestrator.ledger.folder.sync_folder", synced.append)
+    monkeypatch.setattr("orchestrator.fsync.sync_folder", synced.append)
     make_folder(tmp_path / "a" / "b")
     assert synced == [tmp_path, tmp_path / "a"]
     make_folder(tmp_path / "a" / "b")

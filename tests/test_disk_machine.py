@@ -15,7 +15,7 @@ from orchestrator.api import VonageReports
 from orchestrator.core.lifecycle import State
 from orchestrator.core.policy import ExitCode, exit_code
 from orchestrator.ledger.sqlite import SqliteLedger
-from orchestrator.sim import Fault, Settings
+from orchestrator.simulator import Fault, Settings
 from tests.kit.stage import between, job, stage, with_faults
 from tests.kit.virtual_time import VirtualClock, VirtualLoop
 

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from orchestrator.cli.simulating import python_command
-from orchestrator.collect import opening
-from orchestrator.collect.disk import Folders
+from orchestrator.collect import safe_open
+from orchestrator.collect.disk import DurableDirectories
 from tests.kit.cli_worlds import simulated
 
 if TYPE_CHECKING:
@@ -41,11 +41,11 @@ def mode(path: Path) -> int:
 
 def test_nothing_is_ever_made_for_everybody(tmp_path: Path) -> None:
     """Even where nobody has set a umask: a default ACL of the folder makes it count for nothing."""
-    Folders(tmp_path / "a").make(tmp_path / "a" / "b")
-    Folders(tmp_path / "a").make(tmp_path / "a" / ".partial")
+    DurableDirectories(tmp_path / "a").make(tmp_path / "a" / "b")
+    DurableDirectories(tmp_path / "a").make(tmp_path / "a" / ".partial")
     assert [mode(tmp_path / name) for name in ("a", "a/b", "a/.partial")] == [0o750, 0o750, 0o700]
-    opening.create(tmp_path / "data").close()
-    opening.create(tmp_path / "note", private=True).close()
+    safe_open.create(tmp_path / "data").close()
+    safe_open.create(tmp_path / "note", private=True).close()
     assert (mode(tmp_path / "data"), mode(tmp_path / "note")) == (0o640, 0o600)
 
 

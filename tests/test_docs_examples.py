@@ -13,8 +13,8 @@ import pytest
 from orchestrator.cli.main import call
 from orchestrator.config import find_config, load_config, load_jobs
 from orchestrator.core.policy import ExitCode
-from orchestrator.sim.faultfile import load_faults
-from orchestrator.sim.faults import Fault, Faults
+from orchestrator.simulator.faults.loader import load_faults
+from orchestrator.simulator.faults.model import Fault, Faults
 from tests.kit.cli_worlds import simulated
 from tests.kit.proxies import PRIVATE_CA
 

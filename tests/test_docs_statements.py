@@ -15,9 +15,9 @@ from orchestrator.cli.main import call
 from orchestrator.collect import layout
 from orchestrator.core.intervals import Window
 from orchestrator.core.model import Series
-from orchestrator.core.policy import ExitCode, Remains, exit_code
+from orchestrator.core.policy import ExitCode, RunOutcome, exit_code
 from orchestrator.core.settings import Format
-from orchestrator.sim import Fault, Faults
+from orchestrator.simulator import Fault, Faults
 from tests.kit.cli_worlds import Place, simulated
 from tests.kit.home import enter, write_job
 from tests.kit.ledgers import day
@@ -48,8 +48,8 @@ def document(name: str) -> str:
 
 def test_75_goes_on_by_itself_since_what_needs_a_person_is_1() -> None:
     assert "75 goes on by itself" in document("docs/how-to.md")
-    assert exit_code(Remains(unfinished=True, needs_person=True)) is ExitCode.FINDINGS
-    assert exit_code(Remains(unfinished=True, needs_person=False)) is ExitCode.UNFINISHED
+    assert exit_code(RunOutcome(unfinished=True, needs_person=True)) is ExitCode.FINDINGS
+    assert exit_code(RunOutcome(unfinished=True, needs_person=False)) is ExitCode.UNFINISHED
 
 
 def test_a_rebuild_goes_on_with_what_was_open(home: Path) -> None:

@@ -15,7 +15,7 @@ from orchestrator.core import attempts
 from orchestrator.core.model import Series
 from orchestrator.core.policy import ExitCode, exit_code
 from orchestrator.core.settings import ApiSettings, OnTimeout, OnUnknown, PollPolicy
-from orchestrator.sim import Fault, Settings
+from orchestrator.simulator import Fault, Settings
 from tests.kit.stage import Stage, between, job, stage, with_faults
 
 if TYPE_CHECKING:

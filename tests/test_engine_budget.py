@@ -15,7 +15,7 @@ from orchestrator.core.intervals import Window
 from orchestrator.core.model import Series
 from orchestrator.core.policy import ExitCode, exit_code
 from orchestrator.core.settings import Limits, Prices
-from orchestrator.sim import Settings
+from orchestrator.simulator import Settings
 from tests.kit.stage import NOW, Stage, between, job, stage, utc
 
 if TYPE_CHECKING:

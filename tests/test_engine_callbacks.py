@@ -13,7 +13,7 @@ import pytest
 from orchestrator.core.model import Span, Unit
 from orchestrator.core.settings import Limits
 from orchestrator.engine.drain import Drain
-from orchestrator.sim import Fault
+from orchestrator.simulator import Fault
 from tests.kit.stage import between, job, stage
 from tests.kit.watching import lasting, watching
 

@@ -10,7 +10,7 @@ import pytest
 
 from orchestrator.core.model import AbsoluteWindow, CalendarWord, Series, Span, Unit
 from orchestrator.core.policy import ExitCode, exit_code
-from orchestrator.sim import Fault, Settings
+from orchestrator.simulator import Fault, Settings
 from tests.kit.stage import NOW, between, job, stage, utc, with_faults
 
 if TYPE_CHECKING:

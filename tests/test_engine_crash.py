@@ -8,7 +8,7 @@ import pytest
 
 from orchestrator.core.policy import ExitCode, exit_code
 from orchestrator.ledger.sqlite import SqliteLedger
-from orchestrator.sim import Settings
+from orchestrator.simulator import Settings
 from tests.kit.stage import between, job, stage
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from orchestrator.core.lifecycle import State
 from orchestrator.core.model import Series, Span, Unit
 from orchestrator.core.policy import ExitCode, exit_code
 from orchestrator.engine import resolve
-from orchestrator.sim import Fault, Settings
+from orchestrator.simulator import Fault, Settings
 from tests.kit.stage import NOW, Stage, between, job, stage, utc, with_faults
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from orchestrator.core.model import Series, Span, Unit
 from orchestrator.core.policy import ExitCode, exit_code
 from orchestrator.engine.breaker import TRIPS_AFTER
 from orchestrator.engine.run import run
-from orchestrator.sim import Fault, Settings
+from orchestrator.simulator import Fault, Settings
 from tests.kit.stage import between, job, stage, with_faults
 
 if TYPE_CHECKING:
@@ -288,14 +288,14 @@ async def test_a_crawling_file_is_left_to_the_next_run_with_its_part(
         assert exit_code(end.remains) is ExitCode.UNFINISHED, here.seen.notes
         await anyio.sleep(24 * HOUR)
         async with here.world() as world:
-            desk = world.desks["default"]
-            really = desk.api.download
+            session = world.sessions["default"]
+            really = session.api.download
 
             def watched(url: str, resume: Resume | None, within: Within):  # type: ignore[no-untyped-def] # noqa: ANN202 - as the client's
                 asked.append(resume.offset if resume else 0)
                 return really(url, resume, within)
 
-            desk.api.download = watched  # type: ignore[method-assign, assignment]
+            session.api.download = watched  # type: ignore[method-assign, assignment]
             end = await run(world, [wanted], here.clock.now())
         assert exit_code(end.remains) is ExitCode.DONE, here.seen.notes
         here.assert_all_is_well(wanted)

@@ -15,7 +15,7 @@ from orchestrator.core.policy import ExitCode, exit_code
 from orchestrator.core.ports import Priority
 from orchestrator.engine.drain import Drain
 from orchestrator.engine.run import run
-from orchestrator.sim import Fault, Settings
+from orchestrator.simulator import Fault, Settings
 from tests.kit.stage import between, job, stage, with_faults
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from orchestrator.core.lifecycle import Event
     from orchestrator.core.model import Report
-    from orchestrator.core.ports import Gate, Place, Resume, Within
+    from orchestrator.core.ports import RateLimiter, Resume, Slot, Within
     from orchestrator.engine.run import RunEnd
     from tests.kit.stage import Stage
 
@@ -155,8 +155,8 @@ async def stop_in_download(
     started = anyio.Event()
     begun_at = 0.0
     async with anyio.create_task_group() as tasks, here.world(drain) as world:
-        desk = world.desks["default"]
-        really = desk.api.download
+        session = world.sessions["default"]
+        really = session.api.download
 
         def watched(url: str, resume: Resume | None, within: Within):  # type: ignore[no-untyped-def] # noqa: ANN202 - as the client's
             starts.append(resume.offset if resume else 0)
@@ -173,7 +173,7 @@ async def stop_in_download(
                 await anyio.sleep(hurry_after)
                 drain.hurry()
 
-        desk.api.download = watched  # type: ignore[method-assign, assignment]
+        session.api.download = watched  # type: ignore[method-assign, assignment]
         tasks.start_soon(stop)
         end = await run(world, (job(DAY),), here.clock.now())
         tasks.cancel_scope.cancel()
@@ -238,12 +238,12 @@ async def test_a_truncated_file_that_the_drain_cuts_is_kept_by_the_next_run(tmp_
 class LastMoment:
     """A gate of which each turn for a create comes as the drain begins."""
 
-    inner: Gate
+    inner: RateLimiter
     drain: Drain
 
     @asynccontextmanager
     async def turn(
-        self, priority: Priority, order: float = 0.0, place: Place | None = None
+        self, priority: Priority, order: float = 0.0, place: Slot | None = None
     ) -> AsyncIterator[None]:
         async with self.inner.turn(priority, order, place):
             if priority is Priority.SUBMIT:
@@ -258,8 +258,8 @@ async def test_a_turn_that_comes_as_the_drain_begins_makes_no_create(tmp_path: P
     async with stage(tmp_path, SMALL) as here:
         drain = Drain()
         async with here.world(drain) as world:
-            desk = world.desks["default"]
-            desk.gate = LastMoment(desk.gate, drain)
+            session = world.sessions["default"]
+            session.rate_limiter = LastMoment(session.rate_limiter, drain)
             await run(world, (job(YEAR),), here.clock.now())
         assert here.states() == {}
         assert here.sim.calls["create"] == 0

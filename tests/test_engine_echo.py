@@ -9,7 +9,7 @@ import pytest
 from orchestrator.core.lifecycle import State
 from orchestrator.core.model import Series, Span, Unit
 from orchestrator.core.policy import ExitCode, exit_code
-from orchestrator.sim import Fault, Settings
+from orchestrator.simulator import Fault, Settings
 from tests.kit.stage import between, job, stage, with_faults
 
 if TYPE_CHECKING:
@@ -125,7 +125,7 @@ async def test_a_truncated_report_with_a_wrong_echo_keeps_its_file(tmp_path: Pat
         def slip(report: Report, _event: Event | None) -> None:
             if report.state is State.SUBMITTED:
                 for one in here.sim.world.reports():
-                    one.quirks.echo["product"] = "ASR"
+                    one.report_faults.echo["product"] = "ASR"
 
         here.seen.on_change = slip
         end = await here.run(job(between("2026-01-01", "2026-02-01")))

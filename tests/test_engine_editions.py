@@ -15,7 +15,7 @@ from orchestrator.engine.drain import Drain
 from orchestrator.engine.editions import Renewal, RenewalsEnd, renew
 from orchestrator.errors import InvalidTransition
 from orchestrator.ledger.sqlite import SqliteLedger
-from orchestrator.sim import Fault, Settings
+from orchestrator.simulator import Fault, Settings
 from tests.kit.ledgers import span
 from tests.kit.stage import Stage, between, job, stage, with_faults
 from tests.test_engine_crash import PowerCut, dying
@@ -150,8 +150,8 @@ async def test_no_second_edition_beside_one_that_is_open(tmp_path: Path) -> None
         (old,) = here.reports()
         async with here.world() as world:
 
-            async def intend(replaces: Report | None) -> Report:
-                return await world.ledger.intend(
+            async def record_intent(replaces: Report | None) -> Report:
+                return await world.ledger.record_intent(
                     SMS,
                     old.window,
                     job="job",
@@ -161,11 +161,11 @@ async def test_no_second_edition_beside_one_that_is_open(tmp_path: Path) -> None
                     replaces=replaces,
                 )
 
-            first = await intend(old)
+            first = await record_intent(old)
             with pytest.raises(InvalidTransition, match=f"report {first.id} is a newer edition"):
-                await intend(old)
+                await record_intent(old)
             with pytest.raises(InvalidTransition, match="has it already"):
-                await intend(None)
+                await record_intent(None)
 
 
 COMMITS = 14

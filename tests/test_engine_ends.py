@@ -20,7 +20,7 @@ from orchestrator.core.settings import Format, OnTimeout, OutputSettings, PollPo
 from orchestrator.engine import resolve
 from orchestrator.engine.cancel import cancel
 from orchestrator.ledger.sqlite import connect
-from orchestrator.sim import Fault, Settings, WorldClock
+from orchestrator.simulator import Fault, Settings, WorldClock
 from tests.kit.stage import between, job, stage, with_faults
 
 if TYPE_CHECKING:
@@ -365,7 +365,7 @@ async def test_a_file_whose_life_is_over_is_expired_while_its_report_is_still_kn
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An API that remembers reports for a month; the file is tried until 96 hours are over."""
-    monkeypatch.setattr("orchestrator.sim.world.MEMORY", 30 * DAY)
+    monkeypatch.setattr("orchestrator.simulator.world.MEMORY", 30 * DAY)
     async with stage(tmp_path, with_faults(SMALL, Fault.of("report", "gone", nth=1))) as here:
         wanted = job(MONTH)
         await here.run(wanted)
@@ -568,7 +568,7 @@ async def test_what_a_cancel_makes_of_an_open_report(
         wanted = job(MONTH)
         await here.run(wanted)
         async with here.world() as world:
-            (result,) = await cancel([wanted], world.ledger, world.desks)
+            (result,) = await cancel([wanted], world.ledger, world.sessions)
         assert result.report.state.value == state
         assert result.done == (state == "cancelled")
         assert words in result.words
@@ -592,7 +592,7 @@ async def test_a_cancel_that_comes_too_late_leaves_the_file_to_be_collected(
         await here.run(wanted)
         await anyio.sleep(4 * 3600)
         async with here.world() as world:
-            (result,) = await cancel([wanted], world.ledger, world.desks)
+            (result,) = await cancel([wanted], world.ledger, world.sessions)
         assert result.words == "finished at the API already, and paid; `run` collects its file"
         end = await here.run(wanted)
         assert exit_code(end.remains) is ExitCode.DONE

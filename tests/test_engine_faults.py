@@ -17,7 +17,7 @@ from orchestrator.core.model import Series, Span, Unit
 from orchestrator.core.policy import ExitCode, exit_code
 from orchestrator.core.settings import Config, OnTimeout, PollPolicy, RetryPolicy
 from orchestrator.engine.breaker import TRIPS_AFTER
-from orchestrator.sim import ApiKey, Fault, Settings
+from orchestrator.simulator import ApiKey, Fault, Settings
 from tests.kit.stage import NOW, between, job, stage, utc, with_faults
 
 if TYPE_CHECKING:

@@ -13,14 +13,14 @@ from orchestrator.core.lifecycle import State
 from orchestrator.core.policy import ExitCode, exit_code
 from orchestrator.engine.drain import Drain
 from orchestrator.engine.run import run
-from orchestrator.sim import Settings
+from orchestrator.simulator import Settings
 from tests.kit.stage import between, job, stage
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from orchestrator.core.model import Report
-    from orchestrator.core.ports import Download, Verdict
+    from orchestrator.core.ports import Download, VerifiedFile
     from orchestrator.engine.run import RunEnd
     from tests.kit.stage import Stage
 
@@ -48,7 +48,7 @@ class SlowToFetch(FileCollector):
 
     hasty: Hasty
 
-    async def fetch(self, report: Report, download: Download) -> Verdict:
+    async def fetch(self, report: Report, download: Download) -> VerifiedFile:
         await self.hasty.wait()
         return await super().fetch(report, download)
 

@@ -12,7 +12,7 @@ from orchestrator.core.model import Span, Unit
 from orchestrator.core.policy import ExitCode, exit_code
 from orchestrator.core.settings import ApiSettings, PollPolicy
 from orchestrator.engine.drain import Drain
-from orchestrator.sim import Fault, Settings
+from orchestrator.simulator import Fault, Settings
 from tests.kit.stage import between, job, stage, with_faults
 from tests.kit.virtual_time import VirtualClock
 

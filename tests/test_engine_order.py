@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING
 import anyio
 import pytest
 
+from orchestrator.core.durations import DurationModel, ReportDuration
 from orchestrator.core.lifecycle import State
 from orchestrator.core.model import Series, Span, Unit
-from orchestrator.core.pace import Pace, Taken
 from orchestrator.core.settings import Limits
 from orchestrator.engine.drain import Drain
-from orchestrator.engine.expected import Expected
+from orchestrator.engine.forecast import Forecast
 from orchestrator.ledger.sqlite import connect
 from orchestrator.ledger.store import Store
-from orchestrator.sim import Settings
+from orchestrator.simulator import Settings
 from tests.kit.stage import between, job, stage, utc
 
 if TYPE_CHECKING:
@@ -33,33 +33,35 @@ SHORT = Series.of("abcd1234", "SMS", "inbound")
 LONG = Series.of("abcd1234", "SMS", "outbound")
 NEW = Series.of("abcd1234", "VERIFY-API")
 OTHER = Series.of("ef567890", "SMS", "outbound")
-PACE = Pace({"SMS": [Taken(rows, 10 + rows / 100) for rows in range(0, 2000, 100)]})
+PACE = DurationModel(
+    {"SMS": [ReportDuration(rows, 10 + rows / 100) for rows in range(0, 2000, 100)]}
+)
 
 
-def order(*asked: Series, densities: dict[str, float]) -> list[Series]:
+def order(*asked: Series, record_rates: dict[str, float]) -> list[Series]:
     entries = [(whole, entry, ()) for whole in [job(series=asked)] for entry in whole.series]
-    found = Expected(densities, PACE).longest_first(entries)
+    found = Forecast(record_rates, PACE).longest_first(entries)
     return [entry.series for _, entry, _ in found]
 
 
 def test_the_longest_come_first_within_an_account_and_accounts_keep_their_order() -> None:
-    densities = {SHORT.key: 0.001, LONG.key: 0.1, OTHER.key: 5.0}
-    assert order(SHORT, LONG, OTHER, densities=densities) == [LONG, SHORT, OTHER]
+    record_rates = {SHORT.key: 0.001, LONG.key: 0.1, OTHER.key: 5.0}
+    assert order(SHORT, LONG, OTHER, record_rates=record_rates) == [LONG, SHORT, OTHER]
 
 
 def test_what_nobody_knows_may_be_the_longest() -> None:
-    densities = {SHORT.key: 0.001, LONG.key: 0.1}
-    assert order(SHORT, LONG, NEW, densities=densities) == [NEW, LONG, SHORT]
+    record_rates = {SHORT.key: 0.001, LONG.key: 0.1}
+    assert order(SHORT, LONG, NEW, record_rates=record_rates) == [NEW, LONG, SHORT]
 
 
 def test_without_a_history_the_order_is_that_of_the_file() -> None:
-    assert order(SHORT, NEW, LONG, densities={}) == [SHORT, NEW, LONG]
+    assert order(SHORT, NEW, LONG, record_rates={}) == [SHORT, NEW, LONG]
 
 
 def test_a_target_of_rows_bounds_what_a_report_takes() -> None:
     whole = replace(job(series=(SHORT, LONG)), target_rows=10)
     entries = [(whole, entry, ()) for entry in whole.series]
-    found = Expected({SHORT.key: 0.1, LONG.key: 5.0}, PACE).longest_first(entries)
+    found = Forecast({SHORT.key: 0.1, LONG.key: 5.0}, PACE).longest_first(entries)
     assert [entry.series for _, entry, _ in found] == [SHORT, LONG]
 
 
@@ -87,16 +89,16 @@ async def test_a_run_learns_the_order_from_the_ledger(tmp_path: Path) -> None:
 async def test_densities_are_of_what_was_collected(tmp_path: Path) -> None:
     async with stage(tmp_path, Settings(records_per_day=24.0)) as here:
         await here.run(job(between("2025-01-01", "2025-01-11"), chunk=Span(1, Unit.DAYS)))
-        found = densities(here, LONG, SHORT)
+        found = record_rates(here, LONG, SHORT)
         rows = sum(report.rows or 0 for report in here.reports())
         days = (utc("2025-01-11") - utc("2025-01-01")).total_seconds()
         assert found == {LONG.key: pytest.approx(rows / days)}
 
 
-def densities(here: Stage, *series: Series) -> dict[str, float]:
+def record_rates(here: Stage, *series: Series) -> dict[str, float]:
     connection = connect(here.config.state, read_only=True)
     try:
-        return Store(connection).histories().densities(series)
+        return Store(connection).histories().record_rates(series)
     finally:
         connection.close()
 

@@ -13,10 +13,10 @@ from orchestrator.core.lifecycle import State
 from orchestrator.core.model import Series, Span, Unit
 from orchestrator.core.policy import ExitCode, exit_code
 from orchestrator.core.settings import Limits, PollPolicy
-from orchestrator.engine import lanes
+from orchestrator.engine import scheduler
 from orchestrator.engine.drain import Drain
 from orchestrator.engine.follow import Follower
-from orchestrator.sim import ApiKey, Fault, Settings
+from orchestrator.simulator import ApiKey, Fault, Settings
 from tests.kit.stage import between, job, stage, with_faults
 
 if TYPE_CHECKING:
@@ -150,7 +150,7 @@ async def test_stuck_reports_keep_nothing_new_waiting(tmp_path: Path) -> None:
 async def test_with_all_their_places_taken_the_wait_is_counted_from_the_beginning(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(lanes, "FOUND_AT_A_TIME", 5)
+    monkeypatch.setattr(scheduler, "FOUND_AT_A_TIME", 5)
     stuck = with_faults(SMALL, Fault.of("report", "stuck", product="VERIFY-API", first=11))
     poll = PollPolicy(timeout=timedelta(hours=2))
     async with stage(tmp_path, stuck, poll=poll) as here:
@@ -161,13 +161,13 @@ async def test_with_all_their_places_taken_the_wait_is_counted_from_the_beginnin
         assert exit_code(end.remains) is ExitCode.UNFINISHED
         assert here.states() == {"submitted": 11, "collected": 2}, "the last one got its look"
         passed = timedelta(seconds=anyio.current_time() - began)
-        assert passed < timedelta(hours=2) + 3 * lanes.LAST_LOOK
+        assert passed < timedelta(hours=2) + 3 * scheduler.LAST_LOOK
 
 
 async def test_a_drain_while_a_found_report_waits_for_its_place(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(lanes, "FOUND_AT_A_TIME", 1)
+    monkeypatch.setattr(scheduler, "FOUND_AT_A_TIME", 1)
     async with stage(tmp_path, SMALL) as here:
         await stop_after(here, BACKFILL, 12)
         drain = Drain()

@@ -12,9 +12,9 @@ import pytest
 from orchestrator.core.model import Span, Unit
 from orchestrator.core.policy import ExitCode, exit_code
 from orchestrator.core.settings import Limits, PollPolicy
-from orchestrator.engine.room import Room
+from orchestrator.engine.open_report_limit import OpenReportLimit
 from orchestrator.errors import Problem, Throttled
-from orchestrator.sim import Fault, Faults, Settings
+from orchestrator.simulator import Fault, Faults, Settings
 from tests.kit.stage import Watching, between, job, stage, with_faults
 
 if TYPE_CHECKING:
@@ -141,50 +141,50 @@ class TestRoom:
     RATE = Throttled("429")
 
     async def test_one_refusal_is_the_rate(self) -> None:
-        room = Room("abcd1234", Watching())
+        room = OpenReportLimit("abcd1234", Watching())
         assert not room.is_full(self.RATE)
         assert not room.is_suspect
         assert not room.is_full(self.RATE)
         assert room.is_suspect
 
     async def test_creates_refused_while_other_calls_pass_are_the_limit(self) -> None:
-        room = Room("abcd1234", Watching())
-        with room.seat() as one, room.seat() as two:
+        room = OpenReportLimit("abcd1234", Watching())
+        with room.slot() as one, room.slot() as two:
             one.take()
             two.take()
             assert not room.is_full(self.RATE)
             assert not room.is_full(self.RATE)
-            room.rate_is_fine()
+            room.probe_passed()
             assert room.is_full(self.RATE)
             assert room.most == 2
 
     @pytest.mark.parametrize("was_known", [False, True])
     async def test_creates_refused_as_other_calls_are_are_the_rate(self, was_known: bool) -> None:
-        room = Room("abcd1234", Watching())
-        with room.seat() as one:
+        room = OpenReportLimit("abcd1234", Watching())
+        with room.slot() as one:
             one.take()
             if was_known:
                 assert room.is_full(self.OWN)
             room.is_full(self.RATE)
-            room.rate_is_fine()
-            room.rate_is_not_fine()
+            room.probe_passed()
+            room.probe_throttled()
             assert not room.is_full(self.RATE)
             assert room.is_full(self.OWN), "its own type leaves no doubt"
             await anyio.sleep(301)
             assert room.is_full(self.RATE), "long ago, for others"
 
     async def test_a_create_that_works_clears_the_suspicion(self) -> None:
-        room = Room("abcd1234", Watching())
+        room = OpenReportLimit("abcd1234", Watching())
         room.is_full(self.RATE)
         room.is_full(self.RATE)
-        room.rate_is_fine()
+        room.probe_passed()
         room.created()
         assert not room.is_full(self.RATE)
         assert room.most is None
 
     async def test_the_room_is_felt_for_again_and_ever_more_rarely(self) -> None:
-        room = Room("abcd1234", Watching())
-        with room.seat() as one, room.seat() as two:
+        room = OpenReportLimit("abcd1234", Watching())
+        with room.slot() as one, room.slot() as two:
             one.take()
             two.take()
             room.is_full(self.OWN)
@@ -201,9 +201,9 @@ class TestRoom:
             assert ends == [2, 4, 8]
 
     async def test_who_waits_for_room_hears_that_the_run_does_without(self) -> None:
-        room = Room("abcd1234", Watching(), timedelta(seconds=10))
+        room = OpenReportLimit("abcd1234", Watching(), timedelta(seconds=10))
         woken = []
-        with room.seat() as one:
+        with room.slot() as one:
             one.take()
             room.is_full(self.OWN)
             room.when_free(lambda: woken.append(room.gave_up))

@@ -11,7 +11,7 @@ from orchestrator.core.lifecycle import State
 from orchestrator.core.model import Series
 from orchestrator.core.policy import ExitCode, exit_code
 from orchestrator.core.settings import Limits
-from orchestrator.sim import Fault, Settings
+from orchestrator.simulator import Fault, Settings
 from tests.kit.ledgers import span
 from tests.kit.stage import Stage, between, job, stage, with_faults
 

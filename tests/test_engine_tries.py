@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from orchestrator.core.model import RemoteReport, Status
-from orchestrator.engine.tries import Next, Tries
+from orchestrator.engine.download_tries import DownloadTries, Next
 from orchestrator.errors import (
     ApiError,
     CollectError,
@@ -36,7 +36,7 @@ def after(
     over: bool = False,
     attempts: int = 8,
 ) -> Next:
-    tries = Tries()
+    tries = DownloadTries()
     for problem in problems:
         tries.met(problem)
     return tries.next(attempts, asked, is_file_gone=over, is_forgotten=over)
@@ -94,7 +94,7 @@ def test_with_few_attempts_these_are_the_last(attempts: int) -> None:
 
 
 def test_a_stream_that_broke_once_is_no_reason_to_ask() -> None:
-    tries = Tries()
+    tries = DownloadTries()
     asks = []
     for problem in (BROKEN, BROKEN, GONE, BROKEN, TransportError("no host", maybe_sent=False)):
         tries.met(problem)

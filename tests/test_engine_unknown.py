@@ -11,7 +11,7 @@ import pytest
 from orchestrator.core.model import Series
 from orchestrator.core.policy import ExitCode, exit_code
 from orchestrator.core.settings import OnUnknown, PollPolicy
-from orchestrator.sim import Fault, Settings
+from orchestrator.simulator import Fault, Settings
 from tests.kit.stage import between, job, stage, with_faults
 
 if TYPE_CHECKING:

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 import anyio
 import pytest
 
-from orchestrator.core.pace import Pace, Taken
+from orchestrator.core.durations import DurationModel, ReportDuration
 from orchestrator.core.policy import ExitCode, exit_code
 from orchestrator.core.proofs import Proof
 from orchestrator.core.settings import PollPolicy
-from orchestrator.engine.unseen import Gone
-from orchestrator.sim import Fault
+from orchestrator.engine.polling.missing_reports import Gone
+from orchestrator.simulator import Fault
 from tests.kit.stage import between, job, stage, with_faults
 from tests.kit.watching import lasting, watching
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from orchestrator.core.model import Report
-    from orchestrator.sim import Settings
+    from orchestrator.simulator import Settings
     from tests.kit.watching import Scene
 
 pytestmark = [pytest.mark.anyio, pytest.mark.virtual]
@@ -284,7 +284,7 @@ async def test_reports_of_earlier_runs_are_looked_at_at_once_and_by_one_list(
     tmp_path: Path,
 ) -> None:
     """How long nobody looked at those that ended is no measure of how long they took."""
-    pace = Pace({"SMS": [Taken(0, 60.0)] * 50})
+    pace = DurationModel({"SMS": [ReportDuration(0, 60.0)] * 50})
     async with watching(tmp_path, lasting(40, 80), pace=pace) as scene:
         old = [await scene.buy(OWN) for _ in range(20)]
         await anyio.sleep(5 * 3600)

@@ -9,7 +9,7 @@ import pytest
 
 from orchestrator.core.policy import ExitCode, exit_code
 from orchestrator.core.settings import OnUnknown
-from orchestrator.sim import Fault, Settings
+from orchestrator.simulator import Fault, Settings
 from tests.kit.stage import between, job, stage, with_faults
 
 if TYPE_CHECKING:

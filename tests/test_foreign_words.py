@@ -20,13 +20,18 @@ import pytest
 import yaml
 
 import orchestrator
-from orchestrator.api.reasons import certificate_words, listen_words, system_words, tls_words
+from orchestrator.api.connection_errors import (
+    certificate_words,
+    listen_words,
+    system_words,
+    tls_words,
+)
 from orchestrator.cli import main
-from orchestrator.config.nodes import LOADER, parse_document
+from orchestrator.config.yaml_tree import LOADER, parse_document
 from orchestrator.errors import InputError
-from orchestrator.ledger.damage import remedy
-from orchestrator.ledger.words import explain
-from orchestrator.sim.faults import Faults
+from orchestrator.ledger.integrity import remedy
+from orchestrator.ledger.sqlite_errors import explain
+from orchestrator.simulator.faults.model import Faults
 
 FOREIGN = "words of a library"
 
@@ -35,10 +40,10 @@ FOREIGN = "words of a library"
 PACKAGE = Path(orchestrator.__file__).parent
 RAISED_BY_US = {
     "collect/manifest_reading.py: ValueError",
-    "sim/debugging.py: ValueError",
-    "sim/endpoints.py: ValueError",
-    "sim/faults.py: ValueError",
-    "sim/requests.py: ValueError",
+    "simulator/debugging.py: ValueError",
+    "simulator/endpoints.py: ValueError",
+    "simulator/faults/model.py: ValueError",
+    "simulator/requests.py: ValueError",
 }
 """Where all that is called in the `try` raises it in our own words."""
 

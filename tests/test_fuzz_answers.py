@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, Final
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from orchestrator.api import refusals, wire
+from orchestrator.api import problems, wire
 from orchestrator.errors import ApiError, Throttled
-from orchestrator.sim.answer_kinds import _SHAPES
+from orchestrator.simulator.faults.answers import _SHAPES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -166,8 +166,8 @@ HEADERS: Final = st.dictionaries(
 def test_every_refusal_is_an_error_for_people_whatever_comes_with_it(
     status: int, headers: dict[str, str], raw: bytes
 ) -> None:
-    problem = refusals.read_problem(status, raw)
-    error = refusals.refusal(status, headers, problem, call="GET /x", api_key="abcd1234", now=NOON)
+    problem = problems.read_problem(status, raw)
+    error = problems.refusal(status, headers, problem, call="GET /x", api_key="abcd1234", now=NOON)
     assert isinstance(error, ApiError)
     assert str(error).isprintable()
     assert len(str(error)) < 50_000

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 
 from orchestrator.collect import inflate
 from orchestrator.collect.archive import read_member
-from orchestrator.collect.counting import RecordCounter
+from orchestrator.collect.record_counter import RecordCounter
 from orchestrator.errors import CorruptArchive
-from orchestrator.sim.evil import EVIL, HONEST, evil_archive
+from orchestrator.simulator.faults.bad_archives import EVIL, HONEST, bad_archive
 from tests.kit.archives import NAME, csv_bytes, seekable_zip, streamed_zip
 
 if TYPE_CHECKING:
@@ -30,10 +30,10 @@ VALID: Final = (
     streamed_zip(CONTENT, zip64=True),
     streamed_zip(CONTENT, method=zipfile.ZIP_STORED),
     seekable_zip((NAME, CONTENT)),
-    *(evil_archive(form, NAME, CONTENT) for form in sorted(HONEST)),
+    *(bad_archive(form, NAME, CONTENT) for form in sorted(HONEST)),
 )
 EVIL_ONES: Final = tuple(
-    evil_archive(form, NAME, CONTENT) for form in sorted(EVIL.keys() - HONEST - {"bomb"})
+    bad_archive(form, NAME, CONTENT) for form in sorted(EVIL.keys() - HONEST - {"bomb"})
 )
 """Without the large bomb, whose single mutation would take longer than a thousand others."""
 

@@ -21,8 +21,8 @@ from orchestrator.api import wire
 from orchestrator.api.client import MOST_OF_A_LIST
 from orchestrator.core.lifecycle import State
 from orchestrator.core.policy import ExitCode, exit_code
-from orchestrator.sim import Fault, Settings
-from orchestrator.sim.answer_kinds import _SHAPES
+from orchestrator.simulator import Fault, Settings
+from orchestrator.simulator.faults.answers import _SHAPES
 from tests.kit.servers import http_server
 from tests.kit.stage import between, job, stage, with_faults
 

@@ -22,10 +22,10 @@ from orchestrator.core.lifecycle import State
 from orchestrator.core.policy import ExitCode, exit_code
 from orchestrator.core.settings import Format, OutputSettings
 from orchestrator.errors import CorruptArchive
-from orchestrator.sim import Fault, Settings
-from orchestrator.sim.evil import EVIL as EVIL_OF_THE_SIMULATOR
-from orchestrator.sim.evil import HONEST
-from orchestrator.sim.oddities import HARMLESS, ODDITIES
+from orchestrator.simulator import Fault, Settings
+from orchestrator.simulator.faults.bad_archives import EVIL as EVIL_OF_THE_SIMULATOR
+from orchestrator.simulator.faults.bad_archives import HONEST
+from orchestrator.simulator.faults.bad_csv import HARMLESS, ODDITIES
 from tests.kit.archives import (
     WAYS,
     BytesDownload,
@@ -41,7 +41,7 @@ from tests.test_collect_archive import EVIL, GOOD
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from orchestrator.core.ports import Verdict
+    from orchestrator.core.ports import VerifiedFile
 
 pytestmark = pytest.mark.anyio
 
@@ -58,7 +58,9 @@ def files_in(directory: Path) -> list[str]:
     )
 
 
-async def collected(collector: FileCollector, download: BytesDownload, rows: int | None) -> Verdict:
+async def collected(
+    collector: FileCollector, download: BytesDownload, rows: int | None
+) -> VerifiedFile:
     """Fetches and publishes."""
     verdict = await collector.fetch(a_report(rows), download)
     report = a_report(rows, sha256=verdict.sha256, target=verdict.target)
@@ -285,7 +287,7 @@ def test_no_bytes_are_changed_and_only_a_lone_quote_is_refused(
         if content.count(b'"') % 2:
             with pytest.raises(CorruptArchive, match="ends inside a quoted field"):
                 await collector.fetch(a_report(None), download)
-            await collector.keep_aside(a_report(None), "a lone quote")
+            await collector.quarantine(a_report(None), "a lone quote")
             verdict = await collector.accept(a_report(None))
             report = a_report(None, sha256=verdict.sha256, target=verdict.target)
             assert await collector.publish(report)

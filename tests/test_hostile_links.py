@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, NamedTuple
 import pytest
 
 from orchestrator.cli.main import call
-from orchestrator.collect import layout, opening
+from orchestrator.collect import layout, safe_open
+from orchestrator.collect.cleanup import sweep
 from orchestrator.collect.collector import FileCollector
-from orchestrator.collect.disk import Folders
-from orchestrator.collect.parts import KeptPart
-from orchestrator.collect.sweep import sweep
+from orchestrator.collect.disk import DurableDirectories
+from orchestrator.collect.partial_download import PartialDownload
 from orchestrator.core.ports import Resume
 from orchestrator.core.settings import Format, OutputSettings
 from orchestrator.errors import CorruptArchive, LedgerError, NameTaken, OutputError
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from orchestrator.core.model import Report
-    from orchestrator.core.ports import Verdict
+    from orchestrator.core.ports import VerifiedFile
     from tests.kit.cli_worlds import Place
 
 CONTENT = csv_bytes()
@@ -70,7 +70,7 @@ def scene(tmp_path: Path) -> Scene:
     return made
 
 
-def settled(report: Report, verdict: Verdict) -> Report:
+def settled(report: Report, verdict: VerifiedFile) -> Report:
     return replace(
         report,
         rows=verdict.rows,
@@ -88,7 +88,7 @@ async def refused(collector: FileCollector) -> None:
     """Fetches what is not what was promised, and keeps it aside."""
     with pytest.raises(CorruptArchive):
         await collector.fetch(a_report(1234), BytesDownload(ARCHIVE))
-    await collector.keep_aside(a_report(1234), "not what was promised")
+    await collector.quarantine(a_report(1234), "not what was promised")
 
 
 # --- where files are written ----------------------------------------------------------------------
@@ -132,11 +132,11 @@ def test_a_download_goes_on_in_no_file_of_another_name(scene: Scene) -> None:
     part = scene.output / "x.part"
     part.symlink_to(scene.victim)
     with pytest.raises(OSError, match="a symbolic link, which is not followed"):
-        opening.append(part)
+        safe_open.append(part)
     part.unlink()
     part.hardlink_to(scene.victim)
     with pytest.raises(OSError, match="hard link"):
-        opening.append(part)
+        safe_open.append(part)
 
 
 @pytest.mark.anyio
@@ -149,7 +149,7 @@ async def test_a_download_set_aside_that_is_a_link_begins_anew(
     files.partial_folder.mkdir()
     half = Resume(len(VICTIM), 2 * len(VICTIM), '"a validator"')
     files.archive.write_bytes(VICTIM)
-    KeptPart(half, a_report().items_count).write(files)
+    PartialDownload(half, a_report().items_count).write(files)
     assert FileCollector(OutputSettings(scene.output)).resumable(a_report()) == half
     files.archive.unlink()
     plant(files.archive, scene.victim)
@@ -218,21 +218,21 @@ def test_the_owner_of_the_output_directory_is_trusted(scene: Scene) -> None:
     os.chown(scene.output, 12345, 12345)
     (scene.output / "a").mkdir()
     os.chown(scene.output / "a", 12345, 12345)
-    Folders(scene.output).make(scene.output / "a" / "b")
+    DurableDirectories(scene.output).make(scene.output / "a" / "b")
     assert (scene.output / "a" / "b").is_dir()
 
 
 def test_the_output_directory_itself_and_what_is_above_may_be_links(scene: Scene) -> None:
     link = scene.output.parent / "link"
     link.symlink_to(scene.output)
-    folders = Folders(link / "below")
+    folders = DurableDirectories(link / "below")
     for _ in range(2):
         folders.make(link / "below" / "a" / "b")
     assert (scene.output / "below" / "a" / "b").is_dir()
 
 
 def test_a_folder_that_becomes_a_link_during_a_run_is_noticed(scene: Scene) -> None:
-    folders = Folders(scene.output)
+    folders = DurableDirectories(scene.output)
     folders.make(scene.output / "a")
     (scene.output / "a").rmdir()
     (scene.output / "a").symlink_to(scene.elsewhere)

@@ -17,7 +17,7 @@ from aiohttp import web
 
 from orchestrator.core.policy import ExitCode, exit_code
 from orchestrator.errors import ServerFault, TransportError
-from orchestrator.sim import Fault, Settings
+from orchestrator.simulator import Fault, Settings
 from tests.kit.clients import REPORT, SECRET, TOKEN, client_of, create, every_call
 from tests.kit.servers import http_server
 from tests.kit.stage import between, job, stage, with_faults

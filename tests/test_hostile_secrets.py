@@ -24,7 +24,7 @@ from orchestrator.cli.simulating import python_command
 from orchestrator.core.policy import ExitCode
 from orchestrator.errors import ServerFault
 from orchestrator.ledger.sqlite import connect
-from orchestrator.sim import ApiKey, Fault, Faults
+from orchestrator.simulator import ApiKey, Fault, Faults
 from tests.kit import clients
 from tests.kit.cli_worlds import SMALL, simulated
 from tests.kit.servers import http_server

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from orchestrator.core.sizing import History
+    from orchestrator.core.volume import History
     from tests.kit.ledgers import Book
 
 SMS = Series.of("abcd1234", "SMS", "outbound")

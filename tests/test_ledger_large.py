@@ -11,12 +11,12 @@ import anyio
 import pytest
 
 from orchestrator.core import lifecycle as life
+from orchestrator.core.durations import ReportDuration
 from orchestrator.core.intervals import Window, union
 from orchestrator.core.model import Resolution, Series
-from orchestrator.core.pace import Taken
 from orchestrator.core.policy import ExitCode
 from orchestrator.errors import LedgerError
-from orchestrator.ledger import damage, history, schema
+from orchestrator.ledger import history, integrity, schema
 from orchestrator.ledger.sqlite import SqliteLedger, connect, reading
 from tests.kit.cli_worlds import JOB, simulated
 from tests.kit.ledgers import book, day, every_state, span
@@ -49,7 +49,7 @@ def bare(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def large(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every ledger is one that takes long to check."""
-    monkeypatch.setattr(damage, "SMALL_BYTES", 0)
+    monkeypatch.setattr(integrity, "SMALL_BYTES", 0)
 
 
 def windows(number: int) -> Iterator[Window]:
@@ -79,7 +79,7 @@ def test_nothing_is_bought_by_a_large_ledger_that_is_damaged(
         assert place.run() == ExitCode.DISK
         said = capsys.readouterr().err
         assert f"error: the ledger {place.state}: " in said
-        assert damage.remedy().partition("`")[0] in said
+        assert integrity.remedy().partition("`")[0] in said
         assert "Traceback" not in said
         assert place.simulator.calls["create"] == bought
         assert (tmp_path / "reports" / "manifest.jsonl").read_bytes() == manifest
@@ -135,9 +135,9 @@ async def test_a_check_that_is_cancelled_ends_at_once(path: Path) -> None:
             " INSERT INTO filler SELECT -i, i FROM n"
         )
     with anyio.move_on_after(0.005) as scope:
-        await damage.check_beside(path)
+        await integrity.check_beside(path)
     assert scope.cancelled_caught
-    await damage.check_beside(path)
+    await integrity.check_beside(path)
 
 
 @pytest.mark.anyio
@@ -150,11 +150,11 @@ async def test_a_large_ledger_that_is_no_database_any_more_is_damaged(path: Path
             file.write(bytes(64))
         with pytest.raises(LedgerError) as caught:
             await ledger.check()
-    assert str(caught.value) == f"the ledger {path}: {damage.remedy()}"
+    assert str(caught.value) == f"the ledger {path}: {integrity.remedy()}"
 
 
 def test_without_a_file_no_ledger_is_large(path: Path) -> None:
-    assert not damage.is_large(path)
+    assert not integrity.is_large(path)
 
 
 # --- open reports, page by page -------------------------------------------------------------------
@@ -175,7 +175,7 @@ async def test_open_reports_come_in_pages_and_each_once_while_they_change(path: 
             if report.state is life.State.SUBMITTED:
                 await ledger.apply(report, FINISHED if report.id % 5 else life.Failed("so"))
             if len(found) % 50 == 0:
-                await ledger.intend(
+                await ledger.record_intent(
                     SMS,
                     Window(day(f"{2030 + len(found)}-01-01"), day(f"{2030 + len(found)}-01-02")),
                     job="job",
@@ -220,14 +220,14 @@ def test_paces_tell_of_the_latest_collected_reports_by_product(
 ) -> None:
     monkeypatch.setattr(history, "_PACES", 3)
     with book(path, path.parent, day("2026-01-01")) as full:
-        assert full.store.histories().paces() == {}
+        assert full.store.histories().recent_durations() == {}
         for window in windows(3):
             full.submitted(SMS, window, FINISHED, VERIFIED, life.Published())
         full.submitted(VERIFY, next(windows(1)), FINISHED, VERIFIED, life.Published())
         full.submitted(VERIFY, span("2025-01-01", "2025-01-02"), FINISHED)
-        assert full.store.histories().paces() == {
-            "VERIFY-API": [Taken(3, 3600.0)],
-            "SMS": [Taken(3, 3600.0)] * 2,
+        assert full.store.histories().recent_durations() == {
+            "VERIFY-API": [ReportDuration(3, 3600.0)],
+            "SMS": [ReportDuration(3, 3600.0)] * 2,
         }
 
 
@@ -249,17 +249,17 @@ class Explained:
 
 READS: dict[str, Callable[[Store], object]] = {
     "what is had": lambda store: store.had(SMS),
-    "a standing": lambda store: store.standing("job", SMS),
+    "a standing": lambda store: store.series_state("job", SMS),
     "counts": lambda store: store.counts(SMS),
-    "paces": lambda store: store.histories().paces(),
+    "paces": lambda store: store.histories().recent_durations(),
     "a history": lambda store: store.histories().of(SMS),
     "open reports": lambda store: list(store.open_places()),
     "a page of them": lambda store: store.open_page(frozenset({SMS.key}), (1, 1), 10, 10),
-    "rivals": lambda store: store.rivals(store.report(1)),
+    "rivals": lambda store: store.unresolved_creates(store.report(1)),
     "files in the making": lambda store: store.unfinished([1]),
     "the last event": lambda store: store.last_event(),
     "the newest": lambda store: store.newest(),
-    "owned": lambda store: store.owned(["a"]),
+    "owned": lambda store: store.owners_of(["a"]),
     "recent": lambda store: store.recent(
         "abcd1234", "abcd1234", day("2026-01-01"), day("2026-01-02")
     ),
@@ -375,7 +375,7 @@ def test_a_ledger_of_the_first_version_is_brought_up_to_date_with_all_it_knows(
     connect(old).close()
     with reading(new) as expected, reading(old) as store:
         assert list(store.reports(SMS)) == list(expected.reports(SMS))
-        assert store.standing("job", SMS) == expected.standing("job", SMS)
+        assert store.series_state("job", SMS) == expected.series_state("job", SMS)
         assert list(store.open_places()) == list(expected.open_places())
         names = "SELECT type, name, tbl_name, sql FROM sqlite_schema ORDER BY name"
         assert [tuple(row) for row in store._db.execute(names)] == [

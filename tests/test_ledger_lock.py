@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import anyio
 import pytest
 
-from orchestrator.errors import LedgerError, Locked
+from orchestrator.errors import LedgerError, LedgerLocked
 from orchestrator.ledger.lock import refuse_network, run_lock
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ NOW = timedelta()
 async def test_a_second_run_is_refused_and_told_by_whom(tmp_path: Path) -> None:
     ledger = tmp_path / "ledger.db"
     async with run_lock(ledger, NOW):
-        with pytest.raises(Locked, match=f"process {os.getpid()} is running on this ledger"):
+        with pytest.raises(LedgerLocked, match=f"process {os.getpid()} is running on this ledger"):
             async with run_lock(ledger, NOW):
                 pass
 
@@ -57,7 +57,7 @@ async def test_waiting_ends(tmp_path: Path) -> None:
     ledger = tmp_path / "ledger.db"
     async with run_lock(ledger, NOW):
         began = anyio.current_time()
-        with pytest.raises(Locked):
+        with pytest.raises(LedgerLocked):
             async with run_lock(ledger, timedelta(seconds=10)):
                 pass
         assert anyio.current_time() - began == pytest.approx(10)

@@ -96,10 +96,10 @@ class LedgerMachine(RuleBasedStateMachine):
         yield from self.given_up[series]
 
     @rule(series=st.sampled_from(ALL_SERIES), window=windows)
-    def intend(self, series: Series, window: Window) -> None:
+    def record_intent(self, series: Series, window: Window) -> None:
         taken = any(window.overlaps(other) for other in self.had(series))
         try:
-            report = self.store.intend(
+            report = self.store.record_intent(
                 series,
                 window,
                 job="job",
@@ -193,7 +193,7 @@ class LedgerMachine(RuleBasedStateMachine):
     @invariant()
     def had_agrees(self) -> None:
         for series in ALL_SERIES:
-            assert self.store.standing("job", series).had == self.had(series)
+            assert self.store.series_state("job", series).had == self.had(series)
 
     @invariant()
     def rows_agree(self) -> None:

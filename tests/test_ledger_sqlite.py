@@ -17,7 +17,7 @@ from orchestrator.core.attempts import Failure
 from orchestrator.core.intervals import Window
 from orchestrator.core.lifecycle import State
 from orchestrator.core.model import Report, Resolution, Series
-from orchestrator.errors import InvalidTransition, LedgerError, Taken
+from orchestrator.errors import InvalidTransition, LedgerError, RequestIdConflict
 from orchestrator.ledger import rows, schema
 from orchestrator.ledger.sqlite import SqliteLedger, connect, reading
 from orchestrator.ledger.store import Store
@@ -60,8 +60,8 @@ def ledger(path: Path, clock: Clock) -> Iterator[SqliteLedger]:
     connection.close()
 
 
-async def intend(ledger: SqliteLedger, number: int) -> Report:
-    return await ledger.intend(
+async def record_intent(ledger: SqliteLedger, number: int) -> Report:
+    return await ledger.record_intent(
         SERIES,
         day(number),
         job="nightly",
@@ -72,7 +72,7 @@ async def intend(ledger: SqliteLedger, number: int) -> Report:
 
 
 async def test_a_report_comes_back_with_every_fact(ledger: SqliteLedger, path: Path) -> None:
-    report = await intend(ledger, 1)
+    report = await record_intent(ledger, 1)
     report = await ledger.apply(report, life.Created("r-1"))
     report = await ledger.apply(report, life.Finished(7, "https://api/v3/media/1"))
     report = await ledger.apply(report, life.Verified("ab" * 32, 7, 512, "a/b.csv"))
@@ -126,7 +126,7 @@ async def test_a_link_and_an_address_are_forgotten_when_they_are_of_no_more_use(
     ledger: SqliteLedger, path: Path, events: list[life.Event], is_known: bool
 ) -> None:
     """Whoever reads the ledger could have the file, or call us; a backup keeps it for years."""
-    report = await ledger.apply(await intend(ledger, 1), life.Created("r-1"))
+    report = await ledger.apply(await record_intent(ledger, 1), life.Created("r-1"))
     report = await ledger.apply(report, life.Finished(7, "https://api/v3/media/1"))
     for event in events:
         report = await ledger.apply(report, event)
@@ -138,18 +138,20 @@ async def test_a_link_and_an_address_are_forgotten_when_they_are_of_no_more_use(
 
 
 async def test_a_moment_that_is_had_cannot_be_bought(ledger: SqliteLedger) -> None:
-    await intend(ledger, 1)
+    await record_intent(ledger, 1)
     with pytest.raises(InvalidTransition, match="report 1 has it already"):
-        await intend(ledger, 1)
+        await record_intent(ledger, 1)
 
 
 async def test_a_name_that_another_row_has_is_refused(ledger: SqliteLedger) -> None:
-    await ledger.apply(await intend(ledger, 1), life.Created("r-1"))
-    other = await intend(ledger, 2)
-    with pytest.raises(Taken, match="names it r-1, which is the name of report 1 already"):
+    await ledger.apply(await record_intent(ledger, 1), life.Created("r-1"))
+    other = await record_intent(ledger, 2)
+    with pytest.raises(
+        RequestIdConflict, match="names it r-1, which is the name of report 1 already"
+    ):
         await ledger.apply(other, life.Created("r-1"))
-    assert [report.id for report in await ledger.rivals(other)] == []
-    assert (await ledger.standing("nightly", SERIES)).open == 2
+    assert [report.id for report in await ledger.unresolved_creates(other)] == []
+    assert (await ledger.series_state("nightly", SERIES)).open == 2
 
 
 async def test_an_error_undoes_its_own_work_and_nothing_else(ledger: SqliteLedger) -> None:
@@ -158,17 +160,17 @@ async def test_an_error_undoes_its_own_work_and_nothing_else(ledger: SqliteLedge
 
     async def one(number: int) -> None:
         try:
-            await intend(ledger, 5 if number == 6 else number)
+            await record_intent(ledger, 5 if number == 6 else number)
         except InvalidTransition as error:
             failures.append(str(error))
 
     async with anyio.create_task_group() as tasks:
         for number in range(30):
             tasks.start_soon(one, number)
-    standing = await ledger.standing("nightly", SERIES)
-    assert standing.open == 29
+    series_state = await ledger.series_state("nightly", SERIES)
+    assert series_state.open == 29
     assert len(failures) == 1
-    assert standing.had == (
+    assert series_state.had == (
         Window(day(0).start, day(5).end),
         Window(day(7).start, day(29).end),
     )
@@ -187,7 +189,7 @@ async def test_many_callers_share_a_commit(path: Path) -> None:
     ledger = Counting(connection, path, Clock())
     async with anyio.create_task_group() as tasks:
         for number in range(50):
-            tasks.start_soon(intend, ledger, number)
+            tasks.start_soon(record_intent, ledger, number)
     connection.close()
     assert commits <= 3
 
@@ -202,7 +204,7 @@ async def test_a_commit_that_fails_is_everybodys_error(path: Path) -> None:
     connection = connect(path)
     ledger = Full(connection, path, Clock())
     with pytest.raises(LedgerError, match="the disk is full; make room and run again"):
-        await intend(ledger, 1)
+        await record_intent(ledger, 1)
     connection.close()
     with reading(path) as store:
         assert list(store.all_series()) == []
@@ -211,57 +213,57 @@ async def test_a_commit_that_fails_is_everybodys_error(path: Path) -> None:
 async def test_a_cancelled_caller_leaves_the_ledger_usable(ledger: SqliteLedger) -> None:
     with anyio.CancelScope() as scope:
         scope.cancel()
-        await intend(ledger, 1)
-    assert (await ledger.standing("nightly", SERIES)).open == 1
+        await record_intent(ledger, 1)
+    assert (await ledger.series_state("nightly", SERIES)).open == 1
 
 
 async def test_giving_up_and_its_three_ways_out(ledger: SqliteLedger) -> None:
-    report = await ledger.apply(await intend(ledger, 1), life.Created("r-1"))
+    report = await ledger.apply(await record_intent(ledger, 1), life.Created("r-1"))
     failed = await ledger.end_and_give_up(report, life.Failed("no"), "the API says FAILED")
-    (one,) = (await ledger.standing("nightly", SERIES)).given_up
+    (one,) = (await ledger.series_state("nightly", SERIES)).given_up
     assert (one.window, one.report_id, one.reason) == (day(1), 1, "the API says FAILED")
     assert await ledger.acknowledge(failed) == 1
     assert await ledger.retry(SERIES) == 0, "what the user waived is not bought after all"
-    assert await ledger.take_back(failed) == 1
-    assert (await ledger.standing("nightly", SERIES)).had == ()
+    assert await ledger.undo_give_up(failed) == 1
+    assert (await ledger.series_state("nightly", SERIES)).had == ()
 
 
 async def test_reports_that_came_to_nothing_count_until_they_are_forgiven(
     ledger: SqliteLedger, clock: Clock
 ) -> None:
-    report = await ledger.apply(await intend(ledger, 3), life.Created("r-1"))
+    report = await ledger.apply(await record_intent(ledger, 3), life.Created("r-1"))
     await ledger.apply(report, life.Failed("no"))
-    report = await ledger.apply(await intend(ledger, 5), life.Created("r-2"))
+    report = await ledger.apply(await record_intent(ledger, 5), life.Created("r-2"))
     await ledger.apply(report, life.CutShort(9, "too large"))
-    await ledger.apply(await intend(ledger, 9), life.NotCreated("429"))
+    await ledger.apply(await record_intent(ledger, 9), life.NotCreated("429"))
     failed = Failure(day(3), truncated=False, reason="no", report_id=1)
     truncated = Failure(day(5), truncated=True, reason="too large", report_id=2, rows=9)
-    assert (await ledger.standing("nightly", SERIES)).failures == (failed, truncated)
+    assert (await ledger.series_state("nightly", SERIES)).failures == (failed, truncated)
     clock.at += timedelta(days=30)  # wrong, and set right below: what counts is the order
     await ledger.retry(SERIES)
     clock.at -= timedelta(days=30)
     truncated = replace(truncated, counts=False)
-    assert (await ledger.standing("nightly", SERIES)).failures == (truncated,)
-    report = await ledger.apply(await intend(ledger, 3), life.Created("r-3"))
+    assert (await ledger.series_state("nightly", SERIES)).failures == (truncated,)
+    report = await ledger.apply(await record_intent(ledger, 3), life.Created("r-3"))
     await ledger.apply(report, life.Lost("404"))
     lost = Failure(day(3), truncated=False, reason="404", report_id=4)
-    assert (await ledger.standing("nightly", SERIES)).failures == (truncated, lost)
+    assert (await ledger.series_state("nightly", SERIES)).failures == (truncated, lost)
 
 
 async def test_resolutions_belong_to_a_job_and_a_series(ledger: SqliteLedger) -> None:
     resolution = Resolution((day(1), day(5)), day(6).start)
     await ledger.remember("nightly", {SERIES: resolution})
-    assert (await ledger.standing("nightly", SERIES)).resolution == resolution
-    assert (await ledger.standing("other", SERIES)).resolution == Resolution()
+    assert (await ledger.series_state("nightly", SERIES)).resolution == resolution
+    assert (await ledger.series_state("other", SERIES)).resolution == Resolution()
     await ledger.remember("nightly", {SERIES: Resolution((), day(9).start)})
-    assert (await ledger.standing("nightly", SERIES)).resolution == Resolution((), day(9).start)
+    assert (await ledger.series_state("nightly", SERIES)).resolution == Resolution((), day(9).start)
 
 
 async def test_open_reports_come_in_the_order_in_which_their_files_expire(
     ledger: SqliteLedger,
 ) -> None:
     for number in range(3):
-        report = await intend(ledger, number)
+        report = await record_intent(ledger, number)
         report = await ledger.apply(report, life.Created(f"r-{number}"))
         if number == 2:
             await ledger.apply(report, life.Finished(1, "https://api/1"))
@@ -272,14 +274,14 @@ async def test_open_reports_come_in_the_order_in_which_their_files_expire(
 
 
 async def test_who_owns_which_id_and_who_else_is_unsettled(ledger: SqliteLedger) -> None:
-    await ledger.apply(await intend(ledger, 1), life.Created("r-1"))
-    unknown = await intend(ledger, 2)
-    other = await intend(ledger, 3)
-    assert await ledger.owned(["r-1", "r-2"]) == {"r-1": 1}
+    await ledger.apply(await record_intent(ledger, 1), life.Created("r-1"))
+    unknown = await record_intent(ledger, 2)
+    other = await record_intent(ledger, 3)
+    assert await ledger.owners_of(["r-1", "r-2"]) == {"r-1": 1}
     owner = (await ledger.owners(["r-1", "r-2"]))["r-1"]
     assert (owner.report_id, owner.api_key) == (1, "abcd1234")
     assert owner.intended_at <= (owner.submitted_at or owner.intended_at)
-    assert [report.id for report in await ledger.rivals(unknown)] == [other.id]
+    assert [report.id for report in await ledger.unresolved_creates(unknown)] == [other.id]
 
 
 def test_every_commit_is_synced(path: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 from orchestrator.cli.main import call
 from orchestrator.core.policy import ExitCode
 from orchestrator.errors import LedgerError
-from orchestrator.ledger import guard
+from orchestrator.ledger import hardening
 from orchestrator.ledger.sqlite import connect, reading
 from tests.kit.cli_worlds import SMALL, simulated
 
@@ -179,7 +179,7 @@ def test_every_connection_trusts_nothing_in_the_file(tmp_path: Path) -> None:
     with closing(connect(path, read_only=True)) as read:
         assert read.execute("PRAGMA trusted_schema").fetchone()[0] == 0
         assert read.getlimit(sqlite3.SQLITE_LIMIT_LENGTH) == 32 * 1024 * 1024
-    guard._made.cache_clear()
+    hardening._made.cache_clear()
     with reading(path):
         pass
     with closing(sqlite3.connect(path)) as database:

@@ -15,7 +15,7 @@ from orchestrator.core.echo import EchoDifference
 from orchestrator.core.policy import ExitCode, exit_code
 from orchestrator.errors import CorruptArchive, ServerFault
 from orchestrator.reporting.logs import logger
-from orchestrator.sim import Fault, Settings
+from orchestrator.simulator import Fault, Settings
 from orchestrator.texts import MOST, MOST_OF_A_REASON, hider, printable, short
 from tests.kit.meddling import Answer, meddling
 from tests.kit.stage import NOW, Stage, between, job, stage, with_faults

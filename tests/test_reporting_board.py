@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from orchestrator.core import lifecycle
+from orchestrator.core.debt import debt
 from orchestrator.core.intervals import Window
 from orchestrator.core.lifecycle import State
 from orchestrator.core.model import (
@@ -22,10 +23,9 @@ from orchestrator.core.model import (
     Report,
     Resolution,
     Series,
-    Standing,
+    SeriesState,
 )
-from orchestrator.core.plan import debt
-from orchestrator.reporting.board import Board
+from orchestrator.reporting.run_stats import RunStats
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -75,60 +75,60 @@ def report(state: State = State.SUBMITTING, **changes: Any) -> Report:
     )  # fmt: skip
 
 
-def board_of(*jobs: Job, voice: Any = None, clock: Clock | None = None) -> Board:
-    board = Board(jobs, clock or Clock(), voice or Notes())
+def board_of(*jobs: Job, log: Any = None, clock: Clock | None = None) -> RunStats:
+    stats = RunStats(jobs, clock or Clock(), log or Notes())
     for one in jobs:
-        board.wanted(debt(one, one.series[0], NOW, Standing()))
-    return board
+        stats.wanted(debt(one, one.series[0], NOW, SeriesState()))
+    return stats
 
 
 def test_a_report_goes_from_owed_to_collected() -> None:
-    board = board_of(job())
-    (row,) = board.rows()
+    stats = board_of(job())
+    (row,) = stats.rows()
     assert (row.wanted_seconds, row.owed_seconds) == (31 * DAY, 31 * DAY)
 
-    board.changed(report(), None)
+    stats.changed(report(), None)
     assert (row.owed_seconds, row.waiting, row.fetching) == (0, 1, 0)
-    board.changed(report(State.SUBMITTED), lifecycle.Created("r"))
+    stats.changed(report(State.SUBMITTED), lifecycle.Created("r"))
     assert (row.waiting, row.fetching) == (1, 0)
-    board.changed(report(State.READY), lifecycle.Finished(7, "/f"))
-    board.received(report(State.READY), 1000)
+    stats.changed(report(State.READY), lifecycle.Finished(7, "/f"))
+    stats.received(report(State.READY), 1000)
     assert (row.waiting, row.fetching, row.received_bytes) == (0, 1, 1000)
-    board.changed(report(State.VERIFIED), lifecycle.Verified("0" * 64, 7, 99, "t"))
+    stats.changed(report(State.VERIFIED), lifecycle.Verified("0" * 64, 7, 99, "t"))
     assert (row.collected, row.fetching, row.rows) == (0, 1, 0)
-    board.changed(report(State.COLLECTED, rows=7, size_bytes=99), lifecycle.Published())
+    stats.changed(report(State.COLLECTED, rows=7, size_bytes=99), lifecycle.Published())
     assert (row.collected, row.fetching, row.rows, row.size_bytes) == (1, 0, 7, 99)
     assert row.collected_seconds == row.wanted_seconds
     assert row.is_complete
-    assert board.mishap is None
+    assert stats.display_error is None
 
 
 def test_a_report_of_an_earlier_run_is_wanted_beside_what_is_owed() -> None:
-    board = board_of(job(window=MARCH))
-    board.changed(report(State.SUBMITTED, intended_at=NOW - timedelta(hours=1)), None)
-    (row,) = board.rows()
+    stats = board_of(job(window=MARCH))
+    stats.changed(report(State.SUBMITTED, intended_at=NOW - timedelta(hours=1)), None)
+    (row,) = stats.rows()
     assert (row.wanted_seconds, row.owed_seconds, row.waiting) == (40 * DAY, 9 * DAY, 1)
 
 
 def test_an_intent_in_the_very_millisecond_of_the_beginning_is_new() -> None:
-    board = board_of(job())
+    stats = board_of(job())
     # The ledger keeps whole milliseconds.
-    board.changed(report(intended_at=NOW.replace(microsecond=123000)), None)
-    assert board.sum().wanted_seconds == 31 * DAY
+    stats.changed(report(intended_at=NOW.replace(microsecond=123000)), None)
+    assert stats.sum().wanted_seconds == 31 * DAY
 
 
 def test_a_create_that_did_not_happen_is_owed_again() -> None:
-    board = board_of(job())
-    board.changed(report(), None)
-    board.changed(report(State.ABSENT), lifecycle.NotCreated("429"))
-    (row,) = board.rows()
+    stats = board_of(job())
+    stats.changed(report(), None)
+    stats.changed(report(State.ABSENT), lifecycle.NotCreated("429"))
+    (row,) = stats.rows()
     assert (row.owed_seconds, row.waiting, row.ended_badly) == (31 * DAY, 0, 0)
 
 
 def test_what_two_jobs_want_is_owed_once() -> None:
     overlapping = Window(JANUARY.start + timedelta(days=15), JANUARY.end + timedelta(days=5))
-    board = board_of(job("one"), job("two", overlapping))
-    assert board.sum().owed_seconds == 36 * DAY
+    stats = board_of(job("one"), job("two", overlapping))
+    assert stats.sum().owed_seconds == 36 * DAY
 
 
 @pytest.mark.parametrize(
@@ -144,10 +144,10 @@ def test_what_two_jobs_want_is_owed_once() -> None:
 )
 def test_a_report_that_ends_badly_is_counted_and_told(state: State, event: Any) -> None:
     notes = Notes()
-    board = board_of(job(), voice=notes)
-    board.changed(report(), None)
-    board.changed(report(state, reason="the API says FAILED", request_id="r-1"), event)
-    (row,) = board.rows()
+    stats = board_of(job(), log=notes)
+    stats.changed(report(), None)
+    stats.changed(report(state, reason="the API says FAILED", request_id="r-1"), event)
+    (row,) = stats.rows()
     assert (row.waiting, row.fetching, row.ended_badly) == (0, 0, 1)
     assert not row.is_complete
     name = "report 1 (abcd1234 SMS outbound, 2026-01-01 to 2026-02-01)"
@@ -157,71 +157,71 @@ def test_a_report_that_ends_badly_is_counted_and_told(state: State, event: Any) 
 
 def test_the_slowest_is_the_oldest_that_waits_at_the_api() -> None:
     clock = Clock()
-    board = board_of(job(), clock=clock)
-    board.changed(report(State.SUBMITTED, submitted_at=NOW), None)
-    board.changed(report(State.SUBMITTED, id=2, submitted_at=NOW + timedelta(seconds=30)), None)
+    stats = board_of(job(), clock=clock)
+    stats.changed(report(State.SUBMITTED, submitted_at=NOW), None)
+    stats.changed(report(State.SUBMITTED, id=2, submitted_at=NOW + timedelta(seconds=30)), None)
     # What is finished at the API is not slow any more, however old it is.
-    board.changed(report(State.READY, id=3, submitted_at=NOW - timedelta(days=1)), None)
+    stats.changed(report(State.READY, id=3, submitted_at=NOW - timedelta(days=1)), None)
     clock.at = NOW + timedelta(seconds=90)
-    assert board.slowest() == {("abcd1234", "SMS"): timedelta(seconds=90)}
+    assert stats.slowest() == {("abcd1234", "SMS"): timedelta(seconds=90)}
 
 
 def test_made_up_days_and_time_beyond_retention_are_remarked() -> None:
     nightly = replace(job("nightly"), windows=(CalendarWord.YESTERDAY,))
     mark = datetime(2026, 3, 7, tzinfo=UTC)
-    board = Board([nightly], Clock(), Notes())
-    standing = Standing(resolution=Resolution((), mark))
-    board.wanted(debt(nightly, nightly.series[0], NOW, standing))
+    stats = RunStats([nightly], Clock(), Notes())
+    series_state = SeriesState(resolution=Resolution((), mark))
+    stats.wanted(debt(nightly, nightly.series[0], NOW, series_state))
     old = Window(datetime(2024, 1, 1, tzinfo=UTC), datetime(2024, 2, 1, tzinfo=UTC))
-    board.wanted(debt(job("old", old), job().series[0], NOW, Standing()))
-    assert board.remarks.made_up == {"nightly": (Window(mark, mark + timedelta(days=2)),)}
+    stats.wanted(debt(job("old", old), job().series[0], NOW, SeriesState()))
+    assert stats.remarks.backfilled == {"nightly": (Window(mark, mark + timedelta(days=2)),)}
     kept_since = datetime(2025, 2, 10, 6, tzinfo=UTC)
-    assert board.remarks.forgotten == Window(old.start, kept_since)
-    assert board.remarks.forgotten_series == 1
+    assert stats.remarks.forgotten == Window(old.start, kept_since)
+    assert stats.remarks.forgotten_series == 1
 
 
 def test_a_voice_that_fails_does_not_end_the_run() -> None:
     def broken(_level: str, _text: str, _facts: Mapping[str, Any]) -> None:
         raise OSError("the terminal is gone")
 
-    board = board_of(job(), voice=broken)
-    board.note("warning", "anything")
-    board.changed(report(), None)
-    board.changed(report(State.FAILED), lifecycle.Failed(""))
-    assert repr(board.mishap) == "OSError('the terminal is gone')"
-    assert board.sum().ended_badly == 1
+    stats = board_of(job(), log=broken)
+    stats.note("warning", "anything")
+    stats.changed(report(), None)
+    stats.changed(report(State.FAILED), lifecycle.Failed(""))
+    assert repr(stats.display_error) == "OSError('the terminal is gone')"
+    assert stats.sum().ended_badly == 1
 
 
 def test_no_guess_is_made_from_the_first_few_reports() -> None:
-    board = board_of(job(window=Window(JANUARY.start, MARCH.end)))
+    stats = board_of(job(window=Window(JANUARY.start, MARCH.end)))
     length = timedelta(days=1)
     for number in range(5):
         window = Window(JANUARY.start + number * length, JANUARY.start + (number + 1) * length)
-        board.changed(report(id=number, window=window), None)
-        board.changed(report(State.COLLECTED, id=number, window=window), lifecycle.Published())
-    assert board.remaining() is None
+        stats.changed(report(id=number, window=window), None)
+        stats.changed(report(State.COLLECTED, id=number, window=window), lifecycle.Published())
+    assert stats.remaining() is None
 
 
 def test_the_guess_follows_the_pace_since_the_first_report() -> None:
-    board = board_of(job(window=Window(JANUARY.start, MARCH.end)))
+    stats = board_of(job(window=Window(JANUARY.start, MARCH.end)))
     length = timedelta(days=1)
     for number in range(34):
         window = Window(JANUARY.start + number * length, JANUARY.start + (number + 1) * length)
-        board.changed(report(id=number, window=window), None)
-        board.changed(report(State.COLLECTED, id=number, window=window), lifecycle.Published())
-    left = board.remaining()
+        stats.changed(report(id=number, window=window), None)
+        stats.changed(report(State.COLLECTED, id=number, window=window), lifecycle.Published())
+    left = stats.remaining()
     # 34 of 68 days are there: what is left takes about as long as what was.
     assert left is not None
     assert timedelta() < left < timedelta(seconds=5)
 
 
 def test_an_event_costs_less_than_50_microseconds() -> None:
-    board = board_of(job())
+    stats = board_of(job())
     ready = report(State.READY)
-    board.changed(ready, None)
+    stats.changed(ready, None)
     rounds = 2000
     begun = time.perf_counter()
     for _ in range(rounds):
-        board.changed(ready, lifecycle.Finished(7, "/f"))
-        board.received(ready, 65536)
+        stats.changed(ready, lifecycle.Finished(7, "/f"))
+        stats.received(ready, 65536)
     assert (time.perf_counter() - begun) / (2 * rounds) < 50e-6

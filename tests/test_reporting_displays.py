@@ -16,11 +16,11 @@ from orchestrator.core import lifecycle
 from orchestrator.core.intervals import Window
 from orchestrator.core.lifecycle import State
 from orchestrator.core.model import Report, Series
-from orchestrator.reporting.board import Board
-from orchestrator.reporting.figures import calendar_length, length
-from orchestrator.reporting.lines import Lines
+from orchestrator.reporting.formatting import calendar_length, length
+from orchestrator.reporting.live_display import LiveDisplay, picture
+from orchestrator.reporting.log_display import LogDisplay
 from orchestrator.reporting.logs import logger
-from orchestrator.reporting.progress import Screen, picture
+from orchestrator.reporting.run_stats import RunStats
 from orchestrator.texts import hider
 
 NOW = datetime(2026, 3, 10, 6, tzinfo=UTC)
@@ -36,9 +36,9 @@ def silent(_level: str, _text: str, _facts: Any) -> None:
     """A voice that says nothing."""
 
 
-def board_with(accounts: int, *, busy: int = 0) -> Board:
+def board_with(accounts: int, *, busy: int = 0) -> RunStats:
     """A row an account: all collected, but for the last `busy` ones, which wait at the API."""
-    board = Board([], Clock(), silent, lambda: 1234)
+    stats = RunStats([], Clock(), silent, lambda: 1234)
     for number in range(accounts):
         start = NOW - timedelta(days=2)
         found = Report(
@@ -52,22 +52,22 @@ def board_with(accounts: int, *, busy: int = 0) -> Board:
             rows=1000,
             size_bytes=2_500_000,
         )
-        board.changed(found, None)
+        stats.changed(found, None)
         if number < accounts - busy:
-            board.changed(replace(found, state=State.COLLECTED), lifecycle.Published())
-    return board
+            stats.changed(replace(found, state=State.COLLECTED), lifecycle.Published())
+    return stats
 
 
-def drawn(board: Board, *, width: int = 100, height: int = 40) -> list[str]:
+def drawn(stats: RunStats, *, width: int = 100, height: int = 40) -> list[str]:
     console = Console(file=io.StringIO(), width=width, height=height, color_system=None)
-    console.print(picture(board, "run job", console.size))
+    console.print(picture(stats, "run job", console.size))
     assert isinstance(console.file, io.StringIO)
     return [line.rstrip() for line in console.file.getvalue().splitlines()]
 
 
-def lines_to(stream: io.StringIO, *, json_lines: bool = False, quiet: bool = False) -> Lines:
+def lines_to(stream: io.StringIO, *, json_lines: bool = False, quiet: bool = False) -> LogDisplay:
     mask = hider([SECRET])
-    return Lines(logger(stream, json=json_lines, mask=mask, now=lambda: NOW, quiet=quiet))
+    return LogDisplay(logger(stream, json=json_lines, mask=mask, now=lambda: NOW, quiet=quiet))
 
 
 # --- the terminal ---------------------------------------------------------------------------------
@@ -117,7 +117,7 @@ def test_a_narrow_terminal_keeps_every_row_on_a_line_and_cuts_no_word() -> None:
 async def test_the_terminal_is_given_back_when_the_run_ends() -> None:
     stream = io.StringIO()
     console = Console(file=stream, force_terminal=True, width=100, height=40)
-    screen = Screen(console, hider([SECRET]))
+    screen = LiveDisplay(console, hider([SECRET]))
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(screen.keep_up, board_with(1), ["job"])
         await anyio.sleep(0.01)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from orchestrator.reporting.folding import TOLD, Folding
+from orchestrator.reporting.line_folding import TOLD, LineFolding
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -27,7 +27,7 @@ class Said:
 def test_equal_causes_are_told_a_few_times_and_counted() -> None:
     """Before: 10,000 refused accounts were 10,000 lines."""
     said = Said()
-    folding = Folding(said)
+    folding = LineFolding(said)
     for number in range(10_000):
         folding.note("error", f"account a{number:07}: refused by the API: HTTP 403", {})
     assert said.lines == [
@@ -43,7 +43,7 @@ def test_equal_causes_are_told_a_few_times_and_counted() -> None:
 
 def test_other_causes_and_other_levels_are_told_apart() -> None:
     said = Said()
-    folding = Folding(said)
+    folding = LineFolding(said)
     for level in ("warning", "error"):
         for cause in ("its file is gone", "the API says FAILED"):
             for number in range(5):
@@ -56,7 +56,7 @@ def test_other_causes_and_other_levels_are_told_apart() -> None:
 
 def test_very_many_causes_do_not_grow_without_bound() -> None:
     said = Said()
-    folding = Folding(said)
+    folding = LineFolding(said)
     for number in range(2000):
         words = "".join(chr(ord("a") + int(digit)) for digit in str(number))
         folding.note("error", f"cause {words}", {})

@@ -13,9 +13,17 @@ import pytest
 from orchestrator.core.intervals import Window
 from orchestrator.core.lifecycle import State
 from orchestrator.core.model import CalendarWord, GivenUp, Job, Report, Series
-from orchestrator.core.policy import ExitCode, Remains
-from orchestrator.reporting.remarks import Remarks
-from orchestrator.reporting.summary import MOST_LINES, Ending, Leftover, Others, Sums, as_json, text
+from orchestrator.core.policy import ExitCode, RunOutcome
+from orchestrator.reporting.plan_notes import PlanNotes
+from orchestrator.reporting.summary import (
+    MOST_LINES,
+    CollectedTotals,
+    Others,
+    RunSummary,
+    UnfinishedSeries,
+    as_json,
+    text,
+)
 
 NOW = datetime(2026, 3, 2, 0, 30, tzinfo=UTC)
 JANUARY = Window(datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 2, 1, tzinfo=UTC))
@@ -30,24 +38,26 @@ HEAD = [
 ]
 
 
-def ending(*left: Leftover, **changes: Any) -> Ending:
-    plain = Ending(
+def run_summary(*left: UnfinishedSeries, **changes: Any) -> RunSummary:
+    plain = RunSummary(
         jobs=(JOB,),
         now=NOW,
         code=ExitCode.DONE,
         lasted=timedelta(seconds=65),
         requests=9,
-        collected=Sums(3, 1200, 2_500_000),
-        in_all=Sums(40, 5000, 10_000_000),
+        collected=CollectedTotals(3, 1200, 2_500_000),
+        in_all=CollectedTotals(40, 5000, 10_000_000),
         directory="/srv/reports",
         left=left,
-        remarks=Remarks(),
+        remarks=PlanNotes(),
     )
     return replace(plain, **changes)
 
 
-def leftover(**changes: Any) -> Leftover:
-    plain = Leftover(job=JOB, series=SMS, owed=(), refused=None, open={}, given_up=(), disputed=())
+def unfinished_series(**changes: Any) -> UnfinishedSeries:
+    plain = UnfinishedSeries(
+        job=JOB, series=SMS, owed=(), refused=None, open={}, given_up=(), disputed=()
+    )
     return replace(plain, **changes)
 
 
@@ -59,16 +69,16 @@ def report(state: State, reason: str) -> Report:
 
 
 def test_all_is_collected() -> None:
-    assert text(ending()) == [*HEAD, "Done: all that is wanted is collected."]
+    assert text(run_summary()) == [*HEAD, "Done: all that is wanted is collected."]
 
 
 def test_what_is_later_is_named_in_the_zone_of_the_job() -> None:
     paris = replace(JOB, zone=ZoneInfo("Europe/Paris"), windows=(CalendarWord.YESTERDAY,))
     now = datetime(2026, 3, 1, 23, 30, tzinfo=UTC)
-    assert text(ending(jobs=(paris,), now=now))[2:-1] == [
+    assert text(run_summary(jobs=(paris,), now=now))[2:-1] == [
         "  yesterday 2026-03-01: later, from 01:00"
     ]
-    assert as_json(ending(jobs=(paris,), now=now))["later"] == [
+    assert as_json(run_summary(jobs=(paris,), now=now))["later"] == [
         {
             "job": "nightly",
             "window": "yesterday",
@@ -82,7 +92,7 @@ def test_what_is_later_is_named_in_the_zone_of_the_job() -> None:
 def test_with_several_jobs_each_later_line_has_its_job() -> None:
     nightly = replace(JOB, windows=(CalendarWord.YESTERDAY,))
     other = replace(JOB, name="other")
-    assert text(ending(jobs=(nightly, other)))[2:-1] == [
+    assert text(run_summary(jobs=(nightly, other)))[2:-1] == [
         "  nightly: yesterday 2026-03-01: later, from 01:00"
     ]
 
@@ -91,25 +101,25 @@ def test_with_several_jobs_each_later_line_has_its_job() -> None:
     ("left", "line"),
     [
         (
-            leftover(owed=(JANUARY, MARCH)),
+            unfinished_series(owed=(JANUARY, MARCH)),
             (
                 "  owed: abcd1234 SMS outbound: 2026-01-01 to 2026-02-01, 2026-03-01 to "
                 "2026-03-02, not asked for yet; the next run asks for it"
             ),
         ),
         (
-            leftover(open={State.SUBMITTED: 2, State.READY: 1}),
+            unfinished_series(open={State.SUBMITTED: 2, State.READY: 1}),
             "  open: abcd1234 SMS outbound: 3 reports to go on with; the next run does",
         ),
         (
-            leftover(open={State.HELD: 1}),
+            unfinished_series(open={State.HELD: 1}),
             (
                 "  held: abcd1234 SMS outbound: 1 report of which nobody knows whether the API has "
                 "it; every run looks again; see `orchestrator status jobs/nightly.yaml --held`"
             ),
         ),
         (
-            leftover(given_up=(GivenUp(1, SMS, JANUARY, 17, "it failed", NOW),)),
+            unfinished_series(given_up=(GivenUp(1, SMS, JANUARY, 17, "it failed", NOW),)),
             (
                 "  given up: abcd1234 SMS outbound, 2026-01-01 to 2026-02-01: it failed; "
                 "`orchestrator resolve 17 --waive` skips its period (free); `orchestrator run "
@@ -117,7 +127,9 @@ def test_with_several_jobs_each_later_line_has_its_job() -> None:
             ),
         ),
         (
-            leftover(disputed=(report(State.DISPUTED, "wrong count"),), kept={17: "kept/17.zip"}),
+            unfinished_series(
+                disputed=(report(State.DISPUTED, "wrong count"),), kept={17: "kept/17.zip"}
+            ),
             (
                 "  disputed: report 17, abcd1234 SMS outbound, 2026-01-01 to 2026-02-01: what came "
                 "back is not what was asked for: wrong count; it waits for you: look at "
@@ -129,7 +141,7 @@ def test_with_several_jobs_each_later_line_has_its_job() -> None:
             ),
         ),
         (
-            leftover(refused="HTTP 403 Forbidden; check the account", owed=(JANUARY,)),
+            unfinished_series(refused="HTTP 403 Forbidden; check the account", owed=(JANUARY,)),
             (
                 "  refused: abcd1234 SMS outbound: HTTP 403 Forbidden; check the account; then run "
                 "again"
@@ -138,16 +150,18 @@ def test_with_several_jobs_each_later_line_has_its_job() -> None:
     ],
     ids=["owed", "open", "held", "given up", "disputed", "refused"],
 )
-def test_what_is_left_has_a_reason_and_a_remedy(left: Leftover, line: str) -> None:
-    assert text(ending(left, code=ExitCode.UNFINISHED))[2:-1] == [line]
+def test_what_is_left_has_a_reason_and_a_remedy(left: UnfinishedSeries, line: str) -> None:
+    assert text(run_summary(left, code=ExitCode.UNFINISHED))[2:-1] == [line]
 
 
 def test_a_refusal_is_told_once_for_all_its_series() -> None:
     lefts = [
-        leftover(series=Series.of("abcd1234", "SMS", way), refused="HTTP 401", owed=(JANUARY,))
+        unfinished_series(
+            series=Series.of("abcd1234", "SMS", way), refused="HTTP 401", owed=(JANUARY,)
+        )
         for way in ("outbound", "inbound")
     ]
-    assert text(ending(*lefts, code=ExitCode.FINDINGS))[2:] == [
+    assert text(run_summary(*lefts, code=ExitCode.FINDINGS))[2:] == [
         ("  refused: abcd1234 SMS outbound and 1 more series: HTTP 401; then run again"),
         "Finished, but something needs you: see above.",
     ]
@@ -155,19 +169,19 @@ def test_a_refusal_is_told_once_for_all_its_series() -> None:
 
 def test_thirty_lines_are_enough_and_the_rest_is_counted() -> None:
     lefts = [
-        leftover(series=Series.of(f"acc{number:05}", "VERIFY-API"), owed=(JANUARY,))
+        unfinished_series(series=Series.of(f"acc{number:05}", "VERIFY-API"), owed=(JANUARY,))
         for number in range(5000)
     ]
-    lines = text(ending(*lefts, code=ExitCode.UNFINISHED))
+    lines = text(run_summary(*lefts, code=ExitCode.UNFINISHED))
     assert len(lines) == MOST_LINES + 1
     assert lines[-2] == "  and 4,973 more: `orchestrator status jobs/nightly.yaml`"
     assert lines[-1].startswith("Not finished, nothing is lost: ")
 
 
 def test_what_needs_a_person_comes_before_what_the_next_run_does() -> None:
-    owing = leftover(owed=(JANUARY,))
-    given_up = leftover(given_up=(GivenUp(1, SMS, JANUARY, None, "it failed", NOW),))
-    lines = text(ending(owing, given_up, code=ExitCode.UNFINISHED))
+    owing = unfinished_series(owed=(JANUARY,))
+    given_up = unfinished_series(given_up=(GivenUp(1, SMS, JANUARY, None, "it failed", NOW),))
+    lines = text(run_summary(owing, given_up, code=ExitCode.UNFINISHED))
     assert [line.split(":")[0] for line in lines[2:-1]] == ["  given up", "  owed"]
 
 
@@ -195,17 +209,17 @@ def test_what_needs_a_person_comes_before_what_the_next_run_does() -> None:
     ],
 )
 def test_the_last_line_says_how_it_ended(code: ExitCode, why: str, line: str) -> None:
-    assert text(ending(code=code, why_stopped=why))[-1] == line
+    assert text(run_summary(code=code, why_stopped=why))[-1] == line
 
 
 def test_made_up_days_and_lost_time_are_named() -> None:
-    remarks = Remarks()
-    remarks.made_up["nightly"] = (MARCH,)
+    remarks = PlanNotes()
+    remarks.backfilled["nightly"] = (MARCH,)
     remarks.forgotten = Window(
         datetime(2024, 1, 1, tzinfo=UTC), datetime(2025, 2, 2, 0, 30, tzinfo=UTC)
     )
     remarks.forgotten_series = 2
-    assert text(ending(remarks=remarks))[2:-1] == [
+    assert text(run_summary(remarks=remarks))[2:-1] == [
         "  made up for nightly: 2026-03-01 to 2026-03-02, missed by earlier runs",
         (
             "  warning: 2 series reached back to 2024-01-01, but the API keeps records since "
@@ -216,13 +230,13 @@ def test_made_up_days_and_lost_time_are_named() -> None:
 
 
 def test_the_json_has_every_reason() -> None:
-    left = leftover(
+    left = unfinished_series(
         owed=(JANUARY,),
         open={State.HELD: 1},
         given_up=(GivenUp(1, SMS, MARCH, 17, "it failed", NOW),),
         disputed=(report(State.DISPUTED, "wrong count"),),
     )
-    answer = as_json(ending(left, code=ExitCode.UNFINISHED))
+    answer = as_json(run_summary(left, code=ExitCode.UNFINISHED))
     assert answer["unsettled"] == [
         {
             "job": "nightly",
@@ -260,10 +274,10 @@ def test_the_json_has_every_reason() -> None:
 
 
 def test_what_needs_a_person_is_not_hidden_by_what_goes_on() -> None:
-    both = Remains(unfinished=True, needs_person=True)
-    end = ending(
-        leftover(refused="the API does not accept key abcd1234"),
-        leftover(owed=(JANUARY,), open={State.SUBMITTED: 2, State.HELD: 1}),
+    both = RunOutcome(unfinished=True, needs_person=True)
+    end = run_summary(
+        unfinished_series(refused="the API does not accept key abcd1234"),
+        unfinished_series(owed=(JANUARY,), open={State.SUBMITTED: 2, State.HELD: 1}),
         code=ExitCode.FINDINGS,
         why_stopped="the deadline has come",
         remains=both,
@@ -284,7 +298,7 @@ def test_what_needs_a_person_is_not_hidden_by_what_goes_on() -> None:
 
 
 def test_a_good_run_has_no_reasons() -> None:
-    answer = as_json(ending())
+    answer = as_json(run_summary())
     assert (answer["needs_person"], answer["unfinished"], answer["why"]) == (False, False, [])
 
 
@@ -296,9 +310,9 @@ def test_what_is_not_of_the_jobs_has_its_own_lines() -> None:
         disputed=2,
         given_up=1,
     )
-    end = ending(
+    end = run_summary(
         code=ExitCode.UNFINISHED,
-        remains=Remains(unfinished=True, needs_person=False),
+        remains=RunOutcome(unfinished=True, needs_person=False),
         others=others,
     )
     words = (
@@ -322,7 +336,9 @@ def test_what_is_not_of_the_jobs_has_its_own_lines() -> None:
 
 
 def test_a_bug_is_named_in_the_last_line() -> None:
-    end = ending(code=ExitCode.BUG, remains=Remains(unfinished=False, needs_person=False, bug=True))
+    end = run_summary(
+        code=ExitCode.BUG, remains=RunOutcome(unfinished=False, needs_person=False, bug=True)
+    )
     assert text(end)[-1].startswith("A bug of ours ended the work on some reports: see above; ")
     assert as_json(end)["why"] == ["an unexpected error of this program ended the work on a report"]
 
@@ -332,10 +348,10 @@ def test_a_bug_is_named_in_the_last_line() -> None:
 
 def test_what_failed_is_not_called_not_asked_for_yet() -> None:
     """Before: of a window that failed 15 times it said "not asked for yet"."""
-    left = leftover(
+    left = unfinished_series(
         owed=(JANUARY, MARCH), tried=(JANUARY,), attempts=3, last_failure="the API says FAILED"
     )
-    assert text(ending(left))[2:-1] == [
+    assert text(run_summary(left))[2:-1] == [
         (
             "  owed: abcd1234 SMS outbound: 2026-01-01 to 2026-02-01, tried 3 times without success"
             " (last: the API says FAILED); the next run tries again"
@@ -356,7 +372,7 @@ def test_many_disputed_reports_of_one_cause_are_one_line() -> None:
         for number in range(80, 98)
     )
     other = replace(report(State.DISPUTED, "a wrong echo"), id=99)
-    first, second = text(ending(leftover(disputed=(*disputed, other))))[2:-1]
+    first, second = text(run_summary(unfinished_series(disputed=(*disputed, other))))[2:-1]
     assert first == (
         "  disputed: 18 reports of one cause (80, 81, 82, 83, 84 and 13 more), such as report 80,"
         " abcd1234 SMS outbound, 2026-01-01 to 2026-02-01: the CSV holds 80 records, the API"
@@ -372,7 +388,7 @@ def test_many_windows_given_up_for_one_cause_are_one_line() -> None:
         GivenUp(number, SMS, JANUARY, number, f"{number} reports came to nothing", NOW)
         for number in range(1, 11)
     )
-    (line,) = text(ending(leftover(given_up=given_up)))[2:-1]
+    (line,) = text(run_summary(unfinished_series(given_up=given_up)))[2:-1]
     assert line == (
         "  given up: 10 windows of one cause (1, 2, 3, 4, 5 and 5 more), such as abcd1234 SMS"
         " outbound, 2026-01-01 to 2026-02-01: 1 reports came to nothing; `orchestrator status"

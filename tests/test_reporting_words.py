@@ -11,7 +11,7 @@ from orchestrator.core.intervals import Window
 from orchestrator.core.lifecycle import State
 from orchestrator.core.model import Report, Series
 from orchestrator.core.windows import Later
-from orchestrator.reporting.words import (
+from orchestrator.reporting.phrases import (
     Fate,
     counted,
     explain,

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from orchestrator.sim import Truth
+from orchestrator.simulator import Truth
 from tests.kit.asking import SMS, asking
 
 pytestmark = pytest.mark.anyio
@@ -139,8 +139,8 @@ async def test_the_truth_is_open_to_other_processes() -> None:
         answer = await ask.ask("GET", "/_sim/truth", headers={}, params=query)
         truth = Truth(ask.world.settings, query)
         assert answer.json == {
-            "rows": truth.tally().rows,
-            "digest": truth.tally().digest,
+            "rows": truth.record_digest().rows,
+            "digest": truth.record_digest().digest,
             "columns": list(truth.columns),
         }
 

@@ -11,9 +11,9 @@ import anyio
 import pytest
 
 from orchestrator.errors import InputError
-from orchestrator.sim import Fault, Faults, Truth
-from orchestrator.sim.faults import Strikes, WrongFault
-from orchestrator.sim.kinds import CALLS, KINDS
+from orchestrator.simulator import Fault, Faults, Truth
+from orchestrator.simulator.faults.kinds import CALLS, KINDS
+from orchestrator.simulator.faults.model import FaultInjector, WrongFault
 from tests.kit.asking import SMS, Answer, Asker, asking
 
 if TYPE_CHECKING:
@@ -26,9 +26,9 @@ def faults(*listed: dict[str, Any], seed: int = 0) -> Faults:
     return Faults(tuple(Fault.of(**one) for one in listed), seed)
 
 
-def strikes(calls: int, **selectors: Any) -> list[int]:
+def injector(calls: int, **selectors: Any) -> list[int]:
     """Which of so many calls are struck, from 1."""
-    book = Strikes(faults({"at": "create", "do": "reset", **selectors}))
+    book = FaultInjector(faults({"at": "create", "do": "reset", **selectors}))
     return [n for n in range(1, calls + 1) if book.strike("create", "a", "SMS", float(n))]
 
 
@@ -52,12 +52,12 @@ def strikes(calls: int, **selectors: Any) -> list[int]:
     ],
 )
 def test_a_fault_strikes_the_calls_it_names(selectors: dict[str, Any], struck: list[int]) -> None:
-    assert strikes(6, **selectors) == struck
+    assert injector(6, **selectors) == struck
 
 
 def test_probability_follows_from_the_seed() -> None:
     def struck(seed: int) -> list[int]:
-        book = Strikes(faults({"at": "list", "do": "empty", "probability": 0.3}, seed=seed))
+        book = FaultInjector(faults({"at": "list", "do": "empty", "probability": 0.3}, seed=seed))
         return [n for n in range(1000) if book.strike("list", "", "", 0.0)]
 
     assert struck(1) == struck(1)
@@ -66,7 +66,7 @@ def test_probability_follows_from_the_seed() -> None:
 
 
 def test_the_first_fault_that_is_due_strikes_and_all_count() -> None:
-    book = Strikes(
+    book = FaultInjector(
         faults({"at": "list", "do": "empty", "nth": 1}, {"at": "list", "do": "reset", "nth": 2})
     )
     done = [book.strike("list", "", "", 0.0) for _ in range(3)]
@@ -324,7 +324,9 @@ async def test_a_large_download_breaks_off_where_it_is_told_to() -> None:
                     received += len(piece)
             assert response.content_length is not None
             assert received == pytest.approx(response.content_length / 4, abs=1)
-        assert (await ask.download(report)).tally() == Truth(ask.world.settings, SMS).tally()
+        assert (await ask.download(report)).record_digest() == Truth(
+            ask.world.settings, SMS
+        ).record_digest()
 
 
 @pytest.mark.virtual
@@ -427,7 +429,7 @@ async def test_a_report_ends_truncated_with_half_of_its_records() -> None:
         report = await ask.finished()
         assert report["request_status"] == "TRUNCATED"
         file = await ask.download(report)
-        assert file.tally().rows == Truth(ask.world.settings, SMS).count() // 2
+        assert file.record_digest().rows == Truth(ask.world.settings, SMS).count() // 2
 
 
 @pytest.mark.parametrize("phase", ["PENDING", "PROCESSING"])
@@ -444,7 +446,7 @@ async def test_a_report_s_count_is_wrong_in_every_answer() -> None:
     fault = {"at": "report", "do": "wrong_count", "by": -3}
     async with asking(faults=faults(fault)) as ask:
         report = await ask.finished()
-        rows = (await ask.download(report)).tally().rows
+        rows = (await ask.download(report)).record_digest().rows
         listed = (await ask.listed()).json["reports"][0]
         assert report["items_count"] == listed["items_count"] == rows - 3
 

@@ -12,10 +12,10 @@ import aiohttp
 import anyio
 import pytest
 
-from orchestrator.sim import Fault, Faults, Truth
-from orchestrator.sim.answer_kinds import _SHAPES
-from orchestrator.sim.evil import EVIL, HONEST
-from orchestrator.sim.oddities import HARMLESS, ODDITIES
+from orchestrator.simulator import Fault, Faults, Truth
+from orchestrator.simulator.faults.answers import _SHAPES
+from orchestrator.simulator.faults.bad_archives import EVIL, HONEST
+from orchestrator.simulator.faults.bad_csv import HARMLESS, ODDITIES
 from tests.kit.asking import SMS, asking
 from tests.kit.servers import http_server
 
@@ -72,7 +72,7 @@ async def test_a_twin_that_the_api_refuses_is_none() -> None:
 
 @pytest.mark.parametrize("shape", ["classic", "newer"])
 async def test_a_field_is_left_out_of_what_the_list_echoes(shape: Any) -> None:
-    from orchestrator.sim import Dialect
+    from orchestrator.simulator import Dialect
 
     fault = {"at": "list", "do": "omits", "field": "direction", "nth": 1}
     async with asking(dialect=Dialect(shape=shape), faults=faults(fault)) as ask:
@@ -125,7 +125,9 @@ async def test_a_link_may_be_relative() -> None:
     async with asking(faults=faults({"at": "report", "do": "link", "to": "relative"})) as ask:
         report = await ask.finished()
         assert report["_links"]["download_report"]["href"].startswith("/v3/media/")
-        assert (await ask.download(report)).tally() == Truth(ask.world.settings, SMS).tally()
+        assert (await ask.download(report)).record_digest() == Truth(
+            ask.world.settings, SMS
+        ).record_digest()
 
 
 async def test_a_link_may_be_missing_from_a_finished_report() -> None:
@@ -148,7 +150,7 @@ async def test_a_foreign_host_serves_the_file_and_tells_of_credentials_it_got() 
         address = report["_links"]["download_report"]["href"]
         assert address.startswith("http://localhost:")
         file = await ask.ask("GET", address, headers={})
-        assert file.tally() == Truth(ask.world.settings, SMS).tally()
+        assert file.record_digest() == Truth(ask.world.settings, SMS).record_digest()
         assert ask.simulator.leaks == []
         assert (await ask.ask("GET", address)).status == 400
         assert len(ask.simulator.leaks) == 1
@@ -192,7 +194,7 @@ async def test_a_download_leads_to_the_file_on_a_foreign_host() -> None:
     fault = {"at": "download", "do": "redirect", "status": 307, "nth": 1}
     async with asking(faults=faults(fault)) as ask:
         file = await ask.download(await ask.finished())  # the client drops Authorization on the way
-        assert file.tally() == Truth(ask.world.settings, SMS).tally()
+        assert file.record_digest() == Truth(ask.world.settings, SMS).record_digest()
         assert ask.simulator.leaks == []
 
 
@@ -208,7 +210,7 @@ async def test_an_archive_may_be_built_in_any_way(form: str) -> None:
         evil, good = await ask.download(report), await ask.download(report)
         assert evil.body != good.body
         if form in HONEST:
-            assert evil.tally() == good.tally()
+            assert evil.record_digest() == good.record_digest()
 
 
 async def test_a_bomb_is_small_and_promises_what_it_holds() -> None:
@@ -224,11 +226,13 @@ async def test_a_bomb_is_small_and_promises_what_it_holds() -> None:
     ("form", "flaw"),
     [("encrypted", RuntimeError), ("two_names", zipfile.BadZipFile), ("empty", IndexError)],
 )
-async def test_an_evil_archive_is_refused_by_others_too(form: str, flaw: type[Exception]) -> None:
+async def test_an_evil_archive_is_refused_by_others_too(
+    form: str, partial_response_problem: type[Exception]
+) -> None:
     async with asking(faults=faults({"at": "report", "do": "zip", "form": form})) as ask:
         file = await ask.download(await ask.finished())
-        with pytest.raises(flaw):
-            file.tally()
+        with pytest.raises(partial_response_problem):
+            file.record_digest()
 
 
 @pytest.mark.parametrize("form", ODDITIES)
@@ -239,7 +243,7 @@ async def test_a_csv_may_be_written_in_any_way(form: str) -> None:
         truth = b"".join(Truth(ask.world.settings, SMS).csv())
         assert content != truth
         if form in HARMLESS:
-            assert file.tally() == Truth(ask.world.settings, SMS).tally()
+            assert file.record_digest() == Truth(ask.world.settings, SMS).record_digest()
 
 
 async def test_other_line_ends_leave_the_bodies_alone() -> None:

@@ -11,16 +11,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.sim import ApiKey, Fault, Faults
-from orchestrator.sim.register import OPEN, STATUSES, Register
-from orchestrator.sim.reports import Quirks
+from orchestrator.simulator import ApiKey, Fault, Faults
+from orchestrator.simulator.report_index import OPEN, STATUSES, ReportIndex
+from orchestrator.simulator.reports import ReportFaults
 from tests.kit.asking import ALL, Asker, asking
 
 if TYPE_CHECKING:
-    from orchestrator.sim.reports import Report
+    from orchestrator.simulator.reports import Report
 
 
-def at_list(do: str, **options: Any) -> Faults:
+def poll_list(do: str, **options: Any) -> Faults:
     return Faults((Fault.of("list", do, **options),))
 
 
@@ -41,7 +41,7 @@ class Entry:
     key: str
     account_id: str
     is_open: bool
-    quirks: Quirks = field(default_factory=Quirks)
+    report_faults: ReportFaults = field(default_factory=ReportFaults)
 
     @property
     def request_id(self) -> str:
@@ -69,7 +69,7 @@ def test_the_register_finds_what_a_walk_over_all_reports_finds(
     drawn: list[tuple[float, str, str, bool]], first: float, last: float, account: str, key: str
 ) -> None:
     """Also where the clock was put back, so that the newest is not the last."""
-    register = Register()
+    register = ReportIndex()
     made = [Entry(number, *fields) for number, fields in enumerate(drawn)]
     for one in made:
         register.add(one)  # type: ignore[arg-type] # it has what is looked at
@@ -131,7 +131,7 @@ async def test_a_word_that_no_list_can_be_asked_for_is_in_every_list() -> None:
 
 @pytest.mark.anyio
 async def test_a_late_list_shows_a_report_only_after_a_while() -> None:
-    async with asking(faults=at_list("late", seconds=60)) as ask:
+    async with asking(faults=poll_list("late", seconds=60)) as ask:
         await ask.created()
         ask.later(seconds=59)
         assert await words(ask) == []
@@ -141,7 +141,7 @@ async def test_a_late_list_shows_a_report_only_after_a_while() -> None:
 
 @pytest.mark.anyio
 async def test_a_stale_list_shows_reports_as_they_were() -> None:
-    async with asking(faults=at_list("stale", seconds=600)) as ask:
+    async with asking(faults=poll_list("stale", seconds=600)) as ask:
         request_id = await ask.created()
         ask.later(minutes=5)
         truth = (await ask.status(request_id)).json
@@ -160,7 +160,7 @@ async def test_a_stale_list_shows_reports_as_they_were() -> None:
 
 @pytest.mark.anyio
 async def test_a_list_hides_the_same_share_of_the_reports_each_time() -> None:
-    async with asking(faults=at_list("hides", share=0.5)) as ask:
+    async with asking(faults=poll_list("hides", share=0.5)) as ask:
         made = [await ask.created() for _ in range(40)]
         first, second = [
             [one["request_id"] for one in (await ask.listed()).json["reports"]] for _ in range(2)
@@ -173,7 +173,7 @@ async def test_a_list_hides_the_same_share_of_the_reports_each_time() -> None:
 
 @pytest.mark.anyio
 async def test_a_list_can_be_refused_for_one_account_only() -> None:
-    async with asking(faults=at_list("refuse", status=403, account="ef567890")) as ask:
+    async with asking(faults=poll_list("refuse", status=403, account="ef567890")) as ask:
         assert (await ask.listed("ef567890")).status == 403
         assert (await ask.listed("abcd1234")).status == 200
 

@@ -14,10 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orchestrator.core.products import DIRECTIONS, PRODUCTS, DirectionRule
-from orchestrator.sim import Settings, Tally, Truth, tally_csv
-from orchestrator.sim.bodies import NASTY
-from orchestrator.sim.columns import schema
-from orchestrator.sim.records import Query, Records
+from orchestrator.simulator import RecordDigest, Settings, Truth, tally_csv
+from orchestrator.simulator.records.bodies import NASTY
+from orchestrator.simulator.records.columns import schema
+from orchestrator.simulator.records.source import Query, Records
 
 DAY = 86400
 START = 1_767_225_600  # 2026-01-01
@@ -221,16 +221,16 @@ def test_a_call_id_finds_one_call() -> None:
 
 
 def test_subaccounts_bring_their_own_records_under_their_own_names() -> None:
-    def tally(account: str, *, family: bool = False) -> Tally:
+    def record_digest(account: str, *, family: bool = False) -> RecordDigest:
         body = {**OUTBOUND, "account_id": account, "include_subaccounts": family}
-        return Truth(Settings(), body, *FEBRUARY).tally()
+        return Truth(Settings(), body, *FEBRUARY).record_digest()
 
     accounts = Settings().family("abcd1234")
     assert accounts == ("abcd1234", "ef567890", "cafe0002", "cafe0003")
-    together = Tally()
+    together = RecordDigest()
     for account in accounts:
-        together += tally(account)
-    assert tally("abcd1234", family=True) == together
+        together += record_digest(account)
+    assert record_digest("abcd1234", family=True) == together
 
 
 def test_without_a_direction_calls_of_both_come() -> None:
@@ -238,10 +238,11 @@ def test_without_a_direction_calls_of_both_come() -> None:
     truth = Truth(Settings(), body, *FEBRUARY)
     at = truth.columns.index("direction")
     inbound, outbound = (
-        Truth(Settings(), {**body, "direction": one}, *FEBRUARY).tally() for one in DIRECTIONS
+        Truth(Settings(), {**body, "direction": one}, *FEBRUARY).record_digest()
+        for one in DIRECTIONS
     )
     assert {row[at] for row in truth.rows()} == set(DIRECTIONS)
-    assert truth.tally() == inbound + outbound
+    assert truth.record_digest() == inbound + outbound
 
 
 def test_a_record_that_arrives_late_is_there_later() -> None:
@@ -258,7 +259,7 @@ def test_large_bodies_have_the_length_that_was_asked_for() -> None:
     at = truth.columns.index("message_body")
     assert {len(row[at]) for row in truth.rows()} == {4000}
     read = tally_csv(io.BytesIO(b"".join(truth.csv())))
-    assert read == truth.tally()
+    assert read == truth.record_digest()
 
 
 def test_pieces_of_csv_stay_small() -> None:
@@ -277,9 +278,11 @@ def test_an_id_is_enough_to_find_its_record() -> None:
 
 def test_a_tally_sees_order_as_nothing_and_a_repeated_record_as_something() -> None:
     rows = [["a", "b"], ["c", "d"], ["a", "b"]]
-    assert Tally().add_all(rows) == Tally().add_all(reversed(rows))
-    assert Tally().add_all(rows) != Tally().add_all(rows[:2])
-    assert Tally().add_all([["ab", ""]]).digest != Tally().add_all([["a", "b"]]).digest
+    assert RecordDigest().add_all(rows) == RecordDigest().add_all(reversed(rows))
+    assert RecordDigest().add_all(rows) != RecordDigest().add_all(rows[:2])
+    assert (
+        RecordDigest().add_all([["ab", ""]]).digest != RecordDigest().add_all([["a", "b"]]).digest
+    )
 
 
 def test_a_csv_without_a_header_has_no_tally() -> None:

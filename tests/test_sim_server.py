@@ -11,7 +11,7 @@ import pytest
 from aiohttp import web
 
 from orchestrator.core.products import PRODUCTS, DirectionRule
-from orchestrator.sim import Dialect, Settings, Truth
+from orchestrator.simulator import Dialect, Settings, Truth
 from tests.kit.asking import ALL, NOW, SMS, asking
 
 pytestmark = pytest.mark.anyio
@@ -50,7 +50,7 @@ async def test_a_report_goes_from_pending_to_a_file_that_is_the_truth() -> None:
         file = await ask.download(report)
         truth = Truth(ask.world.settings, {**SMS, "include_message": True, "status": "delivered"})
         assert report["items_count"] == truth.count() > 0
-        assert file.tally() == truth.tally()
+        assert file.record_digest() == truth.record_digest()
 
 
 async def test_the_archive_is_as_real_ones_are() -> None:
@@ -78,8 +78,8 @@ async def test_a_large_file_comes_from_disk_and_is_the_same() -> None:
     async with asking(records_per_day=1500.0) as ask:
         report = await ask.finished()
         file = await ask.download(report)
-        assert file.tally() == Truth(ask.world.settings, SMS).tally()
-        assert file.tally().rows > 500
+        assert file.record_digest() == Truth(ask.world.settings, SMS).record_digest()
+        assert file.record_digest().rows > 500
 
 
 @pytest.mark.parametrize("product", [one for one in PRODUCTS if one != "REPORTS-USAGE"])
@@ -94,14 +94,14 @@ async def test_every_product_can_be_asked_for(product: str) -> None:
         body = {**SMS, **fields}
         truth = Truth(ask.world.settings, {k: v for k, v in body.items() if v is not None})
         assert report["items_count"] == truth.count() > 0
-        assert file.tally() == truth.tally()
+        assert file.record_digest() == truth.record_digest()
 
 
 async def test_subaccounts_stand_in_one_file_under_their_own_ids() -> None:
     async with asking() as ask:
         file = await ask.download(await ask.finished(include_subaccounts="true"))
         truth = Truth(ask.world.settings, {**SMS, "include_subaccounts": True})
-        assert file.tally() == truth.tally()
+        assert file.record_digest() == truth.record_digest()
         assert {row[0] for row in truth.rows()} == {
             "abcd1234", "ef567890", "cafe0002", "cafe0003",
         }  # fmt: skip
@@ -194,7 +194,7 @@ async def test_an_unknown_product_is_refused_unless_this_world_has_it() -> None:
         refused = await ask.create(product="TELEX")
         assert refused.wrong["product"].startswith("Could not resolve product name.")
         report = await ask.finished(product="HOLOGRAM", direction=None, colour=None)
-        assert (await ask.download(report)).tally().rows == report["items_count"] > 0
+        assert (await ask.download(report)).record_digest().rows == report["items_count"] > 0
 
 
 async def test_voice_is_taken_as_voice_call() -> None:
@@ -296,7 +296,7 @@ async def test_beyond_the_largest_file_a_report_is_truncated() -> None:
         report = await ask.finished()
         file = await ask.download(report)
         assert (report["request_status"], report["items_count"]) == ("TRUNCATED", 40)
-        assert file.tally().rows == 40
+        assert file.record_digest().rows == 40
         assert ask.world.charged() == 40
 
 
@@ -472,7 +472,7 @@ async def test_the_newer_shape_nests_the_request_and_links_the_file_itself() -> 
         assert report["status"] == "SUCCESS"
         assert report["request_params"]["status"] == "delivered"
         file = await ask.ask("GET", report["download_url"])
-        assert file.tally().rows == report["items_count"]
+        assert file.record_digest().rows == report["items_count"]
 
 
 async def test_a_mixed_dialect_speaks_all_of_them() -> None:
@@ -496,7 +496,7 @@ async def test_ids_differ_and_follow_from_the_seed() -> None:
 
 @pytest.mark.parametrize("ending", ["SUCCESS", "ABORTED"])
 async def test_a_callback_tells_of_the_end_with_the_object_of_the_status_call(
-    ending: str,
+    run_summary: str,
 ) -> None:
     told: list[Any] = []
     heard = anyio.Event()
@@ -516,14 +516,14 @@ async def test_a_callback_tells_of_the_end_with_the_object_of_the_status_call(
             url = f"http://127.0.0.1:{runner.addresses[0][1]}/hook"
             request_id = await ask.created(callback_url=url)
             await ask.created(callback_url="https://192.0.2.1/elsewhere")
-            if ending == "ABORTED":
+            if run_summary == "ABORTED":
                 await ask.ask("DELETE", f"/v2/reports/{request_id}")
             else:
                 ask.later(hours=1)
             with anyio.fail_after(5):
                 await heard.wait()
             assert told == [(await ask.status(request_id)).json]
-            assert told[0]["request_status"] == ending
+            assert told[0]["request_status"] == run_summary
     finally:
         await runner.cleanup()
 
@@ -679,7 +679,7 @@ async def test_salt_changes_every_id_and_no_record() -> None:
             report = await ask.finished()
             link = report["_links"]["download_report"]["href"]
             ids |= {report["request_id"], link.rpartition("/")[2]}
-            tallies.append((await ask.download(report)).tally())
+            tallies.append((await ask.download(report)).record_digest())
     assert len(ids) == 6
     assert tallies[0].rows > 0
     assert tallies == [tallies[0]] * 3

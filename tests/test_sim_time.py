@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.sim import WorldClock
-from orchestrator.sim.moments import months_later, parse_moment, write_moment
-from orchestrator.sim.reports import Phase, Quirks, Report
-from orchestrator.sim.requests import read_request
-from orchestrator.sim.schedule import Schedule
-from orchestrator.sim.throttle import TokenBucket
+from orchestrator.simulator import WorldClock
+from orchestrator.simulator.dates import months_later, parse_moment, write_moment
+from orchestrator.simulator.rate_limit import TokenBucket
+from orchestrator.simulator.reports import Phase, Report, ReportFaults
+from orchestrator.simulator.requests import read_request
+from orchestrator.simulator.work_queue import WorkQueue
 from tests.kit.asking import NOW, SMS
 
 
@@ -109,11 +109,13 @@ def test_a_clock_that_makes_no_sense_is_refused(start: datetime, speed: float, w
         WorldClock(start, speed)
 
 
-def report(number: int, created: float, duration: float, quirks: Quirks | None = None) -> Report:
+def report(
+    number: int, created: float, duration: float, report_faults: ReportFaults | None = None
+) -> Report:
     request = read_request(SMS, NOW, frozenset())
     return Report(
         number, f"id-{number}", f"file-{number}", "abcd1234", request, None,  # type: ignore[arg-type]
-        created, duration, 0, quirks=quirks or Quirks(),
+        created, duration, 0, report_faults=report_faults or ReportFaults(),
     )  # fmt: skip
 
 
@@ -121,7 +123,7 @@ def lives(
     concurrency: int | None, made: list[tuple[float, float]], looks: list[float]
 ) -> list[tuple[float | None, float | None]]:
     """When each report started and ended, if somebody looks at these moments."""
-    schedule = Schedule(concurrency, pending=2.0)
+    schedule = WorkQueue(concurrency, pending=2.0)
     reports = [report(number, *one) for number, one in enumerate(sorted(made))]
     moments = sorted([(one.created, one) for one in reports], key=lambda pair: pair[0])
     for look in sorted({*looks, *(moment for moment, _ in moments), 1e6}):
@@ -156,7 +158,7 @@ def test_one_at_a_time_means_that_the_next_starts_when_the_first_ends() -> None:
 
 
 def test_a_cancelled_report_makes_room_for_the_next() -> None:
-    schedule = Schedule(1, pending=0.0)
+    schedule = WorkQueue(1, pending=0.0)
     first, second = report(0, 0.0, 100.0), report(1, 0.0, 10.0)
     schedule.admit(first)
     schedule.admit(second)
@@ -167,7 +169,7 @@ def test_a_cancelled_report_makes_room_for_the_next() -> None:
 
 
 def test_one_that_is_cancelled_while_it_waits_is_passed_over_and_frees_no_place() -> None:
-    schedule = Schedule(1, pending=0.0)
+    schedule = WorkQueue(1, pending=0.0)
     first, second, third = (report(number, 0.0, 10.0) for number in range(3))
     for one in (first, second, third):
         schedule.admit(one)
@@ -184,8 +186,8 @@ def test_one_that_is_cancelled_while_it_waits_is_passed_over_and_frees_no_place(
 
 @pytest.mark.parametrize("phase", [Phase.PENDING, Phase.PROCESSING])
 def test_a_stuck_report_stays_in_its_phase(phase: Phase) -> None:
-    schedule = Schedule(None, pending=1.0)
-    stuck = report(0, 0.0, 10.0, Quirks(stuck=phase))
+    schedule = WorkQueue(None, pending=1.0)
+    stuck = report(0, 0.0, 10.0, ReportFaults(stuck=phase))
     schedule.admit(stuck)
     assert list(schedule.advance(1e9)) == []
     assert stuck.phase is phase

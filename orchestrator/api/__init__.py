@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from orchestrator.api.client import VonageReports
-from orchestrator.api.gate import KeyGate
-from orchestrator.api.reach import reach
+from orchestrator.api.rate_limiter import KeyRateLimiter
+from orchestrator.api.reachability import reach
 from orchestrator.api.transport import open_session
 
-__all__ = ["KeyGate", "VonageReports", "open_session", "reach"]
+__all__ = ["KeyRateLimiter", "VonageReports", "open_session", "reach"]

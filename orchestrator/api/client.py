@@ -14,11 +14,12 @@ from aiohttp import ClientTimeout
 from anyio import to_thread
 from yarl import URL
 
-from orchestrator.api import links, refusals, wire
-from orchestrator.api.answers import read_bounded
-from orchestrator.api.files import Files
+from orchestrator.api import problems, wire
+from orchestrator.api import urls as api_urls
+from orchestrator.api.downloads import FileUrls
+from orchestrator.api.responses import read_bounded
 from orchestrator.api.transport import BELOW_HTTP, send_once, through, transport_error
-from orchestrator.core.model import Listing, RemoteReport
+from orchestrator.core.model import RemoteReport, ReportList
 from orchestrator.core.ports import ITS_LIFE
 from orchestrator.core.proxies import Proxies
 from orchestrator.errors import ApiError, ServerFault, Throttled, TooLarge
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
     from aiohttp import ClientResponse, ClientSession
 
-    from orchestrator.api.answers import Stream
+    from orchestrator.api.responses import Stream
     from orchestrator.core.intervals import Window
     from orchestrator.core.model import Series, Status
     from orchestrator.core.ports import Clock, Resume, Within
@@ -63,7 +64,8 @@ class VonageReports:
     """The Reports API v2 under one API key. Implements `core.ports.ReportsApi`.
 
     Nothing is retried, no turn is waited for. Redirects are not followed but for downloads, and
-    the key and secret go to `base_url`'s own scheme, host and port only, in a header; see `Files`.
+    key and secret go to `base_url`'s own scheme, host and port only, in a header; see
+    `FileUrls`.
     """
 
     def __init__(
@@ -90,13 +92,13 @@ class VonageReports:
             InputError: the address is none, holds credentials, or would send them in the clear.
         """
         self._session = session
-        self._base = links.parse_base(base_url)
+        self._base = api_urls.parse_base(base_url)
         self._reports = self._base.with_path(
             self._base.raw_path.rstrip("/") + "/v2/reports", encoded=True
         )
         self._credentials = credentials
         self._clock = clock
-        self._proxy = links.proxy_towards(proxies, self._base)
+        self._proxy = api_urls.proxy_towards(proxies, self._base)
         self._server_ahead: timedelta | None = None
         secret = credentials.api_secret.reveal()
         token = base64.b64encode(f"{credentials.api_key}:{secret}".encode()).decode()
@@ -107,7 +109,7 @@ class VonageReports:
         connect = min(timeout / 2, CONNECT_MAX).total_seconds()
         whole = timeout.total_seconds()
         self._call_timeout = ClientTimeout(total=whole, connect=connect)
-        self._files = Files(
+        self._files = FileUrls(
             session,
             self._base,
             self._signed,
@@ -127,7 +129,7 @@ class VonageReports:
     @property
     def is_local(self) -> bool:
         """Whether `base_url` names this machine."""
-        return links.is_local(self._base)
+        return api_urls.is_local(self._base)
 
     @property
     def server_ahead(self) -> timedelta:
@@ -160,7 +162,7 @@ class VonageReports:
         created_from: datetime | None = None,
         created_to: datetime | None = None,
         only: Container[str] | None = None,
-    ) -> Listing:
+    ) -> ReportList:
         """``GET /v2/reports``; without dates the API answers for the last seven days.
 
         A large answer is read in a thread, and `only` is asked there.
@@ -205,7 +207,7 @@ class VonageReports:
         With `resume` only the rest is asked for, and taken only if it surely is of the same file.
 
         Follows at most `files.MOST_REDIRECTS` hops. The key is left out on hosts that are not the
-        API's (see `Files`), and does not come back after one.
+        API's (see `FileUrls`), and does not come back after one.
 
         Raises:
             NotFound: 404 or 410: no such file, or no longer.
@@ -266,7 +268,7 @@ class VonageReports:
             raise failure from failure.__cause__
 
     def _note_date(self, response: ClientResponse) -> None:
-        date = refusals.read_date(response.headers.get("Date"))
+        date = problems.read_date(response.headers.get("Date"))
         if date is None:
             return
         ahead = date - self._clock.now()
@@ -281,10 +283,10 @@ class VonageReports:
         with contextlib.suppress(ServerFault, TooLarge, *BELOW_HTTP):
             with anyio.move_on_after(self._call_timeout.total or 0):
                 body = await read_bounded(response, call, MOST_OF_AN_ANSWER)
-        return refusals.refusal(
+        return problems.refusal(
             response.status,
             response.headers,
-            refusals.read_problem(response.status, body, self._hide),
+            problems.read_problem(response.status, body, self._hide),
             call=call,
             api_key=self.api_key,
             now=self._clock.now(),
@@ -315,11 +317,11 @@ class VonageReports:
         if self._repeats_a_secret(report):
             raise ServerFault(f"{call}: answered with our own secret in it", call=call)
 
-    def _reports_in(self, answer: bytes, only: Container[str] | None) -> Listing:
+    def _reports_in(self, answer: bytes, only: Container[str] | None) -> ReportList:
         """The reports of a list answer. Pure, so any thread may do it."""
         listed = wire.read_list(wire.parse_object(answer), only)
         kept = [report for report in listed if not self._repeats_a_secret(report)]
-        return Listing(kept, listed.said, listed.unread + len(listed) - len(kept))
+        return ReportList(kept, listed.said, listed.unread + len(listed) - len(kept))
 
     def _repeats_a_secret(self, report: RemoteReport) -> bool:
         """Whether the report object would carry the secret into the ledger and the log."""

@@ -11,7 +11,7 @@ import re
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
-from orchestrator.api.refusals import read_date
+from orchestrator.api.problems import read_date
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -44,7 +44,7 @@ def asking(resume: Resume | None) -> dict[str, str]:
     return {"Range": f"bytes={resume.offset}-", "If-Range": resume.validator}
 
 
-def flaw(status: int, headers: Mapping[str, str], resume: Resume) -> str:
+def partial_response_problem(status: int, headers: Mapping[str, str], resume: Resume) -> str:
     """Why an answer 206 or 416 is not the rest that was asked for; empty where it is."""
     if status != 206:
         return f"the server refuses to go on at byte {resume.offset:,} (HTTP {status})"

@@ -12,7 +12,7 @@ import aiohttp
 from yarl import URL
 
 import orchestrator
-from orchestrator.api.reasons import certificate_words, system_words, tls_words
+from orchestrator.api.connection_errors import certificate_words, system_words, tls_words
 from orchestrator.errors import TransportError
 
 if TYPE_CHECKING:

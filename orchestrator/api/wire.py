@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from unicodedata import category
 
 from orchestrator.core import products
-from orchestrator.core.model import Listing, RemoteReport, Status
+from orchestrator.core.model import RemoteReport, ReportList, Status
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Mapping
@@ -231,7 +231,7 @@ class _Reader:
             return None
 
 
-def read_list(answer: Mapping[str, Any], only: Container[str] | None = None) -> Listing:
+def read_list(answer: Mapping[str, Any], only: Container[str] | None = None) -> ReportList:
     """The reports of a list answer; entries that cannot be read as a report are left out.
 
     Args:
@@ -256,7 +256,7 @@ def read_list(answer: Mapping[str, Any], only: Container[str] | None = None) -> 
     said: int | None = None
     with suppress(WireError):
         said = _read_count(answer.get("items_count"))
-    return Listing(reports, said, unread)
+    return ReportList(reports, said, unread)
 
 
 def _is_of(entry: object, ids: Container[str]) -> bool:

@@ -13,18 +13,19 @@ import click
 from orchestrator.cli.money import Cost
 from orchestrator.cli.output import fit
 from orchestrator.cli.setup import reading_ledger
-from orchestrator.config.moments import moment
-from orchestrator.config.values import Unfit
-from orchestrator.core import plan, spending
+from orchestrator.config.dates import moment
+from orchestrator.config.parsers import InvalidValue
+from orchestrator.core import debt as debts
+from orchestrator.core import spending
 from orchestrator.core.commands import JOB, typed
 from orchestrator.core.intervals import Window
 from orchestrator.core.lifecycle import State
-from orchestrator.core.sizing import hardly_more
 from orchestrator.core.spending import Period
+from orchestrator.core.volume import hardly_more
 from orchestrator.core.windows import retention_edge
 from orchestrator.engine.editions import Renewal
 from orchestrator.errors import InputError
-from orchestrator.reporting.words import counted
+from orchestrator.reporting.phrases import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -126,14 +127,14 @@ def _span(job: Job, first: str, last: str) -> Window:
 def _moment(option: str, written: str, zone: ZoneInfo) -> datetime:
     try:
         return moment(written, zone)
-    except Unfit as unfit:
+    except InvalidValue as unfit:
         raise InputError(f"{option}: {unfit.what}; {unfit.remedy}") from unfit
 
 
 def _current(store: Store, jobs: Sequence[Job], spans: dict[str, Window]) -> Iterator[Renewal]:
     """Every report once, under the first job that has its series and reaches it."""
     seen: set[int] = set()
-    for job, entry, _ in plan.by_series(jobs):
+    for job, entry, _ in debts.by_series(jobs):
         for report in store.current(entry.series, spans[job.name]):
             if report.id not in seen:
                 seen.add(report.id)

@@ -16,7 +16,7 @@ from orchestrator.collect.manifest_entries import FileEntry
 from orchestrator.core.commands import JOB, typed
 from orchestrator.core.intervals import union
 from orchestrator.errors import InputError, OutputError
-from orchestrator.reporting.words import counted
+from orchestrator.reporting.phrases import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -148,7 +148,7 @@ def _compare_first_version(config: Config, store: Store, found: Survey, point: L
         return
     files = _files_told(found.path)
     while batch := list(islice(files, _BATCH)):
-        known = store.owned([entry.request_id for entry in batch if entry.request_id])
+        known = store.owners_of([entry.request_id for entry in batch if entry.request_id])
         for entry in batch:
             if entry.request_id not in known:
                 raise _another_ledger(config, found, f"this one does not know {entry.path}")

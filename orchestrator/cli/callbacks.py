@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
-    from orchestrator.api.receiver import Receiver
+    from orchestrator.api.callback_server import CallbackServer
     from orchestrator.core.model import Job
     from orchestrator.core.ports import Observer
     from orchestrator.core.settings import Config
@@ -20,7 +20,7 @@ _MANY: Final = 10
 @asynccontextmanager
 async def open_receiver(
     config: Config, jobs: Sequence[Job], observer: Observer
-) -> AsyncIterator[Receiver | None]:
+) -> AsyncIterator[CallbackServer | None]:
     """The receiver that the config asks for; None where there is none, or it cannot listen.
 
     Args:
@@ -38,13 +38,13 @@ async def open_receiver(
             f"callbacks: reports of {', '.join(own)} call the job's own callback_url, not here",
         )
     # With the run, not with the program: the server's half of aiohttp takes its time to import.
-    from orchestrator.api.receiver import receiving  # noqa: PLC0415 - start-up time
+    from orchestrator.api.callback_server import receiving  # noqa: PLC0415 - start-up time
 
     async with receiving(config.callback, observer) as receiver:
         yield receiver
 
 
-def numbers(receiver: Receiver | None) -> dict[str, int] | None:
+def numbers(receiver: CallbackServer | None) -> dict[str, int] | None:
     """What came in, for `--json`; None without a receiver."""
     if receiver is None:
         return None
@@ -52,7 +52,7 @@ def numbers(receiver: Receiver | None) -> dict[str, int] | None:
     return {"received": calls.received, "unknown": calls.unknown, "refused": calls.refused}
 
 
-def silence(receiver: Receiver | None, config: Config, collected: int) -> str:
+def silence(receiver: CallbackServer | None, config: Config, collected: int) -> str:
     """What to say where many reports were collected and none of them called; else empty."""
     if receiver is None or config.callback is None or receiver.calls.received:
         return ""

@@ -17,12 +17,12 @@ from typing import TYPE_CHECKING, Final
 
 import anyio
 
-from orchestrator.api.reasons import listen_words
+from orchestrator.api.connection_errors import listen_words
 from orchestrator.cli.belonging import compare, refuse_unknown_files
 from orchestrator.cli.setup import (
     clock_of,
     ledger_is_missing,
-    open_desks,
+    open_sessions,
     reading_ledger,
 )
 from orchestrator.collect.layout import ASIDE, MANIFEST, PARTIAL
@@ -42,7 +42,7 @@ from orchestrator.errors import (
     Unauthorized,
 )
 from orchestrator.ledger.lock import holder, refuse_hard_links, refuse_network
-from orchestrator.reporting.words import counted, size_words
+from orchestrator.reporting.phrases import counted, size_words
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -50,7 +50,7 @@ if TYPE_CHECKING:
 
     from orchestrator.core.model import Job
     from orchestrator.core.settings import Config, Credentials
-    from orchestrator.engine.desk import Desk
+    from orchestrator.engine.key_session import KeySession
 
 LITTLE_SPACE_BYTES: Final = 1_000_000_000
 """One report can be as large as this as an archive, and more unpacked."""
@@ -156,26 +156,26 @@ async def rights(
         accounts: by API key.
     """
     checks: dict[str, list[Check]] = {key: [] for key in accounts}
-    async with open_desks(config, credentials, clock_of(None)) as desks:
-        by_key = {desk.api_key: desk for desk in desks.values()}
+    async with open_sessions(config, credentials, clock_of(None)) as sessions:
+        by_key = {session.api_key: session for session in sessions.values()}
         async with anyio.create_task_group() as tasks:
             for key, wanted in accounts.items():
                 tasks.start_soon(_rights_of_key, by_key[key], wanted, config, checks[key])
-        ahead = [desk.api.server_ahead for desk in by_key.values()]
+        ahead = [session.api.server_ahead for session in by_key.values()]
     answered = any(check.subject == "rights" for found in checks.values() for check in found)
     found = [check for key in checks for check in checks[key]]
     return [*found, clock(max(ahead, key=abs), config.api.base_url)] if answered else found
 
 
 async def _rights_of_key(
-    desk: Desk, accounts: Sequence[str], config: Config, checks: list[Check]
+    session: KeySession, accounts: Sequence[str], config: Config, checks: list[Check]
 ) -> None:
     allowed = 0
     for account_id in accounts:
         try:
-            await _list(desk, account_id, config)
+            await _list(session, account_id, config)
         except ApiError as error:
-            checks.append(_refusal(desk.api_key, account_id, error))
+            checks.append(_refusal(session.api_key, account_id, error))
             if isinstance(error, TransportError):
                 return
             if isinstance(error, Unauthorized) and error.status == 401:
@@ -184,17 +184,17 @@ async def _rights_of_key(
             allowed += 1
     if allowed:
         whose = f"account {accounts[0]}" if len(accounts) == 1 else counted(allowed, "account")
-        words = f"key {desk.api_key} may ask for the reports of {whose}"
+        words = f"key {session.api_key} may ask for the reports of {whose}"
         checks.insert(0, Check(Level.OK, "rights", words))
 
 
-async def _list(desk: Desk, account_id: str, config: Config) -> None:
+async def _list(session: KeySession, account_id: str, config: Config) -> None:
     since = clock_of(None).now() - _LOOK_BACK
-    request = partial(desk.api.list, account_id, ALL_STATUSES, since)
+    request = partial(session.api.list, account_id, ALL_STATUSES, since)
     try:
         # Throttled requests are sent again for ever; a check must come to an end.
         with anyio.fail_after(2 * config.api.timeout.total_seconds()):
-            await desk.turn(request, Priority.POLL)
+            await session.turn(request, Priority.POLL)
     except TimeoutError:
         raise ApiError("the API kept throttling; another program may use the same key") from None
 

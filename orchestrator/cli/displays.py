@@ -12,9 +12,9 @@ from rich.console import Console
 from orchestrator.cli.output import json_text
 from orchestrator.core.policy import ExitCode
 from orchestrator.reporting import summary
-from orchestrator.reporting.lines import Lines
+from orchestrator.reporting.live_display import LiveDisplay
+from orchestrator.reporting.log_display import LogDisplay
 from orchestrator.reporting.logs import logger
-from orchestrator.reporting.progress import Screen
 from orchestrator.texts import hider, printable
 
 if TYPE_CHECKING:
@@ -23,10 +23,10 @@ if TYPE_CHECKING:
     from orchestrator.cli.running import Display
     from orchestrator.core.ports import Clock
     from orchestrator.core.settings import Credentials
-    from orchestrator.reporting.summary import Ending
+    from orchestrator.reporting.summary import RunSummary
 
 
-class Teller:
+class RunOutput:
     """How one run speaks: while it lasts on standard error, at its end on standard output.
 
     Args:
@@ -55,27 +55,31 @@ class Teller:
         )
         console = Console(stderr=True, highlight=False)
         drawn = sys.stderr.isatty() and not (quiet or self._json_lines or console.is_dumb_terminal)
-        self.display: Display = Screen(console, self._mask) if drawn else Lines(self._log)
+        self.display: Display = LiveDisplay(console, self._mask) if drawn else LogDisplay(self._log)
 
-    def tell(self, ending: Ending | ExitCode) -> ExitCode:
+    def tell(self, run_summary: RunSummary | ExitCode) -> ExitCode:
         """Says how the run ended; the exit code."""
-        if isinstance(ending, ExitCode):
+        if isinstance(run_summary, ExitCode):
             words = "stopped while waiting for another run to end; nothing was done"
             self.display.note("info", words, {})
             if self._as_json:
-                click.echo(json_text({"exit_code": int(ending), "exit_word": ending.name.lower()}))
-            return ending
-        for bug in ending.bugs:
+                click.echo(
+                    json_text(
+                        {"exit_code": int(run_summary), "exit_word": run_summary.name.lower()}
+                    )
+                )
+            return run_summary
+        for bug in run_summary.bugs:
             # Without the values of variables: a secret may be among them.
             lines = traceback.format_exception(type(bug), bug, bug.__traceback__)
             click.echo(self._mask("".join(lines)), err=True, nl=False)
         if self._json_lines:
             # What is not done is told in quiet, too.
-            tell = self._log.info if ending.code is ExitCode.DONE else self._log.warning
-            tell("run ended", **summary.as_json(ending))
+            tell = self._log.info if run_summary.code is ExitCode.DONE else self._log.warning
+            tell("run ended", **summary.as_json(run_summary))
         if self._as_json:
-            click.echo(self._mask(json_text(summary.as_json(ending))))
-        elif not (self._json_lines or (self._quiet and ending.code is ExitCode.DONE)):
-            for line in summary.text(ending):
+            click.echo(self._mask(json_text(summary.as_json(run_summary))))
+        elif not (self._json_lines or (self._quiet and run_summary.code is ExitCode.DONE)):
+            for line in summary.text(run_summary):
                 click.echo(self._mask(printable(line)))
-        return ending.code
+        return run_summary.code

@@ -8,11 +8,11 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
 from orchestrator.cli.output import series_fields, window_fields
-from orchestrator.config.overlap import covers
 from orchestrator.core.intervals import Window, coalesce, intersect
 from orchestrator.core.lifecycle import State
 from orchestrator.core.model import Series
-from orchestrator.reporting.words import counted
+from orchestrator.core.overlap import covers
+from orchestrator.reporting.phrases import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -24,7 +24,7 @@ _MOST: Final = 10
 
 
 @dataclass(slots=True)
-class Double:
+class SubaccountOverlap:
     """What one series' files hold of an account that another series collects.
 
     Attributes:
@@ -67,12 +67,12 @@ def _hold(files: int) -> str:
     return "holds" if files == 1 else "hold"
 
 
-def doubles(store: Store, jobs: Iterable[Job]) -> Iterator[Double]:
+def doubles(store: Store, jobs: Iterable[Job]) -> Iterator[SubaccountOverlap]:
     """What is collected twice of the jobs' series, by account; without jobs, of all the ledger."""
     named = {entry.series.key for job in jobs for entry in job.series}
     by_account: dict[str, list[Series]] | None = None
     collected: dict[str, tuple[Window, ...]] = {}
-    found: dict[tuple[str, str], Double] = {}
+    found: dict[tuple[str, str], SubaccountOverlap] = {}
     for one in store.foreign():
         if by_account is None:
             by_account = defaultdict(list)
@@ -89,7 +89,9 @@ def doubles(store: Store, jobs: Iterable[Job]) -> Iterator[Double]:
             shared = intersect((one.window,), collected[own.key])
             if not shared:
                 continue
-            double = found.setdefault((one.series.key, own.key), Double(one.series, own, 0, 0, ()))
+            double = found.setdefault(
+                (one.series.key, own.key), SubaccountOverlap(one.series, own, 0, 0, ())
+            )
             double.rows += one.rows
             double.files += 1
             double.windows = tuple(coalesce(sorted((*double.windows, *shared))))

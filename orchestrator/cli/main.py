@@ -17,7 +17,7 @@ from orchestrator.errors import (
     InputError,
     InvalidTransition,
     LedgerError,
-    Locked,
+    LedgerLocked,
     OrchestratorError,
     OutputError,
 )
@@ -159,7 +159,7 @@ def code_of(error: BaseException) -> ExitCode:
     match error:
         case InputError():
             return ExitCode.BAD_INPUT
-        case Locked():
+        case LedgerLocked():
             return ExitCode.LOCKED
         case InvalidTransition():
             return ExitCode.BUG

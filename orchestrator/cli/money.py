@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
 
-from orchestrator.reporting.words import counted
+from orchestrator.reporting.phrases import counted
 
 if TYPE_CHECKING:
     from orchestrator.core.model import Series

@@ -27,11 +27,11 @@ class Duration(click.ParamType[timedelta]):
         """The duration, or click's own kind of error."""
         if isinstance(value, timedelta):
             return value
-        from orchestrator.config.values import Unfit, duration  # noqa: PLC0415 - start-up time
+        from orchestrator.config.parsers import InvalidValue, duration  # noqa: PLC0415 - start-up time
 
         try:
             return duration(value, timedelta(), timedelta(days=366))
-        except Unfit as error:
+        except InvalidValue as error:
             self.fail(f"{error}; {error.remedy}" if error.remedy else str(error), param, ctx)
 
 

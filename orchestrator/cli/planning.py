@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Final
 from orchestrator.cli.money import Cost
 from orchestrator.cli.output import json_text, window_fields
 from orchestrator.config import resolve_credentials
-from orchestrator.core import intervals, plan, sizing, spending
+from orchestrator.core import debt as debts
+from orchestrator.core import intervals, spending, volume
 from orchestrator.core.lifecycle import State
-from orchestrator.core.model import Standing
+from orchestrator.core.model import SeriesState
 from orchestrator.errors import InputError
 
 if TYPE_CHECKING:
@@ -21,9 +22,9 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from orchestrator.config import Inputs
+    from orchestrator.core.debt import Debt
     from orchestrator.core.intervals import Window
     from orchestrator.core.model import Job
-    from orchestrator.core.plan import Debt
     from orchestrator.core.settings import Config
     from orchestrator.core.spending import Bound
     from orchestrator.ledger.store import Store
@@ -68,29 +69,32 @@ def lines(
     """
     histories = store.histories()
     bounds = () if config is None else spending.bounds(config.limits, config.prices)
-    for job, entry, earlier in plan.by_series(jobs):
+    for job, entry, earlier in debts.by_series(jobs):
         series = entry.series
-        others = [(one, Standing(resolution=store.resolution(one.name, series))) for one in earlier]
-        standing = store.standing(job.name, series)
-        history = sizing.History() if config is None else histories.of(series)
-        bought = plan.bought_by(others, now)
-        sized = sizing.sizing(job, history, spending.least_room(bounds, series.product))
-        debt = plan.debt(job, entry, now, standing, bought, sizing=sized)
-        held = store.number_in(series, State.HELD) if standing.open else 0
+        others = [
+            (one, SeriesState(resolution=store.resolution(one.name, series))) for one in earlier
+        ]
+        series_state = store.series_state(job.name, series)
+        history = volume.History() if config is None else histories.of(series)
+        bought = debts.bought_by(others, now)
+        sized = volume.sizing(job, history, spending.least_room(bounds, series.product))
+        debt = debts.debt(job, entry, now, series_state, bought, sizing=sized)
+        held = store.number_in(series, State.HELD) if series_state.open else 0
         blocked: tuple[Window, ...] = ()
-        if standing.given_up or standing.disputed:
-            blocked = plan.wants(job, now, standing)
+        if series_state.given_up or series_state.disputed:
+            blocked = debts.wants(job, now, series_state)
         yield Line(
             debt=debt,
             first=not earlier,
-            open=standing.open - held,
+            open=series_state.open - held,
             held=held,
             given_up=sum(
                 not one.acknowledged and bool(intervals.intersect((one.window,), blocked))
-                for one in standing.given_up
+                for one in series_state.given_up
             ),
             disputed=sum(
-                bool(intervals.intersect((report.window,), blocked)) for report in standing.disputed
+                bool(intervals.intersect((report.window,), blocked))
+                for report in series_state.disputed
             ),
             expected=history.expected(debt.owed) if debt.owed else 0,
         )

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Final
 
 from anyio import to_thread
 
-from orchestrator.collect.journal import Journal, bodies_of
 from orchestrator.collect.manifest import write_manifest
 from orchestrator.collect.manifest_entries import (
     Entry,
@@ -17,6 +16,7 @@ from orchestrator.collect.manifest_entries import (
     ResolvedEntry,
     SeriesEntry,
 )
+from orchestrator.collect.manifest_journal import ManifestJournal, bodies_of
 from orchestrator.core.lifecycle import State
 from orchestrator.ledger.rows import to_ms
 from orchestrator.ledger.sqlite import reading
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 _OTHERS: Final = tuple(state for state in State if state is not State.COLLECTED)
 
 
-class Projection:
+class ManifestSync:
     """The manifest of a ledger that is being written: the port `Told` of its transactions.
 
     Args:
@@ -44,10 +44,10 @@ class Projection:
 
     def __init__(self, config: Config, survey: Survey | None) -> None:
         self._config = config
-        self._journal: Journal | None = None
+        self._journal: ManifestJournal | None = None
         self._is_whole = False
         if survey is not None:
-            self._journal = Journal(config.output.directory, survey.size_bytes, survey.crc)
+            self._journal = ManifestJournal(config.output.directory, survey.size_bytes, survey.crc)
             self._is_whole = not survey.appended
 
     async def write(self, now: datetime) -> None:
@@ -65,7 +65,7 @@ class Projection:
         with reading(self._config.state) as store:
             written = write_manifest(directory, entries(store), now, store.point())
         self.close()
-        self._journal = Journal(directory, written.size_bytes, written.crc)
+        self._journal = ManifestJournal(directory, written.size_bytes, written.crc)
         self._is_whole = True
 
     def prepare(self, store: Store, changes: Changes, point: LedgerPoint) -> Callable[[], None]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from orchestrator.cli.belonging import unknown
 from orchestrator.collect import layout
-from orchestrator.collect.disk import in_words
+from orchestrator.collect.disk import translate_os_errors
 from orchestrator.collect.formats import hash_file
 from orchestrator.collect.manifest import Reading, survey
 from orchestrator.collect.manifest_entries import (
@@ -22,20 +22,20 @@ from orchestrator.collect.manifest_entries import (
     ResolvedEntry,
     SeriesEntry,
 )
-from orchestrator.collect.opening import is_file
+from orchestrator.collect.safe_open import is_file
 from orchestrator.collect.verify import count
 from orchestrator.core.commands import JOB, typed
 from orchestrator.core.lifecycle import OPEN, State
 from orchestrator.core.model import Report, Resolution
 from orchestrator.core.settings import Format
 from orchestrator.errors import CollectError, InputError, OutputError
-from orchestrator.ledger.begin import give_name, remove_ledger
+from orchestrator.ledger.creation import give_name, remove_ledger
 from orchestrator.ledger.lock import real_path
-from orchestrator.ledger.restoring import Contradiction, FoundFile, Restoring
+from orchestrator.ledger.restore import Contradiction, FoundFile, LedgerRestore
 from orchestrator.ledger.rows import from_ms
 from orchestrator.ledger.sqlite import connect
-from orchestrator.ledger.words import explain
-from orchestrator.reporting.words import counted
+from orchestrator.ledger.sqlite_errors import explain
+from orchestrator.reporting.phrases import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -173,7 +173,7 @@ class _Rebuilding:
         events = 0
         if found.header is not None:
             events = found.header.events if found.point is None else found.point.events
-        self._new = Restoring(connection, now, events)
+        self._new = LedgerRestore(connection, now, events)
 
     def rebuild(self, jobs: Sequence[Job], credentials: Mapping[str, Credentials]) -> Rebuilt:
         rebuilt = Rebuilt(self._found.exists)
@@ -304,7 +304,7 @@ class _Rebuilding:
         path = layout.target_path(self._config.output.directory, one.target)
         if not is_file(path):
             raise CollectError("it is no file")
-        with in_words(path, "read"):
+        with translate_os_errors(path, "read"):
             records, size = count(path, one.form), path.stat().st_size
             return FoundFile(one.target, records, size, hash_file(path))
 

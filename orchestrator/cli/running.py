@@ -13,20 +13,20 @@ from typing import TYPE_CHECKING, Final, Protocol
 import anyio
 from anyio import to_thread
 
-from orchestrator.api import KeyGate
+from orchestrator.api import KeyRateLimiter
 from orchestrator.cli import again, callbacks, foreign
 from orchestrator.cli.belonging import refuse_unknown_files
 from orchestrator.cli.garbage import rare_collections
 from orchestrator.cli.rebuilding import rebuild_ledger
-from orchestrator.cli.selection import kept_file, series_of
-from orchestrator.cli.setup import Writing, open_desks, writing_ledger
-from orchestrator.cli.stopping import Stopper
+from orchestrator.cli.selection import quarantined_file, series_of
+from orchestrator.cli.setup import WritableLedger, open_sessions, writing_ledger
+from orchestrator.cli.stopping import SignalHandler
 from orchestrator.cli.twice import overlap_warnings
+from orchestrator.collect.cleanup import clear_kept, kept, sweep, unfinished
 from orchestrator.collect.collector import FileCollector
-from orchestrator.collect.disk import in_words
+from orchestrator.collect.disk import translate_os_errors
 from orchestrator.collect.layout import series_folder
-from orchestrator.collect.opening import refuse_links
-from orchestrator.collect.sweep import clear_kept, kept, sweep, unfinished
+from orchestrator.collect.safe_open import refuse_links
 from orchestrator.core import policy
 from orchestrator.core.commands import JOB, typed
 from orchestrator.core.intervals import intersect, union
@@ -34,13 +34,13 @@ from orchestrator.core.lifecycle import OPEN, State
 from orchestrator.core.policy import ExitCode
 from orchestrator.engine.drain import Drain
 from orchestrator.engine.editions import renew
-from orchestrator.engine.run import RunEnd, World, run
+from orchestrator.engine.run import RunContext, RunEnd, run
 from orchestrator.errors import OrchestratorError
-from orchestrator.reporting.board import Board
-from orchestrator.reporting.folding import Folding
-from orchestrator.reporting.pulse import Pulse
-from orchestrator.reporting.summary import Ending, Leftover, Others, Sums
-from orchestrator.reporting.words import counted
+from orchestrator.reporting.line_folding import LineFolding
+from orchestrator.reporting.loop_lag import LoopLagMonitor
+from orchestrator.reporting.phrases import counted
+from orchestrator.reporting.run_stats import RunStats
+from orchestrator.reporting.summary import CollectedTotals, Others, RunSummary, UnfinishedSeries
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -54,8 +54,8 @@ if TYPE_CHECKING:
     from orchestrator.core.model import FieldValue
     from orchestrator.core.ports import Clock
     from orchestrator.core.settings import Config, Credentials
-    from orchestrator.engine.desk import Desk
     from orchestrator.engine.editions import Renewal, RenewalsEnd
+    from orchestrator.engine.key_session import KeySession
     from orchestrator.engine.run import SeriesEnd
     from orchestrator.ledger.sqlite import SqliteLedger
     from orchestrator.ledger.store import Store
@@ -75,7 +75,7 @@ class Display(Protocol):
         """Says something at once."""
         ...
 
-    async def keep_up(self, board: Board, jobs: Sequence[str]) -> None:
+    async def keep_up(self, stats: RunStats, jobs: Sequence[str]) -> None:
         """Shows the board until cancelled."""
         ...
 
@@ -85,7 +85,7 @@ class Display(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Errand:
+class RunRequest:
     """What one `run` is to do.
 
     Attributes:
@@ -113,7 +113,7 @@ class Errand:
     verbose: bool = False
 
 
-async def carry_out(errand: Errand, display: Display) -> Ending | ExitCode:
+async def execute(request: RunRequest, display: Display) -> RunSummary | ExitCode:
     """Does the whole run, and says what came of it.
 
     Returns:
@@ -123,90 +123,98 @@ async def carry_out(errand: Errand, display: Display) -> Ending | ExitCode:
         OrchestratorError: see `writing_ledger` and `engine.run.run`; maybe in an exception group.
     """
     drain = Drain()
-    stopper = Stopper(drain, lambda text: display.note("info", text, {}), display.close)
+    signals = SignalHandler(drain, lambda text: display.note("info", text, {}), display.close)
     with rare_collections():
-        ending = await _carry_out(errand, display, drain, stopper)
-    if ending is not None:
-        return ending
+        run_summary = await _carry_out(request, display, drain, signals)
+    if run_summary is not None:
+        return run_summary
     assert drain.signal is not None, "only a signal ends the wait for the lock without an error"
     return ExitCode(128 + drain.signal)
 
 
 async def _carry_out(
-    errand: Errand, display: Display, drain: Drain, stopper: Stopper
-) -> Ending | None:
-    ending: Ending | None = None
+    request: RunRequest, display: Display, drain: Drain, signals: SignalHandler
+) -> RunSummary | None:
+    run_summary: RunSummary | None = None
     async with anyio.create_task_group() as tasks:
-        await tasks.start(stopper.listen)
+        await tasks.start(signals.listen)
         async with contextlib.AsyncExitStack() as stack:
-            writing: Writing | None = None
-            with stopper.waiting():
-                writing = await stack.enter_async_context(_ledger(errand, display))
+            writing: WritableLedger | None = None
+            with signals.waiting():
+                writing = await stack.enter_async_context(_ledger(request, display))
             if writing is not None:
-                if errand.deadline is not None:
-                    tasks.start_soon(stopper.at_deadline, errand.deadline, errand.started)
-                ending = await _under_lock(errand, display, writing, drain, stopper)
+                if request.deadline is not None:
+                    tasks.start_soon(signals.at_deadline, request.deadline, request.started)
+                run_summary = await _under_lock(request, display, writing, drain, signals)
         tasks.cancel_scope.cancel()
-    return ending
+    return run_summary
 
 
-def _ledger(errand: Errand, display: Display) -> AbstractAsyncContextManager[Writing]:
-    config = errand.inputs.config
-    wait = errand.lock_wait
-    if errand.deadline is not None:
-        passed = timedelta(seconds=time.monotonic() - errand.started)
-        wait = min(wait, max(timedelta(), errand.deadline - passed))
+def _ledger(request: RunRequest, display: Display) -> AbstractAsyncContextManager[WritableLedger]:
+    config = request.inputs.config
+    wait = request.lock_wait
+    if request.deadline is not None:
+        passed = timedelta(seconds=time.monotonic() - request.started)
+        wait = min(wait, max(timedelta(), request.deadline - passed))
 
     def rebuild() -> None:
-        rebuilt = rebuild_ledger(config, errand.inputs.jobs, errand.credentials, errand.clock.now())
+        rebuilt = rebuild_ledger(
+            config, request.inputs.jobs, request.credentials, request.clock.now()
+        )
         for level, text in rebuilt.words():
             display.note(level, text, {})
 
     return writing_ledger(
         config,
-        errand.clock,
+        request.clock,
         wait,
-        first=rebuild if errand.rebuild else None,
+        first=rebuild if request.rebuild else None,
         announce=lambda level, text: display.note(level, text, {}),
         check_later=True,
     )
 
 
 async def _under_lock(
-    errand: Errand, display: Display, writing: Writing, drain: Drain, stopper: Stopper
-) -> Ending:
-    config, jobs = errand.inputs.config, errand.inputs.jobs
+    request: RunRequest,
+    display: Display,
+    writing: WritableLedger,
+    drain: Drain,
+    signals: SignalHandler,
+) -> RunSummary:
+    config, jobs = request.inputs.config, request.inputs.jobs
     ledger = writing.ledger
-    now = errand.clock.now()
-    if not errand.again:
+    now = request.clock.now()
+    if not request.again:
         await ledger.transact(
             lambda store: refuse_unknown_files(
-                config, store, jobs, now, retry_failed=errand.retry_failed
+                config, store, jobs, now, retry_failed=request.retry_failed
             )
         )
     else:
-        await to_thread.run_sync(_refuse_links, config.output.directory, errand.again)
+        await to_thread.run_sync(_refuse_links, config.output.directory, request.again)
     found = await to_thread.run_sync(unfinished, config.output.directory)
     keep = await ledger.transact(lambda store: store.unfinished(found))
     await to_thread.run_sync(sweep, config.output.directory, keep)
-    for text in await ledger.transact(lambda store: _bought_twice(store, errand.inputs, now)):
+    for text in await ledger.transact(lambda store: _bought_twice(store, request.inputs, now)):
         display.note("warning", text, {})
-    desks: dict[str, Desk] = {}
-    lines = Folding(display.note)
-    voice = display.note if errand.verbose else lines.note
-    board = Board(jobs, errand.clock, voice, lambda: _requests(desks))
-    pulse = Pulse()
+    sessions: dict[str, KeySession] = {}
+    lines = LineFolding(display.note)
+    log = display.note if request.verbose else lines.note
+    stats = RunStats(jobs, request.clock, log, lambda: _requests(sessions))
+    pulse = LoopLagMonitor()
     async with (
-        callbacks.open_receiver(config, jobs, board) as receiver,
-        open_desks(config, errand.credentials, errand.clock, board, config.poll.timeout) as opened,
+        callbacks.open_receiver(config, jobs, stats) as receiver,
+        open_sessions(
+            config, request.credentials, request.clock, stats, config.poll.timeout
+        ) as opened,
     ):
-        desks |= opened
-        world = World(
+        sessions |= opened
+        world = RunContext(
             ledger=ledger,
-            collector=FileCollector(config.output, on_bytes=board.received),
-            desks=desks,
-            observer=board,
-            clock=errand.clock,
+            collector=FileCollector(config.output, on_bytes=stats.received),
+            sessions=sessions,
+            observer=stats,
+            clock=request.clock,
             config=config,
             drain=drain,
             jitter=random.SystemRandom().random,
@@ -214,11 +222,11 @@ async def _under_lock(
         )
         try:
             async with anyio.create_task_group() as showing:
-                showing.start_soon(display.keep_up, board, [job.name for job in jobs])
+                showing.start_soon(display.keep_up, stats, [job.name for job in jobs])
                 showing.start_soon(pulse.beat)
                 showing.start_soon(_count_aloud, lines)
                 showing.start_soon(ledger.check)
-                end, verdict = await _work(errand, world, ledger, now)
+                end, verdict = await _work(request, world, ledger, now)
                 if not drain.begun:
                     await ledger.sound()
                 showing.cancel_scope.cancel()
@@ -226,35 +234,35 @@ async def _under_lock(
             # What stands at the end of a run that failed is worth a manifest too, if it can be
             # had; the error that ended the run is the one to hear about.
             with anyio.CancelScope(shield=True), contextlib.suppress(OrchestratorError):
-                await _write_manifest(errand, writing)
+                await _write_manifest(request, writing)
             raise
-        await _write_manifest(errand, writing)
+        await _write_manifest(request, writing)
         await _clear_kept(config.output.directory, ledger, display)
-        unreachable = [desk.unreachable for desk in desks.values() if desk.unreachable]
+        unreachable = [session.unreachable for session in sessions.values() if session.unreachable]
     lines.count_aloud()
-    why = stopper.why or (f"out of reach: {unreachable[0]}" if unreachable else end.stopped)
-    if board.mishap is not None:
-        display.note("warning", f"the display failed, the run did not: {board.mishap!r}", {})
+    why = signals.why or (f"out of reach: {unreachable[0]}" if unreachable else end.stopped)
+    if stats.display_error is not None:
+        display.note("warning", f"the display failed, the run did not: {stats.display_error!r}", {})
     for text in await ledger.transact(lambda store: foreign.warnings(store, jobs)):
         display.note("warning", text, {})
-    whole = board.sum()
+    whole = stats.sum()
     stalls = pulse.stalls()
     if stalls.words:
         display.note("info", stalls.words, stalls.as_json)
     if silence := callbacks.silence(receiver, config, whole.collected):
         display.note("warning", silence, {})
-    in_all, left, others = await ledger.transact(lambda store: _survey(store, errand.inputs, end))
-    return Ending(
+    in_all, left, others = await ledger.transact(lambda store: _survey(store, request.inputs, end))
+    return RunSummary(
         jobs=jobs,
         now=end.now,
         code=policy.exit_code(end.remains),
-        lasted=timedelta(seconds=time.monotonic() - errand.started),
-        requests=board.requests(),
-        collected=Sums(whole.collected, whole.rows, whole.size_bytes),
+        lasted=timedelta(seconds=time.monotonic() - request.started),
+        requests=stats.requests(),
+        collected=CollectedTotals(whole.collected, whole.rows, whole.size_bytes),
         in_all=in_all,
         directory=str(config.output.directory),
         left=left,
-        remarks=board.remarks,
+        remarks=stats.remarks,
         why_stopped=why,
         verdict="" if verdict is None else again.verdict(verdict, why),
         callbacks=callbacks.numbers(receiver),
@@ -272,20 +280,20 @@ def _refuse_links(directory: Path, renewals: Sequence[Renewal]) -> None:
         OutputError: one is.
     """
     for folder in {directory / series_folder(one.current.series) for one in renewals}:
-        with in_words(folder, "write"):
+        with translate_os_errors(folder, "write"):
             refuse_links(directory, folder)
 
 
-async def _count_aloud(lines: Folding) -> None:
+async def _count_aloud(lines: LineFolding) -> None:
     while True:
         await anyio.sleep(_COUNTED_EVERY_SECONDS)
         lines.count_aloud()
 
 
-async def _write_manifest(errand: Errand, writing: Writing) -> None:
+async def _write_manifest(request: RunRequest, writing: WritableLedger) -> None:
     # Not from a ledger that may be damaged: the old one may have to bring it back.
     if writing.ledger.is_sound:
-        await writing.manifest.write(errand.clock.now())
+        await writing.manifest.write(request.clock.now())
 
 
 async def _clear_kept(directory: Path, ledger: SqliteLedger, display: Display) -> None:
@@ -299,13 +307,13 @@ async def _clear_kept(directory: Path, ledger: SqliteLedger, display: Display) -
 
 
 async def _work(
-    errand: Errand, world: World, ledger: SqliteLedger, now: datetime
+    request: RunRequest, world: RunContext, ledger: SqliteLedger, now: datetime
 ) -> tuple[RunEnd, RenewalsEnd | None]:
     """Works off the debt, or buys newer editions."""
-    if not errand.again:
-        end = await run(world, errand.inputs.jobs, now, retry_failed=errand.retry_failed)
+    if not request.again:
+        end = await run(world, request.inputs.jobs, now, retry_failed=request.retry_failed)
         return end, None
-    renewals = await ledger.transact(lambda store: again.still_current(store, errand.again))
+    renewals = await ledger.transact(lambda store: again.still_current(store, request.again))
     renewed = await renew(world, renewals)
     for text in (*again.failures(renewed), *again.shrunk(renewed, renewals)):
         world.observer.note("warning", text)
@@ -322,12 +330,18 @@ def _bought_twice(store: Store, inputs: Inputs, now: datetime) -> list[str]:
     return found
 
 
-def _requests(desks: Mapping[str, Desk]) -> int:
-    gates = {id(desk.gate): desk.gate for desk in desks.values()}
-    return sum(gate.turns for gate in gates.values() if isinstance(gate, KeyGate))
+def _requests(sessions: Mapping[str, KeySession]) -> int:
+    gates = {id(session.rate_limiter): session.rate_limiter for session in sessions.values()}
+    return sum(
+        rate_limiter.turns
+        for rate_limiter in gates.values()
+        if isinstance(rate_limiter, KeyRateLimiter)
+    )
 
 
-def _survey(store: Store, inputs: Inputs, end: RunEnd) -> tuple[Sums, tuple[Leftover, ...], Others]:
+def _survey(
+    store: Store, inputs: Inputs, end: RunEnd
+) -> tuple[CollectedTotals, tuple[UnfinishedSeries, ...], Others]:
     """What stands in all, what is left of every series that is not done, and of other jobs."""
     reports = rows = size_bytes = 0
     keys = set()
@@ -347,15 +361,15 @@ def _survey(store: Store, inputs: Inputs, end: RunEnd) -> tuple[Sums, tuple[Left
         disputed=disputed,
         given_up=given_up,
     )
-    return Sums(reports, rows, size_bytes), left, others
+    return CollectedTotals(reports, rows, size_bytes), left, others
 
 
-def _leftover(store: Store, config: Config, end: SeriesEnd) -> Leftover:
+def _leftover(store: Store, config: Config, end: SeriesEnd) -> UnfinishedSeries:
     counts = store.counts(end.series) if end.open else {}
     failures = store.failures(end.series) if end.owed else ()
     tried = intersect(end.owed, union(one.window for one in failures))
     of_it = [one for one in failures if any(one.window.overlaps(window) for window in tried)]
-    return Leftover(
+    return UnfinishedSeries(
         job=end.job,
         series=end.series,
         owed=end.owed,
@@ -366,7 +380,7 @@ def _leftover(store: Store, config: Config, end: SeriesEnd) -> Leftover:
         tried=tried,
         attempts=max((_attempts(window, of_it) for window in tried), default=0),
         last_failure=of_it[-1].reason if of_it else "",
-        kept={report.id: kept_file(config, report) for report in end.disputed},
+        kept={report.id: quarantined_file(config, report) for report in end.disputed},
     )
 
 

@@ -46,9 +46,9 @@ def file_of(config: Config, report: Report) -> Path:
     return target_path(config.output.directory, report.target)
 
 
-def kept_file(config: Config, report: Report) -> str:
+def quarantined_file(config: Config, report: Report) -> str:
     """The file that is kept aside of a report, as `from_here` has it; empty if there is none."""
-    from orchestrator.collect.aside import kept  # noqa: PLC0415 - start-up time
+    from orchestrator.collect.quarantine import kept  # noqa: PLC0415 - start-up time
 
     path = kept(WorkFiles.of(config.output.directory, report))
     return "" if path is None else from_here(path)

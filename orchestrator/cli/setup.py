@@ -23,11 +23,11 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
-    from orchestrator.cli.projection import Projection
+    from orchestrator.cli.projection import ManifestSync
     from orchestrator.config import Inputs
     from orchestrator.core.ports import Clock, Observer
     from orchestrator.core.settings import Config, Credentials
-    from orchestrator.engine.desk import Desk
+    from orchestrator.engine.key_session import KeySession
     from orchestrator.ledger.sqlite import SqliteLedger
     from orchestrator.ledger.store import Store
 
@@ -179,7 +179,7 @@ def reading_ledger(config: Config, *, whole: bool = False) -> Iterator[Store]:
 
 
 @dataclass(frozen=True, slots=True)
-class Writing:
+class WritableLedger:
     """A ledger that may be written.
 
     Attributes:
@@ -188,7 +188,7 @@ class Writing:
     """
 
     ledger: SqliteLedger
-    manifest: Projection
+    manifest: ManifestSync
 
 
 def _say(level: str, text: str) -> None:
@@ -204,7 +204,7 @@ async def writing_ledger(
     first: Callable[[], None] | None = None,
     announce: Callable[[str, str], None] = _say,
     check_later: bool = False,
-) -> AsyncIterator[Writing]:
+) -> AsyncIterator[WritableLedger]:
     """The ledger under the run's lock; begun anew where there is none, which is announced.
 
     The manifest beside the files belongs to it, and is written anew where it lacks something.
@@ -227,13 +227,13 @@ async def writing_ledger(
 
     from orchestrator.cli.belonging import Stands, compare  # noqa: PLC0415
     from orchestrator.cli.checks import require_output  # noqa: PLC0415
-    from orchestrator.cli.projection import Projection  # noqa: PLC0415
+    from orchestrator.cli.projection import ManifestSync  # noqa: PLC0415
     from orchestrator.collect.manifest import put_aside  # noqa: PLC0415
-    from orchestrator.ledger.damage import is_large  # noqa: PLC0415 - start-up time
+    from orchestrator.ledger.integrity import is_large  # noqa: PLC0415 - start-up time
     from orchestrator.ledger.lock import run_lock  # noqa: PLC0415
     from orchestrator.ledger.sqlite import SqliteLedger, connect  # noqa: PLC0415
+    from orchestrator.ledger.sqlite_errors import explain  # noqa: PLC0415
     from orchestrator.ledger.store import Store  # noqa: PLC0415
-    from orchestrator.ledger.words import explain  # noqa: PLC0415
 
     async with run_lock(config.state, lock_wait):
         if first is not None:
@@ -249,7 +249,7 @@ async def writing_ledger(
             except sqlite3.Error as error:
                 raise explain(error, config.state) from error
             as_it_is = found.stands is Stands.AS_THE_LEDGER
-            manifest = Projection(config, found.survey if as_it_is else None)
+            manifest = ManifestSync(config, found.survey if as_it_is else None)
             ledger = SqliteLedger(
                 connection, config.state, clock, check_later=check_later, told=manifest
             )
@@ -265,7 +265,7 @@ async def writing_ledger(
                     )
                 await manifest.write(clock.now())
             try:
-                yield Writing(ledger, manifest)
+                yield WritableLedger(ledger, manifest)
             finally:
                 manifest.close()
         finally:
@@ -276,13 +276,13 @@ async def writing_ledger(
 
 
 @asynccontextmanager
-async def open_desks(
+async def open_sessions(
     config: Config,
     credentials: Mapping[str, Credentials],
     clock: Clock,
     observer: Observer | None = None,
     patience: timedelta = timedelta(),
-) -> AsyncIterator[dict[str, Desk]]:
+) -> AsyncIterator[dict[str, KeySession]]:
     """A desk for each API key, by name of credentials; names of one key share it.
 
     Args:
@@ -295,26 +295,26 @@ async def open_desks(
     Raises:
         InputError: the config or the environment names a proxy that cannot be used.
     """
-    from orchestrator.api import KeyGate, VonageReports, open_session  # noqa: PLC0415
-    from orchestrator.core.ports import Unobserved  # noqa: PLC0415 - start-up time
-    from orchestrator.engine.desk import Desk  # noqa: PLC0415
+    from orchestrator.api import KeyRateLimiter, VonageReports, open_session  # noqa: PLC0415
+    from orchestrator.core.ports import NullObserver  # noqa: PLC0415 - start-up time
+    from orchestrator.engine.key_session import KeySession  # noqa: PLC0415
 
     jitter = random.SystemRandom().random
     proxies = proxies_of(config, os.environ)
     async with open_session(config.api.authorities) as session:
-        by_key: dict[str, Desk] = {}
+        by_key: dict[str, KeySession] = {}
         for one in credentials.values():
             if one.api_key not in by_key:
                 api = VonageReports(
                     session, config.api.base_url, one, config.api.timeout, clock, proxies=proxies
                 )
-                gate = KeyGate(config.api.requests_per_second)
-                by_key[one.api_key] = Desk(
+                rate_limiter = KeyRateLimiter(config.api.requests_per_second)
+                by_key[one.api_key] = KeySession(
                     api,
-                    gate,
+                    rate_limiter,
                     config.retry,
                     jitter=jitter,
-                    observer=Unobserved() if observer is None else observer,
+                    observer=NullObserver() if observer is None else observer,
                     patience=patience,
                 )
         yield {name: by_key[one.api_key] for name, one in credentials.items()}

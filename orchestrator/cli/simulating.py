@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from orchestrator.errors import InputError, Mistake, OutputError
-from orchestrator.sim import Settings
-from orchestrator.sim.faultfile import load_faults
+from orchestrator.simulator import Settings
+from orchestrator.simulator.faults.loader import load_faults
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from orchestrator.sim import ApiKey
+    from orchestrator.simulator import ApiKey
 
 _MARK: Final = "# Written by `orchestrator simulate`: it may be overwritten by it."
 _UNLIMITED: Final = 10_000

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Final
 
-from orchestrator.cli.selection import kept_file
+from orchestrator.cli.selection import quarantined_file
 from orchestrator.core.attempts import count
 from orchestrator.core.lifecycle import HAD, OPEN, State
-from orchestrator.reporting.words import Fate, Words, explain
+from orchestrator.reporting.phrases import Explanation, Fate, explain
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -55,7 +55,7 @@ class Listing:
 
     report: Report
     fate: Fate | None
-    words: Words
+    words: Explanation
 
     @property
     def is_worth_reading(self) -> bool:
@@ -88,7 +88,7 @@ def listing(
                 failures = store.failures(series)
             fate = _fate(store, report, given_up.get(report.id))
         attempts = count(report.window, failures)
-        kept = kept_file(config, report) if report.state is State.DISPUTED else ""
+        kept = quarantined_file(config, report) if report.state is State.DISPUTED else ""
         yield Listing(report, fate, explain(report, fate or Fate.OWED, now, attempts, kept))
 
 

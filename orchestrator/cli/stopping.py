@@ -24,7 +24,7 @@ _GRACE: Final = f"{GRACE.total_seconds():.0f} seconds"
 _SECONDS: Final = f"{HURRY.total_seconds():.0f} seconds"
 
 
-class Stopper:
+class SignalHandler:
     """Drains a run at the first signal, hurries it at the second, ends the process at the third.
 
     Args:

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from orchestrator.cli.selection import collected, file_of, series_of
 from orchestrator.cli.setup import reading_ledger
+from orchestrator.core.debt import wants
 from orchestrator.core.intervals import union
 from orchestrator.core.lifecycle import State
-from orchestrator.core.plan import wants
-from orchestrator.sim import Tally, Truth, tally_csv
+from orchestrator.simulator import RecordDigest, Truth, tally_csv
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from orchestrator.core.model import Series
     from orchestrator.core.settings import Config
     from orchestrator.ledger.store import Store
-    from orchestrator.sim import Settings
+    from orchestrator.simulator import Settings
 
 _PATIENCE_SECONDS = 60.0
 
@@ -86,23 +86,23 @@ def compare(inputs: Inputs, settings: Settings, base_url: str, now: datetime) ->
     return finding
 
 
-def _truth(settings: Settings, series: Series, wanted: Iterable[Window]) -> Tally:
+def _truth(settings: Settings, series: Series, wanted: Iterable[Window]) -> RecordDigest:
     body = {name: value for name, value in series.body.items() if value is not False}
-    tally = Tally()
+    record_digest = RecordDigest()
     for window in wanted:
-        tally += Truth(settings, body, window.start, window.end).tally()
-    return tally
+        record_digest += Truth(settings, body, window.start, window.end).record_digest()
+    return record_digest
 
 
-def _files(store: Store, config: Config, series: Series) -> Tally:
-    tally = Tally()
+def _files(store: Store, config: Config, series: Series) -> RecordDigest:
+    record_digest = RecordDigest()
     for report in store.reports(series, (State.COLLECTED,)):
         with file_of(config, report).open("rb") as stream:
-            tally += tally_csv(stream)
-    return tally
+            record_digest += tally_csv(stream)
+    return record_digest
 
 
-def _difference(series: Series, files: Tally, truth: Tally) -> str:
+def _difference(series: Series, files: RecordDigest, truth: RecordDigest) -> str:
     if files.rows == truth.rows:
         return f"{series}: {files.rows:,} records in both, but not the same ones"
     return f"{series}: {files.rows:,} records in the files, {truth.rows:,} at the simulator"
@@ -112,7 +112,7 @@ def _wanted(store: Store, inputs: Inputs, series: Series, now: datetime) -> tupl
     """The time that the jobs want of a series."""
     return union(
         *(
-            wants(job, now, store.standing(job.name, series))
+            wants(job, now, store.series_state(job.name, series))
             for job in inputs.jobs
             if any(entry.series == series for entry in job.series)
         )

@@ -7,23 +7,23 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from orchestrator.cli.planning import keys_of, lines
-from orchestrator.config.overlap import covers
 from orchestrator.core.intervals import Window, intersect, subtract
-from orchestrator.reporting.words import windows_words
+from orchestrator.core.overlap import covers
+from orchestrator.reporting.phrases import windows_words
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from datetime import datetime
 
     from orchestrator.config import Inputs
+    from orchestrator.core.debt import Debt
     from orchestrator.core.model import JobSeries, Series
-    from orchestrator.core.plan import Debt
     from orchestrator.ledger.store import Store
 
 _SUBACCOUNTS: Final = "include_subaccounts"
 
 
-class BoughtTwice:
+class DoublePurchaseCheck:
     """Compares debts with what the ledger's other series hold.
 
     Two series are compared where they are of one product, and of one account or bought with one
@@ -84,7 +84,7 @@ class BoughtTwice:
 
 def overlap_warnings(inputs: Inputs, store: Store, now: datetime) -> Iterator[str]:
     """A warning for each series of the jobs whose debt another series of the ledger holds."""
-    twice = BoughtTwice(store, keys_of(inputs))
+    twice = DoublePurchaseCheck(store, keys_of(inputs))
     entries = (entry for job in inputs.jobs for entry in job.series)
     if not any(twice.has_related(entry) for entry in entries):
         return  # as it should be; what is owed need not be reckoned up for this

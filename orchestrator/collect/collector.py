@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from anyio import CancelScope, CapacityLimiter, get_cancelled_exc_class, to_thread
 
-from orchestrator.collect import aside, disk, inflate, layout, opening
-from orchestrator.collect.download import Intake
-from orchestrator.collect.fetching import Fetching, PartialFolder
-from orchestrator.collect.parts import KeptPart
+from orchestrator.collect import disk, inflate, layout, quarantine, safe_open
+from orchestrator.collect.archive_fetch import ArchiveFetch, PartialFolder
+from orchestrator.collect.cancellable_thread import in_thread
+from orchestrator.collect.disk_reserve import DiskReserve
+from orchestrator.collect.download_reader import DownloadReader
+from orchestrator.collect.echo_check import refutes
+from orchestrator.collect.partial_download import PartialDownload
 from orchestrator.collect.publish import publish
 from orchestrator.collect.recount import csv_blocks
-from orchestrator.collect.refute import refutes
-from orchestrator.collect.reserve import Reserve
-from orchestrator.collect.steps import in_thread
 from orchestrator.core.commands import typed
-from orchestrator.core.ports import Verdict
+from orchestrator.core.ports import VerifiedFile
 from orchestrator.core.settings import Format
 from orchestrator.errors import CorruptArchive, OutputError, TooLong, TransportError
 
@@ -62,9 +62,9 @@ class FileCollector:
         self._directory = output.directory
         self._form = output.format
         self._on_bytes = on_bytes or (lambda _report, _size_bytes: None)
-        self._folders = disk.Folders(output.directory)
+        self._folders = disk.DurableDirectories(output.directory)
         self._partial = PartialFolder(self._folders)
-        self._reserve = Reserve(output.directory)
+        self._reserve = DiskReserve(output.directory)
         # Threads that work hard, over all reports: more than cores would only get in each
         # other's way, and hold more memory.
         self._cores = CapacityLimiter(os.cpu_count() or 1)
@@ -73,12 +73,12 @@ class FileCollector:
         # Whether there may be files for a person; only the run under the ledger's lock makes any.
         self._keeps_aside: bool | None = None
         # What waits for the rest of its archive, by our number of the report.
-        self._broken: dict[int, Fetching] = {}
+        self._broken: dict[int, ArchiveFetch] = {}
 
-    async def fetch(self, report: Report, download: Download) -> Verdict:
+    async def fetch(self, report: Report, download: Download) -> VerifiedFile:
         """Streams the archive to disk, checks it against the report, writes the file aside.
 
-        After `CorruptArchive` the archive stays for `keep_aside`, until it is fetched again.
+        After `CorruptArchive` the archive stays for `quarantine`, until it is fetched again.
         After a `TransportError`, and when cancelled, what came stays where it can be gone on with
         (`resumable`); `release` sets it aside for the next run. After anything else nothing stays.
 
@@ -94,7 +94,7 @@ class FileCollector:
         keep_archive = False
         keep = False
         try:
-            intake = Intake(
+            intake = DownloadReader(
                 download,
                 largest=inflate.largest_archive(report.items_count),
                 on_bytes=lambda size_bytes: self._on_bytes(report, size_bytes),
@@ -129,35 +129,35 @@ class FileCollector:
                 self._reserve.ended(report.id)
         return verdict
 
-    async def recheck(self, report: Report) -> Verdict | None:
+    async def recheck(self, report: Report) -> VerifiedFile | None:
         """Checks the archive that the last refused `fetch` has left, against the report of now.
 
-        None: there is none, or it does not fit either; it stays for `keep_aside`.
+        None: there is none, or it does not fit either; it stays for `quarantine`.
 
         Raises:
             OutputError: the disk.
         """
         files = self._files(report)
-        fetching = Fetching(report, files, self._form, self._partial, reserve=self._reserve)
-        if not await to_thread.run_sync(opening.is_file, files.archive):
+        fetching = ArchiveFetch(report, files, self._form, self._partial, reserve=self._reserve)
+        if not await to_thread.run_sync(safe_open.is_file, files.archive):
             return None
         try:
             return await in_thread(self._make(report, files, fetching.judged_anew()), self._cores)
         except CorruptArchive:
             return None
 
-    async def empty(self, report: Report) -> Verdict:
+    async def empty(self, report: Report) -> VerifiedFile:
         """Makes the file of a report that has no records, and for which the API has no file.
 
         Raises:
             OutputError: the disk.
         """
         files = self._files(report)
-        fetching = Fetching(report, files, self._form, self._partial, reserve=self._reserve)
+        fetching = ArchiveFetch(report, files, self._form, self._partial, reserve=self._reserve)
         steps = fetching.at_once(_nothing(report))
         return await in_thread(self._make(report, files, steps), self._cores)
 
-    async def _fetching(self, report: Report, download: Download) -> Fetching:
+    async def _fetching(self, report: Report, download: Download) -> ArchiveFetch:
         """What goes on with the download that broke; or anew, where this one does not."""
         broken = self._broken.pop(report.id, None)
         if broken is None:
@@ -173,7 +173,7 @@ class FileCollector:
                 " here",
                 maybe_sent=True,
             )
-        return Fetching(
+        return ArchiveFetch(
             report, self._files(report), self._form, self._partial, reserve=self._reserve
         )
 
@@ -189,7 +189,7 @@ class FileCollector:
         self, files: layout.WorkFiles, differences: Sequence[EchoDifference]
     ) -> Generator[None, None, bool]:
         verified = files.verified(self._form)
-        with disk.in_words(verified, "read"), opening.read(verified) as file:
+        with disk.translate_os_errors(verified, "read"), safe_open.read(verified) as file:
             return (yield from refutes(csv_blocks(file, self._form), differences))
 
     def resumable(self, report: Report) -> Resume | None:
@@ -197,15 +197,17 @@ class FileCollector:
         broken = self._broken.get(report.id) or self._set_aside_earlier(report)
         return None if broken is None else broken.resumable
 
-    def _set_aside_earlier(self, report: Report) -> Fetching | None:
+    def _set_aside_earlier(self, report: Report) -> ArchiveFetch | None:
         """The download that an earlier run has set aside; None where there is none."""
         if not self._partial.may_hold(report.id):
             return None
         files = self._files(report)
-        kept = KeptPart.read(files)
+        kept = PartialDownload.read(files)
         if kept is None or kept.items_count != report.items_count:
             return None
-        return Fetching(report, files, self._form, self._partial, reserve=self._reserve, kept=kept)
+        return ArchiveFetch(
+            report, files, self._form, self._partial, reserve=self._reserve, kept=kept
+        )
 
     async def release(self, report: Report) -> None:
         """Sets aside what a broken download has left behind, for the next run to go on with."""
@@ -225,8 +227,8 @@ class FileCollector:
         report: Report,
         files: layout.WorkFiles,
         steps: Generator[None, None, Converted],
-    ) -> Generator[None, None, Verdict]:
-        with disk.in_words(files.part(self._form), "write"):
+    ) -> Generator[None, None, VerifiedFile]:
+        with disk.translate_os_errors(files.part(self._form), "write"):
             converted = yield from steps
             synced = self._form is not Format.ZIP  # an archive is moved as it is
             return self._settle(report, files, converted, self._form, synced=synced)
@@ -239,12 +241,12 @@ class FileCollector:
         form: Format,
         *,
         synced: bool = False,
-    ) -> Verdict:
+    ) -> VerifiedFile:
         """Marks the finished part as the verified file that waits for `publish`."""
         verified = files.verified(form)
         files.part(form).replace(verified)
         self._fresh[verified] = _Fresh(converted.sha256, synced)
-        return Verdict(
+        return VerifiedFile(
             rows=converted.rows,
             size_bytes=converted.size_bytes,
             sha256=converted.sha256,
@@ -281,26 +283,28 @@ class FileCollector:
         )
         self._fresh.pop(verified, None)
         if self._keeps_aside is None:
-            self._keeps_aside = aside.is_there(files.aside_folder)
+            self._keeps_aside = quarantine.is_there(files.aside_folder)
         if stands and self._keeps_aside:
-            with disk.in_words(files.note, "clear"):
+            with disk.translate_os_errors(files.note, "clear"):
                 disk.remove(*files.kept())
         return stands
 
-    async def keep_aside(self, report: Report, reason: str) -> None:
+    async def quarantine(self, report: Report, reason: str) -> None:
         """Keeps whatever has been fetched of a report, outside the data, with a note that says why.
 
         Raises:
             OutputError: the disk.
         """
         self._keeps_aside = True
-        await to_thread.run_sync(aside.keep, self._files(report), self._folders, report, reason)
+        await to_thread.run_sync(
+            quarantine.keep, self._files(report), self._folders, report, reason
+        )
 
     def kept(self, report: Report) -> Path | None:
         """The file that is kept aside of a report; None where there is none."""
-        return aside.kept(self._files(report))
+        return quarantine.kept(self._files(report))
 
-    async def accept(self, report: Report) -> Verdict:
+    async def accept(self, report: Report) -> VerifiedFile:
         """Makes the file that was kept aside ready for `publish`, whatever its count.
 
         Raises:
@@ -318,11 +322,13 @@ class FileCollector:
                 f"{typed('resolve', report.id, '--resubmit')} buys it again"
             ) from error
 
-    def _accept(self, report: Report, files: layout.WorkFiles) -> Generator[None, None, Verdict]:
-        with disk.in_words(files.part(self._form), "write"):
+    def _accept(
+        self, report: Report, files: layout.WorkFiles
+    ) -> Generator[None, None, VerifiedFile]:
+        with disk.translate_os_errors(files.part(self._form), "write"):
             self._folders.make(files.partial_folder)
             try:
-                converted, form = yield from aside.restore(files, report, self._form)
+                converted, form = yield from quarantine.restore(files, report, self._form)
                 return self._settle(report, files, converted, form)
             finally:
                 disk.remove(*(files.part(form) for form in Format))
@@ -338,8 +344,8 @@ class FileCollector:
     def _withdraw(self, report: Report) -> None:
         assert report.target is not None, "a report whose file is still to go has a target"
         place = layout.target_path(self._directory, report.target)
-        with disk.in_words(place, "remove"):
-            opening.refuse_links(self._directory, place.parent)
+        with disk.translate_os_errors(place, "remove"):
+            safe_open.refuse_links(self._directory, place.parent)
             if disk.remove(place):
                 disk.sync_folder(place.parent)
 
@@ -355,9 +361,9 @@ class FileCollector:
         await to_thread.run_sync(self._discard, self._files(report))
 
     def _discard(self, files: layout.WorkFiles) -> None:
-        with disk.in_words(files.archive, "remove"):
+        with disk.translate_os_errors(files.archive, "remove"):
             for folder in (files.partial_folder, files.aside_folder):
-                opening.refuse_links(self._directory, folder)
+                safe_open.refuse_links(self._directory, folder)
             disk.remove(*files.unfinished(), *files.kept())
 
     def _files(self, report: Report) -> layout.WorkFiles:

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from orchestrator.collect import inflate
-from orchestrator.collect.accounts import AccountCounter
+from orchestrator.collect.account_counter import AccountCounter
 from orchestrator.collect.archive import read_member
-from orchestrator.collect.counting import RecordCounter
 from orchestrator.collect.formats import open_output, read_blocks
+from orchestrator.collect.record_counter import RecordCounter
 from orchestrator.core.settings import Format
 
 if TYPE_CHECKING:

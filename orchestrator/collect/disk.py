@@ -13,7 +13,7 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from orchestrator.collect import opening
+from orchestrator.collect import safe_open
 from orchestrator.collect.layout import ASIDE, PARTIAL
 from orchestrator.errors import OutputError
 
@@ -80,7 +80,7 @@ def explain(error: OSError, path: Path, action: str) -> str:
 
 
 @contextlib.contextmanager
-def in_words(path: Path, action: str) -> Iterator[None]:
+def translate_os_errors(path: Path, action: str) -> Iterator[None]:
     """Turns what the operating system refuses inside into an `OutputError` for people.
 
     Args:
@@ -95,7 +95,7 @@ def in_words(path: Path, action: str) -> Iterator[None]:
 
 def sync_file(path: Path) -> None:
     """Returns once the file's content would survive a power cut."""
-    descriptor = opening.descriptor_of(path, os.O_RDONLY)
+    descriptor = safe_open.descriptor_of(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:
@@ -124,7 +124,7 @@ def remove(*paths: Path) -> int:
     return removed
 
 
-class EarlyWriter:
+class WritebackFile:
     """Sends what has been written to a file on to the disk early, and out of the page cache.
 
     So the last sync of a large file is short, and the memory of the machine is not filled with
@@ -158,7 +158,7 @@ class _Round:
         self.error: OSError | None = OSError(errno.EIO, os.strerror(errno.EIO))
 
 
-class SharedSyncs:
+class FsyncCoalescer:
     """Syncs folders for threads that ask at the same time: one sync serves all that wait for it.
 
     A sync that has begun already serves nobody else: it may have missed what they have done.
@@ -197,7 +197,7 @@ _Identity = tuple[int, int, int, int]
 """Device, number, kind and owner of a folder."""
 
 
-class Folders:
+class DurableDirectories:
     """Makes folders under one root so that they survive a power cut, and looks at those there are.
 
     A folder counts as safe only once its parent has been synced by this very object: whoever
@@ -208,7 +208,7 @@ class Folders:
     def __init__(self, root: Path) -> None:
         self.root = root
         self._safe: dict[Path, _Identity] = {}
-        self._syncs = SharedSyncs()
+        self._syncs = FsyncCoalescer()
         self._owners: frozenset[int] = frozenset({0, os.geteuid()})
         self._knows_owners = False
 

@@ -8,8 +8,8 @@ import struct
 import zlib
 from typing import TYPE_CHECKING, Final, Protocol
 
-from orchestrator.collect import opening
-from orchestrator.collect.disk import EarlyWriter
+from orchestrator.collect import safe_open
+from orchestrator.collect.disk import WritebackFile
 from orchestrator.core.settings import Format
 from orchestrator.errors import OutputError
 
@@ -54,8 +54,8 @@ class _HashingFile:
     """A file that knows the SHA-256 and the size of what has been written into it."""
 
     def __init__(self, path: Path) -> None:
-        self._file = opening.create(path)
-        self._early = EarlyWriter(self._file)
+        self._file = safe_open.create(path)
+        self._early = WritebackFile(self._file)
         self._hash = hashlib.sha256()
         self.size_bytes = 0
 
@@ -142,5 +142,5 @@ def hash_file(path: Path) -> str:
     Raises:
         OSError: it cannot be read; see `opening.read`.
     """
-    with opening.read(path) as file:
+    with safe_open.read(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

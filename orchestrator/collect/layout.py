@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
-from orchestrator.collect import opening
+from orchestrator.collect import safe_open
 from orchestrator.core.intervals import Window
 from orchestrator.core.settings import Format
 from orchestrator.errors import OutputError
@@ -121,7 +121,7 @@ def published(
         OSError: the folder cannot be read, or a link leads to it.
     """
     folder = series_folder(series)
-    opening.refuse_links(directory, directory / folder)
+    safe_open.refuse_links(directory, directory / folder)
     try:
         names = os.listdir(directory / folder)  # noqa: PTH208 - there may be very many
     except (FileNotFoundError, NotADirectoryError):
@@ -166,7 +166,7 @@ def folders_with_files(directory: Path) -> Iterator[tuple[str, int]]:
 
 def _is_behind_link(directory: Path, folder: Path) -> bool:
     try:
-        opening.refuse_links(directory, folder)
+        safe_open.refuse_links(directory, folder)
     except OSError:
         return True
     return False

@@ -13,8 +13,7 @@ import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from orchestrator.collect import disk, layout, opening
-from orchestrator.collect.manifest_lines import end_body, entry_body, header_body, sealed
+from orchestrator.collect import disk, layout, safe_open
 from orchestrator.collect.manifest_reading import (
     BadLine,
     Header,
@@ -25,6 +24,7 @@ from orchestrator.collect.manifest_reading import (
     parse_line,
     parse_point,
 )
+from orchestrator.collect.manifest_writing import end_body, entry_body, header_body, sealed
 from orchestrator.errors import InputError, Mistake
 
 if TYPE_CHECKING:
@@ -82,10 +82,10 @@ def write_manifest(
     """
     place = directory / layout.MANIFEST
     part = directory / layout.PARTIAL / layout.MANIFEST_PART
-    with disk.in_words(place, "write"):
-        disk.Folders(directory).make(part.parent)
+    with disk.translate_os_errors(place, "write"):
+        disk.DurableDirectories(directory).make(part.parent)
         try:
-            with opening.create(part, buffering=_BUFFER_BYTES) as file:
+            with safe_open.create(part, buffering=_BUFFER_BYTES) as file:
                 written = _write(file, header_body(made_at, point), entries)
             disk.sync_file(part)
             part.replace(place)
@@ -116,8 +116,8 @@ def put_aside(directory: Path) -> Path:
     """
     place = directory / layout.MANIFEST
     kept = directory / layout.ASIDE / f"{layout.MANIFEST}.changed"
-    with disk.in_words(place, "keep"):
-        disk.Folders(directory).make(kept.parent)
+    with disk.translate_os_errors(place, "keep"):
+        disk.DurableDirectories(directory).make(kept.parent)
         place.replace(kept)
         disk.sync_folder(directory)
     return kept
@@ -283,7 +283,7 @@ def survey(directory: Path) -> Survey:
     """
     path = directory / layout.MANIFEST
     try:
-        with opening.read(path, buffering=_BUFFER_BYTES) as file:
+        with safe_open.read(path, buffering=_BUFFER_BYTES) as file:
             return _survey(path, file)
     except (FileNotFoundError, NotADirectoryError):
         return Survey(path, exists=False)
@@ -378,7 +378,7 @@ class Reading:
             InputError: it is not there, cannot be read, is malformed (with the line) or cut.
         """
         try:
-            with opening.read(self._path, buffering=_BUFFER_BYTES) as file:
+            with safe_open.read(self._path, buffering=_BUFFER_BYTES) as file:
                 self._lines = _Lines(file)
                 for raw in self._lines.read():
                     fields = parse_line(raw)

@@ -19,7 +19,7 @@ from orchestrator.collect.manifest_entries import (
     ResolvedEntry,
     SeriesEntry,
 )
-from orchestrator.collect.manifest_lines import CHECK_BYTES, VERSION
+from orchestrator.collect.manifest_writing import CHECK_BYTES, VERSION
 from orchestrator.core.intervals import Window
 from orchestrator.core.lifecycle import State
 from orchestrator.core.model import GivenUp, LedgerPoint, Report, Series

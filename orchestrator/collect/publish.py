@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from orchestrator.collect import disk, layout, opening
+from orchestrator.collect import disk, layout, safe_open
 from orchestrator.collect.formats import hash_file
 from orchestrator.errors import NameTaken
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 def publish(
     verified: Path,
-    folders: disk.Folders,
+    folders: disk.DurableDirectories,
     target: str,
     sha256: str,
     *,
@@ -44,9 +44,9 @@ def publish(
         OutputError: the disk.
     """
     place = layout.target_path(folders.root, target)
-    with disk.in_words(verified, "publish"):
+    with disk.translate_os_errors(verified, "publish"):
         if not folders.knows(place.parent):
-            opening.refuse_links(folders.root, place.parent)
+            safe_open.refuse_links(folders.root, place.parent)
         if not fresh and not _is_sound(verified, sha256):
             disk.remove(verified)
             return _stands(place, sha256, folders)
@@ -65,7 +65,7 @@ def publish(
         return True
 
 
-def _move(verified: Path, place: Path, folders: disk.Folders) -> None:
+def _move(verified: Path, place: Path, folders: disk.DurableDirectories) -> None:
     """Renames; each system call lets another thread take over, so none is made to be sure."""
     if folders.knows(place.parent):
         try:
@@ -85,7 +85,7 @@ def _is_sound(verified: Path, sha256: str) -> bool:
         return False
 
 
-def _stands(place: Path, sha256: str, folders: disk.Folders) -> bool:
+def _stands(place: Path, sha256: str, folders: disk.DurableDirectories) -> bool:
     """Whether the file is published already; makes sure that this is so for good."""
     if not _is_taken(place) or not _has_hash(place, sha256):
         return False
@@ -104,4 +104,4 @@ def _is_taken(place: Path) -> bool:
 
 
 def _has_hash(place: Path, sha256: str) -> bool:
-    return opening.is_file(place) and hash_file(place) == sha256
+    return safe_open.is_file(place) and hash_file(place) == sha256

@@ -5,10 +5,10 @@ from __future__ import annotations
 import zlib
 from typing import TYPE_CHECKING, Final, assert_never
 
-from orchestrator.collect import inflate, opening
+from orchestrator.collect import inflate, safe_open
 from orchestrator.collect.archive import read_member
-from orchestrator.collect.counting import RecordCounter
 from orchestrator.collect.formats import read_blocks
+from orchestrator.collect.record_counter import RecordCounter
 from orchestrator.core.settings import Format
 from orchestrator.errors import OutputError
 
@@ -31,7 +31,7 @@ def count_rows(path: Path, form: Format) -> Generator[None, None, int]:
     """
     counter = RecordCounter()
     since_pause = 0
-    with opening.read(path) as file:
+    with safe_open.read(path) as file:
         for block in csv_blocks(file, form):
             counter.feed(block)
             since_pause += len(block)

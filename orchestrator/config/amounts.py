@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
-from orchestrator.config.values import Unfit, text
-from orchestrator.config.words import meant, shown
+from orchestrator.config.messages import shown, suggestion
+from orchestrator.config.parsers import InvalidValue, text
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,13 +36,15 @@ def records(value: object) -> int:
     found = _COUNT.fullmatch(word)
     factor = _UNITS.get(found[3].lower()) if found else None
     if found is None or factor is None:
-        raise Unfit(f"{shown(word)} is not a number of records", f"write it as {_FORMS}")
+        raise InvalidValue(f"{shown(word)} is not a number of records", f"write it as {_FORMS}")
     digits = found[1].replace(",", "").replace("_", "")
     number = Decimal(digits + (found[2] or "")) * factor
     if number != int(number):
-        raise Unfit(f"{shown(word)} is not a whole number of records", f"write it as {_FORMS}")
+        raise InvalidValue(
+            f"{shown(word)} is not a whole number of records", f"write it as {_FORMS}"
+        )
     if not 1 <= number <= MAX_RECORDS:
-        raise Unfit(
+        raise InvalidValue(
             f"{int(number):,} records are out of bounds",
             f"write a number of records from 1 to {MAX_RECORDS}",
         )
@@ -57,7 +59,9 @@ def money(value: object) -> Decimal:
     """
     word = text(value).strip()
     if not _PRICE.fullmatch(word) or not Decimal(word):
-        raise Unfit(f"{shown(word)} is not an amount of money", "write a number such as 250 or 9.5")
+        raise InvalidValue(
+            f"{shown(word)} is not an amount of money", "write a number such as 250 or 9.5"
+        )
     return Decimal(word)
 
 
@@ -79,10 +83,14 @@ def by_period(value: object, read: Callable[[object], T]) -> ByPeriod[T]:
     if not isinstance(value, dict):
         return ByPeriod(read(value))
     if not value:
-        raise Unfit("bounds nothing", "write {run: …, day: …, month: …}, or one number for a run")
+        raise InvalidValue(
+            "bounds nothing", "write {run: …, day: …, month: …}, or one number for a run"
+        )
     for key in value:
         if key not in PERIODS:
-            raise Unfit(f"{shown(str(key))} is no period", meant(str(key), PERIODS, _PERIODS))
+            raise InvalidValue(
+                f"{shown(str(key))} is no period", suggestion(str(key), PERIODS, _PERIODS)
+            )
     return ByPeriod(**{key: read(one) for key, one in value.items()})
 
 
@@ -94,10 +102,14 @@ def price(value: object) -> Decimal:
     """
     word = text(value).strip()
     if not _PRICE.fullmatch(word):
-        raise Unfit(f"{shown(word)} is not a price", "write a decimal number such as 0.00005")
+        raise InvalidValue(
+            f"{shown(word)} is not a price", "write a decimal number such as 0.00005"
+        )
     number = Decimal(word)
     if number > MAX_PRICE:
-        raise Unfit(f"{word} is out of bounds", f"write the price of one record, below {MAX_PRICE}")
+        raise InvalidValue(
+            f"{word} is out of bounds", f"write the price of one record, below {MAX_PRICE}"
+        )
     return number
 
 
@@ -105,5 +117,7 @@ def currency(value: object) -> str:
     """A currency's three letters, as in ISO 4217."""
     word = text(value).strip()
     if not re.fullmatch(r"[A-Za-z]{3}", word):
-        raise Unfit(f"{shown(word)} is not a currency", "write its three letters, such as EUR")
+        raise InvalidValue(
+            f"{shown(word)} is not a currency", "write its three letters, such as EUR"
+        )
     return word.upper()

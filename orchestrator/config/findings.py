@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from orchestrator.config.nodes import MAX_FINDINGS, bounded
+from orchestrator.config.yaml_tree import MAX_FINDINGS, bounded
 
 if TYPE_CHECKING:
-    from orchestrator.config.nodes import Document, KeyPath
-    from orchestrator.config.values import Unfit
+    from orchestrator.config.parsers import InvalidValue
+    from orchestrator.config.yaml_tree import Document, KeyPath
     from orchestrator.errors import Mistake
 
 _MOST_KEPT: Final = 10 * MAX_FINDINGS
@@ -29,7 +29,7 @@ class Findings:
         if len(self._mistakes) < _MOST_KEPT:
             self._mistakes.setdefault(self.document.mistake(path, what, remedy, at_key=at_key))
 
-    def unfit(self, path: KeyPath, unfit: Unfit) -> None:
+    def unfit(self, path: KeyPath, unfit: InvalidValue) -> None:
         """A value that could not be read."""
         self.mistake(path, unfit.what, unfit.remedy)
 

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
+from orchestrator.config.config_file import read_config
+from orchestrator.config.config_trust import distrust
 from orchestrator.config.discovery import (
     base_of,
     find_config,
@@ -14,9 +16,7 @@ from orchestrator.config.discovery import (
     users_of,
     working_directory,
 )
-from orchestrator.config.job import read_jobs
-from orchestrator.config.settings import read_config
-from orchestrator.config.trust import distrust
+from orchestrator.config.job_file import read_jobs
 from orchestrator.errors import InputError, Mistake
 
 if TYPE_CHECKING:

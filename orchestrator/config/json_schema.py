@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from orchestrator.config import settings_schema as limits
+from orchestrator.config import config_entries as limits
 from orchestrator.config.amounts import MAX_PRICE, MAX_RECORDS, PERIODS
-from orchestrator.config.settings_schema import choices
-from orchestrator.config.values import spelled_duration
+from orchestrator.config.config_entries import choices
+from orchestrator.config.parsers import spelled_duration
 from orchestrator.core.model import CalendarWord
 from orchestrator.core.products import (
     ALIASES,

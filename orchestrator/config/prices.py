@@ -6,8 +6,8 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 from orchestrator.config import amounts
-from orchestrator.config.values import Unfit
-from orchestrator.config.words import meant
+from orchestrator.config.messages import suggestion
+from orchestrator.config.parsers import InvalidValue
 from orchestrator.core.products import ALIASES, PRODUCTS, canonical_name
 from orchestrator.core.settings import Prices
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from decimal import Decimal
 
     from orchestrator.config.findings import Findings
-    from orchestrator.config.nodes import KeyPath
+    from orchestrator.config.yaml_tree import KeyPath
 
 _KEY: Final = "price_per_record"
 _DEFAULT: Final = "default"
@@ -44,7 +44,7 @@ def prices(findings: Findings, given: object, currency: str) -> Prices:
         product = canonical_name(key)
         if product not in PRODUCTS:
             known = [_DEFAULT, *sorted(PRODUCTS), *ALIASES]
-            remedy = meant(key, known, "write default, or a product as the job files name it")
+            remedy = suggestion(key, known, "write default, or a product as the job files name it")
             findings.warning(where, f"{key} is no product known here", remedy)
         if product in named:
             findings.mistake(where, f"{product} has a price already", "remove one", at_key=True)
@@ -56,6 +56,6 @@ def prices(findings: Findings, given: object, currency: str) -> Prices:
 def _price(findings: Findings, where: KeyPath, value: object) -> Decimal | None:
     try:
         return amounts.price(value)
-    except Unfit as unfit:
+    except InvalidValue as unfit:
         findings.unfit(where, unfit)
         return None

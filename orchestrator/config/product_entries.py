@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from itertools import product as cartesian
 from typing import TYPE_CHECKING, Final
 
-from orchestrator.config import values
-from orchestrator.config.values import Unfit
-from orchestrator.config.words import meant, nearest, one_of, shown
+from orchestrator.config import parsers
+from orchestrator.config.messages import nearest, one_of, shown, suggestion
+from orchestrator.config.parsers import InvalidValue
 from orchestrator.core import products
 from orchestrator.core.products import DIRECTIONS, PRODUCTS, DirectionRule, Product
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from orchestrator.config.findings import Findings
-    from orchestrator.config.nodes import KeyPath
+    from orchestrator.config.yaml_tree import KeyPath
     from orchestrator.core.model import FieldValue
 
 MAX_VARIANTS: Final = 1000
@@ -63,7 +63,7 @@ _OTHER_NAMES: Final[Mapping[str, str]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Variant:
+class SeriesTemplate:
     """One series to be, still without its account.
 
     Attributes:
@@ -89,12 +89,12 @@ class Variant:
 Choices = dict[str, list["FieldValue"]]
 
 
-def variants(findings: Findings, path: KeyPath, value: object) -> list[Variant]:
+def variants(findings: Findings, path: KeyPath, value: object) -> list[SeriesTemplate]:
     """Every combination that an entry asks for; none if anything in it is wrong."""
     if not isinstance(value, dict):
         try:
-            value = {"product": values.text(value)}
-        except Unfit as unfit:
+            value = {"product": parsers.text(value)}
+        except InvalidValue as unfit:
             findings.unfit(path, unfit)
             return []
     choices: Choices = {}
@@ -121,10 +121,10 @@ def variants(findings: Findings, path: KeyPath, value: object) -> list[Variant]:
     ]
 
 
-def _variant(path: KeyPath, fields: dict[str, FieldValue]) -> Variant:
+def _variant(path: KeyPath, fields: dict[str, FieldValue]) -> SeriesTemplate:
     name = str(fields.pop("product"))
     direction = fields.pop("direction", None)
-    return Variant(path, name, None if direction is None else str(direction), fields)
+    return SeriesTemplate(path, name, None if direction is None else str(direction), fields)
 
 
 def _options(findings: Findings, path: KeyPath, key: str, given: object) -> list[FieldValue]:
@@ -147,7 +147,7 @@ def _options(findings: Findings, path: KeyPath, key: str, given: object) -> list
     for place, text in zip(places, given, strict=True):
         try:
             option = _field_value(key, text)
-        except Unfit as unfit:
+        except InvalidValue as unfit:
             findings.unfit(place, unfit)
             sound = False
             continue
@@ -164,13 +164,13 @@ def _options(findings: Findings, path: KeyPath, key: str, given: object) -> list
 
 def _field_value(key: str, text: object) -> FieldValue:
     if key in products.BOOLEAN_FIELDS:
-        return values.flag(text)
-    word = values.own_text(text)
+        return parsers.flag(text)
+    word = parsers.own_text(text)
     if key == "product":
         return _product_name(word)
     if key == "direction" and word not in DIRECTIONS:
-        remedy = meant(word, DIRECTIONS, "write inbound, outbound, or [inbound, outbound]")
-        raise Unfit(f"{shown(word)} is not a direction", remedy)
+        remedy = suggestion(word, DIRECTIONS, "write inbound, outbound, or [inbound, outbound]")
+        raise InvalidValue(f"{shown(word)} is not a direction", remedy)
     return word
 
 
@@ -179,11 +179,11 @@ def _product_name(word: str) -> str:
         return word
     # Never a path: the name becomes a folder's.
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}", word):
-        remedy = meant(word, PRODUCTS, "products are named like SMS or VERIFY-API")
-        raise Unfit(f"{shown(word)} cannot be a product (letters, digits, - and _)", remedy)
+        remedy = suggestion(word, PRODUCTS, "products are named like SMS or VERIFY-API")
+        raise InvalidValue(f"{shown(word)} cannot be a product (letters, digits, - and _)", remedy)
     spelled = word.upper().replace("_", "-")
     if products.canonical_name(spelled) in PRODUCTS:
-        raise Unfit(f"{word} is not how the API spells it", f"write {spelled}")
+        raise InvalidValue(f"{word} is not how the API spells it", f"write {spelled}")
     return word
 
 
@@ -245,7 +245,7 @@ def _field_fits(
     what = f"is not a filter of {product.name} known here; it is sent as it is"
     known = [*takes, "direction"]
     findings.warning(
-        where, what, meant(key, known, f"known are {one_of(takes, 'and')}"), at_key=True
+        where, what, suggestion(key, known, f"known are {one_of(takes, 'and')}"), at_key=True
     )
     return True
 
@@ -264,6 +264,6 @@ def _warn_of_unknown_values(
         word = str(option)
         if word not in known:
             what = f"{shown(word)} is not a {where[-1]} of {product.name} known here; it is sent"
-            remedy = meant(word, sorted(known), f"known are {one_of(sorted(known), 'and')}")
+            remedy = suggestion(word, sorted(known), f"known are {one_of(sorted(known), 'and')}")
             place = (*where, number) if len(options) > 1 else where
             findings.warning(place, what, remedy)

@@ -6,9 +6,9 @@ import re
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
+from orchestrator.config.credentials import Unavailable, look_up
+from orchestrator.config.parsers import InvalidValue
 from orchestrator.config.proxy_address import KEY, NO_PROXY, parse_proxy
-from orchestrator.config.secrets import Unavailable, look_up
-from orchestrator.config.values import Unfit
 from orchestrator.core.proxies import Proxies, Proxy
 from orchestrator.errors import InputError, Mistake
 
@@ -36,7 +36,7 @@ def proxies_of(config: Config, env: Mapping[str, str]) -> Proxies:
         file = str(config.path) if config.path else ""
         try:
             proxy = parse_proxy(look_up(reference.reveal(), env), KEY)
-        except (Unavailable, Unfit) as wrong:
+        except (Unavailable, InvalidValue) as wrong:
             raise InputError([Mistake(file, 0, 0, KEY, wrong.what, wrong.remedy)]) from None
         return Proxies(proxy, for_loopback=True)
     name, text = _first(_VARIABLES, env)
@@ -51,7 +51,7 @@ def proxies_of(config: Config, env: Mapping[str, str]) -> Proxies:
         return Proxies()
     try:
         return Proxies(parse_proxy(text, name), exempted)
-    except Unfit as unfit:
+    except InvalidValue as unfit:
         remedy = f"{unfit.remedy}; or set {KEY} in the config ({NO_PROXY}: connect directly)"
         raise InputError([Mistake("", 0, 0, f"the variable {name}", unfit.what, remedy)]) from None
 

@@ -7,8 +7,8 @@ import re
 from typing import Final
 from urllib.parse import unquote, urlsplit
 
-from orchestrator.config.values import Unfit
-from orchestrator.config.words import shown
+from orchestrator.config.messages import shown
+from orchestrator.config.parsers import InvalidValue
 from orchestrator.core.proxies import Proxy
 from orchestrator.core.settings import Secret
 
@@ -34,12 +34,14 @@ def parse_proxy(text: str, source: str) -> Proxy:
         host, port = parts.hostname, parts.port
         (host or "").encode("idna")
     except ValueError:
-        raise Unfit(problem, f"write {_FORM}") from None
+        raise InvalidValue(problem, f"write {_FORM}") from None
     if parts.scheme.startswith("socks"):
-        raise Unfit("a SOCKS proxy is named, and only HTTP proxies are spoken to", f"write {_FORM}")
+        raise InvalidValue(
+            "a SOCKS proxy is named, and only HTTP proxies are spoken to", f"write {_FORM}"
+        )
     at_fault = parts.query or parts.fragment or parts.path.strip("/") or re.search(r"[\s\\]", text)
     if parts.scheme not in ("http", "https") or not host or at_fault:
-        raise Unfit(problem, f"write {_FORM}")
+        raise InvalidValue(problem, f"write {_FORM}")
     where = f"[{host}]" if ":" in host else host
     port = port or (443 if parts.scheme == "https" else 80)
     address = f"{parts.scheme}://{where}:{port}"

@@ -6,19 +6,19 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from orchestrator.config.job_schema import AccountEntry
-from orchestrator.config.overlap import covers, differing
-from orchestrator.config.translate import entry
-from orchestrator.config.words import meant, one_of
+from orchestrator.config.job_entries import AccountEntry
+from orchestrator.config.messages import one_of, suggestion
+from orchestrator.config.sections import entry
 from orchestrator.core.model import JobSeries, Series
+from orchestrator.core.overlap import covers, differing
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
     from orchestrator.config.findings import Findings
-    from orchestrator.config.job_schema import JobHead
-    from orchestrator.config.nodes import KeyPath
-    from orchestrator.config.product_entries import Variant
+    from orchestrator.config.job_entries import JobHead
+    from orchestrator.config.product_entries import SeriesTemplate
+    from orchestrator.config.yaml_tree import KeyPath
 
 MAX_SERIES: Final = 200_000
 """Series of one job: a thousand accounts with two hundred products and filters each."""
@@ -81,11 +81,11 @@ def _check_credentials(
     # What the file says is not shown: a secret may stand where a name belongs.
     named = "named default" if name == "default" else "of this name"
     what = f"the config has no credentials {named}"
-    findings.mistake(path, what, meant(name, credentials, known))
+    findings.mistake(path, what, suggestion(name, credentials, known))
 
 
 def expand(
-    findings: Findings, accounts: Sequence[Account], variants: Sequence[Variant]
+    findings: Findings, accounts: Sequence[Account], variants: Sequence[SeriesTemplate]
 ) -> tuple[JobSeries, ...]:
     """Every account with every variant: accounts outer, variants inner, no series twice."""
     if len(accounts) * len(variants) > MAX_SERIES:
@@ -93,10 +93,10 @@ def expand(
         findings.mistake(("products",), what, "split the job")
         return ()
     _refuse_subaccounts_beside_others(findings, accounts, variants)
-    owners: dict[Series, Variant] = {}
+    owners: dict[Series, SeriesTemplate] = {}
     expanded: list[JobSeries] = []
     for account in accounts or [Account(("accounts",), _NO_ACCOUNT, "default")]:
-        compared: list[tuple[Series, Variant]] = []
+        compared: list[tuple[Series, SeriesTemplate]] = []
         for variant in variants:
             series = _series(findings, account, variant)
             if series is None:
@@ -113,7 +113,7 @@ def expand(
     return tuple(expanded)
 
 
-def _series(findings: Findings, account: Account, variant: Variant) -> Series | None:
+def _series(findings: Findings, account: Account, variant: SeriesTemplate) -> Series | None:
     fields = dict(variant.fields)
     wanted = account.include_subaccounts
     if wanted is not None and fields.setdefault(_SUBACCOUNTS, wanted) != wanted:
@@ -125,7 +125,7 @@ def _series(findings: Findings, account: Account, variant: Variant) -> Series | 
     return Series.of(account.id, variant.product, variant.direction, fields)
 
 
-def _refuse_twice(findings: Findings, first: Variant, second: Variant) -> None:
+def _refuse_twice(findings: Findings, first: SeriesTemplate, second: SeriesTemplate) -> None:
     if first.path == second.path:
         what = f"asks for {second} twice"
     else:
@@ -135,7 +135,7 @@ def _refuse_twice(findings: Findings, first: Variant, second: Variant) -> None:
 
 
 def _refuse_subaccounts_beside_others(
-    findings: Findings, accounts: Sequence[Account], variants: Sequence[Variant]
+    findings: Findings, accounts: Sequence[Account], variants: Sequence[SeriesTemplate]
 ) -> None:
     by_credentials: dict[str, list[Account]] = defaultdict(list)
     for account in accounts:
@@ -163,8 +163,10 @@ def _refuse_subaccounts(findings: Findings, path: KeyPath, beside: str, credenti
     )
 
 
-def _warn_of_overlaps(findings: Findings, compared: Sequence[tuple[Series, Variant]]) -> None:
-    by_product: dict[str, list[tuple[Series, Variant]]] = defaultdict(list)
+def _warn_of_overlaps(
+    findings: Findings, compared: Sequence[tuple[Series, SeriesTemplate]]
+) -> None:
+    by_product: dict[str, list[tuple[Series, SeriesTemplate]]] = defaultdict(list)
     for series, variant in compared:
         by_product[series.product].append((series, variant))
     for alike in by_product.values():
@@ -174,7 +176,7 @@ def _warn_of_overlaps(findings: Findings, compared: Sequence[tuple[Series, Varia
 
 
 def _warn_of_overlap(
-    findings: Findings, first: tuple[Series, Variant], second: tuple[Series, Variant]
+    findings: Findings, first: tuple[Series, SeriesTemplate], second: tuple[Series, SeriesTemplate]
 ) -> None:
     wider, narrower = covers(first[0], second[0]), covers(second[0], first[0])
     if not wider and not narrower:
@@ -192,5 +194,5 @@ def _warn_of_overlap(
     findings.warning(other.path, what, remedy)
 
 
-def _entry(variant: Variant) -> str:
+def _entry(variant: SeriesTemplate) -> str:
     return f"products[{variant.path[-1]}]"

@@ -5,17 +5,17 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
-from orchestrator.config import moments
-from orchestrator.config.job_schema import WindowEntry, calendar_word
-from orchestrator.config.translate import entry
-from orchestrator.config.values import Unfit
+from orchestrator.config import dates
+from orchestrator.config.job_entries import WindowEntry, calendar_word
+from orchestrator.config.parsers import InvalidValue
+from orchestrator.config.sections import entry
 from orchestrator.core.model import AbsoluteWindow, LastWindow, Span
 
 if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
 
     from orchestrator.config.findings import Findings
-    from orchestrator.config.nodes import KeyPath
+    from orchestrator.config.yaml_tree import KeyPath
     from orchestrator.core.model import WindowSpec
 
 _Ends = tuple[datetime, datetime | None]
@@ -33,7 +33,7 @@ def window(
     if value is None or isinstance(value, str):
         try:
             return calendar_word(value)
-        except Unfit as unfit:
+        except InvalidValue as unfit:
             findings.unfit(path, unfit)
             return None
     read = entry(WindowEntry, findings, path, value, zone=zone)
@@ -76,11 +76,11 @@ def _is_sound(
         what = f"{written['to']} lies before from: {written['from']}"
         findings.mistake(where, what, "exchange the two, or check the years")
         return False
-    if better := moments.loses(written.get("to")):
+    if better := dates.exclusive_end_hint(written.get("to")):
         lost = "second" if "23:59:59" in written["to"] else "minute"
         what = f"{written['to']} loses a {lost}, since `to` is the first moment not wanted"
         findings.warning(where, what, f"write {better}")
-    elif next_day := moments.loses_last_day(written.get("to")):
+    elif next_day := dates.loses_last_day(written.get("to")):
         what = f"{written['to']} itself is not included, since `to` is exclusive"
         findings.warning(where, what, f"write {next_day} to include the last day of the month")
     return True

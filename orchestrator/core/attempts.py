@@ -14,22 +14,22 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 from orchestrator.core import lifecycle, products
+from orchestrator.core.chunks import last_line, split
 from orchestrator.core.commands import typed
 from orchestrator.core.intervals import Window, intersect, subtract, union
 from orchestrator.core.model import Span, Unit
 from orchestrator.core.proofs import Proof
-from orchestrator.core.splitter import last_line, split
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
     from zoneinfo import ZoneInfo
 
+    from orchestrator.core.debt import Debt
     from orchestrator.core.lifecycle import Event
     from orchestrator.core.model import Job
-    from orchestrator.core.plan import Debt
     from orchestrator.core.refused_dates import RefusedDates
     from orchestrator.core.settings import PollPolicy
-    from orchestrator.core.sizing import Sizing
+    from orchestrator.core.volume import Sizing
 
 PER_RUN: Final = 3
 """So many reports may fail over a chunk in one run; the next run goes on."""
@@ -145,7 +145,7 @@ class Buy:
 
 
 @dataclass(frozen=True, slots=True)
-class Leave:
+class Defer:
     """Not in this run any more."""
 
     window: Window
@@ -165,11 +165,11 @@ class GiveUp:
 
 
 @dataclass(frozen=True, slots=True)
-class Await:
+class WaitForOpen:
     """Nothing more until what is open has come back: the rest is cut by what it holds."""
 
 
-Step = Buy | Leave | GiveUp | Await
+Step = Buy | Defer | GiveUp | WaitForOpen
 
 
 def pause(poll: PollPolicy, failed: int) -> timedelta:
@@ -231,7 +231,7 @@ def _steps(
                 yield replace(given_up, window=piece)
         debt = replace(debt, owed=subtract(debt.owed, [one.window for one in exhausted]))
     if is_cut_too_often(failures, cut_now):
-        yield from (Leave(window) for window in debt.owed)
+        yield from (Defer(window) for window in debt.owed)
         return
     if debt.goes_by_steps:
         yield from _probe(debt, failures, failed_now)
@@ -299,10 +299,10 @@ def _probe(debt: Debt, failures: Sequence[Failure], failed_now: Sequence[Window]
     match _step(chunk, failures, failed_now):
         case Buy(window):
             yield Buy(window, ALWAYS)
-            yield Await()
+            yield WaitForOpen()
         case GiveUp() as step:
             yield step
-            yield Await()
+            yield WaitForOpen()
         case step:
             yield step
 
@@ -351,7 +351,7 @@ def _step(chunk: Window, failures: Sequence[Failure], failed_now: Sequence[Windo
         reason = f"{len(spent)} reports came to nothing, the last: {last.reason}"
         return GiveUp(chunk, reason, last.report_id)
     if sum(window.overlaps(chunk) for window in failed_now) >= PER_RUN:
-        return Leave(chunk)
+        return Defer(chunk)
     return Buy(chunk, _alone_in(chunk, failures))
 
 

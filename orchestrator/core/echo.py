@@ -1,7 +1,8 @@
 """The echo: what a report object repeats of the request, held against what was asked for.
 
 An API may write rightly what we wrote otherwise: another case, a plus before a number, a list in
-another order. What remains is a difference; only the file itself can refute it (`collect.refute`).
+another order. What remains is a difference; only the file itself can refute it
+(`collect.echo_check`).
 """
 
 from __future__ import annotations

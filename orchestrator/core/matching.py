@@ -25,7 +25,7 @@ LIST_REACH: Final = timedelta(days=4)
 
 
 def candidates(
-    intent: Report, listed: Sequence[RemoteReport], owned: Mapping[str, int]
+    intent: Report, listed: Sequence[RemoteReport], owners_of: Mapping[str, int]
 ) -> tuple[RemoteReport, ...]:
     """The listed reports that the create of `intent` may have made, by their times.
 
@@ -34,12 +34,12 @@ def candidates(
     Args:
         intent: a row whose create may have happened.
         listed: what the API lists.
-        owned: ids that rows of ours have, and the rows.
+        owners_of: ids that rows of ours have, and the rows.
     """
     found = (
         remote
         for remote in listed
-        if owned.get(remote.request_id, intent.id) == intent.id and _may_be(intent, remote)
+        if owners_of.get(remote.request_id, intent.id) == intent.id and _may_be(intent, remote)
     )
     return tuple(
         sorted(
@@ -51,7 +51,7 @@ def candidates(
 def choose(
     intent: Report,
     likely: Sequence[RemoteReport],
-    rivals: Sequence[Report],
+    unresolved_creates: Sequence[Report],
     moment: Moment,
     *,
     has_own_address: bool,
@@ -61,7 +61,7 @@ def choose(
     Args:
         intent: a row whose create may have happened.
         likely: the candidates, told of as fully as the API tells.
-        rivals: other rows whose creates may have happened.
+        unresolved_creates: other rows whose creates may have happened.
         moment: when the API may have taken the create.
         has_own_address: no other report was asked for with the callback URL of `intent`.
 
@@ -75,7 +75,7 @@ def choose(
         for remote in likely:
             if _same_address(remote.callback_url or "", intent.callback_url):
                 return remote
-    mine = [remote for remote in likely if not is_another_s(remote, rivals)]
+    mine = [remote for remote in likely if not may_belong_to_other(remote, unresolved_creates)]
     if not mine:
         return f"{likely[0].request_id} there may be this one, or another of ours"
     dated = [remote for remote in mine if _names_dates(remote)]
@@ -113,8 +113,8 @@ def _names_dates(remote: RemoteReport) -> bool:
     return remote.date_start is not None and remote.date_end is not None
 
 
-def but_for_its_address(
-    intent: Report, listed: Sequence[RemoteReport], owned: Mapping[str, int]
+def differs_only_in_callback_url(
+    intent: Report, listed: Sequence[RemoteReport], owners_of: Mapping[str, int]
 ) -> RemoteReport | None:
     """A listed report that only its callback URL tells from `intent`; None where there is none.
 
@@ -123,17 +123,19 @@ def but_for_its_address(
     has none. Arguments as for `candidates`.
     """
     no_address = [
-        replace(remote, callback_url=None) for remote in listed if not omits(intent, remote)
+        replace(remote, callback_url=None)
+        for remote in listed
+        if not lacks_sent_fields(intent, remote)
     ]
-    return next(iter(candidates(intent, no_address, owned)), None)
+    return next(iter(candidates(intent, no_address, owners_of)), None)
 
 
-def is_another_s(remote: RemoteReport, rivals: Sequence[Report]) -> bool:
+def may_belong_to_other(remote: RemoteReport, unresolved_creates: Sequence[Report]) -> bool:
     """Whether a report may as well be that of another row whose create may have happened."""
-    return any(_may_be(rival, remote) for rival in rivals)
+    return any(_may_be(rival, remote) for rival in unresolved_creates)
 
 
-def omits(intent: Report, remote: RemoteReport) -> bool:
+def lacks_sent_fields(intent: Report, remote: RemoteReport) -> bool:
     """Whether the API left out a field that we sent, so that twins cannot be told apart."""
     return not sent(intent).keys() <= echoed(remote).keys()
 
@@ -147,10 +149,12 @@ def _may_be(intent: Report, remote: RemoteReport) -> bool:
 
 def _same_address(echoed: str, asked: str | None) -> bool:
     """Whether two URLs are one, though they may be written in two ways (RFC 3986, section 6.2)."""
-    return asked is not None and (echoed == asked or _plainly(echoed) == _plainly(asked))
+    return asked is not None and (
+        echoed == asked or _normalised_url(echoed) == _normalised_url(asked)
+    )
 
 
-def _plainly(address: str) -> tuple[object, ...]:
+def _normalised_url(address: str) -> tuple[object, ...]:
     try:
         parts = urlsplit(address)
         port = parts.port or _DEFAULT_PORTS.get(parts.scheme)

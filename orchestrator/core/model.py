@@ -283,7 +283,7 @@ class Owner:
 ALL_STATUSES: Final = tuple(Status)
 
 
-class Listing(tuple[RemoteReport, ...]):  # noqa: SLOT001 - a tuple of any length has no slots
+class ReportList(tuple[RemoteReport, ...]):  # noqa: SLOT001 - a tuple of any length has no slots
     """The reports of a list answer, in its order.
 
     Attributes:
@@ -418,7 +418,7 @@ class GivenUp:
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class SeriesState:
     """All that the ledger knows of a series, as one job sees it.
 
     Attributes:

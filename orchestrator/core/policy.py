@@ -165,7 +165,7 @@ def reconcile_pause(policy: PollPolicy, look: int, age: timedelta, rate: float =
 
 
 @dataclass(frozen=True, slots=True)
-class Remains:
+class RunOutcome:
     """What a run leaves behind: of the series of its jobs, and of the open reports of its keys.
 
     Attributes:
@@ -181,7 +181,7 @@ class Remains:
     bug: bool = False
 
 
-def exit_code(remains: Remains) -> ExitCode:
+def exit_code(remains: RunOutcome) -> ExitCode:
     """The exit code of a run that came to its end: the first that applies.
 
     What needs a person is never hidden by what the next run does by itself.

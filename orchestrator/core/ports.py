@@ -12,24 +12,24 @@ if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager, AbstractContextManager
     from datetime import datetime
 
+    from orchestrator.core.debt import Debt
+    from orchestrator.core.durations import ReportDuration
     from orchestrator.core.echo import EchoDifference
     from orchestrator.core.intervals import Window
     from orchestrator.core.lifecycle import Event
     from orchestrator.core.model import (
         FieldValue,
-        Listing,
         Owner,
         RemoteReport,
         Report,
+        ReportList,
         Resolution,
         Series,
-        Standing,
+        SeriesState,
         Status,
     )
-    from orchestrator.core.pace import Taken
-    from orchestrator.core.plan import Debt
-    from orchestrator.core.sizing import History
     from orchestrator.core.spending import Bought
+    from orchestrator.core.volume import History
 
 
 class Clock(Protocol):
@@ -48,13 +48,14 @@ class Priority(IntEnum):
     SUBMIT = 2
     POLL = 3
     CALLBACK = 4
-    """A look because somebody called: before every submit, but never more often than `Gate` says.
+    """A look because somebody called: before every submit, but never more often than
+    `RateLimiter` says.
 
     Anybody who knows an address may call; what is bought must not wait for that.
     """
 
 
-class Place(Protocol):
+class Slot(Protocol):
     """What a request needs besides its turn, such as one of so many downloads at once."""
 
     @property
@@ -80,11 +81,11 @@ class Place(Protocol):
         ...
 
 
-class Gate(Protocol):
+class RateLimiter(Protocol):
     """The one way to the API for one key: so many turns a second, by priority."""
 
     def turn(
-        self, priority: Priority, order: float = 0.0, place: Place | None = None
+        self, priority: Priority, order: float = 0.0, place: Slot | None = None
     ) -> AbstractAsyncContextManager[None]:
         """Waits for a turn; the request is made inside.
 
@@ -213,7 +214,7 @@ class ReportsApi(Protocol):
         created_from: datetime | None = None,
         created_to: datetime | None = None,
         only: Container[str] | None = None,
-    ) -> Listing:
+    ) -> ReportList:
         """``GET /v2/reports``: reports created by the account, by time of creation.
 
         Entries that cannot be read as a report are left out; with `only`, which saves time, those
@@ -247,7 +248,7 @@ class ReportsApi(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class VerifiedFile:
     """What a verified file holds, before it takes its name; `foreign` as in `Verified`."""
 
     rows: int
@@ -260,7 +261,7 @@ class Verdict:
 class Collector(Protocol):
     """Makes a verified file of a download, and publishes it. Idempotent at every step."""
 
-    async def fetch(self, report: Report, download: Download) -> Verdict:
+    async def fetch(self, report: Report, download: Download) -> VerifiedFile:
         """Takes the archive, checks it against the report, writes the file aside.
 
         A download that begins where an earlier one of this report broke (`resumable`) goes on
@@ -270,7 +271,7 @@ class Collector(Protocol):
             TransportError: the stream broke; fetch it again.
             WrongCount: it is sound, and holds another number of records; as below.
             CorruptArchive: structure, length or CRC are wrong; the archive stays for `recheck`
-                and `keep_aside`, until it is fetched again.
+                and `quarantine`, until it is fetched again.
             TooLong: it is longer than its records can be; nothing stays of it.
             NoRoom: it would leave too little room on the disk; nothing stays of it.
             OutputError: the disk.
@@ -282,17 +283,17 @@ class Collector(Protocol):
         """Why nothing more should be begun, in words; empty while the disk has room."""
         ...
 
-    async def recheck(self, report: Report) -> Verdict | None:
+    async def recheck(self, report: Report) -> VerifiedFile | None:
         """Checks the archive that the last refused `fetch` has left, against the report of now.
 
-        None: there is none, or it does not fit either; it stays for `keep_aside`.
+        None: there is none, or it does not fit either; it stays for `quarantine`.
 
         Raises:
             OutputError: the disk.
         """
         ...
 
-    async def empty(self, report: Report) -> Verdict:
+    async def empty(self, report: Report) -> VerifiedFile:
         """Makes the file of a report that has no records, and for which the API has no file.
 
         Raises:
@@ -328,11 +329,11 @@ class Collector(Protocol):
         """
         ...
 
-    async def keep_aside(self, report: Report, reason: str) -> None:
+    async def quarantine(self, report: Report, reason: str) -> None:
         """Keeps whatever has been fetched of a report for a person to look at, outside the data."""
         ...
 
-    async def accept(self, report: Report) -> Verdict:
+    async def accept(self, report: Report) -> VerifiedFile:
         """Makes the file that was kept aside ready for `publish`, whatever its count.
 
         Raises:
@@ -368,7 +369,7 @@ class Ledger(Protocol):
         """
         ...
 
-    async def standing(self, job: str, series: Series) -> Standing:
+    async def series_state(self, job: str, series: Series) -> SeriesState:
         """All that is known of a series, as a job sees it."""
         ...
 
@@ -389,14 +390,14 @@ class Ledger(Protocol):
         """
         ...
 
-    async def densities(self, series: Iterable[Series]) -> Mapping[str, float]:
+    async def record_rates(self, series: Iterable[Series]) -> Mapping[str, float]:
         """Records a second in the latest collected windows of series, by the series' key.
 
         Series of which nothing is collected are left out.
         """
         ...
 
-    async def paces(self) -> Mapping[str, Sequence[Taken]]:
+    async def recent_durations(self) -> Mapping[str, Sequence[ReportDuration]]:
         """How long the latest collected reports took, by product; a few hundred of each."""
         ...
 
@@ -415,7 +416,7 @@ class Ledger(Protocol):
         """Replaces the resolutions of these series of a job, in one transaction."""
         ...
 
-    async def intend(
+    async def record_intent(
         self,
         series: Series,
         window: Window,
@@ -468,7 +469,7 @@ class Ledger(Protocol):
         """
         ...
 
-    async def take_back(self, report: Report) -> int:
+    async def undo_give_up(self, report: Report) -> int:
         """Forgets what was given up with a report, and the series' failures; how many entries."""
         ...
 
@@ -489,7 +490,7 @@ class Ledger(Protocol):
         """A report as it stands now."""
         ...
 
-    async def owned(self, request_ids: Iterable[str]) -> Mapping[str, int]:
+    async def owners_of(self, request_ids: Iterable[str]) -> Mapping[str, int]:
         """Which of these request ids belong to rows of ours, and to which."""
         ...
 
@@ -506,7 +507,7 @@ class Ledger(Protocol):
         """
         ...
 
-    async def rivals(self, report: Report) -> tuple[Report, ...]:
+    async def unresolved_creates(self, report: Report) -> tuple[Report, ...]:
         """Other unsettled rows (submitting, held) of the same account: they may be the twin."""
         ...
 
@@ -550,7 +551,7 @@ class Observer(Protocol):
         ...
 
 
-class Unobserved:
+class NullObserver:
     """The `Observer` of what nobody watches."""
 
     def wanted(self, debt: Debt) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final, assert_never
 
 from orchestrator.core import products
 from orchestrator.core.calendar import add_months, first_instant, local_date, month_start
+from orchestrator.core.chunks import last_line, next_line
 from orchestrator.core.intervals import Window, before, since, subtract, union
 from orchestrator.core.model import (
     AbsoluteWindow,
@@ -17,7 +18,6 @@ from orchestrator.core.model import (
     Span,
     Unit,
 )
-from orchestrator.core.splitter import last_line, next_line
 
 if TYPE_CHECKING:
     from datetime import date, datetime
@@ -84,7 +84,7 @@ def resolve(job: Job, now: datetime, previous: Resolution) -> Resolution:
     return Resolution(windows, mark)
 
 
-def made_up(job: Job, now: datetime, previous: Resolution) -> tuple[Window, ...]:
+def backfilled(job: Job, now: datetime, previous: Resolution) -> tuple[Window, ...]:
     """The days that the relative windows reach back for, beyond what their words mean today.
 
     They are what earlier runs missed.

@@ -11,17 +11,17 @@ from typing import TYPE_CHECKING, Final
 
 from orchestrator.core import spending
 from orchestrator.core.lifecycle import UNPAID
-from orchestrator.core.sizing import SCARCE_FACTOR, hardly_more
 from orchestrator.core.spending import Period
+from orchestrator.core.volume import SCARCE_FACTOR, hardly_more
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from datetime import datetime
 
+    from orchestrator.core.debt import Debt
     from orchestrator.core.intervals import Window
     from orchestrator.core.lifecycle import Event, State
     from orchestrator.core.model import FieldValue, Report, Series
-    from orchestrator.core.plan import Debt
     from orchestrator.core.ports import Ledger, Observer
     from orchestrator.core.spending import Bound
 

@@ -14,7 +14,7 @@ from orchestrator.core.calendar import first_instant, local_date
 from orchestrator.core.lifecycle import State
 from orchestrator.core.model import AbsoluteWindow, Resolution, Status
 from orchestrator.core.ports import Priority
-from orchestrator.engine import answers
+from orchestrator.engine import outcomes
 from orchestrator.errors import ApiError, NotFound, Rejected
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from orchestrator.core.model import Job, RemoteReport, Report
     from orchestrator.core.ports import Ledger
-    from orchestrator.engine.desk import Desk
+    from orchestrator.engine.key_session import KeySession
 
 
 _ALREADY_FINAL: Final = 409
@@ -52,7 +52,7 @@ class Cancellation:
 
 
 async def cancel(
-    jobs: Sequence[Job], ledger: Ledger, desks: Mapping[str, Desk]
+    jobs: Sequence[Job], ledger: Ledger, sessions: Mapping[str, KeySession]
 ) -> tuple[Cancellation, ...]:
     """Cancels the open reports of the jobs' series at the API, whoever bought them.
 
@@ -61,17 +61,17 @@ async def cancel(
     Args:
         jobs: whose series.
         ledger: open, under the run's lock.
-        desks: by API key, and by name of credentials.
+        sessions: by API key, and by name of credentials.
     """
     by_series = {entry.series.key: entry for job in reversed(jobs) for entry in job.series}
     results = []
     async for report in ledger.open_reports([entry.series for entry in by_series.values()]):
-        desk = desks.get(report.api_key) or desks[by_series[report.series.key].credentials]
-        results.append(await _cancel_one(report, ledger, desk))
+        session = sessions.get(report.api_key) or sessions[by_series[report.series.key].credentials]
+        results.append(await _cancel_one(report, ledger, session))
     return tuple(results)
 
 
-async def _cancel_one(report: Report, ledger: Ledger, desk: Desk) -> Cancellation:
+async def _cancel_one(report: Report, ledger: Ledger, session: KeySession) -> Cancellation:
     if report.state in (State.SUBMITTING, State.HELD):
         return Cancellation(
             report,
@@ -81,7 +81,7 @@ async def _cancel_one(report: Report, ledger: Ledger, desk: Desk) -> Cancellatio
     if report.state is not State.SUBMITTED or report.request_id is None:
         return Cancellation(report, done=False, words=_PAID)
     try:
-        remote = await cancelled(report.request_id, desk)
+        remote = await cancelled(report.request_id, session)
     except ApiError as error:
         words = f"not cancelled: {error}"
         if isinstance(error, NotFound):
@@ -97,7 +97,7 @@ async def _cancel_one(report: Report, ledger: Ledger, desk: Desk) -> Cancellatio
 
 
 def _still_open(remote: RemoteReport | None) -> str:
-    if remote is not None and answers.is_final(remote):
+    if remote is not None and outcomes.is_final(remote):
         return _FINISHED
     said = "nothing" if remote is None else remote.status_word
     return (
@@ -106,7 +106,7 @@ def _still_open(remote: RemoteReport | None) -> str:
     )
 
 
-async def cancelled(request_id: str, desk: Desk) -> RemoteReport | None:
+async def cancelled(request_id: str, session: KeySession) -> RemoteReport | None:
     """Cancels a report, and asks how it stands, until the API says that it has ended.
 
     What DELETE answers is believed only where it names an end: 202, 204, a status that has not
@@ -122,20 +122,20 @@ async def cancelled(request_id: str, desk: Desk) -> RemoteReport | None:
     refused: ApiError | None = None
     remote: RemoteReport | None = None
     try:
-        remote = await desk.ask(partial(desk.api.cancel, request_id), Priority.CANCEL)
+        remote = await session.ask(partial(session.api.cancel, request_id), Priority.CANCEL)
     except Rejected as error:
         if error.status != _ALREADY_FINAL:
             raise
         refused = error  # ended, one way or the other: also by an earlier DELETE of ours
     for look in range(1, _LOOKS + 1):
-        if remote is not None and answers.is_final(remote):
+        if remote is not None and outcomes.is_final(remote):
             return remote
         if look > 1:
-            pause = policy.backoff(desk.retry, look, desk.jitter())
+            pause = policy.backoff(session.retry, look, session.jitter())
             await anyio.sleep(pause.total_seconds())
         with contextlib.suppress(NotFound):  # a report that has just been cancelled may be gone
-            remote = await desk.ask(partial(desk.api.status, request_id), Priority.CANCEL)
-    if refused is not None and (remote is None or not answers.is_final(remote)):
+            remote = await session.ask(partial(session.api.status, request_id), Priority.CANCEL)
+    if refused is not None and (remote is None or not outcomes.is_final(remote)):
         raise refused
     return remote
 
@@ -153,8 +153,8 @@ async def forget(jobs: Sequence[Job], ledger: Ledger, now: datetime) -> int:
         today = first_instant(local_date(now, job.zone), job.zone)
         moved = {}
         for entry in job.series:
-            standing = await ledger.standing(job.name, entry.series)
-            if standing.resolution != Resolution():
+            series_state = await ledger.series_state(job.name, entry.series)
+            if series_state.resolution != Resolution():
                 moved[entry.series] = Resolution((), today)
         await ledger.remember(job.name, moved)
         forgotten += len(moved)

@@ -14,11 +14,11 @@ from orchestrator.core.commands import pay_or_skip
 from orchestrator.core.lifecycle import State
 from orchestrator.core.model import RemoteReport, Status
 from orchestrator.core.ports import Priority, Within
-from orchestrator.engine import answers
-from orchestrator.engine.brief import BriefDownload
-from orchestrator.engine.places import Places
-from orchestrator.engine.tries import SAME_COUNT, Next, Tries, is_refusal
-from orchestrator.engine.unseen import is_file_gone, is_forgotten, life_left
+from orchestrator.engine import outcomes
+from orchestrator.engine.brief_download import BriefDownload
+from orchestrator.engine.download_tries import SAME_COUNT, DownloadTries, Next, is_refusal
+from orchestrator.engine.polling.missing_reports import is_file_gone, is_forgotten, life_left
+from orchestrator.engine.slots import SlotPool
 from orchestrator.errors import (
     ApiError,
     CollectError,
@@ -38,9 +38,9 @@ if TYPE_CHECKING:
     from orchestrator.core.echo import EchoDifference
     from orchestrator.core.lifecycle import Event
     from orchestrator.core.model import Report
-    from orchestrator.core.ports import Collector, Download, Ledger, Observer, Verdict
-    from orchestrator.engine.desk import Desk
+    from orchestrator.core.ports import Collector, Download, Ledger, Observer, VerifiedFile
     from orchestrator.engine.drain import Drain
+    from orchestrator.engine.key_session import KeySession
 
 
 async def withdraw_superseded(
@@ -75,7 +75,7 @@ class Collecting:
         self,
         take: Callable[[Report, Event], Awaitable[Report]],
         *,
-        ended: Callable[[Report, RemoteReport, Desk], Awaitable[Report]],
+        ended: Callable[[Report, RemoteReport, KeySession], Awaitable[Report]],
         ledger: Ledger,
         collector: Collector,
         observer: Observer,
@@ -88,17 +88,17 @@ class Collecting:
         self._collector = collector
         self._observer = observer
         self._drain = drain
-        self._places = Places(downloads)
+        self._places = SlotPool(downloads)
 
-    async def collect(self, report: Report, desk: Desk) -> Report:
+    async def collect(self, report: Report, session: KeySession) -> Report:
         """Download, verify, publish. What has begun is finished even when the run drains."""
-        fetched = await self._fetch(report, desk)
+        fetched = await self._fetch(report, session)
         if fetched.state is State.VERIFIED:
             fetched = await self.publish(fetched)
         return fetched
 
     async def keep_truncated(
-        self, report: Report, remote: RemoteReport, reason: str, desk: Desk
+        self, report: Report, remote: RemoteReport, reason: str, session: KeySession
     ) -> int | None:
         """Keeps the file of a truncated report aside: it is paid, and may be of use to somebody.
 
@@ -109,7 +109,7 @@ class Collecting:
             return None
         wanted = replace(report, items_count=remote.items_count, download_url=remote.download_url)
         try:
-            verdict = await self._fetch_for_examination(wanted, desk)
+            verdict = await self._fetch_for_examination(wanted, session)
             rows: int | None = verdict.rows
         except CorruptArchive as error:
             reason = f"{reason}; and {error}"  # it is kept all the same
@@ -122,7 +122,7 @@ class Collecting:
         finally:
             await self._collector.release(wanted)
         with self._drain.shield():
-            await self._collector.keep_aside(wanted, reason)
+            await self._collector.quarantine(wanted, reason)
         return rows
 
     async def examine(
@@ -130,7 +130,7 @@ class Collecting:
         report: Report,
         remote: RemoteReport,
         differences: Sequence[EchoDifference],
-        desk: Desk,
+        session: KeySession,
     ) -> Report:
         """A finished report that does not repeat our request: its file is kept, and decides.
 
@@ -140,7 +140,7 @@ class Collecting:
         words = f"not what was asked for: {differences[0]}"
         wanted = replace(report, items_count=remote.items_count, download_url=remote.download_url)
         try:
-            verdict = await self._fetch_for_examination(wanted, desk)
+            verdict = await self._fetch_for_examination(wanted, session)
         except CorruptArchive as error:
             return await self._dispute(wanted, f"{words}; and {error}")
         except (ApiError, NoRoom) as error:
@@ -153,9 +153,9 @@ class Collecting:
         finally:
             await self._collector.release(wanted)
         if not await self._collector.refutes(wanted, differences):
-            desk.doubt_series(report.series, f"what came for report {report.id} is {words}")
+            session.doubt_series(report.series, f"what came for report {report.id} is {words}")
             return await self._dispute(wanted, words)
-        desk.trust_series(report.series, differences)
+        session.trust_series(report.series, differences)
         self._observer.note(
             "warning",
             f"report {report.id} ({report.series}, {report.window}): the API repeats the request "
@@ -165,7 +165,7 @@ class Collecting:
         finished = lifecycle.Finished(remote.items_count, remote.download_url)
         return await self._take(await self._take(report, finished), _verified(verdict))
 
-    async def _fetch_for_examination(self, report: Report, desk: Desk) -> Verdict:
+    async def _fetch_for_examination(self, report: Report, session: KeySession) -> VerifiedFile:
         """One download after the other, until the file is here.
 
         Raises:
@@ -175,20 +175,20 @@ class Collecting:
         while True:
             attempt += 1
             try:
-                async with self._downloading(report, desk) as download:
+                async with self._downloading(report, session) as download:
                     return await self._collector.fetch(report, download)
             except (ApiError, CorruptArchive) as error:
-                if attempt >= desk.retry.attempts or self._drain.begun:
+                if attempt >= session.retry.attempts or self._drain.begun:
                     raise
                 if isinstance(error, WrongCount) and attempt >= SAME_COUNT:
                     raise
-            pause = policy.backoff(desk.retry, attempt, desk.jitter())
+            pause = policy.backoff(session.retry, attempt, session.jitter())
             await anyio.sleep(pause.total_seconds())
 
     async def _dispute(self, report: Report, reason: str) -> Report:
         """Keeps what has been fetched for a person, who decides."""
         with self._drain.shield():
-            await self._collector.keep_aside(report, reason)
+            await self._collector.quarantine(report, reason)
             return await self._take(report, lifecycle.Disputed(reason))
         await checkpoint()
         return report
@@ -212,34 +212,34 @@ class Collecting:
         await checkpoint()  # somebody is in a hurry: whatever would follow is cut too
         return report
 
-    async def _fetch(self, report: Report, desk: Desk) -> Report:
+    async def _fetch(self, report: Report, session: KeySession) -> Report:
         """Downloads until a file is verified; READY still if it must be tried another time."""
         try:
-            return await self._fetch_patiently(report, desk)
+            return await self._fetch_patiently(report, session)
         finally:
             await self._collector.release(report)
 
-    async def _fetch_patiently(self, report: Report, desk: Desk) -> Report:
-        tries = Tries()
+    async def _fetch_patiently(self, report: Report, session: KeySession) -> Report:
+        tries = DownloadTries()
         while True:
             try:
-                return await self._fetch_once(report, desk, tries)
+                return await self._fetch_once(report, session, tries)
             except NoRoom as problem:
                 return self._leave(report, problem)
             except (ApiError, CorruptArchive) as problem:
                 tries.begin(anyio.current_time())
                 tries.met(problem)
-                if self._drain.begun or isinstance(problem, Throttled) or desk.silent:
+                if self._drain.begun or isinstance(problem, Throttled) or session.silent:
                     return self._leave(report, problem)
-                report, asked = await self._look_anew(report, desk, tries)
-                if report.state is not State.READY or self._is_left(report, desk, asked):
+                report, asked = await self._look_anew(report, session, tries)
+                if report.state is not State.READY or self._is_left(report, session, asked):
                     return report
-                ended = await self._conclude(report, desk, tries, asked)
+                ended = await self._conclude(report, session, tries, asked)
                 # A file may take a while to be everywhere: then no pause is cut by chance.
-                jitter = 1.0 if is_refusal(problem) else desk.jitter()
+                jitter = 1.0 if is_refusal(problem) else session.jitter()
                 wait = getattr(problem, "retry_after", None)
-                pause = policy.backoff(desk.retry, tries.number, jitter, wait)
-                if ended is None and desk.is_too_long(pause, tries.since):
+                pause = policy.backoff(session.retry, tries.number, jitter, wait)
+                if ended is None and session.is_too_long(pause, tries.since):
                     ended = self._leave(report, problem)
                 if ended is not None:
                     return ended
@@ -250,7 +250,7 @@ class Collecting:
             await anyio.sleep(pause.total_seconds())
 
     async def _look_anew(
-        self, report: Report, desk: Desk, tries: Tries
+        self, report: Report, session: KeySession, tries: DownloadTries
     ) -> tuple[Report, RemoteReport | ApiError | None]:
         """After a failed download: asks how the report stands now, and takes that over.
 
@@ -264,26 +264,28 @@ class Collecting:
         assert report.request_id is not None
         request_id = report.request_id
         try:
-            remote = await desk.turn(lambda: desk.api.status(request_id), Priority.DOWNLOAD)
+            remote = await session.turn(lambda: session.api.status(request_id), Priority.DOWNLOAD)
         except Unauthorized as error:
-            desk.refuse_account(report.series.account_id, str(error))
+            session.refuse_account(report.series.account_id, str(error))
             return report, error
         except ApiError as error:
             return report, error
         match remote.status:
-            case Status.SUCCESS if answers.to_examine(report, remote):
-                report = await self._ended(report, remote, desk)
+            case Status.SUCCESS if outcomes.to_examine(report, remote):
+                report = await self._ended(report, remote, session)
             case Status.SUCCESS if remote.download_url is not None:
                 report = await self._renew(report, remote)
                 if isinstance(tries.problem, WrongCount):
                     report = await self._recheck(report, tries.problem)
             case Status.FAILED | Status.ABORTED | Status.TRUNCATED:
-                report = await self._ended(report, remote, desk)
+                report = await self._ended(report, remote, session)
             case _:
                 pass  # a status that went backwards, or lacks its link, proves nothing
         return report, remote
 
-    def _is_left(self, report: Report, desk: Desk, asked: RemoteReport | ApiError | None) -> bool:
+    def _is_left(
+        self, report: Report, session: KeySession, asked: RemoteReport | ApiError | None
+    ) -> bool:
         """Whether what was answered leaves a ready report to the next run, whatever its file is."""
         match asked:
             case Unauthorized():
@@ -293,11 +295,11 @@ class Collecting:
                     f"it in this run: {asked}",
                 )
                 return True
-            case NotFound() if blind := desk.may_not_see(report):
+            case NotFound() if blind := session.may_not_see(report):
                 self._observer.note("warning", f"{asked}; {blind}")
                 return True
             case RemoteReport():  # its file would decide, and cannot be had now, as was said
-                return bool(answers.to_examine(report, asked))
+                return bool(outcomes.to_examine(report, asked))
             case _:
                 return False
 
@@ -316,16 +318,20 @@ class Collecting:
         return report if verdict is None else await self._take(report, _verified(verdict))
 
     async def _conclude(
-        self, report: Report, desk: Desk, tries: Tries, asked: RemoteReport | ApiError | None
+        self,
+        report: Report,
+        session: KeySession,
+        tries: DownloadTries,
+        asked: RemoteReport | ApiError | None,
     ) -> Report | None:
         """What the downloads so far make of the report; None: another one."""
         received_at = asked.received_at if isinstance(asked, RemoteReport) else None
         assert tries.problem is not None
         match tries.next(
-            desk.retry.attempts,
+            session.retry.attempts,
             asked,
-            is_file_gone=is_file_gone(report, desk, received_at),
-            is_forgotten=is_forgotten(report, desk, received_at),
+            is_file_gone=is_file_gone(report, session, received_at),
+            is_forgotten=is_forgotten(report, session, received_at),
         ):
             case Next.AGAIN:
                 return None
@@ -355,17 +361,19 @@ class Collecting:
         self._observer.note("warning", words)
         return report
 
-    async def _fetch_once(self, report: Report, desk: Desk, tries: Tries) -> Report:
+    async def _fetch_once(
+        self, report: Report, session: KeySession, tries: DownloadTries
+    ) -> Report:
         if report.download_url is None:  # the API says that there are no records, and no file
             return await self._take(report, _verified(await self._collector.empty(report)))
-        async with self._downloading(report, desk) as download:
+        async with self._downloading(report, session) as download:
             tries.begin(anyio.current_time())
             return await self._take(
                 report, _verified(await self._collector.fetch(report, download))
             )
 
     @asynccontextmanager
-    async def _downloading(self, report: Report, desk: Desk) -> AsyncIterator[Download]:
+    async def _downloading(self, report: Report, session: KeySession) -> AsyncIterator[Download]:
         """A download that has begun, at the key's turn and in a free place.
 
         Until then a run that drains may do without it; afterwards it has a short grace, and what
@@ -375,13 +383,13 @@ class Collecting:
         if lacking := self._collector.lacks_room:
             raise NoRoom(lacking)
         url = report.download_url
-        within = Within(life_left(report, desk), desk.patience)
+        within = Within(life_left(report, session), session.patience)
         order = report.expires_at.timestamp() if report.expires_at else 0.0
         with self._places.claim() as place:
             async with AsyncExitStack() as stack:
-                download = await desk.turn(
+                download = await session.turn(
                     lambda: stack.enter_async_context(
-                        desk.api.download(url, self._collector.resumable(report), within)
+                        session.api.download(url, self._collector.resumable(report), within)
                     ),
                     Priority.DOWNLOAD,
                     order,
@@ -399,7 +407,7 @@ class Collecting:
                     await checkpoint()  # somebody is in a hurry: whatever would follow is cut too
 
 
-def _verified(verdict: Verdict) -> lifecycle.Verified:
+def _verified(verdict: VerifiedFile) -> lifecycle.Verified:
     return lifecycle.Verified(
         sha256=verdict.sha256,
         rows=verdict.rows,

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 
 import anyio
 
+from orchestrator.core.durations import DurationModel
 from orchestrator.core.lifecycle import State
-from orchestrator.core.pace import Pace
-from orchestrator.core.policy import Remains
+from orchestrator.core.policy import RunOutcome
 from orchestrator.engine.collecting import withdraw_superseded
-from orchestrator.engine.follow import Order
+from orchestrator.engine.follow import ChunkOrder
 from orchestrator.engine.run import follower_of, tell_of_drain
 
 if TYPE_CHECKING:
@@ -24,13 +24,13 @@ if TYPE_CHECKING:
 
     from anyio.abc import TaskGroup
 
+    from orchestrator.core.debt import Debt
     from orchestrator.core.lifecycle import Event
     from orchestrator.core.model import FieldValue, Job, JobSeries, Report
-    from orchestrator.core.plan import Debt
     from orchestrator.core.ports import Observer
-    from orchestrator.engine.desk import Desk
     from orchestrator.engine.follow import Follower
-    from orchestrator.engine.run import World
+    from orchestrator.engine.key_session import KeySession
+    from orchestrator.engine.run import RunContext
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,16 +63,16 @@ class RenewalsEnd:
     interrupted: int | None = None
 
     @property
-    def remains(self) -> Remains:
+    def remains(self) -> RunOutcome:
         """For the exit code."""
-        return Remains(
+        return RunOutcome(
             unfinished=bool(self.open or self.not_asked),
             needs_person=bool(self.failed or self.refused),
             interrupted=self.interrupted,
         )
 
 
-async def renew(world: World, renewals: Sequence[Renewal]) -> RenewalsEnd:
+async def renew(world: RunContext, renewals: Sequence[Renewal]) -> RenewalsEnd:
     """Buys the editions, every key side by side; each is tried once.
 
     Raises:
@@ -84,7 +84,7 @@ async def renew(world: World, renewals: Sequence[Renewal]) -> RenewalsEnd:
     world = replace(world, observer=seen)
     tell_of_drain(world)
     await withdraw_superseded(world.ledger, world.collector)
-    pace = Pace(await world.ledger.paces())
+    pace = DurationModel(await world.ledger.recent_durations())
     with world.drain.scope:
         async with anyio.create_task_group() as watching, anyio.create_task_group() as tasks:
             follower = follower_of(world, watching, pace)
@@ -105,41 +105,41 @@ async def renew(world: World, renewals: Sequence[Renewal]) -> RenewalsEnd:
     )
 
 
-def _is_refused(one: Renewal, world: World, seen: _Seen) -> bool:
+def _is_refused(one: Renewal, world: RunContext, seen: _Seen) -> bool:
     """Whether the API will have none of it: its dates, its series, its account or its key."""
-    desk = world.desks[one.entry.credentials]
-    return one.current.id in seen.refused or desk.refusal(one.current.series) is not None
+    session = world.sessions[one.entry.credentials]
+    return one.current.id in seen.refused or session.refusal(one.current.series) is not None
 
 
-def _by_key(world: World, renewals: Sequence[Renewal]) -> dict[str, list[Renewal]]:
+def _by_key(world: RunContext, renewals: Sequence[Renewal]) -> dict[str, list[Renewal]]:
     found: dict[str, list[Renewal]] = {}
     for one in renewals:
-        found.setdefault(world.desks[one.entry.credentials].api_key, []).append(one)
+        found.setdefault(world.sessions[one.entry.credentials].api_key, []).append(one)
     return found
 
 
 async def _work_off(
-    world: World, follower: Follower, renewals: Sequence[Renewal], seen: _Seen
+    world: RunContext, follower: Follower, renewals: Sequence[Renewal], seen: _Seen
 ) -> None:
     """One key's renewals, so many open at a time."""
     slots = anyio.Semaphore(world.config.limits.in_flight)
     async with anyio.create_task_group() as tasks:
         for one in renewals:
-            desk = world.desks[one.entry.credentials]
+            session = world.sessions[one.entry.credentials]
             await slots.acquire()
-            _start(tasks, follower, one, desk, slots=slots, seen=seen)
+            _start(tasks, follower, one, session, slots=slots, seen=seen)
 
 
 def _start(
     tasks: TaskGroup,
     follower: Follower,
     one: Renewal,
-    desk: Desk,
+    session: KeySession,
     *,
     slots: anyio.Semaphore,
     seen: _Seen,
 ) -> None:
-    order = Order(
+    order = ChunkOrder(
         series=one.current.series,
         window=one.current.window,
         job=one.job.name,
@@ -148,7 +148,7 @@ def _start(
         settle=one.job.settle,
         refused=lambda _report: seen.refused.add(one.current.id),
     )
-    life = partial(follower.buy, order, desk)
+    life = partial(follower.buy, order, session)
 
     async def live() -> None:
         try:

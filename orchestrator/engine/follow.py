@@ -17,18 +17,18 @@ from orchestrator.core.policy import AfterCreate
 from orchestrator.core.ports import Priority
 from orchestrator.core.proofs import Proof
 from orchestrator.core.settings import OnTimeout, OnUnknown
-from orchestrator.engine import answers
+from orchestrator.engine import outcomes
 from orchestrator.engine.cancel import cancelled
 from orchestrator.engine.collecting import Collecting
+from orchestrator.engine.polling.missing_reports import Gone, LeftOpen
 from orchestrator.engine.reconcile import UNKNOWN_MAYBE_PAID
-from orchestrator.engine.unseen import Gone, LeftOpen
 from orchestrator.errors import (
     ApiError,
     InputError,
     InvalidTransition,
     LedgerError,
     OutputError,
-    Taken,
+    RequestIdConflict,
     Throttled,
     TransportError,
     Unauthorized,
@@ -42,11 +42,11 @@ if TYPE_CHECKING:
     from orchestrator.core.model import RemoteReport, Report, Series
     from orchestrator.core.ports import Callbacks, Collector, Ledger, Observer
     from orchestrator.core.settings import Config
-    from orchestrator.engine.desk import Desk
     from orchestrator.engine.drain import Drain
+    from orchestrator.engine.key_session import KeySession
+    from orchestrator.engine.open_report_limit import OpenReportSlot
+    from orchestrator.engine.polling.watcher import Watcher
     from orchestrator.engine.reconcile import Reconciler
-    from orchestrator.engine.room import Seat
-    from orchestrator.engine.watch import Watcher
 
 _ALMOST_NOTHING: Final = timedelta(milliseconds=1)
 _AFTER_TIMEOUT: Final = timedelta(seconds=5)
@@ -54,7 +54,7 @@ _AFTER_TIMEOUT: Final = timedelta(seconds=5)
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
+class ChunkOrder:
     """A chunk that is to become a report.
 
     Attributes:
@@ -77,13 +77,13 @@ class Order:
     settle: timedelta = timedelta()
 
 
-def _ahead(desk: Desk) -> timedelta:
+def _ahead(session: KeySession) -> timedelta:
     """The API's clock less ours, for the ledger, where zero means that nobody knew it."""
-    is_known = desk.api.server_now() is not None
-    return desk.api.server_ahead or (_ALMOST_NOTHING if is_known else timedelta())
+    is_known = session.api.server_now() is not None
+    return session.api.server_ahead or (_ALMOST_NOTHING if is_known else timedelta())
 
 
-class Left(Enum):
+class FollowResult(Enum):
     """How a report's coroutine ends."""
 
     SETTLED = "settled"
@@ -103,21 +103,21 @@ _BUGS: Final = 3
 
 _LEFT: Final = {
     # Of a create that nobody knew the end of: what surely was not made never gets so far.
-    State.ABSENT: Left.FAILED,
-    State.DISCARDED: Left.FAILED,
-    State.FAILED: Left.FAILED,
-    State.ABORTED: Left.FAILED,
-    State.EXPIRED: Left.FAILED,
-    State.LOST: Left.FAILED,
+    State.ABSENT: FollowResult.FAILED,
+    State.DISCARDED: FollowResult.FAILED,
+    State.FAILED: FollowResult.FAILED,
+    State.ABORTED: FollowResult.FAILED,
+    State.EXPIRED: FollowResult.FAILED,
+    State.LOST: FollowResult.FAILED,
 }
 
 
-async def _learn_time(desk: Desk) -> None:
+async def _learn_time(session: KeySession) -> None:
     """Returns once the API's time is known, or cannot be in this run."""
     tries = 0
-    while not (desk.unreachable or await desk.time_is_known()):
+    while not (session.unreachable or await session.time_is_known()):
         tries += 1
-        pause = policy.backoff(desk.retry, tries, desk.jitter())
+        pause = policy.backoff(session.retry, tries, session.jitter())
         await anyio.sleep(pause.total_seconds())
 
 
@@ -182,54 +182,54 @@ class Follower:
             downloads=config.limits.downloads,
         )
 
-    async def buy(self, order: Order, desk: Desk) -> Left:
+    async def buy(self, order: ChunkOrder, session: KeySession) -> FollowResult:
         """A chunk from its intent on."""
-        with desk.room.seat() as seat:
+        with session.room.slot() as slot:
             try:
-                if not await self._is_over(order, desk):
-                    return Left.LATER
-                report = await self._submit(order, desk, seat)
+                if not await self._is_over(order, session):
+                    return FollowResult.LATER
+                report = await self._submit(order, session, slot)
             except Exception as error:
                 if ends_the_run(error):
                     raise
                 self._bug(f"{order.series}, {order.window}: it is left for this run", error)
-                desk.refuse_series(order.series, f"an unexpected error ({type(error).__name__})")
-                return Left.LATER
-            if isinstance(report, Left):
+                session.refuse_series(order.series, f"an unexpected error ({type(error).__name__})")
+                return FollowResult.LATER
+            if isinstance(report, FollowResult):
                 return report
-            return await self._follow_safely(report, desk, seat, order.rows)
+            return await self._follow_safely(report, session, slot, order.rows)
 
     async def follow(
         self,
         report: Report,
-        desk: Desk,
+        session: KeySession,
         rows: int | None = None,
         patience: timedelta | None = None,
-    ) -> Left:
+    ) -> FollowResult:
         """A report from wherever it stands, to where no machine can take it further now.
 
         Args:
             report: an open one.
-            desk: of its key.
+            session: of its key.
             rows: the records that it is expected to hold; None: nobody can say.
             patience: how long it is waited for; None: for `poll.timeout`.
         """
-        with desk.room.seat() as seat:
-            return await self._follow_safely(report, desk, seat, rows, patience, found=True)
+        with session.room.slot() as slot:
+            return await self._follow_safely(report, session, slot, rows, patience, found=True)
 
     async def _follow_safely(
         self,
         report: Report,
-        desk: Desk,
-        seat: Seat,
+        session: KeySession,
+        slot: OpenReportSlot,
         rows: int | None,
         patience: timedelta | None = None,
         *,
         found: bool = False,
-    ) -> Left:
+    ) -> FollowResult:
         """`_follow`, and what is unexpected stays with this report: the others go on."""
         try:
-            return await self._follow(report, desk, seat, rows, patience, found=found)
+            return await self._follow(report, session, slot, rows, patience, found=found)
         except Exception as error:
             if ends_the_run(error):
                 raise
@@ -245,7 +245,7 @@ class Follower:
                     await self._take(report, lifecycle.Held(reason))
                 case _:
                     self._bug(f"{words}: it stays {report.state.value}", error)
-            return Left.LATER if report.state.is_open else Left.SETTLED
+            return FollowResult.LATER if report.state.is_open else FollowResult.SETTLED
 
     def _bug(self, what_follows: str, error: Exception) -> None:
         if len(self.bugs) < _BUGS:
@@ -260,38 +260,38 @@ class Follower:
     async def _follow(
         self,
         report: Report,
-        desk: Desk,
-        seat: Seat,
+        session: KeySession,
+        slot: OpenReportSlot,
         rows: int | None,
         patience: timedelta | None,
         *,
         found: bool,
-    ) -> Left:
+    ) -> FollowResult:
         while report.state.is_open:
             before = report.state
             match report.state:
                 case State.SUBMITTING | State.HELD:
-                    report = await self._reconcile(report, desk)
+                    report = await self._reconcile(report, session)
                     if report.state is State.HELD:
-                        return Left.LATER
+                        return FollowResult.LATER
                 case State.SUBMITTED:
-                    seat.take()
-                    report = await self._watch(report, desk, rows, patience, found=found)
-                    seat.leave(ended=report.state is not State.SUBMITTED)
+                    slot.take()
+                    report = await self._watch(report, session, rows, patience, found=found)
+                    slot.leave(ended=report.state is not State.SUBMITTED)
                 case State.READY:
-                    report = await self._collecting.collect(report, desk)
+                    report = await self._collecting.collect(report, session)
                 case State.VERIFIED:
                     report = await self._collecting.publish(report)
                 case _:
                     raise AssertionError(f"{report.state} is not open")
             if report.state is before:
-                return Left.LATER
+                return FollowResult.LATER
         if report.id in self._cut:
             self._cut.remove(report.id)
-            return Left.CUT
+            return FollowResult.CUT
         if report.state in _LEFT:
             return _LEFT[report.state]  # a failure counts, whatever else has become of the series
-        return Left.AGAIN if desk.has_come_back(report.series) else Left.SETTLED
+        return FollowResult.AGAIN if session.has_come_back(report.series) else FollowResult.SETTLED
 
     async def _take(self, report: Report, event: Event) -> Report:
         """The only way in which a report changes."""
@@ -308,16 +308,18 @@ class Follower:
 
     # --- creating -----------------------------------------------------------------------------
 
-    async def _submit(self, order: Order, desk: Desk, seat: Seat) -> Report | Left:
+    async def _submit(
+        self, order: ChunkOrder, session: KeySession, slot: OpenReportSlot
+    ) -> Report | FollowResult:
         """Creates the report; else how it is left: nothing was created."""
         await self._ledger.sound()
         out_of_reach = 0
-        while desk.refusal(order.series) is None and not desk.unreachable:
+        while session.refusal(order.series) is None and not session.unreachable:
             try:
-                created = await self._create(order, desk, seat)
+                created = await self._create(order, session, slot)
             except Throttled:
-                if desk.room.is_suspect and await desk.is_answered():
-                    desk.room.rate_is_fine()
+                if session.room.is_suspect and await session.is_answered():
+                    session.room.probe_passed()
                 continue
             except TransportError:
                 break  # the API is down, and the run's patience with it at an end
@@ -328,30 +330,32 @@ class Follower:
                 case None | AfterCreate.UNKNOWN:
                     return report
                 case AfterCreate.AGAIN:
-                    await desk.room.rest()
+                    await session.room.rest()
                 case AfterCreate.RETRY:
-                    seat.leave()
+                    slot.leave()
                     out_of_reach += 1
-                    pause = policy.backoff(desk.retry, out_of_reach, desk.jitter())
+                    pause = policy.backoff(session.retry, out_of_reach, session.jitter())
                     await anyio.sleep(pause.total_seconds())
                 case AfterCreate.CUT:
                     order.refused(report)
-                    return Left.AGAIN
+                    return FollowResult.AGAIN
                 case _:
-                    self._leave(verdict, order, report.reason, desk)
-        return Left.LATER
+                    self._leave(verdict, order, report.reason, session)
+        return FollowResult.LATER
 
-    def _leave(self, verdict: AfterCreate, order: Order, reason: str, desk: Desk) -> None:
+    def _leave(
+        self, verdict: AfterCreate, order: ChunkOrder, reason: str, session: KeySession
+    ) -> None:
         """What the API refused is left alone for this run."""
         match verdict:
             case AfterCreate.LEAVE_KEY:
-                desk.refuse_key(reason)
-                what = f"key {desk.api_key}"
+                session.refuse_key(reason)
+                what = f"key {session.api_key}"
             case AfterCreate.LEAVE_ACCOUNT:
-                desk.refuse_account(order.series.account_id, reason)
+                session.refuse_account(order.series.account_id, reason)
                 what = f"account {order.series.account_id}"
             case _:
-                desk.refuse_series(order.series, reason)
+                session.refuse_series(order.series, reason)
                 what = str(order.series)
         self._refused(what, reason)
 
@@ -361,7 +365,7 @@ class Follower:
         )
 
     async def _create(
-        self, order: Order, desk: Desk, seat: Seat
+        self, order: ChunkOrder, session: KeySession, slot: OpenReportSlot
     ) -> tuple[Report, AfterCreate | None] | None:
         """The key's turn, the intent, one POST, the id. From the intent on nothing cuts it.
 
@@ -373,83 +377,83 @@ class Follower:
             Throttled: surely not created; noted, and to be sent again.
             TransportError: nothing was sent, and nothing will be in this run.
         """
-        async with desk.admitted(Priority.SUBMIT, place=seat):
+        async with session.admitted(Priority.SUBMIT, place=slot):
             # A turn may come in the very moment in which the drain begins.
-            if self._comes_too_late(order, desk):
+            if self._comes_too_late(order, session):
                 return None
             callback_url = order.callback_url
             if callback_url is None and self._callbacks is not None:
                 callback_url = self._callbacks.new_address()
             with self._drain.shield(self._config.api.timeout + _AFTER_TIMEOUT):
-                report = await self._ledger.intend(
+                report = await self._ledger.record_intent(
                     order.series,
                     order.window,
                     job=order.job,
-                    api_key=desk.api_key,
-                    server_ahead=_ahead(desk),
+                    api_key=session.api_key,
+                    server_ahead=_ahead(session),
                     callback_url=callback_url,
                     replaces=order.replaces,
                 )
                 self._observer.changed(report, None)
                 try:
-                    remote = await desk.api.create(order.series, order.window, callback_url)
+                    remote = await session.api.create(order.series, order.window, callback_url)
                 except Throttled as error:
                     report = await self._take(report, lifecycle.NotCreated(str(error)))
-                    seat.leave()
-                    if desk.room.is_full(error):
+                    slot.leave()
+                    if session.room.is_full(error):
                         return report, AfterCreate.AGAIN
                     raise
                 except ApiError as error:
-                    desk.breaker.record(error)
+                    session.breaker.record(error)
                     return await self._not_created(report, error)
-                desk.breaker.record(None)
-                desk.room.created()
+                session.breaker.record(None)
+                session.room.created()
                 try:
                     report = await self._take(report, lifecycle.Created(remote.request_id))
-                except Taken as error:
+                except RequestIdConflict as error:
                     self._repeated[report.id] = str(error)
                     return await self._unknown(report, str(error))
-                self._doubt(report, remote, desk)
+                self._doubt(report, remote, session)
                 order.created()
                 return report, None
         # The shield's time passed, or a second signal came: nobody knows.
         return await self._unknown(report, "no answer within the time a create may take")
 
-    def _comes_too_late(self, order: Order, desk: Desk) -> bool:
+    def _comes_too_late(self, order: ChunkOrder, session: KeySession) -> bool:
         """Whether by now nothing may be asked for any more."""
         return bool(
-            desk.refusal(order.series) is not None
-            or desk.unreachable
+            session.refusal(order.series) is not None
+            or session.unreachable
             or self._drain.begun
             or self._collector.lacks_room
         )
 
-    def _doubt(self, report: Report, remote: RemoteReport, desk: Desk) -> None:
+    def _doubt(self, report: Report, remote: RemoteReport, session: KeySession) -> None:
         """Stops a series whose create is answered with something else, until its file tells."""
         wrong = [
             difference
             for difference in echo.differences(report, remote)
-            if not desk.is_known_slip(report.series, difference)
+            if not session.is_known_slip(report.series, difference)
         ]
         if not wrong:
             return
         reason = f"the answer to the create of report {report.id} is not what was asked for"
-        desk.doubt_series(report.series, f"{reason}: {wrong[0]}; its file will tell")
+        session.doubt_series(report.series, f"{reason}: {wrong[0]}; its file will tell")
         self._observer.note(
             "warning",
             f"{report.series}: {reason}: {wrong[0]}; nothing more of it is asked for until the "
             "file of that report has come",
         )
 
-    async def _is_over(self, order: Order, desk: Desk) -> bool:
+    async def _is_over(self, order: ChunkOrder, session: KeySession) -> bool:
         """Whether no records of its window may still be arriving, by the server's clock.
 
         The debt was reckoned by both clocks as they stood when the run began. The server's may
         have become known since; and where ours was set meanwhile, it is asked anew.
         """
-        await _learn_time(desk)
+        await _learn_time(session)
         latest = order.window.end + order.settle - clocks.DATE_GRAIN
-        if await desk.has_reached(latest):
+        if await session.has_reached(latest):
             return True
         self._observer.note(
             "info",
@@ -472,12 +476,12 @@ class Follower:
             return await self._unknown(report, str(error))
         return await self._take(report, lifecycle.NotCreated(str(error))), verdict
 
-    async def _reconcile(self, report: Report, desk: Desk) -> Report:
-        is_too_old = self._reconciler.is_too_old(report, desk)
-        judgement = await self._reconciler.settle(report, desk)
+    async def _reconcile(self, report: Report, session: KeySession) -> Report:
+        is_too_old = self._reconciler.is_too_old(report, session)
+        judgement = await self._reconciler.settle(report, session)
         event = judgement.event
         repeated = self._repeated.pop(report.id, "")
-        blind = desk.may_not_see(report)
+        blind = session.may_not_see(report)
         if isinstance(event, lifecycle.FoundAbsent):
             if blind:
                 event = lifecycle.Held(blind)
@@ -498,7 +502,7 @@ class Follower:
         if not isinstance(event, lifecycle.Held) or is_new:
             try:
                 report = await self._take(report, event)
-            except Taken as error:
+            except RequestIdConflict as error:
                 report = await self._take(report, lifecycle.Held(str(error)))
         # A key that may not see what another one bought has looked for nothing.
         was_sought = judgement.in_vain and not (repeated or blind)
@@ -513,7 +517,7 @@ class Follower:
     async def _watch(
         self,
         report: Report,
-        desk: Desk,
+        session: KeySession,
         rows: int | None,
         patience: timedelta | None,
         *,
@@ -523,9 +527,9 @@ class Follower:
         patience = self._config.poll.timeout if patience is None else patience
         try:
             with anyio.move_on_after(patience.total_seconds()):
-                outcome = await self._watcher.final(report, desk, rows, found=found)
+                outcome = await self._watcher.final(report, session, rows, found=found)
         except Unauthorized as error:
-            desk.refuse_account(report.series.account_id, str(error))
+            session.refuse_account(report.series.account_id, str(error))
             self._refused(f"account {report.series.account_id}", str(error))
             return report
         match outcome:
@@ -536,28 +540,28 @@ class Follower:
                     self._observer.note("warning", words)
                 return report
             case None:
-                return await self._late(report, desk)
+                return await self._late(report, session)
             case remote:
-                return await self._ended(report, remote, desk)
+                return await self._ended(report, remote, session)
 
-    async def _ended(self, report: Report, remote: RemoteReport, desk: Desk) -> Report:
+    async def _ended(self, report: Report, remote: RemoteReport, session: KeySession) -> Report:
         """After the API has called the report final."""
-        wrong = answers.to_examine(report, remote)
+        wrong = outcomes.to_examine(report, remote)
         if wrong:
-            return await self._collecting.examine(report, remote, wrong, desk)
-        event = answers.judge(report, remote)
+            return await self._collecting.examine(report, remote, wrong, session)
+        event = outcomes.event_for(report, remote)
         if remote.status is Status.TRUNCATED and isinstance(event, lifecycle.Disputed):
-            await self._collecting.keep_truncated(report, remote, event.reason, desk)
+            await self._collecting.keep_truncated(report, remote, event.reason, session)
         if isinstance(event, lifecycle.CutShort):
-            rows = await self._collecting.keep_truncated(report, remote, event.reason, desk)
-            event = answers.judge_truncated(event, rows, self._config.api.file_records)
+            rows = await self._collecting.keep_truncated(report, remote, event.reason, session)
+            event = outcomes.event_for_truncated(event, rows, self._config.api.file_records)
             self._cut.add(report.id)
         return await self._take(report, event)
 
-    async def _late(self, report: Report, desk: Desk) -> Report:
+    async def _late(self, report: Report, session: KeySession) -> Report:
         late = f"not finished after {self._config.poll.timeout}"
         if self._config.poll.on_timeout is OnTimeout.REPLACE:
-            return await self._replace(report, desk, late)
+            return await self._replace(report, session, late)
         self._observer.note(
             "warning",
             f"report {report.request_id} ({report.series}, {report.window}) is {late}; it keeps "
@@ -565,11 +569,11 @@ class Follower:
         )
         return report
 
-    async def _replace(self, report: Report, desk: Desk, late: str) -> Report:
+    async def _replace(self, report: Report, session: KeySession, late: str) -> Report:
         """Cancels a report that takes too long; once it has ended its window may be bought anew."""
         assert report.request_id is not None
         try:
-            remote = await cancelled(report.request_id, desk)
+            remote = await cancelled(report.request_id, session)
         except ApiError as error:
             self._observer.note(
                 "warning",
@@ -580,8 +584,8 @@ class Follower:
         if remote is not None and remote.status is Status.ABORTED:
             reason = f"{late}; cancelled, to be bought anew"
             return await self._take(report, lifecycle.Aborted(reason))
-        if remote is not None and answers.is_final(remote) and answers.is_whole(remote):
-            return await self._ended(report, remote, desk)
+        if remote is not None and outcomes.is_final(remote) and outcomes.is_whole(remote):
+            return await self._ended(report, remote, session)
         said = "nothing" if remote is None else remote.status_word
         self._observer.note(
             "warning",

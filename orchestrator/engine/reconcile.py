@@ -14,8 +14,8 @@ from orchestrator.core import coverage, lifecycle, lifespans, matching, policy
 from orchestrator.core.commands import typed
 from orchestrator.core.lifecycle import State
 from orchestrator.core.ports import Priority
-from orchestrator.engine.listed import Lists, Sought
-from orchestrator.engine.probes import PRODUCT, Probes
+from orchestrator.engine.list_probes import PRODUCT, Probes
+from orchestrator.engine.report_search import ReportLists, Sought
 from orchestrator.errors import ApiError
 
 if TYPE_CHECKING:
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from orchestrator.core.model import RemoteReport, Report
     from orchestrator.core.ports import Clock, Ledger, Observer
     from orchestrator.core.settings import Config, PollPolicy
-    from orchestrator.engine.desk import Desk
-    from orchestrator.engine.listed import Shown
+    from orchestrator.engine.key_session import KeySession
+    from orchestrator.engine.report_search import Shown
 
 UNKNOWN_MAYBE_PAID = "unknown, maybe paid"
 
@@ -70,9 +70,9 @@ class Reconciler:
         self._clock = clock
         self._observer = observer
         self._probes = Probes()
-        self._lists = Lists(ledger, self._probes)
+        self._lists = ReportLists(ledger, self._probes)
 
-    async def settle(self, report: Report, desk: Desk) -> Judgement:
+    async def settle(self, report: Report, session: KeySession) -> Judgement:
         """What is to be believed of a report that is `SUBMITTING` or `HELD`.
 
         Returns:
@@ -80,13 +80,13 @@ class Reconciler:
             for long enough, `Held` where nobody can say.
         """
         poll = self._config.poll
-        age = self._age(report, desk)
+        age = self._age(report, session)
         found = _Found()
         for look in range(policy.RECONCILE_LOOKS_AT_MOST):
             pause = policy.reconcile_pause(poll, look, age.now(), age.rate(poll))
             await anyio.sleep(max(0.0, pause.total_seconds()))
             try:
-                mine = await self._look(report, desk, age, found)
+                mine = await self._look(report, session, age, found)
             except ApiError as error:
                 found.trouble = str(error)
                 continue
@@ -104,42 +104,44 @@ class Reconciler:
                 )
         is_time = age.now() >= policy.reconcile_until(poll)
         return Judgement(
-            lifecycle.Held(self._why_held(report, desk, found)),
+            lifecycle.Held(self._why_held(report, session, found)),
             in_vain=is_time and not found.doubt,
         )
 
-    def is_too_old(self, report: Report, desk: Desk) -> bool:
+    def is_too_old(self, report: Report, session: KeySession) -> bool:
         """Whether a held report has been looked for as long as it can be found at all."""
-        return report.state is State.HELD and self._age(report, desk).is_over(policy.HOLD_FOR)
+        return report.state is State.HELD and self._age(report, session).is_over(policy.HOLD_FOR)
 
-    def _age(self, report: Report, desk: Desk) -> _Age:
+    def _age(self, report: Report, session: KeySession) -> _Age:
         is_simulated = self._config.api.is_on_this_machine
-        return _Age(report, desk, self._clock, is_simulated=is_simulated)
+        return _Age(report, session, self._clock, is_simulated=is_simulated)
 
     # --- one look -----------------------------------------------------------------------------
 
     async def _look(
-        self, report: Report, desk: Desk, age: _Age, found: _Found
+        self, report: Report, session: KeySession, age: _Age, found: _Found
     ) -> RemoteReport | None:
         """One look at the lists; the report if it is in them, else what they show is noted.
 
         Raises:
             ApiError: no list can be had.
         """
-        ahead = desk.api.server_ahead
+        ahead = session.api.server_ahead
         if self._config.api.is_on_this_machine:
             ahead = report.server_ahead or ahead  # it runs away from ours, and was not set
         moment = coverage.moment_of(report.intended_at, report.server_ahead, ahead)
         rate = age.rate(self._config.poll)
         sought = Sought(report, moment, age.now(), self._clock.now(), rate)
-        shown = await self._lists.look(sought, desk)
+        shown = await self._lists.look(sought, session)
         found.trouble = found.doubt = ""
         found.answered += 1
-        likely = await self._in_full(report, await self._lists.likely(report, shown), desk, found)
+        likely = await self._in_full(
+            report, await self._lists.likely(report, shown), session, found
+        )
         chosen = matching.choose(
             report,
             likely,
-            await self._ledger.rivals(report),
+            await self._ledger.unresolved_creates(report),
             moment,
             has_own_address=self._has_own_address(report),
         )
@@ -147,24 +149,24 @@ class Reconciler:
             found.doubt = chosen
         elif chosen is not None:
             return chosen
-        elif other := matching.but_for_its_address(
-            report, tuple(shown.remotes.values()), await self._lists.owned(shown)
+        elif other := matching.differs_only_in_callback_url(
+            report, tuple(shown.remotes.values()), await self._lists.owners_of(shown)
         ):
             found.doubt = f"{other.request_id} there is like it, but for its callback_url"
         else:
             found.covering += shown.covers
-            await self._help(sought, desk, shown)
+            await self._help(sought, session, shown)
         return None
 
-    async def _help(self, sought: Sought, desk: Desk, shown: Shown) -> None:
+    async def _help(self, sought: Sought, session: KeySession, shown: Shown) -> None:
         """Gives the lists something to show, where they show nothing newer of ours."""
         if shown.shows_later or sought.age < coverage.CREATE_TAKES:
             return
         report = sought.report
-        told = self._probes.refusal(report, desk)
+        told = self._probes.refusal(report, session)
         with contextlib.suppress(ApiError):
-            await self._probes.make(sought, desk)
-        if not told and (refused := self._probes.refusal(report, desk)):
+            await self._probes.make(sought, session)
+        if not told and (refused := self._probes.refusal(report, session)):
             self._observer.note(
                 "warning",
                 f"report {report.id} ({report.series}, {report.window}): whether the API has it "
@@ -173,7 +175,7 @@ class Reconciler:
             )
 
     async def _in_full(
-        self, report: Report, likely: Sequence[RemoteReport], desk: Desk, found: _Found
+        self, report: Report, likely: Sequence[RemoteReport], session: KeySession, found: _Found
     ) -> tuple[RemoteReport, ...]:
         """Those that still may be it once the API has told of each by itself.
 
@@ -183,11 +185,15 @@ class Reconciler:
         asked = 0
         for remote in likely:
             told = found.told.get(remote.request_id, remote)
-            if matching.omits(report, told) and told is remote and asked < _ASKED_ALONE_AT_MOST:
+            if (
+                matching.lacks_sent_fields(report, told)
+                and told is remote
+                and asked < _ASKED_ALONE_AT_MOST
+            ):
                 asked += 1
                 with contextlib.suppress(ApiError):
-                    told = await desk.ask(
-                        partial(desk.api.status, remote.request_id), Priority.SUBMIT
+                    told = await session.ask(
+                        partial(session.api.status, remote.request_id), Priority.SUBMIT
                     )
                     found.told[remote.request_id] = told
             still += matching.candidates(report, (told,), {})
@@ -204,12 +210,12 @@ class Reconciler:
 
     # --- words --------------------------------------------------------------------------------
 
-    def _why_held(self, report: Report, desk: Desk, found: _Found) -> str:
+    def _why_held(self, report: Report, session: KeySession, found: _Found) -> str:
         if not found.answered:
             why = f"the API's list cannot be had: {found.trouble}"
         elif found.doubt or found.trouble:
             why = f"what the API lists does not tell: {found.doubt or found.trouble}"
-        elif refused := self._probes.refusal(report, desk):
+        elif refused := self._probes.refusal(report, session):
             why = (
                 f"the API lists no later report of ours, and refuses a free {PRODUCT} report "
                 f"({refused}), so its list proves nothing"
@@ -261,9 +267,11 @@ class _Age:
     its own clock counts, which may run faster than ours.
     """
 
-    def __init__(self, report: Report, desk: Desk, clock: Clock, *, is_simulated: bool) -> None:
+    def __init__(
+        self, report: Report, session: KeySession, clock: Clock, *, is_simulated: bool
+    ) -> None:
         self._report = report
-        self._desk = desk
+        self._desk = session
         self._clock = clock
         self._is_simulated = is_simulated
         self._began = anyio.current_time()

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from orchestrator.core.lifecycle import Event
     from orchestrator.core.model import Report
     from orchestrator.core.ports import Collector, Ledger
-    from orchestrator.engine.desk import Desk
+    from orchestrator.engine.key_session import KeySession
 
 _DONE: Final = frozenset({State.VERIFIED, State.COLLECTED, State.SUPERSEDED})
 """Reports whose file is here: nothing about them waits for a decision."""
@@ -42,7 +42,7 @@ _MAY_BE_BOUGHT_AGAIN: Final = frozenset(
 )
 
 
-async def adopt(report: Report, request_id: str, ledger: Ledger, desk: Desk) -> Report:
+async def adopt(report: Report, request_id: str, ledger: Ledger, session: KeySession) -> Report:
     """Takes a report at the API as the one that a row asked for whose create is unknown.
 
     It works on held rows, and for ever on rows that were given up after a create of which nobody
@@ -54,13 +54,13 @@ async def adopt(report: Report, request_id: str, ledger: Ledger, desk: Desk) -> 
     """
     _only(report, _WITHOUT_ID, "--adopt")
     try:
-        remote = await desk.ask(partial(desk.api.status, request_id), Priority.POLL)
+        remote = await session.ask(partial(session.api.status, request_id), Priority.POLL)
     except NotFound as error:
         raise InputError(f"--adopt {request_id}: the API does not know it ({error})") from error
     wrong = echo.wrong_echo(report, remote)
     if wrong is not None:
         raise InputError(f"--adopt {request_id}: it is a report of something else: {wrong}")
-    owner = (await ledger.owned((request_id,))).get(request_id)
+    owner = (await ledger.owners_of((request_id,))).get(request_id)
     if owner is not None:
         raise InputError(f"--adopt {request_id}: report {owner} of this ledger owns it already")
     return await _apply(ledger, report, lifecycle.Adopted(request_id, "adopted by the user"))
@@ -89,7 +89,7 @@ async def resubmit(report: Report, ledger: Ledger, collector: Collector) -> Repo
     if report.state in _MAY_BE_BOUGHT_AGAIN:
         await collector.discard(report)
         return await ledger.apply(report, lifecycle.Resubmitted("bought again by the user"))
-    if await ledger.take_back(report):
+    if await ledger.undo_give_up(report):
         return report
     if report.state in _DONE:
         raise InputError(_is_here(report))

@@ -9,16 +9,17 @@ from typing import TYPE_CHECKING, Final
 
 import anyio
 
-from orchestrator.core import clocks, intervals, plan, spending
-from orchestrator.core.pace import Pace
-from orchestrator.core.policy import Remains
+from orchestrator.core import clocks, intervals, spending
+from orchestrator.core import debt as debts
+from orchestrator.core.durations import DurationModel
+from orchestrator.core.policy import RunOutcome
 from orchestrator.engine.budget import Budget
 from orchestrator.engine.collecting import withdraw_superseded
-from orchestrator.engine.expected import Expected
 from orchestrator.engine.follow import Follower
-from orchestrator.engine.lanes import Lanes
+from orchestrator.engine.forecast import Forecast
+from orchestrator.engine.polling.watcher import Watcher
 from orchestrator.engine.reconcile import Reconciler
-from orchestrator.engine.watch import Watcher
+from orchestrator.engine.scheduler import Scheduler
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -31,8 +32,8 @@ if TYPE_CHECKING:
     from orchestrator.core.model import GivenUp, Job, JobSeries, Report, Resolution, Series
     from orchestrator.core.ports import Callbacks, Clock, Collector, Ledger, Observer
     from orchestrator.core.settings import Config
-    from orchestrator.engine.desk import Desk
     from orchestrator.engine.drain import Drain
+    from orchestrator.engine.key_session import KeySession
 
 CLOCK_PATIENCE: Final = timedelta(seconds=15)
 """How long a run waits at its beginning for the API's time; each create waits for it again."""
@@ -99,7 +100,7 @@ class RunEnd:
     """
 
     now: datetime
-    remains: Remains
+    remains: RunOutcome
     unsettled: tuple[SeriesEnd, ...]
     series: int
     stopped: str = ""
@@ -108,13 +109,13 @@ class RunEnd:
 
 
 @dataclass(frozen=True, slots=True)
-class World:
+class RunContext:
     """Everything a run works with.
 
     Attributes:
         ledger: open, under the run's lock.
         collector: makes files.
-        desks: by name of credentials; two names of one API key share a desk.
+        sessions: by name of credentials; two names of one API key share a desk.
         observer: is told of everything.
         clock: the wall clock.
         config: policies and limits.
@@ -125,7 +126,7 @@ class World:
 
     ledger: Ledger
     collector: Collector
-    desks: Mapping[str, Desk]
+    sessions: Mapping[str, KeySession]
     observer: Observer
     clock: Clock
     config: Config
@@ -135,7 +136,7 @@ class World:
 
 
 async def run(
-    world: World, jobs: Sequence[Job], now: datetime, *, retry_failed: bool = False
+    world: RunContext, jobs: Sequence[Job], now: datetime, *, retry_failed: bool = False
 ) -> RunEnd:
     """Works off the debt of the jobs, until nothing is left to do or the drain begins.
 
@@ -168,13 +169,13 @@ async def run(
     return await begun.end()
 
 
-def tell_of_drain(world: World) -> None:
+def tell_of_drain(world: RunContext) -> None:
     """Lets every desk know when the run is to end, so that none waits for longer."""
-    for desk in world.desks.values():
-        desk.drain = world.drain
+    for session in world.sessions.values():
+        session.drain = world.drain
 
 
-def follower_of(world: World, watching: TaskGroup, pace: Pace) -> Follower:
+def follower_of(world: RunContext, watching: TaskGroup, pace: DurationModel) -> Follower:
     """What follows the reports of a run; looks at them in tasks of `watching`."""
     return Follower(
         ledger=world.ledger,
@@ -197,7 +198,7 @@ def follower_of(world: World, watching: TaskGroup, pace: Pace) -> Follower:
 
 
 class _Run:
-    def __init__(self, world: World, jobs: tuple[Job, ...], now: datetime) -> None:
+    def __init__(self, world: RunContext, jobs: tuple[Job, ...], now: datetime) -> None:
         self._budget = Budget(
             spending.bounds(world.config.limits, world.config.prices),
             world.observer,
@@ -219,17 +220,21 @@ class _Run:
         """
         with anyio.move_on_after(CLOCK_PATIENCE.total_seconds()):
             async with anyio.create_task_group() as tasks:
-                for desk in self._desks():
-                    tasks.start_soon(desk.time_is_known)
-        for desk in self._desks():
-            if desk.api.server_now() is not None:
-                self._nows[desk.api_key] = clocks.earlier_of_both(self._now, desk.api.server_ahead)
+                for session in self._desks():
+                    tasks.start_soon(session.time_is_known)
+        for session in self._desks():
+            if session.api.server_now() is not None:
+                self._nows[session.api_key] = clocks.earlier_of_both(
+                    self._now, session.api.server_ahead
+                )
         self._warn_of_clocks()
 
     def _warn_of_clocks(self) -> None:
         """One warning a run, as soon as the API's time is known."""
         ahead = [
-            desk.api.server_ahead for desk in self._desks() if desk.api.server_now() is not None
+            session.api.server_ahead
+            for session in self._desks()
+            if session.api.server_now() is not None
         ]
         if self._has_looked or not ahead:
             return
@@ -238,11 +243,11 @@ class _Run:
         if words:
             self._world.observer.note("warning", words)
 
-    def _desks(self) -> Iterable[Desk]:
-        return {desk.api_key: desk for desk in self._world.desks.values()}.values()
+    def _desks(self) -> Iterable[KeySession]:
+        return {session.api_key: session for session in self._world.sessions.values()}.values()
 
-    def _now_of(self, desk: Desk) -> datetime:
-        return self._nows.get(desk.api_key, self._now)
+    def _now_of(self, session: KeySession) -> datetime:
+        return self._nows.get(session.api_key, self._now)
 
     # --- before the work ----------------------------------------------------------------------
 
@@ -256,11 +261,11 @@ class _Run:
         for job in self._jobs:
             resolutions: dict[Series, Resolution] = {}
             for entry in job.series:
-                standing = await self._world.ledger.standing(job.name, entry.series)
-                now = self._now_of(self._world.desks[entry.credentials])
-                debt = plan.debt(job, entry, now, standing)
+                series_state = await self._world.ledger.series_state(job.name, entry.series)
+                now = self._now_of(self._world.sessions[entry.credentials])
+                debt = debts.debt(job, entry, now, series_state)
                 self._world.observer.wanted(debt)
-                if debt.resolution != standing.resolution:
+                if debt.resolution != series_state.resolution:
                     resolutions[entry.series] = debt.resolution
                 if len(resolutions) >= _TOGETHER:
                     await self._world.ledger.remember(job.name, resolutions)
@@ -273,15 +278,15 @@ class _Run:
     async def work(self) -> None:
         """Every key side by side, until there is nothing left to do."""
         world = self._world
-        pace = Pace(await world.ledger.paces())
-        lanes = Lanes(
+        pace = DurationModel(await world.ledger.recent_durations())
+        lanes = Scheduler(
             self._jobs,
             self._now_of,
             ledger=world.ledger,
-            desks=world.desks,
+            sessions=world.sessions,
             budget=self._budget,
             config=world.config,
-            expected=Expected(await world.ledger.densities(_distinct(self._jobs)), pace),
+            expected=Forecast(await world.ledger.record_rates(_distinct(self._jobs)), pace),
         )
         async with anyio.create_task_group() as watching, anyio.create_task_group() as tasks:
             follower = follower_of(world, watching, pace)
@@ -309,7 +314,7 @@ class _Run:
         drain = self._world.drain
         return RunEnd(
             now=min(self._nows.values(), default=self._now),
-            remains=Remains(
+            remains=RunOutcome(
                 unfinished=unfinished,
                 needs_person=needs_person,
                 interrupted=drain.signal if drain.begun else None,
@@ -325,42 +330,42 @@ class _Run:
     async def _others(self) -> Others:
         """What is open of the run's keys beside the series of the jobs."""
         mine = {entry.series.key for job in self._jobs for entry in job.series}
-        desks = {desk.api_key: desk for desk in self._desks()}
+        sessions = {session.api_key: session for session in self._desks()}
         states: Counter[State] = Counter()
         series: set[str] = set()
         jobs: dict[str, None] = {}
         refused: dict[str, None] = {}
-        async for report in self._world.ledger.open_reports((), desks):
+        async for report in self._world.ledger.open_reports((), sessions):
             if report.series.key in mine:
                 continue
             states[report.state] += 1
             series.add(report.series.key)
             jobs[report.job] = None
-            reason = desks[report.api_key].refusal(report.series)
+            reason = sessions[report.api_key].refusal(report.series)
             if reason is not None:
                 refused[reason] = None
         return Others(states, len(series), tuple(jobs), tuple(refused))
 
     async def _series_end(self, job: Job, entry: JobSeries) -> SeriesEnd:
-        standing = await self._world.ledger.standing(job.name, entry.series)
-        desk = self._world.desks[entry.credentials]
-        now = self._now_of(desk)
-        debt = plan.debt(job, entry, now, standing)
-        wants = plan.wants(job, now, standing)
+        series_state = await self._world.ledger.series_state(job.name, entry.series)
+        session = self._world.sessions[entry.credentials]
+        now = self._now_of(session)
+        debt = debts.debt(job, entry, now, series_state)
+        wants = debts.wants(job, now, series_state)
         return SeriesEnd(
             job=job,
             series=entry.series,
             owed=debt.owed,
-            refused=desk.refusal(entry.series),
-            open=standing.open,
+            refused=session.refusal(entry.series),
+            open=series_state.open,
             given_up=tuple(
                 one
-                for one in standing.given_up
+                for one in series_state.given_up
                 if not one.acknowledged and intervals.intersect((one.window,), wants)
             ),
             disputed=tuple(
                 report
-                for report in standing.disputed
+                for report in series_state.disputed
                 if intervals.intersect((report.window,), wants)
             ),
         )

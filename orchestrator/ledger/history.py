@@ -5,10 +5,10 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
+from orchestrator.core.durations import ReportDuration
 from orchestrator.core.intervals import Window
 from orchestrator.core.lifecycle import State
-from orchestrator.core.pace import Taken
-from orchestrator.core.sizing import History, Seen
+from orchestrator.core.volume import History, ObservedSpan
 from orchestrator.ledger.rows import sensible
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ class Histories:
             series.product,
         )
 
-    def densities(self, series: Iterable[Series]) -> dict[str, float]:
+    def record_rates(self, series: Iterable[Series]) -> dict[str, float]:
         """See the port `Ledger.densities`."""
         found: dict[str, float] = {}
         for one in series:
@@ -80,9 +80,9 @@ class Histories:
                 found[one.key] = rows / seconds
         return found
 
-    def paces(self) -> dict[str, list[Taken]]:
+    def recent_durations(self) -> dict[str, list[ReportDuration]]:
         """See the port `Ledger.paces`."""
-        found: dict[str, list[Taken]] = {}
+        found: dict[str, list[ReportDuration]] = {}
         for product, rows, milliseconds in self._db.execute(
             """
             WITH latest AS MATERIALIZED (
@@ -96,7 +96,9 @@ class Histories:
             """,
             (_LOOKED_AT, State.COLLECTED.value, _PACES),
         ):
-            found.setdefault(product, []).append(Taken(rows or 0, max(0, milliseconds) / 1000))
+            found.setdefault(product, []).append(
+                ReportDuration(rows or 0, max(0, milliseconds) / 1000)
+            )
         return found
 
     def _together(self, condition: str, *values: str) -> History:
@@ -119,11 +121,11 @@ class Histories:
             yield start, end, rows or 0
 
 
-def _by_start(seen: Iterable[Seen]) -> list[Seen]:
+def _by_start(seen: Iterable[ObservedSpan]) -> list[ObservedSpan]:
     return sorted(seen, key=lambda one: one.window)
 
 
-def _stretches(pieces: Iterable[_Piece]) -> Iterator[Seen]:
+def _stretches(pieces: Iterable[_Piece]) -> Iterator[ObservedSpan]:
     """Pieces, latest first, joined while they touch and do not make a day."""
     start = end = rows = 0
     for piece_start, piece_end, piece_rows in pieces:
@@ -138,6 +140,6 @@ def _stretches(pieces: Iterable[_Piece]) -> Iterator[Seen]:
         yield _seen(start, end, rows)
 
 
-def _seen(start: int, end: int, rows: int) -> Seen:
+def _seen(start: int, end: int, rows: int) -> ObservedSpan:
     with sensible("windows"):
-        return Seen(Window.of_epoch(start, end), timedelta(seconds=end - start), rows)
+        return ObservedSpan(Window.of_epoch(start, end), timedelta(seconds=end - start), rows)

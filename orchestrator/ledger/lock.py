@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Final
 
 import anyio
 
-from orchestrator.errors import InputError, LedgerError, Locked
-from orchestrator.ledger.folder import make_folder
+from orchestrator.errors import InputError, LedgerError, LedgerLocked
+from orchestrator.fsync import make_folder
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -60,7 +60,7 @@ async def run_lock(ledger: Path, wait: timedelta) -> AsyncIterator[None]:
             except BlockingIOError:
                 left = deadline - anyio.current_time()
                 if left <= 0:
-                    raise Locked(_who(handle, path)) from None
+                    raise LedgerLocked(_who(handle, path)) from None
                 await anyio.sleep(min(_PAUSE_SECONDS, left))
             except OSError as error:
                 raise LedgerError(

@@ -63,13 +63,13 @@ SENSELESS: Final = (
 """What reading a row raises that no ledger of ours would hold."""
 
 
-class Senseless(ValueError):
+class InvalidRow(ValueError):
     """What a row says and no ledger of ours would, in words."""
 
 
 def damaged(what: str, error: Exception) -> LedgerError:
     """Damage that SQLite itself cannot see."""
-    why = f" ({error})" if isinstance(error, Senseless) else ""
+    why = f" ({error})" if isinstance(error, InvalidRow) else ""
     return LedgerError(
         f"the ledger holds {what} that makes no sense{why}: it is damaged; restore it "
         f"from a backup, or move it away and use {typed('run', JOB, '--rebuild-ledger')}"
@@ -94,7 +94,7 @@ def series_of(body: str) -> Series:
     try:
         fields = json.loads(body)
         if not isinstance(fields, dict) or not {"account_id", "product"} <= fields.keys():
-            raise Senseless("it names no account and product")
+            raise InvalidRow("it names no account and product")
         return Series.from_body(fields)
     except SENSELESS as error:
         raise damaged("a series", error) from error
@@ -117,9 +117,9 @@ def _report_of(row: Sequence[Any], series: Series) -> Report:
     (request_id, submitted_at, ready_at, items_count, download_url) = row[10:15]
     (records, size_bytes, sha256, target, reason, changed_at, edition, replaces) = row[15:]
     if state not in _STATES:
-        raise Senseless(f"{short(repr(state), 40)} is not a state")
+        raise InvalidRow(f"{short(repr(state), 40)} is not a state")
     if state in _WITH_FILE and None in (target, records, size_bytes, sha256):
-        raise Senseless("it has a file, of which nothing is known")
+        raise InvalidRow("it has a file, of which nothing is known")
     return Report(
         id=number,
         series=series,

@@ -11,27 +11,27 @@ import anyio
 
 from orchestrator.core.commands import JOB, typed
 from orchestrator.errors import LedgerError, OlderTables
-from orchestrator.ledger import damage, guard
-from orchestrator.ledger.begin import begin_if_none, refuse_empty
-from orchestrator.ledger.commits import GroupCommits, Told
-from orchestrator.ledger.opens import FIRST
+from orchestrator.ledger import hardening, integrity
+from orchestrator.ledger.creation import begin_if_none, refuse_empty
+from orchestrator.ledger.group_commit import GroupCommits, Told
+from orchestrator.ledger.open_reports import FIRST
 from orchestrator.ledger.schema import VERSION, check, migrate
+from orchestrator.ledger.sqlite_errors import explain
 from orchestrator.ledger.store import Store
-from orchestrator.ledger.words import explain
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
     from datetime import datetime, timedelta
     from pathlib import Path
 
+    from orchestrator.core.durations import ReportDuration
     from orchestrator.core.intervals import Window
     from orchestrator.core.lifecycle import Event
-    from orchestrator.core.model import Owner, Report, Resolution, Series, Standing
-    from orchestrator.core.pace import Taken
+    from orchestrator.core.model import Owner, Report, Resolution, Series, SeriesState
     from orchestrator.core.ports import Clock
-    from orchestrator.core.sizing import History
     from orchestrator.core.spending import Bought
-    from orchestrator.ledger.opens import OpenPlace
+    from orchestrator.core.volume import History
+    from orchestrator.ledger.open_reports import OpenPlace
 
 _PAGE: Final = 200
 _BUSY_SECONDS: Final = 30.0
@@ -116,7 +116,7 @@ def _set_up(
     connection: sqlite3.Connection, path: Path, *, read_only: bool, check_later: bool
 ) -> None:
     connection.execute("PRAGMA foreign_keys = ON")
-    guard.harden(connection)
+    hardening.harden(connection)
     if read_only:
         reached = check(connection, str(path))
         if reached < VERSION:
@@ -124,13 +124,13 @@ def _set_up(
                 f"{path} was written by an older version of orchestrator; "
                 f"{typed('run', JOB)} brings it up to date"
             )
-        guard.refuse_tampered(connection, path, reached)
+        hardening.refuse_tampered(connection, path, reached)
         return
     reached = check(connection, str(path))
     if reached:
-        guard.refuse_tampered(connection, path, reached)
+        hardening.refuse_tampered(connection, path, reached)
     if reached and (reached < VERSION or not check_later):
-        damage.refuse_damage(connection, path)
+        integrity.refuse_damage(connection, path)
     connection.execute("PRAGMA journal_mode = WAL")
     # NORMAL can lose the last commits at a power cut: an intent would be forgotten, and paid
     # again.
@@ -157,7 +157,7 @@ def reading(path: Path, *, whole: bool = False) -> Iterator[Store]:
     connection = connect(path, read_only=True)
     try:
         if whole:
-            damage.refuse_damage(connection, path)
+            integrity.refuse_damage(connection, path)
         yield Store(connection)
     except sqlite3.Error as error:
         raise explain(error, path) from error
@@ -212,7 +212,7 @@ class SqliteLedger(GroupCommits):
         """
         if not self._is_sound:
             try:
-                await damage.check_beside(self._path)
+                await integrity.check_beside(self._path)
             except sqlite3.Error as error:
                 raise explain(error, self._path) from error
             self._is_sound = True
@@ -230,9 +230,9 @@ class SqliteLedger(GroupCommits):
 
     # --- the port -----------------------------------------------------------------------------
 
-    async def standing(self, job: str, series: Series) -> Standing:
+    async def series_state(self, job: str, series: Series) -> SeriesState:
         """See the port."""
-        return await self.transact(lambda store: store.standing(job, series))
+        return await self.transact(lambda store: store.series_state(job, series))
 
     async def history(self, series: Series) -> History:
         """See the port."""
@@ -246,14 +246,14 @@ class SqliteLedger(GroupCommits):
         """See the port."""
         return await self.transact(lambda store: store.bought(since, up_to))
 
-    async def densities(self, series: Iterable[Series]) -> Mapping[str, float]:
+    async def record_rates(self, series: Iterable[Series]) -> Mapping[str, float]:
         """See the port."""
         asked = tuple(series)
-        return await self.transact(lambda store: store.histories().densities(asked))
+        return await self.transact(lambda store: store.histories().record_rates(asked))
 
-    async def paces(self) -> Mapping[str, Sequence[Taken]]:
+    async def recent_durations(self) -> Mapping[str, Sequence[ReportDuration]]:
         """See the port."""
-        return await self.transact(lambda store: store.histories().paces())
+        return await self.transact(lambda store: store.histories().recent_durations())
 
     async def superseded(self, by: Report | None = None) -> Sequence[Report]:
         """See the port."""
@@ -268,7 +268,7 @@ class SqliteLedger(GroupCommits):
         """See the port."""
         await self.transact(lambda store: store.remember(job, resolutions))
 
-    async def intend(
+    async def record_intent(
         self,
         series: Series,
         window: Window,
@@ -282,7 +282,7 @@ class SqliteLedger(GroupCommits):
         """See the port."""
         at = self._clock.now()
         return await self.transact(
-            lambda store: store.intend(
+            lambda store: store.record_intent(
                 series,
                 window,
                 job=job,
@@ -323,9 +323,9 @@ class SqliteLedger(GroupCommits):
         """See the port."""
         return await self.transact(lambda store: store.retry(series))
 
-    async def take_back(self, report: Report) -> int:
+    async def undo_give_up(self, report: Report) -> int:
         """See the port."""
-        return await self.transact(lambda store: store.take_back(report))
+        return await self.transact(lambda store: store.undo_give_up(report))
 
     async def acknowledge(self, report: Report) -> int:
         """See the port."""
@@ -356,10 +356,10 @@ class SqliteLedger(GroupCommits):
         """See the port."""
         return await self.transact(lambda store: store.report(report.id))
 
-    async def owned(self, request_ids: Iterable[str]) -> Mapping[str, int]:
+    async def owners_of(self, request_ids: Iterable[str]) -> Mapping[str, int]:
         """See the port."""
         ids = tuple(request_ids)
-        return await self.transact(lambda store: store.owned(ids))
+        return await self.transact(lambda store: store.owners_of(ids))
 
     async def owners(self, request_ids: Iterable[str]) -> Mapping[str, Owner]:
         """See the port."""
@@ -372,6 +372,6 @@ class SqliteLedger(GroupCommits):
         """See the port."""
         return await self.transact(lambda store: store.recent(account_id, api_key, since, until))
 
-    async def rivals(self, report: Report) -> tuple[Report, ...]:
+    async def unresolved_creates(self, report: Report) -> tuple[Report, ...]:
         """See the port."""
-        return await self.transact(lambda store: store.rivals(report))
+        return await self.transact(lambda store: store.unresolved_creates(report))

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Final
 from orchestrator.core import attempts
 from orchestrator.core.intervals import Window
 from orchestrator.core.lifecycle import UNPAID, Published, State, Superseded, transition
-from orchestrator.core.model import LedgerPoint, Report, Standing
+from orchestrator.core.model import LedgerPoint, Report, SeriesState
 from orchestrator.core.spending import Bought
-from orchestrator.errors import InvalidTransition, Taken, WindowHad
-from orchestrator.ledger import editions, files, foreign, rows
+from orchestrator.errors import InvalidTransition, RequestIdConflict, WindowHad
+from orchestrator.ledger import collected_files, editions, rows, subaccount_rows
 from orchestrator.ledger.history import Histories
-from orchestrator.ledger.opens import OpenReports
+from orchestrator.ledger.open_reports import OpenReports
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -48,12 +48,12 @@ class Store(OpenReports):
         (reports,) = self._db.execute("SELECT count(*) FROM report").fetchone()
         return int(series), int(reports)
 
-    def standing(self, job: str, series: Series) -> Standing:
+    def series_state(self, job: str, series: Series) -> SeriesState:
         """See the port `Ledger.standing`."""
         series_id = self._find(series)
         if series_id is None:
-            return Standing()
-        return Standing(
+            return SeriesState()
+        return SeriesState(
             resolution=self.resolution(job, series),
             had=self.had(series),
             failures=self.failures(series),
@@ -94,7 +94,7 @@ class Store(OpenReports):
 
     # --- writing reports ----------------------------------------------------------------------
 
-    def intend(
+    def record_intent(
         self,
         series: Series,
         window: Window,
@@ -222,7 +222,7 @@ class Store(OpenReports):
             self._forgive(self._make(report.series))
         elif state.is_open and not report.state.is_open:  # it lives again
             self._db.execute("UPDATE report SET failed = NULL WHERE id = ?", (report.id,))
-        foreign.note(self._db, report.id, event)
+        subaccount_rows.note(self._db, report.id, event)
         if isinstance(event, Published) and report.replaces is not None:
             words = f"by report {report.id}, edition {report.edition}"
             self.apply(self.report(report.replaces), Superseded(words), at)
@@ -247,9 +247,9 @@ class Store(OpenReports):
             )
 
     def _refuse_taken(self, report: Report, request_id: str) -> None:
-        owner = self.owned((request_id,)).get(request_id, report.id)
+        owner = self.owners_of((request_id,)).get(request_id, report.id)
         if owner != report.id:
-            raise Taken(
+            raise RequestIdConflict(
                 f"the API names it {request_id}, which is the name of report {owner} already"
             )
 
@@ -304,11 +304,11 @@ class Store(OpenReports):
         for row in cursor:
             yield rows.report_of(row, series)
 
-    def files(self, series: Series) -> Iterator[files.CollectedFile]:
+    def files(self, series: Series) -> Iterator[collected_files.CollectedFile]:
         """The collected files of a series, by window; lazy."""
         series_id = self._find(series)
         if series_id is not None:
-            yield from files.collected(self._db, series_id)
+            yield from collected_files.collected(self._db, series_id)
 
     def number_in(self, series: Series, state: State) -> int:
         """How many reports of a series are in a state."""
@@ -375,7 +375,7 @@ class Store(OpenReports):
         with rows.sensible("reports"):
             return {State(state): (number, int(r), int(b)) for state, number, r, b in cursor}
 
-    def owned(self, request_ids: Sequence[str]) -> dict[str, int]:
+    def owners_of(self, request_ids: Sequence[str]) -> dict[str, int]:
         """See the port `Ledger.owned`."""
         found: dict[str, int] = {}
         for first in range(0, len(request_ids), _BATCH):
@@ -451,7 +451,7 @@ class Store(OpenReports):
 
     def foreign_of(self, report_id: int) -> tuple[tuple[str, int], ...]:
         """Records of other accounts in a report's file, by account."""
-        return foreign.of(self._db, report_id)
+        return subaccount_rows.of(self._db, report_id)
 
     def last_event(self) -> int:
         """The number of the latest event; 0 before the first. It never goes down."""
@@ -512,6 +512,6 @@ class Store(OpenReports):
         )
         self.changes.report(self.report(report.id))
 
-    def foreign(self) -> Iterator[foreign.Foreign]:
+    def foreign(self) -> Iterator[subaccount_rows.SubaccountRows]:
         """Records of other accounts in the collected files of series with subaccounts."""
-        return foreign.found(self._db, self._series_of)
+        return subaccount_rows.found(self._db, self._series_of)

@@ -210,7 +210,7 @@ class WindowTables(SeriesTable):
             (series_id,),
         )
 
-    def take_back(self, report: Report) -> int:
+    def undo_give_up(self, report: Report) -> int:
         """See the port `Ledger.take_back`."""
         entries = self._change_given_up("DELETE FROM given_up WHERE report_id = ?", (report.id,))
         if entries:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final, TextIO
 
 import structlog
 
-from orchestrator.reporting.figures import utc_text
+from orchestrator.reporting.formatting import utc_text
 from orchestrator.texts import printable
 
 if TYPE_CHECKING:

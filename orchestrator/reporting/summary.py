@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any, Final
 from orchestrator.core.commands import typed
 from orchestrator.core.intervals import subtract
 from orchestrator.core.lifecycle import State
-from orchestrator.core.policy import ExitCode, Remains
+from orchestrator.core.policy import ExitCode, RunOutcome
 from orchestrator.core.windows import later
-from orchestrator.reporting.figures import length, utc_text
-from orchestrator.reporting.folding import TOLD, cause_of
-from orchestrator.reporting.pulse import Stalls
-from orchestrator.reporting.words import (
+from orchestrator.reporting.formatting import length, utc_text
+from orchestrator.reporting.line_folding import TOLD, cause_of
+from orchestrator.reporting.loop_lag import LoopLag
+from orchestrator.reporting.phrases import (
     Fate,
     counted,
     explain,
@@ -31,14 +31,14 @@ if TYPE_CHECKING:
 
     from orchestrator.core.intervals import Window
     from orchestrator.core.model import GivenUp, Job, Report, Series
-    from orchestrator.reporting.remarks import Remarks
+    from orchestrator.reporting.plan_notes import PlanNotes
 
 MOST_LINES: Final = 30
-_NOTHING: Final = Remains(unfinished=False, needs_person=False)
+_NOTHING: Final = RunOutcome(unfinished=False, needs_person=False)
 
 
 @dataclass(frozen=True, slots=True)
-class Sums:
+class CollectedTotals:
     """Collected reports together."""
 
     reports: int
@@ -57,7 +57,7 @@ class Sums:
 
 
 @dataclass(frozen=True, slots=True)
-class Leftover:
+class UnfinishedSeries:
     """A series of a job that is not done, and why.
 
     Attributes:
@@ -119,7 +119,7 @@ class Others:
 
 
 @dataclass(frozen=True, slots=True)
-class Ending:
+class RunSummary:
     """All that is to be said when a run has ended.
 
     Attributes:
@@ -147,16 +147,16 @@ class Ending:
     code: ExitCode
     lasted: timedelta
     requests: int
-    collected: Sums
-    in_all: Sums
+    collected: CollectedTotals
+    in_all: CollectedTotals
     directory: str
-    left: tuple[Leftover, ...]
-    remarks: Remarks
+    left: tuple[UnfinishedSeries, ...]
+    remarks: PlanNotes
     why_stopped: str = ""
     verdict: str = ""
     callbacks: Mapping[str, int] | None = None
-    event_loop: Stalls = field(default_factory=Stalls)
-    remains: Remains = _NOTHING
+    event_loop: LoopLag = field(default_factory=LoopLag)
+    remains: RunOutcome = _NOTHING
     others: Others = field(default_factory=Others)
     bugs: tuple[Exception, ...] = ()
 
@@ -164,81 +164,81 @@ class Ending:
 # --- as text --------------------------------------------------------------------------------------
 
 
-def text(ending: Ending) -> list[str]:
+def text(run_summary: RunSummary) -> list[str]:
     """The lines for people, at most `MOST_LINES` and one that counts the rest."""
-    effort = f"{length(ending.lasted)} and {counted(ending.requests, 'request')}"
+    effort = f"{length(run_summary.lasted)} and {counted(run_summary.requests, 'request')}"
     head = [
-        f"Collected in this run: {ending.collected}, in {effort}.",
-        f"In all: {ending.in_all}, in {ending.directory}",
+        f"Collected in this run: {run_summary.collected}, in {effort}.",
+        f"In all: {run_summary.in_all}, in {run_summary.directory}",
     ]
-    last = ending.verdict or _verdict(ending)
+    last = run_summary.verdict or _verdict(run_summary)
     body: list[str] = []
     more = 0
-    for line in _body(ending):
+    for line in _body(run_summary):
         if len(head) + len(body) < MOST_LINES - 1:
             body.append(line)
         else:
             more += 1
     if more:
-        body.append(f"  and {more:,} more: {typed('status', *_paths(ending))}")
+        body.append(f"  and {more:,} more: {typed('status', *_paths(run_summary))}")
     return [*head, *body, last]
 
 
-def _paths(ending: Ending) -> list[Path]:
-    return [job.path for job in ending.jobs]
+def _paths(run_summary: RunSummary) -> list[Path]:
+    return [job.path for job in run_summary.jobs]
 
 
-def _verdict(ending: Ending) -> str:
-    goes_on = f"nothing is lost: {typed('run', *_paths(ending))} goes on."
-    match ending.code:
+def _verdict(run_summary: RunSummary) -> str:
+    goes_on = f"nothing is lost: {typed('run', *_paths(run_summary))} goes on."
+    match run_summary.code:
         case ExitCode.DONE:
             return "Done: all that is wanted is collected."
-        case ExitCode.FINDINGS if ending.remains.unfinished:
-            why = f" ({ending.why_stopped})" if ending.why_stopped else ""
+        case ExitCode.FINDINGS if run_summary.remains.unfinished:
+            why = f" ({run_summary.why_stopped})" if run_summary.why_stopped else ""
             return f"Something needs you: see above. The rest is not finished{why}, {goes_on}"
         case ExitCode.FINDINGS:
             return "Finished, but something needs you: see above."
         case ExitCode.BUG:
             return f"A bug of ours ended the work on some reports: see above; {goes_on}"
         case ExitCode.UNFINISHED:
-            why = f" ({ending.why_stopped})" if ending.why_stopped else ""
+            why = f" ({run_summary.why_stopped})" if run_summary.why_stopped else ""
             return f"Not finished{why}, {goes_on}"
         case _:
-            return f"Stopped ({ending.why_stopped}), {goes_on}"
+            return f"Stopped ({run_summary.why_stopped}), {goes_on}"
 
 
-def _body(ending: Ending) -> Iterator[str]:
-    yield from _remarks(ending)
-    yield from _refused(ending.left)
-    yield from _disputed(ending)
-    yield from _given_up(ending)
-    for left in ending.left:
+def _body(run_summary: RunSummary) -> Iterator[str]:
+    yield from _remarks(run_summary)
+    yield from _refused(run_summary.left)
+    yield from _disputed(run_summary)
+    yield from _given_up(run_summary)
+    for left in run_summary.left:
         yield from _held(left)
-    for left in ending.left:
+    for left in run_summary.left:
         yield from _for_a_run(left)
-    yield from _others(ending.others)
-    several = len(ending.jobs) > 1
-    for job in ending.jobs:
-        for rest in later(job, ending.now):
-            words = later_words(rest, ending.now, job.zone)
+    yield from _others(run_summary.others)
+    several = len(run_summary.jobs) > 1
+    for job in run_summary.jobs:
+        for rest in later(job, run_summary.now):
+            words = later_words(rest, run_summary.now, job.zone)
             yield f"  {job.name}: {words}" if several else f"  {words}"
 
 
-def _remarks(ending: Ending) -> Iterator[str]:
-    by_name = {job.name: job for job in ending.jobs}
-    for name, windows in ending.remarks.made_up.items():
+def _remarks(run_summary: RunSummary) -> Iterator[str]:
+    by_name = {job.name: job for job in run_summary.jobs}
+    for name, windows in run_summary.remarks.backfilled.items():
         missed = windows_words(windows, by_name[name].zone, most=5)
         yield f"  made up for {name}: {missed}, missed by earlier runs"
-    forgotten = ending.remarks.forgotten
+    forgotten = run_summary.remarks.forgotten
     if forgotten is not None:
         yield (
-            f"  warning: {counted(ending.remarks.forgotten_series, 'series')} reached back "
+            f"  warning: {counted(run_summary.remarks.forgotten_series, 'series')} reached back "
             f"to {forgotten.start.date()}, but the API keeps records since {forgotten.end.date()} "
             "only: it was asked all the same, and what it has deleted is missing in the files"
         )
 
 
-def _refused(lefts: Iterable[Leftover]) -> Iterator[str]:
+def _refused(lefts: Iterable[UnfinishedSeries]) -> Iterator[str]:
     """One line a reason: a refused key may stand for thousands of series."""
     by_reason: dict[str, list[Series]] = defaultdict(list)
     for left in lefts:
@@ -250,17 +250,17 @@ def _refused(lefts: Iterable[Leftover]) -> Iterator[str]:
         yield f"  refused: {series[0]}{others}: {reason}; then run again"
 
 
-def _disputed(ending: Ending) -> Iterator[str]:
+def _disputed(run_summary: RunSummary) -> Iterator[str]:
     """A line a report; from the fourth of one cause on, one for all of them."""
-    by_cause: dict[str, list[tuple[Leftover, Report]]] = defaultdict(list)
-    for left in ending.left:
+    by_cause: dict[str, list[tuple[UnfinishedSeries, Report]]] = defaultdict(list)
+    for left in run_summary.left:
         for report in left.disputed:
             by_cause[cause_of(report.reason or "")].append((left, report))
     for found in by_cause.values():
         if len(found) <= TOLD:
             for left, report in found:
                 kept = left.kept.get(report.id, "")
-                words = explain(report, Fate.OWED, ending.now, kept=kept)
+                words = explain(report, Fate.OWED, run_summary.now, kept=kept)
                 yield f"  disputed: report {report.id}, {report.series}, {report.window}: {words}"
             continue
         left, first = found[0]
@@ -272,10 +272,10 @@ def _disputed(ending: Ending) -> Iterator[str]:
         )
 
 
-def _given_up(ending: Ending) -> Iterator[str]:
+def _given_up(run_summary: RunSummary) -> Iterator[str]:
     """A line a window; from the fourth of one job and cause on, one for all of them."""
-    by_cause: dict[tuple[str, str], list[tuple[Leftover, GivenUp]]] = defaultdict(list)
-    for left in ending.left:
+    by_cause: dict[tuple[str, str], list[tuple[UnfinishedSeries, GivenUp]]] = defaultdict(list)
+    for left in run_summary.left:
         for one in left.given_up:
             by_cause[left.job.name, cause_of(one.reason)].append((left, one))
     for found in by_cause.values():
@@ -299,7 +299,7 @@ def _given_up(ending: Ending) -> Iterator[str]:
         )
 
 
-def _held(left: Leftover) -> Iterator[str]:
+def _held(left: UnfinishedSeries) -> Iterator[str]:
     """What stays so until somebody decides, or the API shows it."""
     held = left.open.get(State.HELD, 0)
     if held:
@@ -310,7 +310,7 @@ def _held(left: Leftover) -> Iterator[str]:
         )
 
 
-def _for_a_run(left: Leftover) -> Iterator[str]:
+def _for_a_run(left: UnfinishedSeries) -> Iterator[str]:
     """What the next run goes on with."""
     waiting = sum(number for state, number in left.open.items() if state is not State.HELD)
     if waiting:
@@ -355,74 +355,74 @@ def _others_words(others: Others) -> str:
     )
 
 
-def why(ending: Ending) -> list[str]:
+def why(run_summary: RunSummary) -> list[str]:
     """Why the exit code is not 0, a short sentence each: first what needs a person."""
-    reasons = list(_needs(ending))
-    if ending.remains.unfinished:
-        reasons += _unfinished(ending)
-    if ending.code is not ExitCode.DONE and ending.why_stopped:
-        reasons.append(f"stopped: {ending.why_stopped}")
-    if not reasons and ending.code is not ExitCode.DONE and ending.verdict:
-        reasons.append(ending.verdict)
+    reasons = list(_needs(run_summary))
+    if run_summary.remains.unfinished:
+        reasons += _unfinished(run_summary)
+    if run_summary.code is not ExitCode.DONE and run_summary.why_stopped:
+        reasons.append(f"stopped: {run_summary.why_stopped}")
+    if not reasons and run_summary.code is not ExitCode.DONE and run_summary.verdict:
+        reasons.append(run_summary.verdict)
     return reasons
 
 
-def _needs(ending: Ending) -> Iterator[str]:
-    if ending.remains.bug:
+def _needs(run_summary: RunSummary) -> Iterator[str]:
+    if run_summary.remains.bug:
         yield "an unexpected error of this program ended the work on a report"
-    refused = {left.refused: left.series for left in ending.left if left.refused is not None}
-    yield from (f"refused: {reason}" for reason in (*refused, *ending.others.refused))
-    disputed = sum(len(left.disputed) for left in ending.left)
+    refused = {left.refused: left.series for left in run_summary.left if left.refused is not None}
+    yield from (f"refused: {reason}" for reason in (*refused, *run_summary.others.refused))
+    disputed = sum(len(left.disputed) for left in run_summary.left)
     if disputed:
         yield f"{counted(disputed, 'report')} disputed"
-    given_up = sum(len(left.given_up) for left in ending.left)
+    given_up = sum(len(left.given_up) for left in run_summary.left)
     if given_up:
         yield f"{counted(given_up, 'window')} given up"
 
 
-def _unfinished(ending: Ending) -> Iterator[str]:
+def _unfinished(run_summary: RunSummary) -> Iterator[str]:
     by_state: Counter[State] = Counter()
-    for series_open in {left.series.key: left.open for left in ending.left}.values():
+    for series_open in {left.series.key: left.open for left in run_summary.left}.values():
         by_state.update(series_open)
     held = by_state.pop(State.HELD, 0)
     if held:
         yield f"{counted(held, 'report')} held: nobody knows whether the API has it"
     if by_state:
         yield f"{counted(by_state.total(), 'report')} open"
-    owed = sum(bool(left.owed and left.refused is None) for left in ending.left)
+    owed = sum(bool(left.owed and left.refused is None) for left in run_summary.left)
     if owed:
         yield f"{counted(owed, 'series')} with time that is still owed"
-    if ending.others.open:
-        yield f"open: {_others_words(ending.others)}"
+    if run_summary.others.open:
+        yield f"open: {_others_words(run_summary.others)}"
 
 
 # --- as JSON --------------------------------------------------------------------------------------
 
 
-def as_json(ending: Ending) -> dict[str, Any]:
+def as_json(run_summary: RunSummary) -> dict[str, Any]:
     """The answer of `run --json`; moments in UTC, keys that stay as they are."""
     return {
-        "jobs": [job.name for job in ending.jobs],
-        "now": utc_text(ending.now),
-        "seconds": round(ending.lasted.total_seconds(), 3),
-        "requests": ending.requests,
-        "collected": ending.collected.as_json,
-        "in_all": ending.in_all.as_json,
-        "directory": ending.directory,
+        "jobs": [job.name for job in run_summary.jobs],
+        "now": utc_text(run_summary.now),
+        "seconds": round(run_summary.lasted.total_seconds(), 3),
+        "requests": run_summary.requests,
+        "collected": run_summary.collected.as_json,
+        "in_all": run_summary.in_all.as_json,
+        "directory": run_summary.directory,
         "made_up": [
             {"job": name, "windows": _spans(windows)}
-            for name, windows in ending.remarks.made_up.items()
+            for name, windows in run_summary.remarks.backfilled.items()
         ],
-        "unsettled": [_leftover(left) for left in ending.left],
-        "others": ending.others.as_json,
-        "later": [one for job in ending.jobs for one in _later(job, ending.now)],
-        "callbacks": None if ending.callbacks is None else dict(ending.callbacks),
-        "event_loop": ending.event_loop.as_json,
-        "needs_person": ending.remains.needs_person,
-        "unfinished": ending.remains.unfinished,
-        "why": why(ending),
-        "exit_code": int(ending.code),
-        "exit_word": ending.code.name.lower(),
+        "unsettled": [_leftover(left) for left in run_summary.left],
+        "others": run_summary.others.as_json,
+        "later": [one for job in run_summary.jobs for one in _later(job, run_summary.now)],
+        "callbacks": None if run_summary.callbacks is None else dict(run_summary.callbacks),
+        "event_loop": run_summary.event_loop.as_json,
+        "needs_person": run_summary.remains.needs_person,
+        "unfinished": run_summary.remains.unfinished,
+        "why": why(run_summary),
+        "exit_code": int(run_summary.code),
+        "exit_word": run_summary.code.name.lower(),
     }
 
 
@@ -436,7 +436,7 @@ def _later(job: Job, now: datetime) -> Iterator[dict[str, Any]]:
         }
 
 
-def _leftover(left: Leftover) -> dict[str, Any]:
+def _leftover(left: UnfinishedSeries) -> dict[str, Any]:
     series = left.series
     return {
         "job": left.job.name,

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from orchestrator.collect import download, engines
+from orchestrator.collect import download_reader, inflate_library
 from orchestrator.core.intervals import Window
 from orchestrator.core.lifecycle import State
 from orchestrator.core.model import Report, Series
@@ -30,11 +30,11 @@ def go_the_way(way: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Makes the collector treat every archive as a small one, or as a large one."""
     if way == "at once":
         return
-    engine = engines.isal() if way == "streamed by isal" else engines.ZLIB
+    engine = inflate_library.isal() if way == "streamed by isal" else inflate_library.ZLIB
     if engine is None:
         pytest.skip("isal is not installed")
-    monkeypatch.setattr(download, "PIECE", 1)
-    monkeypatch.setattr(engines, "fastest", lambda: engine)
+    monkeypatch.setattr(download_reader, "PIECE", 1)
+    monkeypatch.setattr(inflate_library, "fastest", lambda: engine)
 
 
 NASTY_ROWS = (

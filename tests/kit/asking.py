@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import aiohttp
 
-from orchestrator.sim import Settings, Simulator, Tally, serve, tally_csv
+from orchestrator.simulator import RecordDigest, Settings, Simulator, serve, tally_csv
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
@@ -50,7 +50,7 @@ class Answer:
     def archive(self) -> zipfile.ZipFile:
         return zipfile.ZipFile(io.BytesIO(self.body))
 
-    def tally(self) -> Tally:
+    def record_digest(self) -> RecordDigest:
         """The records of the CSV in the archive."""
         archive = self.archive()
         files = [name for name in archive.namelist() if not name.endswith("/")]

@@ -20,7 +20,7 @@ from orchestrator.cli.simulating import config_text, python_command
 from orchestrator.cli.truth import Finding, compare
 from orchestrator.config import load_inputs
 from orchestrator.core import clocks
-from orchestrator.sim import Settings, Simulator, serve
+from orchestrator.simulator import Settings, Simulator, serve
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

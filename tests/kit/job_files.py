@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from orchestrator.config.job import read_jobs
-from orchestrator.config.settings import read_config
+from orchestrator.config.config_file import read_config
+from orchestrator.config.job_file import read_jobs
 
 if TYPE_CHECKING:
     from collections.abc import Collection

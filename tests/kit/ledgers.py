@@ -45,7 +45,7 @@ class Book:
 
     def report(self, series: Series, window: Window, *events: Event, job: str = "job") -> Report:
         """A report that took these events, one an hour after the intent."""
-        report = self.store.intend(
+        report = self.store.record_intent(
             series,
             window,
             job=job,

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
-from orchestrator.api import KeyGate, VonageReports, open_session
+from orchestrator.api import KeyRateLimiter, VonageReports, open_session
 from orchestrator.collect.collector import FileCollector
 from orchestrator.core.intervals import Window
 from orchestrator.core.lifecycle import State
@@ -24,21 +24,29 @@ from orchestrator.core.settings import (
     RetryPolicy,
     Secret,
 )
-from orchestrator.engine.desk import Desk
 from orchestrator.engine.drain import Drain
-from orchestrator.engine.run import RunEnd, World, run
+from orchestrator.engine.key_session import KeySession
+from orchestrator.engine.run import RunContext, RunEnd, run
 from orchestrator.ledger.lock import run_lock
 from orchestrator.ledger.sqlite import SqliteLedger, connect
 from orchestrator.ledger.store import Store
-from orchestrator.sim import Settings, Simulator, Tally, Truth, WorldClock, serve, tally_csv
+from orchestrator.simulator import (
+    RecordDigest,
+    Settings,
+    Simulator,
+    Truth,
+    WorldClock,
+    serve,
+    tally_csv,
+)
 from tests.kit.virtual_time import VirtualClock
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
 
+    from orchestrator.core.debt import Debt
     from orchestrator.core.lifecycle import Event
     from orchestrator.core.model import Report, WindowSpec
-    from orchestrator.core.plan import Debt
     from orchestrator.core.ports import Callbacks
 
 MONTHLY = Span(1, Unit.MONTHS)
@@ -127,17 +135,17 @@ class Stage:
         drain: Drain | None = None,
         callbacks: Callbacks | None = None,
         credentials: set[str] | None = None,
-    ) -> AsyncIterator[World]:
+    ) -> AsyncIterator[RunContext]:
         """What a run works with, under the lock; with these credentials only."""
         async with run_lock(self.config.state, timedelta()), open_session() as session:
             connection = connect(self.config.state)
             try:
-                yield World(
+                yield RunContext(
                     ledger=self.ledger_class(connection, self.config.state, self.clock),
                     collector=FileCollector(self.config.output),
-                    desks={
-                        name: desk
-                        for name, desk in self._desks(session).items()
+                    sessions={
+                        name: key_session
+                        for name, key_session in self._desks(session).items()
                         if credentials is None or name in credentials
                     },
                     observer=self.seen,
@@ -150,8 +158,8 @@ class Stage:
             finally:
                 connection.close()
 
-    def _desks(self, session: object) -> dict[str, Desk]:
-        desks = {}
+    def _desks(self, session: object) -> dict[str, KeySession]:
+        sessions = {}
         for name, key in zip(("default", "beta"), self.settings.keys, strict=False):
             credentials = Credentials(name, key.api_key, Secret(key.api_secret))
             api = VonageReports(
@@ -161,16 +169,16 @@ class Stage:
                 self.config.api.timeout,
                 self.clock,
             )
-            gate = KeyGate(self.config.api.requests_per_second)
-            desks[name] = Desk(
+            rate_limiter = KeyRateLimiter(self.config.api.requests_per_second)
+            sessions[name] = KeySession(
                 api,
-                gate,
+                rate_limiter,
                 self.config.retry,
                 jitter=lambda: 0.5,
                 observer=self.seen,
                 patience=self.config.poll.timeout,
             )
-        return desks
+        return sessions
 
     def leap(self, span: timedelta) -> None:
         """Lets so much time pass, on both clocks."""
@@ -203,9 +211,9 @@ class Stage:
             counts[report.state.value] = counts.get(report.state.value, 0) + 1
         return counts
 
-    def collected(self, series: Series) -> Tally:
+    def collected(self, series: Series) -> RecordDigest:
         """What the published files of a series hold."""
-        total = Tally()
+        total = RecordDigest()
         for report in self.reports():
             if report.series == series and report.state is State.COLLECTED:
                 assert report.target is not None
@@ -213,15 +221,15 @@ class Stage:
                     total += tally_csv(file)
         return total
 
-    def truth(self, series: Series, window: Window) -> Tally:
+    def truth(self, series: Series, window: Window) -> RecordDigest:
         """What they should hold."""
-        return Truth(self.settings, series.body, window.start, window.end).tally()
+        return Truth(self.settings, series.body, window.start, window.end).record_digest()
 
     def assert_all_is_well(self, *jobs: Job) -> None:
         """Every absolute window of the jobs is collected exactly, and each record paid once."""
         for one in jobs:
             for entry in one.series:
-                truth = Tally()
+                truth = RecordDigest()
                 for spec in one.windows:
                     assert isinstance(spec, AbsoluteWindow)
                     assert spec.end is not None
@@ -276,6 +284,6 @@ async def stage(
 
 def with_faults(settings: Settings, *faults: object) -> Settings:
     """The settings with these faults."""
-    from orchestrator.sim import Faults
+    from orchestrator.simulator import Faults
 
     return replace(settings, faults=Faults(tuple(faults)))  # type: ignore[arg-type]

@@ -14,9 +14,9 @@ from orchestrator.core.intervals import Window
 from orchestrator.core.lifecycle import State
 from orchestrator.core.model import Report, Series, Status
 from orchestrator.core.ports import Priority
-from orchestrator.engine.unseen import Gone, LeftOpen
-from orchestrator.engine.watch import Watcher
-from orchestrator.sim import ApiKey, Fault, Faults, Settings
+from orchestrator.engine.polling.missing_reports import Gone, LeftOpen
+from orchestrator.engine.polling.watcher import Watcher
+from orchestrator.simulator import ApiKey, Fault, Faults, Settings
 from tests.kit.stage import NOW, Stage, stage
 
 if TYPE_CHECKING:
@@ -25,11 +25,11 @@ if TYPE_CHECKING:
 
     from anyio.abc import TaskGroup
 
+    from orchestrator.core.durations import DurationModel
     from orchestrator.core.model import RemoteReport
-    from orchestrator.core.pace import Pace
     from orchestrator.core.ports import Callbacks
     from orchestrator.core.settings import PollPolicy
-    from orchestrator.engine.desk import Desk
+    from orchestrator.engine.key_session import KeySession
 
 HOUR: Final = timedelta(hours=1)
 
@@ -68,7 +68,7 @@ class Scene:
     stage: Stage
     watcher: Watcher
     tasks: TaskGroup
-    desk: Desk
+    session: KeySession
     told: dict[str, float] = field(default_factory=dict)
     failed: dict[str, BaseException] = field(default_factory=dict)
     unended: dict[str, Gone | LeftOpen] = field(default_factory=dict)
@@ -97,15 +97,15 @@ class Scene:
         series = Series.of(account, "SMS", "outbound")
         window = Window(NOW - (number + 1) * HOUR, NOW - number * HOUR)
         address = None if callbacks is None else callbacks.new_address()
-        create = partial(self.desk.api.create, series, window, address)
+        create = partial(self.session.api.create, series, window, address)
         intended = self.stage.clock.now()
-        remote = await self.desk.turn(create, Priority.SUBMIT)
+        remote = await self.session.turn(create, Priority.SUBMIT)
         return Report(
             id=number,
             series=series,
             window=window,
             state=State.SUBMITTED,
-            api_key=self.desk.api_key,
+            api_key=self.session.api_key,
             job="job",
             intended_at=intended,
             callback_url=address,
@@ -117,7 +117,7 @@ class Scene:
         """Until the watcher tells of its end."""
         assert report.request_id is not None
         try:
-            outcome = await self.watcher.final(report, self.desk)
+            outcome = await self.watcher.final(report, self.session)
         except Exception as error:  # noqa: BLE001 - a test asks for it
             self.failed[report.request_id] = error
             return
@@ -166,12 +166,12 @@ async def watching(
     settings: Settings,
     *,
     poll: PollPolicy | None = None,
-    pace: Pace | None = None,
+    pace: DurationModel | None = None,
     callbacks: Callbacks | None = None,
 ) -> AsyncIterator[Scene]:
     """A scene; at its end the tasks of the watcher must end by themselves."""
     async with stage(folder, settings, poll=poll) as here, here.world() as world:
-        desk = world.desks["default"]
+        session = world.sessions["default"]
         listed = here.sim.world.listed
         async with anyio.create_task_group() as tasks:
             watcher = Watcher(
@@ -183,7 +183,7 @@ async def watching(
                 pace=pace,
                 callbacks=callbacks,
             )
-            scene = Scene(here, watcher, tasks, desk)
+            scene = Scene(here, watcher, tasks, session)
 
             def spied(key: Any, account: str, start: Any, end: Any, *rest: Any) -> Any:
                 found = listed(key, account, start, end, *rest)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from orchestrator.core.intervals import Window, union
 from orchestrator.core.model import Series
-from orchestrator.sim import ApiKey, Dialect, Fault, Faults, Settings
+from orchestrator.simulator import ApiKey, Dialect, Fault, Faults, Settings
 from tests.opinion import deviations
 
 if TYPE_CHECKING:

@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING, Any, Final
 
 from aiohttp import web
 
-from orchestrator.sim import Settings, Simulator, WorldClock
-from orchestrator.sim.calls import json_answer, problem_answer
-from orchestrator.sim.problems import Refused, no_file, no_report
+from orchestrator.simulator import Settings, Simulator, WorldClock
+from orchestrator.simulator.calls import json_answer, problem_answer
+from orchestrator.simulator.problems import Refused, no_file, no_report
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from orchestrator.sim.calls import Call
-    from orchestrator.sim.reports import Report
+    from orchestrator.simulator.calls import Call
+    from orchestrator.simulator.reports import Report
 
 Go = Callable[[], Awaitable[web.StreamResponse]]
 """Asks whoever stands behind: the next deviation, and in the end the simulator."""
@@ -92,7 +92,7 @@ class Deviation:
 
 
 @dataclass
-class Seen:
+class ObservedSpan:
     """A call as a deviation sees it.
 
     Attributes:
@@ -223,12 +223,12 @@ class Front(Simulator):
             return await go()
         about = self.world.find(request.match_info.get("id", ""))
         subject: object = about.number if about is not None else place
-        if not self.strikes(one, position, about.number if about is not None else number):
+        if not self.injector(one, position, about.number if about is not None else number):
             return await go()
-        call = Seen(self, place, request, number, about, self._memory[position, subject])
+        call = ObservedSpan(self, place, request, number, about, self._memory[position, subject])
         return await one.of.act(call, go, **dict(one.options))
 
-    def strikes(self, one: Deviation, position: int, number: int) -> bool:
+    def injector(self, one: Deviation, position: int, number: int) -> bool:
         """Whether a deviation is about this report, or this call: drawn once, by its number."""
         if one.share >= 1:
             return True

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 import anyio
 
-from orchestrator.sim import WorldClock
+from orchestrator.simulator import WorldClock
 from tests.kit.virtual_time import VIRTUAL
 from tests.opinion import oracle
 from tests.opinion.cases import Case, draw
@@ -61,8 +61,8 @@ async def _play(case: Case, folder: Path) -> Played:
                 break
         else:
             await _settle(scene)
-        for mishap in front.mishaps:
-            raise mishap
+        for display_error in front.mishaps:
+            raise display_error
         played.broken = list(dict.fromkeys(scene.broken))
         played.story = scene.story
         played.lives = sum(not one.stranger for one in front.world.known_reports())

@@ -22,14 +22,14 @@ from orchestrator.core.intervals import Window, subtract, union
 from orchestrator.core.lifecycle import State
 from orchestrator.core.model import Series
 from orchestrator.core.settings import Format
-from orchestrator.sim import Settings, Tally, Truth
+from orchestrator.simulator import RecordDigest, Settings, Truth
 from tests.opinion.terminal import ENDLESS, PATIENCE_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
-    from orchestrator.sim.reports import Report as Bought
+    from orchestrator.simulator.reports import Report as Bought
     from tests.opinion.cases import Case, JobFile
     from tests.opinion.scene import Scene
     from tests.opinion.terminal import Told
@@ -170,7 +170,7 @@ def _files_are_true(scene: Scene) -> Iterator[str]:
                 yield f"TWICE IN FILES {series}: {first} and {second}"
 
 
-def _tally(path: Path) -> Tally | None:
+def _tally(path: Path) -> RecordDigest | None:
     """The records of a file; None if it cannot be read."""
     try:
         content = path.read_bytes()
@@ -182,20 +182,20 @@ def _tally(path: Path) -> Tally | None:
                 content = archive.read(names[0])
         rows = csv.reader(io.StringIO(content.decode(), newline=""), strict=True)
         next(rows, None)
-        return Tally().add_all(row for row in rows if row)
+        return RecordDigest().add_all(row for row in rows if row)
     except (OSError, ValueError, csv.Error, zipfile.BadZipFile, EOFError, IndexError):
         return None
 
 
-_truths: dict[tuple[int, float, str, Window], Tally] = {}
+_truths: dict[tuple[int, float, str, Window], RecordDigest] = {}
 
 
-def _truth(settings: Settings, series: Series, window: Window) -> Tally:
+def _truth(settings: Settings, series: Series, window: Window) -> RecordDigest:
     key = (settings.seed, settings.records_per_day, series.key, window)
     if key not in _truths:
         if len(_truths) > 10_000:
             _truths.clear()
-        _truths[key] = Truth(settings, series.body, window.start, window.end).tally()
+        _truths[key] = Truth(settings, series.body, window.start, window.end).record_digest()
     return _truths[key]
 
 
@@ -354,7 +354,7 @@ def is_kind(case: Case) -> bool:
     if any(fault.do == "truncated" for fault in case.faults):
         return False
     killed = any(isinstance(one, deeds.Run) and one.stop is not None for one in case.deeds)
-    loses = killed or any(one.of.loses_creates for one in case.deviations)
+    exclusive_end_hint = killed or any(one.of.loses_creates for one in case.deviations)
     rebuilt = any(isinstance(one, deeds.Rebuild) for one in case.deeds)
     # A manifest does not tell how far the API's clock was from ours at a create.
     blind = any(one.of.blinds for one in case.deviations) or (
@@ -365,7 +365,7 @@ def is_kind(case: Case) -> bool:
         isinstance(one, deeds.Clock) and one.ahead > timedelta(days=2).total_seconds()
         for one in case.deeds
     )
-    return not (loses and blind) and not is_astray
+    return not (exclusive_end_hint and blind) and not is_astray
 
 
 def _frozen(fields: object) -> str:

@@ -30,7 +30,7 @@ from orchestrator.cli import clocks
 from orchestrator.cli.main import call
 from orchestrator.core.settings import ApiSettings
 from orchestrator.ledger.sqlite import SqliteLedger
-from orchestrator.reporting.pulse import Pulse
+from orchestrator.reporting.loop_lag import LoopLagMonitor
 from tests.kit.virtual_time import VirtualLoop
 
 if TYPE_CHECKING:
@@ -322,7 +322,7 @@ class Terminal:
                 finally:
                     self._signals = None
 
-        async def beat(_: Pulse) -> None:
+        async def beat(_: LoopLagMonitor) -> None:
             await anyio.sleep_forever()
 
         with (
@@ -332,7 +332,7 @@ class Terminal:
             patch.object(random, "SystemRandom", lambda: dice),
             patch.object(clocks.SystemClock, "now", lambda _: start()),
             patch.object(clocks.ShiftedClock, "now", shifted),
-            patch.object(Pulse, "beat", beat),
+            patch.object(LoopLagMonitor, "beat", beat),
             patch.object(SqliteLedger, "commit", self._commit_method()),
             _as_remote() if self.is_remote else contextlib.nullcontext(),
         ):

@@ -11,7 +11,7 @@ from typing import Final
 from orchestrator.core.intervals import Window, union
 from orchestrator.core.model import AbsoluteWindow, Job, Series, Span, Unit
 from orchestrator.core.settings import Limits, PollPolicy, RetryPolicy
-from orchestrator.sim import Dialect, Settings
+from orchestrator.simulator import Dialect, Settings
 from tests.kit.stage import job
 from tests.simulation.weather import hiding, weather
 
@@ -51,7 +51,7 @@ _CHUNKS: Final = (
 _LENGTH: Final = {Unit.HOURS: 1 / 24, Unit.DAYS: 1.0, Unit.WEEKS: 7.0, Unit.MONTHS: 30.0}
 
 
-class Calls(Enum):
+class CallCounts(Enum):
     """Whether the API can call us back."""
 
     NOBODY_LISTENS = "nobody listens"
@@ -91,7 +91,7 @@ class Case:
     retry: RetryPolicy
     rate: float
     ahead: timedelta
-    calls: Calls
+    calls: CallCounts
 
     def wanted(self, series: Series) -> tuple[Window, ...]:
         """What the jobs want of a series."""
@@ -154,7 +154,7 @@ def draw(seed: int) -> Case:
         retry=RetryPolicy(attempts=random.choice([2, 8])),
         rate=rate,
         ahead=timedelta(seconds=random.choice([0, 0, 0, -2, 30, -3600, 86400, -200_000])),
-        calls=random.choice([Calls.NOBODY_LISTENS, *Calls]),
+        calls=random.choice([CallCounts.NOBODY_LISTENS, *CallCounts]),
     )
 
 

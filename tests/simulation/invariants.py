@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any, Final
 from orchestrator.collect.layout import ASIDE, MANIFEST, PARTIAL
 from orchestrator.core.intervals import subtract, union
 from orchestrator.core.lifecycle import State
-from orchestrator.engine import probes
+from orchestrator.engine import list_probes
 from orchestrator.ledger.sqlite import connect
 from orchestrator.ledger.store import Store
-from orchestrator.sim import Tally, tally_csv
+from orchestrator.simulator import RecordDigest, tally_csv
 
 if TYPE_CHECKING:
     import asyncio
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from orchestrator.core.intervals import Window
     from orchestrator.core.model import Report, Series
     from orchestrator.engine.run import RunEnd
-    from orchestrator.sim.reports import Report as Bought
+    from orchestrator.simulator.reports import Report as Bought
     from tests.kit.stage import Stage
     from tests.simulation.cases import Case
 
@@ -85,11 +85,11 @@ def _ledger_is_sound(here: Stage) -> Iterator[str]:
 def _collected_is_true(case: Case, here: Stage, rows: Sequence[Report]) -> Iterator[str]:
     for series in case.series:
         collected = _windows(rows, series, {State.COLLECTED})
-        total = Tally()
+        total = RecordDigest()
         for report in rows:
             if report.series == series and report.state is State.COLLECTED:
                 total += _tally(here, report)
-        truth = Tally()
+        truth = RecordDigest()
         for window in union(collected):
             truth += here.truth(series, window)
         if total != truth:
@@ -105,19 +105,19 @@ def never_ends(here: Stage, row: Report) -> bool:
     if bought is None:
         return False
     if row.state is State.READY:
-        return bought.quirks.gone
+        return bought.report_faults.gone
     return row.state is State.SUBMITTED and (
-        bought.quirks.stuck is not None
-        or bought.quirks.outcome == "ARCHIVED"
-        or bought.quirks.link == "missing"
+        bought.report_faults.stuck is not None
+        or bought.report_faults.outcome == "ARCHIVED"
+        or bought.report_faults.link == "missing"
     )
 
 
-def _tally(here: Stage, report: Report) -> Tally:
+def _tally(here: Stage, report: Report) -> RecordDigest:
     assert report.target is not None
     path = here.output / report.target
     if path.stat().st_size == 0:
-        return Tally()
+        return RecordDigest()
     with path.open("rb") as file:
         return tally_csv(file)
 
@@ -164,12 +164,12 @@ def _paid_once(here: Stage, rows: Sequence[Report]) -> Iterator[str]:
     unrecognisable = _unrecognisable(here, rows)
     guilty: dict[tuple[str, ...], int] = defaultdict(int)
     for ids in here.sim.world.paid_twice().values():
-        standing = [
+        series_state = [
             one
             for one in ids
             if one not in unrecognisable and (one not in by_id or not _came_to_nothing(by_id[one]))
         ]
-        if len(standing) > 1:
+        if len(series_state) > 1:
             guilty[ids] += 1
     for ids, records in guilty.items():
         words = "; ".join(
@@ -192,7 +192,7 @@ def _unrecognisable(here: Stage, rows: Sequence[Report]) -> set[str]:
     return {
         one.request_id
         for one in here.sim.world.known_reports()
-        if one.quirks.echo
+        if one.report_faults.echo
         or (one.request_id not in by_id and any(_same(row, one) for row in adopted))
     }
 
@@ -206,9 +206,9 @@ def _none_is_forgotten(here: Stage, rows: Sequence[Report]) -> Iterator[str]:
     by_id = {row.request_id for row in rows}
     given_up = _given_up_ids(here)
     for bought in here.sim.world.reports():
-        if bought.stranger or bought.quirks.echo or bought.request_id in by_id:
+        if bought.stranger or bought.report_faults.echo or bought.request_id in by_id:
             continue
-        if bought.request.product == probes.PRODUCT:
+        if bought.request.product == list_probes.PRODUCT:
             continue
         answering = [
             row

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, Final
 import anyio
 from anyio import lowlevel, to_thread
 
-from orchestrator.api.receiver import receiving
-from orchestrator.collect.sweep import sweep
+from orchestrator.api.callback_server import receiving
+from orchestrator.collect.cleanup import sweep
 from orchestrator.core.lifecycle import State
 from orchestrator.core.settings import CallbackSettings
 from orchestrator.engine.drain import Drain
@@ -21,7 +21,7 @@ from orchestrator.ledger.sqlite import SqliteLedger
 from tests.kit.stage import stage
 from tests.kit.virtual_time import VIRTUAL
 from tests.simulation import invariants
-from tests.simulation.cases import WEATHER_SECONDS, Calls, Case, How, Stop, draw
+from tests.simulation.cases import WEATHER_SECONDS, CallCounts, Case, How, Stop, draw
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -105,7 +105,7 @@ async def _live(case: Case, here: Stage) -> Played:
         stop = case.stops[number] if number < len(case.stops) else None
         played.runs += 1
         began.append(anyio.current_time())
-        if case.calls is Calls.ANOTHER_PORT:
+        if case.calls is CallCounts.ANOTHER_PORT:
             port = _free_port()
         end = await _run(case, here, stop, port)
         if end is not None:
@@ -123,7 +123,7 @@ async def _live(case: Case, here: Stage) -> Played:
     played.lives = sum(not report.stranger for report in reports)
     played.endings = here.states()
     for fault, times in zip(
-        case.settings.faults.faults, here.sim.world.strikes.struck, strict=True
+        case.settings.faults.faults, here.sim.world.injector.struck, strict=True
     ):
         name = f"{fault.at} {fault.do}"
         played.struck[name] = played.struck.get(name, 0) + times
@@ -163,7 +163,7 @@ async def _run(case: Case, here: Stage, stop: Stop | None, port: int) -> RunEnd 
 @asynccontextmanager
 async def _called_back(case: Case, here: Stage, port: int) -> AsyncIterator[Callbacks | None]:
     """A receiver of callbacks for one run, where the case has one."""
-    if case.calls is Calls.NOBODY_LISTENS:
+    if case.calls is CallCounts.NOBODY_LISTENS:
         yield None
         return
     settings = CallbackSettings(f"127.0.0.1:{port}", f"http://127.0.0.1:{port}/hook")

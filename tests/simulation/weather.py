@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from orchestrator.sim import Fault, Faults
+from orchestrator.simulator import Fault, Faults
 
 if TYPE_CHECKING:
     from collections.abc import Callable

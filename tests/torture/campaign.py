@@ -24,7 +24,7 @@ from orchestrator.cli.simulating import WorldOptions, python_command
 from orchestrator.core.lifecycle import State
 from orchestrator.core.policy import ExitCode
 from orchestrator.ledger.sqlite import reading
-from orchestrator.sim import Truth
+from orchestrator.simulator import Truth
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -12,7 +12,7 @@ from orchestrator.cli.output import json_text, series_fields, window_fields
 from orchestrator.cli.setup import (
     clock_of,
     credentials_of,
-    open_desks,
+    open_sessions,
     read_inputs,
     refuse_missing_ledger,
     with_credentials_of_open,
@@ -20,7 +20,7 @@ from orchestrator.cli.setup import (
 )
 from orchestrator.core.policy import ExitCode
 from orchestrator.engine import cancel
-from orchestrator.reporting.words import counted
+from orchestrator.reporting.phrases import counted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -100,9 +100,12 @@ async def _cancel(
     forgotten = 0
     async with (
         writing_ledger(inputs.config, clock, lock_wait) as writing,
-        open_desks(inputs.config, credentials, clock) as desks,
+        open_sessions(inputs.config, credentials, clock) as sessions,
     ):
-        by_name_and_key = {**{desk.api_key: desk for desk in desks.values()}, **desks}
+        by_name_and_key = {
+            **{session.api_key: session for session in sessions.values()},
+            **sessions,
+        }
         results = await cancel.cancel(inputs.jobs, writing.ledger, by_name_and_key)
         if forget:
             forgotten = await cancel.forget(inputs.jobs, writing.ledger, clock.now())

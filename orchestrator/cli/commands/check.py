@@ -16,7 +16,7 @@ from orchestrator.cli.output import json_list, json_text, write, write_lines
 from orchestrator.config import load_inputs
 from orchestrator.core.policy import ExitCode
 from orchestrator.errors import InputError
-from orchestrator.reporting.words import counted, time_words
+from orchestrator.reporting.phrases import counted, time_words
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -20,15 +20,15 @@ from rich.console import Console
 from rich.table import Table
 
 from orchestrator.cli import options
-from orchestrator.cli.displays import Teller
-from orchestrator.cli.running import Errand, carry_out
+from orchestrator.cli.displays import RunOutput
+from orchestrator.cli.running import RunRequest, execute
 from orchestrator.cli.selection import from_here
 from orchestrator.cli.setup import clock_of, credentials_of, read_inputs
 from orchestrator.cli.simulating import WorldOptions, python_command
 from orchestrator.cli.truth import compare
 from orchestrator.core.policy import ExitCode
 from orchestrator.errors import InputError, OutputError
-from orchestrator.reporting.words import size_words
+from orchestrator.reporting.phrases import size_words
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -105,16 +105,18 @@ def command(
         inputs = read_inputs([job], config, now)
         clock = clock_of(now)
         credentials = credentials_of(inputs)
-        teller = Teller(credentials.values(), clock, as_json=False, log_format="text", quiet=False)
-        errand = Errand(inputs=inputs, credentials=credentials, clock=clock)
-        ending = anyio.run(carry_out, errand, teller.display)
-        code = teller.tell(ending)
-        if isinstance(ending, ExitCode) or code is not ExitCode.DONE:
+        output = RunOutput(
+            credentials.values(), clock, as_json=False, log_format="text", quiet=False
+        )
+        request = RunRequest(inputs=inputs, credentials=credentials, clock=clock)
+        run_summary = anyio.run(execute, request, output.display)
+        code = output.tell(run_summary)
+        if isinstance(run_summary, ExitCode) or code is not ExitCode.DONE:
             return code
-        if ending.remarks.forgotten is not None:
+        if run_summary.remarks.forgotten is not None:
             click.echo(f"\n{_REACHES_BACK}", err=True)
         click.echo("\nComparing every record with the simulator's ...", err=True)
-        finding = compare(inputs, world.settings(), ready["base_url"], ending.now)
+        finding = compare(inputs, world.settings(), ready["base_url"], run_summary.now)
     _show(finding, place)
     if finding.differences:
         return ExitCode.FINDINGS

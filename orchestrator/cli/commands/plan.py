@@ -25,11 +25,11 @@ from orchestrator.cli.output import (
 from orchestrator.cli.planning import ChunkTexts, Line, Totals, lines
 from orchestrator.cli.setup import clock_of, read_inputs, reading_ledger
 from orchestrator.cli.tables import aligned
-from orchestrator.cli.twice import BoughtTwice
+from orchestrator.cli.twice import DoublePurchaseCheck
 from orchestrator.core import windows as job_windows
 from orchestrator.core.commands import JOB, typed
 from orchestrator.core.policy import ExitCode
-from orchestrator.reporting.words import (
+from orchestrator.reporting.phrases import (
     counted,
     later_words,
     moment_words,
@@ -100,7 +100,7 @@ class _Twice:
     """Collects the warnings of what would be paid twice; the first few, and how many more."""
 
     def __init__(self, store: Store, totals: Totals) -> None:
-        self._twice = BoughtTwice(store, totals.keys)
+        self._twice = DoublePurchaseCheck(store, totals.keys)
         self._first: list[str] = []
         self._more = 0
 
@@ -162,7 +162,7 @@ def _series_json(line: Line, totals: Totals, texts: ChunkTexts) -> Iterator[str]
         "credentials": debt.entry.credentials,
         "owed": _window_list(debt.owed),
         "had": _window_list(debt.had),
-        "made_up": _window_list(debt.made_up),
+        "made_up": _window_list(debt.backfilled),
         "past_retention": _window_list(debt.forgotten),
         "open": line.open,
         "held": line.held,
@@ -243,8 +243,8 @@ class _JobSummary:
     def add(self, line: Line, chunks: int) -> None:
         """Takes in a series."""
         debt = line.debt
-        if debt.made_up:
-            self._made_up[debt.made_up] += 1
+        if debt.backfilled:
+            self._made_up[debt.backfilled] += 1
         if debt.forgotten:
             product = debt.entry.series.product
             self._forgotten[(product, debt.forgotten[-1].end)] += 1

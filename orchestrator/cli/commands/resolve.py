@@ -19,7 +19,7 @@ from orchestrator.cli.output import json_text, series_fields, window_fields
 from orchestrator.cli.selection import series_of
 from orchestrator.cli.setup import (
     clock_of,
-    open_desks,
+    open_sessions,
     read_inputs,
     refuse_missing_ledger,
     writing_ledger,
@@ -289,8 +289,8 @@ async def _adopt(
     report: Report, request_id: str, config: Config, ledger: SqliteLedger, clock: Clock
 ) -> Report:
     credentials = _credentials_of(report, config)
-    async with open_desks(config, {credentials.name: credentials}, clock) as desks:
-        return await resolve.adopt(report, request_id, ledger, desks[credentials.name])
+    async with open_sessions(config, {credentials.name: credentials}, clock) as sessions:
+        return await resolve.adopt(report, request_id, ledger, sessions[credentials.name])
 
 
 def _find(store: Store, name: str) -> Report:

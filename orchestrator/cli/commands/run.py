@@ -10,8 +10,8 @@ import click
 
 from orchestrator.cli import again, options
 from orchestrator.cli.commands.plan import plan_jobs
-from orchestrator.cli.displays import Teller
-from orchestrator.cli.running import Errand, carry_out
+from orchestrator.cli.displays import RunOutput
+from orchestrator.cli.running import RunRequest, execute
 from orchestrator.cli.setup import (
     clock_of,
     credentials_of,
@@ -125,18 +125,18 @@ def command(
     if now is not None:
         _refuse_false_time(inputs.config)
     credentials = with_credentials_of_open(inputs, credentials_of(inputs))
-    teller = Teller(
+    output = RunOutput(
         credentials.values(), clock, as_json=as_json, log_format=log_format, quiet=quiet
     )
     if json_lines:
         for warning in inputs.warnings:
-            teller.display.note("warning", str(warning), {})
+            output.display.note("warning", str(warning), {})
     renewals: tuple[Renewal, ...] = ()
     if span is not None:
         choice = again.choose(inputs, *span, clock.now())
         again.ask(inputs, choice, yes=yes)
         renewals = choice.renewals
-    errand = Errand(
+    request = RunRequest(
         inputs=inputs,
         credentials=credentials,
         clock=clock,
@@ -148,8 +148,8 @@ def command(
         again=renewals,
         verbose=verbose,
     )
-    teller.display.note("info", f"config: {inputs.source}", {})
-    return teller.tell(anyio.run(carry_out, errand, teller.display))
+    output.display.note("info", f"config: {inputs.source}", {})
+    return output.tell(anyio.run(execute, request, output.display))
 
 
 def _span_of_again(

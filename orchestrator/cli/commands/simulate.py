@@ -10,18 +10,18 @@ from typing import TYPE_CHECKING
 import anyio
 import click
 
-from orchestrator.api.reasons import listen_words
+from orchestrator.api.connection_errors import listen_words
 from orchestrator.cli import options
 from orchestrator.cli.output import json_text
 from orchestrator.cli.simulating import WorldOptions, config_text, ready_line, write_config
 from orchestrator.core.policy import ExitCode
 from orchestrator.errors import InputError
-from orchestrator.sim import serve
+from orchestrator.simulator import serve
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from orchestrator.sim import Settings
+    from orchestrator.simulator import Settings
 
 
 @click.command(

@@ -28,8 +28,8 @@ from orchestrator.cli.tables import aligned
 from orchestrator.core.commands import JOB, typed
 from orchestrator.core.lifecycle import OPEN, State
 from orchestrator.core.policy import ExitCode
-from orchestrator.reporting.folding import TOLD, cause_of
-from orchestrator.reporting.words import (
+from orchestrator.reporting.line_folding import TOLD, cause_of
+from orchestrator.reporting.phrases import (
     Fate,
     counted,
     moment_words,
@@ -290,7 +290,7 @@ def _cause(entry: Listing) -> str:
 
 
 def _rows(
-    inputs: Inputs, store: Store, total: Counter[str], standing: Counter[str]
+    inputs: Inputs, store: Store, total: Counter[str], series_state: Counter[str]
 ) -> Iterator[Sequence[str]]:
     """A row a series; adds up what is collected, and how the other reports stand."""
     for series in series_of(store, inputs.jobs):
@@ -300,7 +300,7 @@ def _rows(
         total["collected"] += number
         total["rows"] += rows
         total["bytes"] += size_bytes
-        standing.update(_others(store, series, others))
+        series_state.update(_others(store, series, others))
         yield [
             *series_cells(series),
             f"{number:,}",

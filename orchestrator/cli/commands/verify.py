@@ -18,13 +18,13 @@ from orchestrator.cli.selection import collected, file_of, from_here, series_of
 from orchestrator.cli.setup import read_inputs, reading_ledger
 from orchestrator.collect.disk import explain
 from orchestrator.collect.layout import MANIFEST, format_of, series_folder, target_path
-from orchestrator.collect.opening import refuse_links
+from orchestrator.collect.safe_open import refuse_links
 from orchestrator.collect.verify import Finding, verify
 from orchestrator.core.commands import JOB, typed
 from orchestrator.core.lifecycle import State
 from orchestrator.core.policy import ExitCode
 from orchestrator.errors import InputError, OutputError
-from orchestrator.reporting.words import counted, size_words
+from orchestrator.reporting.phrases import counted, size_words
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -138,7 +138,7 @@ class _Check:
             progress.say(text)
         self.findings += 1
 
-    def end(self, doubles: list[foreign.Double]) -> None:
+    def end(self, doubles: list[foreign.SubaccountOverlap]) -> None:
         """The last words; what is collected twice is a warning, and no finding about a file."""
         if self.as_json:
             twice = json_text([one.fields for one in doubles])

@@ -8,9 +8,9 @@ from typing import Any, Final
 import anyio
 from aiohttp import BasicAuth, web
 
-from orchestrator.sim.calls import json_answer
-from orchestrator.sim.moments import parse_moment, write_moment
-from orchestrator.sim.requests import read_request
+from orchestrator.simulator.calls import json_answer
+from orchestrator.simulator.dates import parse_moment, write_moment
+from orchestrator.simulator.requests import read_request
 from tests.opinion.deviations.helpers import (
     Answer,
     http_date,
@@ -19,7 +19,7 @@ from tests.opinion.deviations.helpers import (
 from tests.opinion.front import (
     CALLS,
     Go,
-    Seen,
+    ObservedSpan,
     content_of,
     echo_of,
     edited,
@@ -41,7 +41,7 @@ _ODD_DATES: Final[tuple[Any, ...]] = (
 
 
 @kind("create", weight=3, name=_ODD_NAMES, value=_ODD_DATES)
-async def create_odd(call: Seen, go: Go, name: str, value: Any) -> Answer:
+async def create_odd(call: ObservedSpan, go: Go, name: str, value: Any) -> Answer:
     """The answer to a create has a readable id beside a field that cannot be read."""
 
     def edit(one: dict[str, Any]) -> None:
@@ -54,7 +54,7 @@ async def create_odd(call: Seen, go: Go, name: str, value: Any) -> Answer:
 
 
 @kind("create", weight=1, status=[200, 201, 202])
-async def create_brief(call: Seen, go: Go, status: int) -> Answer:
+async def create_brief(call: ObservedSpan, go: Go, status: int) -> Answer:
     """The answer to a create has an id and nothing else."""
     answer = await go()
     if is_json(answer):
@@ -74,7 +74,7 @@ _NO_ANSWERS: Final = {
       how=["500", "502", "503", "504", "reset", "hang", *_NO_ANSWERS],
       made=[True, True, False])  # fmt: skip
 async def create_lost(
-    call: Seen, go: Go, *, numbers: tuple[int, ...], how: str, made: bool
+    call: ObservedSpan, go: Go, *, numbers: tuple[int, ...], how: str, made: bool
 ) -> Answer:
     """Some creates are not answered, whether or not the report was made."""
     if call.number not in numbers:
@@ -91,7 +91,7 @@ async def create_lost(
 
 
 @kind("create", weight=2, every=[3, 5], loses_creates=True, status=[500, 503])
-async def create_5xx_made(call: Seen, go: Go, every: int, status: int) -> Answer:
+async def create_5xx_made(call: ObservedSpan, go: Go, every: int, status: int) -> Answer:
     """Now and then a create is made and answered by a server error."""
     answer = await go()
     return refused(status) if call.number % every == 0 else answer
@@ -99,20 +99,20 @@ async def create_5xx_made(call: Seen, go: Go, every: int, status: int) -> Answer
 
 @kind("create", weight=1, loses_creates=True, shares=[0.5, 1.0], status=[500, 504],
       unkind="what no list shows is bought again, within bounds")  # fmt: skip
-async def create_hidden(call: Seen, go: Go, status: int) -> Answer:
+async def create_hidden(call: ObservedSpan, go: Go, status: int) -> Answer:
     """Creates are made and answered by a server error, and no list shows what they made."""
     answer = await go()
     if not is_json(answer):
         return answer
     made = call.front.world.find(content_of(answer)["request_id"])
     assert made is not None
-    made.quirks.unlisted = True
+    made.report_faults.unlisted = True
     call.front.vanished[made.number] = 0.0
     return refused(status)
 
 
 @kind("create", weight=1, loses_creates=True, number=[2, 3], made=[True, False])
-async def create_repeats(call: Seen, go: Go, number: int, made: bool) -> Answer:
+async def create_repeats(call: ObservedSpan, go: Go, number: int, made: bool) -> Answer:
     """One create is answered with the id of an older one."""
     older = call.front.answered
     if call.number != number or not older:
@@ -123,13 +123,13 @@ async def create_repeats(call: Seen, go: Go, number: int, made: bool) -> Answer:
 
 
 @kind("create", weight=2, loses_creates=True, times=[1, 3], status=[503, 500])
-async def create_refused_at_first(call: Seen, go: Go, times: int, status: int) -> Answer:
+async def create_refused_at_first(call: ObservedSpan, go: Go, times: int, status: int) -> Answer:
     """The first creates meet a server error, and make nothing."""
     return refused(status) if call.number <= times else await go()
 
 
 @kind("create", weight=3, differs=["date_end", "status", "country", "account_id"])
-async def strangers(call: Seen, go: Go, differs: str) -> Answer:
+async def strangers(call: ObservedSpan, go: Go, differs: str) -> Answer:
     """Just before each create somebody else with the same key asks for nearly the same."""
     world = call.front.world
     body = dict(await call.request.json())
@@ -148,7 +148,7 @@ async def strangers(call: Seen, go: Go, differs: str) -> Answer:
 
 @kind(*CALLS, weight=1, shares=[1.0], unkind="a revoked key needs a person",
       key=["beta0001", "abcd1234"], begin=[0, 30, 300], status=[401, 403])  # fmt: skip
-async def key_revoked(call: Seen, go: Go, *, key: str, begin: int, status: int) -> Answer:
+async def key_revoked(call: ObservedSpan, go: Go, *, key: str, begin: int, status: int) -> Answer:
     """One of the keys is refused from some time on."""
     pair = BasicAuth.decode(call.request.headers.get("Authorization", "Basic Og=="))
     if pair.login != key or call.front.elapsed < begin:
@@ -163,7 +163,7 @@ async def key_revoked(call: Seen, go: Go, *, key: str, begin: int, status: int) 
     words=["Date range too long: at most {days} days", "Range"],
     shares=[1.0],
 )
-async def range_too_long(call: Seen, go: Go, days: int, words: str) -> Answer:
+async def range_too_long(call: ObservedSpan, go: Go, days: int, words: str) -> Answer:
     """422 for a window of more than so many days."""
     body = await call.request.json()
     if parse_moment(body["date_end"]) - parse_moment(body["date_start"]) <= timedelta(days=days):
@@ -174,7 +174,9 @@ async def range_too_long(call: Seen, go: Go, days: int, words: str) -> Answer:
 @kind("create", weight=2, unkind="what is too old is refused for good", days=[20, 30],
       words=["date_start must not be before retention", "The start date is too old"],
       blames=[("date_start",), ("date_start", "date_end"), ()], shares=[1.0])  # fmt: skip
-async def too_old(call: Seen, go: Go, days: int, words: str, blames: tuple[str, ...]) -> Answer:
+async def too_old(
+    call: ObservedSpan, go: Go, days: int, words: str, blames: tuple[str, ...]
+) -> Answer:
     """422 for a window that begins too long ago."""
     body = await call.request.json()
     if call.front.clock.now() - parse_moment(body["date_start"]) <= timedelta(days=days):
@@ -184,7 +186,7 @@ async def too_old(call: Seen, go: Go, days: int, words: str, blames: tuple[str, 
 
 @kind(*CALLS, weight=3, share_of=[3, 7], status=[429, 429, 403, 503, 502],
       after=[None, 0, 5, 90, "date"], shares=[1.0])  # fmt: skip
-async def throttled(call: Seen, go: Go, share_of: int, status: int, after: Any) -> Answer:
+async def throttled(call: ObservedSpan, go: Go, share_of: int, status: int, after: Any) -> Answer:
     """Now and then a call is refused for a while, creates with words that say so."""
     if call.place == "create" and status >= 500:
         return await go()
@@ -205,7 +207,9 @@ async def throttled(call: Seen, go: Go, share_of: int, status: int, after: Any) 
 
 
 @kind("download", "status", weight=2, hours=[1, 5, 30], numbers=[(1,), (2,), (3, 4)])
-async def retry_after_long(call: Seen, go: Go, *, hours: int, numbers: tuple[int, ...]) -> Answer:
+async def retry_after_long(
+    call: ObservedSpan, go: Go, *, hours: int, numbers: tuple[int, ...]
+) -> Answer:
     """A few calls are refused with a Retry-After of hours."""
     if call.number not in numbers:
         return await go()

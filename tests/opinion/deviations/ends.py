@@ -6,7 +6,7 @@ from typing import Any
 
 from aiohttp import web
 
-from orchestrator.sim.calls import json_answer
+from orchestrator.simulator.calls import json_answer
 from tests.opinion.deviations.helpers import (
     SOON,
     Answer,
@@ -16,7 +16,7 @@ from tests.opinion.deviations.helpers import (
 from tests.opinion.front import (
     CALLS,
     Go,
-    Seen,
+    ObservedSpan,
     edited,
     kind,
     listed,
@@ -27,19 +27,19 @@ from tests.opinion.front import (
 
 
 @kind("status", weight=3, times=[1, 1, 3, 8])
-async def status_404(call: Seen, go: Go, times: int) -> Answer:
+async def status_404(call: ObservedSpan, go: Go, times: int) -> Answer:
     """A report that is there answers 404 a few times."""
     return call.not_found() if call.about and call.count() <= times else await go()
 
 
 @kind("status", weight=3, seconds=[5, 25, 600, 3000])
-async def status_404_young(call: Seen, go: Go, seconds: int) -> Answer:
+async def status_404_young(call: ObservedSpan, go: Go, seconds: int) -> Answer:
     """A new report answers 404 for some time, while lists show it."""
     return call.not_found() if call.about and call.age < seconds else await go()
 
 
 @kind("status", "list", weight=2, seconds=[5, 25, 240], shares=[1.0])
-async def late_everywhere(call: Seen, go: Go, seconds: int) -> Answer:
+async def late_everywhere(call: ObservedSpan, go: Go, seconds: int) -> Answer:
     """A new report is nowhere to be seen for some time: neither by its id nor in a list."""
     if call.place == "status":
         return call.not_found() if call.about and call.age < seconds else await go()
@@ -54,7 +54,7 @@ async def late_everywhere(call: Seen, go: Go, seconds: int) -> Answer:
     status=[404, 404, 403, 400, 401],
     shares=[1.0],
 )
-async def gateway(call: Seen, go: Go, begin: int, seconds: int, status: int) -> Answer:
+async def gateway(call: ObservedSpan, go: Go, begin: int, seconds: int, status: int) -> Answer:
     """For a moment some gateway answers everything, creates apart, with an error."""
     if call.place != "create" and begin <= call.front.elapsed < begin + seconds:
         return web.Response(status=status, text="default backend", content_type="text/plain")
@@ -62,7 +62,7 @@ async def gateway(call: Seen, go: Go, begin: int, seconds: int, status: int) -> 
 
 
 @kind("status", weight=3, times=[1, 2], word=["PROCESSING", "PENDING"])
-async def status_goes_back(call: Seen, go: Go, times: int, word: str) -> Answer:
+async def status_goes_back(call: ObservedSpan, go: Go, times: int, word: str) -> Answer:
     """After the first SUCCESS the status is PROCESSING again for some looks."""
     answer = await go()
     if call.about is None or call.ended < 0 or not 1 < call.count() <= 1 + times:
@@ -77,13 +77,13 @@ async def status_goes_back(call: Seen, go: Go, times: int, word: str) -> Answer:
 
 
 @kind("status", "list", weight=3, seconds=[*SOON, 3600])
-async def link_late(call: Seen, go: Go, seconds: int) -> Answer:
+async def link_late(call: ObservedSpan, go: Go, seconds: int) -> Answer:
     """SUCCESS comes first, the link some time later."""
     return edited(await go(), lambda one: without_link(one) if done(call, one) < seconds else None)
 
 
 @kind("download", weight=3, seconds=[*SOON, 3600], status=[404, 404, 403, 410, 425, 409])
-async def file_late(call: Seen, go: Go, seconds: int, status: int) -> Answer:
+async def file_late(call: ObservedSpan, go: Go, seconds: int, status: int) -> Answer:
     """The file is not there for some time after SUCCESS."""
     if call.about and call.ended < seconds:
         return call.not_found() if status == 404 else refused(status)
@@ -92,7 +92,7 @@ async def file_late(call: Seen, go: Go, seconds: int, status: int) -> Answer:
 
 @kind("status", "list", weight=2, seconds=[*SOON, 3600], by=[-1, -2, 3],
       unkind="a count that stays wrong waits for a person")  # fmt: skip
-async def count_late(call: Seen, go: Go, seconds: int, by: int) -> Answer:
+async def count_late(call: ObservedSpan, go: Go, seconds: int, by: int) -> Answer:
     """For some time after SUCCESS `items_count` is that of a file still being written."""
 
     def edit(one: dict[str, Any]) -> None:
@@ -103,7 +103,7 @@ async def count_late(call: Seen, go: Go, seconds: int, by: int) -> Answer:
 
 
 @kind("list", weight=2, by=[-1, -2, 3])
-async def count_wrong_in_lists(call: Seen, go: Go, by: int) -> Answer:
+async def count_wrong_in_lists(call: ObservedSpan, go: Go, by: int) -> Answer:
     """The `items_count` of lists lags behind that of single answers."""
 
     def edit(one: dict[str, Any]) -> None:
@@ -114,7 +114,7 @@ async def count_wrong_in_lists(call: Seen, go: Go, by: int) -> Answer:
 
 
 @kind("cancel", form=["success", "204", "202", "404", "409", "empty"])
-async def cancel_otherwise(call: Seen, go: Go, form: str) -> Answer:
+async def cancel_otherwise(call: ObservedSpan, go: Go, form: str) -> Answer:
     """A cancel is answered by something else than the aborted report."""
     answer = await go()
     match form:
@@ -131,7 +131,7 @@ async def cancel_otherwise(call: Seen, go: Go, form: str) -> Answer:
 
 
 @kind("cancel", form=["success", "204", "200", "409"])
-async def cancel_ignored(call: Seen, go: Go, form: str) -> Answer:
+async def cancel_ignored(call: ObservedSpan, go: Go, form: str) -> Answer:
     """A cancel is answered kindly, and nothing is cancelled."""
     if form in ("success", "200") and call.about is not None:
         word = "SUCCESS" if form == "success" else "PROCESSING"
@@ -140,7 +140,7 @@ async def cancel_ignored(call: Seen, go: Go, form: str) -> Answer:
 
 
 @kind("status", "list", weight=1, seconds=[4000, 40_000])
-async def slow_reports(call: Seen, go: Go, seconds: int) -> Answer:
+async def slow_reports(call: ObservedSpan, go: Go, seconds: int) -> Answer:
     """Reports take hours."""
 
     def edit(one: dict[str, Any]) -> None:

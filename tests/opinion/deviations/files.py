@@ -13,14 +13,14 @@ from typing import Any
 import anyio
 from aiohttp import web
 
-from orchestrator.sim.answers import other_host
+from orchestrator.simulator.report_json import other_host
 from tests.opinion.deviations.helpers import (
     Answer,
     with_query,
 )
 from tests.opinion.front import (
     Go,
-    Seen,
+    ObservedSpan,
     edited,
     is_good,
     kind,
@@ -40,7 +40,7 @@ from tests.opinion.front import (
     status=[403, 400, 410, 401],
     shares=[1.0],
 )
-async def link_signed(call: Seen, go: Go, life: int, status: int) -> Answer:
+async def link_signed(call: ObservedSpan, go: Go, life: int, status: int) -> Answer:
     """Links are signed, and die some time after they were given out."""
     if call.place != "download":
         until = int(call.now) + life
@@ -54,7 +54,7 @@ async def link_signed(call: Seen, go: Go, life: int, status: int) -> Answer:
 
 
 @kind("status", "list", "download", weight=3, status=[404, 403, 410], shares=[1.0])
-async def link_renewed(call: Seen, go: Go, status: int) -> Answer:
+async def link_renewed(call: ObservedSpan, go: Go, status: int) -> Answer:
     """Every answer by id gives the file a new address; older ones are dead."""
     tokens = call.front.tokens
     if call.place == "download":
@@ -81,7 +81,7 @@ async def link_renewed(call: Seen, go: Go, status: int) -> Answer:
     host=["localhost", "localhost", "closed", "a..b", "http:"],
     shares=[1.0],
 )
-async def link_elsewhere(call: Seen, go: Go, host: str) -> Answer:
+async def link_elsewhere(call: ObservedSpan, go: Go, host: str) -> Answer:
     """Links name another host (a gateway's inside), where the file is not to be had."""
     if call.place == "download":
         if call.request.host.startswith("localhost"):
@@ -98,14 +98,14 @@ async def link_elsewhere(call: Seen, go: Go, host: str) -> Answer:
 
 
 @kind("status", "list", weight=1)
-async def link_relative(call: Seen, go: Go) -> Answer:
+async def link_relative(call: ObservedSpan, go: Go) -> Answer:
     """Links are relative."""
     base = call.front.base_url
     return edited(await go(), lambda one: links_in(one, lambda link: link.removeprefix(base)))
 
 
 @kind("status", "list", weight=2)
-async def empty_without_link(call: Seen, go: Go) -> Answer:
+async def empty_without_link(call: ObservedSpan, go: Go) -> Answer:
     """SUCCESS with no records has no link."""
 
     def edit(one: dict[str, Any]) -> None:
@@ -117,7 +117,7 @@ async def empty_without_link(call: Seen, go: Go) -> Answer:
 
 @kind("download", weight=3, times=[1, 3, 9, 20], status=[200, 200, 502],
       unkind="a page instead of a file waits for a person")  # fmt: skip
-async def html(call: Seen, go: Go, times: int, status: int) -> Answer:
+async def html(call: ObservedSpan, go: Go, times: int, status: int) -> Answer:
     """The file's address answers some times with a page for people."""
     if call.count() > times:
         return await go()
@@ -126,7 +126,7 @@ async def html(call: Seen, go: Go, times: int, status: int) -> Answer:
 
 
 @kind("download", weight=4, label=["gzip", "x-gzip", "deflate"], real=[True, False])
-async def encoded(call: Seen, go: Go, label: str, real: bool) -> Answer:
+async def encoded(call: ObservedSpan, go: Go, label: str, real: bool) -> Answer:
     """The file comes with a Content-Encoding, real or a mere label."""
     answer = await go()
     if not is_good(answer):
@@ -140,7 +140,7 @@ async def encoded(call: Seen, go: Go, label: str, real: bool) -> Answer:
 
 @kind("download", weight=3, seconds=[5, 60, 600], fewer=[1, 2, 100],
       unkind="a file that lacks records for long waits for a person")  # fmt: skip
-async def file_short(call: Seen, go: Go, seconds: int, fewer: int) -> Answer:
+async def file_short(call: ObservedSpan, go: Go, seconds: int, fewer: int) -> Answer:
     """For some time after SUCCESS the file is a whole archive with fewer records."""
     answer = await go()
     if not is_good(answer) or call.about is None or call.ended >= seconds:
@@ -163,7 +163,7 @@ async def file_short(call: Seen, go: Go, seconds: int, fewer: int) -> Answer:
 
 
 @kind("download", weight=2, times=[1, 3], share=[0.0, 0.5, 0.9])
-async def cut(call: Seen, go: Go, times: int, share: float) -> Answer:
+async def cut(call: ObservedSpan, go: Go, times: int, share: float) -> Answer:
     """A download breaks off some times."""
     answer = await go()
     if not is_good(answer) or call.count() > times:
@@ -181,7 +181,7 @@ async def cut(call: Seen, go: Go, times: int, share: float) -> Answer:
 
 
 @kind("download", weight=2, pause=[1, 20], pieces=[10, 40])
-async def slow(call: Seen, go: Go, pause: int, pieces: int) -> Answer:
+async def slow(call: ObservedSpan, go: Go, pause: int, pieces: int) -> Answer:
     """A download trickles."""
     answer = await go()
     if not is_good(answer):
@@ -201,7 +201,7 @@ async def slow(call: Seen, go: Go, pause: int, pieces: int) -> Answer:
 
 
 @kind("download", weight=1, times=[1, 2])
-async def redirected(call: Seen, go: Go, times: int) -> Answer:
+async def redirected(call: ObservedSpan, go: Go, times: int) -> Answer:
     """The file's address leads to another one of the same server."""
     hop = int(call.request.query.get("hop", "0"))
     if hop >= times:
@@ -216,7 +216,7 @@ async def redirected(call: Seen, go: Go, times: int) -> Answer:
     unkind="a file that is not what was asked for waits for a person",
     shares=[0.2, 0.4],
 )
-async def never_a_file(call: Seen, go: Go) -> Answer:
+async def never_a_file(call: ObservedSpan, go: Go) -> Answer:
     """Some files are HTML pages for good."""
     return web.Response(text="<!DOCTYPE html><html>moved</html>", content_type="text/html")
 
@@ -228,6 +228,6 @@ async def never_a_file(call: Seen, go: Go) -> Answer:
     unkind="a file that is never there is bought again",
     shares=[0.2, 0.4],
 )
-async def never_there(call: Seen, go: Go, status: int) -> Answer:
+async def never_there(call: ObservedSpan, go: Go, status: int) -> Answer:
     """Some files are never there."""
     return call.not_found() if status == 404 else refused(status)

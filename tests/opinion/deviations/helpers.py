@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 from aiohttp import web
 
-from orchestrator.sim import problems
-from orchestrator.sim.calls import problem_answer
-from orchestrator.sim.moments import parse_moment
+from orchestrator.simulator import problems
+from orchestrator.simulator.calls import problem_answer
+from orchestrator.simulator.dates import parse_moment
 
 if TYPE_CHECKING:
-    from tests.opinion.front import Seen
+    from tests.opinion.front import ObservedSpan
 
 Answer = web.StreamResponse
 
@@ -20,13 +20,13 @@ SOON: Final = (1, 5, 25, 120, 600)
 """Seconds that pass within a run."""
 
 
-def age(call: Seen, one: dict[str, Any]) -> float:
+def age(call: ObservedSpan, one: dict[str, Any]) -> float:
     """Seconds since a listed report was asked for."""
     about = call.front.world.find(one.get("request_id", ""))
     return call.now - about.created if about is not None else 0.0
 
 
-def done(call: Seen, one: dict[str, Any]) -> float:
+def done(call: ObservedSpan, one: dict[str, Any]) -> float:
     """Seconds since a report was finished; negative while it is not."""
     about = call.front.world.find(one.get("request_id", ""))
     return -1.0 if about is None or about.ended is None else call.now - about.ended
@@ -72,7 +72,7 @@ def unprocessable(words: str, *blamed: str) -> Answer:
     return problem_answer(refusal)
 
 
-def http_date(call: Seen, seconds: int) -> str:
+def http_date(call: ObservedSpan, seconds: int) -> str:
     """So many seconds from now, as headers write a date."""
     moment = datetime.fromtimestamp(call.now + seconds, UTC)
     return moment.strftime("%a, %d %b %Y %H:%M:%S GMT")

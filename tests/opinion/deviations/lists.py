@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-from orchestrator.sim.calls import json_answer
-from orchestrator.sim.moments import write_moment
+from orchestrator.simulator.calls import json_answer
+from orchestrator.simulator.dates import write_moment
 from tests.opinion.deviations.helpers import (
     Answer,
     age,
@@ -14,7 +14,7 @@ from tests.opinion.deviations.helpers import (
 )
 from tests.opinion.front import (
     Go,
-    Seen,
+    ObservedSpan,
     content_of,
     echo_of,
     edited,
@@ -27,7 +27,7 @@ from tests.opinion.front import (
 
 
 @kind("list", weight=3, blinds=True, most=[5, 6, 8], end=["newest", "oldest"], total=[True, False])
-async def list_capped(call: Seen, go: Go, most: int, end: str, total: bool) -> Answer:
+async def list_capped(call: ObservedSpan, go: Go, most: int, end: str, total: bool) -> Answer:
     """A list shows only so many reports, the newest or the oldest."""
 
     def choose(shown: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -42,7 +42,7 @@ async def list_capped(call: Seen, go: Go, most: int, end: str, total: bool) -> A
 
 
 @kind("list", weight=2, blinds=True, size=[1, 2, 3])
-async def list_pages(call: Seen, go: Go, size: int) -> Answer:
+async def list_pages(call: ObservedSpan, go: Go, size: int) -> Answer:
     """A list comes in pages, with a link to the next one."""
     answer = await go()
     if not is_json(answer):
@@ -58,13 +58,13 @@ async def list_pages(call: Seen, go: Go, size: int) -> Answer:
 
 
 @kind("list", weight=2, seconds=[5, 60, 240])
-async def list_late(call: Seen, go: Go, seconds: int) -> Answer:
+async def list_late(call: ObservedSpan, go: Go, seconds: int) -> Answer:
     """A list shows a report only some time after its create."""
     return listed(await go(), lambda shown: [one for one in shown if age(call, one) >= seconds])
 
 
 @kind("list", weight=2, how=["newest first", "by id", "twice"])
-async def list_reordered(call: Seen, go: Go, how: str) -> Answer:
+async def list_reordered(call: ObservedSpan, go: Go, how: str) -> Answer:
     """A list has an order of its own, or shows a report twice."""
 
     def choose(shown: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -80,13 +80,13 @@ async def list_reordered(call: Seen, go: Go, how: str) -> Answer:
 
 
 @kind("list", weight=2, blinds=True, status=[400, 403, 404, 500])
-async def list_refused(call: Seen, go: Go, status: int) -> Answer:
+async def list_refused(call: ObservedSpan, go: Go, status: int) -> Answer:
     """Lists are refused."""
     return refused(status)
 
 
 @kind("list", "status", "create", weight=2, blinds=True, hours=[-8, -1, 2, 9])
-async def receive_time_off(call: Seen, go: Go, hours: int) -> Answer:
+async def receive_time_off(call: ObservedSpan, go: Go, hours: int) -> Answer:
     """`receive_time` is a local time with the mark of UTC."""
 
     def edit(one: dict[str, Any]) -> None:
@@ -100,7 +100,7 @@ async def receive_time_off(call: Seen, go: Go, hours: int) -> Answer:
 @kind(
     "list", "status", weight=2, blinds=True, what=["dates", "filters", "everything", "receive_time"]
 )
-async def echo_missing(call: Seen, go: Go, what: str) -> Answer:
+async def echo_missing(call: ObservedSpan, go: Go, what: str) -> Answer:
     """Lists and single answers do not repeat what was asked for, or not all of it."""
     dates = ("date_start", "date_end")
     kept = {"_links", "request_id", "request_status", "items_count", "receive_time", "start_time"}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from orchestrator.sim.calls import WRONG_DATE
+from orchestrator.simulator.calls import WRONG_DATE
 from tests.opinion.deviations.helpers import (
     Answer,
     done,
@@ -13,7 +13,7 @@ from tests.opinion.deviations.helpers import (
 from tests.opinion.front import (
     CALLS,
     Go,
-    Seen,
+    ObservedSpan,
     echo_of,
     edited,
     kind,
@@ -22,7 +22,7 @@ from tests.opinion.front import (
 
 
 @kind("status", "list", "create", weight=4, how=["upper", "lower", "padded", "strings", "minimal"])
-async def echo_spelled(call: Seen, go: Go, how: str) -> Answer:
+async def echo_spelled(call: ObservedSpan, go: Go, how: str) -> Answer:
     """What was asked for is repeated in another spelling."""
 
     def edit(one: dict[str, Any]) -> None:
@@ -52,7 +52,7 @@ async def echo_spelled(call: Seen, go: Go, how: str) -> Answer:
 
 
 @kind("status", "list", "create", weight=3, form=["+0100", "-0530", "fraction", "lower", "space"])
-async def dates_spelled(call: Seen, go: Go, form: str) -> Answer:
+async def dates_spelled(call: ObservedSpan, go: Go, form: str) -> Answer:
     """Dates are right, and written in another zone or form."""
 
     def edit(one: dict[str, Any]) -> None:
@@ -65,7 +65,7 @@ async def dates_spelled(call: Seen, go: Go, form: str) -> Answer:
 
 
 @kind("status", "list", weight=4, form=["{}.0", "{}", "{:,}", " {} ", "+{}", "float", "missing"])
-async def count_spelled(call: Seen, go: Go, form: str) -> Answer:
+async def count_spelled(call: ObservedSpan, go: Go, form: str) -> Answer:
     """`items_count` is right, and written otherwise, or left out."""
 
     def edit(one: dict[str, Any]) -> None:
@@ -85,13 +85,13 @@ async def count_spelled(call: Seen, go: Go, form: str) -> Answer:
 
 @kind("status", "list", "create", weight=3, name=["receive_time", "start_time"],
       value=["2026-03-01T11:59:60+0000", "", None, "01/03/2026", 1772366400, []])  # fmt: skip
-async def optional_odd(call: Seen, go: Go, name: str, value: Any) -> Answer:
+async def optional_odd(call: ObservedSpan, go: Go, name: str, value: Any) -> Answer:
     """A field that proves nothing cannot be read."""
     return edited(await go(), lambda one: one.update({name: value}) if name in one else None)
 
 
 @kind(*CALLS, weight=1, form=["%A, %d-%b-%y %H:%M:%S GMT", "%c", "now", "-"])
-async def date_odd(call: Seen, go: Go, form: str) -> Answer:
+async def date_odd(call: ObservedSpan, go: Go, form: str) -> Answer:
     """The ``Date`` of an answer is in an old form, or no date at all."""
     answer = await go()
     if not answer.prepared:
@@ -100,13 +100,13 @@ async def date_odd(call: Seen, go: Go, form: str) -> Answer:
 
 
 @kind("status", "list", weight=1, more=["new_field", "_embedded", "warnings"])
-async def more_fields(call: Seen, go: Go, more: str) -> Answer:
+async def more_fields(call: ObservedSpan, go: Go, more: str) -> Answer:
     """Answers have fields that nobody has heard of."""
     return edited(await go(), lambda one: one.update({more: {"a": [1, None, "x"]}}))
 
 
 @kind("status", "list", weight=2, word=["QUEUED", "Processing", "IN_PROGRESS", "success"])
-async def words_new(call: Seen, go: Go, word: str) -> Answer:
+async def words_new(call: ObservedSpan, go: Go, word: str) -> Answer:
     """Statuses come in another case, or are words that nobody has heard of while work goes on."""
 
     def edit(one: dict[str, Any]) -> None:

@@ -1,0 +1,279 @@
+"""The receiver of callbacks: a small web server of the run, which believes nothing but the path.
+
+Import it only where callbacks are configured: the server's half of aiohttp takes its time.
+"""
+
+from __future__ import annotations
+
+import logging
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import anyio
+from aiohttp import web
+
+from orchestrator.api.callback_urls import CallbackUrls
+from orchestrator.api.connection_errors import listen_words
+from orchestrator.api.token_bucket import TokenBucket
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import AsyncIterator, Callable
+    from contextlib import AbstractContextManager
+
+    from orchestrator.core.ports import Observer
+    from orchestrator.core.settings import CallbackSettings
+
+MAX_CONNECTIONS: Final = 100
+"""At a time. One more, and the oldest goes: who only holds connections keeps nobody out."""
+
+MAX_BODY: Final = 64 * 1024
+"""Bytes of a call's body that are read, and thrown away. A report object has about one thousand."""
+
+BODY_SECONDS: Final = 5.0
+"""How long a body may take."""
+
+RATE: Final = 200.0
+BURST: Final = 1_000.0
+"""Calls a second that are taken in full, and so many at once: a hundred keys' reports may end
+together."""
+
+MANY_UNKNOWN: Final = 1_000
+"""So many calls to addresses that nobody knows are worth a word."""
+
+_IDLE_SECONDS: Final = 15.0
+_SHUTDOWN_SECONDS: Final = 1.0
+_MAX_HEADER: Final = 4096
+_MAX_HEADERS: Final = 64
+_MAX_TOKEN: Final = 1_000
+
+_SILENT: Final = logging.getLogger("orchestrator.callbacks")
+"""Whatever strangers send is no news, and must not be written where a log is read."""
+_SILENT.disabled = True
+
+
+@dataclass(slots=True)
+class CallCounts:
+    """What came in.
+
+    Attributes:
+        received: calls to an address of ours.
+        unknown: calls to anything else, and anything but a POST.
+        refused: calls that were too many, too long, too slow or no HTTP, whatever they were for,
+            and connections that had to make room.
+    """
+
+    received: int = 0
+    unknown: int = 0
+    refused: int = 0
+
+
+class CallbackServer:
+    """Listens for callbacks. Get one from `receiving`. Implements `core.ports.Callbacks`.
+
+    A call to a right address rings before its body is read, and whatever becomes of the body.
+
+    Attributes:
+        calls: what came in.
+        address: where it listens: host and port.
+        given: how many addresses were given out; see `CallbackUrls`.
+    """
+
+    def __init__(self, public_url: str, observer: Observer) -> None:
+        self.calls = CallCounts()
+        self.address = ("", 0)
+        self._addresses = CallbackUrls(public_url)
+        self._observer = observer
+        self._bucket = TokenBucket(RATE, BURST, anyio.current_time())
+        self._has_failed = False
+
+    @property
+    def given(self) -> int:
+        """How many addresses were given out."""
+        return self._addresses.given
+
+    def new_address(self) -> str:
+        """A callback URL for one report: unguessable, and no secret is in it."""
+        return self._addresses.new_address()
+
+    def listen(self, callback_url: str, ring: Callable[[], None]) -> AbstractContextManager[None]:
+        """While entered, `ring` is called when that address is; see `core.ports.Callbacks`."""
+        return self._addresses.listen(callback_url, ring)
+
+    # --- one call -----------------------------------------------------------------------------
+
+    async def answer(self, request: web.BaseRequest) -> web.StreamResponse:
+        """One call: rings if it may, and answers with a status and nothing else."""
+        is_known = self._ring(request)
+        if is_known:
+            self.calls.received += 1
+        else:
+            self._count_unknown()
+        if not self._bucket.take(anyio.current_time()):
+            self.calls.refused += 1
+            return _answer(429, {"Retry-After": "1"})
+        if not is_known:
+            return _answer(404)
+        status = await _drop_body(request)
+        if status != 200:
+            self.calls.refused += 1
+        return _answer(status)
+
+    def _ring(self, request: web.BaseRequest) -> bool:
+        """Whether the address is one of ours; if it is, it rings."""
+        path = request.raw_path.partition("?")[0]
+        token = path.rstrip("/").rpartition("/")[2]
+        if request.method != "POST" or not 0 < len(token) <= _MAX_TOKEN:
+            return False
+        try:
+            return self._addresses.call(token)
+        except Exception as error:  # noqa: BLE001 - the server would swallow it; the run must hear
+            if not self._has_failed:
+                self._has_failed = True
+                self._observer.note(
+                    "error", f"a callback could not be passed on ({type(error).__name__})"
+                )
+            return True
+
+    def _count_unknown(self) -> None:
+        self.calls.unknown += 1
+        if self.calls.unknown == MANY_UNKNOWN:
+            self._observer.note(
+                "warning",
+                f"callbacks: {MANY_UNKNOWN:,} calls came for no report of this run; somebody "
+                "guesses addresses, or others share callback.public_url; they cost nothing but "
+                "their answers",
+            )
+
+
+async def _drop_body(request: web.BaseRequest) -> int:
+    """Reads a body of bounded size in bounded time, and forgets it; the status to answer."""
+    if (request.content_length or 0) > MAX_BODY:
+        return 413
+    if "Expect" in request.headers:
+        return 200  # the caller waits for leave to send a body that nobody needs
+    size = 0
+    try:
+        with anyio.move_on_after(BODY_SECONDS):
+            async for piece in request.content.iter_any():
+                size += len(piece)
+                if size > MAX_BODY:
+                    return 413
+            return 200
+    except web.RequestPayloadError:
+        return 400
+    return 408
+
+
+def _answer(status: int, headers: dict[str, str] | None = None) -> web.Response:
+    response = web.Response(status=status, headers={"Server": "callbacks", **(headers or {})})
+    if status != 200:
+        response.force_close()
+    return response
+
+
+# --- the server -----------------------------------------------------------------------------------
+
+
+class _Connection(web.RequestHandler):
+    """A connection; what is no HTTP gets an answer that says nothing either."""
+
+    __slots__ = ("_calls",)
+
+    def __init__(self, server: web.Server, calls: CallCounts, **settings: Any) -> None:
+        super().__init__(server, **settings)
+        self._calls = calls
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,  # noqa: ARG002 - the base's signature
+        message: str | None = None,  # noqa: ARG002 - the base's signature
+    ) -> web.StreamResponse:
+        self._calls.refused += 1
+        if request.writer.output_size > 0:
+            raise ConnectionError("the answer has begun already")
+        return _answer(status)
+
+
+class _ConnectionServer(web.Server):
+    """A server with room for so many connections."""
+
+    def __init__(self, receiver: CallbackServer) -> None:
+        super().__init__(
+            receiver.answer,
+            logger=_SILENT,
+            access_log=None,
+            keepalive_timeout=_IDLE_SECONDS,
+            lingering_time=0.0,
+            auto_decompress=False,  # what is thrown away need not be unpacked
+            max_line_size=_MAX_HEADER,
+            max_field_size=_MAX_HEADER,
+            max_headers=_MAX_HEADERS,
+        )
+        self.calls = receiver.calls
+        self._inside: dict[web.RequestHandler, asyncio.Transport] = {}
+
+    def __call__(self) -> web.RequestHandler:
+        return _Connection(self, self.calls, loop=self._loop, **self._kwargs)
+
+    def connection_made(self, handler: web.RequestHandler, transport: asyncio.Transport) -> None:
+        super().connection_made(handler, transport)
+        self._inside[handler] = transport
+        if len(self._inside) > MAX_CONNECTIONS:
+            oldest = next(iter(self._inside))
+            self._inside.pop(oldest).abort()
+            self.calls.refused += 1
+
+    def connection_lost(
+        self, handler: web.RequestHandler, exc: BaseException | None = None
+    ) -> None:
+        self._inside.pop(handler, None)
+        super().connection_lost(handler, exc)
+
+
+@asynccontextmanager
+async def receiving(
+    settings: CallbackSettings, observer: Observer
+) -> AsyncIterator[CallbackServer | None]:
+    """A receiver for as long as the context lasts.
+
+    Args:
+        settings: where it listens, and how it is reached.
+        observer: told where it listens, or why it cannot.
+
+    Yields:
+        The receiver; None where its address cannot be had: that must not end a run, which can
+        look at its reports itself.
+    """
+    receiver = CallbackServer(settings.public_url, observer)
+    runner = web.ServerRunner(_ConnectionServer(receiver), shutdown_timeout=_SHUTDOWN_SECONDS)
+    host, port = settings.host_and_port
+    try:
+        await runner.setup()
+        try:
+            await web.TCPSite(runner, host, port, reuse_address=True).start()
+        except (OSError, UnicodeError) as error:
+            observer.note(
+                "warning",
+                f"callback.listen: {settings.listen} cannot be listened on "
+                f"({listen_words(error)}); this run looks at its reports itself",
+            )
+            yield None
+            return
+        receiver.address = runner.addresses[0][:2]
+        observer.note(
+            "info",
+            f"callbacks: listening on {_shown(receiver.address)} for {settings.public_url}",
+        )
+        yield receiver
+    finally:
+        with anyio.CancelScope(shield=True):
+            await runner.cleanup()
+
+
+def _shown(address: tuple[str, int]) -> str:
+    host, port = address
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

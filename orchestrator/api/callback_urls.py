@@ -1,0 +1,119 @@
+"""Callback addresses: whose they are, who listens at them, and what came too early."""
+
+from __future__ import annotations
+
+import secrets
+from collections import OrderedDict
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from hashlib import sha256
+from typing import TYPE_CHECKING, Final
+
+import anyio
+
+from orchestrator.api.token_bucket import TokenBucket
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+_TOKEN_BYTES: Final = 24
+"""192 random bits: nobody guesses an address."""
+
+_BURST: Final = 3
+_REFILL_PER_SECOND: Final = 1.0
+"""So often an address rings: a few calls at once (a forged one must not hide the true one that
+comes a moment later), then once a second."""
+
+_REMEMBERED: Final = 10_000
+"""So many addresses at which nobody listens are known: not yet listened at, or no longer."""
+
+
+@dataclass(slots=True, eq=False)
+class _CallbackUrl:
+    allowance: TokenBucket
+    rings: list[Callable[[], None]] = field(default_factory=list)
+    missed: bool = False
+    """Called while nobody listened."""
+
+
+class CallbackUrls:
+    """The book of addresses under one public URL. Does no input or output.
+
+    An address is ``public_url/TOKEN``. Only the token is believed, since a reverse proxy may
+    strip what stands before it. Tokens are looked up by their hash, so that the time of a look-up
+    tells nothing of how much of a guess was right.
+
+    Attributes:
+        given: how many addresses were given out.
+
+    Args:
+        public_url: what the addresses begin with.
+        time: a clock that never goes back, in seconds.
+    """
+
+    def __init__(self, public_url: str, *, time: Callable[[], float] = anyio.current_time) -> None:
+        self.given = 0
+        self._base = public_url.rstrip("/") + "/"
+        self._time = time
+        self._listened: dict[bytes, _CallbackUrl] = {}
+        self._idle: OrderedDict[bytes, _CallbackUrl] = OrderedDict()
+
+    def new_address(self) -> str:
+        """An address that was never given out before."""
+        token = secrets.token_urlsafe(_TOKEN_BYTES)
+        self.given += 1
+        self._rest(_hash(token), self._address())
+        return self._base + token
+
+    @contextmanager
+    def listen(self, callback_url: str, ring: Callable[[], None]) -> Iterator[None]:
+        """While entered, `ring` is called when the address is; see `core.ports.Callbacks`.
+
+        Any address under the public URL will do, also one of an earlier run; others never ring.
+        """
+        token = callback_url.removeprefix(self._base)
+        if token == callback_url or not token or "/" in token:
+            yield
+            return
+        key = _hash(token)
+        address = self._listened.get(key)
+        if address is None:
+            address = self._idle.pop(key) if key in self._idle else self._address()
+            self._listened[key] = address
+        address.rings.append(ring)
+        try:
+            if address.missed:
+                address.missed = False
+                ring()
+            yield
+        finally:
+            address.rings.remove(ring)
+            if not address.rings:
+                del self._listened[key]
+                self._rest(key, address)
+
+    def call(self, token: str) -> bool:
+        """Somebody calls an address: rings where it is listened at; whether it is known at all."""
+        key = _hash(token)
+        address = self._listened.get(key)
+        if address is None:
+            address = self._idle.get(key)
+            if address is None:
+                return False
+            address.missed = True
+        elif address.allowance.take(self._time()):
+            for ring in tuple(address.rings):
+                ring()
+        return True
+
+    def _address(self) -> _CallbackUrl:
+        return _CallbackUrl(TokenBucket(_REFILL_PER_SECOND, _BURST, self._time()))
+
+    def _rest(self, key: bytes, address: _CallbackUrl) -> None:
+        self._idle[key] = address
+        if len(self._idle) > _REMEMBERED:
+            self._idle.popitem(last=False)
+
+
+def _hash(token: str) -> bytes:
+    return sha256(token.encode("utf-8", "surrogatepass")).digest()

@@ -1,0 +1,240 @@
+"""Where a finished file is had: at the API, and where else its link leads."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final
+from urllib.parse import unquote
+
+import anyio
+from aiohttp import InvalidURL
+
+from orchestrator.api import problems, ranges, urls
+from orchestrator.api.responses import Stream, resumed
+from orchestrator.api.transport import BELOW_HTTP, send_once, through, transport_error
+from orchestrator.errors import (
+    ApiError,
+    FileRefused,
+    NotFound,
+    ServerFault,
+    Throttled,
+    TransportError,
+)
+from orchestrator.texts import short
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping
+    from contextlib import AsyncExitStack
+    from datetime import datetime
+
+    from aiohttp import ClientResponse, ClientSession, ClientTimeout
+    from yarl import URL
+
+    from orchestrator.core.ports import Resume, Within
+    from orchestrator.core.proxies import Proxies
+
+MOST_REDIRECTS: Final = 3
+"""Hops that a download follows."""
+
+_LONGEST_OF_A_KEY: Final = timedelta(minutes=1)
+"""A file that is to be asked for only after a longer wait is throttled alone, not its key."""
+
+_PLAIN: Final = {"Accept-Encoding": "identity"}
+_REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
+_WHOLE: Final = frozenset({200, 203, 204})
+"""Answers with the whole file; 204: it has no byte."""
+
+
+class FileUrls:
+    """Opens the downloads of one API key.
+
+    The link of another host whose path is that of the media endpoint is asked for at `base_url`
+    first: that works behind a gateway, and leaks nothing. The key and secret go to `base_url`'s
+    own scheme, host and port, and where that is the vendor's, to the vendor's https hosts.
+
+    Args:
+        session: for the requests.
+        base: the address of the API.
+        signed: the headers that carry key and secret.
+        timeout: of a request; an answer's head must be here within its `sock_read`.
+        refusal: the error for an answer of the API itself.
+        note_date: told of the answers of the API itself.
+        now: our clock.
+        proxies: by which proxy a request goes.
+        hide: takes secrets out of a text.
+    """
+
+    def __init__(
+        self,
+        session: ClientSession,
+        base: URL,
+        signed: Mapping[str, str],
+        timeout: ClientTimeout,
+        *,
+        refusal: Callable[[ClientResponse, str], Awaitable[ApiError]],
+        note_date: Callable[[ClientResponse], None],
+        now: Callable[[], datetime],
+        proxies: Proxies,
+        hide: Callable[[str], str],
+    ) -> None:
+        self._session = session
+        self._base = base
+        self._signed = signed
+        self._timeout = timeout
+        self._refusal = refusal
+        self._note_date = note_date
+        self._now = now
+        self._proxies = proxies
+        self._hide = hide
+        self._link_first = False
+
+    async def open(
+        self, stack: AsyncExitStack, link: str, within: Within, resume: Resume | None
+    ) -> Stream:
+        """The stream of a file, which lasts as long as the stack.
+
+        Raises:
+            ApiError: as `core.ports.ReportsApi.download` says.
+        """
+        own = urls.at_base(self._base, link)
+        if own is None or urls.is_same(self._base, own, link):
+            return await self._follow(stack, link, within, resume)
+        ways = (link, own) if self._link_first else (own, link)
+        try:
+            stream = await self._follow(stack, ways[0], within, resume)
+        except (TransportError, Throttled) as error:
+            if not error.elsewhere:
+                raise
+            first: ApiError | None = error
+        except ApiError as error:
+            first = error
+        else:
+            if stream.is_plausible:
+                return stream
+            first = None
+        await stack.aclose()
+        try:
+            stream = await self._follow(stack, ways[1], within, resume)
+        except ApiError as second:
+            raise _more_telling(first, second) from None
+        if stream.is_plausible:
+            self._link_first = ways[1] is link
+        return stream
+
+    async def _follow(
+        self, stack: AsyncExitStack, link: str, within: Within, resume: Resume | None
+    ) -> Stream:
+        url, trusted = self._base, True
+        target = link
+        for _ in range(MOST_REDIRECTS + 1):
+            url = urls.follow(self._base, url, target)
+            trusted = trusted and urls.may_sign(self._base, url)
+            is_api = url.origin() == self._base.origin()
+            call = self._call(url) if is_api else f"GET the file from {self._shown(url.host or '')}"
+            response = await self._ask(stack, url, call, resume, signed=trusted, is_api=is_api)
+            if response.status in _WHOLE:
+                stream = Stream(response, call, within)
+                await stream.begin()
+                return stream
+            if response.status in {206, 416} and resume is not None:
+                return resumed(response, call, within, resume)
+            if response.status not in _REDIRECTS:
+                raise await self._file_refusal(response, call, is_api=is_api)
+            target = response.headers.get("Location", "")
+            if not target:
+                raise ServerFault(
+                    f"{call}: redirects, but does not say where", call=call, elsewhere=True
+                )
+            await stack.aclose()
+        raise ServerFault(
+            f"GET {urls.path_of(link)}: redirects more than {MOST_REDIRECTS} times",
+            call="download",
+            elsewhere=True,
+        )
+
+    def _shown(self, text: str) -> str:
+        return short(self._hide(text))
+
+    def _call(self, url: URL) -> str:
+        # A secret that a redirect's path repeats may be written with per cent signs.
+        plain = unquote(url.raw_path)
+        is_free = self._hide(plain) == plain
+        return f"GET {self._shown(url.raw_path)}" if is_free else "GET the file"
+
+    async def _ask(
+        self,
+        stack: AsyncExitStack,
+        url: URL,
+        call: str,
+        resume: Resume | None,
+        *,
+        signed: bool,
+        is_api: bool,
+    ) -> ClientResponse:
+        proxy = urls.proxy_towards(self._proxies, url)
+        try:
+            # Headers that trickle, and provisional answers without end, are activity to aiohttp.
+            with anyio.fail_after(self._timeout.sock_read):
+                response = await stack.enter_async_context(
+                    self._session.get(
+                        url,
+                        headers={**(self._signed if signed else _PLAIN), **ranges.asking(resume)},
+                        timeout=self._timeout,
+                        allow_redirects=False,
+                        auto_decompress=False,
+                        middlewares=(send_once,),
+                        **through(proxy),
+                    )
+                )
+        except (InvalidURL, ValueError, OverflowError):
+            raise urls.no_address(call) from None
+        except BELOW_HTTP as error:
+            failure = transport_error(error, call, proxy=proxy, elsewhere=not is_api)
+            raise failure from failure.__cause__
+        if is_api:
+            self._note_date(response)
+        return response
+
+    async def _file_refusal(self, response: ClientResponse, call: str, *, is_api: bool) -> ApiError:
+        status = response.status
+        if status in {404, 410}:
+            words = f"{call}: the file is not there, or no longer"
+            return NotFound(words, call=call, elsewhere=not is_api)
+        if status < 400:
+            return ServerFault(
+                f"{call}: answered HTTP {status} instead of the file", call=call, elsewhere=True
+            )
+        # What another host says is no word of the API: neither the key nor its rate is to blame.
+        if is_api:
+            said = await self._refusal(response, call)
+            if isinstance(said, ServerFault) or (
+                isinstance(said, Throttled)
+                and (said.retry_after is None or said.retry_after <= _LONGEST_OF_A_KEY)
+            ):
+                return said
+        if status < 500 and status != 429:
+            return FileRefused(
+                f"{call}: the file's address answers HTTP {status}; the link may have died",
+                status=status,
+                call=call,
+                elsewhere=not is_api,
+            )
+        wait = problems.read_retry_after(response.headers, self._now())
+        asks = f" and asks to wait {wait}" if wait else ""
+        return ServerFault(
+            f"{call}: the file's address answers HTTP {status}{asks}",
+            call=call,
+            retry_after=wait,
+            elsewhere=True,
+        )
+
+
+def _more_telling(first: ApiError | None, second: ApiError) -> ApiError:
+    """Of the failures of both ways to a file, the one that decides what becomes of it.
+
+    One that may pass before one that will not; else the API's own.
+    """
+    may_pass = isinstance(second, ServerFault | Throttled) or (
+        isinstance(second, TransportError) and second.maybe_sent
+    )
+    return second if first is None or may_pass else first

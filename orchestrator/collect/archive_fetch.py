@@ -1,0 +1,291 @@
+"""One archive on its way to a checked file, small or large."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+from functools import partial
+from typing import TYPE_CHECKING
+
+from anyio import to_thread
+
+from orchestrator.collect import disk, inflate, inflate_library, layout, safe_open
+from orchestrator.collect.account_counter import with_subaccounts
+from orchestrator.collect.archive import read_member
+from orchestrator.collect.archive_file import ArchiveFile
+from orchestrator.collect.cancellable_thread import in_thread
+from orchestrator.collect.cleanup import unfinished
+from orchestrator.collect.convert import convert
+from orchestrator.collect.download_reader import PIECE
+from orchestrator.collect.partial_download import PartialDownload
+from orchestrator.collect.pipeline import pump
+from orchestrator.collect.unpack import StreamingUnpacker
+from orchestrator.core.ports import Resume
+from orchestrator.core.settings import Format
+from orchestrator.errors import CorruptArchive, OutputError, WrongCount
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+    from pathlib import Path
+    from typing import BinaryIO
+
+    from anyio import CapacityLimiter
+
+    from orchestrator.collect.convert import Converted
+    from orchestrator.collect.disk_reserve import DiskReserve
+    from orchestrator.collect.download_reader import DownloadReader
+    from orchestrator.core.model import Report
+    from orchestrator.core.ports import Download
+
+
+class PartialFolder:
+    """The folder of unfinished files; knows of which reports something may lie about in it.
+
+    Only the run that holds the ledger's lock writes there, so one look at it is enough.
+    """
+
+    def __init__(self, folders: disk.DurableDirectories) -> None:
+        self._folders = folders
+        self._littered: set[int] | None = None
+
+    def begin(self, files: layout.WorkFiles, report_id: int, *, keep: bool = False) -> None:
+        """Makes the folder, and room in it for a report; with `keep`, what is there stays.
+
+        Raises:
+            OSError: the disk.
+            OutputError: the disk, as it is read.
+        """
+        self._folders.make(files.partial_folder)
+        if self.may_hold(report_id):
+            if not keep:
+                disk.remove(*files.unfinished())
+            self._known().discard(report_id)
+
+    def may_hold(self, report_id: int) -> bool:
+        """Whether something of a report may lie about there.
+
+        Raises:
+            OutputError: the disk.
+        """
+        return report_id in self._known()
+
+    def _known(self) -> set[int]:
+        if self._littered is None:
+            self._littered = set(unfinished(self._folders.root))
+        return self._littered
+
+    def has_litter_of(self, report_id: int) -> None:
+        """Something was left there."""
+        if self._littered is not None:
+            self._littered.add(report_id)
+
+
+class ArchiveFetch:
+    """Makes one report's archive into a file of the published form, still without its name.
+
+    Either `at_once`, of an archive in memory; or `stream`, which unpacks what comes while it
+    comes, and `judged` when all has come.
+
+    Args:
+        report: as the ledger has it.
+        files: its places.
+        form: the published form.
+        partial: where `files` are.
+        reserve: what is to stay free on the disk.
+        kept: what an earlier run has set aside of it, to go on from.
+    """
+
+    def __init__(
+        self,
+        report: Report,
+        files: layout.WorkFiles,
+        form: Format,
+        partial: PartialFolder,
+        *,
+        reserve: DiskReserve,
+        kept: PartialDownload | None = None,
+    ) -> None:
+        self._report = report
+        self._files = files
+        self._form = form
+        self._partial = partial
+        self._reserve = reserve
+        self._kept_bytes = 0 if kept is None else kept.resume.offset
+        self._spool = ArchiveFile(files.archive, self._kept_bytes, room=self._make_room)
+        self._one: StreamingUnpacker | None = None
+        self._length = None if kept is None else kept.resume.length
+        self._validator = None if kept is None else kept.resume.validator
+
+    @property
+    def resumable(self) -> Resume | None:
+        """Where the archive would go on after its stream broke; None: it must begin anew."""
+        offset = self._spool.size_bytes
+        if self._validator is None or self._length is None or not 0 < offset < self._length:
+            return None
+        return Resume(offset, self._length, self._validator)
+
+    def takes(self, download: Download, report: Report) -> bool:
+        """Whether a download goes on where the one before it broke."""
+        return (
+            self.resumable is not None
+            and self.resumable == _resume_of(download)
+            and report.items_count == self._report.items_count
+        )
+
+    def at_once(self, archive: bytes) -> Generator[None, None, Converted]:
+        """Makes the file of a small archive, which stays in memory unless it is refused; in steps.
+
+        Raises:
+            CorruptArchive: structure, packed bytes, CRC or count are wrong.
+            OSError: the disk.
+        """
+        self._partial.begin(self._files, self._report.id)
+        try:
+            converted = yield from self._converted(io.BytesIO(archive))
+            self._check_count(converted)
+        except CorruptArchive:
+            _write(self._files.archive, archive)
+            raise
+        if self._form is Format.ZIP:
+            _write(self._files.part(Format.ZIP), archive)
+        return converted
+
+    async def stream(
+        self, download: Download, intake: DownloadReader, first: list[bytes], cores: CapacityLimiter
+    ) -> None:
+        """Spools and unpacks an archive while it comes (see `pump`, also for what is raised).
+
+        After a `TransportError` it may be called again with the rest (`resumable`).
+        """
+        if self._one is None:
+            self._one = await to_thread.run_sync(self._begin)
+            self._length, self._validator = download.length, download.validator
+            if self._kept_bytes:
+                await in_thread(self._catch_up(self._one), cores)
+        await pump(intake, first, self._spool, self._one, cores)
+
+    def _make_room(self, size_bytes: int) -> None:
+        """So many bytes are about to be written.
+
+        Raises:
+            NoRoom: they may not be.
+        """
+        self._reserve.check(self._report.id)
+        self._reserve.wrote(self._report.id, size_bytes)
+
+    def _begin(self) -> StreamingUnpacker:
+        with disk.translate_os_errors(self._files.part(self._form), "write"):
+            self._partial.begin(self._files, self._report.id, keep=bool(self._kept_bytes))
+            disk.remove(self._files.part_note)  # no longer true once more has come
+            return StreamingUnpacker(
+                self._files.part(self._form),
+                self._form,
+                self._report.items_count,
+                by_account=with_subaccounts(self._report),
+                engine=inflate_library.fastest(),
+                room=self._make_room,
+            )
+
+    def _catch_up(self, one: StreamingUnpacker) -> Generator[None, None, None]:
+        """Unpacks what an earlier run has set aside; in steps."""
+        left = self._kept_bytes
+        with (
+            disk.translate_os_errors(self._files.archive, "read"),
+            safe_open.read(self._files.archive) as archive,
+        ):
+            while left and (piece := archive.read(min(left, PIECE))):
+                left -= len(piece)
+                for batch in one.unpack([piece]):
+                    one.store(batch)
+                yield
+
+    def set_aside(self) -> None:
+        """Keeps what has come for the next run, where that can go on with it; else clears it."""
+        resume = self.resumable
+        if resume is not None and self._one is not None:
+            with contextlib.suppress(OSError, OutputError):
+                self._spool.close()
+                self._one.abandon()
+                PartialDownload(resume, self._report.items_count).write(self._files)
+                self._partial.has_litter_of(self._report.id)
+                return
+        self.clear(keep_archive=False)
+
+    def judged_anew(self) -> Generator[None, None, Converted]:
+        """Makes the file of the archive that a refused fetch has left on the disk; in steps.
+
+        Raises:
+            CorruptArchive: structure, packed bytes, CRC or count are wrong; the archive stays.
+            OSError: the disk.
+        """
+        with safe_open.read(self._files.archive) as archive:
+            converted = yield from self._converted(archive)
+        return self._accepted(converted)
+
+    def judged(self) -> Generator[None, None, Converted]:
+        """Checks what has been streamed against the archive's directory; in steps.
+
+        Raises:
+            CorruptArchive: structure, packed bytes, CRC or count are wrong.
+            OSError: the disk.
+        """
+        assert self._one is not None, "only what has been streamed can be judged"
+        self._spool.close()
+        with safe_open.read(self._files.archive) as archive:
+            member = read_member(archive)
+            inflate.check_size(member, self._report.items_count)
+            if self._one.agrees(member):
+                converted = self._one.finish()
+            else:
+                self._one.abandon()
+                converted = yield from self._converted(archive)
+        return self._accepted(converted)
+
+    def _converted(self, archive: BinaryIO) -> Generator[None, None, Converted]:
+        converted = yield from convert(
+            archive,
+            self._files.part(self._form),
+            self._form,
+            self._report.items_count,
+            by_account=with_subaccounts(self._report),
+            room=partial(self._reserve.check, self._report.id),
+        )
+        return converted
+
+    def _accepted(self, converted: Converted) -> Converted:
+        """Checks the count; the archive on the disk has done its part, or becomes the file."""
+        self._check_count(converted)
+        if self._form is Format.ZIP:
+            self._files.archive.replace(self._files.part(Format.ZIP))
+        else:
+            self._files.archive.unlink()
+        return converted
+
+    def _check_count(self, converted: Converted) -> None:
+        promised = self._report.items_count
+        if promised is not None and converted.rows != promised:
+            raise WrongCount(converted.rows, promised)
+
+    def clear(self, keep_archive: bool) -> None:
+        """Removes what a failed fetch has left, as far as the disk lets us."""
+        with contextlib.suppress(OSError, OutputError):
+            self._spool.close()
+        if self._one is not None:
+            with contextlib.suppress(OSError):
+                self._one.abandon()
+        for path in self._files.unfinished():
+            if not (keep_archive and path == self._files.archive):
+                with contextlib.suppress(OSError):
+                    disk.remove(path)
+        self._partial.has_litter_of(self._report.id)
+
+
+def _write(path: Path, content: bytes) -> None:
+    with safe_open.create(path) as file:
+        file.write(content)
+
+
+def _resume_of(download: Download) -> Resume | None:
+    if download.length is None or download.validator is None:
+        return None
+    return Resume(download.start, download.length, download.validator)

@@ -1,0 +1,129 @@
+"""Files kept for a person: out of the data, with a note that says why, and the way back."""
+
+from __future__ import annotations
+
+import shutil
+import stat
+from typing import TYPE_CHECKING
+
+from orchestrator.collect import disk, safe_open
+from orchestrator.collect.account_counter import with_subaccounts
+from orchestrator.collect.convert import Converted, convert, hash_in_steps
+from orchestrator.collect.formats import READ_BLOCK
+from orchestrator.collect.recount import count_rows
+from orchestrator.core.commands import typed
+from orchestrator.core.settings import Format
+from orchestrator.errors import CollectError
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+    from pathlib import Path
+
+    from orchestrator.collect.layout import WorkFiles
+    from orchestrator.core.model import Report
+
+
+def keep(
+    files: WorkFiles, folders: disk.DurableDirectories, report: Report, reason: str
+) -> Path | None:
+    """Moves what has been fetched to the folder of kept files; where it stands now.
+
+    The archive as it came, if it is still there; else the file made of it. What was kept of this
+    report before gives way. Where nothing was fetched now, what is there stays, with a new note;
+    where there is nothing at all, nothing happens.
+
+    Raises:
+        OutputError: the disk.
+    """
+    with disk.translate_os_errors(files.note, "keep"):
+        source, form = _fetched(files)
+        if source is not None:
+            folders.make(files.aside_folder)
+            disk.remove(*files.kept())
+            disk.sync_file(source)
+            source.chmod(0o600)
+            source.replace(files.aside(form))
+        place = kept(files)
+        if place is None:
+            return None
+        with safe_open.create(files.note, private=True) as note:
+            note.write(_note(report, place, reason).encode())
+        disk.sync_file(files.note)
+        disk.sync_folder(files.aside_folder)
+        disk.remove(*files.unfinished())
+        return place
+
+
+def _fetched(files: WorkFiles) -> tuple[Path | None, Format]:
+    if safe_open.is_file(files.archive):
+        return files.archive, Format.ZIP
+    for form in Format:
+        if safe_open.is_file(files.verified(form)):
+            return files.verified(form), form
+    return None, Format.ZIP
+
+
+def kept(files: WorkFiles) -> Path | None:
+    """The file that is kept of a report; None where there is none."""
+    return next((path for form in Format if safe_open.is_file(path := files.aside(form))), None)
+
+
+def is_there(folder: Path) -> bool:
+    """Whether there is a folder of kept files, which is none elsewhere under that name."""
+    try:
+        return stat.S_ISDIR(folder.lstat().st_mode)
+    except FileNotFoundError:
+        return False
+
+
+def _note(report: Report, place: Path, reason: str) -> str:
+    promised = "unknown" if report.items_count is None else f"{report.items_count:,}"
+    return (
+        f"{place.name} is no part of the collected data.\n\n"
+        f"Why:               {reason}\n"
+        f"Series:            {report.series}\n"
+        f"Window:            {report.window}\n"
+        f"Report (API's id): {report.request_id}\n"
+        f"Report (our id):   {report.id}\n"
+        f"Records promised:  {promised}\n\n"
+        f"{typed('status')} says what will be done about it, and what you can do.\n"
+    )
+
+
+def restore(
+    files: WorkFiles, report: Report, form: Format
+) -> Generator[None, None, tuple[Converted, Format]]:
+    """Makes the verified file of what is kept, whatever its count; in steps (see `convert`).
+
+    What is kept stays until the report is published, so that a crash loses nothing. An archive
+    becomes a file of the form asked for; what is kept in another form keeps that form.
+
+    Raises:
+        CollectError: nothing is kept.
+        CorruptArchive: its structure, packed bytes or CRC are wrong.
+        OutputError: the disk.
+    """
+    place = kept(files)
+    if place is None:
+        raise CollectError(
+            f"report {report.request_id}: no file is kept aside in {files.aside_folder}; there is"
+            f" nothing to accept: {typed('resolve', report.id, '--waive')} skips its period,"
+            f" {typed('resolve', report.id, '--resubmit')} buys it again"
+        )
+    kept_form = next(kind for kind in Format if place == files.aside(kind))
+    with disk.translate_os_errors(place, "read"):
+        safe_open.refuse_links(files.aside_folder.parent, files.aside_folder)
+        if kept_form is Format.ZIP and form is not Format.ZIP:
+            by_account = with_subaccounts(report)
+            with safe_open.read(place) as archive:
+                converted = yield from convert(
+                    archive, files.part(form), form, None, lenient=True, by_account=by_account
+                )
+            return converted, form
+        rows = yield from count_rows(place, kept_form)
+        part = files.part(kept_form)
+        with safe_open.read(place) as file, safe_open.create(part) as copy:
+            shutil.copyfileobj(file, copy, READ_BLOCK)
+        with safe_open.read(part) as copy:
+            digest = yield from hash_in_steps(copy)
+        return Converted(rows, part.stat().st_size, digest), kept_form

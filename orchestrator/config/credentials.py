@@ -1,0 +1,146 @@
+"""Looks up the credentials that a command uses: variables and files to keys and secrets."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from orchestrator.config import parsers
+from orchestrator.config.config_entries import API_KEY
+from orchestrator.config.messages import one_of, shown, suggestion
+from orchestrator.config.regular_files import NotRegularError, open_regular
+from orchestrator.core.settings import Credentials, Secret
+from orchestrator.errors import InputError, Mistake
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from orchestrator.core.settings import Config, CredentialReference
+
+MAX_SECRET_BYTES: Final = 64 * 1024
+
+_THE_FILE: Final = "file that this names"
+
+
+class Unavailable(Exception):
+    """A reference that leads to nothing usable: what is wrong, and what to do."""
+
+    def __init__(self, what: str, remedy: str) -> None:
+        super().__init__(what)
+        self.what = what
+        self.remedy = remedy
+
+
+def resolve_credentials(
+    config: Config, names: Iterable[str], env: Mapping[str, str]
+) -> dict[str, Credentials]:
+    """The credentials of these names, in that order, each once; no others are looked up.
+
+    Raises:
+        InputError: every one that is missing or unusable, with what to do. Never with a secret.
+    """
+    file = str(config.path) if config.path else ""
+    mistakes: list[Mistake] = []
+    resolved: dict[str, Credentials] = {}
+    for name in dict.fromkeys(names):
+        reference = config.credentials.get(name)
+        if reference is None:
+            what = f"there are no credentials named {shown(name)}"
+            known = one_of(sorted(config.credentials), "and") or "none"
+            remedy = suggestion(name, config.credentials, f"the config has {known}")
+            mistakes.append(Mistake(file, 0, 0, "credentials", what, remedy))
+            continue
+        found: dict[str, str] = {}
+        for part, text in (
+            ("api_key", reference.api_key),
+            ("api_secret", reference.api_secret.reveal()),
+        ):
+            try:
+                found[part] = _usable(part, look_up(text, env), text)
+            except Unavailable as gone:
+                key = f"credentials.{name}.{part}"
+                remedy = _remedy(config, reference, gone.remedy)
+                mistakes.append(Mistake(file, 0, 0, key, gone.what, remedy))
+        if len(found) == 2:
+            resolved[name] = Credentials(name, found["api_key"], Secret(found["api_secret"]))
+    mistakes += _contradictions(file, resolved.values())
+    if mistakes:
+        raise InputError(mistakes)
+    return resolved
+
+
+def look_up(text: str, env: Mapping[str, str]) -> str:
+    """What a reference stands for: a variable, the line of a file, or the text itself.
+
+    Raises:
+        Unavailable: it is not there, or cannot be read; never with the secret.
+    """
+    if (variable := parsers.variable(text)) is not None:
+        found = env.get(variable, "")
+        if not found:
+            state = "is empty" if variable in env else "is not set"
+            raise Unavailable(f"the variable {variable} {state}", f"export {variable}=…")
+        return found
+    if text.startswith("file:"):
+        return _read(Path(text.removeprefix("file:")))
+    return text
+
+
+def _read(path: Path) -> str:
+    """The one line of a file; its path is not shown, since a secret may stand in its place."""
+    try:
+        with open_regular(path) as stream:
+            content = stream.read(MAX_SECRET_BYTES + 1)
+        text = content.decode()
+    except NotRegularError:
+        raise Unavailable(f"the {_THE_FILE} is not a regular file", "name a file") from None
+    except FileNotFoundError:
+        raise Unavailable(f"the {_THE_FILE} is not there", "write the secret there") from None
+    except UnicodeDecodeError:
+        raise Unavailable(f"the {_THE_FILE} is not UTF-8 text", "save it as UTF-8") from None
+    except IsADirectoryError:
+        raise Unavailable(f"the {_THE_FILE} is a directory", "name the file in it") from None
+    except (OSError, ValueError) as error:
+        words = getattr(error, "strerror", None) or "the system refuses its name"
+        raise Unavailable(f"the {_THE_FILE} cannot be read ({words})", "check it") from None
+    if len(content) > MAX_SECRET_BYTES:
+        raise Unavailable(f"the {_THE_FILE} is no secret (over 64 kB)", "check the path")
+    text = text.removesuffix("\n").removesuffix("\r")
+    if not text:
+        raise Unavailable(f"the {_THE_FILE} is empty", "write the secret there")
+    return text
+
+
+def _usable(part: str, found: str, reference: str) -> str:
+    """The text, if HTTP Basic can carry it; messages name where it is from, never what it is."""
+    if parsers.variable(reference):
+        source = f"the variable {parsers.variable(reference)}"
+    elif reference.startswith("file:"):
+        source = f"the {_THE_FILE}"
+    else:
+        source = "the config"
+    if not found.isprintable() or found != found.strip():
+        what = f"what {source} holds has spaces, line breaks or control characters around or in it"
+        raise Unavailable(what, "keep the bare text alone")
+    if part == "api_key" and not API_KEY.fullmatch(found):
+        what = f"what {source} holds is not an API key (8 letters or digits)"
+        raise Unavailable(what, "copy it from the dashboard; the secret belongs to api_secret")
+    return found
+
+
+def _remedy(config: Config, reference: CredentialReference, remedy: str) -> str:
+    if config.path is None and reference.name == "default":
+        return "set VONAGE_API_KEY and VONAGE_API_SECRET, or write a config.yaml with credentials"
+    return remedy
+
+
+def _contradictions(file: str, resolved: Iterable[Credentials]) -> list[Mistake]:
+    by_key: dict[str, Credentials] = {}
+    mistakes: list[Mistake] = []
+    for credentials in resolved:
+        first = by_key.setdefault(credentials.api_key, credentials)
+        if first.api_secret != credentials.api_secret:
+            what = f"{first.name} and {credentials.name} are one API key with two secrets"
+            key = f"credentials.{credentials.name}.api_secret"
+            mistakes.append(Mistake(file, 0, 0, key, what, "give both the one that is valid"))
+    return mistakes

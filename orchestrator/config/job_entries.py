@@ -1,0 +1,117 @@
+"""The schema of the job file: which keys there are, and what text each of them takes."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Annotated, Any, Final
+from zoneinfo import ZoneInfo
+
+from pydantic import Field, PlainValidator, ValidationInfo, model_validator
+
+from orchestrator.config import amounts, dates, parsers
+from orchestrator.config.messages import shown, suggestion
+from orchestrator.config.sections import Entry
+from orchestrator.core.model import CalendarWord, Span, Unit
+
+MAX_SETTLE: Final = timedelta(days=30)
+
+
+def _settle(value: object) -> timedelta:
+    return parsers.duration(value, timedelta(), MAX_SETTLE)
+
+
+def _start(value: object, info: ValidationInfo) -> datetime:
+    context = info.context or {}
+    return dates.moment(value, context["zone"])
+
+
+def _end(value: object, info: ValidationInfo) -> datetime:
+    context = info.context or {}
+    return dates.moment(value, context["zone"], is_end=True)
+
+
+Name = Annotated[str, PlainValidator(parsers.name)]
+Flag = Annotated[bool, PlainValidator(parsers.flag)]
+Start = Annotated[datetime, PlainValidator(_start)]
+End = Annotated[datetime, PlainValidator(_end)]
+
+
+class JobHead(Entry):
+    """The top of a job file. Lists and `chunk` are read entry by entry, each on its own."""
+
+    name: Name | None = None
+    credentials: Name = "default"
+    timezone: Annotated[ZoneInfo, PlainValidator(dates.zone)] = ZoneInfo("UTC")
+    accounts: list[Any] = Field(default_factory=list)
+    products: list[Any] = Field(default_factory=list)
+    windows: list[Any] = Field(default_factory=list)
+    chunk: Any = None
+    settle: Annotated[timedelta, PlainValidator(_settle)] = timedelta(hours=1)
+    callback_url: Annotated[str, PlainValidator(parsers.web_address)] | None = None
+
+
+class AccountEntry(Entry):
+    """``abcd1234``, or a mapping with its `id`."""
+
+    id: Annotated[str, PlainValidator(parsers.account_id)]
+    credentials: Name | None = None
+    include_subaccounts: Flag | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def short_form(cls, value: object) -> object:
+        """A bare text is the id."""
+        return value if isinstance(value, dict) else {"id": parsers.text(value)}
+
+
+class WindowEntry(Entry):
+    """``{from: …, to: …}`` or ``{last: …}``; needs ``zone`` in the validation context."""
+
+    start: Start | None = Field(default=None, alias="from")
+    end: End | None = Field(default=None, alias="to")
+    last: Annotated[Span, PlainValidator(parsers.last_span)] | None = None
+
+
+class ChunkEntry(Entry):
+    """``{max: 1 month, target_rows: 5 million}``, or the span alone."""
+
+    max: Annotated[Span, PlainValidator(parsers.chunk_span)] = Span(1, Unit.MONTHS)
+    target_rows: Annotated[int, PlainValidator(amounts.records)] | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def short_form(cls, value: object) -> object:
+        """A bare text is the largest size."""
+        return value if isinstance(value, dict) else {"max": parsers.text(value)}
+
+
+_SPANS: Final = {
+    "last year": "12 months",
+    "last quarter": "3 months",
+    "last 24h": "1 day",
+    "last 24 hours": "1 day",
+}
+"""What other tools name by a word, as the nearest window of whole days."""
+
+
+def calendar_word(value: object) -> CalendarWord:
+    """One of the calendar words.
+
+    Raises:
+        Unfit: it is none of them.
+    """
+    word = parsers.text(value)
+    known = [word.value for word in CalendarWord]
+    if word in known:
+        return CalendarWord(word)
+    what = f"{shown(word)} is not a calendar word"
+    spaced = word.replace("_", " ").lower()
+    if spaced in _SPANS:
+        raise parsers.InvalidValue(what, f"write {{last: {_SPANS[spaced]}}}")
+    if word[:2].isdigit():
+        raise parsers.InvalidValue(f"{shown(word)} stands alone", f"write {{from: {shown(word)}}}")
+    if spaced.startswith("last ") and spaced[5:].strip()[:1].isdigit():
+        raise parsers.InvalidValue(what, f"write {{last: {shown(spaced[5:].strip())}}}")
+    raise parsers.InvalidValue(
+        what, suggestion(word.replace(" ", "_"), known, f"write {', '.join(known)}")
+    )

@@ -1,0 +1,157 @@
+"""Job files to `Job` objects: every part is read on its own, so no mistake hides another."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final
+
+from orchestrator.config import parsers
+from orchestrator.config.findings import Findings
+from orchestrator.config.job_entries import ChunkEntry, JobHead
+from orchestrator.config.parsers import InvalidValue, spelled_duration
+from orchestrator.config.product_entries import variants
+from orchestrator.config.sections import section
+from orchestrator.config.series import accounts, expand
+from orchestrator.config.window_entries import window
+from orchestrator.config.yaml_tree import read_document
+from orchestrator.core.model import Job
+from orchestrator.errors import InputError, Mistake
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+    from datetime import datetime
+    from pathlib import Path
+
+    from orchestrator.config.product_entries import SeriesTemplate
+
+STATUS_SETTLES: Final = timedelta(hours=72)
+"""A final delivery status can take this long (vendor's reference)."""
+
+_REQUIRED: Final = (
+    ("accounts", "[abcd1234]"),
+    ("products", "[VERIFY-API]"),
+    ("windows", "[yesterday]"),
+)
+
+
+def load_jobs(
+    paths: Sequence[Path],
+    *,
+    credentials: Collection[str] | None = None,
+    now: datetime | None = None,
+) -> tuple[tuple[Job, ...], tuple[Mistake, ...]]:
+    """Reads the job files of one command; the jobs in that order, and the warnings.
+
+    Args:
+        paths: the files, as the user named them.
+        credentials: the names that the config has; None leaves names unchecked.
+        now: windows that begin later get a warning; None leaves that out.
+
+    Raises:
+        InputError: every mistake of every file, two jobs of one name included.
+    """
+    jobs, mistakes, warnings = read_jobs(paths, credentials=credentials, now=now)
+    if mistakes:
+        raise InputError(mistakes)
+    return jobs, warnings
+
+
+def read_jobs(
+    paths: Sequence[Path],
+    *,
+    credentials: Collection[str] | None = None,
+    now: datetime | None = None,
+) -> tuple[tuple[Job, ...], tuple[Mistake, ...], tuple[Mistake, ...]]:
+    """As `load_jobs`, but returns (jobs, mistakes, warnings) and raises nothing.
+
+    Jobs that have mistakes are left out.
+    """
+    jobs: list[Job] = []
+    mistakes: list[Mistake] = []
+    warnings: list[Mistake] = []
+    names: dict[str, Path] = {}
+    seen: dict[Path, Path] = {}
+    for path in paths:
+        real = path.resolve()
+        if real in seen:
+            what = "is named twice" if path == seen[real] else f"is the same file as {seen[real]}"
+            mistakes.append(Mistake(str(path), 0, 0, "", what, "name it once"))
+            continue
+        seen[real] = path
+        try:
+            findings = Findings(read_document(path))
+        except InputError as error:
+            mistakes += error.mistakes
+            continue
+        name, job = _read_job(findings, path, credentials, now)
+        if name in names:
+            what = f"{name} is the name of {names[name]} too"
+            findings.mistake(("name",), what, "give one of the two another name")
+        elif name:
+            names[name] = path
+        mistakes += findings.mistakes
+        warnings += findings.warnings
+        if not findings.mistakes:
+            jobs.append(job)
+    return tuple(jobs), tuple(mistakes), tuple(warnings)
+
+
+def _read_job(
+    findings: Findings, path: Path, credentials: Collection[str] | None, now: datetime | None
+) -> tuple[str, Job]:
+    """The name (empty if it is wrong) and the job, of which mistakes leave parts out."""
+    content = findings.document.content
+    head = section(JobHead, findings, (), content)
+    name = head.name or ("" if "name" in content else _name_of(findings, path))
+    chunk = section(ChunkEntry, findings, ("chunk",), {} if head.chunk is None else head.chunk)
+    found = accounts(findings, head, credentials)
+    asked = [
+        variant
+        for number, value in enumerate(head.products)
+        for variant in variants(findings, ("products", number), value)
+    ]
+    specs = [
+        window(findings, ("windows", number), value, head.timezone, now)
+        for number, value in enumerate(head.windows)
+    ]
+    for key, example in _REQUIRED:
+        if key not in content:
+            findings.mistake((), f"{key} is missing", f"add it, such as {key}: {example}")
+        elif content[key] == []:
+            findings.mistake((key,), "is an empty list", f"add an entry, such as {example}")
+    if head.settle < STATUS_SETTLES:
+        _warn_of_unsettled(findings, asked, head.settle)
+    job = Job(
+        name=name,
+        path=path,
+        zone=head.timezone,
+        series=expand(findings, found, asked),
+        windows=tuple(spec for spec in specs if spec is not None),
+        chunk=chunk.max,
+        settle=head.settle,
+        callback_url=head.callback_url,
+        target_rows=chunk.target_rows,
+    )
+    return name, job
+
+
+def _name_of(findings: Findings, path: Path) -> str:
+    try:
+        return parsers.name(path.stem)
+    except InvalidValue as unfit:
+        what = f"the job takes its name from the file, and {unfit.what}"
+        findings.mistake((), what, f"{unfit.remedy} behind `name:`")
+        return ""
+
+
+def _warn_of_unsettled(
+    findings: Findings, asked: Sequence[SeriesTemplate], settle: timedelta
+) -> None:
+    for variant in asked:
+        if "status" in variant.fields:
+            findings.warning(
+                (*variant.path, "status"),
+                f"a status can change for 72h, and settle is {spelled_duration(settle)}: records"
+                " that get this status later are missed",
+                "drop the filter, or write settle: 3d",
+            )

@@ -1,0 +1,241 @@
+"""How many records to expect of a window, from what was collected around it.
+
+Two questions, two answers. What will a window cost? The mean of what was seen near it
+(`History.expected`). Will a report of it stay below so many records? That is judged by the densest
+stretch seen near it, with a margin (`Sizing.fits`).
+"""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_left
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from functools import cached_property
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from orchestrator.core.intervals import Window
+    from orchestrator.core.model import Job
+
+MARGIN: Final = 1.5
+"""A chunk is to hold at most the target over this, by the densest stretch seen."""
+
+SCARCE: Final = timedelta(days=7)
+"""Less than this seen near a chunk says little of its other days: a Sunday nothing of a Monday."""
+
+SCARCE_FACTOR: Final = 5.0
+"""By which a little seen is multiplied; so is what was seen of the series' likes only."""
+
+OF_A_DAY: Final = 3.0
+"""By which the mean of a day is multiplied for less than a day of it: noon is not midnight."""
+
+STEP: Final = 4
+"""Where records are bounded and little was seen, so many times as much is asked for next."""
+
+NEAR: Final = timedelta(days=45)
+"""What was seen this near a chunk is what counts for it; the nearest, where there is nothing."""
+
+_BUCKET: Final = timedelta(days=28)
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_DAY: Final = timedelta(days=1)
+_HOUR: Final = timedelta(hours=1)
+_CHANCE: Final = 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class ObservedSpan:
+    """Records collected over a stretch of time.
+
+    Attributes:
+        window: from the first to the last moment.
+        covered: how much of it was collected.
+        rows: the records of that part.
+    """
+
+    window: Window
+    covered: timedelta
+    rows: int
+
+    @property
+    def a_day(self) -> float:
+        """Records a day."""
+        return self.rows * (_DAY / self.covered)
+
+
+@dataclass(frozen=True, slots=True)
+class _Around:
+    """What was seen near a stretch of time."""
+
+    densest: float
+    mean: float
+    covered: timedelta
+
+
+@dataclass(frozen=True)
+class History:
+    """What the ledger has seen of a series, or of its likes.
+
+    Attributes:
+        seen: by start; stretches of different series may overlap.
+        own: it is of the series itself.
+    """
+
+    seen: tuple[ObservedSpan, ...] = ()
+    own: bool = True
+    _known: dict[int, _Around] = field(default_factory=dict, repr=False, compare=False)
+
+    def __bool__(self) -> bool:
+        """Whether anything was seen at all."""
+        return bool(self.seen)
+
+    def expected(self, windows: Iterable[Window]) -> int | None:
+        """The records that these windows will probably hold; None: nobody can say."""
+        if not self.seen:
+            return None
+        return round(
+            sum(
+                around.mean * (length / _DAY)
+                for window in windows
+                for length, around in self._parts(window)
+            )
+        )
+
+    def at_most(self, window: Window, margin: float = 1.0) -> float:
+        """The records that a window will hardly exceed; 0 where nothing was seen.
+
+        By `margin` is multiplied what enough was seen of; a little seen has a margin of its own.
+        """
+        return sum(
+            around.densest
+            * (length / _DAY)
+            * (margin if self.own and around.covered >= SCARCE else SCARCE_FACTOR)
+            for length, around in self._parts(window)
+        )
+
+    def _parts(self, window: Window) -> Iterator[tuple[timedelta, _Around]]:
+        """The window in pieces, each with what was seen near it."""
+        number = (window.start - _EPOCH) // _BUCKET
+        start = window.start
+        while start < window.end:
+            end = min(window.end, _EPOCH + (number + 1) * _BUCKET)
+            around = self._known.get(number)
+            if around is None:
+                around = self._known[number] = self._around(number)
+            yield end - start, around
+            start = end
+            number += 1
+
+    def _around(self, number: int) -> _Around:
+        middle = _EPOCH + number * _BUCKET + _BUCKET / 2
+        reach = _BUCKET / 2 + NEAR
+        first = bisect_left(self._starts, middle - reach - self._longest)
+        last = bisect_left(self._starts, middle + reach)
+        near = [one for one in self.seen[first:last] if one.window.end > middle - reach]
+        covered = sum((one.covered for one in near), timedelta())
+        if covered < SCARCE and self.seen:
+            near = self._nearest(middle)
+            covered = sum((one.covered for one in near), timedelta())
+        if not near or not covered:
+            return _Around(0.0, 0.0, timedelta())
+        return _Around(
+            densest=max(one.a_day for one in near),
+            mean=sum(one.rows for one in near) * (_DAY / covered),
+            covered=covered,
+        )
+
+    def _nearest(self, moment: datetime) -> list[ObservedSpan]:
+        """The stretches next to a moment, until they make a week."""
+
+        def distance(one: ObservedSpan) -> timedelta:
+            return max(one.window.start - moment, moment - one.window.end)
+
+        found: list[ObservedSpan] = []
+        covered = timedelta()
+        for one in sorted(self.seen, key=distance):
+            if covered >= SCARCE:
+                break
+            found.append(one)
+            covered += one.covered
+        return found
+
+    @cached_property
+    def covered(self) -> timedelta:
+        """How much time was seen, all together."""
+        return sum((one.covered for one in self.seen), timedelta())
+
+    @cached_property
+    def _starts(self) -> list[datetime]:
+        return [one.window.start for one in self.seen]
+
+    @cached_property
+    def _longest(self) -> timedelta:
+        return max((one.window.length for one in self.seen), default=timedelta())
+
+
+@dataclass(frozen=True)
+class Sizing:
+    """How a series' chunks are made so small that their reports hold at most so many records.
+
+    Attributes:
+        target: the most records that one report should hold.
+        history: what has been seen; empty: a probe must come first.
+        careful: the records are bounded by a budget: nothing is asked for that may go beyond it.
+    """
+
+    target: int
+    history: History
+    careful: bool = False
+
+    @property
+    def must_probe(self) -> bool:
+        """Whether nothing is known, so that a small chunk has to come back before any other.
+
+        What was seen of its likes alone says too little where a budget has to be kept.
+        """
+        return not self.history or (self.careful and not self.history.own)
+
+    @property
+    def step(self) -> timedelta | None:
+        """How long the next chunk may be at most, and no other beside it; None: no such bound."""
+        if self.must_probe:
+            return _HOUR if self.careful else _DAY
+        if self.careful and self.history.covered < SCARCE:
+            return max(_HOUR, STEP * self.history.covered)
+        return None
+
+    def upper(self, window: Window) -> float:
+        """The records that a report of this window will hardly exceed; 0 where nothing was seen."""
+        if not self.history:
+            return 0.0
+        # What was seen in one report of a month says nothing of its weekdays.
+        most = self.history.at_most(window, MARGIN if window.length >= _DAY else OF_A_DAY)
+        # A few records more or less are chance, the more so the less was seen.
+        return most + _CHANCE * max(1.0, window.length / max(self.history.covered, _HOUR))
+
+    def fits(self, window: Window) -> bool:
+        """Whether a report of this window is unlikely to hold more than the target."""
+        if self.careful:
+            return self.upper(window) <= self.target
+        return self.history.at_most(window) * MARGIN <= self.target
+
+
+def sizing(job: Job, history: History, room: int | None) -> Sizing | None:
+    """How the chunks of a series are sized; None: by time alone.
+
+    Args:
+        job: which asks.
+        history: of the series.
+        room: the records of it that may still be asked for; None: any number.
+    """
+    if room is not None:
+        target = room if job.target_rows is None else min(room, job.target_rows)
+        return Sizing(target, history, careful=True)
+    return None if job.target_rows is None else Sizing(job.target_rows, history)
+
+
+def hardly_more(history: History, window: Window) -> int:
+    """The records that a report will hardly exceed which nobody has counted yet."""
+    return math.ceil(Sizing(0, history, careful=True).upper(window))

@@ -1,0 +1,155 @@
+"""What the downloads of one report have met in this run, and what follows. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING, Final
+
+from orchestrator.core.lifespans import LAST_LOOKS
+from orchestrator.core.model import RemoteReport, Status
+from orchestrator.errors import (
+    ApiError,
+    CorruptArchive,
+    FileRefused,
+    NotFound,
+    ServerFault,
+    Throttled,
+    TooLong,
+    TransportError,
+    WrongCount,
+)
+
+if TYPE_CHECKING:
+    from orchestrator.errors import CollectError
+
+SAME_COUNT: Final = 3
+"""So many downloads of the same wrong count are enough: more would bring the same bytes again.
+
+So it is with downloads that are longer than they can be.
+"""
+
+
+class Next(Enum):
+    """What follows from the downloads so far."""
+
+    AGAIN = "again"
+    """Another download, after a pause."""
+    LEAVE = "leave"
+    """The next run goes on."""
+    DISPUTE = "dispute"
+    """What comes is not what was promised; a person decides."""
+    GONE = "gone"
+    """The life of the file is over, and it cannot be had."""
+    LOST = "lost"
+    """The lives of report and file are over, and neither is there."""
+
+
+@dataclass(slots=True)
+class DownloadTries:
+    """The downloads of one report in this run.
+
+    Attributes:
+        number: how many there were.
+        refused: the last so many in a row were refused: the link may have died.
+        broken: the last so many in a row broke on their way.
+        same_count: the last so many in a row held the same wrong number of records, or had no end.
+        problem: what the last one met.
+        since: when the first one began, by the loop's clock.
+    """
+
+    number: int = 0
+    refused: int = 0
+    broken: int = 0
+    same_count: int = 0
+    problem: ApiError | CollectError | None = None
+    since: float | None = None
+
+    def begin(self, now: float) -> None:
+        """A download has begun, or could not."""
+        if self.since is None:
+            self.since = now
+
+    def met(self, problem: ApiError | CollectError) -> None:
+        """One more download failed."""
+        self.number += 1
+        self.refused = self.refused + 1 if is_refusal(problem) else 0
+        self.broken = self.broken + 1 if _is_broken(problem) else 0
+        self.same_count = self.same_count + 1 if self._is_the_same(problem) else 1
+        self.problem = problem
+
+    def _is_the_same(self, problem: ApiError | CollectError) -> bool:
+        before = self.problem
+        if isinstance(problem, TooLong):
+            return isinstance(before, TooLong)
+        return (
+            isinstance(problem, WrongCount)
+            and isinstance(before, WrongCount)
+            and (problem.rows, problem.promised) == (before.rows, before.promised)
+        )
+
+    @property
+    def must_ask(self) -> bool:
+        """Whether the API is asked how the report stands before the next download.
+
+        A stream that broke once says nothing of the report, nor of its link.
+        """
+        return not self.broken or self.broken > 1
+
+    def next(
+        self,
+        attempts: int,
+        asked: RemoteReport | ApiError | None,
+        *,
+        is_file_gone: bool,
+        is_forgotten: bool,
+    ) -> Next:
+        """What follows.
+
+        Args:
+            attempts: so many downloads a run.
+            asked: what the API said of the report after the last download; None: it was not asked.
+            is_file_gone: the life of the file is over by the API's clock.
+            is_forgotten: that of the report too.
+        """
+        is_last = self.number >= attempts
+        finished = isinstance(asked, RemoteReport) and asked.status is Status.SUCCESS
+        unknown = isinstance(asked, NotFound)
+        if isinstance(self.problem, WrongCount):
+            # A count that only a list has shown, or that cannot be asked for again, proves nothing.
+            enough = is_last or self.same_count >= SAME_COUNT
+            if enough and (finished or (unknown and is_forgotten)):
+                return Next.DISPUTE
+        elif isinstance(self.problem, CorruptArchive):
+            enough = is_last or (
+                isinstance(self.problem, TooLong) and self.same_count >= SAME_COUNT
+            )
+            if enough and (finished or unknown):
+                return Next.DISPUTE
+        elif _cannot_tell(self.problem):
+            # Whatever the file's place is like: a new report may well get the same.
+            if is_last and ((finished and is_file_gone) or (unknown and is_forgotten)):
+                return Next.DISPUTE
+        elif self.refused >= min(LAST_LOOKS, attempts):
+            if finished and is_file_gone:
+                return Next.GONE
+            if unknown and is_forgotten:
+                return Next.LOST
+        return Next.LEAVE if is_last else Next.AGAIN
+
+
+def is_refusal(problem: ApiError | CollectError) -> bool:
+    """Whether a download was refused in so many words: 404, 410 or another 4xx of its address."""
+    return isinstance(problem, ApiError) and not isinstance(
+        problem, TransportError | ServerFault | Throttled
+    )
+
+
+def _cannot_tell(problem: ApiError | CollectError | None) -> bool:
+    """Whether a failed download tells nothing of the file: it may be there all the same."""
+    link_is_odd = isinstance(problem, FileRefused) and problem.status is None
+    return link_is_odd or isinstance(problem, TransportError | ServerFault)
+
+
+def _is_broken(problem: ApiError | CollectError) -> bool:
+    return isinstance(problem, TransportError) and problem.maybe_sent

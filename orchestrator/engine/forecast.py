@@ -1,0 +1,69 @@
+"""What reports are expected to hold and to take, by what was collected before."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from itertools import groupby
+from typing import TYPE_CHECKING, Final
+
+from orchestrator.core.model import Span, Unit
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from orchestrator.core.durations import DurationModel
+    from orchestrator.core.intervals import Window
+    from orchestrator.core.model import Job, JobSeries, Series
+
+Entry = tuple["Job", "JobSeries", tuple["Job", ...]]
+"""A series of a job, and the earlier jobs of the command that hold it too."""
+
+_UNITS: Final = {
+    Unit.HOURS: timedelta(hours=1),
+    Unit.DAYS: timedelta(days=1),
+    Unit.WEEKS: timedelta(weeks=1),
+    Unit.MONTHS: timedelta(days=30),
+}
+
+
+class Forecast:
+    """Records and seconds to expect.
+
+    Args:
+        record_rates: records a second, by the series' key; see `Ledger.densities`.
+        pace: how long reports take.
+    """
+
+    def __init__(self, record_rates: Mapping[str, float], pace: DurationModel) -> None:
+        self._densities = record_rates
+        self._pace = pace
+
+    def rows(self, series: Series, window: Window) -> int | None:
+        """The records that a report of a series will probably hold; None: nobody can say."""
+        density = self._densities.get(series.key)
+        return None if density is None else round(density * window.length.total_seconds())
+
+    def longest_first(self, entries: Iterable[Entry]) -> Iterator[Entry]:
+        """Within each account of each job, the series whose reports take longest come first.
+
+        So the last report of an account is a short one, and does not end long after the others.
+        Of what is not known nobody can say that it is short: it comes first of all.
+        """
+        for _, together in groupby(
+            entries, lambda entry: (entry[0].name, entry[1].series.account_id)
+        ):
+            yield from sorted(together, key=self._seconds, reverse=True)
+
+    def _seconds(self, entry: Entry) -> float:
+        job, asked, _ = entry
+        density = self._densities.get(asked.series.key)
+        if density is None:
+            return float("inf")
+        rows = round(density * _length(job.chunk).total_seconds())
+        if job.target_rows is not None:
+            rows = min(rows, job.target_rows)
+        return self._pace.expected(asked.series.product, rows)
+
+
+def _length(span: Span) -> timedelta:
+    return span.count * _UNITS[span.unit]

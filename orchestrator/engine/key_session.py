@@ -1,0 +1,355 @@
+"""One API key at work: its client behind its gate, its retries, what it must leave alone."""
+
+from __future__ import annotations
+
+import math
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final, TypeVar
+
+import anyio
+import tenacity
+
+from orchestrator.core import policy
+from orchestrator.core.commands import pay_or_skip
+from orchestrator.core.model import Status
+from orchestrator.core.ports import Priority
+from orchestrator.engine.breaker import Breaker
+from orchestrator.engine.open_report_limit import OpenReportLimit
+from orchestrator.errors import ApiError, NotFound, ServerFault, Throttled, TransportError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+    from datetime import datetime
+
+    from orchestrator.core.echo import EchoDifference
+    from orchestrator.core.model import Report, Series
+    from orchestrator.core.ports import Observer, RateLimiter, ReportsApi, Slot
+    from orchestrator.core.settings import RetryPolicy
+    from orchestrator.engine.drain import Drain
+
+T = TypeVar("T")
+
+_WORTH_A_WORD: Final = timedelta(minutes=1)
+"""A wait of a whole key that is so long is said aloud."""
+
+_NOBODY: Final = "00000000-0000-0000-0000-000000000000"
+"""The id of no report."""
+
+
+_DATELESS: Final = 3
+"""So many answers of a gateway without a ``Date``, and nobody tells the API's time."""
+
+
+class KeySession:
+    """Everything that goes to the API under one key goes through its desk.
+
+    Args:
+        api: the client of the key.
+        rate_limiter: the key's turns.
+        retry: of requests that change nothing.
+        jitter: a random number in [0, 1), for the pauses.
+        observer: is told when the API is down.
+        patience: how long one run waits for an API that is down.
+    """
+
+    def __init__(
+        self,
+        api: ReportsApi,
+        rate_limiter: RateLimiter,
+        retry: RetryPolicy,
+        *,
+        jitter: Callable[[], float],
+        observer: Observer,
+        patience: timedelta,
+    ) -> None:
+        self.api = api
+        self.rate_limiter = rate_limiter
+        self.breaker = Breaker(api.api_key, self._probe, observer, patience)
+        self.room = OpenReportLimit(api.api_key, observer, patience)
+        self.patience = patience
+        self._observer = observer
+        self._throttled_since: float | None = None
+        self._asking_time = anyio.Lock()
+        self._dateless = 0
+        self.retry = retry
+        self.jitter = jitter
+        self.drain: Drain | None = None
+        self._told_to_wait = ""
+        self._waits_until = -math.inf
+        self._refused: dict[str | tuple[str, str], str] = {}
+        self._doubted: dict[str, str] = {}
+        self._slips: set[tuple[str, EchoDifference]] = set()
+        self._goes_on: set[str] = set()
+
+    @property
+    def api_key(self) -> str:
+        """The key."""
+        return self.api.api_key
+
+    @property
+    def unreachable(self) -> str:
+        """Why nothing more can be bought in this run, in words; empty while it can."""
+        return self.silent or self.room.gave_up
+
+    @property
+    def silent(self) -> str:
+        """Why no call of any kind is answered in this run, in words; empty while some may be."""
+        return self._told_to_wait or self.breaker.gave_up
+
+    def is_too_long(self, wait: timedelta, since: float | None = None) -> bool:
+        """Whether a wait from now on would outlast what this run waits, or its deadline.
+
+        Args:
+            wait: how long.
+            since: when it was begun to wait, by the loop's clock; None: now.
+        """
+        now = anyio.current_time()
+        until = now + wait.total_seconds()
+        began = now if since is None else since
+        ends_at = math.inf if self.drain is None else self.drain.ends_at
+        return until - began > self.patience.total_seconds() or until > ends_at
+
+    def may_not_see(self, report: Report) -> str:
+        """Why a report that this key does not find may be there all the same; empty: it is not.
+
+        Nobody says which reports of one key another key sees.
+        """
+        if self.api_key == report.api_key:
+            return ""
+        return (
+            f"report {report.request_id or report.id} ({report.series}, {report.window}) was "
+            f"bought with key {report.api_key}, and key {self.api_key} may not see it: use the "
+            f"credentials of {report.api_key} in a job again; {pay_or_skip(report.id)}"
+        )
+
+    # --- what is left alone for this run ------------------------------------------------------
+
+    def refuse_key(self, reason: str) -> None:
+        """The API does not accept the key: nothing more with it in this run."""
+        self._refused.setdefault("key", reason)
+
+    def refuse_account(self, account_id: str, reason: str) -> None:
+        """The key may not ask for this account."""
+        self._refused.setdefault(("account", account_id), reason)
+
+    def refuse_series(self, series: Series, reason: str) -> None:
+        """The API does not accept what this series asks."""
+        self._refused.setdefault(("series", series.key), reason)
+
+    def doubt_series(self, series: Series, reason: str) -> None:
+        """The API's answer is not what was asked for: nothing more of it until a file tells."""
+        self._doubted.setdefault(series.key, reason)
+
+    def is_known_slip(self, series: Series, difference: EchoDifference) -> bool:
+        """Whether a file has shown that the API only says so."""
+        return (series.key, difference) in self._slips
+
+    def trust_series(self, series: Series, differences: Iterable[EchoDifference]) -> None:
+        """A file has shown that these differences are slips: its series may go on."""
+        self._slips.update((series.key, difference) for difference in differences)
+        if self._doubted.pop(series.key, None) is not None:
+            self._goes_on.add(series.key)
+
+    def has_come_back(self, series: Series) -> bool:
+        """Whether a series that was doubted may go on; said once."""
+        if series.key in self._goes_on:
+            self._goes_on.discard(series.key)
+            return True
+        return False
+
+    def refusal(self, series: Series) -> str | None:
+        """Why nothing of this series may be asked for in this run; None if it may."""
+        return self._doubted.get(series.key) or self.lasting_refusal(series)
+
+    def lasting_refusal(self, series: Series) -> str | None:
+        """Why the API refuses this series, its account or the key; a doubt of ours is none."""
+        return (
+            self._refused.get("key")
+            or self._refused.get(("account", series.account_id))
+            or self._refused.get(("series", series.key))
+        )
+
+    # --- requests -----------------------------------------------------------------------------
+
+    def retrying(
+        self, retry: Callable[[BaseException], bool] = policy.is_retryable
+    ) -> tenacity.AsyncRetrying:
+        """Attempts with pauses, as the retry policy says; the last error is raised as it is."""
+        return tenacity.AsyncRetrying(
+            retry=tenacity.retry_if_exception(retry),
+            stop=self._is_enough,
+            wait=self._pause,
+            sleep=anyio.sleep,
+            reraise=True,
+        )
+
+    def _is_enough(self, state: tenacity.RetryCallState) -> bool:
+        """Whether it was tried often enough, or the server asks for too long a pause."""
+        asked = _asked(state)
+        if asked is not None and self.is_too_long(asked + timedelta(seconds=state.idle_for)):
+            return True
+        return state.attempt_number >= self.retry.attempts
+
+    def _pause(self, state: tenacity.RetryCallState) -> float:
+        pause = policy.backoff(self.retry, state.attempt_number, self.jitter(), _asked(state))
+        return pause.total_seconds()
+
+    @asynccontextmanager
+    async def admitted(
+        self, priority: Priority, order: float = 0.0, place: Slot | None = None
+    ) -> AsyncIterator[None]:
+        """The key's turn, at an API that is not known to be down.
+
+        An error that passes through is noted by gate and breaker; one that is caught inside must
+        be told to the breaker.
+        """
+        while True:
+            await self.breaker.wait()
+            async with self._turn(priority, order, place):
+                if self.breaker.is_down:
+                    if place is not None:
+                        place.give_back()
+                    continue
+                try:
+                    yield
+                except ApiError as error:
+                    self.breaker.record(error)
+                    raise
+                return
+
+    async def is_answered(self) -> bool:
+        """Whether a call that asks for nothing is let through at the key's very next turn."""
+        try:
+            async with self.admitted(Priority.SUBMIT, -math.inf):
+                await self.api.status(_NOBODY)
+        except NotFound:
+            return True
+        except Throttled:
+            self.room.probe_throttled()
+            return False
+        except ApiError:
+            return False
+        return True
+
+    async def time_is_known(self) -> bool:
+        """Whether the API's clock can be reckoned with; asks for it where no answer has told it.
+
+        One call that costs nothing. Where answers carry no time, ours has to do: true as well.
+        """
+        async with self._asking_time:
+            if self.api.server_now() is None and self._dateless < _DATELESS:
+                await self._ask_time()
+            return self.api.server_now() is not None or self._dateless >= _DATELESS
+
+    async def has_reached(self, moment: datetime) -> bool:
+        """Whether the API's clock has; asked anew where it seems not so: ours may have been set."""
+        async with self._asking_time:
+            now = self.api.server_now()
+            if now is not None and now < moment:
+                await self._ask_time()
+                now = self.api.server_now()
+            return now is None or now >= moment
+
+    async def _ask_time(self) -> None:
+        """One call that costs nothing, for the time in its answer."""
+        try:
+            async with self.admitted(Priority.SUBMIT, -math.inf):
+                await self.api.status(_NOBODY)
+        except TransportError:
+            return
+        except (ServerFault, Throttled):
+            self._dateless += 1  # it may be a gateway that speaks
+        except ApiError:
+            self._dateless = _DATELESS
+
+    @asynccontextmanager
+    async def _turn(
+        self, priority: Priority, order: float = 0.0, place: Slot | None = None
+    ) -> AsyncIterator[None]:
+        """The key's turn. A `Retry-After` that this run does not wait for ends its work."""
+        async with self.rate_limiter.turn(priority, order, place):
+            try:
+                yield
+            except Throttled as complaint:
+                if complaint.retry_after is not None:
+                    self._heed(complaint.retry_after)
+                raise
+
+    def _heed(self, asked: timedelta) -> None:
+        wait = timedelta(seconds=round(asked.total_seconds()))
+        words = f"key {self.api_key}: the API asks to wait {wait} before the next request"
+        until = anyio.current_time() + asked.total_seconds()
+        if self.is_too_long(asked, self._throttled_since):
+            if not self._told_to_wait:
+                self._told_to_wait = f"{words}, longer than this run waits"
+                self.rate_limiter.close(self._told_to_wait)
+                self._observer.note(
+                    "warning",
+                    f"{self._told_to_wait}: nothing more is asked with it in this run; the next "
+                    "run goes on",
+                )
+        elif until >= self._waits_until + _WORTH_A_WORD.total_seconds():
+            self._waits_until = until
+            if asked >= _WORTH_A_WORD:
+                self._observer.note("warning", f"{words}; this run waits so long")
+
+    async def _probe(self) -> None:
+        """Asks for a report that cannot be: whatever is answered, the API is up.
+
+        Where that is not answered, the list may be: a part of the API may fail alone.
+        """
+        try:
+            async with self._turn(Priority.POLL):
+                await self.api.status(_NOBODY)
+        except (TransportError, ServerFault):
+            async with self._turn(Priority.POLL):
+                await self.api.list(self.api_key, (Status.PENDING,))
+
+    async def turn(
+        self,
+        request: Callable[[], Awaitable[T]],
+        priority: Priority,
+        order: float = 0.0,
+        place: Slot | None = None,
+    ) -> T:
+        """One request at the key's turn; again at its next turns while the API throttles.
+
+        Raises:
+            Throttled: it has let nothing through for as long as the run's patience lasts.
+            ApiError: what the request met.
+        """
+        while True:
+            try:
+                async with self.admitted(priority, order, place):
+                    answer = await request()
+                    self.breaker.record(None)
+                    self._throttled_since = None
+                    return answer
+            except Throttled:
+                self.room.probe_throttled()
+                now = anyio.current_time()
+                if self._throttled_since is None:
+                    self._throttled_since = now
+                if now - self._throttled_since >= self.patience.total_seconds():
+                    raise
+                # The gate has slowed the whole key down; waiting for its next turn is the pause.
+                if place is not None:
+                    place.give_back()
+
+    async def ask(self, request: Callable[[], Awaitable[T]], priority: Priority) -> T:
+        """A request that changes nothing, retried.
+
+        Raises:
+            ApiError: what the last attempt met.
+        """
+        async for attempt in self.retrying():
+            with attempt:
+                return await self.turn(request, priority)
+        raise AssertionError("unreachable: tenacity raises the last error")
+
+
+def _asked(state: tenacity.RetryCallState) -> timedelta | None:
+    """The pause that the server has asked for."""
+    error = state.outcome.exception() if state.outcome else None
+    return error.retry_after if isinstance(error, ServerFault) else None

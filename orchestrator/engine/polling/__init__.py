@@ -1,0 +1,1 @@
+"""Polling: asks the API how the open reports stand, with as few requests as possible."""

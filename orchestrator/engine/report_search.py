@@ -1,0 +1,291 @@
+"""The lists in which a report of unknown fate may stand, asked for page by page, by date."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import timedelta
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+from orchestrator.core import coverage, matching
+from orchestrator.core.coverage import Entry, Page, Relation
+from orchestrator.core.model import ALL_STATUSES
+from orchestrator.core.ports import Priority
+from orchestrator.errors import ApiError, TooLarge
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from collections.abc import Set as AbstractSet
+    from datetime import datetime
+
+    from orchestrator.core.coverage import Moment
+    from orchestrator.core.model import RemoteReport, Report, ReportList
+    from orchestrator.core.ports import Ledger
+    from orchestrator.engine.key_session import KeySession
+    from orchestrator.engine.list_probes import Probes
+
+_MOST_TILES: Final = 64
+"""So many pages of one account are asked for at one look; what they do not reach proves nothing."""
+
+_SHORTEST_TILE: Final = timedelta(seconds=1)
+_LATELY: Final = timedelta(minutes=15)
+_BEFORE: Final = timedelta(seconds=50)
+_AFTER: Final = timedelta(seconds=110)
+"""A report of ours whose id became known so long before or after an intent is of its moment."""
+
+_ALL_SHOWN_FOR: Final = timedelta(days=3)
+"""Of reports that are older the API may have forgotten some."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sought:
+    """What is looked for.
+
+    Attributes:
+        report: whose create may have happened.
+        moment: of the create, by the API's clock.
+        age: of its intent by now.
+        now: the present moment by our clock.
+        rate: seconds of the API's clock for each of ours; 1 but at a simulator.
+    """
+
+    report: Report
+    moment: Moment
+    age: timedelta
+    now: datetime
+    rate: float = 1.0
+
+
+@dataclass(slots=True)
+class Shown:
+    """What the lists show at one look.
+
+    Attributes:
+        remotes: every report, by its id.
+        covers: what was made at the moment of the create would be among them.
+        shows_later: they show a later report of ours: they work, and are fresh.
+    """
+
+    remotes: dict[str, RemoteReport] = field(default_factory=dict)
+    covers: bool = False
+    shows_later: bool = False
+
+
+class ReportLists:
+    """Asks the API for lists around the moment of a create.
+
+    Args:
+        ledger: knows which reports are ours.
+        probes: the free ones that are ours too.
+    """
+
+    def __init__(self, ledger: Ledger, probes: Probes) -> None:
+        self._ledger = ledger
+        self._probes = probes
+        self._longest: dict[tuple[str, str], int] = {}
+        self._too_large: set[tuple[str, str]] = set()
+
+    async def look(self, sought: Sought, session: KeySession) -> Shown:
+        """One look at the lists of the account, and of the key's own account.
+
+        Narrow ranges come first: they are answered even where lists are cut or very long.
+
+        Raises:
+            ApiError: no list can be had.
+        """
+        report = sought.report
+        shown = Shown()
+        error: ApiError | None = None
+        answered = False
+        for account in dict.fromkeys((report.series.account_id, report.api_key)):
+            asking = _Asking(self, sought, session, account, shown)
+            try:
+                await asking.go()
+                answered = True
+            except ApiError as refused:
+                error = error or refused
+                answered = answered or asking.answered
+            if shown.covers or await self.likely(report, shown):
+                break
+        if error is not None and not answered:
+            raise error
+        return shown
+
+    async def likely(self, report: Report, shown: Shown) -> Sequence[RemoteReport]:
+        """Those that the create may have made."""
+        return matching.candidates(
+            report, tuple(shown.remotes.values()), await self.owners_of(shown)
+        )
+
+    async def owners_of(self, shown: Shown) -> dict[str, int]:
+        """Those that are ours, and our numbers of them."""
+        owners = await self._ledger.owners(shown.remotes)
+        return {request_id: owner.report_id for request_id, owner in owners.items()}
+
+    async def page(
+        self, sought: Sought, session: KeySession, account: str, listed: ReportList
+    ) -> Page:
+        """How the entries of a list stand to the create."""
+        report = sought.report
+        owners = await self._ledger.owners(remote.request_id for remote in listed)
+        entries = []
+        for remote in listed:
+            is_later = self._probes.is_later(remote.request_id, sought, session)
+            if is_later is None:
+                same = matching.is_of_account(report, remote, account)
+                owner = owners.get(remote.request_id)
+                how = coverage.relation(report, owner, same_account=same)
+            else:
+                how = Relation.LATER if is_later else Relation.OURS
+            entries.append(Entry(how, remote.received_at))
+        key = (session.api_key, account)
+        page = Page(entries, listed.said, listed.unread)
+        self._longest[key] = max(self._longest.get(key, 0), page.size)
+        return page
+
+    async def recent(self, report: Report, since: datetime, until: datetime) -> AbstractSet[str]:
+        """The ids of the latest reports of the same account and key, by our clock."""
+        account = report.series.account_id
+        return await self._ledger.recent(account, report.api_key, since, until)
+
+    def longest(self, session: KeySession, account: str) -> int:
+        """Entries of the longest list of an account that was answered in this run."""
+        return self._longest.get((session.api_key, account), 0)
+
+    def is_too_large(self, session: KeySession, account: str) -> bool:
+        """Whether the whole list of an account has been too large to be read."""
+        return (session.api_key, account) in self._too_large
+
+    def was_too_large(self, session: KeySession, account: str) -> None:
+        """Notes that it was."""
+        self._too_large.add((session.api_key, account))
+
+
+@dataclass(slots=True)
+class _Asking:
+    """One look at one account's list."""
+
+    lists: ReportLists
+    sought: Sought
+    session: KeySession
+    account: str
+    shown: Shown
+    answered: bool = False
+    heeds: bool = False
+    tiles_left: int = _MOST_TILES
+
+    async def go(self) -> None:
+        """Asks for pages until the report may be among them, or until they tell no more.
+
+        Raises:
+            ApiError: what the first page that cannot be had met.
+        """
+        tiles: list[tuple[datetime, datetime, Page]] = []
+        if self.sought.moment.is_narrow:
+            start = self.sought.moment.earliest.replace(microsecond=0)
+            end = self.sought.moment.latest.replace(microsecond=0) + _SHORTEST_TILE
+            try:
+                tiles.append((start, end, await self._ask(start, end)))
+            except TooLarge:
+                tiles = await self._split(start, end)
+            if await self.lists.likely(self.sought.report, self.shown):
+                return
+        everything = await self._ask_all()
+        if everything is not None and not await self._lacks_ours(around=False):
+            longest = self.lists.longest(self.session, self.account)
+            self.shown.covers = coverage.covers(everything, self.sought.moment, longest)
+            if self.shown.covers or everything.reaches_across(self.sought.moment):
+                return
+        if not tiles:
+            return
+        whole = await self._cut_until_whole(tiles)
+        if await self.lists.likely(self.sought.report, self.shown):
+            return
+        if not self.heeds or everything is None:
+            now = self.session.api.server_now()
+            await self._ask(max(self.sought.moment.latest, now - _LATELY) if now else None, None)
+        if not await self._lacks_ours(around=True):
+            self.shown.covers = coverage.tiles_cover(
+                whole,
+                self.lists.longest(self.session, self.account),
+                shows_later=self.shown.shows_later,
+                heeds=self.heeds,
+            )
+
+    async def _lacks_ours(self, *, around: bool) -> bool:
+        """Whether the lists lack a report of ours that they should show: they keep some back.
+
+        Args:
+            around: of those alone that were made about the moment of the create.
+        """
+        sought = self.sought
+        if around:
+            since = sought.report.intended_at - _BEFORE / sought.rate
+            until = sought.report.intended_at + _AFTER / sought.rate
+        else:
+            since = sought.now - _ALL_SHOWN_FOR / sought.rate
+            until = sought.now - coverage.CREATE_TAKES / sought.rate
+        ours = await self.lists.recent(sought.report, since, until)
+        return not self.shown.remotes.keys() >= ours
+
+    async def _ask(
+        self, start: datetime | None, end: datetime | None, *, dated: bool = True
+    ) -> Page:
+        request = partial(self.session.api.list, self.account, ALL_STATUSES, start, end)
+        listed = await self.session.ask(request, Priority.SUBMIT)
+        self.answered = True
+        self.shown.remotes.update((remote.request_id, remote) for remote in listed)
+        page = await self.lists.page(self.sought, self.session, self.account, listed)
+        self.shown.shows_later |= page.shows_later
+        self.heeds |= dated and page.shows_ours
+        return page
+
+    async def _ask_all(self) -> Page | None:
+        """The list of everything that the API may still know; None: it is too large."""
+        if self.lists.is_too_large(self.session, self.account):
+            return None
+        try:
+            return await self._ask(
+                self.sought.moment.earliest - matching.LIST_REACH, None, dated=False
+            )
+        except TooLarge:
+            self.lists.was_too_large(self.session, self.account)
+            return None
+
+    async def _split(self, start: datetime, end: datetime) -> list[tuple[datetime, datetime, Page]]:
+        """A range in two halves, or smaller where these are too large; empty: it cannot be had.
+
+        Both ends are whole seconds, and belong to it: whether they do at the API is not known.
+        """
+        if end - start <= _SHORTEST_TILE or self.tiles_left <= 0:
+            return []
+        middle = start + timedelta(seconds=(end - start) // _SHORTEST_TILE // 2)
+        found = []
+        for first, last in ((start, middle), (middle, end)):
+            self.tiles_left -= 1
+            try:
+                found.append((first, last, await self._ask(first, last)))
+            except TooLarge:
+                smaller = await self._split(first, last)
+                if not smaller:
+                    return []
+                found += smaller
+        return found
+
+    async def _cut_until_whole(self, tiles: list[tuple[datetime, datetime, Page]]) -> list[Page]:
+        """The same range in so small pages that nothing is missing in them, as far as that goes."""
+        done: list[Page] = []
+        todo = tiles[::-1]
+        while todo:
+            if await self.lists.likely(self.sought.report, self.shown):
+                break
+            start, end, page = todo.pop()
+            if page.is_whole(self.lists.longest(self.session, self.account)):
+                done.append(page)
+                continue
+            smaller = await self._split(start, end)
+            if not smaller:
+                done.append(page)
+                continue
+            todo += smaller[::-1]
+        return done

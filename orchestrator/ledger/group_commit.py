@@ -1,0 +1,179 @@
+"""Group commits: one transaction, and one sync of the disk, for all that is asked together."""
+
+from __future__ import annotations
+
+import sqlite3
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+import anyio
+from anyio import to_thread
+from anyio.lowlevel import cancel_shielded_checkpoint
+
+from orchestrator.errors import OrchestratorError
+from orchestrator.ledger.changes import Changes
+from orchestrator.ledger.sqlite_errors import explain
+from orchestrator.ledger.store import Store
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from orchestrator.core.model import LedgerPoint
+
+T = TypeVar("T")
+
+
+class Told(Protocol):
+    """Who is told, beside the ledger, of what each transaction has changed."""
+
+    def prepare(self, store: Store, changes: Changes, point: LedgerPoint) -> Callable[[], None]:
+        """Takes what has changed, inside the transaction.
+
+        What it returns is called once the transaction is committed, and returns when what was
+        told is synced.
+        """
+        ...
+
+
+@dataclass(slots=True)
+class _Entry:
+    """A piece of work that waits for a transaction."""
+
+    work: Callable[[Store], Any]
+    result: Any = None
+    error: BaseException | None = None
+
+
+@dataclass(slots=True)
+class _Batch:
+    """The pieces of one transaction; who brought the first one leads it.
+
+    Attributes:
+        turn: set when the transaction before it has ended.
+        ended: set when it has been committed, or has failed.
+    """
+
+    entries: list[_Entry] = field(default_factory=list)
+    turn: anyio.Event = field(default_factory=anyio.Event)
+    ended: anyio.Event = field(default_factory=anyio.Event)
+
+
+class GroupCommits:
+    """Runs pieces of work on a store inside transactions.
+
+    Whatever is asked while a transaction runs goes into the next one together, each piece in a
+    savepoint of its own: one sync of the disk serves many reports. Calls are not cancellable:
+    one that has begun is committed before it returns, or has failed.
+
+    Args:
+        connection: whose transactions begin and end here alone.
+        path: for error texts.
+        told: is told of what changes; None: nobody is.
+    """
+
+    def __init__(
+        self, connection: sqlite3.Connection, path: Path, told: Told | None = None
+    ) -> None:
+        self._db = connection
+        self._path = path
+        self._told = told
+        self._store = Store(connection)
+        self._batch = _Batch()
+        self._leading = False
+        self._limiter = anyio.CapacityLimiter(1)
+
+    async def transact(self, work: Callable[[Store], T]) -> T:
+        """Runs `work` inside a transaction; its result once that is committed and synced.
+
+        An error that `work` raises undoes what it did, and nothing else.
+        """
+        entry, batch = _Entry(work), self._batch
+        batch.entries.append(entry)
+        with anyio.CancelScope(shield=True):
+            if len(batch.entries) > 1:
+                await batch.ended.wait()
+            else:
+                if self._leading:
+                    await batch.turn.wait()
+                await self._lead(batch)
+        if entry.error is not None:
+            raise entry.error
+        result: T = entry.result
+        return result
+
+    async def _lead(self, batch: _Batch) -> None:
+        """Commits a batch, then hands the lead to whoever came in meanwhile."""
+        self._leading = True
+        # Whoever else has just been woken gets to say what it has for this transaction.
+        await cancel_shielded_checkpoint()
+        self._batch = _Batch()
+        try:
+            await to_thread.run_sync(self._run, batch.entries, limiter=self._limiter)
+        except BaseException as error:
+            for entry in batch.entries:
+                entry.error = entry.error or error
+            raise
+        finally:
+            batch.ended.set()
+            if self._batch.entries:
+                self._batch.turn.set()
+            else:
+                self._leading = False
+
+    def _run(self, batch: Sequence[_Entry]) -> None:
+        try:
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                for entry in batch:
+                    self._run_one(entry, alone=len(batch) == 1)
+                tell = self._note_changes()
+                self.commit()
+            except BaseException:
+                self._store.forget_cached_ids()
+                if self._db.in_transaction:
+                    self._db.execute("ROLLBACK")
+                raise
+            # Only now: a manifest that knows more than its ledger would be taken for the proof
+            # that the ledger is an old one.
+            if tell is not None:
+                tell()
+        except sqlite3.Error as error:
+            for entry in batch:
+                entry.result, entry.error = None, explain(error, self._path)
+        except BaseException as error:
+            for entry in batch:
+                entry.result, entry.error = None, error
+            raise
+
+    def _note_changes(self) -> Callable[[], None] | None:
+        """Counts a transaction that has changed something that a manifest tells.
+
+        Inside the transaction, so that what is told is what stands in the ledger. What is
+        returned tells it; None: there is nothing, or nobody, to tell.
+        """
+        changes, self._store.changes = self._store.changes, Changes()
+        if not changes:
+            return None
+        point = self._store.changed()
+        return None if self._told is None else self._told.prepare(self._store, changes, point)
+
+    def _run_one(self, entry: _Entry, *, alone: bool) -> None:
+        if not alone:
+            self._db.execute("SAVEPOINT work")
+        try:
+            entry.result = entry.work(self._store)
+        except (OrchestratorError, KeyError, sqlite3.IntegrityError) as error:
+            if alone:
+                self._db.execute("ROLLBACK")
+                self._db.execute("BEGIN IMMEDIATE")
+            else:
+                self._db.execute("ROLLBACK TO work")
+            self._store.forget_cached_ids()
+            entry.error = explain(error, self._path) if isinstance(error, sqlite3.Error) else error
+        if not alone:
+            self._db.execute("RELEASE work")
+
+    def commit(self) -> None:
+        """Ends the transaction: what it wrote is on the disk. The one place where that happens."""
+        self._db.execute("COMMIT")

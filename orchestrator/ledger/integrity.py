@@ -1,0 +1,81 @@
+"""Damage of a ledger's file: found before anything is bought by it.
+
+SQLite itself notices only what it stumbles over; an index that lacks a report would have that
+report bought again. So all of the file is read once a run: at about 5 ms a megabyte. A small one
+is read before the run begins. For a large one that would be a long silence before the first
+request; it is read beside the beginning of the run, which looks at and downloads what is bought
+already, and buys nothing until the check has passed.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing, suppress
+from typing import TYPE_CHECKING, Final
+
+from anyio import to_thread
+
+from orchestrator.core.commands import JOB, typed
+from orchestrator.errors import LedgerError
+from orchestrator.ledger.hardening import harden
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+SMALL_BYTES: Final = 64 * 1024 * 1024
+"""Ledgers up to this size are checked before anything else: in a third of a second."""
+
+
+def remedy() -> str:
+    """What a person can do about a damaged ledger."""
+    return (
+        "the file is damaged; restore it from a backup, or move it away and use "
+        f"{typed('run', JOB, '--rebuild-ledger')}"
+    )
+
+
+def is_large(path: Path) -> bool:
+    """Whether the file of a ledger is too large to be checked before anything else."""
+    return path.is_file() and path.stat().st_size > SMALL_BYTES
+
+
+def refuse_damage(connection: sqlite3.Connection, path: Path) -> None:
+    """Refuses a ledger whose pages or indexes contradict each other.
+
+    Raises:
+        LedgerError: it is damaged.
+        sqlite3.Error: so damaged that it cannot even be checked.
+    """
+    (found,) = connection.execute("PRAGMA integrity_check(1)").fetchone()
+    if found != "ok":
+        raise LedgerError(f"the ledger {path}: {remedy()}")
+
+
+async def check_beside(path: Path) -> None:
+    """`refuse_damage` in a thread, on a connection of its own; ends at once when cancelled.
+
+    Raises:
+        LedgerError: it is damaged.
+        sqlite3.Error: so damaged that it cannot even be checked.
+    """
+    connection = _reading_beside(path)
+
+    def check() -> None:
+        with closing(connection):
+            refuse_damage(connection, path)
+
+    passed = False
+    try:
+        await to_thread.run_sync(check, abandon_on_cancel=True)
+        passed = True
+    finally:
+        if not passed:
+            with suppress(sqlite3.ProgrammingError):  # it has ended by itself
+                connection.interrupt()
+
+
+def _reading_beside(path: Path) -> sqlite3.Connection:
+    uri = f"{path.absolute().as_uri()}?mode=ro"
+    connection = sqlite3.connect(uri, uri=True, check_same_thread=False)
+    harden(connection)
+    return connection

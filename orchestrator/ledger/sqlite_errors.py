@@ -1,0 +1,40 @@
+"""What SQLite reports, in our words: by its codes, since its texts differ between versions."""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import TYPE_CHECKING, Final
+
+from orchestrator.errors import LedgerError
+from orchestrator.ledger.integrity import remedy
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_UNWRITABLE: Final = (
+    "it cannot be opened or written; check the owner and the mode of the file and its directory"
+)
+_HELD: Final = "another program holds it; close that program"
+
+_WORDS: Final = {
+    sqlite3.SQLITE_FULL: "the disk is full; make room and run again: nothing is lost",
+    sqlite3.SQLITE_IOERR: "it cannot be read or written: the disk is full or fails, or `ulimit -f` "
+    "is low; run again: nothing is lost",
+    sqlite3.SQLITE_READONLY: _UNWRITABLE,
+    sqlite3.SQLITE_CANTOPEN: _UNWRITABLE,
+    sqlite3.SQLITE_PERM: _UNWRITABLE,
+    sqlite3.SQLITE_BUSY: _HELD,
+    sqlite3.SQLITE_LOCKED: _HELD,
+}
+_DAMAGE: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_TOOBIG})
+
+
+def explain(error: sqlite3.Error, path: Path) -> LedgerError:
+    """An error of SQLite in words, with what to do."""
+    # Errors of the module itself (a closed connection) have no code; an extended one has more bits.
+    code = getattr(error, "sqlite_errorcode", -1) & 0xFF
+    name = getattr(error, "sqlite_errorname", type(error).__name__)
+    words = _WORDS.get(code, f"SQLite reports {name}; check the disk and run again")
+    if code in _DAMAGE:
+        words = remedy()
+    return LedgerError(f"the ledger {path}: {words}")

@@ -1,0 +1,79 @@
+"""Records of other accounts inside the files of series with subaccounts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from orchestrator.core import lifecycle
+from orchestrator.core.intervals import Window
+from orchestrator.core.lifecycle import State
+from orchestrator.ledger.rows import sensible
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Callable, Iterator
+
+    from orchestrator.core.lifecycle import Event
+    from orchestrator.core.model import Series
+
+
+@dataclass(frozen=True, slots=True)
+class SubaccountRows:
+    """Records of one account in one collected file of another.
+
+    Attributes:
+        series: of the file; with subaccounts.
+        window: of the file.
+        report_id: our number of its report.
+        account_id: whose records they are.
+        rows: how many.
+    """
+
+    series: Series
+    window: Window
+    report_id: int
+    account_id: str
+    rows: int
+
+
+def note(connection: sqlite3.Connection, report_id: int, event: Event) -> None:
+    """Keeps what an event says of other accounts' records."""
+    match event:
+        case lifecycle.Verified(foreign=foreign) | lifecycle.Accepted(foreign=foreign):
+            connection.executemany(
+                "INSERT OR REPLACE INTO foreign_rows VALUES (?, ?, ?)",
+                [(report_id, account_id, rows) for account_id, rows in foreign or ()],
+            )
+        case lifecycle.FileMissing():
+            connection.execute("DELETE FROM foreign_rows WHERE report_id = ?", (report_id,))
+        case _:
+            pass
+
+
+def of(connection: sqlite3.Connection, report_id: int) -> tuple[tuple[str, int], ...]:
+    """The records of other accounts in one report's file, by account."""
+    return tuple(
+        (account_id, number)
+        for account_id, number in connection.execute(
+            "SELECT account_id, rows FROM foreign_rows WHERE report_id = ? ORDER BY account_id",
+            (report_id,),
+        )
+    )
+
+
+def found(
+    connection: sqlite3.Connection, series_of: Callable[[int], Series]
+) -> Iterator[SubaccountRows]:
+    """Every such count of the collected files, by file."""
+    cursor: Any = connection.execute(
+        "SELECT series_id, window_start, window_end, report_id, account_id, foreign_rows.rows AS n"
+        " FROM foreign_rows JOIN report ON report.id = report_id WHERE state = ?"
+        " ORDER BY report_id, account_id",
+        (State.COLLECTED.value,),
+    )
+    for row in cursor:
+        with sensible(f"report {row['report_id']}"):
+            window = Window.of_epoch(row["window_start"], row["window_end"])
+        series = series_of(row["series_id"])
+        yield SubaccountRows(series, window, row["report_id"], row["account_id"], row["n"])

@@ -1,0 +1,84 @@
+"""Lines of one cause are told a few times and then counted, so that a log stays readable."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from orchestrator.core.model import FieldValue
+
+TOLD: Final = 3
+"""Lines of one cause that are told one by one: enough to see what they have in common."""
+
+_MOST_CAUSES: Final = 1000
+"""Causes that are told apart; what comes later is counted together."""
+
+_SHOWN: Final = 160
+"""Characters of a line by which the count of its likes names it."""
+
+_PARTICULAR: Final = re.compile(r"[\w.:/+%-]*\d[\w.:/+%-]*")
+"""What differs between lines of one cause: numbers, dates, accounts, ids."""
+
+
+def cause_of(text: str) -> str:
+    """A text without what differs between lines of one cause."""
+    return _PARTICULAR.sub("#", text)
+
+
+@dataclass(slots=True)
+class _Cause:
+    """Lines that differ in particulars only.
+
+    Attributes:
+        text: the first of them.
+        more: how many came beyond those that were told, and have not been counted aloud.
+    """
+
+    level: str
+    text: str
+    told: int = 0
+    more: int = 0
+
+
+class LineFolding:
+    """Passes lines on; of each cause the first few, and a count of the others now and then.
+
+    Args:
+        say: takes a line: level, text, facts.
+    """
+
+    def __init__(
+        self, say: Callable[[str, str, Mapping[str, FieldValue | float | None]], None]
+    ) -> None:
+        self._say = say
+        self._causes: dict[str, _Cause] = {}
+
+    def note(self, level: str, text: str, facts: Mapping[str, FieldValue | float | None]) -> None:
+        """Takes a line; ``debug`` is for those who want every line, and goes no further."""
+        if level == "debug":
+            return
+        key = f"{level} {cause_of(text)}"
+        if len(self._causes) >= _MOST_CAUSES and key not in self._causes:
+            key = level
+        cause = self._causes.setdefault(key, _Cause(level, text))
+        if cause.told < TOLD:
+            cause.told += 1
+            self._say(level, text, facts)
+        else:
+            cause.more += 1
+
+    def count_aloud(self) -> None:
+        """Says of each cause how many lines came that were not told; call it now and then."""
+        for cause in self._causes.values():
+            if cause.more:
+                begin = cause.text if len(cause.text) <= _SHOWN else f"{cause.text[:_SHOWN]}…"
+                self._say(
+                    cause.level,
+                    f"{cause.more:,} more like this: {begin}",
+                    {"folded": cause.more},
+                )
+                cause.more = 0

@@ -1,0 +1,69 @@
+"""The display where nobody watches: a few lines for a log, at most one a minute by itself."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import anyio
+
+from orchestrator.reporting.formatting import calendar_length, length
+from orchestrator.reporting.phrases import counted, size_words
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from structlog.typing import FilteringBoundLogger
+
+    from orchestrator.core.model import FieldValue
+    from orchestrator.reporting.run_stats import RunStats
+
+EVERY_SECONDS: Final = 60.0
+
+
+class LogDisplay:
+    """Writes what happens to a log: notes at once, counts once a minute.
+
+    Args:
+        log: where the lines go.
+    """
+
+    def __init__(self, log: FilteringBoundLogger) -> None:
+        self._log = log
+
+    def note(self, level: str, text: str, facts: Mapping[str, FieldValue | float | None]) -> None:
+        """One line at once."""
+        write = {"error": self._log.error, "warning": self._log.warning}.get(level, self._log.info)
+        write(text, **facts)
+
+    async def keep_up(self, stats: RunStats, jobs: Sequence[str]) -> None:
+        """Says that the run begins, and then once a minute how it goes, until cancelled."""
+        self._log.info(f"run {', '.join(jobs)}: begun", jobs=list(jobs))
+        while True:
+            await anyio.sleep(EVERY_SECONDS)
+            self.tell(stats)
+
+    def tell(self, stats: RunStats) -> None:
+        """One line of counts."""
+        whole = stats.sum()
+        left = stats.remaining()
+        text = (
+            f"{counted(whole.collected, 'report')} collected ({counted(whole.rows, 'row')}, "
+            f"{size_words(whole.size_bytes)}), {whole.waiting + whole.fetching:,} open, "
+            f"{calendar_length(whole.owed_seconds)} owed, {counted(stats.requests(), 'request')}"
+        )
+        if left is not None:
+            text += f", about {length(left)} left"
+        self._log.info(
+            text,
+            collected=whole.collected,
+            rows=whole.rows,
+            bytes=whole.size_bytes,
+            waiting=whole.waiting,
+            fetching=whole.fetching,
+            owed_seconds=round(whole.owed_seconds),
+            requests=stats.requests(),
+            elapsed_seconds=round(stats.elapsed.total_seconds(), 1),
+        )
+
+    def close(self) -> None:
+        """Nothing is held."""

@@ -1,0 +1,287 @@
+"""Where reports stand, in words: what happened, and what happens next or is to be done."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, timedelta
+from enum import Enum
+from typing import TYPE_CHECKING, assert_never
+
+from orchestrator.core.attempts import AT_MOST
+from orchestrator.core.calendar import first_instant
+from orchestrator.core.commands import JOB, typed
+from orchestrator.core.lifecycle import State
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from datetime import datetime
+    from zoneinfo import ZoneInfo
+
+    from orchestrator.core.intervals import Window
+    from orchestrator.core.model import Report
+    from orchestrator.core.windows import Later
+
+# --- small words ----------------------------------------------------------------------------------
+
+
+def counted(number: int, noun: str) -> str:
+    """``1 report``, ``1,234 reports``; a noun in -y or of its own plural: ``series``."""
+    if number == 1 or noun == "series":
+        return f"{number:,} {noun}"
+    plural = f"{noun[:-1]}ies" if noun.endswith("ry") else f"{noun}s"
+    return f"{number:,} {plural}"
+
+
+def size_words(size_bytes: int) -> str:
+    """``512 B``, ``1.4 kB``, ``2.0 GB``: powers of a thousand."""
+    if size_bytes < 1000:
+        return f"{size_bytes} B"
+    size = float(size_bytes)
+    for unit in ("kB", "MB", "GB"):
+        size /= 1000
+        if size < 999.95:
+            return f"{size:.1f} {unit}"
+    return f"{size / 1000:.1f} TB"
+
+
+def time_words(span: timedelta) -> str:
+    """``12 seconds``, ``12 minutes``, ``3.5 hours``, ``2.1 days``."""
+    minutes = span / timedelta(minutes=1)
+    if minutes < 1.5:
+        return counted(round(minutes * 60), "second")
+    if minutes < 90:
+        return counted(round(minutes), "minute")
+    if minutes < 36 * 60:
+        return f"{minutes / 60:.1f} hours"
+    return f"{minutes / 60 / 24:.1f} days"
+
+
+def moment_words(moment: datetime) -> str:
+    """``2026-03-01 06:30 UTC``."""
+    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+
+
+def window_words(window: Window, zone: ZoneInfo) -> str:
+    """A window as a job file of that zone has it: dates where it ends at midnights."""
+    return f"{_local(window.start, zone)} to {_local(window.end, zone)}"
+
+
+def windows_words(windows: Iterable[Window], zone: ZoneInfo, most: int = 2) -> str:
+    """The first windows in words, and how many more there are; ``nothing`` where there are none."""
+    named: list[str] = []
+    more = 0
+    for window in windows:
+        if len(named) < most:
+            named.append(window_words(window, zone))
+        else:
+            more += 1
+    text = ", ".join(named) or "nothing"
+    return f"{text} and {more:,} more" if more else text
+
+
+def numbers_words(ids: Sequence[int], number: int | None = None) -> str:
+    """The first five numbers, and how many more there are: ``81, 82, 83, 84, 85 and 13 more``.
+
+    Args:
+        ids: the numbers; the first of them suffice.
+        number: how many there are in all; None: `ids` are all.
+    """
+    named = ids[:5]
+    more = (len(ids) if number is None else number) - len(named)
+    text = ", ".join(map(str, named))
+    return f"{text} and {more:,} more" if more > 0 else text
+
+
+def later_words(later: Later, now: datetime, zone: ZoneInfo) -> str:
+    """What is still settling: ``yesterday 2026-03-01: later, from 01:00``; the job's local time."""
+    window = later.window
+    begins = window.start.astimezone(zone).date()
+    ends = (window.end - timedelta(seconds=1)).astimezone(zone).date()
+    name = later.label
+    if not name.startswith("from "):
+        name += f" {begins}" if begins == ends else f" {window_words(window, zone)}"
+    at = later.available_at.astimezone(zone)
+    is_today = at.date() == now.astimezone(zone).date()
+    return (
+        f"{name}: later, from {at:%H:%M}"
+        if is_today
+        else f"{name}: later, from {at:%Y-%m-%d %H:%M}"
+    )
+
+
+def _local(moment: datetime, zone: ZoneInfo) -> str:
+    local = moment.astimezone(zone)
+    if moment == first_instant(local.date(), zone):
+        return local.date().isoformat()
+    return local.isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+# --- reports --------------------------------------------------------------------------------------
+
+
+class Fate(Enum):
+    """What became of the window of a report that did not bring a file."""
+
+    GIVEN_UP = "given up"
+    """No run asks for it until it is told to."""
+    WAIVED = "waived"
+    """The user does without it."""
+    AGAIN = "again"
+    """It has been asked for again."""
+    OWED = "owed"
+    """It is debt, as far as a job wants it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """A report's standing for people.
+
+    Attributes:
+        what: what happened, with the API's own words where there are any.
+        then: what follows by itself, or what the user can do; empty where nothing is left to do.
+    """
+
+    what: str
+    then: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.what}; {self.then}" if self.then else self.what
+
+
+def explain(  # noqa: C901, PLR0911, PLR0912 - one arm a state
+    report: Report, fate: Fate, now: datetime, attempts: int = 0, kept: str = ""
+) -> Explanation:
+    """Why a report stands where it stands, and what to do about it.
+
+    Args:
+        report: as the ledger has it.
+        fate: of its window; means something only where the report came to nothing.
+        now: the present moment.
+        attempts: how many reports have failed over its window; those that count.
+        kept: where the file of a disputed report is kept; empty if there is none.
+    """
+    reason = f": {report.reason}" if report.reason else ""
+    run = typed("run", JOB)
+    match report.state:
+        case State.SUBMITTING:
+            return Explanation(
+                f"asked for, but whether the API has it is not known{reason}",
+                f"{run} looks for it at the API before anything is bought again",
+            )
+        case State.SUBMITTED:
+            return Explanation(
+                f"not finished at the API, as {report.request_id}{reason}",
+                f"{run} goes on waiting for it",
+            )
+        case State.READY:
+            return _ready(report, now)
+        case State.VERIFIED:
+            return Explanation(
+                "its file is downloaded and checked, but not yet under its final name",
+                f"{run} finishes it",
+            )
+        case State.COLLECTED:
+            return Explanation(
+                f"collected: {counted(report.rows or 0, 'record')} in {report.target}"
+            )
+        case State.SUPERSEDED:
+            return Explanation(f"a newer edition of the same window was collected{reason}")
+        case State.ABSENT:
+            return Explanation(f"was not created{reason}", _after(report, fate, attempts))
+        case State.HELD:
+            return Explanation(
+                f"nobody can say whether the API has it{reason}",
+                f"{run} looks for it again, for 72 hours; or decide: "
+                f"{_resolve(report, '--adopt', 'REQUEST_ID')} (free) if you find it at the API, "
+                f"{_resolve(report, '--waive')} skips its period, "
+                f"{_resolve(report, '--resubmit')} buys it again, and may pay twice",
+            )
+        case State.DISPUTED:
+            came = (
+                f"look at {kept}; {_resolve(report, '--accept-file')} takes it as it is; "
+                if kept
+                else "no file of it is kept; "
+            )
+            return Explanation(
+                f"what came back is not what was asked for{reason}",
+                f"it waits for you: {came}{_resolve(report, '--refetch')} has it fetched again "
+                f"(free), {_resolve(report, '--waive')} skips its period, "
+                f"{_resolve(report, '--resubmit')} buys it again, and pays again",
+            )
+        case State.WAIVED:
+            return Explanation(
+                f"skipped{reason}", f"{_resolve(report, '--resubmit')} buys it after all"
+            )
+        case State.DISCARDED:
+            return Explanation(f"set aside{reason}", _after(report, fate, attempts))
+        case State.TRUNCATED:
+            return Explanation(
+                f"cut short, so records are missing{reason}", _after(report, fate, attempts)
+            )
+        case State.FAILED:
+            return Explanation(f"failed at the API{reason}", _after(report, fate, attempts))
+        case State.ABORTED:
+            return Explanation(
+                f"ended at the API, and not by us{reason}", _after(report, fate, attempts)
+            )
+        case State.CANCELLED:
+            return Explanation(f"cancelled{reason}", _after(report, fate, attempts))
+        case State.EXPIRED:
+            return Explanation(
+                f"its file was gone before it was here{reason}", _after(report, fate, attempts)
+            )
+        case State.LOST:
+            return Explanation(
+                f"the API no longer knows it{reason}", _after(report, fate, attempts)
+            )
+    assert_never(report.state)
+
+
+def _resolve(report: Report, *options: str) -> str:
+    return typed("resolve", report.id, *options)
+
+
+def _ready(report: Report, now: datetime) -> Explanation:
+    file = "its file"
+    if report.items_count is not None:
+        file += f" ({counted(report.items_count, 'record')})"
+    expires = report.expires_at
+    if expires is None:
+        return Explanation(
+            f"finished: {file} waits at the API", f"{typed('run', JOB)} downloads it"
+        )
+    if expires > now:
+        return Explanation(
+            f"finished: {file} waits at the API until {moment_words(expires)}",
+            f"{typed('run', JOB)} downloads it; run it before then",
+        )
+    return Explanation(
+        f"finished: {file} waited at the API until {moment_words(expires)}",
+        f"{typed('run', JOB)} tries to download it all the same",
+    )
+
+
+def _after(report: Report, fate: Fate, attempts: int) -> str:
+    match fate:
+        case Fate.GIVEN_UP:
+            free = ""
+            if report.state in (State.EXPIRED, State.LOST):
+                free = f"{_resolve(report, '--refetch')} looks at it again (free), "
+            elif report.state is State.ABSENT:
+                adopt = _resolve(report, "--adopt", "REQUEST_ID")
+                free = f"{adopt} (free) if you find it at the API, "
+            return (
+                f"given up: {free}{_resolve(report, '--waive')} skips its period, "
+                f"{_resolve(report, '--resubmit')} buys it again; "
+                f"{typed('run', JOB, '--retry-failed')} asks again for all that was given up"
+            )
+        case Fate.WAIVED:
+            return (
+                f"skipped, as you decided; {_resolve(report, '--resubmit')} asks for it after all"
+            )
+        case Fate.AGAIN:
+            return "its window has been asked for again"
+        case Fate.OWED:
+            tried = f" ({attempts} of at most {AT_MOST} attempts failed)" if attempts else ""
+            return f"{typed('run', JOB)} asks for its window again, as far as a job wants it{tried}"
+    assert_never(fate)

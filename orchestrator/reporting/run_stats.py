@@ -1,0 +1,278 @@
+"""What a run has done so far, counted per account and product: what every display shows."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final
+
+from orchestrator.core.intervals import subtract, total, union
+from orchestrator.core.lifecycle import State
+from orchestrator.reporting.plan_notes import PlanNotes
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from datetime import datetime
+
+    from orchestrator.core.debt import Debt
+    from orchestrator.core.intervals import Window
+    from orchestrator.core.lifecycle import Event
+    from orchestrator.core.model import FieldValue, Job, Report
+    from orchestrator.core.ports import Clock
+
+    Fact = FieldValue | float | None
+    Voice = Callable[[str, str, Mapping[str, Fact]], None]
+
+AT_THE_API: Final = frozenset({State.SUBMITTING, State.SUBMITTED, State.HELD})
+"""States in which we wait for the API."""
+
+_BADLY: Final = frozenset(
+    {State.TRUNCATED, State.FAILED, State.ABORTED, State.EXPIRED, State.LOST, State.DISPUTED}
+)
+_FEW: Final = 5
+"""So many reports must have been collected before a guess at the rest is worth saying."""
+
+
+@dataclass(slots=True)
+class RowStats:
+    """One account and product.
+
+    Attributes:
+        account_id: the account.
+        product: the product, all directions and filters together.
+        wanted_seconds: the time that this run is to bring: owed as it began, or found open.
+        owed_seconds: the part of it that is not asked for yet.
+        collected_seconds: the part of it that is collected.
+        waiting: reports that the API works on.
+        fetching: reports that are finished there, and not here yet.
+        collected: reports collected in this run.
+        rows: their records.
+        size_bytes: of their files.
+        received_bytes: of archives, by this run.
+        ended_badly: reports that came to nothing in this run, or are disputed.
+    """
+
+    account_id: str
+    product: str
+    wanted_seconds: float = 0.0
+    owed_seconds: float = 0.0
+    collected_seconds: float = 0.0
+    waiting: int = 0
+    fetching: int = 0
+    collected: int = 0
+    rows: int = 0
+    size_bytes: int = 0
+    received_bytes: int = 0
+    ended_badly: int = 0
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether reports of it are open."""
+        return bool(self.waiting or self.fetching)
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether nothing of it is left to do or to say."""
+        return not (self.is_busy or self.owed_seconds or self.ended_badly)
+
+    def add(self, other: RowStats) -> None:
+        """Adds another row's numbers to this one."""
+        self.wanted_seconds += other.wanted_seconds
+        self.owed_seconds += other.owed_seconds
+        self.collected_seconds += other.collected_seconds
+        self.waiting += other.waiting
+        self.fetching += other.fetching
+        self.collected += other.collected
+        self.rows += other.rows
+        self.size_bytes += other.size_bytes
+        self.received_bytes += other.received_bytes
+        self.ended_badly += other.ended_badly
+
+
+class RunStats:
+    """The observer of a run. Keeps one row an account and product, and the open reports.
+
+    Memory does not grow with the number of reports, only with those that are open at a time.
+    No method ever raises: the first error is kept in `display_error`, and the run goes on.
+
+    Args:
+        jobs: of the run.
+        clock: the run's wall clock; what is intended from now on counts as new.
+        log: takes notes to whoever reads along: level, text, facts.
+        requests: how many requests the run has made so far.
+
+    Attributes:
+        remarks: on the debt, complete once the run works.
+        display_error: an error of this class or of the voice.
+    """
+
+    def __init__(
+        self,
+        jobs: Iterable[Job],
+        clock: Clock,
+        log: Voice,
+        requests: Callable[[], int] = lambda: 0,
+    ) -> None:
+        begun = clock.now()
+        # The ledger's moments are whole milliseconds.
+        self._begun = begun.replace(microsecond=begun.microsecond // 1000 * 1000)
+        self._clock = clock
+        self._voice = log
+        self.requests = requests
+        self.remarks = PlanNotes()
+        self.display_error: Exception | None = None
+        self._rows: dict[tuple[str, str], RowStats] = {}
+        self._open: dict[int, tuple[RowStats, State, datetime]] = {}
+        seen = Counter(entry.series.key for job in jobs for entry in job.series)
+        # A report of another job's series is followed as well; nobody asks for its window here.
+        self._wanted_keys = frozenset(seen)
+        # Two jobs may want the same time: it is owed once.
+        self._shared: dict[str, tuple[Window, ...]] = {
+            key: () for key, number in seen.items() if number > 1
+        }
+        self._started = time.monotonic()
+        self._first: tuple[float, float, int] | None = None
+
+    # --- the observer -------------------------------------------------------------------------
+
+    def wanted(self, debt: Debt) -> None:
+        """A series' debt is known, as the run begins."""
+        try:
+            self._wanted(debt)
+        except Exception as error:  # noqa: BLE001 - a display must not end a run
+            self.display_error = self.display_error or error
+
+    def changed(self, report: Report, event: Event | None) -> None:
+        """A report took an event; None: it was found open, or its intent was just written."""
+        try:
+            self._changed(report, event)
+        except Exception as error:  # noqa: BLE001 - a display must not end a run
+            self.display_error = self.display_error or error
+
+    def received(self, report: Report, size_bytes: int) -> None:
+        """So many more bytes of a report's archive have come."""
+        followed = self._open.get(report.id)
+        if followed is not None:
+            followed[0].received_bytes += size_bytes
+
+    def note(self, level: str, text: str, **facts: Fact) -> None:
+        """Something a person should read."""
+        try:
+            self._voice(level, text, facts)
+        except Exception as error:  # noqa: BLE001 - a display must not end a run
+            self.display_error = self.display_error or error
+
+    def _wanted(self, debt: Debt) -> None:
+        self.remarks.add(debt, self._clock.now())
+        series = debt.entry.series
+        owed = debt.owed
+        if series.key in self._shared:
+            known = self._shared[series.key]
+            owed = subtract(owed, known)
+            self._shared[series.key] = union(known, owed)
+        if owed:
+            seconds = total(owed).total_seconds()
+            row = self._row(series.account_id, series.product)
+            row.wanted_seconds += seconds
+            row.owed_seconds += seconds
+
+    def _changed(self, report: Report, event: Event | None) -> None:
+        seconds = report.window.length.total_seconds()
+        row = self._row(report.series.account_id, report.series.product)
+        before = self._open.pop(report.id, None)
+        if before is not None:
+            self._count(row, before[1], -1)
+        elif event is None and report.intended_at >= self._begun:
+            row.owed_seconds = max(0.0, row.owed_seconds - seconds)
+        else:
+            row.wanted_seconds += seconds
+        state = report.state
+        if state.is_open:
+            self._open[report.id] = (row, state, report.submitted_at or report.intended_at)
+            self._count(row, state, +1)
+        elif state is State.COLLECTED:
+            row.collected += 1
+            row.collected_seconds += seconds
+            row.rows += report.rows or 0
+            row.size_bytes += report.size_bytes or 0
+            if self._first is None:
+                self._first = self._progress()
+        elif state is State.ABSENT and report.series.key in self._wanted_keys:
+            row.owed_seconds += seconds
+        elif state in _BADLY:
+            row.ended_badly += 1
+        if state in _BADLY or (state is State.HELD and event is not None):
+            self.note(
+                "warning",
+                f"report {report.id} ({report.series}, {report.window}): {state.value}: "
+                f"{report.reason or 'no reason was given'}",
+                report=report.id,
+                request_id=report.request_id,
+                state=state.value,
+            )
+
+    @staticmethod
+    def _count(row: RowStats, state: State, step: int) -> None:
+        if state in AT_THE_API:
+            row.waiting += step
+        else:
+            row.fetching += step
+
+    def _row(self, account_id: str, product: str) -> RowStats:
+        key = (account_id, product)
+        row = self._rows.get(key)
+        if row is None:
+            row = self._rows[key] = RowStats(account_id, product)
+        return row
+
+    # --- what displays ask --------------------------------------------------------------------
+
+    def rows(self) -> Iterator[RowStats]:
+        """Every row, in the order in which they came up."""
+        return iter(self._rows.values())
+
+    def __len__(self) -> int:
+        """How many rows there are."""
+        return len(self._rows)
+
+    def sum(self) -> RowStats:
+        """All rows together."""
+        whole = RowStats("", "")
+        for row in self._rows.values():
+            whole.add(row)
+        return whole
+
+    def slowest(self) -> dict[tuple[str, str], timedelta]:
+        """By account and product: how long the oldest report has been waiting at the API."""
+        now = self._clock.now()
+        ages: dict[tuple[str, str], timedelta] = {}
+        for row, state, since in self._open.values():
+            if state in AT_THE_API:
+                key = (row.account_id, row.product)
+                ages[key] = max(ages.get(key, timedelta()), now - since)
+        return ages
+
+    @property
+    def elapsed(self) -> timedelta:
+        """Since the run began."""
+        return timedelta(seconds=time.monotonic() - self._started)
+
+    def remaining(self) -> timedelta | None:
+        """A guess at the time left, by the pace since the first report; None where none is honest.
+
+        The pace of a few reports, or of the wait for the first one, says nothing.
+        """
+        if self._first is None:
+            return None
+        at, seconds, reports = self._progress()
+        first_at, first_seconds, first_reports = self._first
+        if reports - first_reports < _FEW or at <= first_at or seconds <= first_seconds:
+            return None
+        left = max(0.0, self.sum().wanted_seconds - seconds)
+        return timedelta(seconds=left * (at - first_at) / (seconds - first_seconds))
+
+    def _progress(self) -> tuple[float, float, int]:
+        whole = self.sum()
+        return time.monotonic(), whole.collected_seconds, whole.collected

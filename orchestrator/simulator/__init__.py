@@ -1,0 +1,26 @@
+"""The Reports API as a server of our own, with records that are a pure function of time.
+
+It shares nothing with the client but the product table, so that one mistake is not made twice
+and passes.
+"""
+
+from orchestrator.simulator.clock import WorldClock
+from orchestrator.simulator.faults.model import Fault, Faults
+from orchestrator.simulator.records.digest import RecordDigest, tally_csv
+from orchestrator.simulator.server import Simulator, serve
+from orchestrator.simulator.settings import ApiKey, Dialect, Settings
+from orchestrator.simulator.truth import Truth
+
+__all__ = [
+    "ApiKey",
+    "Dialect",
+    "Fault",
+    "Faults",
+    "RecordDigest",
+    "Settings",
+    "Simulator",
+    "Truth",
+    "WorldClock",
+    "serve",
+    "tally_csv",
+]

@@ -1,0 +1,98 @@
+"""The API's callbacks: a POST to `callback_url` when a report has ended, tried once."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
+
+import aiohttp
+import anyio
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from orchestrator.simulator.reports import Report
+    from orchestrator.simulator.world import World
+
+_LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
+_TIMEOUT: Final = aiohttp.ClientTimeout(total=10)
+
+
+class Callbacks:
+    """Sends the callbacks of one world, to this machine only: a simulator calls nobody else.
+
+    Args:
+        world: whose reports.
+        describe: settles a report and makes the object that ``GET`` would answer.
+    """
+
+    def __init__(
+        self, world: World, describe: Callable[[Report], Awaitable[dict[str, Any]]]
+    ) -> None:
+        self._world = world
+        self._describe = describe
+        self._wake = anyio.Event()
+        self._session: aiohttp.ClientSession | None = None
+        world.on_change = self.wake
+        world.clock.listeners.append(self.wake)
+
+    def wake(self) -> None:
+        """Makes `run` look again."""
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Sends what falls due, until it is cancelled."""
+        async with (
+            # One connection a call, as from an API of many machines: a kept one could be dead.
+            aiohttp.ClientSession(
+                timeout=_TIMEOUT, connector=aiohttp.TCPConnector(force_close=True)
+            ) as session,
+            anyio.create_task_group() as sending,
+        ):
+            self._session = session
+            while True:
+                self._wake = anyio.Event()
+                self._world.advance()
+                for report in _taken(self._world.forged_callbacks):
+                    sending.start_soon(self._forge, report)
+                for report in _taken(self._world.ended_with_callback):
+                    sending.start_soon(self._send, report)
+                await self._until_something_happens()
+
+    async def _until_something_happens(self) -> None:
+        change = self._world.next_change() if self._world.has_open_callbacks else math.inf
+        seconds = None if math.isinf(change) else self._world.clock.loop_seconds_until(change)
+        with anyio.move_on_after(math.inf if seconds is None else seconds):
+            await self._wake.wait()
+
+    async def _send(self, report: Report) -> None:
+        url = report.request.callback_url or ""
+        content = await self._describe(report)
+        quirk = report.report_faults.callback
+        await anyio.sleep(quirk.late)
+        for _ in range(quirk.copies):
+            await self._post(url, content)
+
+    async def _forge(self, report: Report) -> None:
+        """A callback from nowhere, which claims what is not so."""
+        content = await self._describe(report)
+        false = {"request_status": report.report_faults.callback.forged, "items_count": 1}
+        link = {"download_report": {"href": "http://localhost:9/v3/media/forged"}}
+        await self._post(report.request.callback_url or "", {**content, **false, "_links": link})
+
+    async def _post(self, url: str, content: dict[str, Any]) -> None:
+        if urlsplit(url).hostname not in _LOOPBACK:
+            return
+        assert self._session is not None
+        with contextlib.suppress(aiohttp.ClientError, OSError, TimeoutError):
+            async with self._session.post(url, json=content, allow_redirects=False) as answer:
+                await answer.read()
+
+
+def _taken(reports: list[Report]) -> list[Report]:
+    """Takes them all out of a list."""
+    taken = reports[:]
+    reports.clear()
+    return taken

@@ -1,0 +1,142 @@
+"""One HTTP call on its way through the simulator, as handlers and faults see it."""
+
+from __future__ import annotations
+
+import json
+import socket
+import struct
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+import anyio
+from aiohttp import web
+
+from orchestrator.simulator.faults.list_view import CLEAR, ListView
+from orchestrator.simulator.problems import Refused
+from orchestrator.simulator.report_json import other_host
+from orchestrator.simulator.reports import ReportFaults
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Sequence
+
+    from orchestrator.simulator.clock import WorldClock
+    from orchestrator.simulator.settings import ApiKey
+
+WRONG_DATE: Final = "X-Wrong-Date"
+"""Never sent: what a fault puts here goes out as ``Date``, which aiohttp would overwrite."""
+
+DRIP_SECONDS: Final = 10.0
+"""Between two pieces of an answer that comes slowly."""
+
+_JSON: Final = {"Content-Type": "application/json; charset=utf-8"}
+
+
+@dataclass(slots=True)
+class Call:
+    """A call that has passed authentication and the rate limit.
+
+    Attributes:
+        place: which endpoint: ``create``, ``status``, ``list``, ``cancel``, ``download``,
+            ``records``.
+        work: what the endpoint really does; run it at most once, through `proceed`.
+        closing: set when the server ends, so that nothing hangs on.
+        report_faults: what a fault does to the file of this one download.
+        list_view: what a fault hides from this one list.
+        cut: the share of the answer's body that is sent before the connection ends.
+        older: the ids of the reports that a key has asked for, oldest first.
+        rate: the bytes of a file that are sent in a second of the loop; None: as many as may be.
+        as_stranger: makes a report of a body that somebody else with the same key sends.
+    """
+
+    place: str
+    request: web.Request
+    key: ApiKey
+    clock: WorldClock
+    work: Callable[[Call], Awaitable[web.StreamResponse]]
+    closing: anyio.Event
+    report_faults: ReportFaults = field(default_factory=ReportFaults)
+    list_view: ListView = CLEAR
+    cut: float | None = None
+    rate: float | None = None
+    as_stranger: Callable[[ApiKey, dict[str, Any]], object] = lambda _key, _body: None
+    older: Callable[[ApiKey], Sequence[str]] = lambda _key: ()
+
+    async def proceed(self) -> web.StreamResponse:
+        """Does what the endpoint does; a refusal becomes its answer."""
+        return await self.work(self)
+
+    def ask_as_stranger(self, body: dict[str, Any]) -> None:
+        """Somebody else with the same key sends this body; if it is refused, that is that."""
+        with suppress(Refused):
+            self.as_stranger(self.key, body)
+
+    def elsewhere(self, path: str) -> str:
+        """An address of this server that names another host."""
+        return other_host(str(self.request.url.origin())) + path
+
+    async def pause(self, seconds: float) -> None:
+        """Waits in the loop's time, or until the server ends."""
+        with anyio.move_on_after(seconds):
+            await self.closing.wait()
+
+    def reset(self) -> web.Response:
+        """Drops the connection with a TCP reset; what it returns never arrives."""
+        transport = self.request.transport
+        if transport is not None:
+            connection = transport.get_extra_info("socket")
+            if connection is not None:
+                linger = struct.pack("ii", 1, 0)
+                connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+            transport.abort()
+        return web.Response(status=500)
+
+    async def cut_short(self, response: web.StreamResponse, share: float) -> web.StreamResponse:
+        """Sends the head and a part of an answer, then closes the connection."""
+        if not isinstance(response, web.Response) or response.prepared:
+            return response
+        body = response.body if isinstance(response.body, bytes) else b""
+        short = web.StreamResponse(status=response.status, headers=response.headers)
+        short.content_length = len(body)
+        await short.prepare(self.request)
+        await short.write(body[: int(len(body) * share)])
+        return self.hang_up(short)
+
+    async def drip(self, response: web.StreamResponse, rate: float) -> web.StreamResponse:
+        """Sends an answer at so many bytes a second of the loop."""
+        if not isinstance(response, web.Response) or response.prepared:
+            return response
+        body = response.body if isinstance(response.body, bytes) else b""
+        slow = web.StreamResponse(status=response.status, headers=response.headers)
+        slow.content_length = len(body)
+        with suppress(ConnectionError):
+            await slow.prepare(self.request)
+            sent = 0
+            while sent < len(body) and not self.closing.is_set():
+                await self.pause(DRIP_SECONDS)
+                piece = body[sent : sent + max(1, int(rate * DRIP_SECONDS))]
+                await slow.write(piece)
+                sent += len(piece)
+        return slow
+
+    def hang_up(self, response: web.StreamResponse) -> web.StreamResponse:
+        """Closes the connection once what was written is sent; the answer stays unfinished."""
+        if self.request.transport is not None:
+            self.request.transport.close()
+        return response
+
+
+def json_answer(content: Any) -> web.Response:
+    """An answer in JSON; bytes are JSON already."""
+    body = content if isinstance(content, bytes) else json.dumps(content).encode()
+    return web.Response(body=body, headers=_JSON)
+
+
+def problem_answer(refused: Refused) -> web.Response:
+    """A refusal as the API words it."""
+    return web.Response(
+        body=json.dumps(refused.problem).encode(),
+        status=refused.status,
+        headers=refused.headers,
+        content_type="application/problem+json",
+    )

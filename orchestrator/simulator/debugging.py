@@ -1,0 +1,66 @@
+"""What the real API has not: the bill and the truth, for a test or a demo in another process."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from aiohttp import web
+from anyio import to_thread
+
+from orchestrator.simulator import problems
+from orchestrator.simulator.calls import json_answer, problem_answer
+from orchestrator.simulator.dates import write_moment
+from orchestrator.simulator.truth import Truth
+
+if TYPE_CHECKING:
+    from orchestrator.simulator.endpoints import Endpoints
+    from orchestrator.simulator.world import World
+
+
+class Debugging:
+    """``/_sim/bill`` and ``/_sim/truth``. Neither asks for credentials, nor is ever throttled."""
+
+    def __init__(self, world: World, endpoints: Endpoints) -> None:
+        self._world = world
+        self._endpoints = endpoints
+
+    async def bill(self, _request: web.Request) -> web.Response:
+        """Every report and query, what it was charged, and which records were paid for twice."""
+        self._world.advance()
+        for report in self._world.known_reports():
+            await self._endpoints.settled(report)
+        charges = [
+            {
+                "request_id": charge.request_id,
+                "api_key": charge.key,
+                "account_id": charge.account_id,
+                "product": charge.product,
+                "body": dict(charge.body),
+                "date_start": write_moment(charge.date_start, "Z"),
+                "date_end": write_moment(charge.date_end, "Z"),
+                "rows": charge.rows,
+                "charged": charge.charged,
+                "status": charge.status,
+            }
+            for charge in self._world.bill()
+        ]
+        return json_answer(
+            {
+                "reports": charges,
+                "charged": sum(charge["charged"] for charge in charges),
+                "paid_twice": self._world.paid_twice(),
+            }
+        )
+
+    async def truth(self, request: web.Request) -> web.Response:
+        """Rows, digest and columns of a body, given as query fields, in its window."""
+        try:
+            wanted = Truth(self._world.settings, dict(request.query))
+        except problems.Refused as refused:
+            return problem_answer(refused)
+        except ValueError as wrong:
+            return web.Response(status=400, text=str(wrong))
+        record_digest = await to_thread.run_sync(wanted.record_digest)
+        return json_answer(
+            {"rows": record_digest.rows, "digest": record_digest.digest, "columns": wanted.columns}
+        )

@@ -1,0 +1,178 @@
+"""What each endpoint of the Reports API does, once a call is let in."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Final
+
+import anyio
+from anyio import to_thread
+
+from orchestrator.simulator import problems
+from orchestrator.simulator.calls import json_answer
+from orchestrator.simulator.dates import parse_moment
+from orchestrator.simulator.faults.list_view import CLEAR
+from orchestrator.simulator.media import Media
+from orchestrator.simulator.report_index import STATUSES
+from orchestrator.simulator.report_json import report_object
+from orchestrator.simulator.reports import Phase
+from orchestrator.simulator.requests import read_json, read_request
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from aiohttp import web
+
+    from orchestrator.simulator.calls import Call
+    from orchestrator.simulator.reports import Report
+    from orchestrator.simulator.settings import ApiKey
+    from orchestrator.simulator.world import World
+
+_LISTED_SPAN: Final = timedelta(days=7)
+
+
+class Endpoints:
+    """The asynchronous calls of one world.
+
+    Attributes:
+        base_url: what links begin with; known once the server listens.
+        media: the finished files.
+    """
+
+    def __init__(self, world: World) -> None:
+        self.base_url = ""
+        self.media = Media(world)
+        self._world = world
+        self._began = anyio.current_time()
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds of the loop since the server began."""
+        return anyio.current_time() - self._began
+
+    async def create(self, call: Call) -> web.Response:
+        """``POST /v2/reports``."""
+        body = read_json(await call.request.read())
+        settings = self._world.settings
+        request = read_request(body, self._world.clock.now(), settings.extra_products)
+        report = self._world.create(call.key, request, self.elapsed)
+        return json_answer(await self._text(report))
+
+    def create_as_stranger(self, key: ApiKey, body: dict[str, Any]) -> Report:
+        """What somebody else with the same key asks for."""
+        settings = self._world.settings
+        request = read_request(body, self._world.clock.now(), settings.extra_products)
+        return self._world.create(key, request, stranger=True)
+
+    def asked_for(self, key: ApiKey) -> list[str]:
+        """The ids of the reports that a key has asked for, oldest first."""
+        reports = self._world.known_reports()
+        return [one.request_id for one in reports if one.key == key.api_key and not one.stranger]
+
+    async def status(self, call: Call) -> web.Response:
+        """``GET /v2/reports/{id}``."""
+        report = self._world.report(call.key, call.request.match_info["id"])
+        return json_answer(await self._text(report))
+
+    async def cancel(self, call: Call) -> web.Response:
+        """``DELETE /v2/reports/{id}``."""
+        report = self._world.cancel(call.key, call.request.match_info["id"])
+        return json_answer(await self._text(report))
+
+    async def listed(self, call: Call) -> web.Response:
+        """``GET /v2/reports``."""
+        query = call.request.query
+        for name in ("account_id", "status"):
+            if not query.get(name):
+                raise problems.bad_query(name, "Missing required parameter")
+        statuses = {word.strip() for word in query["status"].split(",")}
+        if not statuses <= set(STATUSES):
+            raise problems.bad_query("status", f"Must be of [{', '.join(STATUSES)}]")
+        now = self._world.clock.now()
+        created_from = _moment(call, "date_from", now - _LISTED_SPAN)
+        created_to = _moment(call, "date_to", now)
+        clear = call.list_view == CLEAR
+        found = self._world.listed(
+            call.key, query["account_id"], created_from, created_to,
+            statuses if clear else STATUSES,
+        )  # fmt: skip
+        if not clear:
+            shown = await self._seen_through(call, found, statuses)
+        else:
+            shown = [
+                await self._text(report)
+                for report in found
+                if (await self._word(report)) in statuses or report.status not in STATUSES
+            ]
+        head = {"self_link": f"{self.base_url}{call.request.path_qs}", "items_count": len(shown)}
+        return json_answer(
+            json.dumps(head).encode()[:-1] + b', "reports": [' + b", ".join(shown) + b"]}"
+        )
+
+    async def _seen_through(
+        self, call: Call, found: list[Report], statuses: set[str]
+    ) -> list[bytes]:
+        """What a list that lags behind shows of these reports."""
+        shown = []
+        now = self._world.clock.epoch()
+        for report in found:
+            phase = call.list_view.phase(report, now)
+            word = await self._word(report) if phase is Phase.ENDED else phase.name
+            if (word in statuses or word not in STATUSES) and call.list_view.shows(report, now):
+                seen = report_object(
+                    report, self._world.settings.dialect, self.base_url, now, phase
+                )
+                shown.append(json.dumps(seen).encode())
+        return shown
+
+    async def _word(self, report: Report) -> str:
+        if report.needs_settling:
+            await self.settled(report)
+        return report.status
+
+    async def _text(self, report: Report) -> bytes:
+        """The report object in JSON; made anew only when the status is another."""
+        word = await self._word(report)
+        if report.shown[0] != word or report.report_faults.signed is not None:
+            report.shown = (word, json.dumps(await self.describe(report)).encode())
+        return report.shown[1]
+
+    async def download(self, call: Call) -> web.StreamResponse:
+        """``GET /v3/media/{id}``."""
+        report = self._world.file(call.key, call.request.match_info["id"])
+        if report.report_faults.signed is not None:
+            until = float(call.request.query.get("until", "0"))
+            if self._world.clock.epoch() >= until:
+                raise problems.link_over(report.report_faults.signed[1])
+        return await self.media.answer(call, await self.settled(report))
+
+    async def download_elsewhere(self, call: Call) -> web.StreamResponse:
+        """The same file, from a host that asks for no credentials."""
+        report = self._world.find(call.request.match_info["id"])
+        if report is None or report.ended is None:
+            raise problems.no_file()
+        return await self.media.answer(call, await self.settled(report))
+
+    async def settled(self, report: Report) -> Report:
+        """The report, its records counted if its work has ended; long counts in a thread."""
+        if report.needs_settling and self._world.is_heavy(report):
+            found = await to_thread.run_sync(self._world.count, report)
+            return self._world.settle(report, found)
+        return self._world.settle(report)
+
+    async def describe(self, report: Report) -> dict[str, Any]:
+        """The report object that a status call answers."""
+        await self.settled(report)
+        now = self._world.clock.epoch()
+        return report_object(report, self._world.settings.dialect, self.base_url, now)
+
+
+def _moment(call: Call, name: str, default: datetime) -> datetime:
+    given = call.request.query.get(name)
+    if given is None:
+        return default
+    try:
+        return parse_moment(given)
+    except ValueError as wrong:
+        raise problems.bad_query(name, str(wrong)) from None

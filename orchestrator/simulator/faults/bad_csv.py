@@ -1,0 +1,54 @@
+"""CSV files as no report ever is: other line ends, bytes that do not belong, records missing."""
+
+from __future__ import annotations
+
+import csv
+import io
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_MARK: Final = b"\xef\xbb\xbf"
+
+
+def bad_csv(form: str, content: bytes) -> bytes:
+    """The CSV, written in one of the ways of `ODDITIES`."""
+    return ODDITIES[form](content)
+
+
+def _header(content: bytes) -> bytes:
+    return content[: content.index(b"\n") + 1]
+
+
+def _rewritten(content: bytes, ends: str) -> bytes:
+    """The same records with other line ends; breaks inside fields stay as they are."""
+    rows = csv.reader(io.StringIO(content.decode(), newline=""))
+    text = io.StringIO(newline="")
+    csv.writer(text, quoting=csv.QUOTE_ALL, lineterminator=ends).writerows(rows)
+    return text.getvalue().encode()
+
+
+def _into_last_record(content: bytes, piece: bytes) -> bytes:
+    return content[:-2] + piece + content[-2:]
+
+
+ODDITIES: Final[dict[str, Callable[[bytes], bytes]]] = {
+    "crlf": lambda content: _rewritten(content, "\r\n"),
+    "bom": lambda content: _MARK + content,
+    "no_last_lf": lambda content: content.removesuffix(b"\n"),
+    "blank_lines": lambda content: content + b"\n\n",
+    "blank_crlf": lambda content: _rewritten(content, "\r\n") + b"\r\n" * 3,
+    "no_last_lf_but_crlf": lambda content: content.removesuffix(b"\n") + b"\r\n\r\n",
+    "nul": lambda content: _into_last_record(content, b"\0"),
+    "lone_quote": lambda content: _into_last_record(content, b'"'),
+    "binary": lambda content: _into_last_record(content, b"\xff\xfe\xc3"),
+    "empty": lambda _content: b"",
+    "header_only": _header,
+}
+"""Ways to write the CSV. The first six change no record."""
+
+HARMLESS: Final = frozenset(
+    {"crlf", "bom", "no_last_lf", "blank_lines", "blank_crlf", "no_last_lf_but_crlf"}
+)
+"""Those that hold the very same records."""

@@ -1,0 +1,154 @@
+"""Finished files: made when first asked for, kept in memory or on disk, sent in pieces."""
+
+from __future__ import annotations
+
+import io
+import tempfile
+from itertools import islice
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Final
+
+import anyio
+from aiohttp import web
+from anyio import to_thread
+
+from orchestrator.simulator import problems
+from orchestrator.simulator import ranges as byte_ranges
+from orchestrator.simulator.archive import write_archive
+from orchestrator.simulator.calls import DRIP_SECONDS
+from orchestrator.simulator.faults.bad_archives import bad_archive
+from orchestrator.simulator.faults.bad_csv import bad_csv
+from orchestrator.simulator.records.source import csv_pieces
+from orchestrator.simulator.reports import moment
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from orchestrator.simulator.calls import Call
+    from orchestrator.simulator.reports import Report, ReportFaults
+    from orchestrator.simulator.world import World
+
+_IN_MEMORY_ROWS_MAX: Final = 500
+_MEMORY_BYTES_MAX: Final = 64 << 20
+_PIECE_BYTES: Final = 1 << 18
+
+Archive = bytes | Path
+
+
+class Media:
+    """The archives of one world. Large ones lie in a folder that goes when `close` is called."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._folder: tempfile.TemporaryDirectory[str] | None = None
+        self._made: dict[tuple[object, ...], Archive] = {}
+        self._in_memory = 0
+        self._lock: dict[str, anyio.Lock] = {}
+
+    def close(self) -> None:
+        """Removes every file."""
+        self._made.clear()
+        if self._folder:
+            self._folder.cleanup()
+            self._folder = None
+
+    async def answer(self, call: Call, report: Report) -> web.StreamResponse:
+        """The download of a settled report.
+
+        Raises:
+            Refused: 404.
+        """
+        report_faults = report.report_faults.joined(call.report_faults)
+        if not report.has_file or report_faults.gone:
+            raise problems.no_file()
+        archive = await self._archive(report, report_faults)
+        size = len(archive) if isinstance(archive, bytes) else archive.stat().st_size
+        if report_faults.keep is not None:
+            size = int(size * report_faults.keep)
+        headers = {
+            "Content-Type": "application/octet-stream",
+            "Content-Disposition": f'attachment; filename="{report.archive_name}"',
+        }
+        start, end, status = 0, size, 200
+        if self._world.settings.ranges or report_faults.part:
+            headers |= {"ETag": f'"{report.file_id}"', "Accept-Ranges": "bytes"}
+            part = byte_ranges.answer(
+                call.request.headers, size, headers["ETag"], report_faults.part
+            )
+            start, end, status = part.start, part.end, part.status
+            headers |= part.headers
+        if isinstance(archive, bytes):
+            return web.Response(body=archive[start:end], status=status, headers=headers)
+        response = web.StreamResponse(status=status, headers=headers)
+        return await self._stream(call, response, archive, start, end)
+
+    async def _archive(self, report: Report, report_faults: ReportFaults) -> Archive:
+        known = (
+            report.request_id,
+            report_faults.wrong_crc,
+            report_faults.evil,
+            report_faults.oddity,
+        )
+        if known in self._made:
+            return self._made[known]
+        rows = report.rows or 0
+        bulky = rows * max(1, self._world.settings.bulk_body_bytes // 400)
+        if bulky <= _IN_MEMORY_ROWS_MAX and self._in_memory < _MEMORY_BYTES_MAX:
+            memory = io.BytesIO()
+            self._write(report, memory, self._pieces(report), report_faults)
+            archive = memory.getvalue()
+            self._in_memory += len(archive)
+            self._made[known] = archive
+            return archive
+        async with self._lock.setdefault(report.request_id, anyio.Lock()):
+            if known not in self._made:
+                self._made[known] = await self._on_disk(report, report_faults, len(self._made))
+        return self._made[known]
+
+    async def _on_disk(self, report: Report, report_faults: ReportFaults, number: int) -> Path:
+        if self._folder is None:
+            self._folder = tempfile.TemporaryDirectory(prefix="reports-simulator-")
+        path = Path(self._folder.name) / f"{report.number}-{number}.zip"
+        pieces = self._pieces(report)
+
+        def write() -> None:
+            with path.open("wb") as file:
+                self._write(report, file, pieces, report_faults)
+
+        await to_thread.run_sync(write)
+        return path
+
+    def _pieces(self, report: Report) -> Iterator[bytes]:
+        names, careful, rows = self._world.content(report)
+        return csv_pieces(names, careful, islice(rows, report.rows or 0))
+
+    @staticmethod
+    def _write(
+        report: Report, file: IO[bytes], pieces: Iterable[bytes], report_faults: ReportFaults
+    ) -> None:
+        made = moment(report.ended or report.created)
+        if report_faults.oddity:
+            pieces = [bad_csv(report_faults.oddity, b"".join(pieces))]
+        if report_faults.evil:
+            file.write(bad_archive(report_faults.evil, report.file_name, b"".join(pieces)))
+        else:
+            write_archive(file, report.file_name, pieces, made, wrong_crc=report_faults.wrong_crc)
+
+    @staticmethod
+    async def _stream(
+        call: Call, response: web.StreamResponse, path: Path, start: int, end: int
+    ) -> web.StreamResponse:
+        response.content_length = end - start
+        await response.prepare(call.request)
+        stop = end if call.cut is None else start + int((end - start) * call.cut)
+        with path.open("rb") as file:
+            file.seek(start)
+            while start < stop:
+                most = _PIECE_BYTES
+                if call.rate is not None:
+                    await call.pause(DRIP_SECONDS)
+                    most = max(1, int(call.rate * DRIP_SECONDS))
+                piece = await to_thread.run_sync(file.read, min(most, stop - start))
+                await response.write(piece)
+                start += len(piece)
+        return response if call.cut is None else call.hang_up(response)

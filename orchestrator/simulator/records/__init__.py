@@ -1,0 +1,1 @@
+"""The records of the simulator: pure functions of the seed and of time."""

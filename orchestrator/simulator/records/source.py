@@ -1,0 +1,253 @@
+"""The records: a pure function of (seed, account, product, direction, time).
+
+Time is cut into buckets of a day or an hour. How many records a bucket holds, and all that is in
+them, follows from a hash of the seed, the stream and the bucket's number; a window only selects.
+So it does not matter how a span of time is chunked: disjoint chunks together are the whole.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from hashlib import shake_128
+from struct import iter_unpack, unpack_from
+from typing import TYPE_CHECKING, Final
+
+from orchestrator.simulator.records.bodies import BODIES, large_bodies
+from orchestrator.simulator.records.columns import schema
+from orchestrator.simulator.records.digest import RecordDigest
+from orchestrator.simulator.records.draws import Draw
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from orchestrator.simulator.records.columns import Schema
+    from orchestrator.simulator.settings import Settings
+
+_DAY: Final = 86400
+_HOUR: Final = 3600
+_DAILY_BUCKETS_UP_TO: Final = 5000.0
+_PIECE_ROWS_MAX: Final = 512
+_PIECE_CHARS: Final = 1 << 18
+_TIME_MASK: Final = 0x5A17C0DE
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """Which records: streams, a half-open window and filters.
+
+    Attributes:
+        accounts: whose.
+        product: the canonical name.
+        directions: one or both; ``("",)`` for products that have none.
+        filters: (name, value) pairs that must all hold.
+        start: first second, since 1970.
+        end: the first second that is not wanted.
+        seen_at: records that arrive after this second are not there yet; None is all.
+    """
+
+    accounts: tuple[str, ...]
+    product: str
+    directions: tuple[str, ...]
+    filters: tuple[tuple[str, str], ...]
+    start: int
+    end: int
+    include_message: bool = False
+    show_concatenated: bool = False
+    seen_at: int | None = None
+
+    def within(self, start: int, end: int) -> Query:
+        """The same, of the part of its window that lies in another."""
+        return replace(self, start=max(self.start, start), end=min(self.end, end))
+
+    @property
+    def schema(self) -> Schema:
+        """The form of these records."""
+        return schema(
+            self.product,
+            self.directions[0],
+            include_message=self.include_message,
+            show_concatenated=self.show_concatenated,
+        )
+
+
+class Records:
+    """Every record of a world."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._seed = settings.seed
+        self._per_day = settings.records_per_day
+        self._factors = settings.product_factors
+        self._lag = int(settings.arrival_lag.total_seconds())
+        size = settings.bulk_body_bytes
+        self._bodies = large_bodies(size) if size else BODIES
+
+    def per_day(self, product: str) -> float:
+        """The mean number of records a day, of one account and direction."""
+        return self._per_day * self._factors.get(product, 1.0)
+
+    def effort(self, query: Query) -> float:
+        """Roughly how many microseconds `count` takes: to decide whether a thread is due."""
+        days = max(0, query.end - query.start) / _DAY
+        streams = len(query.accounts) * len(query.directions)
+        rate = self.per_day(query.product)
+        buckets = days * (24 if rate > _DAILY_BUCKETS_UP_TO else 1) + 2
+        drawn = rate * days if query.filters or (query.seen_at is not None and self._lag) else 0.0
+        return streams * (2 * buckets + 3 * drawn)
+
+    def expected(self, query: Query) -> float:
+        """The mean number of records, filters apart."""
+        days = max(0, query.end - query.start) / _DAY
+        return len(query.accounts) * len(query.directions) * days * self.per_day(query.product)
+
+    def count(self, query: Query) -> int:
+        """How many records there are; cheap where there is no filter."""
+        if query.filters or (self._lag and query.seen_at is not None):
+            return sum(1 for _ in self.draws(query))
+        return sum(
+            self._count_stream(query, account, direction)
+            for account in query.accounts
+            for direction in query.directions
+        )
+
+    def draws(self, query: Query) -> Iterator[Draw]:
+        """The records in raw form: account by account, direction by direction, by time."""
+        wanted = [(query.schema.selectable.get(name), value) for name, value in query.filters]
+        late_from = query.seen_at if self._lag else None
+        lag = self._lag + 1
+        for account in query.accounts:
+            for direction in query.directions:
+                for draw in self._stream(query, account, direction):
+                    if late_from is not None and draw.time + (draw.c >> 32) % lag > late_from:
+                        continue
+                    if all(column and column(draw) == value for column, value in wanted):
+                        yield draw
+
+    def rows(self, query: Query) -> Iterator[list[str]]:
+        """The records as lists of fields, unquoted, in the order of the schema's columns."""
+        columns = query.schema.columns
+        for draw in self.draws(query):
+            yield [column(draw) for column in columns]
+
+    def ids(self, query: Query) -> Iterator[str]:
+        """The unique ids of the records."""
+        return (draw.uid for draw in self.draws(query))
+
+    def record_digest(self, query: Query) -> RecordDigest:
+        """Count and digest of the records, to compare a collection with."""
+        return RecordDigest().add_all(self.rows(query))
+
+    def find(self, query: Query, record_ids: list[str]) -> Iterator[list[str]]:
+        """Records by their ids, whenever they were; the query's window is not looked at.
+
+        An id tells its second, so a lookup costs one bucket.
+        """
+        columns = query.schema.columns
+        for record_id in record_ids:
+            try:
+                moment = int(record_id[:8], 16) ^ _TIME_MASK
+            except ValueError:
+                continue
+            for draw in self.draws(replace(query, start=moment, end=moment + 1)):
+                if draw.uid == record_id:
+                    yield [column(draw) for column in columns]
+
+    # --- buckets ---------------------------------------------------------------------------------
+
+    def _bucket_length(self, product: str) -> int:
+        return _DAY if self.per_day(product) <= _DAILY_BUCKETS_UP_TO else _HOUR
+
+    def _count_stream(self, query: Query, account: str, direction: str) -> int:
+        length = self._bucket_length(query.product)
+        source = _Source(self._seed, account, query.product, direction)
+        expected = self.per_day(query.product) * length / _DAY
+        number = 0
+        for bucket in range(query.start // length, -(-query.end // length)):
+            opening = bucket * length
+            if query.start <= opening and opening + length <= query.end:
+                number += source.size(bucket, expected)
+            else:
+                number += sum(
+                    1 for _ in source.times(bucket, length, expected, query.start, query.end)
+                )
+        return number
+
+    def _stream(self, query: Query, account: str, direction: str) -> Iterator[Draw]:
+        length = self._bucket_length(query.product)
+        source = _Source(self._seed, account, query.product, direction)
+        expected = self.per_day(query.product) * length / _DAY
+        bodies = self._bodies
+        for bucket in range(query.start // length, -(-query.end // length)):
+            for moment, a, b, c, d in source.times(
+                bucket, length, expected, query.start, query.end
+            ):
+                digits = f"{moment ^ _TIME_MASK:08x}{a & 0xFFFFFFFF:08x}{b:016x}"
+                uid = f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
+                yield Draw(account, direction, moment, uid, c, d, bodies)
+
+
+class _Source:
+    """The random numbers of one stream, bucket by bucket."""
+
+    def __init__(self, seed: int, account: str, product: str, direction: str) -> None:
+        self._hash = shake_128(f"{seed}\n{account}\n{product}\n{direction}\n".encode())
+
+    def _numbers(self, bucket: int, size_bytes: int) -> bytes:
+        of_bucket = self._hash.copy()
+        of_bucket.update(b"%d" % bucket)
+        return of_bucket.digest(size_bytes)
+
+    @staticmethod
+    def _size(numbers: bytes, expected: float) -> int:
+        first, second = unpack_from("<II", numbers)
+        return int(expected * (0.5 + first / 2**32) + second / 2**32)
+
+    def size(self, bucket: int, expected: float) -> int:
+        """How many records the bucket holds: `expected` on average, half to one and a half."""
+        return self._size(self._numbers(bucket, 8), expected)
+
+    def times(
+        self, bucket: int, length: int, expected: float, start: int, end: int
+    ) -> Iterator[tuple[int, int, int, int, int]]:
+        """The bucket's records in the window, by time: the second, and four numbers of 64 bits.
+
+        The i-th of n records lies in the i-th n-th of the bucket, so the few that a short window
+        holds are found without drawing the others.
+        """
+        size = self.size(bucket, expected)
+        opening = bucket * length
+        first = max(0, (start - opening) * size // length - 1)
+        last = min(size, (end - opening) * size // length + 2)
+        if first >= last:
+            return
+        numbers = memoryview(self._numbers(bucket, 8 + 32 * last))[8 + 32 * first :]
+        for place, (a, b, c, d) in enumerate(iter_unpack("<QQQQ", numbers), first):
+            moment = opening + (place * length + c % length) // size
+            if start <= moment < end:
+                yield moment, a, b, c, d
+
+
+# --- CSV ------------------------------------------------------------------------------------------
+
+
+def csv_pieces(
+    names: tuple[str, ...], careful: tuple[int, ...], rows: Iterator[list[str]]
+) -> Iterator[bytes]:
+    """A report's CSV in pieces: header first, every field quoted, LF line ends, UTF-8.
+
+    Changes the lists that `rows` yields. Pieces are of bounded size (one record apart).
+    """
+    lines = ['"' + '","'.join(names) + '"\n']
+    size = 0
+    for fields in rows:
+        for place in careful:
+            if '"' in fields[place]:
+                fields[place] = fields[place].replace('"', '""')
+        line = '"' + '","'.join(fields) + '"\n'
+        lines.append(line)
+        size += len(line)
+        if size >= _PIECE_CHARS or len(lines) >= _PIECE_ROWS_MAX:
+            yield "".join(lines).encode()
+            lines.clear()
+            size = 0
+    if lines:
+        yield "".join(lines).encode()

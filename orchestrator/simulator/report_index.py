@@ -1,0 +1,127 @@
+"""Which reports there are, found by whatever a call asks for: an id, an owner, a time."""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections import Counter, defaultdict
+from dataclasses import dataclass, field
+from math import ceil, floor
+from typing import TYPE_CHECKING, Final
+
+from orchestrator.simulator.reports import Phase
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable
+
+    from orchestrator.simulator.reports import Report
+
+STATUSES: Final = ("PENDING", "PROCESSING", "SUCCESS", "ABORTED", "FAILED", "TRUNCATED")
+"""The status words that the API documents."""
+
+OPEN: Final = frozenset({Phase.PENDING.value, Phase.PROCESSING.value})
+"""Those of a report that has not ended."""
+
+
+@dataclass(slots=True)
+class _Owned:
+    """What one account or one key has: all by their time of creation, and the open ones."""
+
+    by_time: list[Report] = field(default_factory=list)
+    open: dict[int, Report] = field(default_factory=dict)
+
+
+class ReportIndex:
+    """Every report there ever was; no look-up walks them all.
+
+    Attributes:
+        all: oldest first, by their ids.
+    """
+
+    def __init__(self) -> None:
+        self.all: dict[str, Report] = {}
+        self._files: dict[str, Report] = {}
+        self._of_account: defaultdict[str, _Owned] = defaultdict(_Owned)
+        self._of_key: defaultdict[str, _Owned] = defaultdict(_Owned)
+        self._open_of_key: Counter[str] = Counter()
+
+    def add(self, report: Report) -> None:
+        """Takes in a new report."""
+        self.all[report.request_id] = report
+        self._files[report.file_id] = report
+        self._open_of_key[report.key] += 1
+        for owners_of in self._owners(report):
+            # Last, but where the world's clock was put back.
+            place = bisect_right(owners_of.by_time, report.created, key=_created)
+            owners_of.by_time.insert(place, report)
+            owners_of.open[report.number] = report
+
+    def ended(self, report: Report) -> None:
+        """Notes that a report is open no more."""
+        self._open_of_key[report.key] -= 1
+        if (
+            report.report_faults.outcome is not None
+            and report.report_faults.outcome not in STATUSES
+        ):
+            return  # no word of a status asks for it, so every list shows it
+        for owners_of in self._owners(report):
+            owners_of.open.pop(report.number, None)
+
+    def _owners(self, report: Report) -> tuple[_Owned, _Owned]:
+        return self._of_account[report.request.account_id], self._of_key[report.key]
+
+    def count_open(self, api_key: str) -> int:
+        """How many reports of a key have not ended."""
+        return self._open_of_key[api_key]
+
+    def report(self, request_id: str) -> Report | None:
+        """The report with this id."""
+        return self.all.get(request_id)
+
+    def of_file(self, file_id: str) -> Report | None:
+        """The report whose file has this id."""
+        return self._files.get(file_id)
+
+    def listed(
+        self,
+        first: float,
+        last: float,
+        *,
+        account_id: str = "",
+        api_key: str = "",
+        statuses: Collection[str] = STATUSES,
+    ) -> list[Report]:
+        """What an account or a key has had made from one second to another, oldest first.
+
+        Where only open reports are asked for, most of the others are not even looked at.
+
+        Args:
+            first: seconds since 1970; the report's own are whole ones.
+            last: included.
+            account_id: whose records are in it; empty: not asked for by account.
+            api_key: who asked for it; empty: not asked for by key. With both: either will do.
+            statuses: the words that the caller will keep.
+        """
+        found: dict[int, Report] = {}
+        for owners_of in self._asked(account_id, api_key):
+            among = _between(owners_of.by_time, first, last)
+            if OPEN.issuperset(statuses):
+                among = [
+                    one for one in owners_of.open.values() if first <= int(one.created) <= last
+                ]
+            found.update((report.number, report) for report in among)
+        return [found[number] for number in sorted(found)]
+
+    def _asked(self, account_id: str, api_key: str) -> Iterable[_Owned]:
+        if account_id in self._of_account:
+            yield self._of_account[account_id]
+        if api_key in self._of_key:
+            yield self._of_key[api_key]
+
+
+def _created(report: Report) -> float:
+    return report.created
+
+
+def _between(by_time: list[Report], first: float, last: float) -> list[Report]:
+    start = bisect_left(by_time, float(ceil(first)), key=_created)
+    return by_time[start : bisect_left(by_time, floor(last) + 1.0, key=_created)]

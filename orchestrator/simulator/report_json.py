@@ -1,0 +1,86 @@
+"""Report objects in every dialect that the API has been seen to speak."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from orchestrator.simulator.dates import OFFSETS, write_moment
+from orchestrator.simulator.reports import Phase, moment
+
+if TYPE_CHECKING:
+    from orchestrator.simulator.reports import Report
+    from orchestrator.simulator.settings import Dialect
+
+
+def report_object(
+    report: Report, dialect: Dialect, base_url: str, now: float, phase: Phase | None = None
+) -> dict[str, Any]:
+    """What a call answers about a report, which must have been settled if it has ended.
+
+    Message filters are echoed under their own names, `status` too: in the classic shape the
+    report's own status is `request_status`. With `phase`: as it was when it was in that one.
+    `now` is in seconds since 1970, for links that are good for a time.
+    """
+    ended = (phase or report.phase) is Phase.ENDED
+    word = report.status if ended or phase is None else phase.name
+    style = report.style
+    offset = OFFSETS[style % 3] if dialect.offset == "mixed" else dialect.offset
+    newer = style >= 128 if dialect.shape == "mixed" else dialect.shape == "newer"
+    request = report.request
+    echo: dict[str, Any] = {
+        **request.echo,
+        "date_start": write_moment(request.start, offset),
+        "date_end": write_moment(request.end, offset),
+    }
+    if request.callback_url:
+        echo["callback_url"] = request.callback_url
+    echo.update(report.report_faults.echo)
+    answer: dict[str, Any] = {"request_id": report.request_id}
+    if newer:
+        answer |= {"status": word, "request_params": echo}
+    else:
+        answer |= {"request_status": word, **echo}
+    answer["receive_time"] = write_moment(moment(int(report.created)), offset)
+    if ended:
+        answer["start_time"] = write_moment(moment(int(report.started or report.created)), offset)
+        if not report.report_faults.uncounted:
+            answer["items_count"] = max(0, (report.rows or 0) + report.report_faults.count_by)
+    elif dialect.early_fields:
+        answer["start_time"] = answer["receive_time"]
+        answer["items_count"] = 0
+    answer["_links"] = {"self": {"href": f"{base_url}/v2/reports/{report.request_id}"}}
+    if ended and report.has_file:
+        url = _link(report, base_url, now)
+        if not url:
+            return answer
+        if newer:
+            answer["download_url"] = url
+        else:
+            answer["_links"]["download_report"] = {"href": url}
+    return answer
+
+
+def other_host(base_url: str) -> str:
+    """The same server under another host's name: to a client, a foreign one."""
+    host = urlsplit(base_url).hostname or ""
+    return base_url.replace(host, "127.0.0.1" if host == "localhost" else "localhost", 1)
+
+
+def _link(report: Report, base_url: str, now: float) -> str:
+    """Where the file is to be had; empty where a fault keeps that back."""
+    path = f"/v3/media/{report.file_id}"
+    if report.report_faults.signed is not None:
+        path += f"?until={now + report.report_faults.signed[0]:.3f}"
+    match report.report_faults.link:
+        case None:
+            return base_url + path
+        case "relative":
+            return path
+        case "foreign":
+            return f"{other_host(base_url)}/_sim/file/{report.file_id}"
+        case "missing":
+            return ""
+        case link:
+            fields = {"file": report.file_id, "other": other_host(base_url), "own": base_url}
+            return link.format(**fields)

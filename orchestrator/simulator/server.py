@@ -1,0 +1,337 @@
+"""The Reports API as a server of our own: authentication, rate limit, faults, routes."""
+
+from __future__ import annotations
+
+import base64
+import hmac
+import json
+from collections import Counter, deque
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from email.utils import formatdate
+from typing import TYPE_CHECKING, Final
+
+import anyio
+from aiohttp import web
+
+from orchestrator.simulator import problems
+from orchestrator.simulator.callbacks import Callbacks
+from orchestrator.simulator.calls import WRONG_DATE, Call, problem_answer
+from orchestrator.simulator.clock import WorldClock
+from orchestrator.simulator.debugging import Debugging
+from orchestrator.simulator.endpoints import Endpoints
+from orchestrator.simulator.rate_limit import TokenBucket
+from orchestrator.simulator.settings import Settings
+from orchestrator.simulator.synchronous import Synchronous
+from orchestrator.simulator.world import World
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable
+
+    from orchestrator.simulator.faults.model import Fault
+    from orchestrator.simulator.settings import ApiKey
+
+_KEEP_ALIVE_SECONDS: Final = 3600.0
+"""Longer than any client's own, so that it is never the server that hangs up first."""
+
+_SHUTDOWN_SECONDS: Final = 1.0
+_REMEMBERED_CALLS: Final = 100_000
+
+
+class Simulator:
+    """A running simulator. Get one from `serve`.
+
+    Attributes:
+        settings: the world's.
+        world: its inside, for tests; touch it on the loop's thread only.
+        calls: how many calls came, by place; throttled and unauthorised ones too.
+        throttled: how many of them got 429 by the rate limit (not by a fault).
+        call_times: (loop time, API key, place) of the latest calls that were let in or throttled.
+        leaks: paths to which credentials came though they lie on a host of another name.
+        restarts: how often it was restarted.
+    """
+
+    def __init__(self, settings: Settings, clock: WorldClock) -> None:
+        self.settings = settings
+        self.world = World(settings, clock)
+        self.calls: Counter[str] = Counter()
+        self.throttled = 0
+        self.call_times: deque[tuple[float, str, str]] = deque(maxlen=_REMEMBERED_CALLS)
+        self.leaks: list[str] = []
+        self.restarts = 0
+        self._closing = anyio.Event()
+        self._runner: web.AppRunner | None = None
+        self._site: web.TCPSite | None = None
+        self._address = ("127.0.0.1", 0)
+        self._endpoints = Endpoints(self.world)
+        self._keys = {_basic(key): key for key in settings.keys}
+        now = anyio.current_time()
+        self._buckets = {key: TokenBucket(settings.rate, now) for key in settings.keys}
+        self._sync_buckets = {key: TokenBucket(settings.sync_rate, now) for key in settings.keys}
+        self._date = (0, "")
+
+    @property
+    def base_url(self) -> str:
+        """Where it listens, without a slash at the end."""
+        return self._endpoints.base_url
+
+    @property
+    def clock(self) -> WorldClock:
+        """The world's clock."""
+        return self.world.clock
+
+    @property
+    def api_key(self) -> str:
+        """The first key."""
+        return self.settings.keys[0].api_key
+
+    @property
+    def api_secret(self) -> str:
+        """The first key's secret."""
+        return self.settings.keys[0].api_secret
+
+    @property
+    def accounts(self) -> tuple[str, ...]:
+        """The accounts of the first key, its own first."""
+        return self.settings.keys[0].accounts
+
+    # --- one call --------------------------------------------------------------------------------
+
+    def _handler(
+        self, place: str, work: Callable[[Call], Awaitable[web.StreamResponse]]
+    ) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+        async def answered(call: Call) -> web.StreamResponse:
+            try:
+                return await work(call)
+            except problems.Refused as refused:
+                return problem_answer(refused)
+
+        async def handle(request: web.Request) -> web.StreamResponse:
+            self.calls[place] += 1
+            if f"http://{request.host}" != self.base_url:
+                self.leaks.append(request.path)
+            try:
+                key = self._authenticated(request)
+                self._throttle(key, place)
+            except problems.Refused as refused:
+                return problem_answer(refused)
+            call = self._call(place, request, key, answered)
+            if place in self.world.injector.places:
+                return await self._with_faults(call)
+            return await answered(call)
+
+        return handle
+
+    def _call(
+        self,
+        place: str,
+        request: web.Request,
+        key: ApiKey,
+        work: Callable[[Call], Awaitable[web.StreamResponse]],
+    ) -> Call:
+        return Call(
+            place,
+            request,
+            key,
+            self.clock,
+            work,
+            self._closing,
+            as_stranger=self._endpoints.create_as_stranger,
+            older=self._endpoints.asked_for,
+        )
+
+    async def _file_elsewhere(self, request: web.Request) -> web.StreamResponse:
+        """The file as another host serves it: credentials do not belong there."""
+        if "Authorization" in request.headers:
+            self.leaks.append(request.path)
+            return web.Response(status=400, text="Authorization is not wanted here")
+        key = self.settings.keys[0]
+        call = self._call("download", request, key, self._endpoints.download_elsewhere)
+        try:
+            return await call.proceed()
+        except problems.Refused:
+            return web.Response(status=404)
+
+    def _authenticated(self, request: web.Request) -> ApiKey:
+        header = request.headers.get("Authorization", "")
+        for expected, key in self._keys.items():
+            if hmac.compare_digest(header.encode(), expected.encode()):
+                return key
+        raise problems.unauthorized()
+
+    def _throttle(self, key: ApiKey, place: str) -> None:
+        buckets = self._sync_buckets if place == "records" else self._buckets
+        now = anyio.current_time()
+        self.call_times.append((now, key.api_key, place))
+        if not buckets[key].take(now):
+            self.throttled += 1
+            raise problems.too_fast()
+
+    async def _with_faults(self, call: Call) -> web.StreamResponse:
+        account, product = await self._about(call)
+        fault = self.world.injector.strike(call.place, account, product, self._endpoints.elapsed)
+        if fault is None:
+            return await call.proceed()
+        if fault.kind.in_quirks:
+            fault.kind.in_quirks(call.report_faults, fault.options)
+            return await call.proceed()
+        assert fault.kind.in_call is not None
+        return await fault.kind.in_call(call, fault.options)
+
+    async def _about(self, call: Call) -> tuple[str, str]:
+        """The account and product that a call is about; empty where it does not tell."""
+        report = self.world.find(call.request.match_info.get("id", ""))
+        if report is not None:
+            return report.request.account_id, report.request.product
+        if call.place == "create":
+            try:
+                body = json.loads(await call.request.read())
+                return str(body.get("account_id", "")), str(body.get("product", ""))
+            except (ValueError, AttributeError, RecursionError):
+                return "", ""
+        return call.request.query.get("account_id", ""), call.request.query.get("product", "")
+
+    # --- the server ------------------------------------------------------------------------------
+
+    def _application(self) -> web.Application:
+        application = web.Application()
+        endpoints = self._endpoints
+        debugging = Debugging(self.world, endpoints)
+        records = Synchronous(self.world, endpoints).records
+        route = application.router.add_route
+        route("POST", "/v2/reports", self._handler("create", endpoints.create))
+        route("GET", "/v2/reports", self._handler("list", endpoints.listed))
+        route("GET", "/v2/reports/records", self._handler("records", records))
+        route("GET", "/v2/reports/{id}", self._handler("status", endpoints.status))
+        route("DELETE", "/v2/reports/{id}", self._handler("cancel", endpoints.cancel))
+        route("GET", "/v3/media/{id}", self._handler("download", endpoints.download))
+        route("GET", "/_sim/bill", debugging.bill)
+        route("GET", "/_sim/truth", debugging.truth)
+        route("GET", "/_sim/file/{id}", self._file_elsewhere)
+        route("*", "/{rest:.*}", _nothing_there)
+        application.on_response_prepare.append(self._put_date)
+        return application
+
+    async def _put_date(self, _request: web.Request, response: web.StreamResponse) -> None:
+        wrong = response.headers.pop(WRONG_DATE, None)
+        if wrong is not None:
+            response.headers["Date"] = wrong
+            return
+        second = int(self.clock.epoch())
+        if self._date[0] != second:
+            self._date = (second, formatdate(second, usegmt=True))
+        response.headers["Date"] = self._date[1]
+
+    @asynccontextmanager
+    async def listening(self, host: str, port: int) -> AsyncIterator[Simulator]:
+        """Listens for as long as the context lasts. Use `serve`."""
+        self.clock.begin()
+        callbacks = Callbacks(self.world, self._endpoints.describe)
+        runner = web.AppRunner(
+            self._application(),
+            access_log=None,
+            handler_cancellation=False,
+            keepalive_timeout=_KEEP_ALIVE_SECONDS,
+            shutdown_timeout=_SHUTDOWN_SECONDS,
+        )
+        self._runner = runner
+        try:
+            await runner.setup()
+            self._address = (host, port)
+            await self._listen()
+            shown = f"[{host}]" if ":" in host else host
+            port = runner.addresses[0][1]
+            self._address = (host, port)
+            self._endpoints.base_url = f"http://{shown}:{port}"
+            failure: BaseException | None = None
+            async with anyio.create_task_group() as background:
+                background.start_soon(callbacks.run)
+                for fault in self.settings.faults.faults:
+                    if fault.at == "server":
+                        background.start_soon(self._befall, fault)
+                try:
+                    yield self
+                except (anyio.get_cancelled_exc_class(), GeneratorExit):
+                    raise
+                except BaseException as raised:  # noqa: BLE001 - raised again below
+                    failure = raised
+                background.cancel_scope.cancel()
+            if failure is not None:  # outside, so that no exception group is made of it
+                raise failure
+        finally:
+            self._closing.set()
+            with anyio.CancelScope(shield=True):
+                await runner.cleanup()
+            self._endpoints.media.close()
+
+    async def _listen(self) -> None:
+        assert self._runner is not None
+        host, port = self._address
+        self._site = web.TCPSite(self._runner, host, port, reuse_address=True)
+        await self._site.start()
+
+    async def _befall(self, fault: Fault) -> None:
+        """A fault of the whole server, when its time has come."""
+        await anyio.sleep(fault.after or 0.0)
+        assert fault.kind.in_server is not None
+        await fault.kind.in_server(self, fault.options)
+
+    async def restart(self, seconds: float = 0.0) -> None:
+        """Every connection dies, and nobody listens for so long; the world survives.
+
+        Restarted while it is down, it comes back when it was to. What a call was about to do it
+        still does, as a server's other half would; its answer goes nowhere.
+
+        Args:
+            seconds: of the loop until it listens again, on the same port.
+        """
+        assert self._runner is not None
+        self.restarts += 1
+        site, self._site = self._site, None
+        if site is None:
+            return  # it is down already
+        await site.stop()
+        server = self._runner.server
+        for connection in server.connections if server else ():
+            transport = getattr(connection, "transport", None)
+            if transport is not None:
+                transport.abort()
+        try:
+            await anyio.sleep(seconds)
+        finally:
+            with anyio.CancelScope(shield=True):
+                await self._listen()
+
+
+async def _nothing_there(request: web.Request) -> web.Response:
+    return problem_answer(problems.no_such_call(request.method, request.path))
+
+
+def _basic(key: ApiKey) -> str:
+    """The Authorization header that belongs to a key."""
+    return "Basic " + base64.b64encode(f"{key.api_key}:{key.api_secret}".encode()).decode()
+
+
+@asynccontextmanager
+async def serve(
+    settings: Settings | None = None,
+    *,
+    clock: WorldClock | None = None,
+    host: str = "127.0.0.1",
+    port: int = 0,
+) -> AsyncIterator[Simulator]:
+    """Runs a simulator for as long as the context lasts.
+
+    Args:
+        settings: the world; None is the default one.
+        clock: the world's clock; None makes one from `Settings.now` and `Settings.speed`.
+        host: where to listen.
+        port: 0 is any that is free.
+
+    Raises:
+        OSError: it cannot listen there.
+    """
+    settings = settings or Settings()
+    clock = clock or WorldClock(settings.now or datetime.now(UTC), settings.speed)
+    async with Simulator(settings, clock).listening(host, port) as simulator:
+        yield simulator
