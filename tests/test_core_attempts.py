@@ -15,24 +15,21 @@ from hypothesis import strategies as st
 
 from orchestrator.core import lifecycle as life
 from orchestrator.core import products
-from orchestrator.core.attempts import (
-    AT_MOST,
-    BEFORE_SPLIT,
-    IN_ALL,
-    Buy,
-    Defer,
-    Failure,
-    GiveUp,
-    Step,
-    begins_anew,
-    counts,
-    cut,
-    pause,
-    steps,
-)
+from orchestrator.core.attempts import AT_MOST, IN_ALL, begins_anew, counts, pause, steps
+from orchestrator.core.chunks import BEFORE_SPLIT, cut
 from orchestrator.core.debt import debt
 from orchestrator.core.intervals import Window, subtract
-from orchestrator.core.model import AbsoluteWindow, Job, JobSeries, Series, SeriesState, Span, Unit
+from orchestrator.core.model import (
+    AbsoluteWindow,
+    Failure,
+    Job,
+    JobSeries,
+    Series,
+    SeriesState,
+    Span,
+    Unit,
+)
+from orchestrator.core.next_steps import Buy, Defer, GiveUp, Step
 from orchestrator.core.proofs import Proof
 from orchestrator.core.settings import PollPolicy
 

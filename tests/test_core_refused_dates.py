@@ -10,10 +10,11 @@ from zoneinfo import ZoneInfo
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from orchestrator.core.attempts import Buy, GiveUp, steps
+from orchestrator.core.attempts import steps
 from orchestrator.core.debt import debt
 from orchestrator.core.intervals import Window, subtract, union
 from orchestrator.core.model import AbsoluteWindow, Job, JobSeries, Series, SeriesState, Span, Unit
+from orchestrator.core.next_steps import Buy, GiveUp
 from orchestrator.core.refused_dates import IN_VAIN, RefusedDates
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)

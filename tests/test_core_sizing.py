@@ -13,10 +13,19 @@ from hypothesis import strategies as st
 
 from orchestrator.core import attempts, volume
 from orchestrator.core import debt as debts
-from orchestrator.core.attempts import ALWAYS, Buy, Defer, Failure, GiveUp, WaitForOpen
 from orchestrator.core.chunks import ceiling, split
 from orchestrator.core.intervals import Window, union
-from orchestrator.core.model import AbsoluteWindow, Job, JobSeries, Series, SeriesState, Span, Unit
+from orchestrator.core.model import (
+    AbsoluteWindow,
+    Failure,
+    Job,
+    JobSeries,
+    Series,
+    SeriesState,
+    Span,
+    Unit,
+)
+from orchestrator.core.next_steps import ALWAYS, Buy, Defer, GiveUp, Step, WaitForOpen
 from orchestrator.core.volume import MARGIN, SCARCE_FACTOR, History, ObservedSpan, Sizing
 from tests.kit.ledgers import day, span
 
@@ -213,7 +222,7 @@ def test_the_smaller_of_both_limits_sizes_the_chunks() -> None:
     assert volume.sizing(job(None), history, None) is None
 
 
-def careful(history: History, room: int = 10**9) -> list[attempts.Step]:
+def careful(history: History, room: int = 10**9) -> list[Step]:
     one = job(None)
     sized = volume.sizing(one, history, room)
     return list(

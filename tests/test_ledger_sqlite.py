@@ -13,10 +13,9 @@ import anyio
 import pytest
 
 from orchestrator.core import lifecycle as life
-from orchestrator.core.attempts import Failure
 from orchestrator.core.intervals import Window
 from orchestrator.core.lifecycle import State
-from orchestrator.core.model import Report, Resolution, Series
+from orchestrator.core.model import Failure, Report, Resolution, Series
 from orchestrator.errors import InvalidTransition, LedgerError, RequestIdConflict
 from orchestrator.ledger import rows, schema
 from orchestrator.ledger.sqlite import SqliteLedger, connect, reading

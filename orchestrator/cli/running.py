@@ -49,9 +49,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from orchestrator.config import Inputs
-    from orchestrator.core.attempts import Failure
     from orchestrator.core.intervals import Window
-    from orchestrator.core.model import FieldValue
+    from orchestrator.core.model import Failure, FieldValue
     from orchestrator.core.ports import Clock
     from orchestrator.core.settings import Config, Credentials
     from orchestrator.engine.editions import Renewal, RenewalsEnd

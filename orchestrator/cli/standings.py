@@ -16,8 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from datetime import datetime
 
-    from orchestrator.core.attempts import Failure
-    from orchestrator.core.model import GivenUp, Report, Series
+    from orchestrator.core.model import Failure, GivenUp, Report, Series
     from orchestrator.core.settings import Config
     from orchestrator.ledger.store import Store
 

@@ -9,33 +9,30 @@ have bounds of their own: of a window, of a series in one run, and of a series i
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from dataclasses import replace
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
-from orchestrator.core import lifecycle, products
-from orchestrator.core.chunks import last_line, split
+from orchestrator.core import lifecycle
+from orchestrator.core.chunks import BEFORE_SPLIT, cut, failures_over, last_line
 from orchestrator.core.commands import typed
 from orchestrator.core.intervals import Window, intersect, subtract, union
 from orchestrator.core.model import Span, Unit
+from orchestrator.core.next_steps import ALWAYS, Buy, Defer, GiveUp, Step, WaitForOpen
 from orchestrator.core.proofs import Proof
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
-    from zoneinfo import ZoneInfo
 
     from orchestrator.core.debt import Debt
     from orchestrator.core.lifecycle import Event
-    from orchestrator.core.model import Job
+    from orchestrator.core.model import Failure, Job
     from orchestrator.core.refused_dates import RefusedDates
     from orchestrator.core.settings import PollPolicy
-    from orchestrator.core.volume import Sizing
 
 PER_RUN: Final = 3
 """So many reports may fail over a chunk in one run; the next run goes on."""
 
-BEFORE_SPLIT: Final = 8
-"""After so many the chunk is cut in half, once."""
 
 AT_MOST: Final = BEFORE_SPLIT + 1
 """After so many it is given up."""
@@ -60,11 +57,6 @@ has had a say.
 CUTS_A_RUN: Final = 10 * CUTS
 """So many may be truncated again in one run, of all series together."""
 
-SHRINK: Final = 4
-"""A truncated window is asked for again in chunks of at most this part of it."""
-
-ALWAYS: Final = Window(datetime(1, 1, 2, tzinfo=UTC), datetime(9999, 12, 30, tzinfo=UTC))
-"""The window of a probe of a series of which nothing is known."""
 
 _SECOND: Final = timedelta(seconds=1)
 _HOUR: Final = timedelta(hours=1)
@@ -104,72 +96,6 @@ def begins_anew(event: Event) -> bool:
             return event.proof is Proof.PERSON
         case _:
             return False
-
-
-@dataclass(frozen=True, slots=True)
-class Failure:
-    """A report that came to nothing.
-
-    Attributes:
-        window: what it was for.
-        truncated: the API cut its file; otherwise it failed, its file was lost, or nobody knows
-            whether it was made.
-        reason: in words.
-        proved: for a truncated one: a smaller report inside its window has come back complete.
-        report_id: our number of it.
-        rows: for a truncated one: the records that it is known to have had; None: nobody knows.
-        counts: for a truncated one: it counts as a purchase. One does not where a person has had
-            a say since, or where all of its window has been collected: it only shapes chunks.
-    """
-
-    window: Window
-    truncated: bool
-    reason: str
-    proved: bool = False
-    report_id: int | None = None
-    rows: int | None = None
-    counts: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class Buy:
-    """Ask for this chunk.
-
-    Attributes:
-        probe: nothing else of this window is to be open at the same time: a truncated one around
-            it, or `ALWAYS`.
-    """
-
-    window: Window
-    probe: Window | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Defer:
-    """Not in this run any more."""
-
-    window: Window
-
-
-@dataclass(frozen=True, slots=True)
-class GiveUp:
-    """Not by itself any more.
-
-    Attributes:
-        report_id: our number of the report that was the last straw.
-    """
-
-    window: Window
-    reason: str
-    report_id: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class WaitForOpen:
-    """Nothing more until what is open has come back: the rest is cut by what it holds."""
-
-
-Step = Buy | Defer | GiveUp | WaitForOpen
 
 
 def pause(poll: PollPolicy, failed: int) -> timedelta:
@@ -307,42 +233,12 @@ def _probe(debt: Debt, failures: Sequence[Failure], failed_now: Sequence[Window]
             yield step
 
 
-def cut(
-    owed: Sequence[Window],
-    size: Span,
-    zone: ZoneInfo,
-    failures: Sequence[Failure],
-    sizing: Sizing | None = None,
-    *,
-    borders: Collection[datetime] = (),
-) -> Iterator[Window]:
-    """Chunks as `splitter.split` cuts them, and smaller where reports were cut or kept failing.
-
-    Args:
-        owed: what to cover.
-        size: the largest chunk.
-        zone: where the grid's dates begin.
-        failures: of the series, those that count.
-        sizing: how many records a chunk may hold; None, or nothing known yet: any number.
-        borders: further moments to cut at.
-    """
-    fits = sizing.fits if sizing is not None and not sizing.must_probe else None
-    if not failures:
-        yield from split(owed, size, zone, borders, fits)
-        return
-    for piece in split(owed, size, zone, {*_borders(failures), *borders}, fits):
-        limit = min((piece.length, *_limits(piece, failures)))
-        if len(_failed(piece, failures)) == BEFORE_SPLIT:
-            limit = min(limit, (piece.length + _SECOND) // 2)
-        yield from even(piece, max(_whole(limit), _SECOND))
-
-
 def _step(chunk: Window, failures: Sequence[Failure], failed_now: Sequence[Window]) -> Step:
     for failure in failures:
         if failure.truncated and failure.window.length <= _SECOND and failure.window == chunk:
             reason = f"even one second of it is truncated ({failure.reason}): it cannot be had"
             return GiveUp(chunk, reason, failure.report_id)
-    failed = _failed(chunk, failures)
+    failed = failures_over(chunk, failures)
     spent = [
         one for one in failures if one.window.overlaps(chunk) and (one.counts or not one.truncated)
     ]
@@ -373,44 +269,6 @@ def _alone_in(chunk: Window, failures: Sequence[Failure]) -> Window | None:
     return min(around, key=lambda window: window.length)
 
 
-def _limits(piece: Window, failures: Sequence[Failure]) -> Iterator[timedelta]:
-    """The longest that the chunks of a piece may be, for each truncated window around it.
-
-    A quarter of it; half of what a file holds, by the records that the truncated one had. Where
-    a smaller report of the series was truncated too, the rest may fare no better and shrinks with
-    it, but by one step only: a burst in one minute must not cut a quiet month to pieces.
-    """
-    truncated = [failure for failure in failures if failure.truncated]
-    shortest = min((one.window.length for one in truncated), default=timedelta())
-    for one in truncated:
-        length = one.window.length
-        if one.window.overlaps(piece):
-            yield max(min(length, shortest) // SHRINK, length // SHRINK**2)
-            if one.rows:
-                yield length * min(1.0, products.FILE_RECORDS / 2 / one.rows)
-
-
 def count(window: Window, failures: Sequence[Failure]) -> int:
     """How many attempts have failed over a window."""
-    return len(_failed(window, failures))
-
-
-def _failed(chunk: Window, failures: Sequence[Failure]) -> list[Failure]:
-    return [one for one in failures if not one.truncated and one.window.overlaps(chunk)]
-
-
-def _borders(failures: Sequence[Failure]) -> set[datetime]:
-    return {moment for one in failures for moment in (one.window.start, one.window.end)}
-
-
-def _whole(length: timedelta) -> timedelta:
-    return timedelta(seconds=length // _SECOND)
-
-
-def even(piece: Window, limit: timedelta) -> Iterator[Window]:
-    """A window in pieces of a length, the last one shorter."""
-    start = piece.start
-    while start < piece.end:
-        end = min(start + limit, piece.end)
-        yield Window(start, end)
-        start = end
+    return len(failures_over(window, failures))

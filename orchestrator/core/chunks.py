@@ -10,6 +10,7 @@ from bisect import bisect_right
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Final, assert_never
 
+from orchestrator.core import products
 from orchestrator.core.calendar import (
     add_months,
     first_instant,
@@ -21,13 +22,23 @@ from orchestrator.core.intervals import Window, union
 from orchestrator.core.model import Span, Unit
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
     from zoneinfo import ZoneInfo
+
+    from orchestrator.core.model import Failure
+    from orchestrator.core.volume import Sizing
 
 CEILING_MONTHS: Final = 13
 """The longest window of one report, in calendar months of UTC (vendor's reference)."""
 
+BEFORE_SPLIT: Final = 8
+"""After so many the chunk is cut in half, once."""
+
+SHRINK: Final = 4
+"""A truncated window is asked for again in chunks of at most this part of it."""
+
 _DAY: Final = timedelta(days=1)
+_SECOND: Final = timedelta(seconds=1)
 _EPOCH: Final = date(1970, 1, 1)
 _FIRST_MONDAY: Final = date(1970, 1, 5)
 
@@ -156,3 +167,71 @@ def _chunk_end(start: datetime, size: Span, zone: ZoneInfo) -> datetime:
         # A daylight-saving change made 13 local months longer than 13 months of UTC.
         end = max(last_midnight(limit, zone), start + timedelta(seconds=1))
     return end
+
+
+def cut(
+    owed: Sequence[Window],
+    size: Span,
+    zone: ZoneInfo,
+    failures: Sequence[Failure],
+    sizing: Sizing | None = None,
+    *,
+    borders: Collection[datetime] = (),
+) -> Iterator[Window]:
+    """Chunks as `split` cuts them, and smaller where reports were cut or kept failing.
+
+    Args:
+        owed: what to cover.
+        size: the largest chunk.
+        zone: where the grid's dates begin.
+        failures: of the series, those that count.
+        sizing: how many records a chunk may hold; None, or nothing known yet: any number.
+        borders: further moments to cut at.
+    """
+    fits = sizing.fits if sizing is not None and not sizing.must_probe else None
+    if not failures:
+        yield from split(owed, size, zone, borders, fits)
+        return
+    for piece in split(owed, size, zone, {*_borders(failures), *borders}, fits):
+        limit = min((piece.length, *_limits(piece, failures)))
+        if len(failures_over(piece, failures)) == BEFORE_SPLIT:
+            limit = min(limit, (piece.length + _SECOND) // 2)
+        yield from even(piece, max(_whole(limit), _SECOND))
+
+
+def _limits(piece: Window, failures: Sequence[Failure]) -> Iterator[timedelta]:
+    """The longest that the chunks of a piece may be, for each truncated window around it.
+
+    A quarter of it; half of what a file holds, by the records that the truncated one had. Where
+    a smaller report of the series was truncated too, the rest may fare no better and shrinks with
+    it, but by one step only: a burst in one minute must not cut a quiet month to pieces.
+    """
+    truncated = [failure for failure in failures if failure.truncated]
+    shortest = min((one.window.length for one in truncated), default=timedelta())
+    for one in truncated:
+        length = one.window.length
+        if one.window.overlaps(piece):
+            yield max(min(length, shortest) // SHRINK, length // SHRINK**2)
+            if one.rows:
+                yield length * min(1.0, products.FILE_RECORDS / 2 / one.rows)
+
+
+def _borders(failures: Sequence[Failure]) -> set[datetime]:
+    return {moment for one in failures for moment in (one.window.start, one.window.end)}
+
+
+def _whole(length: timedelta) -> timedelta:
+    return timedelta(seconds=length // _SECOND)
+
+
+def even(piece: Window, limit: timedelta) -> Iterator[Window]:
+    """A window in pieces of a length, the last one shorter."""
+    start = piece.start
+    while start < piece.end:
+        end = min(start + limit, piece.end)
+        yield Window(start, end)
+        start = end
+
+
+def failures_over(chunk: Window, failures: Sequence[Failure]) -> list[Failure]:
+    return [one for one in failures if not one.truncated and one.window.overlaps(chunk)]

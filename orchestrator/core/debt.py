@@ -6,15 +6,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from orchestrator.core import windows as job_windows
-from orchestrator.core.attempts import cut
+from orchestrator.core.chunks import cut
 from orchestrator.core.intervals import Window, intersect, subtract, union
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from datetime import datetime
 
-    from orchestrator.core.attempts import Failure
-    from orchestrator.core.model import Job, JobSeries, Resolution, SeriesState
+    from orchestrator.core.model import Failure, Job, JobSeries, Resolution, SeriesState
     from orchestrator.core.volume import Sizing
 
 

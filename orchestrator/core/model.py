@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from pathlib import Path
     from zoneinfo import ZoneInfo
 
-    from orchestrator.core.attempts import Failure
     from orchestrator.core.intervals import Window
     from orchestrator.core.lifecycle import State
 
@@ -415,6 +414,31 @@ class GivenUp:
     reason: str
     at: datetime
     acknowledged: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A report that came to nothing.
+
+    Attributes:
+        window: what it was for.
+        truncated: the API cut its file; otherwise it failed, its file was lost, or nobody knows
+            whether it was made.
+        reason: in words.
+        proved: for a truncated one: a smaller report inside its window has come back complete.
+        report_id: our number of it.
+        rows: for a truncated one: the records that it is known to have had; None: nobody knows.
+        counts: for a truncated one: it counts as a purchase. One does not where a person has had
+            a say since, or where all of its window has been collected: it only shapes chunks.
+    """
+
+    window: Window
+    truncated: bool
+    reason: str
+    proved: bool = False
+    report_id: int | None = None
+    rows: int | None = None
+    counts: bool = True
 
 
 @dataclass(frozen=True, slots=True)

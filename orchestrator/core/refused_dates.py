@@ -11,8 +11,9 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
-from orchestrator.core.attempts import ALWAYS, Buy, GiveUp, even
+from orchestrator.core.chunks import even
 from orchestrator.core.intervals import Window, subtract
+from orchestrator.core.next_steps import ALWAYS, Buy, GiveUp
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

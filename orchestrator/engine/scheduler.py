@@ -12,6 +12,7 @@ import anyio
 
 from orchestrator.core import attempts, intervals, volume
 from orchestrator.core import debt as debts
+from orchestrator.core.next_steps import Buy, Defer, GiveUp, WaitForOpen
 from orchestrator.core.refused_dates import IN_VAIN, RefusedDates
 from orchestrator.core.windows import retention_edge
 from orchestrator.engine.follow import ChunkOrder, FollowResult
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from anyio.abc import TaskGroup
 
     from orchestrator.core.intervals import Window
-    from orchestrator.core.model import Job, JobSeries, Report, Series
+    from orchestrator.core.model import Failure, Job, JobSeries, Report, Series
     from orchestrator.core.ports import Ledger
     from orchestrator.core.settings import Config
     from orchestrator.engine.budget import Budget
@@ -268,19 +269,19 @@ class Scheduler:
         refused = busy.dates.number
         for step in attempts.steps(unclaimed, debt.failures, busy.failed, busy.cut, busy.dates):
             match step:
-                case attempts.WaitForOpen():
+                case WaitForOpen():
                     self._await_lives(busy, series)
                     break
                 case _ if only_urgent and not debts.urgent(
                     step.window, debt, self._now_of(lane.session)
                 ):
                     continue
-                case attempts.Defer():
+                case Defer():
                     continue
-                case attempts.GiveUp(window, reason, report_id):
+                case GiveUp(window, reason, report_id):
                     await self._ledger.give_up(series, window, reason, report_id)
                     self._budget.note("error", f"given up: {series}, {window}: {reason}")
-                case attempts.Buy():
+                case Buy():
                     has_room = await self._buy(tasks, lane, follower, debt, step)
                     # Once refused, its coroutine has the series looked at again.
                     if not has_room or busy.dates.number != refused or self._is_over(lane, series):
@@ -292,7 +293,7 @@ class Scheduler:
         lane: _KeyQueue,
         follower: Follower,
         debt: debts.Debt,
-        step: attempts.Buy,
+        step: Buy,
     ) -> bool:
         """Starts the life of a chunk, unless it has to wait for others, or would be too much.
 
@@ -347,7 +348,7 @@ class Scheduler:
             self._look_again(self._short.pop(key))
 
     def _may_be_cut(
-        self, busy: _SeriesProgress, failures: Sequence[attempts.Failure], window: Window
+        self, busy: _SeriesProgress, failures: Sequence[Failure], window: Window
     ) -> bool:
         """Whether a chunk may be bought that lies inside a truncated window, if it is one.
 

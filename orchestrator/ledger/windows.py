@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from orchestrator.core.attempts import Failure
 from orchestrator.core.intervals import Window, merge
 from orchestrator.core.lifecycle import State
-from orchestrator.core.model import Resolution
+from orchestrator.core.model import Failure, Resolution
 from orchestrator.ledger import rows
 from orchestrator.ledger.series import SeriesTable
 
