@@ -146,9 +146,9 @@ def test_what_http_basic_cannot_carry_is_refused_and_not_shown(
 
 @pytest.mark.parametrize("ending", ["\n", "\r\n", ""])
 def test_one_line_end_at_the_end_of_a_file_is_no_part_of_the_secret(
-    tmp_path: Path, run_summary: str
+    tmp_path: Path, ending: str
 ) -> None:
-    (tmp_path / "secret").write_bytes(b"s3" + run_summary.encode())
+    (tmp_path / "secret").write_bytes(b"s3" + ending.encode())
     found = resolve_credentials(config(one=("k", f"file:{tmp_path}/secret")), ["one"], {})
     assert found["one"].api_secret.reveal() == "s3"
 

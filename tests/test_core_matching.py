@@ -49,14 +49,14 @@ def without(remote: RemoteReport, field: str) -> RemoteReport:
 
 def choose(
     *remotes: RemoteReport,
-    owners_of: dict[str, int] | None = None,
+    owned: dict[str, int] | None = None,
     unresolved_creates: tuple[Report, ...] = (),
     ours: Report | None = None,
     has_own_address: bool = False,
 ) -> RemoteReport | str | None:
     ours = ours or intent()
     moment = coverage.moment_of(ours.intended_at, timedelta(seconds=-1), timedelta(seconds=-1))
-    likely = matching.candidates(ours, remotes, owners_of or {})
+    likely = matching.candidates(ours, remotes, owned or {})
     return matching.choose(
         ours, likely, unresolved_creates, moment, has_own_address=has_own_address
     )
@@ -64,11 +64,11 @@ def choose(
 
 def find(
     *remotes: RemoteReport,
-    owners_of: dict[str, int] | None = None,
+    owned: dict[str, int] | None = None,
     unresolved_creates: tuple[Report, ...] = (),
 ) -> str | None:
     """The id of what is taken; None where nothing is."""
-    chosen = choose(*remotes, owners_of=owners_of, unresolved_creates=unresolved_creates)
+    chosen = choose(*remotes, owned=owned, unresolved_creates=unresolved_creates)
     return chosen.request_id if isinstance(chosen, RemoteReport) else None
 
 
@@ -77,7 +77,7 @@ def test_a_twin_is_found() -> None:
 
 
 def test_a_report_that_another_row_owns_never() -> None:
-    assert find(listed(), owners_of={"new": 3}) is None
+    assert find(listed(), owned={"new": 3}) is None
 
 
 def test_a_report_of_another_filter_never() -> None:
@@ -148,10 +148,10 @@ def test_another_address_is_not_taken_but_leaves_a_doubt(echoed: str) -> None:
     ids=["another filter", "another row's", "unclear"],
 )
 def test_what_more_than_the_address_tells_apart_leaves_no_doubt(
-    remote: RemoteReport, owners_of: dict[str, int]
+    remote: RemoteReport, owned: dict[str, int]
 ) -> None:
     theirs = replace(remote, callback_url="https://example.com/theirs")
-    assert matching.differs_only_in_callback_url(intent(), (theirs,), owners_of) is None
+    assert matching.differs_only_in_callback_url(intent(), (theirs,), owned) is None
 
 
 def test_an_omitted_field_counts_where_no_rival_differs_in_it() -> None:

@@ -496,7 +496,7 @@ async def test_ids_differ_and_follow_from_the_seed() -> None:
 
 @pytest.mark.parametrize("ending", ["SUCCESS", "ABORTED"])
 async def test_a_callback_tells_of_the_end_with_the_object_of_the_status_call(
-    run_summary: str,
+    ending: str,
 ) -> None:
     told: list[Any] = []
     heard = anyio.Event()
@@ -516,14 +516,14 @@ async def test_a_callback_tells_of_the_end_with_the_object_of_the_status_call(
             url = f"http://127.0.0.1:{runner.addresses[0][1]}/hook"
             request_id = await ask.created(callback_url=url)
             await ask.created(callback_url="https://192.0.2.1/elsewhere")
-            if run_summary == "ABORTED":
+            if ending == "ABORTED":
                 await ask.ask("DELETE", f"/v2/reports/{request_id}")
             else:
                 ask.later(hours=1)
             with anyio.fail_after(5):
                 await heard.wait()
             assert told == [(await ask.status(request_id)).json]
-            assert told[0]["request_status"] == run_summary
+            assert told[0]["request_status"] == ending
     finally:
         await runner.cleanup()
 

@@ -25,7 +25,7 @@ LIST_REACH: Final = timedelta(days=4)
 
 
 def candidates(
-    intent: Report, listed: Sequence[RemoteReport], owners_of: Mapping[str, int]
+    intent: Report, listed: Sequence[RemoteReport], owned: Mapping[str, int]
 ) -> tuple[RemoteReport, ...]:
     """The listed reports that the create of `intent` may have made, by their times.
 
@@ -34,12 +34,12 @@ def candidates(
     Args:
         intent: a row whose create may have happened.
         listed: what the API lists.
-        owners_of: ids that rows of ours have, and the rows.
+        owned: ids that rows of ours have, and the rows.
     """
     found = (
         remote
         for remote in listed
-        if owners_of.get(remote.request_id, intent.id) == intent.id and _may_be(intent, remote)
+        if owned.get(remote.request_id, intent.id) == intent.id and _may_be(intent, remote)
     )
     return tuple(
         sorted(
@@ -114,7 +114,7 @@ def _names_dates(remote: RemoteReport) -> bool:
 
 
 def differs_only_in_callback_url(
-    intent: Report, listed: Sequence[RemoteReport], owners_of: Mapping[str, int]
+    intent: Report, listed: Sequence[RemoteReport], owned: Mapping[str, int]
 ) -> RemoteReport | None:
     """A listed report that only its callback URL tells from `intent`; None where there is none.
 
@@ -127,7 +127,7 @@ def differs_only_in_callback_url(
         for remote in listed
         if not lacks_sent_fields(intent, remote)
     ]
-    return next(iter(candidates(intent, no_address, owners_of)), None)
+    return next(iter(candidates(intent, no_address, owned)), None)
 
 
 def may_belong_to_other(remote: RemoteReport, unresolved_creates: Sequence[Report]) -> bool:

@@ -49,11 +49,11 @@ class ReportIndex:
         self.all[report.request_id] = report
         self._files[report.file_id] = report
         self._open_of_key[report.key] += 1
-        for owners_of in self._owners(report):
+        for owned in self._owners(report):
             # Last, but where the world's clock was put back.
-            place = bisect_right(owners_of.by_time, report.created, key=_created)
-            owners_of.by_time.insert(place, report)
-            owners_of.open[report.number] = report
+            place = bisect_right(owned.by_time, report.created, key=_created)
+            owned.by_time.insert(place, report)
+            owned.open[report.number] = report
 
     def ended(self, report: Report) -> None:
         """Notes that a report is open no more."""
@@ -63,8 +63,8 @@ class ReportIndex:
             and report.report_faults.outcome not in STATUSES
         ):
             return  # no word of a status asks for it, so every list shows it
-        for owners_of in self._owners(report):
-            owners_of.open.pop(report.number, None)
+        for owned in self._owners(report):
+            owned.open.pop(report.number, None)
 
     def _owners(self, report: Report) -> tuple[_Owned, _Owned]:
         return self._of_account[report.request.account_id], self._of_key[report.key]
@@ -102,11 +102,11 @@ class ReportIndex:
             statuses: the words that the caller will keep.
         """
         found: dict[int, Report] = {}
-        for owners_of in self._asked(account_id, api_key):
-            among = _between(owners_of.by_time, first, last)
+        for owned in self._asked(account_id, api_key):
+            among = _between(owned.by_time, first, last)
             if OPEN.issuperset(statuses):
                 among = [
-                    one for one in owners_of.open.values() if first <= int(one.created) <= last
+                    one for one in owned.open.values() if first <= int(one.created) <= last
                 ]
             found.update((report.number, report) for report in among)
         return [found[number] for number in sorted(found)]
