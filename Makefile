@@ -43,10 +43,10 @@ lock: $(VENV)/bin/python
 	$(VENV)/lock/bin/python -m requirements.make
 
 # The quick tests: each part by itself, and everything that stands on a library.
-QUICK := tests/test_api_*.py tests/test_callbacks_receiver.py tests/test_cli_output.py \
+QUICK := tests/test_api_*.py tests/test_callbacks_server.py tests/test_cli_output.py \
 	tests/test_cli_plan.py tests/test_collect_*.py tests/test_config_*.py tests/test_core_*.py \
 	tests/test_foreign_words.py tests/test_hostile_*.py tests/test_ledger_sqlite.py \
-	tests/test_reporting_*.py tests/test_sim_faults.py
+	tests/test_reporting_*.py tests/test_simulator_faults.py
 
 # What a user gets who installs today: the newest of everything, whatever the lock files say.
 newest: $(VENV)/bin/python

@@ -228,7 +228,7 @@ def test_brackets_in_a_quoted_text_are_no_depth() -> None:
 
 
 def test_what_the_parser_says_in_unknown_words_is_told_in_ours_at_its_place() -> None:
-    """Known words of it only choose among ours: tests/test_config_nodes.py says which."""
+    """Known words of it only choose among ours: tests/test_config_yaml_tree.py says which."""
     Odd.deepest, before = 0, Odd.deepest
     try:
         with pytest.raises(InputError) as caught:
