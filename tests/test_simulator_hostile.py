@@ -226,9 +226,7 @@ async def test_a_bomb_is_small_and_promises_what_it_holds() -> None:
     ("form", "error"),
     [("encrypted", RuntimeError), ("two_names", zipfile.BadZipFile), ("empty", IndexError)],
 )
-async def test_an_evil_archive_is_refused_by_others_too(
-    form: str, error: type[Exception]
-) -> None:
+async def test_an_evil_archive_is_refused_by_others_too(form: str, error: type[Exception]) -> None:
     async with asking(faults=faults({"at": "report", "do": "zip", "form": form})) as ask:
         file = await ask.download(await ask.finished())
         with pytest.raises(error):

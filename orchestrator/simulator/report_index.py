@@ -105,9 +105,7 @@ class ReportIndex:
         for owned in self._asked(account_id, api_key):
             among = _between(owned.by_time, first, last)
             if OPEN.issuperset(statuses):
-                among = [
-                    one for one in owned.open.values() if first <= int(one.created) <= last
-                ]
+                among = [one for one in owned.open.values() if first <= int(one.created) <= last]
             found.update((report.number, report) for report in among)
         return [found[number] for number in sorted(found)]
 
