@@ -31,7 +31,7 @@ from orchestrator.config.yaml_tree import LOADER, parse_document
 from orchestrator.errors import InputError
 from orchestrator.ledger.integrity import remedy
 from orchestrator.ledger.sqlite_errors import explain
-from orchestrator.simulator.faults.model import Faults
+from orchestrator.simulator.faults.loader import load_faults
 
 FOREIGN = "words of a library"
 
@@ -245,7 +245,7 @@ def test_of_a_file_of_faults_the_place_is_told_and_no_word_of_the_parser(
     path = tmp_path / "faults.yaml"
     path.write_text(text)
     with pytest.raises(InputError) as caught:
-        Faults.load(path)
+        load_faults(path)
     (mistake,) = caught.value.mistakes
     assert mistake.line >= 1
     assert (mistake.what, mistake.remedy) == ("cannot be read as YAML here", "check this line")

@@ -13,6 +13,7 @@ import pytest
 from orchestrator.errors import InputError
 from orchestrator.simulator import Fault, Faults, Truth
 from orchestrator.simulator.faults.kinds import CALLS, KINDS
+from orchestrator.simulator.faults.loader import load_faults
 from orchestrator.simulator.faults.model import FaultInjector, WrongFault
 from tests.kit.asking import SMS, Answer, Asker, asking
 
@@ -91,7 +92,7 @@ def test_a_file_is_read_as_yaml(tmp_path: Path) -> None:
         "  - {at: create, do: refuse, status: 429, retry_after: 3, every: 10}\n"
         "  - {at: report, do: outcome, status: FAILED, account: 00123456, probability: 0.5}\n"
     )
-    loaded = Faults.load(path)
+    loaded = load_faults(path)
     assert loaded.seed == 7
     first, second = loaded.faults
     assert (first.at, first.do, first.every) == ("create", "refuse", 10)
@@ -104,13 +105,13 @@ def test_a_file_is_read_as_yaml(tmp_path: Path) -> None:
 def test_a_file_is_read_as_json_too(tmp_path: Path) -> None:
     path = tmp_path / "faults.json"
     path.write_text(json.dumps([{"at": "list", "do": "lacks", "newest": 2}]))
-    assert Faults.load(path) == faults({"at": "list", "do": "lacks", "newest": 2})
+    assert load_faults(path) == faults({"at": "list", "do": "lacks", "newest": 2})
 
 
 def test_an_empty_file_is_no_faults(tmp_path: Path) -> None:
     path = tmp_path / "faults.yaml"
     path.write_text("# nothing\n")
-    assert Faults.load(path) == Faults()
+    assert load_faults(path) == Faults()
 
 
 def test_every_mistake_of_a_file_is_named_with_its_place(tmp_path: Path) -> None:
@@ -130,7 +131,7 @@ def test_every_mistake_of_a_file_is_named_with_its_place(tmp_path: Path) -> None
         "  - reset\n"
     )
     with pytest.raises(InputError) as wrong:
-        Faults.load(path)
+        load_faults(path)
     words = str(wrong.value).replace(f"{path}:", "")
     places = "create, status, list, cancel, download, records, report, server"
     when = "account, after, every, first, made, nth, probability, product, times, until"
@@ -168,13 +169,13 @@ def test_a_file_that_cannot_be_read_is_an_input_error(
     path = tmp_path / "faults.yaml"
     path.write_bytes(content)
     with pytest.raises(InputError) as wrong:
-        Faults.load(path)
+        load_faults(path)
     assert str(wrong.value) == f"{path}:{words}"
 
 
 def test_a_missing_file_is_an_input_error(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="cannot be read: No such file or directory"):
-        Faults.load(tmp_path / "faults.yaml")
+        load_faults(tmp_path / "faults.yaml")
 
 
 @pytest.mark.parametrize(

@@ -2,16 +2,9 @@
 
 from __future__ import annotations
 
-import errno
 import os
-import shlex
-import shutil
 import socket
-import stat
-import tempfile
-from dataclasses import dataclass
 from datetime import timedelta
-from enum import Enum
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
@@ -19,19 +12,18 @@ import anyio
 
 from orchestrator.api.connection_errors import listen_words
 from orchestrator.cli.belonging import compare, refuse_unknown_files
+from orchestrator.cli.disk_checks import Check, Level, require_output
 from orchestrator.cli.setup import (
     clock_of,
     ledger_is_missing,
     open_sessions,
     reading_ledger,
 )
-from orchestrator.collect.layout import ASIDE, MANIFEST, PARTIAL
 from orchestrator.config import proxies_of, resolve_credentials
 from orchestrator.core import clocks
 from orchestrator.core.model import ALL_STATUSES
 from orchestrator.core.policy import ExitCode
 from orchestrator.core.ports import Priority
-from orchestrator.core.settings import Readers
 from orchestrator.errors import (
     ApiError,
     InputError,
@@ -42,51 +34,16 @@ from orchestrator.errors import (
     Unauthorized,
 )
 from orchestrator.ledger.lock import holder, refuse_hard_links, refuse_network
-from orchestrator.reporting.phrases import counted, size_words
+from orchestrator.reporting.phrases import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
-    from pathlib import Path
 
     from orchestrator.core.model import Job
     from orchestrator.core.settings import Config, Credentials
     from orchestrator.engine.key_session import KeySession
 
-LITTLE_SPACE_BYTES: Final = 1_000_000_000
-"""One report can be as large as this as an archive, and more unpacked."""
-
 _LOOK_BACK: Final = timedelta(hours=1)
-
-
-class Level(Enum):
-    """How a check went."""
-
-    OK = "ok"
-    WARNING = "warning"
-    ERROR = "error"
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """One line of the answer.
-
-    Attributes:
-        level: how it went.
-        subject: what was looked at, in a word.
-        words: what was found.
-        remedy: what to do; empty where nothing is wrong.
-        code: with which a run would end for it, if it is an error.
-    """
-
-    level: Level
-    subject: str
-    words: str
-    remedy: str = ""
-    code: ExitCode = ExitCode.FINDINGS
-
-    def __str__(self) -> str:
-        text = f"{self.level.value:<8} {self.subject}: {self.words}"
-        return f"{text}; {self.remedy}" if self.remedy else text
 
 
 # --- credentials ----------------------------------------------------------------------------------
@@ -256,103 +213,6 @@ def callbacks(config: Config) -> Iterator[Check]:
     else:
         words = f"a run can listen on {listen} for {config.callback.public_url}"
         yield Check(Level.OK, "callbacks", words)
-
-
-# --- the disk -------------------------------------------------------------------------------------
-
-
-def folder(key: str, directory: Path) -> Check:
-    """Whether files can be written there, and how much room there is. Leaves nothing behind."""
-    # `lexists`: a link that leads nowhere is in the way too, and no folder can be made of it.
-    existing = next(path for path in (directory, *directory.parents) if os.path.lexists(path))
-    where = str(directory) if existing == directory else f"{directory} (not made yet)"
-    if not existing.is_dir():
-        kind = "a link that leads nowhere" if existing.is_symlink() else "a file"
-        words = f"{existing} is {kind}, where {key} needs a directory"
-        remedy = f"move it away, or change {key}"
-        return Check(Level.ERROR, "disk", words, remedy, ExitCode.DISK)
-    try:
-        with tempfile.TemporaryFile(dir=existing):
-            pass
-        free = shutil.disk_usage(existing).free
-    except OSError as error:
-        if error.errno == errno.EROFS:
-            words = f"{key} {where} cannot be written: the file system is read-only"
-            remedy = f"mount it writable, or change {key}"
-            return Check(Level.ERROR, "disk", words, remedy, ExitCode.DISK)
-        words = f"{key} {where} cannot be written ({error.strerror})"
-        remedy = f"give the user who runs this the right to write in {existing}, or change {key}"
-        return Check(Level.ERROR, "disk", words, remedy, ExitCode.DISK)
-    words = f"{key} {where} can be written, {size_words(free)} free"
-    if free < LITTLE_SPACE_BYTES:
-        return Check(Level.WARNING, "disk", words, "one report can need more: make room")
-    return Check(Level.OK, "disk", words)
-
-
-def readers(config: Config) -> Iterator[Check]:
-    """What others may read of files and ledger, or write beside them; nothing where all is closed.
-
-    Whoever may not enter a folder reads nothing in it. What a run makes anew is closed anyway.
-    """
-    directory, mode = config.output.directory, config.output.mode
-    inside = {directory / MANIFEST: mode, directory / PARTIAL: Readers.PRIVATE}
-    inside |= {directory / ASIDE: Readers.PRIVATE}
-    inside |= dict.fromkeys(directory.glob("report_account=*"), mode)
-    if _is_open(directory, mode) and any(_is_open(path, who) for path, who in inside.items()):
-        rights = "go=" if mode is Readers.PRIVATE else "g-w,o="
-        remedy = _chmod(rights, directory, recursive=True)
-        if mode is Readers.PRIVATE:
-            remedy += ", or let the group read it with output.mode: group"
-        words = f"output.directory {directory} is open to other users of this machine"
-        yield Check(Level.WARNING, "private", words, remedy)
-    elif _may_be_written(directory):
-        yield _writable("output.directory", directory)
-    state = config.state
-    folder = state.parent
-    names = (state.name + suffix for suffix in ("", "-wal", "-shm", ".lock"))
-    is_open = any(_is_open(folder / name, Readers.PRIVATE) for name in names)
-    if is_open and _is_open(folder, Readers.PRIVATE):
-        words = f"the ledger {state} is open to other users of this machine"
-        yield Check(Level.WARNING, "private", words, _chmod("go=", state) + "*")
-    if folder != directory and _may_be_written(folder):
-        yield _writable("state", folder)
-
-
-def _writable(key: str, folder: Path) -> Check:
-    words = f"others may write in the folder of {key}, {folder}, and put what they like in it"
-    return Check(Level.WARNING, "private", words, _chmod("go-w", folder))
-
-
-def _chmod(rights: str, path: Path, *, recursive: bool = False) -> str:
-    return shlex.join(["chmod", *(["-R"] if recursive else []), rights, str(path)])
-
-
-def _is_open(path: Path, readers: Readers) -> bool:
-    """Whether others than these may do something with it."""
-    return bool(_rights(path) & readers.umask)
-
-
-def _may_be_written(folder: Path) -> bool:
-    return bool(_rights(folder) & 0o022)
-
-
-def _rights(path: Path) -> int:
-    try:
-        found = path.stat()
-    except OSError:  # it is not there, or not for us to look at
-        return 0
-    return stat.S_IMODE(found.st_mode)
-
-
-def require_output(config: Config) -> None:
-    """Makes sure that files can be written before a report is bought that would be one.
-
-    Raises:
-        OutputError: they cannot, in the words of `check`.
-    """
-    found = folder("output.directory", config.output.directory)
-    if found.level is Level.ERROR:
-        raise OutputError(f"{found.words}; {found.remedy}")
 
 
 # --- the ledger -----------------------------------------------------------------------------------

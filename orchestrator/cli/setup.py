@@ -226,7 +226,7 @@ async def writing_ledger(
     import sqlite3  # noqa: PLC0415 - start-up time
 
     from orchestrator.cli.belonging import Stands, compare  # noqa: PLC0415
-    from orchestrator.cli.checks import require_output  # noqa: PLC0415
+    from orchestrator.cli.disk_checks import require_output  # noqa: PLC0415
     from orchestrator.cli.projection import ManifestSync  # noqa: PLC0415
     from orchestrator.collect.manifest import put_aside  # noqa: PLC0415
     from orchestrator.ledger.integrity import is_large  # noqa: PLC0415 - start-up time

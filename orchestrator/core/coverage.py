@@ -200,3 +200,22 @@ def tiles_cover(tiles: Sequence[Page], longest: int, *, shows_later: bool, heeds
             they mean to us.
     """
     return bool(tiles) and shows_later and heeds and all(tile.is_whole(longest) for tile in tiles)
+
+
+@dataclass(frozen=True, slots=True)
+class UnknownCreate:
+    """A create whose outcome nobody knows, at one search for its report.
+
+    Attributes:
+        report: whose create may have happened.
+        moment: of the create, by the API's clock.
+        age: of its intent by now.
+        now: the present moment by our clock.
+        rate: seconds of the API's clock for each of ours; 1 but at a simulator.
+    """
+
+    report: Report
+    moment: Moment
+    age: timedelta
+    now: datetime
+    rate: float = 1.0

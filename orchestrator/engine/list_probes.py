@@ -20,9 +20,9 @@ from orchestrator.core.ports import Priority
 from orchestrator.errors import NotFound, Rejected, Unauthorized
 
 if TYPE_CHECKING:
+    from orchestrator.core.coverage import UnknownCreate
     from orchestrator.core.model import Report
     from orchestrator.engine.key_session import KeySession
-    from orchestrator.engine.report_search import Sought
 
 PRODUCT: Final = "REPORTS-USAGE"
 
@@ -58,29 +58,29 @@ class Probes:
     def __init__(self) -> None:
         self._of: defaultdict[tuple[str, str], _Probes] = defaultdict(_Probes)
 
-    def is_later(self, request_id: str, sought: Sought, session: KeySession) -> bool | None:
+    def is_later(self, request_id: str, create: UnknownCreate, session: KeySession) -> bool | None:
         """Whether a listed report is one of these, made after an unknown create had ended.
 
         Returns:
             None: it is none of these.
         """
-        made = self._find(sought.report, session).made.get(request_id)
-        return None if made is None else _age_at(made, sought) >= CREATE_TAKES
+        made = self._find(create.report, session).made.get(request_id)
+        return None if made is None else _age_at(made, create) >= CREATE_TAKES
 
     def refusal(self, report: Report, session: KeySession) -> str:
         """Why there can be none for a report, in the API's words; empty while there may be."""
         return self._find(report, session).refused
 
-    async def make(self, sought: Sought, session: KeySession) -> None:
+    async def make(self, create: UnknownCreate, session: KeySession) -> None:
         """Asks for one, unless there is one that is later than the create already.
 
         Raises:
             ApiError: it is not known whether it was made; it may be asked for again.
         """
-        report = sought.report
+        report = create.report
         probes = self._find(report, session)
         async with probes.turn:
-            if any(_age_at(made, sought) >= CREATE_TAKES for made in probes.made.values()):
+            if any(_age_at(made, create) >= CREATE_TAKES for made in probes.made.values()):
                 return
             if probes.refused or len(probes.made) >= AT_MOST or probes.failed >= _UNANSWERED:
                 return
@@ -89,7 +89,7 @@ class Probes:
             try:
                 async with session.admitted(Priority.SUBMIT):
                     made_at = anyio.current_time()
-                    remote = await session.api.create(series, _window(sought.now), None)
+                    remote = await session.api.create(series, _window(create.now), None)
                     session.breaker.record(None)
             except (Unauthorized, Rejected, NotFound) as error:
                 probes.refused = str(error)
@@ -101,10 +101,10 @@ class Probes:
         return self._of[session.api_key, report.series.account_id]
 
 
-def _age_at(moment: float, sought: Sought) -> timedelta:
+def _age_at(moment: float, create: UnknownCreate) -> timedelta:
     """How old an intent was at a moment of the loop's clock, which has passed."""
     since = timedelta(seconds=anyio.current_time() - moment)
-    return sought.age - since * sought.rate
+    return create.age - since * create.rate
 
 
 def _window(now: datetime) -> Window:

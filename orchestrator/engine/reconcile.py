@@ -12,10 +12,11 @@ import anyio
 
 from orchestrator.core import coverage, lifecycle, lifespans, matching, policy
 from orchestrator.core.commands import typed
+from orchestrator.core.coverage import UnknownCreate
 from orchestrator.core.lifecycle import State
 from orchestrator.core.ports import Priority
 from orchestrator.engine.list_probes import PRODUCT, Probes
-from orchestrator.engine.report_search import ReportLists, Sought
+from orchestrator.engine.report_search import ReportLists
 from orchestrator.errors import ApiError
 
 if TYPE_CHECKING:
@@ -131,8 +132,8 @@ class Reconciler:
             ahead = report.server_ahead or ahead  # it runs away from ours, and was not set
         moment = coverage.moment_of(report.intended_at, report.server_ahead, ahead)
         rate = age.rate(self._config.poll)
-        sought = Sought(report, moment, age.now(), self._clock.now(), rate)
-        shown = await self._lists.look(sought, session)
+        create = UnknownCreate(report, moment, age.now(), self._clock.now(), rate)
+        shown = await self._lists.look(create, session)
         found.trouble = found.doubt = ""
         found.answered += 1
         likely = await self._in_full(
@@ -155,17 +156,17 @@ class Reconciler:
             found.doubt = f"{other.request_id} there is like it, but for its callback_url"
         else:
             found.covering += shown.covers
-            await self._help(sought, session, shown)
+            await self._help(create, session, shown)
         return None
 
-    async def _help(self, sought: Sought, session: KeySession, shown: Shown) -> None:
+    async def _help(self, create: UnknownCreate, session: KeySession, shown: Shown) -> None:
         """Gives the lists something to show, where they show nothing newer of ours."""
-        if shown.shows_later or sought.age < coverage.CREATE_TAKES:
+        if shown.shows_later or create.age < coverage.CREATE_TAKES:
             return
-        report = sought.report
+        report = create.report
         told = self._probes.refusal(report, session)
         with contextlib.suppress(ApiError):
-            await self._probes.make(sought, session)
+            await self._probes.make(create, session)
         if not told and (refused := self._probes.refusal(report, session)):
             self._observer.note(
                 "warning",

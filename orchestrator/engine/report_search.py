@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Set as AbstractSet
     from datetime import datetime
 
-    from orchestrator.core.coverage import Moment
+    from orchestrator.core.coverage import UnknownCreate
     from orchestrator.core.model import RemoteReport, Report, ReportList
     from orchestrator.core.ports import Ledger
     from orchestrator.engine.key_session import KeySession
@@ -35,25 +35,6 @@ _AFTER: Final = timedelta(seconds=110)
 
 _ALL_SHOWN_FOR: Final = timedelta(days=3)
 """Of reports that are older the API may have forgotten some."""
-
-
-@dataclass(frozen=True, slots=True)
-class Sought:
-    """What is looked for.
-
-    Attributes:
-        report: whose create may have happened.
-        moment: of the create, by the API's clock.
-        age: of its intent by now.
-        now: the present moment by our clock.
-        rate: seconds of the API's clock for each of ours; 1 but at a simulator.
-    """
-
-    report: Report
-    moment: Moment
-    age: timedelta
-    now: datetime
-    rate: float = 1.0
 
 
 @dataclass(slots=True)
@@ -85,7 +66,7 @@ class ReportLists:
         self._longest: dict[tuple[str, str], int] = {}
         self._too_large: set[tuple[str, str]] = set()
 
-    async def look(self, sought: Sought, session: KeySession) -> Shown:
+    async def look(self, create: UnknownCreate, session: KeySession) -> Shown:
         """One look at the lists of the account, and of the key's own account.
 
         Narrow ranges come first: they are answered even where lists are cut or very long.
@@ -93,12 +74,12 @@ class ReportLists:
         Raises:
             ApiError: no list can be had.
         """
-        report = sought.report
+        report = create.report
         shown = Shown()
         error: ApiError | None = None
         answered = False
         for account in dict.fromkeys((report.series.account_id, report.api_key)):
-            asking = _Asking(self, sought, session, account, shown)
+            asking = _Asking(self, create, session, account, shown)
             try:
                 await asking.go()
                 answered = True
@@ -123,14 +104,14 @@ class ReportLists:
         return {request_id: owner.report_id for request_id, owner in owners.items()}
 
     async def page(
-        self, sought: Sought, session: KeySession, account: str, listed: ReportList
+        self, create: UnknownCreate, session: KeySession, account: str, listed: ReportList
     ) -> Page:
         """How the entries of a list stand to the create."""
-        report = sought.report
+        report = create.report
         owners = await self._ledger.owners(remote.request_id for remote in listed)
         entries = []
         for remote in listed:
-            is_later = self._probes.is_later(remote.request_id, sought, session)
+            is_later = self._probes.is_later(remote.request_id, create, session)
             if is_later is None:
                 same = matching.is_of_account(report, remote, account)
                 owner = owners.get(remote.request_id)
@@ -166,7 +147,7 @@ class _Asking:
     """One look at one account's list."""
 
     lists: ReportLists
-    sought: Sought
+    create: UnknownCreate
     session: KeySession
     account: str
     shown: Shown
@@ -181,29 +162,29 @@ class _Asking:
             ApiError: what the first page that cannot be had met.
         """
         tiles: list[tuple[datetime, datetime, Page]] = []
-        if self.sought.moment.is_narrow:
-            start = self.sought.moment.earliest.replace(microsecond=0)
-            end = self.sought.moment.latest.replace(microsecond=0) + _SHORTEST_TILE
+        if self.create.moment.is_narrow:
+            start = self.create.moment.earliest.replace(microsecond=0)
+            end = self.create.moment.latest.replace(microsecond=0) + _SHORTEST_TILE
             try:
                 tiles.append((start, end, await self._ask(start, end)))
             except TooLarge:
                 tiles = await self._split(start, end)
-            if await self.lists.likely(self.sought.report, self.shown):
+            if await self.lists.likely(self.create.report, self.shown):
                 return
         everything = await self._ask_all()
         if everything is not None and not await self._lacks_ours(around=False):
             longest = self.lists.longest(self.session, self.account)
-            self.shown.covers = coverage.covers(everything, self.sought.moment, longest)
-            if self.shown.covers or everything.reaches_across(self.sought.moment):
+            self.shown.covers = coverage.covers(everything, self.create.moment, longest)
+            if self.shown.covers or everything.reaches_across(self.create.moment):
                 return
         if not tiles:
             return
         whole = await self._cut_until_whole(tiles)
-        if await self.lists.likely(self.sought.report, self.shown):
+        if await self.lists.likely(self.create.report, self.shown):
             return
         if not self.heeds or everything is None:
             now = self.session.api.server_now()
-            await self._ask(max(self.sought.moment.latest, now - _LATELY) if now else None, None)
+            await self._ask(max(self.create.moment.latest, now - _LATELY) if now else None, None)
         if not await self._lacks_ours(around=True):
             self.shown.covers = coverage.tiles_cover(
                 whole,
@@ -218,14 +199,14 @@ class _Asking:
         Args:
             around: of those alone that were made about the moment of the create.
         """
-        sought = self.sought
+        create = self.create
         if around:
-            since = sought.report.intended_at - _BEFORE / sought.rate
-            until = sought.report.intended_at + _AFTER / sought.rate
+            since = create.report.intended_at - _BEFORE / create.rate
+            until = create.report.intended_at + _AFTER / create.rate
         else:
-            since = sought.now - _ALL_SHOWN_FOR / sought.rate
-            until = sought.now - coverage.CREATE_TAKES / sought.rate
-        ours = await self.lists.recent(sought.report, since, until)
+            since = create.now - _ALL_SHOWN_FOR / create.rate
+            until = create.now - coverage.CREATE_TAKES / create.rate
+        ours = await self.lists.recent(create.report, since, until)
         return not self.shown.remotes.keys() >= ours
 
     async def _ask(
@@ -235,7 +216,7 @@ class _Asking:
         listed = await self.session.ask(request, Priority.SUBMIT)
         self.answered = True
         self.shown.remotes.update((remote.request_id, remote) for remote in listed)
-        page = await self.lists.page(self.sought, self.session, self.account, listed)
+        page = await self.lists.page(self.create, self.session, self.account, listed)
         self.shown.shows_later |= page.shows_later
         self.heeds |= dated and page.shows_ours
         return page
@@ -246,7 +227,7 @@ class _Asking:
             return None
         try:
             return await self._ask(
-                self.sought.moment.earliest - matching.LIST_REACH, None, dated=False
+                self.create.moment.earliest - matching.LIST_REACH, None, dated=False
             )
         except TooLarge:
             self.lists.was_too_large(self.session, self.account)
@@ -277,7 +258,7 @@ class _Asking:
         done: list[Page] = []
         todo = tiles[::-1]
         while todo:
-            if await self.lists.likely(self.sought.report, self.shown):
+            if await self.lists.likely(self.create.report, self.shown):
                 break
             start, end, page = todo.pop()
             if page.is_whole(self.lists.longest(self.session, self.account)):

@@ -5,6 +5,7 @@ and passes.
 """
 
 from orchestrator.simulator.clock import WorldClock
+from orchestrator.simulator.faults.kinds import KINDS
 from orchestrator.simulator.faults.model import Fault, Faults
 from orchestrator.simulator.records.digest import RecordDigest, tally_csv
 from orchestrator.simulator.server import Simulator, serve
@@ -12,6 +13,7 @@ from orchestrator.simulator.settings import ApiKey, Dialect, Settings
 from orchestrator.simulator.truth import Truth
 
 __all__ = [
+    "KINDS",
     "ApiKey",
     "Dialect",
     "Fault",

@@ -10,8 +10,8 @@ from urllib.parse import urlsplit
 import anyio
 import click
 
-from orchestrator.cli import checks, options
-from orchestrator.cli.checks import Check, Level
+from orchestrator.cli import checks, disk_checks, options
+from orchestrator.cli.disk_checks import Check, Level
 from orchestrator.cli.output import json_list, json_text, write, write_lines
 from orchestrator.config import load_inputs
 from orchestrator.core.policy import ExitCode
@@ -88,9 +88,9 @@ def _checks(jobs: Sequence[Path], config: Path | None) -> Iterator[Check]:
     yield from lines
     yield from _api(inputs, found)
     yield from checks.callbacks(inputs.config)
-    yield checks.folder("output.directory", inputs.config.output.directory)
-    yield checks.folder("state", inputs.config.state.parent)
-    yield from checks.readers(inputs.config)
+    yield disk_checks.folder("output.directory", inputs.config.output.directory)
+    yield disk_checks.folder("state", inputs.config.state.parent)
+    yield from disk_checks.readers(inputs.config)
     yield from checks.ledger(inputs.config, inputs.jobs)
 
 

@@ -5,30 +5,6 @@ a report for good, or one download of it) or `in_server`, in one of the modules 
 """
 
 from orchestrator.simulator.faults import answers, calls, lists, reports
-from orchestrator.simulator.faults.registry import (
-    CALLS,
-    KINDS,
-    PLACES,
-    FaultKind,
-    Option,
-    number,
-    share,
-    text,
-    whole,
-)
+from orchestrator.simulator.faults.registry import CALLS, KINDS
 
-__all__ = [
-    "CALLS",
-    "KINDS",
-    "PLACES",
-    "FaultKind",
-    "Option",
-    "answers",
-    "calls",
-    "lists",
-    "number",
-    "reports",
-    "share",
-    "text",
-    "whole",
-]
+__all__ = ["CALLS", "KINDS", "answers", "calls", "lists", "reports"]

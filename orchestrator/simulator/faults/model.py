@@ -7,11 +7,10 @@ from hashlib import blake2b
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
-from orchestrator.simulator.faults import kinds
+from orchestrator.simulator.faults import registry
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
 
 class WrongFault(ValueError):
@@ -32,27 +31,27 @@ class WrongFault(ValueError):
 
 def _times(given: Any) -> frozenset[int]:
     wanted = given if isinstance(given, list | tuple) else [given]
-    if not wanted or any(kinds.whole(one) < 1 for one in wanted):
+    if not wanted or any(registry.whole(one) < 1 for one in wanted):
         raise ValueError(f"must be a call's number, from 1, or a list of them, not {given!r}")
     return frozenset(wanted)
 
 
 def _positive(given: Any) -> int:
-    if kinds.whole(given) < 1:
+    if registry.whole(given) < 1:
         raise ValueError(f"must be at least 1, not {given!r}")
     return int(given)
 
 
-_SELECTORS: Final[Mapping[str, kinds.Option]] = {
-    "nth": kinds.Option(_times),
-    "first": kinds.Option(_positive),
-    "every": kinds.Option(_positive),
-    "probability": kinds.Option(kinds.share),
-    "times": kinds.Option(_positive),
-    "account": kinds.Option(kinds.text),
-    "product": kinds.Option(kinds.text),
-    "after": kinds.Option(kinds.number),
-    "until": kinds.Option(kinds.number),
+_SELECTORS: Final[Mapping[str, registry.Option]] = {
+    "nth": registry.Option(_times),
+    "first": registry.Option(_positive),
+    "every": registry.Option(_positive),
+    "probability": registry.Option(registry.share),
+    "times": registry.Option(_positive),
+    "account": registry.Option(registry.text),
+    "product": registry.Option(registry.text),
+    "after": registry.Option(registry.number),
+    "until": registry.Option(registry.number),
 }
 
 
@@ -99,12 +98,16 @@ class Fault:
         Raises:
             WrongFault: the first thing that is wrong with it.
         """
-        if at not in kinds.PLACES:
-            raise WrongFault("at", f"'{at}' is no place", f"use one of {', '.join(kinds.PLACES)}")
-        kind = kinds.KINDS.get(do)
+        if at not in registry.PLACES:
+            raise WrongFault(
+                "at", f"'{at}' is no place", f"use one of {', '.join(registry.PLACES)}"
+            )
+        kind = registry.KINDS.get(do)
         if kind is None:
             raise WrongFault(
-                "do", f"'{do}' is no kind of fault", f"use one of {', '.join(sorted(kinds.KINDS))}"
+                "do",
+                f"'{do}' is no kind of fault",
+                f"use one of {', '.join(sorted(registry.KINDS))}",
             )
         if at not in kind.places:
             raise WrongFault(
@@ -131,9 +134,9 @@ class Fault:
         return cls(at, do, MappingProxyType(values), **selectors)
 
     @property
-    def kind(self) -> kinds.FaultKind:
+    def kind(self) -> registry.FaultKind:
         """What it does."""
-        return kinds.KINDS[self.do]
+        return registry.KINDS[self.do]
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,28 +151,17 @@ class Faults:
     seed: int = 0
 
     @classmethod
-    def load(cls, path: Path) -> Faults:
-        """Reads a YAML or JSON file.
-
-        Raises:
-            InputError: every mistake in it, with its place.
-        """
-        from orchestrator.simulator.faults.loader import load_faults  # noqa: PLC0415 - the file needs this module
-
-        return load_faults(path)
-
-    @classmethod
     def from_seed(cls, seed: int, probability: float = 0.05) -> Faults:
         """Some of everything that a patient client gets over, each with this probability."""
-        return cls(tuple(Fault.of(probability=probability, **one) for one in _WEATHER), seed)
+        return cls(tuple(Fault.of(probability=probability, **one) for one in _DEFAULT_MIX), seed)
 
 
-_WEATHER: Final[tuple[dict[str, Any], ...]] = (
-    *({"at": place, "do": "refuse", "status": 429} for place in kinds.CALLS),
-    *({"at": place, "do": "refuse", "status": 429, "retry_after": 2} for place in kinds.CALLS),
-    *({"at": place, "do": "refuse", "status": 503} for place in kinds.CALLS),
-    *({"at": place, "do": "reset"} for place in kinds.CALLS),
-    *({"at": place, "do": "html", "status": 502} for place in kinds.CALLS),
+_DEFAULT_MIX: Final[tuple[dict[str, Any], ...]] = (
+    *({"at": place, "do": "refuse", "status": 429} for place in registry.CALLS),
+    *({"at": place, "do": "refuse", "status": 429, "retry_after": 2} for place in registry.CALLS),
+    *({"at": place, "do": "refuse", "status": 503} for place in registry.CALLS),
+    *({"at": place, "do": "reset"} for place in registry.CALLS),
+    *({"at": place, "do": "html", "status": 502} for place in registry.CALLS),
     {"at": "create", "do": "refuse", "status": 500, "made": True},
     {"at": "create", "do": "reset", "made": True},
     {"at": "create", "do": "cut"},

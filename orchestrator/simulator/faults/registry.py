@@ -9,9 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 if TYPE_CHECKING:
     from aiohttp import web
 
-    from orchestrator.simulator.calls import Call
     from orchestrator.simulator.clock import WorldClock
-    from orchestrator.simulator.reports import ReportFaults
 
 
 class Server(Protocol):
@@ -28,8 +26,11 @@ class Server(Protocol):
 
 
 Options = Mapping[str, Any]
-CallAct = Callable[["Call", Options], Awaitable["web.StreamResponse"]]
-QuirkAct = Callable[["ReportFaults", Options], None]
+CallAct = Callable[[Any, Options], Awaitable["web.StreamResponse"]]
+"""Stands around one `simulator.calls.Call`. What it takes is named where kinds are written: they
+know calls and reports, and these know the settings, which hold faults."""
+QuirkAct = Callable[[Any, Options], None]
+"""Changes the `simulator.reports.ReportFaults` of a report."""
 ServerAct = Callable[[Server, Options], Awaitable[None]]
 
 CALLS: Final = ("create", "status", "list", "cancel", "download", "records")
