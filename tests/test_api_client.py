@@ -14,7 +14,7 @@ import pytest
 from aiohttp import web
 
 from orchestrator.api import VonageReports, open_session
-from orchestrator.core.model import Status
+from orchestrator.core.vonage import Status
 from orchestrator.errors import (
     ApiError,
     InputError,

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from orchestrator.api import wire
 from orchestrator.core.intervals import Window
-from orchestrator.core.model import RemoteReport, Series, Status
+from orchestrator.core.model import RemoteReport, Series
+from orchestrator.core.vonage import Status
 
 if TYPE_CHECKING:
     from collections.abc import Container

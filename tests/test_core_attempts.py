@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orchestrator.core import lifecycle as life
-from orchestrator.core import products
+from orchestrator.core import vonage
 from orchestrator.core.attempts import AT_MOST, IN_ALL, begins_anew, counts, pause, steps
 from orchestrator.core.chunks import BEFORE_SPLIT, cut
 from orchestrator.core.debt import debt
@@ -244,7 +244,7 @@ def test_what_one_window_taught_holds_for_another_by_one_step() -> None:
 
 
 def test_the_records_that_a_truncated_report_had_say_how_dense_it_is() -> None:
-    ten_times = replace(truncated(), rows=products.FILE_RECORDS * 10)
+    ten_times = replace(truncated(), rows=vonage.FILE_RECORDS * 10)
     lengths = {step.window.length for step in after([ten_times]) if is_buy(step)}
     assert max(lengths) == MONTH.length / 20
 

@@ -10,7 +10,8 @@ import pytest
 from orchestrator.core import coverage, matching
 from orchestrator.core.intervals import Window
 from orchestrator.core.lifecycle import State
-from orchestrator.core.model import FieldValue, RemoteReport, Report, Series, Status
+from orchestrator.core.model import FieldValue, RemoteReport, Report, Series
+from orchestrator.core.vonage import Status
 
 INTENDED = datetime(2026, 3, 1, 12, tzinfo=UTC)
 WINDOW = Window(datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 2, 1, tzinfo=UTC))

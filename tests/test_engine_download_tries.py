@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from orchestrator.core.model import RemoteReport, Status
+from orchestrator.core.model import RemoteReport
+from orchestrator.core.vonage import Status
 from orchestrator.engine.download_tries import DownloadTries, Next
 from orchestrator.errors import (
     ApiError,

@@ -19,6 +19,7 @@ from orchestrator.api import urls as api_urls
 from orchestrator.api.downloads import FileUrls
 from orchestrator.api.responses import read_bounded
 from orchestrator.api.transport import BELOW_HTTP, send_once, through, transport_error
+from orchestrator.core import vonage
 from orchestrator.core.model import RemoteReport, ReportList
 from orchestrator.core.ports import ITS_LIFE
 from orchestrator.core.proxies import Proxies
@@ -33,9 +34,10 @@ if TYPE_CHECKING:
 
     from orchestrator.api.responses import Stream
     from orchestrator.core.intervals import Window
-    from orchestrator.core.model import Series, Status
+    from orchestrator.core.model import Series
     from orchestrator.core.ports import Clock, Resume, Within
     from orchestrator.core.settings import Credentials
+    from orchestrator.core.vonage import Status
 
 MOST_OF_A_LIST: Final = 32 * 1024**2
 """Bytes of a list answer that are read: about 30,000 reports."""
@@ -94,7 +96,7 @@ class VonageReports:
         self._session = session
         self._base = api_urls.parse_base(base_url)
         self._reports = self._base.with_path(
-            self._base.raw_path.rstrip("/") + "/v2/reports", encoded=True
+            self._base.raw_path.rstrip("/") + vonage.REPORTS_PATH, encoded=True
         )
         self._credentials = credentials
         self._clock = clock

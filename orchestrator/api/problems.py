@@ -9,6 +9,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 from orchestrator.api import wire
+from orchestrator.core import vonage
 from orchestrator.errors import (
     ApiError,
     NotFound,
@@ -124,7 +125,7 @@ def refusal(
     """
     words = str(problem or f"HTTP {status} without words")
     retry_after = read_retry_after(headers, now)
-    rate_limit = problem is not None and problem.type.endswith("#rate-limit")
+    rate_limit = problem is not None and problem.type.endswith(vonage.RATE_LIMIT_TYPE)
     if status == 429 or (status == 403 and rate_limit):
         return Throttled(
             f"{call}: too many requests of key {api_key} ({words}); it goes on more slowly",
@@ -150,8 +151,9 @@ def refusal(
         )
     if status in {404, 410}:
         return NotFound(
-            f"{call}: the API knows nothing of it ({words}); reports are forgotten after 4 days"
-            " and files after 72 hours",
+            f"{call}: the API knows nothing of it ({words}); reports are forgotten after"
+            f" {vonage.REPORT_LIFE.days} days and files after"
+            f" {vonage.FILE_PROMISED // timedelta(hours=1)} hours",
             call=call,
             problem=problem,
         )

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from yarl import URL
 
+from orchestrator.core import vonage
 from orchestrator.core.hosts import is_this_machine
 from orchestrator.errors import FileRefused, InputError
 from orchestrator.texts import short
@@ -15,14 +16,14 @@ if TYPE_CHECKING:
     from orchestrator.core.proxies import Proxies, Proxy
 
 _MEDIA: Final = re.compile(
-    r"(?:[^?#]*/)?(v3/media/(?!\.{1,2}/?$)[^/?#\s]+)/?(\?[^#]*)?(?:#.*)?", re.DOTALL
+    r"(?:[^?#]*/)?(" + vonage.MEDIA_PATH + r"/(?!\.{1,2}/?$)[^/?#\s]+)/?(\?[^#]*)?(?:#.*)?",
+    re.DOTALL,
 )
 """A link to the media endpoint, at whatever host and below whatever path."""
 
 _ENCODED: Final = re.compile(r"(?![^?#]*/\.{1,2}(?:[/?#]|$))[!#-;=?-\[\]_a-z~]*")
 """Nothing that would have to be quoted or resolved in an address."""
 
-_VENDOR: Final = (".nexmo.com", ".vonage.com")
 _HTTPS_PORT: Final = 443
 
 
@@ -110,7 +111,7 @@ def may_sign(base: URL, url: URL) -> bool:
 
 def _is_vendor(url: URL) -> bool:
     host = (url.raw_host or "").lower()
-    return url.scheme == "https" and url.port == _HTTPS_PORT and host.endswith(_VENDOR)
+    return url.scheme == "https" and url.port == _HTTPS_PORT and host.endswith(vonage.HOST_SUFFIXES)
 
 
 def no_address(call: str) -> FileRefused:

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from unicodedata import category
 
 from orchestrator.core import products
-from orchestrator.core.model import RemoteReport, ReportList, Status
+from orchestrator.core.model import RemoteReport, ReportList
+from orchestrator.core.vonage import Status
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Mapping

@@ -21,9 +21,9 @@ from orchestrator.cli.setup import (
 )
 from orchestrator.config import proxies_of, resolve_credentials
 from orchestrator.core import clocks
-from orchestrator.core.model import ALL_STATUSES
 from orchestrator.core.policy import ExitCode
 from orchestrator.core.ports import Priority
+from orchestrator.core.vonage import ALL_STATUSES
 from orchestrator.errors import (
     ApiError,
     InputError,

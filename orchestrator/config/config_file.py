@@ -28,15 +28,13 @@ from orchestrator.core.settings import (
     RetryPolicy,
     Secret,
 )
+from orchestrator.core.vonage import REQUESTS_PER_SECOND
 from orchestrator.errors import InputError, Mistake
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from orchestrator.config.yaml_tree import KeyPath
-
-API_RATE: Final = 5.0
-"""Requests a second that the API allows each key on asynchronous calls (vendor's reference)."""
 
 _SECTIONS: Final = ("api", "credentials", "output", "limits", "retry", "poll", "callback")
 
@@ -152,9 +150,13 @@ def _read(findings: Findings, path: Path, env: Mapping[str, str]) -> Config:
     poll = section(schema.PollEntry, findings, ("poll",), given.get("poll", {}))
     _check_order(findings, "retry", "wait_initial", "wait_max", retry)
     _check_order(findings, "poll", "interval_initial", "interval_max", poll)
-    if api.requests_per_second > API_RATE and not is_on_this_machine(api.base_url):
-        what = f"the API allows a key {API_RATE:g} requests a second and refuses the rest"
-        findings.warning(("api", "requests_per_second"), what, f"write {API_RATE:g} or less")
+    if api.requests_per_second > REQUESTS_PER_SECOND and not is_on_this_machine(api.base_url):
+        what = (
+            f"the API allows a key {REQUESTS_PER_SECOND:g} requests a second and refuses the rest"
+        )
+        findings.warning(
+            ("api", "requests_per_second"), what, f"write {REQUESTS_PER_SECOND:g} or less"
+        )
     base = path.parent
     return Config(
         path=path,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from orchestrator.config import parsers
@@ -14,18 +13,16 @@ from orchestrator.config.sections import section
 from orchestrator.config.series import accounts, expand
 from orchestrator.config.window_entries import window
 from orchestrator.config.yaml_tree import read_document
+from orchestrator.core import vonage
 from orchestrator.core.model import Job
 from orchestrator.errors import InputError, Mistake
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
-    from datetime import datetime
+    from datetime import datetime, timedelta
     from pathlib import Path
 
     from orchestrator.config.product_entries import SeriesTemplate
-
-STATUS_SETTLES: Final = timedelta(hours=72)
-"""A final delivery status can take this long (vendor's reference)."""
 
 _REQUIRED: Final = (
     ("accounts", "[abcd1234]"),
@@ -119,7 +116,7 @@ def _read_job(
             findings.mistake((), f"{key} is missing", f"add it, such as {key}: {example}")
         elif content[key] == []:
             findings.mistake((key,), "is an empty list", f"add an entry, such as {example}")
-    if head.settle < STATUS_SETTLES:
+    if head.settle < vonage.STATUS_SETTLES:
         _warn_of_unsettled(findings, asked, head.settle)
     job = Job(
         name=name,

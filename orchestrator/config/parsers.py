@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 from orchestrator.config.messages import shown, suggestion
 from orchestrator.core.hosts import is_on_this_machine
 from orchestrator.core.model import Span, Unit
+from orchestrator.core.vonage import MAX_REPORT_MONTHS
 
 
 class InvalidValue(ValueError):
@@ -175,12 +176,12 @@ def span(value: object) -> Span:
     return Span(count, units[singular])
 
 
-_CHUNK_CEILINGS: Final = {Unit.DAYS: 395, Unit.WEEKS: 56, Unit.MONTHS: 13}
+_CHUNK_CEILINGS: Final = {Unit.DAYS: 395, Unit.WEEKS: 56, Unit.MONTHS: MAX_REPORT_MONTHS}
 """13 calendar months hold at least 393 days; what is a little more is cut at the ceiling."""
 
 
 def chunk_span(value: object) -> Span:
-    """The size of a chunk: at most 13 months (vendor's reference); hours divide 24."""
+    """The size of a chunk: at most `vonage.MAX_REPORT_MONTHS`; hours divide 24."""
     size = span(value)
     if size.unit is Unit.HOURS:
         if size.count > 24 or 24 % size.count:
@@ -191,7 +192,7 @@ def chunk_span(value: object) -> Span:
         return size
     ceiling = _CHUNK_CEILINGS[size.unit]
     if size.count > ceiling:
-        what = f"{size} is more than one report may cover (13 months)"
+        what = f"{size} is more than one report may cover ({MAX_REPORT_MONTHS} months)"
         raise InvalidValue(what, f"write {Span(ceiling, size.unit)} or less")
     return size
 

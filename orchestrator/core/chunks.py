@@ -10,7 +10,7 @@ from bisect import bisect_right
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Final, assert_never
 
-from orchestrator.core import products
+from orchestrator.core import vonage
 from orchestrator.core.calendar import (
     add_months,
     first_instant,
@@ -28,9 +28,6 @@ if TYPE_CHECKING:
     from orchestrator.core.model import Failure
     from orchestrator.core.volume import Sizing
 
-CEILING_MONTHS: Final = 13
-"""The longest window of one report, in calendar months of UTC (vendor's reference)."""
-
 BEFORE_SPLIT: Final = 8
 """After so many the chunk is cut in half, once."""
 
@@ -45,7 +42,7 @@ _FIRST_MONDAY: Final = date(1970, 1, 5)
 
 def ceiling(start: datetime) -> datetime:
     """The latest end that the API allows for a report that starts here."""
-    return add_months(start, CEILING_MONTHS)
+    return add_months(start, vonage.MAX_REPORT_MONTHS)
 
 
 def next_line(moment: datetime, size: Span, zone: ZoneInfo) -> datetime:
@@ -213,7 +210,7 @@ def _limits(piece: Window, failures: Sequence[Failure]) -> Iterator[timedelta]:
         if one.window.overlaps(piece):
             yield max(min(length, shortest) // SHRINK, length // SHRINK**2)
             if one.rows:
-                yield length * min(1.0, products.FILE_RECORDS / 2 / one.rows)
+                yield length * min(1.0, vonage.FILE_RECORDS / 2 / one.rows)
 
 
 def _borders(failures: Sequence[Failure]) -> set[datetime]:

@@ -10,23 +10,12 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
+from orchestrator.core import vonage
 from orchestrator.core.proofs import Proof
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from datetime import datetime
-
-REPORT_LIFE: Final = timedelta(days=4)
-"""A report older than this answers 404 (vendor's reference)."""
-
-FILE_LIFE: Final = timedelta(hours=96)
-"""A file is tried for so long after its report was finished.
-
-The vendor promises 72 hours; one of its pages says 4 days.
-"""
-
-FILE_PROMISED: Final = timedelta(hours=72)
-"""For so long the vendor promises it."""
 
 LAST_LOOKS: Final = 3
 """So many looks in a row after the end of a life must fail before it counts as over."""
@@ -114,12 +103,12 @@ def by_a_fast_clock(
 
 def is_report_life_over(submitted: datetime, now: datetime) -> bool:
     """Whether the API has forgotten a report; both moments by its clock."""
-    return now - submitted >= REPORT_LIFE
+    return now - submitted >= vonage.REPORT_LIFE
 
 
 def is_file_life_over(finished: datetime, now: datetime) -> bool:
     """Whether a file need not be tried any more; both moments by the API's clock."""
-    return now - finished >= FILE_LIFE
+    return now - finished >= vonage.FILE_LIFE
 
 
 def covers(received: Iterable[datetime | None], earliest: datetime, latest: datetime) -> bool:

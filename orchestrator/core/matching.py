@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote, urlsplit
 
@@ -19,9 +18,6 @@ if TYPE_CHECKING:
     from orchestrator.core.model import RemoteReport, Report
 
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
-
-LIST_REACH: Final = timedelta(days=4)
-"""How far back a list call for reconciling reaches: reports older than this answer 404."""
 
 
 def candidates(

@@ -9,9 +9,10 @@ from datetime import timedelta
 from enum import Enum
 from functools import cached_property
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Self
 
 from orchestrator.core import products
+from orchestrator.core.vonage import FILE_PROMISED, Status
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -212,22 +213,6 @@ class Job:
 # --- what the API says ----------------------------------------------------------------------------
 
 
-class Status(Enum):
-    """The API's own words for where a report is."""
-
-    PENDING = "PENDING"
-    PROCESSING = "PROCESSING"
-    SUCCESS = "SUCCESS"
-    TRUNCATED = "TRUNCATED"
-    FAILED = "FAILED"
-    ABORTED = "ABORTED"
-
-    @property
-    def is_final(self) -> bool:
-        """Whether the API will not change it any more."""
-        return self not in (Status.PENDING, Status.PROCESSING)
-
-
 @dataclass(frozen=True, slots=True)
 class RemoteReport:
     """A report object as the API answered it, whatever its dialect.
@@ -277,9 +262,6 @@ class Owner:
     api_key: str
     intended_at: datetime
     submitted_at: datetime | None
-
-
-ALL_STATUSES: Final = tuple(Status)
 
 
 class ReportList(tuple[RemoteReport, ...]):  # noqa: SLOT001 - a tuple of any length has no slots
@@ -359,11 +341,11 @@ class Report:
 
     @property
     def expires_at(self) -> datetime | None:
-        """When the file is gone: 72 hours after it was finished (vendor's reference).
+        """When the file may be gone: `vonage.FILE_PROMISED` after it was finished.
 
         We know only when we saw it finished, so the true moment is not later than this.
         """
-        return self.ready_at + timedelta(hours=72) if self.ready_at else None
+        return self.ready_at + FILE_PROMISED if self.ready_at else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
 from enum import IntEnum
 from typing import TYPE_CHECKING, Final, Protocol
+
+from orchestrator.core import vonage
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Container, Iterable, Mapping, Sequence
     from contextlib import AbstractAsyncContextManager, AbstractContextManager
-    from datetime import datetime
+    from datetime import datetime, timedelta
 
     from orchestrator.core.debt import Debt
     from orchestrator.core.durations import ReportDuration
@@ -26,10 +27,10 @@ if TYPE_CHECKING:
         Resolution,
         Series,
         SeriesState,
-        Status,
     )
     from orchestrator.core.spending import Bought
     from orchestrator.core.volume import History
+    from orchestrator.core.vonage import Status
 
 
 class Clock(Protocol):
@@ -133,7 +134,7 @@ class Within:
     patience: timedelta
 
 
-ITS_LIFE: Final = Within(timedelta(hours=72), timedelta(hours=72))
+ITS_LIFE: Final = Within(vonage.FILE_PROMISED, vonage.FILE_PROMISED)
 """As long as the vendor promises a file."""
 
 

@@ -8,12 +8,14 @@ the user, never a wall.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
 from enum import Enum
 from typing import TYPE_CHECKING, Final
 
+from orchestrator.core import vonage
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from datetime import timedelta
 
 
 class DirectionRule(Enum):
@@ -35,12 +37,6 @@ BOOLEAN_FIELDS: Final = frozenset({"include_message", "include_subaccounts", "sh
 COMMON_FIELDS: Final = frozenset({"include_subaccounts"})
 """Fields that every product accepts beside its own (dates and callback_url apart)."""
 
-RETENTION_MONTHS: Final = 13
-"""Calendar months that records are kept, where a product has no `retention` of its own."""
-
-FILE_RECORDS: Final = 7_000_000
-"""The most records of one file, about; beyond it a report is ``TRUNCATED`` (vendor's page)."""
-
 
 @dataclass(frozen=True, slots=True)
 class Product:
@@ -52,7 +48,7 @@ class Product:
         fields: the filters it accepts, direction and the common fields apart.
         outbound_only: those of `fields` that only ``direction: outbound`` accepts.
         required: those of `fields` that must be given.
-        retention: how long records are kept; None means `RETENTION_MONTHS` calendar months.
+        retention: how long records are kept; None means `vonage.RETENTION_MONTHS` calendar months.
         free: records cost nothing.
         note: a hint for people, such as what to use instead; may be empty.
     """
@@ -147,7 +143,7 @@ PRODUCTS: Final[Mapping[str, Product]] = {
             required="type",
             note="deprecated by the vendor in favour of CONVERSATION-EVENT",
         ),
-        _product("VIDEO-API", _INVALID, "session_id meeting_id", retention=timedelta(days=90)),
+        _product("VIDEO-API", _INVALID, "session_id meeting_id", retention=vonage.VIDEO_RETENTION),
         _product(
             "NETWORK-API-EVENT",
             _INVALID,

@@ -8,7 +8,7 @@ from decimal import Decimal
 from enum import Enum
 from typing import TYPE_CHECKING
 
-from orchestrator.core import products
+from orchestrator.core import products, vonage
 from orchestrator.core.hosts import is_on_this_machine
 
 if TYPE_CHECKING:
@@ -57,16 +57,16 @@ class ApiSettings:
     """Where the API is, how fast each key may ask it, and how much one of its files holds.
 
     Attributes:
-        file_records: the records that a file holds at most, about; see `products.FILE_RECORDS`.
+        file_records: the records that a file holds at most, about; see `vonage.FILE_RECORDS`.
         proxy: where the address of a forward proxy is to be found, as for a secret, since it may
             hold a password; ``none``: there is none; None: the environment says.
         authorities: certificates in PEM form that are trusted besides the machine's own.
     """
 
-    base_url: str = "https://api.nexmo.com"
+    base_url: str = vonage.BASE_URL
     requests_per_second: float = 5.0
     timeout: timedelta = timedelta(seconds=60)
-    file_records: int = products.FILE_RECORDS
+    file_records: int = vonage.FILE_RECORDS
     proxy: Secret | None = None
     authorities: str = ""
 

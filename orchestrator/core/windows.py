@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final, assert_never
 
-from orchestrator.core import products
+from orchestrator.core import products, vonage
 from orchestrator.core.calendar import add_months, first_instant, local_date, month_start
 from orchestrator.core.chunks import last_line, next_line
 from orchestrator.core.intervals import Window, before, since, subtract, union
@@ -188,7 +188,7 @@ def retention_edge(series: Series, now: datetime) -> datetime:
     if product is not None and product.retention is not None:
         edge = now - product.retention
     else:
-        edge = add_months(now, -products.RETENTION_MONTHS)
+        edge = add_months(now, -vonage.RETENTION_MONTHS)
     return edge.replace(microsecond=0)
 
 

@@ -12,8 +12,9 @@ import anyio
 from orchestrator.core import lifecycle, policy
 from orchestrator.core.calendar import first_instant, local_date
 from orchestrator.core.lifecycle import State
-from orchestrator.core.model import AbsoluteWindow, Resolution, Status
+from orchestrator.core.model import AbsoluteWindow, Resolution
 from orchestrator.core.ports import Priority
+from orchestrator.core.vonage import CANCEL_TOO_LATE, Status
 from orchestrator.engine import outcomes
 from orchestrator.errors import ApiError, NotFound, Rejected
 
@@ -25,9 +26,6 @@ if TYPE_CHECKING:
     from orchestrator.core.ports import Ledger
     from orchestrator.engine.key_session import KeySession
 
-
-_ALREADY_FINAL: Final = 409
-"""The API's answer to a cancel that comes too late (vendor's reference)."""
 
 _LOOKS: Final = 4
 """So many times the status is asked after a cancel whose answer does not tell it."""
@@ -124,7 +122,7 @@ async def cancelled(request_id: str, session: KeySession) -> RemoteReport | None
     try:
         remote = await session.ask(partial(session.api.cancel, request_id), Priority.CANCEL)
     except Rejected as error:
-        if error.status != _ALREADY_FINAL:
+        if error.status != CANCEL_TOO_LATE:
             raise
         refused = error  # ended, one way or the other: also by an earlier DELETE of ours
     for look in range(1, _LOOKS + 1):

@@ -12,8 +12,9 @@ from anyio.lowlevel import checkpoint
 from orchestrator.core import lifecycle, policy
 from orchestrator.core.commands import pay_or_skip
 from orchestrator.core.lifecycle import State
-from orchestrator.core.model import RemoteReport, Status
+from orchestrator.core.model import RemoteReport
 from orchestrator.core.ports import Priority, Within
+from orchestrator.core.vonage import Status
 from orchestrator.engine import outcomes
 from orchestrator.engine.brief_download import BriefDownload
 from orchestrator.engine.download_tries import SAME_COUNT, DownloadTries, Next, is_refusal

@@ -7,7 +7,8 @@ from enum import Enum
 from typing import TYPE_CHECKING, Final
 
 from orchestrator.core.lifespans import LAST_LOOKS
-from orchestrator.core.model import RemoteReport, Status
+from orchestrator.core.model import RemoteReport
+from orchestrator.core.vonage import Status
 from orchestrator.errors import (
     ApiError,
     CorruptArchive,

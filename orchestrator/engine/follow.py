@@ -12,11 +12,11 @@ import anyio
 
 from orchestrator.core import clocks, echo, lifecycle, policy
 from orchestrator.core.lifecycle import State
-from orchestrator.core.model import Status
 from orchestrator.core.policy import AfterCreate
 from orchestrator.core.ports import Priority
 from orchestrator.core.proofs import Proof
 from orchestrator.core.settings import OnTimeout, OnUnknown
+from orchestrator.core.vonage import Status
 from orchestrator.engine import outcomes
 from orchestrator.engine.cancel import cancelled
 from orchestrator.engine.collecting import Collecting

@@ -12,8 +12,8 @@ import tenacity
 
 from orchestrator.core import policy
 from orchestrator.core.commands import pay_or_skip
-from orchestrator.core.model import Status
 from orchestrator.core.ports import Priority
+from orchestrator.core.vonage import Status
 from orchestrator.engine.breaker import Breaker
 from orchestrator.engine.open_report_limit import OpenReportLimit
 from orchestrator.errors import ApiError, NotFound, ServerFault, Throttled, TransportError

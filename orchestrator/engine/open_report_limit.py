@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 import anyio
 
+from orchestrator.core import vonage
 from orchestrator.engine.slots import Waiters
 
 if TYPE_CHECKING:
@@ -25,9 +26,6 @@ _RECENTLY: Final = 300.0
 
 _PATIENCE: Final = 16
 """The room is tried again at the latest when it was emptied so many times."""
-
-_RATE_LIMIT: Final = "#rate-limit"
-"""How the type of the problem ends where it is the rate (vendor's reference)."""
 
 PAUSE_INITIAL: Final = 1.0
 PAUSE_MAX: Final = 60.0
@@ -113,7 +111,7 @@ class OpenReportLimit:
         self._refusals += 1
         self._lose_patience()
         kind = refusal.problem.type if refusal.problem is not None else ""
-        says_so = "#" in kind and not kind.endswith(_RATE_LIMIT)
+        says_so = "#" in kind and not kind.endswith(vonage.RATE_LIMIT_TYPE)
         if not says_so and not self._may_be_full():
             return False
         known, self.most = self.most, max(1, len(self._seats))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from orchestrator.core import echo, lifecycle
-from orchestrator.core.model import Status
+from orchestrator.core.vonage import Status
 
 if TYPE_CHECKING:
     from orchestrator.core.echo import EchoDifference

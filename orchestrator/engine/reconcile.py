@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 import anyio
 
-from orchestrator.core import coverage, lifecycle, lifespans, matching, policy
+from orchestrator.core import coverage, lifecycle, matching, policy, vonage
 from orchestrator.core.commands import typed
 from orchestrator.core.coverage import UnknownCreate
 from orchestrator.core.lifecycle import State
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 UNKNOWN_MAYBE_PAID = "unknown, maybe paid"
 
-_STILL_KNOWN: Final = lifespans.REPORT_LIFE - timedelta(hours=1)
+_STILL_KNOWN: Final = vonage.REPORT_LIFE - timedelta(hours=1)
 """Of an older create no list proves anything: the API forgets its reports."""
 
 _ASKED_ALONE_AT_MOST: Final = 10

@@ -7,9 +7,8 @@ from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from orchestrator.core import coverage, matching
+from orchestrator.core import coverage, matching, vonage
 from orchestrator.core.coverage import Entry, Page, Relation
-from orchestrator.core.model import ALL_STATUSES
 from orchestrator.core.ports import Priority
 from orchestrator.errors import ApiError, TooLarge
 
@@ -212,7 +211,7 @@ class _Asking:
     async def _ask(
         self, start: datetime | None, end: datetime | None, *, dated: bool = True
     ) -> Page:
-        request = partial(self.session.api.list, self.account, ALL_STATUSES, start, end)
+        request = partial(self.session.api.list, self.account, vonage.ALL_STATUSES, start, end)
         listed = await self.session.ask(request, Priority.SUBMIT)
         self.answered = True
         self.shown.remotes.update((remote.request_id, remote) for remote in listed)
@@ -227,7 +226,7 @@ class _Asking:
             return None
         try:
             return await self._ask(
-                self.create.moment.earliest - matching.LIST_REACH, None, dated=False
+                self.create.moment.earliest - vonage.LIST_REACH, None, dated=False
             )
         except TooLarge:
             self.lists.was_too_large(self.session, self.account)

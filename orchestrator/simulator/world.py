@@ -6,7 +6,8 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
-from orchestrator.core.products import PRODUCTS, RETENTION_MONTHS
+from orchestrator.core.products import PRODUCTS
+from orchestrator.core.vonage import RETENTION_MONTHS
 from orchestrator.simulator import billing, problems
 from orchestrator.simulator.dates import months_later
 from orchestrator.simulator.faults.model import FaultInjector

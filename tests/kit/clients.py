@@ -11,8 +11,9 @@ import pytest
 
 from orchestrator.api import VonageReports, open_session
 from orchestrator.core.intervals import Window
-from orchestrator.core.model import Series, Status
+from orchestrator.core.model import Series
 from orchestrator.core.settings import Credentials, Secret
+from orchestrator.core.vonage import Status
 from tests.kit.virtual_time import VirtualClock
 
 if TYPE_CHECKING:

@@ -12,8 +12,9 @@ import anyio
 
 from orchestrator.core.intervals import Window
 from orchestrator.core.lifecycle import State
-from orchestrator.core.model import Report, Series, Status
+from orchestrator.core.model import Report, Series
 from orchestrator.core.ports import Priority
+from orchestrator.core.vonage import Status
 from orchestrator.engine.polling.missing_reports import Gone, LeftOpen
 from orchestrator.engine.polling.watcher import Watcher
 from orchestrator.simulator import ApiKey, Fault, Faults, Settings

@@ -13,11 +13,10 @@ from typing import TYPE_CHECKING, Final
 
 import anyio
 
-from orchestrator.core import lifespans
+from orchestrator.core import lifespans, vonage
 from orchestrator.core.commands import pay_or_skip
 from orchestrator.core.lifespans import NotFoundRow
-from orchestrator.core.matching import LIST_REACH, is_of_account
-from orchestrator.core.model import ALL_STATUSES
+from orchestrator.core.matching import is_of_account
 from orchestrator.core.ports import Priority
 from orchestrator.errors import ApiError
 
@@ -138,9 +137,9 @@ def life_left(report: Report, session: KeySession) -> timedelta:
     """
     now = session.api.server_now()
     if now is None or report.ready_at is None:
-        return lifespans.FILE_PROMISED
+        return vonage.FILE_PROMISED
     finished = _reading(report.ready_at, report, session)
-    return max(finished + lifespans.FILE_PROMISED - now, _LEAST_LIFE)
+    return max(finished + vonage.FILE_PROMISED - now, _LEAST_LIFE)
 
 
 def _reading(ours: datetime, report: Report, session: KeySession) -> datetime:
@@ -214,7 +213,9 @@ class MissingReports:
         account = report.series.account_id
         is_covered = False
         for asked in dict.fromkeys((account, report.api_key)):
-            request = partial(session.api.list, asked, ALL_STATUSES, earliest - LIST_REACH)
+            request = partial(
+                session.api.list, asked, vonage.ALL_STATUSES, earliest - vonage.LIST_REACH
+            )
             try:
                 listed = await session.turn(request, Priority.POLL)
             except ApiError:

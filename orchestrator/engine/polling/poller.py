@@ -18,8 +18,8 @@ import anyio
 
 from orchestrator.core import coverage, echo, lifespans, policy
 from orchestrator.core.durations import ReportDuration
-from orchestrator.core.model import ALL_STATUSES, Status
 from orchestrator.core.ports import Priority
+from orchestrator.core.vonage import ALL_STATUSES, Status
 from orchestrator.engine import outcomes
 from orchestrator.engine.polling.missing_reports import (
     LeftOpen,

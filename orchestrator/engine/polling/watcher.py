@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 import anyio
 
-from orchestrator.core import matching, policy
+from orchestrator.core import policy, vonage
 from orchestrator.core.durations import DurationModel
 from orchestrator.core.ports import Priority
 from orchestrator.engine.polling.groups import PollGroups
@@ -299,7 +299,7 @@ class Watcher:
         now = anyio.current_time()
         ages = sorted(now - one.born for one in listed)
         behind = max(DOUBT, _BEHIND * ages[len(ages) // 2])
-        reach = matching.LIST_REACH.total_seconds()
+        reach = vonage.LIST_REACH.total_seconds()
         aside = [one for one in listed if now - one.born >= min(behind, reach)]
         for one in aside:
             one.listed = False
