@@ -94,7 +94,7 @@ def test_a_price_by_product(tmp_path: Path) -> None:
 def test_without_a_price_none_is_known(tmp_path: Path) -> None:
     config, _ = config_of(tmp_path, "limits: {max_records: 2 million}\n")
     assert config.prices.of("SMS") is None
-    assert config.limits.max_records == 2_000_000
+    assert config.limits.max_records.run == 2_000_000
 
 
 @pytest.mark.parametrize(
@@ -162,9 +162,9 @@ def test_bounds_by_period_and_in_money(tmp_path: Path) -> None:
         "price_per_record: 0.01\n",
     )
     limits = config.limits
-    assert (limits.max_records, limits.max_records_day) == (500_000, None)
-    assert limits.max_records_month == 2_000_000
-    assert (limits.max_cost, limits.max_cost_day) == (None, Decimal("9.5"))
+    assert (limits.max_records.run, limits.max_records.day) == (500_000, None)
+    assert limits.max_records.month == 2_000_000
+    assert (limits.max_cost.run, limits.max_cost.day) == (None, Decimal("9.5"))
 
 
 @pytest.mark.parametrize(

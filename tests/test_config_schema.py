@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 import yaml
 
-from orchestrator.config import config_entries as sections
 from orchestrator.config import config_schema, job_schema
 from orchestrator.config.job_entries import AccountEntry, ChunkEntry, JobHead, WindowEntry
 from orchestrator.core.products import PRODUCTS
@@ -245,19 +244,6 @@ def test_the_schemas_have_the_very_keys_of_the_program() -> None:
     assert set().union(*windows) == keys(WindowEntry)
     fields = job["products"]["items"]["anyOf"][1]["properties"].keys()
     assert {field for product in PRODUCTS.values() for field in product.fields} <= fields
-    config = config_schema()["properties"]
-    assert config.keys() == keys(sections.ConfigHead)
-    parts = {
-        "api": sections.ApiEntry,
-        "output": sections.OutputEntry,
-        "limits": sections.LimitsEntry,
-        "retry": sections.RetryEntry,
-        "poll": sections.PollEntry,
-        "callback": sections.CallbackEntry,
-    }
-    assert {name: set(config[name]["properties"]) for name in parts} == {
-        name: keys(part) for name, part in parts.items()
-    }
 
 
 def _undescribed(properties: dict[str, Any]) -> list[str]:

@@ -12,6 +12,7 @@ import anyio
 import pytest
 
 from orchestrator.core.intervals import Window
+from orchestrator.core.keys import ByPeriod
 from orchestrator.core.model import Series
 from orchestrator.core.policy import ExitCode, exit_code
 from orchestrator.core.settings import Limits, Prices
@@ -64,7 +65,7 @@ async def test_sixty_series_of_which_nothing_is_known_stay_within_ten_thousand(
     tmp_path: Path,
 ) -> None:
     """It was 172,800."""
-    limits = Limits(max_records=10_000)
+    limits = Limits(max_records=ByPeriod(10_000))
     async with stage(tmp_path, Settings(records_per_day=2880.0), limits=limits) as here:
         end = await here.run(job(MONTH, series=SIXTY))
         assert exit_code(end.remains) is ExitCode.UNFINISHED
@@ -75,7 +76,7 @@ async def test_sixty_series_of_which_nothing_is_known_stay_within_ten_thousand(
 async def test_a_hundred_are_a_hundred(tmp_path: Path) -> None:
     """It was 173."""
     settings = Settings(records_per_day=173.0)
-    async with stage(tmp_path, settings, limits=Limits(max_records=100)) as here:
+    async with stage(tmp_path, settings, limits=Limits(max_records=ByPeriod(100))) as here:
         await here.run(job(MONTH, series=(SMS,)))
         assert 0 < charged(here) <= 100
 
@@ -94,7 +95,7 @@ async def until_done(here: Stage, wanted: Job, most: int) -> list[int]:
 
 async def test_five_runs_of_a_day_spend_one_budget(tmp_path: Path) -> None:
     """Run until it exits 0: it was five budgets."""
-    limits = Limits(max_records=600, max_records_day=600)
+    limits = Limits(max_records=ByPeriod(600, 600))
     async with stage(tmp_path, Settings(records_per_day=20.0), limits=limits) as here:
         wanted = job(QUARTER)
         bought = await until_done(here, wanted, 5)
@@ -108,7 +109,7 @@ async def test_five_runs_of_a_day_spend_one_budget(tmp_path: Path) -> None:
 
 
 async def test_a_month_has_its_own_bound(tmp_path: Path) -> None:
-    limits = Limits(max_records_day=400, max_records_month=700)
+    limits = Limits(max_records=ByPeriod(day=400, month=700))
     async with stage(tmp_path, Settings(records_per_day=20.0), limits=limits) as here:
         for _ in range(5):
             await here.run(job(QUARTER))
@@ -118,7 +119,7 @@ async def test_a_month_has_its_own_bound(tmp_path: Path) -> None:
 
 async def test_a_clock_that_is_wrong_gives_no_second_budget(tmp_path: Path) -> None:
     """Days are those of the API's clock; ours is a day ahead, then two behind."""
-    limits = Limits(max_records_day=300)
+    limits = Limits(max_records=ByPeriod(day=300))
     async with stage(tmp_path, Settings(records_per_day=20.0), limits=limits) as here:
         right = here.clock
         for wrong in (timedelta(), timedelta(days=1), timedelta(days=-2)):
@@ -139,7 +140,7 @@ class Shifted:
 
 
 async def test_money_is_bounded_by_the_price_of_each_product(tmp_path: Path) -> None:
-    limits = Limits(max_cost=Decimal(2))
+    limits = Limits(max_cost=ByPeriod(Decimal(2)))
     async with stage(tmp_path, Settings(records_per_day=50.0), limits=limits) as here:
         prices = Prices(Decimal("0.001"), {"SMS": Decimal("0.01")}, "EUR")
         here.config = replace(here.config, prices=prices)
@@ -155,7 +156,7 @@ async def test_money_is_bounded_by_the_price_of_each_product(tmp_path: Path) -> 
 async def test_what_is_open_counts_in_the_next_run(tmp_path: Path) -> None:
     """Asked for and not there yet: its upper estimate is spent."""
     settings = Settings(records_per_day=20.0)
-    async with stage(tmp_path, settings, limits=Limits(max_records_day=400)) as here:
+    async with stage(tmp_path, settings, limits=Limits(max_records=ByPeriod(day=400))) as here:
         await here.run(job(between("2026-01-20", "2026-02-01")))
         seen = charged(here)
         slow = replace(settings, processing_time=timedelta(days=2))
@@ -180,7 +181,7 @@ async def test_no_run_goes_beyond_its_budget(tmp_path: Path, seed: int) -> None:
         seed=seed, records_per_day=drawn.choice([5.0, 40.0, 200.0]), product_factors=factors
     )
     most = drawn.choice([100, 1_000, 5_000])
-    async with stage(tmp_path, settings, limits=Limits(max_records=most)) as here:
+    async with stage(tmp_path, settings, limits=Limits(max_records=ByPeriod(most))) as here:
         wanted = job(MONTH, series=several)
         first, *later = await until_done(here, wanted, 4)
         assert first <= most * 1.1 + newest_hour(here, *several)
@@ -199,7 +200,7 @@ async def test_with_history_no_run_goes_beyond_by_more_than_a_tenth(
     most = drawn.choice([500, 2_000, 20_000])
     async with stage(tmp_path, settings) as here:
         await here.run(job(between("2026-01-18", "2026-02-01"), series=several, name="known"))
-        here.config = replace(here.config, limits=Limits(max_records=most))
+        here.config = replace(here.config, limits=Limits(max_records=ByPeriod(most)))
         bought = await until_done(here, job(QUARTER, series=several), 3)
         assert max(bought) <= most * 1.1
         rest = Window(QUARTER.start, utc("2026-01-18"))

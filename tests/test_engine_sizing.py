@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from orchestrator.core.keys import ByPeriod
 from orchestrator.core.lifecycle import State
 from orchestrator.core.model import Series
 from orchestrator.core.policy import ExitCode, exit_code
@@ -101,7 +102,7 @@ async def test_a_probe_that_never_ends_is_waited_for_once(tmp_path: Path) -> Non
 async def test_a_run_stops_before_it_asks_for_too_much(tmp_path: Path) -> None:
     """About 20 records a day; 400 a run: each run goes on, none asks for much more, all ends."""
     async with stage(
-        tmp_path, Settings(records_per_day=20.0), limits=Limits(max_records=600)
+        tmp_path, Settings(records_per_day=20.0), limits=Limits(max_records=ByPeriod(600))
     ) as here:
         wanted = job(QUARTER)
         before = 0
@@ -122,7 +123,7 @@ async def test_a_run_stops_before_it_asks_for_too_much(tmp_path: Path) -> None:
 
 async def test_the_limit_is_one_for_all_keys(tmp_path: Path) -> None:
     async with stage(
-        tmp_path, Settings(records_per_day=20.0), limits=Limits(max_records=300)
+        tmp_path, Settings(records_per_day=20.0), limits=Limits(max_records=ByPeriod(300))
     ) as here:
         other = Series.of("beta0001", "SMS", "inbound")
         one = job(QUARTER, name="one")
@@ -135,7 +136,7 @@ async def test_the_limit_is_one_for_all_keys(tmp_path: Path) -> None:
 
 
 async def test_what_is_free_does_not_count(tmp_path: Path) -> None:
-    async with stage(tmp_path, limits=Limits(max_records=1)) as here:
+    async with stage(tmp_path, limits=Limits(max_records=ByPeriod(1))) as here:
         free = job(QUARTER, series=(Series.of("abcd1234", "REPORTS-USAGE"),))
         end = await here.run(free)
         assert exit_code(end.remains) is ExitCode.DONE
@@ -145,7 +146,7 @@ async def test_a_report_that_failed_gives_its_records_back(tmp_path: Path) -> No
     settings = with_faults(
         Settings(records_per_day=20.0), Fault.of("report", "outcome", status="FAILED", nth=[2, 3])
     )
-    async with stage(tmp_path, settings, limits=Limits(max_records=5000)) as here:
+    async with stage(tmp_path, settings, limits=Limits(max_records=ByPeriod(5000))) as here:
         end = await here.run(job(QUARTER))
         assert exit_code(end.remains) is ExitCode.DONE
         assert end.stopped == ""

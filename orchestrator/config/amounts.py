@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from decimal import Decimal
-from typing import TYPE_CHECKING, Final, Generic, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from orchestrator.config.messages import shown, suggestion
 from orchestrator.config.parsers import InvalidValue, text
+from orchestrator.core.keys import ByPeriod
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -63,15 +63,6 @@ def money(value: object) -> Decimal:
             f"{shown(word)} is not an amount of money", "write a number such as 250 or 9.5"
         )
     return Decimal(word)
-
-
-@dataclass(frozen=True, slots=True)
-class ByPeriod(Generic[T]):
-    """A bound for a run, for a day and for a month; None: there is none."""
-
-    run: T | None = None
-    day: T | None = None
-    month: T | None = None
 
 
 def by_period(value: object, read: Callable[[object], T]) -> ByPeriod[T]:

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from orchestrator.config import parsers
-from orchestrator.config.config_entries import API_KEY
 from orchestrator.config.messages import one_of, shown, suggestion
+from orchestrator.config.references import API_KEY
 from orchestrator.config.regular_files import NotRegularError, open_regular
 from orchestrator.core.settings import Credentials, Secret
 from orchestrator.errors import InputError, Mistake

@@ -17,6 +17,7 @@ from orchestrator.config.discovery import (
     working_directory,
 )
 from orchestrator.config.job_file import read_jobs
+from orchestrator.core.keys import ByPeriod
 from orchestrator.errors import InputError, Mistake
 
 if TYPE_CHECKING:
@@ -98,7 +99,7 @@ def load_inputs(
 def _without_price(config: Config, jobs: Sequence[Job]) -> Iterator[Mistake]:
     """What `limits.max_cost` cannot bound, since nobody has said what a record of it costs."""
     limits = config.limits
-    if limits.max_cost is limits.max_cost_day is limits.max_cost_month is None:
+    if limits.max_cost == ByPeriod():
         return
     asked = dict.fromkeys(entry.series.product for job in jobs for entry in job.series)
     for product in asked:

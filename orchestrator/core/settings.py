@@ -1,19 +1,25 @@
-"""What the config says: where the API is, how it may be asked, where files go. All frozen."""
+"""What the config says: where the API is, how it may be asked, where files go. All frozen.
+
+A field that is annotated with a `Key` is a key of the config file: this is where it is declared.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping  # noqa: TC003 - read at run time, with the keys
 from dataclasses import dataclass, field
 from datetime import timedelta
 from decimal import Decimal
 from enum import Enum
-from typing import TYPE_CHECKING
+from pathlib import Path  # noqa: TC003 - read at run time, with the keys
+from typing import Annotated, Final
 
 from orchestrator.core import products, vonage
 from orchestrator.core.hosts import is_on_this_machine
+from orchestrator.core.keys import ByPeriod, Form, Key
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from pathlib import Path
+_MILLISECOND: Final = timedelta(milliseconds=1)
+_HOUR: Final = timedelta(hours=1)
+_DAY: Final = timedelta(days=1)
 
 
 class Secret:
@@ -63,12 +69,30 @@ class ApiSettings:
         authorities: certificates in PEM form that are trusted besides the machine's own.
     """
 
-    base_url: str = vonage.BASE_URL
-    requests_per_second: float = 5.0
-    timeout: timedelta = timedelta(seconds=60)
-    file_records: int = vonage.FILE_RECORDS
-    proxy: Secret | None = None
-    authorities: str = ""
+    base_url: Annotated[str, Key("https, or http on this machine.", Form.BASE_URL)] = (
+        vonage.BASE_URL
+    )
+    requests_per_second: Annotated[float, Key("The API allows 5 to each key.", most=100_000)] = (
+        vonage.REQUESTS_PER_SECOND
+    )
+    timeout: Annotated[
+        timedelta, Key("For one request as a whole.", least=_MILLISECOND, most=_HOUR)
+    ] = timedelta(seconds=60)
+    file_records: Annotated[
+        int, Key("The most records that one of its files holds, about.", Form.RECORDS)
+    ] = vonage.FILE_RECORDS
+    proxy: Annotated[
+        Secret | None,
+        Key("A forward proxy, http://HOST:PORT or none. Default: the environment's.", Form.PROXY),
+    ] = None
+    authorities: Annotated[
+        str,
+        Key(
+            "Authorities in PEM form that are trusted too, relative to this file.",
+            Form.CERTIFICATES,
+            name="ca_file",
+        ),
+    ] = ""
 
     @property
     def is_on_this_machine(self) -> bool:
@@ -101,9 +125,9 @@ class Readers(Enum):
 class OutputSettings:
     """Where the collected files go, in which form, and who may read them."""
 
-    directory: Path
-    format: Format = Format.CSV
-    mode: Readers = Readers.PRIVATE
+    directory: Annotated[Path, Key("Relative to this file.", Form.PATH, written="reports")]
+    format: Annotated[Format, Key("The form of the files.")] = Format.CSV
+    mode: Annotated[Readers, Key("Who may read the files.")] = Readers.PRIVATE
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,22 +135,19 @@ class Limits:
     """How much at once: open reports per API key, downloads over all keys; and how much in all.
 
     Attributes:
-        max_records: the most records that one run asks for, over all keys; None: no limit.
-        max_records_day: the same in a day of UTC, over all runs.
-        max_records_month: the same in a month.
-        max_cost: the most that one run asks for in money, by the price of a record.
-        max_cost_day: the same in a day.
-        max_cost_month: the same in a month.
+        max_records: the most records that are asked for, over all keys.
+        max_cost: the same in money, by the price of a record.
     """
 
-    in_flight: int = 100
-    downloads: int = 4
-    max_records: int | None = None
-    max_records_day: int | None = None
-    max_records_month: int | None = None
-    max_cost: Decimal | None = None
-    max_cost_day: Decimal | None = None
-    max_cost_month: Decimal | None = None
+    in_flight: Annotated[int, Key("Open reports per API key.", most=100_000)] = 100
+    downloads: Annotated[int, Key("Downloads over all keys.", most=64)] = 4
+    max_records: Annotated[
+        ByPeriod[int],
+        Key("The most records that one run asks for, over all keys.", Form.RECORDS_BY_PERIOD),
+    ] = field(default_factory=ByPeriod)
+    max_cost: Annotated[
+        ByPeriod[Decimal], Key("The same in money, by price_per_record.", Form.MONEY_BY_PERIOD)
+    ] = field(default_factory=ByPeriod)
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,9 +176,13 @@ class Prices:
 class RetryPolicy:
     """Retry of HTTP requests: exponential backoff with full jitter between the two waits."""
 
-    attempts: int = 8
-    wait_initial: timedelta = timedelta(seconds=1)
-    wait_max: timedelta = timedelta(seconds=60)
+    attempts: Annotated[int, Key("Tries in all.", most=100)] = 8
+    wait_initial: Annotated[timedelta, Key("The first wait.", least=_MILLISECOND, most=_HOUR)] = (
+        timedelta(seconds=1)
+    )
+    wait_max: Annotated[timedelta, Key("The longest wait.", least=_MILLISECOND, most=_HOUR)] = (
+        timedelta(seconds=60)
+    )
 
 
 class OnTimeout(Enum):
@@ -171,10 +196,17 @@ class OnTimeout(Enum):
 class PollPolicy:
     """How often a report is looked at, and for how long in one run."""
 
-    interval_initial: timedelta = timedelta(seconds=5)
-    interval_max: timedelta = timedelta(seconds=60)
-    timeout: timedelta = timedelta(hours=6)
-    on_timeout: OnTimeout = OnTimeout.KEEP
+    interval_initial: Annotated[
+        timedelta, Key("The first pause.", least=_MILLISECOND, most=_DAY)
+    ] = timedelta(seconds=5)
+    interval_max: Annotated[timedelta, Key("The longest pause.", least=_MILLISECOND, most=_DAY)] = (
+        timedelta(seconds=60)
+    )
+    timeout: Annotated[
+        timedelta,
+        Key("How long one run waits for one report.", least=_MILLISECOND, most=30 * _DAY),
+    ] = timedelta(hours=6)
+    on_timeout: Annotated[OnTimeout, Key("What becomes of the report then.")] = OnTimeout.KEEP
 
 
 class OnUnknown(Enum):
@@ -193,8 +225,8 @@ class CallbackSettings:
         public_url: how the API reaches it, without a slash at its end.
     """
 
-    listen: str
-    public_url: str
+    listen: Annotated[str, Key("HOST:PORT", Form.LISTEN_ADDRESS)]
+    public_url: Annotated[str, Key("Under which address the API reaches it.", Form.PUBLIC_URL)]
 
     @property
     def host_and_port(self) -> tuple[str, int]:
@@ -225,12 +257,22 @@ class Config:
 
     path: Path | None
     credentials: Mapping[str, CredentialReference]
-    output: OutputSettings
-    state: Path
-    api: ApiSettings = field(default_factory=ApiSettings)
-    limits: Limits = field(default_factory=Limits)
-    retry: RetryPolicy = field(default_factory=RetryPolicy)
-    poll: PollPolicy = field(default_factory=PollPolicy)
-    on_unknown: OnUnknown = OnUnknown.HOLD
-    callback: CallbackSettings | None = None
+    output: Annotated[OutputSettings, Key("Where collected files go, and in which form.")]
+    state: Annotated[
+        Path, Key("The ledger, relative to this file.", Form.PATH, written="state/ledger.db")
+    ]
+    api: Annotated[ApiSettings, Key("Where the API is, and how fast each key may ask it.")] = field(
+        default_factory=ApiSettings
+    )
+    limits: Annotated[Limits, Key("How much at once, and in all.")] = field(default_factory=Limits)
+    retry: Annotated[RetryPolicy, Key("Retry of single requests.")] = field(
+        default_factory=RetryPolicy
+    )
+    poll: Annotated[PollPolicy, Key("How often and how long an open report is looked at.")] = field(
+        default_factory=PollPolicy
+    )
+    on_unknown: Annotated[OnUnknown, Key("What becomes of a create without an answer.")] = (
+        OnUnknown.HOLD
+    )
+    callback: Annotated[CallbackSettings | None, Key("Our own receiver of callbacks.")] = None
     prices: Prices = field(default_factory=Prices)

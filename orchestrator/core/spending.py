@@ -96,11 +96,14 @@ class Bought:
 
 def bounds(limits: Limits, prices: Prices) -> tuple[Bound, ...]:
     """The bounds that a config sets."""
-    records = (limits.max_records, limits.max_records_day, limits.max_records_month)
-    money = (limits.max_cost, limits.max_cost_day, limits.max_cost_month)
     found = []
-    for key, amounts, priced in (("max_records", records, None), ("max_cost", money, prices)):
-        for period, most in zip(Period, amounts, strict=True):
+    for key, by_period, priced in (
+        ("max_records", limits.max_records, None),
+        ("max_cost", limits.max_cost, prices),
+    ):
+        for period, most in zip(
+            Period, (by_period.run, by_period.day, by_period.month), strict=True
+        ):
             if most is not None:
                 name = f"limits.{key}" + ("" if period is Period.RUN else f".{period.value}")
                 found.append(Bound(name, period, Decimal(most), priced))

@@ -1,0 +1,109 @@
+"""The forms of JSON Schema that job file and config file are described with."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from orchestrator.config.amounts import MAX_PRICE, MAX_RECORDS, PERIODS
+from orchestrator.config.parsers import spelled_duration
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from datetime import timedelta
+
+Schema = dict[str, Any]
+
+WEB: Final = r"^https?://[^@\s\\/]+([/?#]\S*)?$"
+PLAIN_WEB: Final = r"^https?://[^@\s\\/?#]+(/[^\s\\?#]*)?$"
+LISTEN: Final = r"^(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]+):[0-9]{1,5}$"
+CURRENCY: Final = "^ *[A-Za-z]{3} *$"
+REFERENCE_HELP: Final = "${VARIABLE}, file:PATH, or the text itself"
+_DURATION: Final = "^[0-9]{1,9}(ms|s|m|h|d)$"
+_RECORDS: Final = (
+    r"^ *([0-9]{1,3}([,_][0-9]{3})+|[0-9]{1,15})(\.[0-9]{1,9})? *"
+    "([kKmM]|[tT][hH][oO][uU][sS][aA][nN][dD]|[mM][iI][lL][lL][iI][oO][nN])? *$"
+)
+_PRICE: Final = r"^ *([0-9]{1,9}(\.[0-9]{1,12})?|\.[0-9]{1,12}) *$"
+
+
+def mapping(properties: dict[str, Schema], required: Iterable[str] = ()) -> Schema:
+    schema: Schema = {"type": "object", "properties": properties, "additionalProperties": False}
+    return schema | ({"required": [*required]} if required else {})
+
+
+def section(
+    description: str, properties: dict[str, Schema], required: Iterable[str] = ()
+) -> Schema:
+    """A part of the config; an empty one counts as left out."""
+    schema = {"description": description, **mapping(properties, required)}
+    return schema | {"type": ["object", "null"]}
+
+
+def list_of(items: Schema, description: str) -> Schema:
+    return {"description": description, "type": "array", "minItems": 1, "items": items}
+
+
+def one_or_more(value: Schema) -> Schema:
+    several = {"type": "array", "minItems": 1, "uniqueItems": True, "items": value}
+    return {"anyOf": [value, several]}
+
+
+def text(description: str, pattern: str = "", default: str | None = None) -> Schema:
+    schema: Schema = {"description": description, "type": "string", "minLength": 1}
+    schema |= {"pattern": pattern} if pattern else {}
+    return schema | ({} if default is None else {"default": default})
+
+
+def word(description: str, pattern: str = "", default: str | None = None) -> Schema:
+    """Text that may look like a number: an editor takes 12345678 for one."""
+    return text(description, pattern, default) | {"type": ["string", "number"]}
+
+
+def flag(description: str) -> Schema:
+    words = [True, False, "true", "false"]
+    return {"enum": words} | ({"description": description} if description else {})
+
+
+def duration(description: str, default: str) -> Schema:
+    return text(f"{description} Such as 500ms, 5s, 10m, 6h, 2d.", _DURATION, default)
+
+
+def span(description: str, default: timedelta) -> Schema:
+    return duration(description, spelled_duration(default))
+
+
+def choice(description: str, words: list[str], default: str) -> Schema:
+    return {"description": description, "enum": words, "default": default}
+
+
+def count(description: str, default: int, least: int, most: int) -> Schema:
+    schema: Schema = {"description": description, "type": "integer", "minimum": least}
+    return schema | {"maximum": most, "default": default}
+
+
+def number(description: str, default: float, most: float) -> Schema:
+    schema: Schema = {"description": description, "type": "number", "exclusiveMinimum": 0}
+    return schema | {"maximum": most, "default": default}
+
+
+def records(description: str) -> Schema:
+    schema = text(f"{description} Such as 5 million, 500k, 5000000.", _RECORDS)
+    return schema | {"type": ["string", "integer"], "minimum": 1, "maximum": MAX_RECORDS}
+
+
+def money(description: str) -> Schema:
+    schema = text(f"{description} A decimal number, such as 250.", _PRICE)
+    return schema | {"type": ["string", "number"], "exclusiveMinimum": 0}
+
+
+def by_period(description: str, one: Callable[[str], Schema]) -> Schema:
+    periods = {period: one(f"In a {period}.") for period in PERIODS}
+    return {
+        "description": f"{description} Or for a run, a day and a month of UTC, each.",
+        "anyOf": [one("In a run."), {**mapping(periods), "minProperties": 1}, {"type": "null"}],
+    }
+
+
+def price(description: str) -> Schema:
+    schema = text(f"{description} A decimal number, such as 0.00005.", _PRICE)
+    return schema | {"type": ["string", "number"], "minimum": 0, "maximum": int(MAX_PRICE)}

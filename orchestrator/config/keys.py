@@ -1,0 +1,282 @@
+"""Reads the sections of the config file by the keys that `core.settings` declares.
+
+Of each declaration it makes the field of a schema that pydantic checks, and the JSON Schema that
+editors get. It looks up no secret and opens no file but those that a key names for their content.
+"""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Callable
+from dataclasses import MISSING, Field, dataclass, fields
+from datetime import timedelta
+from enum import Enum
+from typing import TYPE_CHECKING, Annotated, Any, Final, TypeVar, get_args, get_type_hints
+
+from pydantic import PlainValidator, ValidationInfo, create_model
+
+from orchestrator.config import amounts, json_forms, parsers
+from orchestrator.config.ca_file import read_authorities
+from orchestrator.config.messages import one_of, shown, suggestion
+from orchestrator.config.parsers import InvalidValue
+from orchestrator.config.references import Origin, proxy_reference
+from orchestrator.config.sections import Entry, entry, section
+from orchestrator.core.keys import Form, Key
+from orchestrator.core.settings import Format
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from orchestrator.config.findings import Findings
+    from orchestrator.config.json_forms import Schema
+    from orchestrator.config.yaml_tree import KeyPath
+
+NOT_BUILT: Final[frozenset[Enum]] = frozenset({Format.PARQUET})
+"""Choices that have a name already and cannot be taken yet."""
+
+S = TypeVar("S")
+
+Reader = Callable[[object, Origin], Any]
+"""Makes the value of a field of what stands in the file, and of where that file is."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Declared:
+    """A field of a settings class that is a key.
+
+    Attributes:
+        field: of the dataclass.
+        key: its declaration.
+        kind: its type, without the annotation and without None.
+    """
+
+    field: Field[Any]
+    key: Key
+    kind: Any
+
+    @property
+    def name(self) -> str:
+        """The key in the file."""
+        return self.key.name or self.field.name
+
+    @property
+    def default(self) -> Any:
+        """The field's default; MISSING where it has none."""
+        if self.field.default_factory is not MISSING:
+            return self.field.default_factory()
+        return self.field.default
+
+    def read(self, value: object, origin: Origin) -> Any:
+        """The value of the field.
+
+        Raises:
+            InvalidValue: it is not what belongs there.
+        """
+        form = _FORMS.get(self.key.form)
+        return form.read(value, origin) if form else self._read_by_type(value)
+
+    def _read_by_type(self, value: object) -> Any:
+        key = self.key
+        if issubclass(self.kind, Enum):
+            return _choice(value, self.kind)
+        if self.kind is timedelta:
+            assert isinstance(key.least, timedelta)
+            assert isinstance(key.most, timedelta)
+            return parsers.duration(value, key.least, key.most)
+        assert isinstance(key.most, int | float), f"{self.name} has no upper bound"
+        if self.kind is int:
+            return parsers.whole_number(value, int(_least(key)), int(key.most))
+        assert self.kind is float, f"{self.name}: {self.kind} needs a form"
+        return parsers.positive_number(value, key.most)
+
+    def schema(self) -> Schema:
+        """What editors are told of it."""
+        default = self.key.written or self.default
+        form = _FORMS.get(self.key.form)
+        return form.schema(self.key.help, default) if form else self._schema_by_type(default)
+
+    def _schema_by_type(self, default: Any) -> Schema:
+        key = self.key
+        if issubclass(self.kind, Enum):
+            return json_forms.choice(key.help, choices(self.kind), default.value)
+        if self.kind is timedelta:
+            return json_forms.span(key.help, default)
+        assert isinstance(key.most, int | float)
+        if self.kind is int:
+            return json_forms.count(key.help, default, int(_least(key)), int(key.most))
+        return json_forms.number(key.help, default, key.most)
+
+
+def _least(key: Key) -> float:
+    assert key.least is None or isinstance(key.least, int | float)
+    return 1 if key.least is None else key.least
+
+
+def declared(settings: type[Any]) -> tuple[_Declared, ...]:
+    """The keys that a settings class declares, in order."""
+    hints = get_type_hints(settings, include_extras=True)
+    found = []
+    for field in fields(settings):
+        hint = hints[field.name]
+        keys = [one for one in getattr(hint, "__metadata__", ()) if isinstance(one, Key)]
+        if keys:
+            kind = get_args(hint)[0]
+            if isinstance(kind, types.UnionType):
+                (kind,) = (part for part in get_args(kind) if part is not types.NoneType)
+            found.append(_Declared(field, keys[0], kind))
+    return tuple(found)
+
+
+def is_section(key: _Declared) -> bool:
+    """Whether a key of the top holds keys of its own."""
+    return hasattr(key.kind, "__dataclass_fields__") and bool(declared(key.kind))
+
+
+E = TypeVar("E", bound=Entry)
+
+
+def entry_of(settings: type[Any], base: type[E]) -> type[E]:
+    """The schema of a mapping: the keys of a settings class, and those of `base`.
+
+    What stands under a key that is a section is not looked at: it is read on its own.
+    """
+    definitions: dict[str, Any] = {
+        key.name: (Any, None) if is_section(key) else _definition(key) for key in declared(settings)
+    }
+    return create_model(settings.__name__, __base__=base, **definitions)
+
+
+def _section_entry(settings: type[Any]) -> type[Entry]:
+    return entry_of(settings, Entry)
+
+
+def _definition(key: _Declared) -> Any:
+    def convert(value: object, info: ValidationInfo) -> Any:
+        return key.read(value, (info.context or {})["origin"])
+
+    validated = Annotated[Any, PlainValidator(convert)]
+    if key.key.written:
+        return (validated, None)
+    return (validated, ... if key.default is MISSING else key.default)
+
+
+def settings_of(
+    settings: type[S], findings: Findings, path: KeyPath, value: object, origin: Origin
+) -> S:
+    """A section of the file; what is wrong in it is told, and becomes its default."""
+    read = section(_section_entry(settings), findings, path, value, origin=origin)
+    return settings(**values_of(settings, read, origin))
+
+
+def required_settings_of(
+    settings: type[S], findings: Findings, path: KeyPath, value: object, origin: Origin
+) -> S | None:
+    """As `settings_of`, for a section that has no defaults; None if anything in it is wrong."""
+    read = entry(_section_entry(settings), findings, path, value, origin=origin)
+    return None if read is None else settings(**values_of(settings, read, origin))
+
+
+def values_of(settings: type[Any], read: Entry, origin: Origin) -> dict[str, Any]:
+    """The fields that an entry fills, sections apart; a default that is text is read, too."""
+    values = {}
+    for key in declared(settings):
+        if is_section(key):
+            continue
+        value = getattr(read, key.name)
+        if value is None and key.key.written:
+            value = key.read(key.key.written, origin)
+        values[key.field.name] = value
+    return values
+
+
+def defaults_of(settings: type[Any], origin: Origin) -> dict[str, Any]:
+    """As `values_of`, where the file says nothing."""
+    return values_of(settings, _section_entry(settings).model_construct(), origin)
+
+
+def schema_of(settings: type[Any]) -> dict[str, Schema]:
+    """The JSON Schema of each key; of a section that of its keys."""
+    schemas = {}
+    for key in declared(settings):
+        if is_section(key):
+            parts = schema_of(key.kind)
+            required = [one.name for one in declared(key.kind) if _is_required(one)]
+            schemas[key.name] = json_forms.section(key.key.help, parts, required)
+        else:
+            schemas[key.name] = key.schema()
+    return schemas
+
+
+def _is_required(key: _Declared) -> bool:
+    return key.default is MISSING and not key.key.written
+
+
+# --- how text becomes values ----------------------------------------------------------------------
+
+
+def choices(words: type[Enum]) -> list[str]:
+    """The words that a setting takes today."""
+    return [word.value for word in words if word not in NOT_BUILT]
+
+
+def _choice(value: object, words: type[Enum]) -> Enum:
+    word = parsers.text(value)
+    known = choices(words)
+    for candidate in words:
+        if candidate.value == word:
+            if candidate in NOT_BUILT:
+                raise InvalidValue(f"{word} is not built yet", f"write {one_of(known)}")
+            return candidate
+    raise InvalidValue(
+        f"{shown(word)} is none of the choices", suggestion(word, known, f"write {one_of(known)}")
+    )
+
+
+def _path(value: object, origin: Origin) -> Path:
+    word = parsers.text(value)
+    if "$" in word:
+        what = f"{shown(word)} holds a variable, which only credentials may"
+        raise InvalidValue(what, "write the path out; relative ones begin at this file")
+    return origin.absolute(word)
+
+
+@dataclass(frozen=True, slots=True)
+class _Written:
+    """A form of text: how it is read, and what editors are told of it (help, default)."""
+
+    read: Reader
+    schema: Callable[[str, Any], Schema]
+
+
+def _plain(read: Callable[[object], Any]) -> Reader:
+    return lambda value, _origin: read(value)
+
+
+def _text(pattern: str = "") -> Callable[[str, Any], Schema]:
+    return lambda help_text, default: json_forms.text(
+        help_text, pattern, default if isinstance(default, str) and default else None
+    )
+
+
+_FORMS: Final[dict[Form, _Written]] = {
+    Form.BASE_URL: _Written(_plain(parsers.base_url), _text(json_forms.WEB)),
+    Form.PUBLIC_URL: _Written(_plain(parsers.public_url), _text(json_forms.PLAIN_WEB)),
+    Form.LISTEN_ADDRESS: _Written(_plain(parsers.listen_address), _text(json_forms.LISTEN)),
+    Form.PATH: _Written(_path, _text()),
+    Form.CERTIFICATES: _Written(
+        lambda value, origin: read_authorities(_path(value, origin)), _text()
+    ),
+    Form.PROXY: _Written(proxy_reference, _text()),
+    Form.RECORDS: _Written(
+        _plain(amounts.records), lambda help_text, _: json_forms.records(help_text)
+    ),
+    Form.RECORDS_BY_PERIOD: _Written(
+        _plain(lambda value: amounts.by_period(value, amounts.records)),
+        lambda help_text, _: json_forms.by_period(help_text, json_forms.records),
+    ),
+    Form.MONEY_BY_PERIOD: _Written(
+        _plain(lambda value: amounts.by_period(value, amounts.money)),
+        lambda help_text, _: json_forms.by_period(help_text, json_forms.money),
+    ),
+}
+"""Every form but `Form.BY_TYPE`."""

@@ -1,0 +1,138 @@
+"""References to secrets in the config file, and where its paths begin. Looks up nothing."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final
+
+from pydantic import PlainValidator
+
+from orchestrator.config import parsers
+from orchestrator.config.parsers import InvalidValue
+from orchestrator.config.proxy_address import KEY, NO_PROXY, parse_proxy
+from orchestrator.config.sections import Entry
+from orchestrator.core.settings import Secret
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+API_KEY: Final = re.compile(r"[A-Za-z0-9_-]{1,12}")
+"""The vendor's keys have 8 letters or digits, its secrets 16 and more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where what is read stands.
+
+    Attributes:
+        base: where relative paths begin.
+        env: the environment, for ``~``.
+        file: the config; None where there is none.
+    """
+
+    base: Path
+    env: Mapping[str, str]
+    file: Path | None = None
+
+    def absolute(self, written: str) -> Path:
+        """The place that a path of a config means.
+
+        Raises:
+            InvalidValue: it begins at a home directory that is not known.
+        """
+        if written == "~" or written.startswith("~/"):
+            written = _home(self.env) + written[1:]
+        elif written.startswith("~"):
+            raise InvalidValue(
+                "begins at the home directory of another user", "write the whole path"
+            )
+        return Path(os.path.normpath(self.base.absolute() / written))
+
+    def anchored(self, reference: str) -> str:
+        """A reference whose path, if it names a file, is absolute.
+
+        Raises:
+            InvalidValue: as `absolute`.
+        """
+        if reference.startswith("file:"):
+            return f"file:{self.absolute(reference.removeprefix('file:').strip())}"
+        return reference
+
+    def refuse_if_open(self, what: str) -> None:
+        """Refuses text that is secret where others may read the config in which it stands.
+
+        Raises:
+            InvalidValue: they may.
+        """
+        if self.file is not None and self.file.stat().st_mode & 0o077:
+            raise InvalidValue(
+                f"{what} here, and others may read this file",
+                "write ${NAME} or file:PATH instead, or make the file private:"
+                f" chmod 600 {self.file.name}",
+            )
+
+
+def _home(env: Mapping[str, str]) -> str:
+    """The home directory: a service may have no HOME, the password database knows it then."""
+    if home := env.get("HOME"):
+        return home
+    try:
+        home = pwd.getpwuid(os.geteuid()).pw_dir
+    except KeyError:
+        home = ""
+    if not home.startswith("/"):
+        what = "begins with ~, but this user has no home directory: HOME is not set, and the "
+        what += "password database has none"
+        raise InvalidValue(what, "set HOME, or write the whole path")
+    return home
+
+
+def is_literal(reference: str) -> bool:
+    """Whether it is the text itself, no variable and no file."""
+    return parsers.variable(reference) is None and not reference.startswith("file:")
+
+
+def reference(value: object) -> str:
+    """A reference to a secret, or the secret itself: whatever is wrong with it, it is not shown."""
+    try:
+        word = parsers.text(value)
+    except InvalidValue:
+        if not isinstance(value, str) or not value:
+            raise
+        what = "holds a line break, an invisible character, or more than 1000 characters"
+        raise InvalidValue(what, "keep the bare text alone, on one line, in quotes") from None
+    if word.startswith("file:") and not word.removeprefix("file:").strip():
+        raise InvalidValue("file: names no file", "write file:PATH")
+    if "${" in word and parsers.variable(word) is None:
+        # The text may hold a part of the secret, so it is not shown.
+        raise InvalidValue("mixes a variable with other text", "write ${NAME} and nothing else")
+    return word
+
+
+def proxy_reference(value: object, origin: Origin) -> Secret:
+    """As `reference`, but what stands here as text is the address of a proxy, or ``none``."""
+    word = reference(value)
+    if is_literal(word) and word != NO_PROXY:
+        parse_proxy(word, KEY)
+        if "@" in word:
+            origin.refuse_if_open("a password stands")
+    return Secret(origin.anchored(word))
+
+
+def _key(value: object) -> str:
+    word = reference(value)
+    if is_literal(word) and not API_KEY.fullmatch(word):
+        what = "is not an API key (8 letters or digits)"
+        raise InvalidValue(what, "copy it from the dashboard; the secret belongs under api_secret")
+    return word
+
+
+class CredentialsEntry(Entry):
+    """One name under ``credentials``."""
+
+    api_key: Annotated[str, PlainValidator(_key)]
+    api_secret: Annotated[str, PlainValidator(reference)]

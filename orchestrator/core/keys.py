@@ -1,0 +1,62 @@
+"""How a key of the config file is declared: by an annotation of the field that it fills.
+
+The type of the field says how the text is read (a duration, a whole number, one of an enum's
+words); a `Form` where the type alone does not say it. `config.keys` makes the reader, the check of
+bounds and the JSON Schema of it, so that a key stands in one place.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+if TYPE_CHECKING:
+    from datetime import timedelta
+
+T = TypeVar("T")
+
+
+class Form(Enum):
+    """How the text of a key is written, where the type of its field does not say it."""
+
+    BY_TYPE = "by type"
+    BASE_URL = "the address of an API"
+    PUBLIC_URL = "an address without a query"
+    LISTEN_ADDRESS = "HOST:PORT"
+    PATH = "a path, relative to the file"
+    CERTIFICATES = "a path to a file with certificates; the field gets their text"
+    PROXY = "a reference to the address of a proxy, or the address itself"
+    RECORDS = "a number of records"
+    RECORDS_BY_PERIOD = "a number of records, or one for each period"
+    MONEY_BY_PERIOD = "an amount of money, or one for each period"
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """A key of the config file.
+
+    Attributes:
+        help: one sentence for editors; what it is, and its unit.
+        form: how its text is written.
+        least: the least value; None: the least that its type takes.
+        most: the largest value; None: the largest that its type takes.
+        name: as the file has it; empty: as the field is called.
+        written: the default as text, where the field itself has none.
+    """
+
+    help: str
+    form: Form = Form.BY_TYPE
+    least: float | timedelta | None = None
+    most: float | timedelta | None = None
+    name: str = ""
+    written: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ByPeriod(Generic[T]):
+    """A bound for a run, for a day and for a month of UTC; None: there is none."""
+
+    run: T | None = None
+    day: T | None = None
+    month: T | None = None
