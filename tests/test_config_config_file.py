@@ -445,3 +445,12 @@ def test_everything_that_a_command_needs_at_once(tree: Path) -> None:
     assert [one.name for one in inputs.jobs] == ["a"]
     assert inputs.credential_names == ("default",)
     assert len(inputs.warnings) == 1
+
+
+def test_room_to_keep_free_is_read_as_bytes(tmp_path: Path) -> None:
+    config, mistakes, _ = read_settings(tmp_path, "output: {keep_free: 1.5 GB}\n")
+    assert config is not None
+    assert (config.output.keep_free_bytes, mistakes) == (1_500_000_000, [])
+    config, _, _ = read_settings(tmp_path, "output: {}\n")
+    assert config is not None
+    assert config.output.keep_free_bytes == 200_000_000

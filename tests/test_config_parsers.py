@@ -328,3 +328,24 @@ def test_nearest_and_lists_of_words() -> None:
     assert nearest("ACOUNTS", ["accounts", "products"]) == "accounts"
     assert nearest("zzz", ["accounts"]) is None
     assert [one_of([]), one_of(["a"]), one_of(["a", "b", "c"])] == ["", "a", "a, b or c"]
+
+
+@pytest.mark.parametrize(
+    ("text", "size_bytes"),
+    [
+        ("200 MB", 200_000_000),
+        ("1.5GB", 1_500_000_000),
+        ("0 B", 0),
+        ("12 kB", 12_000),
+        ("1 TB", 10**12),
+    ],
+)
+def test_a_size_is_a_number_of_bytes(text: str, size_bytes: int) -> None:
+    assert parsers.size(text) == size_bytes
+
+
+@pytest.mark.parametrize("text", ["200", "MB", "-1 MB", "200 MiB", "1e3 MB", "2000 TB", "1,5 GB"])
+def test_what_is_no_size_is_told_how_to_write_it(text: str) -> None:
+    with pytest.raises(parsers.InvalidValue) as caught:
+        parsers.size(text)
+    assert caught.value.remedy in ("write it as 200 MB, 1.5 GB or 0 B", "write at most 1000 TB")

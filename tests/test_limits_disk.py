@@ -81,7 +81,7 @@ def test_a_hundredth_of_a_small_disk_stays_free(
     tmp_path: Path, disk: Callable[[Path, int], None]
 ) -> None:
     disk(tmp_path, 10 * MB)
-    room = DiskReserve(tmp_path / "not" / "made" / "yet")
+    room = DiskReserve(tmp_path / "not" / "made" / "yet", 200_000_000)
     room.check(1, 9 * MB)
     with pytest.raises(NoRoom, match=r"10\.0 MB free and it needs 9\.9 MB more, and 0\.1 MB stay"):
         room.check(1, 9_950_000)
@@ -96,7 +96,7 @@ def test_the_largest_download_gives_way_first(
     tmp_path: Path, disk: Callable[[Path, int], None]
 ) -> None:
     disk(tmp_path, 10 * MB)
-    room = DiskReserve(tmp_path)
+    room = DiskReserve(tmp_path, 200_000_000)
     room.wrote(1, 9 * MB)
     room.wrote(2, 1000)
     (tmp_path / "x").write_bytes(bytes(9_910_000))

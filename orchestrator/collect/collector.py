@@ -64,7 +64,7 @@ class FileCollector:
         self._on_bytes = on_bytes or (lambda _report, _size_bytes: None)
         self._folders = disk.DurableDirectories(output.directory)
         self._partial = PartialFolder(self._folders)
-        self._reserve = DiskReserve(output.directory)
+        self._reserve = DiskReserve(output.directory, output.keep_free_bytes)
         # Threads that work hard, over all reports: more than cores would only get in each
         # other's way, and hold more memory.
         self._cores = CapacityLimiter(os.cpu_count() or 1)

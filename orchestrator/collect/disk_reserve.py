@@ -15,10 +15,8 @@ from orchestrator.errors import NoRoom
 if TYPE_CHECKING:
     from pathlib import Path
 
-RESERVE_BYTES: Final = 200_000_000
-"""So much stays free, or a hundredth of a small disk."""
-
 _SHARE: Final = 100
+"""Of a small disk one part in so many stays free, if that is less than the reserve."""
 _MB: Final = 1_000_000
 
 
@@ -29,9 +27,11 @@ class DiskReserve:
 
     Args:
         directory: need not be made yet.
+        reserve_bytes: stay free (`output.keep_free`).
     """
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, reserve_bytes: int) -> None:
+        self._reserve_bytes = reserve_bytes
         self._directory = directory
         self._lock = threading.Lock()
         self._held: dict[int, int] = {}
@@ -95,7 +95,7 @@ class DiskReserve:
         whole = disk.f_blocks * disk.f_frsize
         if not whole:  # a file system that does not tell
             return None
-        return disk.f_bavail * disk.f_frsize, min(RESERVE_BYTES, whole // _SHARE)
+        return disk.f_bavail * disk.f_frsize, min(self._reserve_bytes, whole // _SHARE)
 
     def _nearest(self) -> Path:
         return next(

@@ -16,6 +16,7 @@ Schema = dict[str, Any]
 WEB: Final = r"^https?://[^@\s\\/]+([/?#]\S*)?$"
 PLAIN_WEB: Final = r"^https?://[^@\s\\/?#]+(/[^\s\\?#]*)?$"
 LISTEN: Final = r"^(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]+):[0-9]{1,5}$"
+SIZE: Final = r"^ *[0-9]{1,9}(\.[0-9]{1,9})? *([kMGT]?B) *$"
 CURRENCY: Final = "^ *[A-Za-z]{3} *$"
 REFERENCE_HELP: Final = "${VARIABLE}, file:PATH, or the text itself"
 _DURATION: Final = "^[0-9]{1,9}(ms|s|m|h|d)$"

@@ -270,6 +270,7 @@ _FORMS: Final[dict[Form, _Written]] = {
     Form.RECORDS: _Written(
         _plain(amounts.records), lambda help_text, _: json_forms.records(help_text)
     ),
+    Form.SIZE: _Written(_plain(parsers.size), _text(json_forms.SIZE)),
     Form.RECORDS_BY_PERIOD: _Written(
         _plain(lambda value: amounts.by_period(value, amounts.records)),
         lambda help_text, _: json_forms.by_period(help_text, json_forms.records),

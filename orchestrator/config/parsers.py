@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from datetime import timedelta
+from decimal import Decimal
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -107,6 +108,27 @@ def positive_number(value: object, most: float) -> float:
     if not 0 < number <= most:
         raise InvalidValue(f"{word} is out of bounds", f"write a number above 0, at most {most:g}")
     return number
+
+
+_SIZE_UNITS: Final = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
+_SIZE_FORMS: Final = "200 MB, 1.5 GB or 0 B"
+_MAX_SIZE_BYTES: Final = 10**15
+
+
+def size(value: object) -> int:
+    """A number of bytes: ``200 MB``, ``1.5 GB``; the units are powers of 1,000.
+
+    Raises:
+        InvalidValue: it is none, or out of bounds.
+    """
+    word = text(value).strip()
+    parts = re.fullmatch(r"([0-9]{1,9}(?:\.[0-9]{1,9})?) *([kKMGT]?B)", word)
+    if parts is None:
+        raise InvalidValue(f"{shown(word)} is not a size", f"write it as {_SIZE_FORMS}")
+    size_bytes = int(Decimal(parts[1]) * _SIZE_UNITS[parts[2].upper()])
+    if size_bytes > _MAX_SIZE_BYTES:
+        raise InvalidValue(f"{shown(word)} is out of bounds", "write at most 1000 TB")
+    return size_bytes
 
 
 # --- time -----------------------------------------------------------------------------------------

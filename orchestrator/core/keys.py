@@ -28,6 +28,7 @@ class Form(Enum):
     CERTIFICATES = "a path to a file with certificates; the field gets their text"
     PROXY = "a reference to the address of a proxy, or the address itself"
     RECORDS = "a number of records"
+    SIZE = "a number of bytes, such as 200 MB"
     RECORDS_BY_PERIOD = "a number of records, or one for each period"
     MONEY_BY_PERIOD = "an amount of money, or one for each period"
 

@@ -128,6 +128,10 @@ class OutputSettings:
     directory: Annotated[Path, Key("Relative to this file.", Form.PATH, written="reports")]
     format: Annotated[Format, Key("The form of the files.")] = Format.CSV
     mode: Annotated[Readers, Key("Who may read the files.")] = Readers.PRIVATE
+    keep_free_bytes: Annotated[
+        int,
+        Key("Room that no download takes from the disk.", Form.SIZE, name="keep_free"),
+    ] = 200_000_000
 
 
 @dataclass(frozen=True, slots=True)
