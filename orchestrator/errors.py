@@ -35,7 +35,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from orchestrator.texts import MOST_OF_A_REASON, short
+from orchestrator.texts import MAX_REASON, short
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -96,7 +96,6 @@ class Problem:
     type: str = ""
     title: str = ""
     detail: str = ""
-    instance: str = ""
     invalid_parameters: tuple[tuple[str, str], ...] = ()
 
     def __str__(self) -> str:
@@ -123,7 +122,7 @@ class ApiError(OrchestratorError):
         problem: Problem | None = None,
         elsewhere: bool = False,
     ) -> None:
-        super().__init__(short(message, MOST_OF_A_REASON))
+        super().__init__(short(message, MAX_REASON))
         self.call = call
         self.problem = problem
         self.elsewhere = elsewhere
@@ -272,7 +271,7 @@ class CollectError(OrchestratorError):
     """A finished report could not be made into a file."""
 
     def __init__(self, message: str) -> None:
-        super().__init__(short(message, MOST_OF_A_REASON))
+        super().__init__(short(message, MAX_REASON))
 
 
 class CorruptArchive(CollectError):

@@ -68,7 +68,6 @@ def test_a_problem_is_read_with_the_parameters_it_blames() -> None:
         type="https://x/#invalid-request-parameters",
         title="Invalid",
         detail="The request failed",
-        instance="b1",
         invalid_parameters=(("to", "bad"), ("from", "")),
     )
 
@@ -82,12 +81,11 @@ def test_what_is_no_problem_object_is_none(body: bytes) -> None:
 
 
 def test_words_of_a_problem_are_shortened_and_cannot_steer_a_terminal() -> None:
-    body = {"title": "a\x1b[31m\r\nb", "detail": "x" * 10_000, "instance": 7}
+    body = {"title": "a\x1b[31m\r\nb", "detail": "x" * 10_000}
     problem = problems.read_problem(400, json.dumps(body).encode())
     assert problem is not None
     assert problem.title == "a [31m  b"
     assert problem.detail == "x" * 200 + "…"
-    assert problem.instance == "7"
 
 
 @pytest.mark.parametrize(

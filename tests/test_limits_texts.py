@@ -16,7 +16,7 @@ from orchestrator.core.policy import ExitCode, exit_code
 from orchestrator.errors import CorruptArchive, ServerFault
 from orchestrator.reporting.logs import logger
 from orchestrator.simulator import Fault, Settings
-from orchestrator.texts import MOST, MOST_OF_A_REASON, hider, printable, short
+from orchestrator.texts import MAX_QUOTE, MAX_REASON, hider, printable, short
 from tests.kit.meddling import Answer, meddling
 from tests.kit.stage import NOW, Stage, between, job, stage, with_faults
 
@@ -47,7 +47,7 @@ def test_what_steers_a_terminal_or_breaks_a_line_is_escaped(number: int) -> None
 @given(st.text())
 def test_short_texts_are_bounded_and_stay_as_they_are_shown(text: str) -> None:
     shown = short(text)
-    assert len(shown) <= MOST + 1
+    assert len(shown) <= MAX_QUOTE + 1
     assert printable(shown) == shown
     assert short(f"{text}{'x' * 1000}").endswith("…")
 
@@ -59,10 +59,10 @@ def test_a_secret_is_hidden_whatever_its_case() -> None:
 
 
 def test_errors_are_bounded_however_long_a_server_talks() -> None:
-    assert len(str(ServerFault(MANY))) == MOST_OF_A_REASON + 1
-    assert len(str(CorruptArchive(MANY))) == MOST_OF_A_REASON + 1
+    assert len(str(ServerFault(MANY))) == MAX_REASON + 1
+    assert len(str(CorruptArchive(MANY))) == MAX_REASON + 1
     difference = str(EchoDifference("status", "delivered", MANY))
-    assert len(difference) < MOST + 100
+    assert len(difference) < MAX_QUOTE + 100
     assert difference.isprintable()
 
 

@@ -24,7 +24,7 @@ from orchestrator.core.model import RemoteReport, ReportList
 from orchestrator.core.ports import ITS_LIFE
 from orchestrator.core.proxies import Proxies
 from orchestrator.errors import ApiError, ServerFault, Throttled, TooLarge
-from orchestrator.texts import hider, short
+from orchestrator.texts import hider, short, utc_text
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Container, Mapping, Sequence
@@ -175,10 +175,10 @@ class VonageReports:
             "status": ",".join(status.value for status in statuses),
         }
         if created_from is not None:
-            query["date_from"] = wire.utc_text(created_from)
+            query["date_from"] = utc_text(created_from)
         if created_to is not None:
             whole_second = created_to + timedelta(microseconds=-created_to.microsecond % 1_000_000)
-            query["date_to"] = wire.utc_text(whole_second)
+            query["date_to"] = utc_text(whole_second)
         answer = await self._ask("GET", self._endpoint(), call, params=query, most=MOST_OF_A_LIST)
         try:
             if len(answer) < LARGE_LIST:

@@ -78,9 +78,7 @@ def read_problem(status: int, body: bytes, hide: Callable[[str], str] = str) -> 
         answer = wire.parse_object(body)
     except wire.WireError:
         return None
-    texts = {
-        name: _words(answer.get(name), hide) for name in ("type", "title", "detail", "instance")
-    }
+    texts = {name: _words(answer.get(name), hide) for name in ("type", "title", "detail")}
     pairs = answer.get("invalid_parameters")
     blamed = tuple(
         (_words(pair.get("name"), hide), _words(pair.get("reason"), hide))

@@ -17,6 +17,7 @@ from unicodedata import category
 from orchestrator.core import products
 from orchestrator.core.model import RemoteReport, ReportList
 from orchestrator.core.vonage import Status
+from orchestrator.texts import utc_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Mapping
@@ -68,11 +69,6 @@ class TooManyParts(WireError):
 
 
 # --- what is sent ---------------------------------------------------------------------------------
-
-
-def utc_text(moment: datetime) -> str:
-    """A moment as the API takes it: UTC, whole seconds, ``Z``."""
-    return f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%S}Z"
 
 
 def create_body(series: Series, window: Window, callback_url: str | None) -> dict[str, FieldValue]:

@@ -177,10 +177,11 @@ def _in_json(arguments: list[str]) -> bool:
 
 def _tell_json(text: str, code: ExitCode, **facts: str) -> None:
     """An error as a line of the log in JSON."""
-    from orchestrator.cli.output import json_text, moment_text  # noqa: PLC0415 - start-up time
+    from orchestrator.cli.output import json_text  # noqa: PLC0415 - start-up time
+    from orchestrator.texts import utc_text  # noqa: PLC0415 - start-up time
 
     line = {
-        "time": moment_text(datetime.now(UTC)),
+        "time": utc_text(datetime.now(UTC)),
         "level": "error",
         "event": text,
         "exit_code": int(code),

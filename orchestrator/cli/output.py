@@ -6,7 +6,7 @@ import json
 import sys
 from typing import TYPE_CHECKING, Any, Final
 
-from orchestrator.texts import printable
+from orchestrator.texts import field_text, printable, utc_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -76,19 +76,14 @@ def json_list(items: Iterable[str]) -> Iterator[str]:
     yield "]"
 
 
-def moment_text(moment: datetime) -> str:
-    """A moment of UTC as JSON has it: ``2026-03-01T06:30:00Z``, without fractions."""
-    return f"{moment.isoformat(timespec='seconds')[:19]}Z"
-
-
 def optional_moment(moment: datetime | None) -> str | None:
-    """As `moment_text`; None stays None."""
-    return None if moment is None else moment_text(moment)
+    """As `utc_text`; None stays None."""
+    return None if moment is None else utc_text(moment)
 
 
 def window_fields(window: Window) -> dict[str, str]:
     """A window as JSON has it; the end is the first moment that is not in it."""
-    return {"start": moment_text(window.start), "end": moment_text(window.end)}
+    return {"start": utc_text(window.start), "end": utc_text(window.end)}
 
 
 def series_fields(series: Series) -> dict[str, Any]:
@@ -103,13 +98,7 @@ def series_fields(series: Series) -> dict[str, Any]:
 
 def filter_words(filters: Mapping[str, str | bool]) -> str:
     """A filter for people: ``status=delivered provider=whatsapp``, or ``all``."""
-    return (
-        " ".join(
-            f"{name}={str(value).lower() if isinstance(value, bool) else value}"
-            for name, value in filters.items()
-        )
-        or "all"
-    )
+    return " ".join(f"{name}={field_text(value)}" for name, value in filters.items()) or "all"
 
 
 def series_cells(series: Series) -> list[str]:

@@ -85,7 +85,7 @@ class ManifestSync:
 def entries(store: Store) -> Iterator[Entry]:
     """Everything that a ledger can be rebuilt from; lazy."""
     for series in store.all_series():
-        with_subaccounts = series.body.get("include_subaccounts") is True
+        with_subaccounts = series.includes_subaccounts
         for one in store.files(series):
             foreign = store.foreign_of(one.report) if with_subaccounts else ()
             yield FileEntry(series, *one, foreign)
@@ -121,7 +121,7 @@ def _report(store: Store, report: Report) -> Entry:
         return ReportEntry(report, store.failed(report.id))
     assert report.target is not None
     assert report.sha256 is not None
-    with_subaccounts = report.series.body.get("include_subaccounts") is True
+    with_subaccounts = report.series.includes_subaccounts
     return FileEntry(
         series=report.series,
         window=report.window,

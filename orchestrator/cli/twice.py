@@ -43,7 +43,7 @@ class DoublePurchaseCheck:
         for series in store.all_series():
             self._of_account[(series.account_id, series.product)].append(series)
             self._of_product[series.product].append(series)
-            if _takes_subaccounts(series):
+            if series.includes_subaccounts:
                 self._with_subaccounts[series.product].append(series)
 
     def warnings(self, debt: Debt) -> Iterator[str]:
@@ -69,7 +69,7 @@ class DoublePurchaseCheck:
             if other.key != series.key and (covers(other, series) or covers(series, other)):
                 yield other
         beside: Iterable[Series] = self._with_subaccounts[series.product]
-        if _takes_subaccounts(series):
+        if series.includes_subaccounts:
             beside = self._of_product[series.product]
         for other in beside:
             if other.account_id != series.account_id and _alike(series, other):
@@ -90,10 +90,6 @@ def overlap_warnings(inputs: Inputs, store: Store, now: datetime) -> Iterator[st
         return  # as it should be; what is owed need not be reckoned up for this
     for line in lines(store, inputs.jobs, now):
         yield from twice.warnings(line.debt)
-
-
-def _takes_subaccounts(series: Series) -> bool:
-    return series.body.get(_SUBACCOUNTS) is True
 
 
 def _alike(one: Series, other: Series) -> bool:

@@ -33,7 +33,7 @@ _AT_ONCE: Final = 64 * 1024
 
 def with_subaccounts(report: Report) -> bool:
     """Whether the report holds records of other accounts too."""
-    return report.series.body.get("include_subaccounts") is True
+    return report.series.includes_subaccounts
 
 
 class AccountCounter:

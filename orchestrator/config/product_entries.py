@@ -13,6 +13,7 @@ from orchestrator.config.messages import nearest, one_of, shown, suggestion
 from orchestrator.config.parsers import InvalidValue
 from orchestrator.core import products
 from orchestrator.core.products import DIRECTIONS, PRODUCTS, DirectionRule, Product
+from orchestrator.texts import field_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -82,7 +83,7 @@ class SeriesTemplate:
         """For people: ``SMS outbound status=delivered``."""
         words = [self.product] + ([self.direction] if self.direction else [])
         for name, value in self.fields.items():
-            words.append(f"{name}={str(value).lower() if isinstance(value, bool) else value}")
+            words.append(f"{name}={field_text(value)}")
         return shown(" ".join(words))
 
 

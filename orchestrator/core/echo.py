@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
 from orchestrator.core import products
-from orchestrator.texts import short
+from orchestrator.texts import field_text, short, utc_text
 
 if TYPE_CHECKING:
     from orchestrator.core.model import RemoteReport, Report
@@ -136,6 +136,4 @@ def _plain(field: str, value: str) -> str:
 
 
 def _text(value: EchoValue) -> str:
-    if isinstance(value, bool):
-        return str(value).lower()
-    return short(value) if isinstance(value, str) else value.strftime("%Y-%m-%dT%H:%M:%SZ")
+    return utc_text(value) if isinstance(value, datetime) else short(field_text(value))

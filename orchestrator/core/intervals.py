@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, TypeVar
 
+from orchestrator.texts import utc_text
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
@@ -60,8 +62,8 @@ class Window:
             (moment.hour, moment.minute, moment.second) == (0, 0, 0)
             for moment in (self.start, self.end)
         )
-        form = "%Y-%m-%d" if midnight else "%Y-%m-%dT%H:%M:%SZ"
-        return f"{self.start.strftime(form)} to {self.end.strftime(form)}"
+        length = len("2026-03-01") if midnight else None
+        return f"{utc_text(self.start)[:length]} to {utc_text(self.end)[:length]}"
 
 
 def coalesce(ordered: Iterable[Window]) -> Iterator[Window]:

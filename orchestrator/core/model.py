@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Self
 
 from orchestrator.core import products
 from orchestrator.core.vonage import FILE_PROMISED, Status
+from orchestrator.texts import field_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -56,9 +57,8 @@ class Series:
     ) -> Series:
         """A series in canonical form."""
         name = products.canonical_name(product)
-        known = products.PRODUCTS.get(name)
-        defaults = known.defaults(direction) if known else {"include_subaccounts": False}
-        return cls(account_id, name, direction, tuple(sorted({**defaults, **fields}.items())))
+        values = {**products.defaults(name, direction), **fields}
+        return cls(account_id, name, direction, tuple(sorted(values.items())))
 
     @classmethod
     def from_body(cls, body: Mapping[str, FieldValue]) -> Series:
@@ -91,9 +91,13 @@ class Series:
     @cached_property
     def filters(self) -> dict[str, FieldValue]:
         """The fields that differ from the API's defaults: what a person would call the filter."""
-        known = products.PRODUCTS.get(self.product)
-        defaults = known.defaults(self.direction) if known else {"include_subaccounts": False}
+        defaults = products.defaults(self.product, self.direction)
         return {name: value for name, value in self.fields if defaults.get(name) != value}
+
+    @property
+    def includes_subaccounts(self) -> bool:
+        """Whether it asks for the records of the account's subaccounts too."""
+        return self.body.get("include_subaccounts") is True
 
     @cached_property
     def filter_id(self) -> str:
@@ -107,10 +111,7 @@ class Series:
         parts = [self.account_id, self.product]
         if self.direction:
             parts.append(self.direction)
-        parts += [
-            f"{name}={str(value).lower() if isinstance(value, bool) else value}"
-            for name, value in self.filters.items()
-        ]
+        parts += [f"{name}={field_text(value)}" for name, value in self.filters.items()]
         return " ".join(parts)
 
 

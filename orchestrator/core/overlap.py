@@ -28,13 +28,9 @@ def covers(wide: Series, narrow: Series) -> bool:
     return (
         wide.account_id == narrow.account_id
         and wide.product == narrow.product
-        and (_subaccounts(wide) or not _subaccounts(narrow))
+        and (wide.includes_subaccounts or not narrow.includes_subaccounts)
         and _narrowing(wide) <= _narrowing(narrow)
     )
-
-
-def _subaccounts(series: Series) -> bool:
-    return series.body.get("include_subaccounts") is True
 
 
 def differing(one: Series, other: Series) -> tuple[str, ...]:

@@ -171,6 +171,12 @@ PROVIDERS: Final = frozenset("whatsapp sms mms messenger viber_service_msg insta
 """Values of the ``provider`` filter of `MESSAGES` that the documents name."""
 
 
+def defaults(product: str, direction: str | None) -> dict[str, bool]:
+    """As `Product.defaults`; of a product that is not known, those that every product has."""
+    entry = PRODUCTS.get(product)
+    return entry.defaults(direction) if entry else {"include_subaccounts": False}
+
+
 def canonical_name(product: str) -> str:
     """The product's name as the API's newer documents spell it (``VOICE`` is ``VOICE-CALL``)."""
     return ALIASES.get(product, product)

@@ -14,7 +14,7 @@ from orchestrator.core.intervals import Window
 from orchestrator.core.lifecycle import State
 from orchestrator.core.model import GivenUp, Owner, Report, Series, canonical_json
 from orchestrator.errors import LedgerError
-from orchestrator.texts import MOST_OF_A_REASON, short
+from orchestrator.texts import MAX_REASON, short
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -185,12 +185,12 @@ def _given_up_of(row: Row, series: Series) -> GivenUp:
 
 def reason_text(reason: str) -> str:
     """A reason as it is stored: in one line of bounded length, whoever's words are in it."""
-    return short(reason, MOST_OF_A_REASON)
+    return short(reason, MAX_REASON)
 
 
 def _shown(reason: str) -> str:
     """A stored reason, as it may be shown: earlier versions stored what the API said as it was."""
-    fits = len(reason) <= MOST_OF_A_REASON + 1 and reason.isprintable()
+    fits = len(reason) <= MAX_REASON + 1 and reason.isprintable()
     return reason if fits else reason_text(reason)
 
 

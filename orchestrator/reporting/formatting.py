@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import UTC, timedelta
-from typing import TYPE_CHECKING, Final
-
-if TYPE_CHECKING:
-    from datetime import datetime
+from datetime import timedelta
+from typing import Final
 
 _MINUTE: Final = 60
 _HOUR: Final = 3600
@@ -32,8 +29,3 @@ def calendar_length(seconds: float) -> str:
     if seconds < _DAY:
         return f"{seconds / _HOUR:.0f} h"
     return f"{seconds / _DAY:,.0f} d"
-
-
-def utc_text(moment: datetime) -> str:
-    """A moment in UTC to the second: ``2026-03-01T04:05:00Z``."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Any, Final, TextIO
 
 import structlog
 
-from orchestrator.reporting.formatting import utc_text
-from orchestrator.texts import printable
+from orchestrator.texts import printable, utc_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, MutableMapping

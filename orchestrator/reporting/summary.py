@@ -11,7 +11,7 @@ from orchestrator.core.intervals import subtract
 from orchestrator.core.lifecycle import State
 from orchestrator.core.policy import ExitCode, RunOutcome
 from orchestrator.core.windows import later
-from orchestrator.reporting.formatting import length, utc_text
+from orchestrator.reporting.formatting import length
 from orchestrator.reporting.line_folding import TOLD, cause_of
 from orchestrator.reporting.loop_lag import LoopLag
 from orchestrator.reporting.phrases import (
@@ -23,6 +23,7 @@ from orchestrator.reporting.phrases import (
     size_words,
     windows_words,
 )
+from orchestrator.texts import utc_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping

@@ -5,10 +5,11 @@ from __future__ import annotations
 import contextlib
 import math
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import urlsplit
 
 import aiohttp
 import anyio
+
+from orchestrator.core.hosts import is_on_this_machine
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     from orchestrator.simulator.reports import Report
     from orchestrator.simulator.world import World
 
-_LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
 _TIMEOUT: Final = aiohttp.ClientTimeout(total=10)
 
 
@@ -83,7 +83,7 @@ class Callbacks:
         await self._post(report.request.callback_url or "", {**content, **false, "_links": link})
 
     async def _post(self, url: str, content: dict[str, Any]) -> None:
-        if urlsplit(url).hostname not in _LOOPBACK:
+        if not is_on_this_machine(url):
             return
         assert self._session is not None
         with contextlib.suppress(aiohttp.ClientError, OSError, TimeoutError):

@@ -11,7 +11,6 @@ from orchestrator.cli import options
 from orchestrator.cli.output import (
     json_list,
     json_text,
-    moment_text,
     series_cells,
     series_fields,
     write,
@@ -21,6 +20,7 @@ from orchestrator.cli.selection import collected, file_of, from_here
 from orchestrator.cli.setup import read_inputs, reading_ledger
 from orchestrator.cli.tables import aligned, tab_separated
 from orchestrator.core.policy import ExitCode
+from orchestrator.texts import utc_text
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -77,8 +77,8 @@ def command(jobs: tuple[Path, ...], as_json: bool, config: Path | None) -> int:
 def _fields(config: Config, report: Report) -> dict[str, object]:
     return {
         **series_fields(report.series),
-        "date_start": moment_text(report.window.start),
-        "date_end": moment_text(report.window.end),
+        "date_start": utc_text(report.window.start),
+        "date_end": utc_text(report.window.end),
         "path": str(file_of(config, report)),
         "rows": report.rows,
         "sha256": report.sha256,
@@ -89,8 +89,8 @@ def _fields(config: Config, report: Report) -> dict[str, object]:
 def _cells(config: Config, report: Report) -> list[str]:
     return [
         *series_cells(report.series),
-        moment_text(report.window.start),
-        moment_text(report.window.end),
+        utc_text(report.window.start),
+        utc_text(report.window.end),
         from_here(file_of(config, report)),
         str(report.rows),
         report.sha256 or "",

@@ -15,7 +15,6 @@ from orchestrator.cli.money import UNKNOWN, price
 from orchestrator.cli.output import (
     json_list,
     json_text,
-    moment_text,
     series_cells,
     series_fields,
     window_fields,
@@ -36,6 +35,7 @@ from orchestrator.reporting.phrases import (
     time_words,
     windows_words,
 )
+from orchestrator.texts import utc_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -124,19 +124,19 @@ def _as_json(inputs: Inputs, store: Store, now: datetime) -> Iterator[str]:
     totals = Totals.of(inputs)
     texts = ChunkTexts()
     twice = _Twice(store, totals)
-    yield f'{{"now":{json_text(moment_text(now))},"jobs":['
+    yield f'{{"now":{json_text(utc_text(now))},"jobs":['
     before = "\n"
     for job, its_lines in _by_job(inputs, store, now):
         head = {
             "job": job.name,
             "file": str(job.path),
             "timezone": job.zone.key,
-            "clip": moment_text(job_windows.clip(job, now)),
+            "clip": utc_text(job_windows.clip(job, now)),
             "later": [
                 {
                     "window": later.label,
                     **window_fields(later.window),
-                    "available_at": moment_text(later.available_at),
+                    "available_at": utc_text(later.available_at),
                 }
                 for later in job_windows.later(job, now)
             ],

@@ -13,7 +13,6 @@ from orchestrator.cli import options
 from orchestrator.cli.output import (
     json_list,
     json_text,
-    moment_text,
     optional_moment,
     series_cells,
     series_fields,
@@ -36,6 +35,7 @@ from orchestrator.reporting.phrases import (
     numbers_words,
     size_words,
 )
+from orchestrator.texts import utc_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -145,7 +145,7 @@ def command(
 
 def _as_json(inputs: Inputs, store: Store, chosen: set[Listed], now: datetime) -> Iterator[str]:
     ledger = json_text(str(inputs.config.state))
-    yield f'{{"now":{json_text(moment_text(now))},"ledger":{ledger},"series":'
+    yield f'{{"now":{json_text(utc_text(now))},"ledger":{ledger},"series":'
     yield from json_list(
         json_text(
             {
@@ -184,7 +184,7 @@ def _report_fields(entry: Listing) -> dict[str, Any]:
         "request_id": report.request_id,
         "api_key": report.api_key,
         "job": report.job,
-        "intended_at": moment_text(report.intended_at),
+        "intended_at": utc_text(report.intended_at),
         "submitted_at": optional_moment(report.submitted_at),
         "ready_at": optional_moment(report.ready_at),
         "expires_at": optional_moment(report.expires_at),
@@ -203,7 +203,7 @@ def _given_up_fields(one: GivenUp) -> dict[str, Any]:
         **window_fields(one.window),
         "report": one.report_id,
         "reason": one.reason,
-        "at": moment_text(one.at),
+        "at": utc_text(one.at),
         "waived": one.acknowledged,
     }
 

@@ -13,7 +13,7 @@ from anyio import to_thread
 
 from orchestrator.cli import foreign, options
 from orchestrator.cli.belonging import compare, unknown
-from orchestrator.cli.output import fit, json_text, moment_text, series_fields, write, write_lines
+from orchestrator.cli.output import fit, json_text, series_fields, write, write_lines
 from orchestrator.cli.selection import collected, file_of, from_here, series_of
 from orchestrator.cli.setup import read_inputs, reading_ledger
 from orchestrator.collect.disk import explain
@@ -25,6 +25,7 @@ from orchestrator.core.lifecycle import State
 from orchestrator.core.policy import ExitCode
 from orchestrator.errors import InputError, OutputError
 from orchestrator.reporting.phrases import counted, size_words
+from orchestrator.texts import utc_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -182,8 +183,8 @@ def _fields(report: Report, fault: str, path: str, text: str) -> dict[str, Any]:
         "path": path,
         "text": text,
         **series_fields(report.series),
-        "date_start": moment_text(report.window.start),
-        "date_end": moment_text(report.window.end),
+        "date_start": utc_text(report.window.start),
+        "date_end": utc_text(report.window.end),
         "report": report.id,
         "request_id": report.request_id,
     }
@@ -199,8 +200,8 @@ def _other_fields(
         "path": path,
         "text": text,
         **(dict.fromkeys(names) if series is None else series_fields(series)),
-        "date_start": None if window is None else moment_text(window.start),
-        "date_end": None if window is None else moment_text(window.end),
+        "date_start": None if window is None else utc_text(window.start),
+        "date_end": None if window is None else utc_text(window.end),
         "report": None,
         "request_id": None,
     }
