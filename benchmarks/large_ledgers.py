@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
-from orchestrator.cli.projection import entries
+from orchestrator.app.manifest_sync import entries
 from orchestrator.collect.manifest import write_manifest
 from orchestrator.core.model import Series
 from orchestrator.ledger.rows import body_text

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from anyio.from_thread import start_blocking_portal
 
-from orchestrator.cli import checks, disk_checks
-from orchestrator.cli.disk_checks import Level
+from orchestrator.app import check as checks
+from orchestrator.app import check_disk
+from orchestrator.app.check_disk import Level
 from orchestrator.cli.main import call
 from orchestrator.config import config_schema, job_schema
 from orchestrator.core.model import Series
@@ -295,7 +296,7 @@ def test_a_damaged_ledger_is_an_error(home: Path, capsys: pytest.CaptureFixture[
 
 def test_an_output_directory_that_is_a_file_is_an_error(home: Path) -> None:
     (home / "reports").write_text("", encoding="utf-8")
-    found = disk_checks.folder("output.directory", home / "reports/deep/er")
+    found = check_disk.folder("output.directory", home / "reports/deep/er")
     assert str(found) == (
         f"error    disk: {home}/reports is a file, where output.directory needs a directory; "
         "move it away, or change output.directory"
@@ -304,14 +305,14 @@ def test_an_output_directory_that_is_a_file_is_an_error(home: Path) -> None:
 
 def test_a_link_that_leads_nowhere_is_an_error(home: Path) -> None:
     (home / "reports").symlink_to(home / "unplugged")
-    assert str(disk_checks.folder("output.directory", home / "reports")) == (
+    assert str(check_disk.folder("output.directory", home / "reports")) == (
         f"error    disk: {home}/reports is a link that leads nowhere, where output.directory needs "
         "a directory; move it away, or change output.directory"
     )
 
 
 def test_a_file_system_that_takes_no_files_is_an_error() -> None:
-    found = disk_checks.folder("output.directory", Path("/proc/reports"))
+    found = check_disk.folder("output.directory", Path("/proc/reports"))
     assert str(found) == (
         "error    disk: output.directory /proc/reports (not made yet) cannot be written (No such "
         "file or directory); give the user who runs this the right to write in /proc, or change "
@@ -320,8 +321,8 @@ def test_a_file_system_that_takes_no_files_is_an_error() -> None:
 
 
 def test_little_room_is_a_warning(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(disk_checks, "LITTLE_SPACE_BYTES", 10**18)
-    found = disk_checks.folder("state", home)
+    monkeypatch.setattr(check_disk, "LITTLE_SPACE_BYTES", 10**18)
+    found = check_disk.folder("state", home)
     assert found.level is Level.WARNING
     assert found.remedy == "one report can need more: make room"
     assert list(home.iterdir()) == []

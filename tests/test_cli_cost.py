@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from orchestrator.app.cost import Cost, money_words
 from orchestrator.cli.main import call
-from orchestrator.cli.money import Cost, money_words
 from orchestrator.core.model import Series
 from orchestrator.core.settings import Prices
 from tests.kit.cli_worlds import simulated

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from orchestrator.app.selection import from_here
 from orchestrator.cli.main import call
-from orchestrator.cli.selection import from_here
 from orchestrator.core.intervals import Window
 from orchestrator.core.model import Series
 from orchestrator.engine import drain

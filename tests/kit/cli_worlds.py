@@ -15,9 +15,9 @@ from unittest.mock import patch
 
 from anyio.from_thread import start_blocking_portal
 
+from orchestrator.app.compare import Finding, compare
 from orchestrator.cli.main import call
 from orchestrator.cli.simulating import config_text, python_command
-from orchestrator.cli.truth import Finding, compare
 from orchestrator.config import load_inputs
 from orchestrator.core import clocks
 from orchestrator.simulator import Settings, Simulator, serve

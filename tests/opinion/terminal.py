@@ -26,7 +26,7 @@ import anyio
 from anyio import lowlevel
 
 from orchestrator.api import VonageReports
-from orchestrator.cli import clocks
+from orchestrator.app import clocks
 from orchestrator.cli.main import call
 from orchestrator.core.settings import ApiSettings
 from orchestrator.ledger.sqlite import SqliteLedger

@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING, Any
 import anyio
 import click
 
-from orchestrator.cli import options
-from orchestrator.cli.output import json_text, series_fields, window_fields
-from orchestrator.cli.setup import (
+from orchestrator.app.setup import (
     clock_of,
     credentials_of,
     open_sessions,
-    read_inputs,
     refuse_missing_ledger,
     with_credentials_of_open,
     writing_ledger,
 )
+from orchestrator.cli import options
+from orchestrator.cli.inputs import announce, read_inputs
+from orchestrator.cli.output import json_text, series_fields, window_fields
 from orchestrator.core.policy import ExitCode
 from orchestrator.engine import cancel
 from orchestrator.reporting.phrases import counted
@@ -99,7 +99,7 @@ async def _cancel(
     clock = clock_of(None)
     forgotten = 0
     async with (
-        writing_ledger(inputs.config, clock, lock_wait) as writing,
+        writing_ledger(inputs.config, clock, lock_wait, announce=announce) as writing,
         open_sessions(inputs.config, credentials, clock) as sessions,
     ):
         by_name_and_key = {

@@ -10,8 +10,10 @@ from urllib.parse import urlsplit
 import anyio
 import click
 
-from orchestrator.cli import checks, disk_checks, options
-from orchestrator.cli.disk_checks import Check, Level
+from orchestrator.app import check as checks
+from orchestrator.app import check_disk
+from orchestrator.app.check_disk import Check, Level
+from orchestrator.cli import options
 from orchestrator.cli.output import json_list, json_text, write, write_lines
 from orchestrator.config import load_inputs
 from orchestrator.core.policy import ExitCode
@@ -88,9 +90,9 @@ def _checks(jobs: Sequence[Path], config: Path | None) -> Iterator[Check]:
     yield from lines
     yield from _api(inputs, found)
     yield from checks.callbacks(inputs.config)
-    yield disk_checks.folder("output.directory", inputs.config.output.directory)
-    yield disk_checks.folder("state", inputs.config.state.parent)
-    yield from disk_checks.readers(inputs.config)
+    yield check_disk.folder("output.directory", inputs.config.output.directory)
+    yield check_disk.folder("state", inputs.config.state.parent)
+    yield from check_disk.readers(inputs.config)
     yield from checks.ledger(inputs.config, inputs.jobs)
 
 

@@ -19,13 +19,14 @@ import click
 from rich.console import Console
 from rich.table import Table
 
+from orchestrator.app.compare import compare
+from orchestrator.app.run import RunRequest, execute
+from orchestrator.app.selection import from_here
+from orchestrator.app.setup import clock_of, credentials_of
 from orchestrator.cli import options
 from orchestrator.cli.displays import RunOutput
-from orchestrator.cli.running import RunRequest, execute
-from orchestrator.cli.selection import from_here
-from orchestrator.cli.setup import clock_of, credentials_of, read_inputs
+from orchestrator.cli.inputs import read_inputs
 from orchestrator.cli.simulating import WorldOptions, python_command
-from orchestrator.cli.truth import compare
 from orchestrator.core.policy import ExitCode
 from orchestrator.errors import InputError, OutputError
 from orchestrator.reporting.phrases import size_words
@@ -33,7 +34,7 @@ from orchestrator.reporting.phrases import size_words
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from orchestrator.cli.truth import Finding
+    from orchestrator.app.compare import Finding
 
 JOB: Final = "demo.yaml"
 

@@ -7,7 +7,10 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
+from orchestrator.app.selection import collected, file_of, from_here
+from orchestrator.app.setup import reading_ledger
 from orchestrator.cli import options
+from orchestrator.cli.inputs import read_inputs
 from orchestrator.cli.output import (
     json_list,
     json_text,
@@ -16,8 +19,6 @@ from orchestrator.cli.output import (
     write,
     write_lines,
 )
-from orchestrator.cli.selection import collected, file_of, from_here
-from orchestrator.cli.setup import read_inputs, reading_ledger
 from orchestrator.cli.tables import aligned, tab_separated
 from orchestrator.core.policy import ExitCode
 from orchestrator.texts import utc_text

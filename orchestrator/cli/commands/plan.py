@@ -10,8 +10,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from orchestrator.app.cost import UNKNOWN, price
+from orchestrator.app.overlaps import DoublePurchaseCheck
+from orchestrator.app.plan import Line, Totals, lines
+from orchestrator.app.setup import clock_of, reading_ledger
 from orchestrator.cli import options
-from orchestrator.cli.money import UNKNOWN, price
+from orchestrator.cli.inputs import read_inputs
 from orchestrator.cli.output import (
     json_list,
     json_text,
@@ -21,10 +25,7 @@ from orchestrator.cli.output import (
     write,
     write_lines,
 )
-from orchestrator.cli.planning import ChunkTexts, Line, Totals, lines
-from orchestrator.cli.setup import clock_of, read_inputs, reading_ledger
 from orchestrator.cli.tables import aligned
-from orchestrator.cli.twice import DoublePurchaseCheck
 from orchestrator.core import windows as job_windows
 from orchestrator.core.commands import JOB, typed
 from orchestrator.core.policy import ExitCode
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from orchestrator.config import Inputs
+    from orchestrator.core.debt import Debt
     from orchestrator.core.intervals import Window
     from orchestrator.core.model import Job
     from orchestrator.ledger.store import Store
@@ -50,6 +52,8 @@ if TYPE_CHECKING:
 _SECOND: Final = timedelta(seconds=1)
 _MOST_ROWS: Final = 40
 _MOST_NAMED: Final = 5
+_KEPT: Final = 8
+_LONGEST_KEPT: Final = 4096
 _HEADERS: Final = (
     *("ACCOUNT", "PRODUCT", "DIRECTION", "FILTER", "OWED", "CHUNKS", "RECORDS", "HAD ALREADY"),
 )
@@ -115,6 +119,34 @@ class _Twice:
     def lines(self) -> list[str]:
         """The warnings."""
         return self._first + ([f"and {self._more:,} more of this kind"] if self._more else [])
+
+
+class ChunkTexts:
+    """The chunks of a debt as JSON, one by one.
+
+    Most series of a job owe the same windows, and so the same chunks: these are cut once.
+    """
+
+    def __init__(self) -> None:
+        self._kept: dict[tuple[object, ...], list[str]] = {}
+
+    def of(self, debt: Debt) -> Iterator[str]:
+        """The chunks, in order of time; memory does not grow with their number."""
+        key = (debt.job.name, debt.owed, debt.failures, debt.sizing)
+        known = self._kept.get(key)
+        if known is not None:
+            yield from known
+            return
+        texts: list[str] = []
+        for chunk in debt.chunks():
+            text = json_text(window_fields(chunk))
+            if len(texts) <= _LONGEST_KEPT:
+                texts.append(text)
+            yield text
+        if len(texts) <= _LONGEST_KEPT:
+            if len(self._kept) >= _KEPT:
+                self._kept.pop(next(iter(self._kept)))
+            self._kept[key] = texts
 
 
 # --- JSON -----------------------------------------------------------------------------------------

@@ -13,17 +13,12 @@ from typing import TYPE_CHECKING, Final
 import anyio
 import click
 
+from orchestrator.app.cost import Cost
+from orchestrator.app.selection import series_of
+from orchestrator.app.setup import clock_of, open_sessions, refuse_missing_ledger, writing_ledger
 from orchestrator.cli import options
-from orchestrator.cli.money import Cost
+from orchestrator.cli.inputs import announce, read_inputs
 from orchestrator.cli.output import json_text, series_fields, window_fields
-from orchestrator.cli.selection import series_of
-from orchestrator.cli.setup import (
-    clock_of,
-    open_sessions,
-    read_inputs,
-    refuse_missing_ledger,
-    writing_ledger,
-)
 from orchestrator.collect.collector import FileCollector
 from orchestrator.config import resolve_credentials
 from orchestrator.core.commands import JOB, typed
@@ -205,7 +200,9 @@ async def _resolve(
     clock = clock_of(None)
     config = inputs.config
     async with AsyncExitStack() as stack:
-        writing = await stack.enter_async_context(writing_ledger(config, clock, lock_wait))
+        writing = await stack.enter_async_context(
+            writing_ledger(config, clock, lock_wait, announce=announce)
+        )
         ledger = writing.ledger
         if names:
             reports = await ledger.transact(lambda store: _find_all(store, names))

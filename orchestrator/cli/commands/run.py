@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from typing import TYPE_CHECKING
 
 import anyio
 import click
 
-from orchestrator.cli import again, options
+from orchestrator.app import editions
+from orchestrator.app.run import RunRequest, execute
+from orchestrator.app.setup import clock_of, credentials_of, with_credentials_of_open
+from orchestrator.cli import options
 from orchestrator.cli.commands.plan import plan_jobs
 from orchestrator.cli.displays import RunOutput
-from orchestrator.cli.running import RunRequest, execute
-from orchestrator.cli.setup import (
-    clock_of,
-    credentials_of,
-    read_inputs,
-    with_credentials_of_open,
-)
+from orchestrator.cli.inputs import read_inputs
+from orchestrator.cli.output import fit
 from orchestrator.core.hosts import is_on_this_machine
 from orchestrator.errors import InputError
 
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
     from datetime import datetime, timedelta
     from pathlib import Path
 
+    from orchestrator.config import Inputs
     from orchestrator.core.settings import Config
     from orchestrator.engine.editions import Renewal
 
@@ -133,8 +133,8 @@ def command(
             output.display.note("warning", str(warning), {})
     renewals: tuple[Renewal, ...] = ()
     if span is not None:
-        choice = again.choose(inputs, *span, clock.now())
-        again.ask(inputs, choice, yes=yes)
+        choice = editions.choose(inputs, *span, clock.now())
+        _ask(inputs, choice, yes=yes)
         renewals = choice.renewals
     request = RunRequest(
         inputs=inputs,
@@ -178,3 +178,22 @@ def _refuse_false_time(config: Config) -> None:
             f"--now: {config.api.base_url} is not on this machine, and the real API has its own "
             "time; use --now with `plan`, or against `orchestrator simulate`"
         )
+
+
+def _ask(inputs: Inputs, choice: editions.Choice, *, yes: bool) -> None:
+    """Says what will be bought, and asks whether it shall be.
+
+    Raises:
+        InputError: nobody said yes.
+    """
+    for line in editions.announcement(inputs, choice):
+        click.echo(fit(line), err=True)
+    if yes:
+        return
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        raise InputError(
+            "--again buys what is there already, so somebody has to say yes: add --yes where "
+            "there is no terminal to ask on"
+        )
+    if not click.confirm("Buy them again?", default=False, err=True):
+        raise InputError("--again: not confirmed; nothing was asked for")

@@ -9,7 +9,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from orchestrator.app.selection import series_of
+from orchestrator.app.setup import clock_of, reading_ledger
+from orchestrator.app.status import LISTED, Listed, Listing, fates, listing
 from orchestrator.cli import options
+from orchestrator.cli.inputs import read_inputs
 from orchestrator.cli.output import (
     json_list,
     json_text,
@@ -20,9 +24,6 @@ from orchestrator.cli.output import (
     write,
     write_lines,
 )
-from orchestrator.cli.selection import series_of
-from orchestrator.cli.setup import clock_of, read_inputs, reading_ledger
-from orchestrator.cli.standings import LISTED, Listed, Listing, fates, listing
 from orchestrator.cli.tables import aligned
 from orchestrator.core.commands import JOB, typed
 from orchestrator.core.lifecycle import OPEN, State

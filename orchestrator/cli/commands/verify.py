@@ -11,11 +11,20 @@ import anyio
 import click
 from anyio import to_thread
 
-from orchestrator.cli import foreign, options
-from orchestrator.cli.belonging import compare, unknown
-from orchestrator.cli.output import fit, json_text, series_fields, write, write_lines
-from orchestrator.cli.selection import collected, file_of, from_here, series_of
-from orchestrator.cli.setup import read_inputs, reading_ledger
+from orchestrator.app import subaccount_overlaps
+from orchestrator.app.manifest_check import compare, unknown
+from orchestrator.app.selection import collected, file_of, from_here, series_of
+from orchestrator.app.setup import reading_ledger
+from orchestrator.cli import options
+from orchestrator.cli.inputs import read_inputs
+from orchestrator.cli.output import (
+    fit,
+    json_text,
+    series_fields,
+    window_fields,
+    write,
+    write_lines,
+)
 from orchestrator.collect.disk import explain
 from orchestrator.collect.layout import MANIFEST, format_of, series_folder, target_path
 from orchestrator.collect.safe_open import refuse_links
@@ -65,7 +74,7 @@ def command(jobs: tuple[Path, ...], as_json: bool, config: Path | None) -> int:
         with _progress(inputs, store, as_json=as_json) as progress:
             anyio.run(check.run, collected(store, inputs.jobs), progress)
             check.look_beside(store, inputs.jobs, progress)
-        check.end(list(foreign.doubles(store, inputs.jobs)))
+        check.end(list(subaccount_overlaps.doubles(store, inputs.jobs)))
     return ExitCode.FINDINGS if check.findings else ExitCode.DONE
 
 
@@ -139,10 +148,10 @@ class _Check:
             progress.say(text)
         self.findings += 1
 
-    def end(self, doubles: list[foreign.SubaccountOverlap]) -> None:
+    def end(self, doubles: list[subaccount_overlaps.SubaccountOverlap]) -> None:
         """The last words; what is collected twice is a warning, and no finding about a file."""
         if self.as_json:
-            twice = json_text([one.fields for one in doubles])
+            twice = json_text([_overlap_fields(overlap) for overlap in doubles])
             numbers = f'"files":{self.files},"size_bytes":{self.size_bytes}'
             write([f'],\n{numbers},"collected_twice":{twice}}}\n'])
             return
@@ -204,6 +213,16 @@ def _other_fields(
         "date_end": None if window is None else utc_text(window.end),
         "report": None,
         "request_id": None,
+    }
+
+
+def _overlap_fields(overlap: subaccount_overlaps.SubaccountOverlap) -> dict[str, Any]:
+    return {
+        **series_fields(overlap.series),
+        "foreign_account_id": overlap.own.account_id,
+        "rows": overlap.rows,
+        "files": overlap.files,
+        "windows": [window_fields(window) for window in overlap.windows],
     }
 
 

@@ -8,8 +8,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
-from orchestrator.cli.money import Cost
-from orchestrator.cli.output import json_text, window_fields
+from orchestrator.app.cost import Cost
 from orchestrator.config import resolve_credentials
 from orchestrator.core import debt as debts
 from orchestrator.core import intervals, spending, volume
@@ -31,9 +30,6 @@ if TYPE_CHECKING:
 
 REQUESTS_A_CHUNK: Final = 2
 """A create and a download; how often a report is looked at depends on how long it takes."""
-
-_KEPT: Final = 8
-_LONGEST_KEPT: Final = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,34 +94,6 @@ def lines(
             ),
             expected=history.expected(debt.owed) if debt.owed else 0,
         )
-
-
-class ChunkTexts:
-    """The chunks of a debt as JSON, one by one.
-
-    Most series of a job owe the same windows, and so the same chunks: these are cut once.
-    """
-
-    def __init__(self) -> None:
-        self._kept: dict[tuple[object, ...], list[str]] = {}
-
-    def of(self, debt: Debt) -> Iterator[str]:
-        """The chunks, in order of time; memory does not grow with their number."""
-        key = (debt.job.name, debt.owed, debt.failures, debt.sizing)
-        known = self._kept.get(key)
-        if known is not None:
-            yield from known
-            return
-        texts: list[str] = []
-        for chunk in debt.chunks():
-            text = json_text(window_fields(chunk))
-            if len(texts) <= _LONGEST_KEPT:
-                texts.append(text)
-            yield text
-        if len(texts) <= _LONGEST_KEPT:
-            if len(self._kept) >= _KEPT:
-                self._kept.pop(next(iter(self._kept)))
-            self._kept[key] = texts
 
 
 @dataclass(slots=True)

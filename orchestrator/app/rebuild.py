@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
-from orchestrator.cli.belonging import unknown
+from orchestrator.app.manifest_check import unknown
 from orchestrator.collect import layout
 from orchestrator.collect.disk import translate_os_errors
 from orchestrator.collect.formats import hash_file

@@ -14,14 +14,14 @@ import anyio
 from anyio import to_thread
 
 from orchestrator.api import KeyRateLimiter
-from orchestrator.cli import again, callbacks, foreign
-from orchestrator.cli.belonging import refuse_unknown_files
-from orchestrator.cli.garbage import rare_collections
-from orchestrator.cli.rebuilding import rebuild_ledger
-from orchestrator.cli.selection import quarantined_file, series_of
-from orchestrator.cli.setup import WritableLedger, open_sessions, writing_ledger
-from orchestrator.cli.stopping import SignalHandler
-from orchestrator.cli.twice import overlap_warnings
+from orchestrator.app import callbacks, editions, subaccount_overlaps
+from orchestrator.app.garbage import rare_collections
+from orchestrator.app.manifest_check import refuse_unknown_files
+from orchestrator.app.overlaps import overlap_warnings
+from orchestrator.app.rebuild import rebuild_ledger
+from orchestrator.app.selection import quarantined_file, series_of
+from orchestrator.app.setup import WritableLedger, open_sessions, writing_ledger
+from orchestrator.app.shutdown import SignalHandler
 from orchestrator.collect.cleanup import clear_kept, kept, sweep, unfinished
 from orchestrator.collect.collector import FileCollector
 from orchestrator.collect.disk import translate_os_errors
@@ -242,7 +242,7 @@ async def _under_lock(
     why = signals.why or (f"out of reach: {unreachable[0]}" if unreachable else end.stopped)
     if stats.display_error is not None:
         display.note("warning", f"the display failed, the run did not: {stats.display_error!r}", {})
-    for text in await ledger.transact(lambda store: foreign.warnings(store, jobs)):
+    for text in await ledger.transact(lambda store: subaccount_overlaps.warnings(store, jobs)):
         display.note("warning", text, {})
     whole = stats.sum()
     stalls = pulse.stalls()
@@ -263,7 +263,7 @@ async def _under_lock(
         left=left,
         remarks=stats.remarks,
         why_stopped=why,
-        verdict="" if verdict is None else again.verdict(verdict, why),
+        verdict="" if verdict is None else editions.verdict(verdict, why),
         callbacks=callbacks.numbers(receiver),
         event_loop=stalls,
         remains=end.remains,
@@ -312,9 +312,9 @@ async def _work(
     if not request.again:
         end = await run(world, request.inputs.jobs, now, retry_failed=request.retry_failed)
         return end, None
-    renewals = await ledger.transact(lambda store: again.still_current(store, request.again))
+    renewals = await ledger.transact(lambda store: editions.still_current(store, request.again))
     renewed = await renew(world, renewals)
-    for text in (*again.failures(renewed), *again.shrunk(renewed, renewals)):
+    for text in (*editions.failures(renewed), *editions.shrunk(renewed, renewals)):
         world.observer.note("warning", text)
     return RunEnd(now, renewed.remains, unsettled=(), series=0), renewed
 

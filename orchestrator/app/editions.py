@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from collections import Counter
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
-import click
-
-from orchestrator.cli.money import Cost
-from orchestrator.cli.output import fit
-from orchestrator.cli.setup import reading_ledger
+from orchestrator.app.cost import Cost
+from orchestrator.app.setup import reading_ledger
 from orchestrator.config.dates import moment
 from orchestrator.config.parsers import InvalidValue
 from orchestrator.core import debt as debts
@@ -154,26 +150,8 @@ def still_current(store: Store, renewals: Sequence[Renewal]) -> list[Renewal]:
 # --- before: what it costs ------------------------------------------------------------------------
 
 
-def ask(inputs: Inputs, choice: Choice, *, yes: bool) -> None:
-    """Says what will be bought, and asks whether it shall be.
-
-    Raises:
-        InputError: nobody said yes.
-    """
-    for line in _announcement(inputs, choice):
-        click.echo(fit(line), err=True)
-    if yes:
-        return
-    if not (sys.stdin.isatty() and sys.stderr.isatty()):
-        raise InputError(
-            "--again buys what is there already, so somebody has to say yes: add --yes where "
-            "there is no terminal to ask on"
-        )
-    if not click.confirm("Buy them again?", default=False, err=True):
-        raise InputError("--again: not confirmed; nothing was asked for")
-
-
-def _announcement(inputs: Inputs, choice: Choice) -> Iterator[str]:
+def announcement(inputs: Inputs, choice: Choice) -> Iterator[str]:
+    """What will be bought, for whoever has to say yes."""
     cost = Cost(inputs.config.prices)
     for one in choice.renewals:
         cost.add(one.current.series, one.current.rows or 0)

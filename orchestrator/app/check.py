@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Final
 import anyio
 
 from orchestrator.api.connection_errors import listen_words
-from orchestrator.cli.belonging import compare, refuse_unknown_files
-from orchestrator.cli.disk_checks import Check, Level, require_output
-from orchestrator.cli.setup import (
+from orchestrator.app.check_disk import Check, Level, require_output
+from orchestrator.app.manifest_check import compare, refuse_unknown_files
+from orchestrator.app.setup import (
     clock_of,
     ledger_is_missing,
     open_sessions,

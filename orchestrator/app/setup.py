@@ -1,4 +1,4 @@
-"""Builds what commands work with: inputs, ledger, credentials, desks."""
+"""Builds what the use cases work with: inputs, credentials, the ledger, sessions with the API."""
 
 from __future__ import annotations
 
@@ -7,23 +7,22 @@ import random
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-import click
 from anyio import to_thread
 
-from orchestrator.cli.clocks import ShiftedClock, SystemClock
-from orchestrator.config import find_config, load_inputs, proxies_of, resolve_credentials
-from orchestrator.config.discovery import working_directory
-from orchestrator.core.commands import JOB, Called, remember, typed
+from orchestrator.app.clocks import ShiftedClock, SystemClock
+from orchestrator.config import load_inputs, proxies_of, resolve_credentials
+from orchestrator.core.commands import JOB, typed
 from orchestrator.errors import InputError, OrchestratorError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+    from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
     from datetime import datetime
-    from pathlib import Path
+    from os import PathLike
 
-    from orchestrator.cli.projection import ManifestSync
+    from orchestrator.app.manifest_sync import ManifestSync
     from orchestrator.config import Inputs
     from orchestrator.core.ports import Clock, Observer
     from orchestrator.core.settings import Config, Credentials
@@ -32,42 +31,31 @@ if TYPE_CHECKING:
     from orchestrator.ledger.store import Store
 
 
-def read_inputs(
-    jobs: Sequence[Path],
-    config: Path | None,
-    now: datetime | None = None,
+def load(
+    jobs: Iterable[str | PathLike[str]],
+    config: str | PathLike[str] | None = None,
     *,
-    quiet: bool = False,
+    now: datetime | None = None,
 ) -> Inputs:
-    """The jobs and the config of a command; warnings go to standard error, unless `quiet`.
+    """Reads the config and the job files; changes nothing and sends nothing.
 
-    From here on the process makes files and folders that only those can read whom `output.mode`
-    names.
+    Args:
+        jobs: paths of job files; none: only the config is read.
+        config: path of the config; None: it is looked for, as the commands do.
+        now: the moment by which dates in the future are judged; None: the present.
+
+    Returns:
+        What the other use cases take. Its `warnings` are for people to read.
 
     Raises:
         InputError: every mistake of every file.
     """
-    named = "" if config is None else str(config)
-    paths = tuple(map(str, jobs))
-    remember(Called(paths, named, named))
-    inputs = load_inputs(jobs, config=config, env=os.environ, now=now)
-    os.umask(inputs.config.output.mode.umask)
-    if not named:
-        remember(Called(paths, config_alone=_named_alone(inputs.config)))
-    for warning in () if quiet else inputs.warnings:
-        click.echo(f"warning: {warning}", err=True)
-    return inputs
-
-
-def _named_alone(config: Config) -> str:
-    """What a command without a job must name to use the same config; empty: it finds it itself."""
-    if config.path is None:
-        return ""
-    try:
-        found = find_config(None, (), os.environ, working_directory())
-    except InputError:
-        found = None
-    return "" if found == config.path else str(config.path)
+    return load_inputs(
+        [Path(job) for job in jobs],
+        config=None if config is None else Path(config),
+        env=os.environ,
+        now=now,
+    )
 
 
 def clock_of(now: datetime | None) -> Clock:
@@ -191,10 +179,6 @@ class WritableLedger:
     manifest: ManifestSync
 
 
-def _say(level: str, text: str) -> None:
-    click.echo(text if level == "info" else f"{level}: {text}", err=True)
-
-
 @asynccontextmanager
 async def writing_ledger(
     config: Config,
@@ -202,7 +186,7 @@ async def writing_ledger(
     lock_wait: timedelta = timedelta(),
     *,
     first: Callable[[], None] | None = None,
-    announce: Callable[[str, str], None] = _say,
+    announce: Callable[[str, str], None],
     check_later: bool = False,
 ) -> AsyncIterator[WritableLedger]:
     """The ledger under the run's lock; begun anew where there is none, which is announced.
@@ -225,9 +209,9 @@ async def writing_ledger(
     """
     import sqlite3  # noqa: PLC0415 - start-up time
 
-    from orchestrator.cli.belonging import Stands, compare  # noqa: PLC0415
-    from orchestrator.cli.disk_checks import require_output  # noqa: PLC0415
-    from orchestrator.cli.projection import ManifestSync  # noqa: PLC0415
+    from orchestrator.app.check_disk import require_output  # noqa: PLC0415
+    from orchestrator.app.manifest_check import Stands, compare  # noqa: PLC0415
+    from orchestrator.app.manifest_sync import ManifestSync  # noqa: PLC0415
     from orchestrator.collect.manifest import put_aside  # noqa: PLC0415
     from orchestrator.ledger.integrity import is_large  # noqa: PLC0415 - start-up time
     from orchestrator.ledger.lock import run_lock  # noqa: PLC0415

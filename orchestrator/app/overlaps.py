@@ -6,7 +6,7 @@ from collections import defaultdict
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from orchestrator.cli.planning import keys_of, lines
+from orchestrator.app.plan import keys_of, lines
 from orchestrator.core.intervals import Window, intersect, subtract
 from orchestrator.core.overlap import covers
 from orchestrator.reporting.phrases import windows_words

@@ -8,7 +8,7 @@ from enum import Enum
 from itertools import islice
 from typing import TYPE_CHECKING, Final
 
-from orchestrator.cli.planning import lines
+from orchestrator.app.plan import lines
 from orchestrator.collect.disk import explain
 from orchestrator.collect.layout import published, series_folder
 from orchestrator.collect.manifest import read_manifest, survey

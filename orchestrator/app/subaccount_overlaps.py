@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections import defaultdict
 from dataclasses import dataclass
 from itertools import islice
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
-from orchestrator.cli.output import series_fields, window_fields
 from orchestrator.core.intervals import Window, coalesce, intersect
 from orchestrator.core.lifecycle import State
 from orchestrator.core.model import Series
@@ -50,17 +49,6 @@ class SubaccountOverlap:
             f"on its own too ({self.own}, {whole}): where both cover the same time, its records "
             "are paid twice and stand in two files"
         )
-
-    @property
-    def fields(self) -> dict[str, Any]:
-        """For ``--json``."""
-        return {
-            **series_fields(self.series),
-            "foreign_account_id": self.own.account_id,
-            "rows": self.rows,
-            "files": self.files,
-            "windows": [window_fields(window) for window in self.windows],
-        }
 
 
 def _hold(files: int) -> str:

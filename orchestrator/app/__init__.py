@@ -1,0 +1,1 @@
+"""Use cases as functions that take inputs and return results. They print nothing."""

@@ -1,0 +1,66 @@
+"""Reads what a command is called with, and sets up this process for it."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import click
+
+from orchestrator.app.setup import load
+from orchestrator.config import find_config
+from orchestrator.config.discovery import working_directory
+from orchestrator.core.commands import Called, remember
+from orchestrator.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+    from pathlib import Path
+
+    from orchestrator.config import Inputs
+    from orchestrator.core.settings import Config
+
+
+def read_inputs(
+    jobs: Sequence[Path],
+    config: Path | None,
+    now: datetime | None = None,
+    *,
+    quiet: bool = False,
+) -> Inputs:
+    """The jobs and the config of a command; warnings go to standard error, unless `quiet`.
+
+    From here on the process makes files and folders that only those can read whom `output.mode`
+    names.
+
+    Raises:
+        InputError: every mistake of every file.
+    """
+    named = "" if config is None else str(config)
+    paths = tuple(map(str, jobs))
+    remember(Called(paths, named, named))
+    inputs = load(jobs, config, now=now)
+    os.umask(inputs.config.output.mode.umask)
+    if not named:
+        remember(Called(paths, config_alone=_named_alone(inputs.config)))
+    if not quiet:
+        for warning in inputs.warnings:
+            announce("warning", str(warning))
+    return inputs
+
+
+def _named_alone(config: Config) -> str:
+    """What a command without a job must name to use the same config; empty: it finds it itself."""
+    if config.path is None:
+        return ""
+    try:
+        path = find_config(None, (), os.environ, working_directory())
+    except InputError:
+        path = None
+    return "" if path == config.path else str(config.path)
+
+
+def announce(level: str, text: str) -> None:
+    """Writes a line to standard error, with its level unless that is ``info``."""
+    click.echo(text if level == "info" else f"{level}: {text}", err=True)
