@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.api import wire
+from orchestrator.api import bounded_json, wire
 from orchestrator.core.intervals import Window
 from orchestrator.core.model import RemoteReport, Series
 from orchestrator.core.vonage import Status
@@ -299,7 +299,7 @@ def test_a_field_that_is_null_inside_the_nested_request_is_taken_from_outside() 
     ],
 )
 def test_an_object_without_an_id_is_no_report(answer: object, words: str) -> None:
-    with pytest.raises(wire.WireError) as caught:
+    with pytest.raises(bounded_json.WireError) as caught:
         wire.read_report(answer)
     assert str(caught.value) == words
 
@@ -375,13 +375,13 @@ def test_a_field_that_cannot_be_read_is_absent_and_named(
 )
 def test_what_json_does_not_have_spoils_its_own_field_alone(json_text: str, what: str) -> None:
     body = f'{{"request_id": "r-1", "request_status": "SUCCESS", {json_text[1:]}'.encode()
-    read = wire.read_report(wire.parse_object(body))
+    read = wire.read_report(bounded_json.parse_object(body))
     assert (read.request_id, read.status, read.items_count) == ("r-1", Status.SUCCESS, None)
     assert read.unreadable == {"items_count": f"items_count is {what} that is no count"}
 
 
 def test_a_name_that_stands_twice_with_one_value_is_no_riddle() -> None:
-    read = wire.read_report(wire.parse_object(b'{"request_id": "r", "request_id": "r"}'))
+    read = wire.read_report(bounded_json.parse_object(b'{"request_id": "r", "request_id": "r"}'))
     assert read.request_id == "r"
 
 
@@ -417,7 +417,7 @@ def test_what_is_odd_in_the_answer_to_a_create_does_not_hide_its_id(body: bytes)
     ids=lambda body: str(body[:20]),
 )
 def test_an_answer_to_a_create_without_a_whole_id_is_none(body: bytes) -> None:
-    with pytest.raises(wire.WireError):
+    with pytest.raises(bounded_json.WireError):
         wire.read_created(wire.parse_created(body))
 
 
@@ -438,13 +438,13 @@ def test_an_answer_to_a_create_without_a_whole_id_is_none(body: bytes) -> None:
     ids=lambda value: str(value)[:24],
 )
 def test_a_body_that_is_no_json_object_is_named(body: bytes, words: str) -> None:
-    with pytest.raises(wire.WireError) as caught:
-        wire.parse_object(body)
+    with pytest.raises(bounded_json.WireError) as caught:
+        bounded_json.parse_object(body)
     assert str(caught.value) == words
 
 
 def test_a_byte_order_mark_is_no_obstacle() -> None:
-    assert wire.parse_object(b"\xef\xbb\xbf{}") == {}
+    assert bounded_json.parse_object(b"\xef\xbb\xbf{}") == {}
 
 
 def test_entries_of_a_list_that_are_no_reports_are_left_out() -> None:
@@ -488,7 +488,7 @@ def test_in_the_answer_to_a_create_only_the_id_matters(answer: dict[str, Any]) -
     ids=["empty", "wrapped", "number", "two", "space"],
 )
 def test_an_answer_to_a_create_without_a_plausible_id_is_an_error(answer: dict[str, Any]) -> None:
-    with pytest.raises(wire.WireError, match="request_id"):
+    with pytest.raises(bounded_json.WireError, match="request_id"):
         wire.read_created(answer)
 
 
@@ -514,13 +514,13 @@ def test_a_wanted_entry_with_an_odd_field_is_read_all_the_same() -> None:
 
 @pytest.mark.parametrize("space", [" ", "\t", "\u00a0", "\u2003", "\x1f", "\u3000", "\u2028"])
 def test_no_space_of_any_kind_is_in_an_id(space: str) -> None:
-    with pytest.raises(wire.WireError, match="request_id cannot be one"):
+    with pytest.raises(bounded_json.WireError, match="request_id cannot be one"):
         wire.read_report(old(request_id=f"a{space}b"))
 
 
 @pytest.mark.parametrize("answer", [{}, {"reports": None}, {"reports": {}}, {"items_count": 0}])
 def test_a_list_answer_without_a_list_is_an_error(answer: dict[str, Any]) -> None:
-    with pytest.raises(wire.WireError, match="without a list of reports"):
+    with pytest.raises(bounded_json.WireError, match="without a list of reports"):
         wire.read_list(answer)
 
 
@@ -535,15 +535,15 @@ names = st.sampled_from([*OLD, "status", "request_params", "items_count", "downl
 
 @given(st.dictionaries(names, json_values))
 def test_whatever_an_object_holds_it_is_a_report_or_a_wire_error(answer: dict[str, Any]) -> None:
-    with suppress(wire.WireError):
+    with suppress(bounded_json.WireError):
         report = wire.read_report({"request_id": ID, **answer})
         assert report.request_id == str(answer.get("request_id", ID)).strip()
 
 
 @given(st.binary(max_size=200))
 def test_whatever_bytes_come_they_are_an_object_or_a_wire_error(body: bytes) -> None:
-    with suppress(wire.WireError):
-        assert isinstance(wire.parse_object(body), dict)
+    with suppress(bounded_json.WireError):
+        assert isinstance(bounded_json.parse_object(body), dict)
 
 
 windows = st.builds(
@@ -569,6 +569,6 @@ def test_what_is_sent_and_echoed_is_read_back_equal(
     body = wire.create_body(series, window, None)
     answer: dict[str, Any] = {"request_id": ID, "request_status": "PENDING"}
     answer |= {"request_params": body} if nested else body
-    report = wire.read_report(wire.parse_object(json.dumps(answer).encode()))
+    report = wire.read_report(bounded_json.parse_object(json.dumps(answer).encode()))
     assert report.echo == series.body
     assert (report.date_start, report.date_end) == (window.start, window.end)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from orchestrator.api import problems, wire
+from orchestrator.api import bounded_json, problems, wire
 from orchestrator.errors import ApiError, Throttled
 from orchestrator.simulator.faults.answers import _SHAPES
 
@@ -110,7 +110,7 @@ def read(reader: Callable[[Any], Any], given: Any) -> tuple[str, Any]:
     """What a reader makes of it, or the words of its refusal; all else that it raises is a bug."""
     try:
         return "", reader(given)
-    except wire.WireError as refusal:
+    except bounded_json.WireError as refusal:
         return str(refusal) or "\0 no words at all", None
 
 
@@ -145,7 +145,7 @@ def broken_bytes(draw: st.DrawFn) -> bytes:
 @fuzzed
 @given(broken_bytes())
 def test_broken_bytes_are_an_object_or_refused_in_words(raw: bytes) -> None:
-    words, found = read(wire.parse_object, raw)
+    words, found = read(bounded_json.parse_object, raw)
     assert words.isprintable()
     assert found is None or isinstance(found, dict)
 

@@ -17,7 +17,7 @@ import pytest
 from aiohttp import web
 from yarl import URL
 
-from orchestrator.api import wire
+from orchestrator.api import bounded_json, wire
 from orchestrator.api.client import MOST_OF_A_LIST
 from orchestrator.core.lifecycle import State
 from orchestrator.core.policy import ExitCode, exit_code
@@ -58,9 +58,9 @@ async def test_an_answer_of_a_wrong_shape_costs_nothing_and_loses_nothing(
 
 
 def test_an_id_that_stands_twice_is_none() -> None:
-    answer = wire.parse_object(b'{"reports": [{"request_id": "x", "request_id": "y"}]}')
+    answer = bounded_json.parse_object(b'{"reports": [{"request_id": "x", "request_id": "y"}]}')
     assert wire.read_list(answer) == ()
-    with pytest.raises(wire.WireError, match="request_id cannot be one"):
+    with pytest.raises(bounded_json.WireError, match="request_id cannot be one"):
         wire.read_report(answer["reports"][0])
 
 
@@ -68,9 +68,9 @@ def test_an_id_that_stands_twice_is_none() -> None:
     "piece", [b"[],", b"{},", b"1,", b'"ab",'], ids=["lists", "objects", "numbers", "texts"]
 )
 def test_more_values_than_any_list_has_are_not_unpacked(piece: bytes) -> None:
-    body = b'{"reports": [' + piece * wire.MOST_PARTS + b"1]}"
-    with pytest.raises(wire.WireError, match=r"^JSON of more than 1,500,000 values$"):
-        wire.parse_object(body)
+    body = b'{"reports": [' + piece * bounded_json.MAX_VALUES + b"1]}"
+    with pytest.raises(bounded_json.WireError, match=r"^JSON of more than 1,500,000 values$"):
+        bounded_json.parse_object(body)
 
 
 def test_the_longest_list_of_real_reports_is_read() -> None:
@@ -89,7 +89,7 @@ def test_the_longest_list_of_real_reports_is_read() -> None:
     )
     number = MOST_OF_A_LIST // (len(report) + 1) - 1
     body = b'{"reports": [' + b",".join([report] * number) + b"]}"
-    assert len(wire.read_list(wire.parse_object(body))) == number
+    assert len(wire.read_list(bounded_json.parse_object(body))) == number
 
 
 # --- JSON: size -----------------------------------------------------------------------------------
@@ -198,7 +198,7 @@ def test_what_cannot_be_right_never_reaches_the_ledger(
 
 @pytest.mark.parametrize("request_id", ["r\ud800", "x" * 257], ids=["half id", "long id"])
 def test_an_id_that_cannot_be_one_is_none(request_id: str) -> None:
-    with pytest.raises(wire.WireError, match="request_id cannot be one"):
+    with pytest.raises(bounded_json.WireError, match="request_id cannot be one"):
         wire.read_report(report(request_id=request_id))
 
 

@@ -13,9 +13,8 @@ from typing import TYPE_CHECKING, Any, Final
 import anyio
 from aiohttp import web
 
-from orchestrator.api.callback_urls import CallbackUrls
+from orchestrator.api.callback_urls import CallbackUrls, TokenBucket
 from orchestrator.api.connection_errors import listen_words
-from orchestrator.api.token_bucket import TokenBucket
 
 if TYPE_CHECKING:
     import asyncio

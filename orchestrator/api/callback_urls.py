@@ -11,8 +11,6 @@ from typing import TYPE_CHECKING, Final
 
 import anyio
 
-from orchestrator.api.token_bucket import TokenBucket
-
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
@@ -26,6 +24,33 @@ comes a moment later), then once a second."""
 
 _REMEMBERED: Final = 10_000
 """So many addresses at which nobody listens are known: not yet listened at, or no longer."""
+
+
+class TokenBucket:
+    """Allows `most` actions at once and `rate` a second in the long run. Full at first.
+
+    Args:
+        rate: tokens a second that come in.
+        most: tokens that it holds.
+        now: seconds of a monotonic clock; the same clock goes to `take`.
+    """
+
+    __slots__ = ("_filled_at", "_most", "_rate", "_tokens")
+
+    def __init__(self, rate: float, most: float, now: float) -> None:
+        self._rate = rate
+        self._most = most
+        self._tokens = most
+        self._filled_at = now
+
+    def take(self, now: float) -> bool:
+        """Takes a token; whether there was one."""
+        grown = self._tokens + (now - self._filled_at) * self._rate
+        self._tokens, self._filled_at = min(self._most, grown), now
+        if self._tokens < 1:
+            return False
+        self._tokens -= 1
+        return True
 
 
 @dataclass(slots=True, eq=False)

@@ -14,11 +14,11 @@ from aiohttp import ClientTimeout
 from anyio import to_thread
 from yarl import URL
 
-from orchestrator.api import problems, wire
+from orchestrator.api import bounded_json, problems, wire
 from orchestrator.api import urls as api_urls
 from orchestrator.api.downloads import FileUrls
 from orchestrator.api.responses import read_bounded
-from orchestrator.api.transport import BELOW_HTTP, send_once, through, transport_error
+from orchestrator.api.transport import BELOW_HTTP, CONNECT_MAX, send_once, through, transport_error
 from orchestrator.core import vonage
 from orchestrator.core.model import RemoteReport, ReportList
 from orchestrator.core.ports import ITS_LIFE
@@ -56,8 +56,6 @@ _MOST_AHEAD: Final = timedelta(days=100 * 365)
 
 DIRECT: Final = Proxies()
 """No proxy."""
-
-CONNECT_MAX: Final = timedelta(seconds=15)
 
 _PLAIN: Final = {"Accept-Encoding": "identity"}
 
@@ -184,9 +182,9 @@ class VonageReports:
             if len(answer) < LARGE_LIST:
                 return self._reports_in(answer, only)
             return await to_thread.run_sync(self._reports_in, answer, only)
-        except wire.TooManyParts as error:
+        except bounded_json.TooManyValues as error:
             raise TooLarge(f"{call}: answered {error}; no such list is that long") from error
-        except wire.WireError as error:
+        except bounded_json.WireError as error:
             raise ServerFault(
                 f"{call}: answered something that is not a list of reports: {error}", call=call
             ) from error
@@ -298,7 +296,7 @@ class VonageReports:
         """The answer to a create: whatever else it holds, its id is what was paid for."""
         try:
             report = wire.read_created(wire.parse_created(answer))
-        except wire.WireError as error:
+        except bounded_json.WireError as error:
             raise _not_a_report(call, error) from error
         if self._repeats_a_secret(report):
             report = RemoteReport(report.request_id, report.status, "", {})
@@ -307,8 +305,8 @@ class VonageReports:
 
     def _report_in(self, answer: bytes, call: str, request_id: str) -> RemoteReport:
         try:
-            report = wire.read_report(wire.parse_object(answer))
-        except wire.WireError as error:
+            report = wire.read_report(bounded_json.parse_object(answer))
+        except bounded_json.WireError as error:
             raise _not_a_report(call, error) from error
         self._refuse_secret(report, call)
         if report.request_id != request_id:
@@ -321,7 +319,7 @@ class VonageReports:
 
     def _reports_in(self, answer: bytes, only: Container[str] | None) -> ReportList:
         """The reports of a list answer. Pure, so any thread may do it."""
-        listed = wire.read_list(wire.parse_object(answer), only)
+        listed = wire.read_list(bounded_json.parse_object(answer), only)
         kept = [report for report in listed if not self._repeats_a_secret(report)]
         return ReportList(kept, listed.said, listed.unread + len(listed) - len(kept))
 
@@ -335,7 +333,7 @@ class VonageReports:
         return any(secret in said for secret in self._never_shown)
 
 
-def _not_a_report(call: str, error: wire.WireError) -> ServerFault:
+def _not_a_report(call: str, error: bounded_json.WireError) -> ServerFault:
     words = f"{call}: answered something that is not a report: {error}"
     return ServerFault(words, call=call)
 

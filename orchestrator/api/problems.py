@@ -8,7 +8,7 @@ from email.utils import parsedate_to_datetime
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
-from orchestrator.api import wire
+from orchestrator.api import bounded_json
 from orchestrator.core import vonage
 from orchestrator.errors import (
     ApiError,
@@ -75,8 +75,8 @@ def read_problem(status: int, body: bytes, hide: Callable[[str], str] = str) -> 
         hide: takes secrets out of a text: of each as it was meant, whatever JSON escaped in it.
     """
     try:
-        answer = wire.parse_object(body)
-    except wire.WireError:
+        answer = bounded_json.parse_object(body)
+    except bounded_json.WireError:
         return None
     texts = {name: _words(answer.get(name), hide) for name in ("type", "title", "detail")}
     pairs = answer.get("invalid_parameters")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import socket
 import ssl
+from datetime import timedelta
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
@@ -12,13 +13,15 @@ import aiohttp
 from yarl import URL
 
 import orchestrator
+from orchestrator.api import urls
 from orchestrator.api.connection_errors import certificate_words, system_words, tls_words
 from orchestrator.errors import TransportError
 
 if TYPE_CHECKING:
     from aiohttp import ClientHandlerType, ClientRequest, ClientResponse
 
-    from orchestrator.core.proxies import Proxy
+    from orchestrator.core.proxies import Proxies, Proxy
+    from orchestrator.core.settings import ApiSettings
 
 KEEP_ALIVE_SECONDS: Final = 4
 """How long an idle connection is used again.
@@ -26,6 +29,9 @@ KEEP_ALIVE_SECONDS: Final = 4
 Shorter than the 5 s after which the hastiest common servers close it: a create that meets a
 connection being closed is a create of which nobody knows whether it happened.
 """
+
+CONNECT_MAX: Final = timedelta(seconds=15)
+"""Longest wait for a connection, name look-up and TLS included."""
 
 # Not sent, whatever went wrong: the connection was never there, or the address is none.
 _SURELY_NOT_SENT: Final = (
@@ -120,6 +126,40 @@ async def send_once(request: ClientRequest, handler: ClientHandlerType) -> Clien
 
 class _SentOnce(aiohttp.ClientConnectionError):
     """Carries the error of `send_once` as its cause."""
+
+
+async def reach(api: ApiSettings, proxies: Proxies) -> Proxy | None:
+    """Asks the API's address for anything, without a key: any answer means that it is reachable.
+
+    Returns:
+        The proxy through which it was reached; None: directly.
+
+    Raises:
+        TransportError: no answer came, in the words of a run.
+        InputError: `api.base_url` is no address.
+    """
+    base = urls.parse_base(api.base_url)
+    proxy = urls.proxy_towards(proxies, base)
+    timeout = aiohttp.ClientTimeout(
+        total=api.timeout.total_seconds(),
+        connect=min(api.timeout / 2, CONNECT_MAX).total_seconds(),
+    )
+    try:
+        async with (
+            open_session(api.authorities) as session,
+            session.head(
+                base,
+                timeout=timeout,
+                allow_redirects=False,
+                auto_decompress=False,
+                middlewares=(send_once,),
+                **through(proxy),
+            ),
+        ):
+            return proxy
+    except BELOW_HTTP as error:
+        failure = transport_error(error, "HEAD", proxy=proxy)
+        raise failure from failure.__cause__
 
 
 def transport_error(

@@ -6,7 +6,6 @@ which disagree on names and places of fields; all of them are read.
 
 from __future__ import annotations
 
-import json
 import re
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
@@ -14,6 +13,7 @@ from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 from unicodedata import category
 
+from orchestrator.api.bounded_json import WireError, first_object, kind_of, parse_object
 from orchestrator.core import products
 from orchestrator.core.model import RemoteReport, ReportList
 from orchestrator.core.vonage import Status
@@ -35,15 +35,10 @@ ECHOED_FIELDS: Final = frozenset(
 )
 """The fields of an answer that can be an echo of the request; whatever else it has is not read."""
 
-MOST_PARTS: Final = 1_500_000
-"""Commas and brackets in an answer: more than the longest list of real reports has."""
-
 _WRAPPERS: Final = ("report", "request", "request_params", "data")
 """Members in which an answer may wrap the report that it tells of."""
 
 _LONGEST_ID: Final = 256
-_LONGEST_NUMBER: Final = 400
-_MOST_NESTED: Final = 1000
 _LONGEST_WORD: Final = 64
 _LONGEST_URL: Final = 8192
 _FIRST_DATE: Final = datetime(1900, 1, 1, tzinfo=UTC)
@@ -58,14 +53,6 @@ _COUNT: Final = re.compile(r"(\d{1,15}|\d{1,3}(?:,\d{3}){1,4})(?:\.0{1,9})?", re
 """A whole number, as programs write it for people too: ``1,234``, ``8.0``."""
 _TRUTHS: Final = frozenset({"true", "false"})
 _STATUSES: Final = {status.value: status for status in Status}
-
-
-class WireError(ValueError):
-    """An answer is not what the call promises; the text says what it is instead."""
-
-
-class TooManyParts(WireError):
-    """An answer has more than `MOST_PARTS` values."""
 
 
 # --- what is sent ---------------------------------------------------------------------------------
@@ -89,37 +76,6 @@ def create_body(series: Series, window: Window, callback_url: str | None) -> dic
 # --- what comes back ------------------------------------------------------------------------------
 
 
-def parse_object(body: bytes) -> dict[str, Any]:
-    """The JSON object of an answer.
-
-    What the standard of JSON does not have (NaN, two values of one name) makes only the field
-    unreadable in which it stands.
-
-    Raises:
-        WireError: it is not JSON, no object, or one of more than `MOST_PARTS` values: two bytes of
-            JSON may become a hundred in memory.
-    """
-    # Counts those inside texts too, which is why the bound is a generous one.
-    if sum(map(body.count, (b",", b"[", b"{"))) > MOST_PARTS:
-        raise TooManyParts(f"JSON of more than {MOST_PARTS:,} values")
-    try:
-        answer = json.loads(
-            body.decode("utf-8-sig"),
-            parse_constant=_Unreadable,
-            parse_int=_whole_number,
-            object_pairs_hook=_fields,
-        )
-    except RecursionError:
-        raise WireError("JSON that is nested too deeply") from None
-    except UnicodeDecodeError:
-        raise WireError("bytes that are not UTF-8") from None
-    except ValueError:
-        raise WireError(_what_else(body)) from None
-    if not isinstance(answer, dict):
-        raise WireError(f"JSON, but {_kind(answer)} where an object belongs")
-    return answer
-
-
 def read_report(answer: object) -> RemoteReport:
     """A report object as a `RemoteReport`.
 
@@ -130,7 +86,7 @@ def read_report(answer: object) -> RemoteReport:
         WireError: there is no request_id.
     """
     if not isinstance(answer, dict):
-        raise WireError(f"JSON, but {_kind(answer)} where an object belongs")
+        raise WireError(f"JSON, but {kind_of(answer)} where an object belongs")
     request_id = _read_id(answer)
     reader = _Reader()
     nested = reader.read("request_params", lambda: _object(answer, "request_params"))
@@ -183,34 +139,18 @@ def _created_in(answer: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def parse_created(body: bytes) -> dict[str, Any]:
-    """The JSON object of an answer to a create, whatever follows it or its texts hold.
+    """Parses the answer to a create, whatever follows its object or stands in its texts.
 
     Raises:
-        WireError: there is none, or more in it is broken than texts that hold no id.
+        WireError: there is no object, or the bytes that are not UTF-8 may be part of its id.
     """
     try:
         return parse_object(body)
     except WireError:
-        found = _first_object(body)
-        if found is None:
+        answer = first_object(body)
+        if answer is None or "\ufffd" in str(_created_in(answer).get("request_id")):
             raise
-        return found
-
-
-def _first_object(body: bytes) -> dict[str, Any] | None:
-    """The object with which an answer begins, whatever follows, and whatever bytes its texts hold.
-
-    None: there is none, or its id may be one of the texts that hold such bytes.
-    """
-    text = body.decode("utf-8", "replace").lstrip()
-    if text.count("[") + text.count("{") > _MOST_NESTED:
-        return None
-    try:
-        found, _ = _LENIENT.raw_decode(text)
-    except ValueError:
-        return None
-    odd = not isinstance(found, dict) or "\ufffd" in str(_created_in(found).get("request_id"))
-    return None if odd else found
+        return answer
 
 
 class _Reader:
@@ -264,65 +204,10 @@ def _is_of(entry: object, ids: Container[str]) -> bool:
     return False
 
 
-class _Unreadable:
-    """What stands where JSON has no value: NaN, or two values of one name."""
-
-    def __init__(self, what: str) -> None:
-        self.what = what
-
-
-def _fields(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """An object; of two values of one name nobody knows which is meant."""
-    fields = dict(pairs)
-    if len(fields) != len(pairs):
-        seen: dict[str, Any] = {}
-        for name, value in pairs:
-            if name in seen and seen[name] != value:
-                fields[name] = _Unreadable("two values of one name")
-            seen.setdefault(name, value)
-    return fields
-
-
-def _whole_number(digits: str) -> int | _Unreadable:
-    return int(digits) if len(digits) <= _LONGEST_NUMBER else _Unreadable("a number without end")
-
-
-def _what_else(body: bytes) -> str:
-    start = body.lstrip()[:1]
-    if not start:
-        return "nothing"
-    if start == b"<":
-        return "a page of HTML or XML"
-    return "JSON that is cut or broken" if start in b"{[" else "something that is not JSON"
-
-
-def _kind(value: object) -> str:  # noqa: PLR0911 - one arm a kind
-    match value:
-        case _Unreadable():
-            return value.what
-        case None:
-            return "null"
-        case bool():
-            return "a boolean"
-        case int() | float():
-            return "a number"
-        case str():
-            return "text"
-        case list():
-            return "a list"
-        case _:
-            return "an object"
-
-
-_LENIENT: Final = json.JSONDecoder(
-    parse_constant=_Unreadable, parse_int=_whole_number, object_pairs_hook=_fields, strict=False
-)
-
-
 def _object(fields: Mapping[str, Any], name: str) -> dict[str, Any] | None:
     value = fields.get(name)
     if value is not None and not isinstance(value, dict):
-        raise WireError(f"{name} is {_kind(value)}")
+        raise WireError(f"{name} is {kind_of(value)}")
     return value
 
 
@@ -382,7 +267,7 @@ def _status_word(answer: Mapping[str, Any]) -> tuple[str, bool]:
     word = answer.get("request_status")
     if word is not None:
         if not isinstance(word, str):
-            raise WireError(f"request_status is {_kind(word)}")
+            raise WireError(f"request_status is {kind_of(word)}")
         return _printable(word.strip())[:_LONGEST_WORD], False
     plain = answer.get("status")
     if isinstance(plain, str):
@@ -415,7 +300,7 @@ def _echoed(request: Mapping[str, Any], name: str) -> FieldValue:
     if isinstance(value, list) and value and all(isinstance(one, str | int) for one in value):
         value = ",".join(map(str, value))  # as we write several values of a field
     if not isinstance(value, str | bool | int | float) or value != value:  # noqa: PLR0124 - NaN
-        raise WireError(f"{name} is {_kind(value)}")
+        raise WireError(f"{name} is {kind_of(value)}")
     text = str(value).lower() if isinstance(value, bool) else _shown(str(value))
     if name in products.BOOLEAN_FIELDS and (truth := text.lower()) in _TRUTHS:
         return truth == "true"
@@ -472,7 +357,7 @@ def _read_count(value: object) -> int | None:
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     if isinstance(value, bool) or not isinstance(value, int | str):
-        raise WireError(f"items_count is {_kind(value)} that is no count")
+        raise WireError(f"items_count is {kind_of(value)} that is no count")
     match = _COUNT.fullmatch(str(value).strip())
     if match is None:
         raise WireError("items_count is no count")
@@ -482,7 +367,7 @@ def _read_count(value: object) -> int | None:
 def _read_text(fields: Mapping[str, Any], name: str) -> str | None:
     value = fields.get(name)
     if value is not None and not isinstance(value, str):
-        raise WireError(f"{name} is {_kind(value)}")
+        raise WireError(f"{name} is {kind_of(value)}")
     text = (value or "").strip()
     if len(text) > _LONGEST_URL or not text.isprintable():
         raise WireError(f"{name} is no address")
