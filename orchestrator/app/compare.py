@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from orchestrator.config import Inputs
     from orchestrator.core.intervals import Window
     from orchestrator.core.model import Series
+    from orchestrator.core.ports import LedgerReader
     from orchestrator.core.settings import Config
-    from orchestrator.ledger.store import Store
     from orchestrator.simulator import Settings
 
 _PATIENCE_SECONDS = 60.0
@@ -94,7 +94,7 @@ def _truth(settings: Settings, series: Series, wanted: Iterable[Window]) -> Reco
     return record_digest
 
 
-def _files(store: Store, config: Config, series: Series) -> RecordDigest:
+def _files(store: LedgerReader, config: Config, series: Series) -> RecordDigest:
     record_digest = RecordDigest()
     for report in store.reports(series, (State.COLLECTED,)):
         with file_of(config, report).open("rb") as stream:
@@ -108,7 +108,9 @@ def _difference(series: Series, files: RecordDigest, truth: RecordDigest) -> str
     return f"{series}: {files.rows:,} records in the files, {truth.rows:,} at the simulator"
 
 
-def _wanted(store: Store, inputs: Inputs, series: Series, now: datetime) -> tuple[Window, ...]:
+def _wanted(
+    store: LedgerReader, inputs: Inputs, series: Series, now: datetime
+) -> tuple[Window, ...]:
     """The time that the jobs want of a series."""
     return union(
         *(

@@ -30,9 +30,9 @@ if TYPE_CHECKING:
 
     from orchestrator.config import Inputs
     from orchestrator.core.model import Job
+    from orchestrator.core.ports import LedgerReader
     from orchestrator.core.settings import Config
     from orchestrator.engine.editions import RenewalsEnd
-    from orchestrator.ledger.store import Store
 
 _SAFE: Final = timedelta(days=1)
 """Nearer to the end of retention an edition could come back with fewer records than there are."""
@@ -127,7 +127,9 @@ def _moment(option: str, written: str, zone: ZoneInfo) -> datetime:
         raise InputError(f"{option}: {unfit.what}; {unfit.remedy}") from unfit
 
 
-def _current(store: Store, jobs: Sequence[Job], spans: dict[str, Window]) -> Iterator[Renewal]:
+def _current(
+    store: LedgerReader, jobs: Sequence[Job], spans: dict[str, Window]
+) -> Iterator[Renewal]:
     """Every report once, under the first job that has its series and reaches it."""
     seen: set[int] = set()
     for job, entry, _ in debts.by_series(jobs):
@@ -137,7 +139,7 @@ def _current(store: Store, jobs: Sequence[Job], spans: dict[str, Window]) -> Ite
                 yield Renewal(job, entry, report)
 
 
-def still_current(store: Store, renewals: Sequence[Renewal]) -> list[Renewal]:
+def still_current(store: LedgerReader, renewals: Sequence[Renewal]) -> list[Renewal]:
     """Those that nobody has renewed since they were chosen."""
     return [
         one

@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from orchestrator.collect.manifest import Survey
     from orchestrator.core.intervals import Window
     from orchestrator.core.model import Job, LedgerPoint, Series
+    from orchestrator.core.ports import LedgerReader
     from orchestrator.core.settings import Config
-    from orchestrator.ledger.store import Store
 
 _BATCH: Final = 500
 _NAMED: Final = 5
@@ -58,7 +58,7 @@ class Comparison:
     words: str = ""
 
 
-def compare(config: Config, store: Store) -> Comparison:
+def compare(config: Config, store: LedgerReader) -> Comparison:
     """Holds a ledger against the manifest beside its files.
 
     Raises:
@@ -86,7 +86,7 @@ def compare(config: Config, store: Store) -> Comparison:
 
 
 def _compare_points(
-    config: Config, store: Store, found: Survey, told: LedgerPoint, point: LedgerPoint
+    config: Config, store: LedgerReader, found: Survey, told: LedgerPoint, point: LedgerPoint
 ) -> None:
     state, manifest = config.state, found.path
     if told.ledger != point.ledger:
@@ -139,7 +139,9 @@ def _older(
     )
 
 
-def _compare_first_version(config: Config, store: Store, found: Survey, point: LedgerPoint) -> None:
+def _compare_first_version(
+    config: Config, store: LedgerReader, found: Survey, point: LedgerPoint
+) -> None:
     """A manifest of version 1 does not name its ledger: that knows every file, or is another's."""
     assert found.header is not None
     if found.header.events > point.events:
@@ -176,7 +178,7 @@ def _another_ledger(config: Config, found: Survey, why: str) -> InputError:
 
 def refuse_unknown_files(
     config: Config,
-    store: Store,
+    store: LedgerReader,
     jobs: Sequence[Job],
     now: datetime,
     *,
@@ -221,7 +223,7 @@ def refuse_unknown_files(
 
 
 def unknown(
-    config: Config, store: Store, series: Series, within: Sequence[Window] | None = None
+    config: Config, store: LedgerReader, series: Series, within: Sequence[Window] | None = None
 ) -> Iterator[Published]:
     """The files in the folder of a series that no report of the ledger has; see `published`.
 

@@ -17,8 +17,8 @@ from orchestrator.collect.manifest_entries import (
     SeriesEntry,
 )
 from orchestrator.collect.manifest_journal import ManifestJournal, bodies_of
+from orchestrator.core.ledger_records import to_ms
 from orchestrator.core.lifecycle import State
-from orchestrator.ledger.rows import to_ms
 from orchestrator.ledger.sqlite import reading
 
 if TYPE_CHECKING:
@@ -26,16 +26,16 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from orchestrator.collect.manifest import Survey
+    from orchestrator.core.ledger_records import LedgerChanges
     from orchestrator.core.model import LedgerPoint, Report, Resolution, Series
+    from orchestrator.core.ports import LedgerReader
     from orchestrator.core.settings import Config
-    from orchestrator.ledger.changes import Changes
-    from orchestrator.ledger.store import Store
 
 _OTHERS: Final = tuple(state for state in State if state is not State.COLLECTED)
 
 
 class ManifestSync:
-    """The manifest of a ledger that is being written: the port `Told` of its transactions.
+    """The manifest of a ledger that is being written, whose `ChangeListener` it is.
 
     Args:
         config: where ledger and manifest are.
@@ -68,11 +68,13 @@ class ManifestSync:
         self._journal = ManifestJournal(directory, written.size_bytes, written.crc)
         self._is_whole = True
 
-    def prepare(self, store: Store, changes: Changes, point: LedgerPoint) -> Callable[[], None]:
-        """See the port `Told`."""
+    def prepare(
+        self, reader: LedgerReader, changes: LedgerChanges, point: LedgerPoint
+    ) -> Callable[[], None]:
+        """See the port `ChangeListener`."""
         assert self._journal is not None, "the manifest is written before anything is changed"
         journal = self._journal
-        bodies = bodies_of(_changed(store, changes))
+        bodies = bodies_of(_changed(reader, changes))
         self._is_whole = False
         return lambda: journal.append(bodies, point)
 
@@ -82,7 +84,7 @@ class ManifestSync:
             self._journal.close()
 
 
-def entries(store: Store) -> Iterator[Entry]:
+def entries(store: LedgerReader) -> Iterator[Entry]:
     """Everything that a ledger can be rebuilt from; lazy."""
     for series in store.all_series():
         with_subaccounts = series.includes_subaccounts
@@ -100,7 +102,7 @@ def entries(store: Store) -> Iterator[Entry]:
         yield from _resolution(job, series, resolution)
 
 
-def _changed(store: Store, changes: Changes) -> Iterator[Entry]:
+def _changed(store: LedgerReader, changes: LedgerChanges) -> Iterator[Entry]:
     """What a transaction has changed, as it stands now."""
     reports: Iterable[Report] = changes.reports.values()
     if changes.unsure:
@@ -116,7 +118,7 @@ def _changed(store: Store, changes: Changes) -> Iterator[Entry]:
         yield from _resolution(job, series, store.resolution(job, series), whole=True)
 
 
-def _report(store: Store, report: Report) -> Entry:
+def _report(store: LedgerReader, report: Report) -> Entry:
     if report.state is not State.COLLECTED:
         return ReportEntry(report, store.failed(report.id))
     assert report.target is not None

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from orchestrator.config import Inputs
     from orchestrator.core.debt import Debt
     from orchestrator.core.model import JobSeries, Series
-    from orchestrator.ledger.store import Store
+    from orchestrator.core.ports import LedgerReader
 
 _SUBACCOUNTS: Final = "include_subaccounts"
 
@@ -34,7 +34,7 @@ class DoublePurchaseCheck:
         keys: API keys by name of credentials.
     """
 
-    def __init__(self, store: Store, keys: dict[str, str]) -> None:
+    def __init__(self, store: LedgerReader, keys: dict[str, str]) -> None:
         self._store = store
         self._keys = keys
         self._of_account: dict[tuple[str, str], list[Series]] = defaultdict(list)
@@ -82,7 +82,7 @@ class DoublePurchaseCheck:
         return subtract(self._store.had(series), given_up)
 
 
-def overlap_warnings(inputs: Inputs, store: Store, now: datetime) -> Iterator[str]:
+def overlap_warnings(inputs: Inputs, store: LedgerReader, now: datetime) -> Iterator[str]:
     """A warning for each series of the jobs whose debt another series of the ledger holds."""
     twice = DoublePurchaseCheck(store, keys_of(inputs))
     entries = (entry for job in inputs.jobs for entry in job.series)

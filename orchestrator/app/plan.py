@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from orchestrator.core.debt import Debt
     from orchestrator.core.intervals import Window
     from orchestrator.core.model import Job
+    from orchestrator.core.ports import LedgerReader
     from orchestrator.core.settings import Config
     from orchestrator.core.spending import Bound
-    from orchestrator.ledger.store import Store
 
 REQUESTS_A_CHUNK: Final = 2
 """A create and a download; how often a report is looked at depends on how long it takes."""
@@ -56,7 +56,7 @@ class Line:
 
 
 def lines(
-    store: Store, jobs: Sequence[Job], now: datetime, config: Config | None = None
+    store: LedgerReader, jobs: Sequence[Job], now: datetime, config: Config | None = None
 ) -> Iterator[Line]:
     """Every series of every job; lazy.
 

@@ -25,6 +25,7 @@ from orchestrator.collect.manifest_entries import (
 from orchestrator.collect.safe_open import is_file
 from orchestrator.collect.verify import count
 from orchestrator.core.commands import JOB, typed
+from orchestrator.core.ledger_records import from_ms
 from orchestrator.core.lifecycle import OPEN, State
 from orchestrator.core.model import Report, Resolution
 from orchestrator.core.settings import Format
@@ -32,7 +33,6 @@ from orchestrator.errors import CollectError, InputError, OutputError
 from orchestrator.ledger.creation import give_name, remove_ledger
 from orchestrator.ledger.lock import real_path
 from orchestrator.ledger.restore import Contradiction, FoundFile, LedgerRestore
-from orchestrator.ledger.rows import from_ms
 from orchestrator.ledger.sqlite import connect
 from orchestrator.ledger.sqlite_errors import explain
 from orchestrator.reporting.phrases import counted

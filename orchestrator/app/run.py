@@ -51,13 +51,11 @@ if TYPE_CHECKING:
     from orchestrator.config import Inputs
     from orchestrator.core.intervals import Window
     from orchestrator.core.model import Failure, FieldValue
-    from orchestrator.core.ports import Clock
+    from orchestrator.core.ports import Clock, Ledger, LedgerReader
     from orchestrator.core.settings import Config, Credentials
     from orchestrator.engine.editions import Renewal, RenewalsEnd
     from orchestrator.engine.key_session import KeySession
     from orchestrator.engine.run import SeriesEnd
-    from orchestrator.ledger.sqlite import SqliteLedger
-    from orchestrator.ledger.store import Store
 
 
 _COUNTED_EVERY_SECONDS: Final = 60.0
@@ -184,7 +182,7 @@ async def _under_lock(
     ledger = writing.ledger
     now = request.clock.now()
     if not request.again:
-        await ledger.transact(
+        await ledger.read(
             lambda store: refuse_unknown_files(
                 config, store, jobs, now, retry_failed=request.retry_failed
             )
@@ -192,9 +190,9 @@ async def _under_lock(
     else:
         await to_thread.run_sync(_refuse_links, config.output.directory, request.again)
     found = await to_thread.run_sync(unfinished, config.output.directory)
-    keep = await ledger.transact(lambda store: store.unfinished(found))
+    keep = await ledger.read(lambda store: store.unfinished(found))
     await to_thread.run_sync(sweep, config.output.directory, keep)
-    for text in await ledger.transact(lambda store: _bought_twice(store, request.inputs, now)):
+    for text in await ledger.read(lambda store: _bought_twice(store, request.inputs, now)):
         display.note("warning", text, {})
     sessions: dict[str, KeySession] = {}
     lines = LineFolding(display.note)
@@ -242,7 +240,7 @@ async def _under_lock(
     why = signals.why or (f"out of reach: {unreachable[0]}" if unreachable else end.stopped)
     if stats.display_error is not None:
         display.note("warning", f"the display failed, the run did not: {stats.display_error!r}", {})
-    for text in await ledger.transact(lambda store: subaccount_overlaps.warnings(store, jobs)):
+    for text in await ledger.read(lambda store: subaccount_overlaps.warnings(store, jobs)):
         display.note("warning", text, {})
     whole = stats.sum()
     stalls = pulse.stalls()
@@ -250,7 +248,7 @@ async def _under_lock(
         display.note("info", stalls.words, stalls.as_json)
     if silence := callbacks.silence(receiver, config, whole.collected):
         display.note("warning", silence, {})
-    in_all, left, others = await ledger.transact(lambda store: _survey(store, request.inputs, end))
+    in_all, left, others = await ledger.read(lambda store: _survey(store, request.inputs, end))
     return RunSummary(
         jobs=jobs,
         now=end.now,
@@ -295,10 +293,10 @@ async def _write_manifest(request: RunRequest, writing: WritableLedger) -> None:
         await writing.manifest.write(request.clock.now())
 
 
-async def _clear_kept(directory: Path, ledger: SqliteLedger, display: Display) -> None:
+async def _clear_kept(directory: Path, ledger: Ledger, display: Display) -> None:
     """What was kept aside is personal data, and of no use once others have brought all of it."""
     found = await to_thread.run_sync(kept, directory)
-    done_with = await ledger.transact(lambda store: store.done_with(found)) if found else None
+    done_with = await ledger.read(lambda store: store.done_with(found)) if found else None
     if done_with and ledger.is_sound:
         removed = await to_thread.run_sync(clear_kept, directory, done_with)
         words = f"{counted(removed, 'file')} kept aside removed: all of their time is collected now"
@@ -306,20 +304,20 @@ async def _clear_kept(directory: Path, ledger: SqliteLedger, display: Display) -
 
 
 async def _work(
-    request: RunRequest, world: RunContext, ledger: SqliteLedger, now: datetime
+    request: RunRequest, world: RunContext, ledger: Ledger, now: datetime
 ) -> tuple[RunEnd, RenewalsEnd | None]:
     """Works off the debt, or buys newer editions."""
     if not request.again:
         end = await run(world, request.inputs.jobs, now, retry_failed=request.retry_failed)
         return end, None
-    renewals = await ledger.transact(lambda store: editions.still_current(store, request.again))
+    renewals = await ledger.read(lambda store: editions.still_current(store, request.again))
     renewed = await renew(world, renewals)
     for text in (*editions.failures(renewed), *editions.shrunk(renewed, renewals)):
         world.observer.note("warning", text)
     return RunEnd(now, renewed.remains, unsettled=(), series=0), renewed
 
 
-def _bought_twice(store: Store, inputs: Inputs, now: datetime) -> list[str]:
+def _bought_twice(store: LedgerReader, inputs: Inputs, now: datetime) -> list[str]:
     """What the jobs are about to buy although another series has it, in words."""
     warnings = overlap_warnings(inputs, store, now)
     found = list(itertools.islice(warnings, _WARNINGS))
@@ -339,7 +337,7 @@ def _requests(sessions: Mapping[str, KeySession]) -> int:
 
 
 def _survey(
-    store: Store, inputs: Inputs, end: RunEnd
+    store: LedgerReader, inputs: Inputs, end: RunEnd
 ) -> tuple[CollectedTotals, tuple[UnfinishedSeries, ...], Others]:
     """What stands in all, what is left of every series that is not done, and of other jobs."""
     reports = rows = size_bytes = 0
@@ -363,7 +361,7 @@ def _survey(
     return CollectedTotals(reports, rows, size_bytes), left, others
 
 
-def _leftover(store: Store, config: Config, end: SeriesEnd) -> UnfinishedSeries:
+def _leftover(store: LedgerReader, config: Config, end: SeriesEnd) -> UnfinishedSeries:
     counts = store.counts(end.series) if end.open else {}
     failures = store.failures(end.series) if end.owed else ()
     tried = intersect(end.owed, union(one.window for one in failures))

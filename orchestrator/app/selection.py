@@ -13,11 +13,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from orchestrator.core.model import Job, Report, Series
+    from orchestrator.core.ports import LedgerReader
     from orchestrator.core.settings import Config
-    from orchestrator.ledger.store import Store
 
 
-def series_of(store: Store, jobs: Sequence[Job]) -> Iterator[Series]:
+def series_of(store: LedgerReader, jobs: Sequence[Job]) -> Iterator[Series]:
     """The series of the jobs, each once, in the jobs' order; without jobs, all of the ledger."""
     if not jobs:
         yield from store.all_series()
@@ -30,7 +30,7 @@ def series_of(store: Store, jobs: Sequence[Job]) -> Iterator[Series]:
                 yield entry.series
 
 
-def collected(store: Store, jobs: Sequence[Job]) -> Iterator[Report]:
+def collected(store: LedgerReader, jobs: Sequence[Job]) -> Iterator[Report]:
     """The collected reports of the jobs' series, by series and time."""
     for series in series_of(store, jobs):
         yield from store.reports(series, (State.COLLECTED,))

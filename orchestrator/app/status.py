@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from orchestrator.core.model import Failure, GivenUp, Report, Series
+    from orchestrator.core.ports import LedgerReader
     from orchestrator.core.settings import Config
-    from orchestrator.ledger.store import Store
 
 
 class Listed(Enum):
@@ -63,7 +63,7 @@ class Listing:
 
 
 def listing(
-    store: Store, config: Config, series: Series, chosen: set[Listed], now: datetime
+    store: LedgerReader, config: Config, series: Series, chosen: set[Listed], now: datetime
 ) -> Iterator[Listing]:
     """The reports of a series that are not collected, by time; lazy.
 
@@ -91,7 +91,7 @@ def listing(
         yield Listing(report, fate, explain(report, fate or Fate.OWED, now, attempts, kept))
 
 
-def fates(store: Store, series: Series) -> Counter[Fate]:
+def fates(store: LedgerReader, series: Series) -> Counter[Fate]:
     """What became of the windows of those reports of a series that came to nothing."""
     given_up = _given_up(store, series)
     return Counter(
@@ -99,11 +99,11 @@ def fates(store: Store, series: Series) -> Counter[Fate]:
     )
 
 
-def _given_up(store: Store, series: Series) -> Mapping[int | None, GivenUp]:
+def _given_up(store: LedgerReader, series: Series) -> Mapping[int | None, GivenUp]:
     return {one.report_id: one for one in store.given_up(series)}
 
 
-def _fate(store: Store, report: Report, given_up: GivenUp | None) -> Fate:
+def _fate(store: LedgerReader, report: Report, given_up: GivenUp | None) -> Fate:
     if given_up is not None:
         return Fate.WAIVED if given_up.acknowledged else Fate.GIVEN_UP
     return Fate.AGAIN if store.is_asked_again(report) else Fate.OWED

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from orchestrator.core.model import Job
-    from orchestrator.ledger.store import Store
+    from orchestrator.core.ports import LedgerReader
 
 _MOST: Final = 10
 
@@ -55,7 +55,7 @@ def _hold(files: int) -> str:
     return "holds" if files == 1 else "hold"
 
 
-def doubles(store: Store, jobs: Iterable[Job]) -> Iterator[SubaccountOverlap]:
+def doubles(store: LedgerReader, jobs: Iterable[Job]) -> Iterator[SubaccountOverlap]:
     """What is collected twice of the jobs' series, by account; without jobs, of all the ledger."""
     named = {entry.series.key for job in jobs for entry in job.series}
     by_account: dict[str, list[Series]] | None = None
@@ -86,7 +86,7 @@ def doubles(store: Store, jobs: Iterable[Job]) -> Iterator[SubaccountOverlap]:
     yield from found.values()
 
 
-def warnings(store: Store, jobs: Iterable[Job]) -> list[str]:
+def warnings(store: LedgerReader, jobs: Iterable[Job]) -> list[str]:
     """The first few, in words, and how many more."""
     every = doubles(store, jobs)
     texts = [str(one) for one in islice(every, _MOST)]

@@ -3,39 +3,19 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from orchestrator.core.intervals import Window
+from orchestrator.core.ledger_records import CollectedFile, from_ms
 from orchestrator.core.lifecycle import State
 from orchestrator.ledger import rows
 
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Iterator
-    from datetime import datetime
 
 _window = lru_cache(maxsize=8192)(Window.of_epoch)
 """Most series of a job were collected in the same windows."""
-
-
-class CollectedFile(NamedTuple):
-    """A collected file; see `core.model.Report` for its facts, `report` is its number."""
-
-    window: Window
-    target: str
-    rows: int
-    size_bytes: int
-    sha256: str
-    request_id: str | None
-    api_key: str
-    job: str
-    collected_at: datetime
-    report: int
-    intended_ms: int
-    ahead_ms: int
-    submitted_ms: int | None
-    ready_ms: int | None
-    replaces: int | None
 
 
 def collected(connection: sqlite3.Connection, series_id: int) -> Iterator[CollectedFile]:
@@ -67,7 +47,7 @@ def collected(connection: sqlite3.Connection, series_id: int) -> Iterator[Collec
                 name,
                 key,
                 job,
-                rows.from_ms(at),
+                from_ms(at),
                 number,
                 intended_ms,
                 ahead_ms,

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import sqlite3
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import anyio
 from anyio import to_thread
 from anyio.lowlevel import cancel_shielded_checkpoint
 
+from orchestrator.core.ledger_records import LedgerChanges
 from orchestrator.errors import OrchestratorError
-from orchestrator.ledger.changes import Changes
 from orchestrator.ledger.sqlite_errors import explain
 from orchestrator.ledger.store import Store
 
@@ -19,21 +19,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from orchestrator.core.model import LedgerPoint
+    from orchestrator.core.ports import ChangeListener, LedgerReader
 
 T = TypeVar("T")
-
-
-class Told(Protocol):
-    """Who is told, beside the ledger, of what each transaction has changed."""
-
-    def prepare(self, store: Store, changes: Changes, point: LedgerPoint) -> Callable[[], None]:
-        """Takes what has changed, inside the transaction.
-
-        What it returns is called once the transaction is committed, and returns when what was
-        told is synced.
-        """
-        ...
 
 
 @dataclass(slots=True)
@@ -73,7 +61,7 @@ class GroupCommits:
     """
 
     def __init__(
-        self, connection: sqlite3.Connection, path: Path, told: Told | None = None
+        self, connection: sqlite3.Connection, path: Path, told: ChangeListener | None = None
     ) -> None:
         self._db = connection
         self._path = path
@@ -82,6 +70,14 @@ class GroupCommits:
         self._batch = _Batch()
         self._leading = False
         self._limiter = anyio.CapacityLimiter(1)
+
+    def tell(self, listener: ChangeListener) -> None:
+        """See the port `Ledger.tell`."""
+        self._told = listener
+
+    async def read(self, work: Callable[[LedgerReader], T]) -> T:
+        """See the port `Ledger.read`."""
+        return await self.transact(work)
 
     async def transact(self, work: Callable[[Store], T]) -> T:
         """Runs `work` inside a transaction; its result once that is committed and synced.
@@ -152,7 +148,7 @@ class GroupCommits:
         Inside the transaction, so that what is told is what stands in the ledger. What is
         returned tells it; None: there is nothing, or nobody, to tell.
         """
-        changes, self._store.changes = self._store.changes, Changes()
+        changes, self._store.changes = self._store.changes, LedgerChanges()
         if not changes:
             return None
         point = self._store.changed()

@@ -6,8 +6,9 @@ import sqlite3
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from orchestrator.core.ledger_records import to_ms
 from orchestrator.core.lifecycle import State
-from orchestrator.ledger import editions, rows
+from orchestrator.ledger import editions
 from orchestrator.ledger.store import Store
 
 if TYPE_CHECKING:
@@ -131,21 +132,19 @@ class LedgerRestore:
             "has_window": int(editions.has_window(state, report.replaces)),
             "api_key": report.api_key,
             "job": report.job,
-            "intended_at": rows.to_ms(report.intended_at),
+            "intended_at": to_ms(report.intended_at),
             "server_ahead": round(report.server_ahead.total_seconds() * 1000),
             "callback_url": report.callback_url,
             "request_id": report.request_id,
-            "submitted_at": None
-            if report.submitted_at is None
-            else rows.to_ms(report.submitted_at),
-            "ready_at": None if report.ready_at is None else rows.to_ms(report.ready_at),
+            "submitted_at": None if report.submitted_at is None else to_ms(report.submitted_at),
+            "ready_at": None if report.ready_at is None else to_ms(report.ready_at),
             "items_count": report.items_count,
             "rows": None if anew else report.rows,
             "size_bytes": None if anew else report.size_bytes,
             "sha256": None if anew else report.sha256,
             "target": None if anew else report.target,
             "reason": report.reason,
-            "changed_at": rows.to_ms(report.changed_at or self._at),
+            "changed_at": to_ms(report.changed_at or self._at),
             "edition": report.edition,
             "replaces": report.replaces,
             "failed": failed,
@@ -179,7 +178,7 @@ class LedgerRestore:
                 *given_up.window.epoch,
                 given_up.report_id,
                 given_up.reason,
-                rows.to_ms(given_up.at),
+                to_ms(given_up.at),
                 int(given_up.acknowledged),
             ),
         )
@@ -204,7 +203,7 @@ class LedgerRestore:
                 found.size_bytes,
                 found.sha256,
                 found.target,
-                rows.to_ms(self._at),
+                to_ms(self._at),
                 report.id,
             ),
         )
@@ -214,7 +213,7 @@ class LedgerRestore:
             (
                 State.SUPERSEDED.value,
                 f"by report {report.id}, edition {report.edition}",
-                rows.to_ms(self._at),
+                to_ms(self._at),
                 report.replaces,
                 State.COLLECTED.value,
             ),
@@ -235,7 +234,7 @@ class LedgerRestore:
         self._db.execute(
             "INSERT INTO event SELECT ? + row_number() OVER (ORDER BY id), id, ?, 'Restored', NULL,"
             " state, '{}' FROM report ORDER BY id",
-            (self._events, rows.to_ms(self._at)),
+            (self._events, to_ms(self._at)),
         )
         self._db.execute("DROP TABLE temp.restored")
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from orchestrator.core import lifecycle
 from orchestrator.core.commands import JOB, typed
 from orchestrator.core.intervals import Window
+from orchestrator.core.ledger_records import from_ms, to_ms
 from orchestrator.core.lifecycle import State
 from orchestrator.core.model import GivenUp, Owner, Report, Series, canonical_json
 from orchestrator.errors import LedgerError
@@ -18,11 +19,11 @@ from orchestrator.texts import MAX_REASON, short
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+    from datetime import datetime
     from sqlite3 import Row
 
     from orchestrator.core.lifecycle import Event
 
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND: Final = timedelta(milliseconds=1)
 
 _AS_JSON: Final = json.JSONEncoder(ensure_ascii=False).encode
@@ -36,16 +37,6 @@ COLUMNS: Final = (
     " size_bytes, sha256, target, reason, changed_at, edition, replaces"
 )
 """The columns of `report` that `report_of` takes, in its order."""
-
-
-def to_ms(moment: datetime) -> int:
-    """Milliseconds since the epoch."""
-    return (moment - _EPOCH) // _MILLISECOND
-
-
-def from_ms(value: int) -> datetime:
-    """The moment so many milliseconds since the epoch."""
-    return datetime.fromtimestamp(value / 1000, UTC)  # exact: a double holds every millisecond
 
 
 def _moment(value: int | None) -> datetime | None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
+from orchestrator.core.ledger_records import LedgerChanges
 from orchestrator.ledger import rows
-from orchestrator.ledger.changes import Changes
 
 if TYPE_CHECKING:
     import sqlite3
@@ -24,7 +24,7 @@ class SeriesTable:
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._db = connection
-        self.changes = Changes()
+        self.changes = LedgerChanges()
         self._series_of = lru_cache(maxsize=8192)(self._load_series)
         self._id_of: dict[str, int] = {}  # a row each for the series of the command's jobs
 

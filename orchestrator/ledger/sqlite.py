@@ -13,7 +13,7 @@ from orchestrator.core.commands import JOB, typed
 from orchestrator.errors import LedgerError, OlderTables
 from orchestrator.ledger import hardening, integrity
 from orchestrator.ledger.creation import begin_if_none, refuse_empty
-from orchestrator.ledger.group_commit import GroupCommits, Told
+from orchestrator.ledger.group_commit import GroupCommits
 from orchestrator.ledger.open_reports import FIRST
 from orchestrator.ledger.schema import VERSION, check, migrate
 from orchestrator.ledger.sqlite_errors import explain
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from orchestrator.core.intervals import Window
     from orchestrator.core.lifecycle import Event
     from orchestrator.core.model import Owner, Report, Resolution, Series, SeriesState
-    from orchestrator.core.ports import Clock
+    from orchestrator.core.ports import ChangeListener, Clock
     from orchestrator.core.spending import Bought
     from orchestrator.core.volume import History
     from orchestrator.ledger.open_reports import OpenPlace
@@ -195,7 +195,7 @@ class SqliteLedger(GroupCommits):
         clock: Clock,
         *,
         check_later: bool = False,
-        told: Told | None = None,
+        told: ChangeListener | None = None,
     ) -> None:
         super().__init__(connection, path, told)
         self._clock = clock

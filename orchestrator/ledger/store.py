@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from orchestrator.core import attempts
 from orchestrator.core.intervals import Window
+from orchestrator.core.ledger_records import from_ms, to_ms
 from orchestrator.core.lifecycle import UNPAID, Published, State, Superseded, transition
 from orchestrator.core.model import LedgerPoint, Report, SeriesState
 from orchestrator.core.spending import Bought
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from datetime import datetime, timedelta
 
+    from orchestrator.core.ledger_records import CollectedFile, SubaccountRows
     from orchestrator.core.lifecycle import Event
     from orchestrator.core.model import Owner, Series
 
@@ -69,7 +71,7 @@ class Store(OpenReports):
             "FROM report WHERE intended_at + server_ahead >= ? AND id <= ?"
             f" AND state NOT IN ({marks}) AND coalesce(rows, items_count)"
         )
-        values = (rows.to_ms(since), up_to, *_UNPAID)
+        values = (to_ms(since), up_to, *_UNPAID)
         records: dict[str, int] = {}
         for series_id, number in self._db.execute(
             f"SELECT series_id, total(coalesce(rows, items_count)) {asked} IS NOT NULL"
@@ -157,7 +159,7 @@ class Store(OpenReports):
             "has_window": int(editions.has_window(report.state, report.replaces)),
             "api_key": report.api_key,
             "job": report.job,
-            "intended_at": rows.to_ms(report.intended_at),
+            "intended_at": to_ms(report.intended_at),
             "server_ahead": round(report.server_ahead.total_seconds() * 1000),
             "callback_url": report.callback_url,
             "request_id": report.request_id,
@@ -165,7 +167,7 @@ class Store(OpenReports):
             "size_bytes": report.size_bytes,
             "sha256": report.sha256,
             "target": report.target,
-            "changed_at": rows.to_ms(at),
+            "changed_at": to_ms(at),
             "edition": report.edition,
             "replaces": report.replaces,
         }
@@ -268,7 +270,7 @@ class Store(OpenReports):
             " VALUES (?, ?, ?, ?, ?, ?)",
             (
                 report_id,
-                rows.to_ms(at),
+                to_ms(at),
                 kind,
                 prior.value if prior else None,
                 state.value,
@@ -304,7 +306,7 @@ class Store(OpenReports):
         for row in cursor:
             yield rows.report_of(row, series)
 
-    def files(self, series: Series) -> Iterator[collected_files.CollectedFile]:
+    def files(self, series: Series) -> Iterator[CollectedFile]:
         """The collected files of a series, by window; lazy."""
         series_id = self._find(series)
         if series_id is not None:
@@ -414,8 +416,8 @@ class Store(OpenReports):
             (
                 _NEWEST,
                 api_key,
-                rows.to_ms(since),
-                rows.to_ms(until),
+                to_ms(since),
+                to_ms(until),
                 State.LOST.value,
                 account_id,
             ),
@@ -478,7 +480,7 @@ class Store(OpenReports):
             (report_id,),
         ):
             with rows.sensible(f"an event of report {report_id}"):
-                at = rows.from_ms(row["at"])
+                at = from_ms(row["at"])
             yield at, row["kind"], row["to_state"], row["facts"]
 
     # --- editions, and records of other accounts ----------------------------------------------
@@ -512,6 +514,6 @@ class Store(OpenReports):
         )
         self.changes.report(self.report(report.id))
 
-    def foreign(self) -> Iterator[subaccount_rows.SubaccountRows]:
+    def foreign(self) -> Iterator[SubaccountRows]:
         """Records of other accounts in the collected files of series with subaccounts."""
         return subaccount_rows.found(self._db, self._series_of)

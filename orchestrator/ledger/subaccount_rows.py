@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.core import lifecycle
 from orchestrator.core.intervals import Window
+from orchestrator.core.ledger_records import SubaccountRows
 from orchestrator.core.lifecycle import State
 from orchestrator.ledger.rows import sensible
 
@@ -16,25 +16,6 @@ if TYPE_CHECKING:
 
     from orchestrator.core.lifecycle import Event
     from orchestrator.core.model import Series
-
-
-@dataclass(frozen=True, slots=True)
-class SubaccountRows:
-    """Records of one account in one collected file of another.
-
-    Attributes:
-        series: of the file; with subaccounts.
-        window: of the file.
-        report_id: our number of its report.
-        account_id: whose records they are.
-        rows: how many.
-    """
-
-    series: Series
-    window: Window
-    report_id: int
-    account_id: str
-    rows: int
 
 
 def note(connection: sqlite3.Connection, report_id: int, event: Event) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from orchestrator.core.intervals import Window, merge
+from orchestrator.core.ledger_records import from_ms, to_ms
 from orchestrator.core.lifecycle import State
 from orchestrator.core.model import Failure, Resolution
 from orchestrator.ledger import rows
@@ -119,7 +120,7 @@ class WindowTables(SeriesTable):
             "SELECT at FROM mark WHERE job = ? AND series_id = ?", (job, series_id)
         ).fetchone()
         with rows.sensible("a mark of a job"):
-            until = None if mark is None else rows.from_ms(mark["at"])
+            until = None if mark is None else from_ms(mark["at"])
         return Resolution(_coalesced(windows), until)
 
     def remember(self, job: str, resolutions: Mapping[Series, Resolution]) -> None:
@@ -138,7 +139,7 @@ class WindowTables(SeriesTable):
             if resolution.mark is not None:
                 self._db.execute(
                     "INSERT INTO mark VALUES (?, ?, ?)",
-                    (job, series_id, rows.to_ms(resolution.mark)),
+                    (job, series_id, to_ms(resolution.mark)),
                 )
 
     def resolutions(self) -> Iterator[tuple[str, Series, Resolution]]:
@@ -163,7 +164,7 @@ class WindowTables(SeriesTable):
                 *window.epoch,
                 report_id,
                 rows.reason_text(reason),
-                rows.to_ms(at),
+                to_ms(at),
             ),
         )
 

@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from orchestrator.core.debt import Debt
     from orchestrator.core.intervals import Window
     from orchestrator.core.model import Job
-    from orchestrator.ledger.store import Store
+    from orchestrator.core.ports import LedgerReader
 
 _SECOND: Final = timedelta(seconds=1)
 _MOST_ROWS: Final = 40
@@ -93,7 +93,9 @@ def plan_jobs(inputs: Inputs, now: datetime, as_json: bool) -> int:
     return ExitCode.DONE
 
 
-def _by_job(inputs: Inputs, store: Store, now: datetime) -> Iterator[tuple[Job, Iterator[Line]]]:
+def _by_job(
+    inputs: Inputs, store: LedgerReader, now: datetime
+) -> Iterator[tuple[Job, Iterator[Line]]]:
     """The lines of each job; those of one must be read before the next is asked for."""
     every = lines(store, inputs.jobs, now, inputs.config)
     for job in inputs.jobs:
@@ -103,7 +105,7 @@ def _by_job(inputs: Inputs, store: Store, now: datetime) -> Iterator[tuple[Job, 
 class _Twice:
     """Collects the warnings of what would be paid twice; the first few, and how many more."""
 
-    def __init__(self, store: Store, totals: Totals) -> None:
+    def __init__(self, store: LedgerReader, totals: Totals) -> None:
         self._twice = DoublePurchaseCheck(store, totals.keys)
         self._first: list[str] = []
         self._more = 0
@@ -152,7 +154,7 @@ class ChunkTexts:
 # --- JSON -----------------------------------------------------------------------------------------
 
 
-def _as_json(inputs: Inputs, store: Store, now: datetime) -> Iterator[str]:
+def _as_json(inputs: Inputs, store: LedgerReader, now: datetime) -> Iterator[str]:
     totals = Totals.of(inputs)
     texts = ChunkTexts()
     twice = _Twice(store, totals)
@@ -243,7 +245,7 @@ def _totals_fields(totals: Totals) -> dict[str, Any]:
 # --- for people -----------------------------------------------------------------------------------
 
 
-def _as_text(inputs: Inputs, store: Store, now: datetime) -> Iterator[str]:
+def _as_text(inputs: Inputs, store: LedgerReader, now: datetime) -> Iterator[str]:
     totals = Totals.of(inputs)
     texts = ChunkTexts()
     twice = _Twice(store, totals)

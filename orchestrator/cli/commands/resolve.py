@@ -33,10 +33,8 @@ if TYPE_CHECKING:
 
     from orchestrator.config import Inputs
     from orchestrator.core.model import Job, Report
-    from orchestrator.core.ports import Clock
+    from orchestrator.core.ports import Clock, Ledger, LedgerReader
     from orchestrator.core.settings import Config, Credentials
-    from orchestrator.ledger.sqlite import SqliteLedger
-    from orchestrator.ledger.store import Store
 
 _NUMBER: Final = re.compile(r"r?(\d{1,18})")
 
@@ -205,9 +203,9 @@ async def _resolve(
         )
         ledger = writing.ledger
         if names:
-            reports = await ledger.transact(lambda store: _find_all(store, names))
+            reports = await ledger.read(lambda store: _find_all(store, names))
         else:
-            reports = await ledger.transact(lambda store: _waiting(store, inputs.jobs))
+            reports = await ledger.read(lambda store: _waiting(store, inputs.jobs))
         outcomes = []
         for report in reports:
             try:
@@ -217,14 +215,14 @@ async def _resolve(
                 continue
             cost = ""
             if decision.resubmit:
-                cost = await ledger.transact(partial(_cost_words, report=report, config=config))
+                cost = await ledger.read(partial(_cost_words, report=report, config=config))
             outcomes.append(_Outcome(decided, _what_follows(decided, decision, cost)))
         await writing.manifest.write(clock.now())
         return outcomes
 
 
 async def _decide(
-    report: Report, decision: _Decision, config: Config, ledger: SqliteLedger, clock: Clock
+    report: Report, decision: _Decision, config: Config, ledger: Ledger, clock: Clock
 ) -> Report:
     collector = FileCollector(config.output)
     if decision.adopt is not None:
@@ -238,7 +236,7 @@ async def _decide(
     return await resolve.waive(report, ledger)
 
 
-def _find_all(store: Store, names: Sequence[str]) -> list[Report]:
+def _find_all(store: LedgerReader, names: Sequence[str]) -> list[Report]:
     """The reports of these names, each once.
 
     Raises:
@@ -258,7 +256,7 @@ def _find_all(store: Store, names: Sequence[str]) -> list[Report]:
     return list(found.values())
 
 
-def _waiting(store: Store, jobs: Sequence[Job]) -> list[Report]:
+def _waiting(store: LedgerReader, jobs: Sequence[Job]) -> list[Report]:
     """The reports of the jobs' series that wait for a person."""
     found: dict[int, Report] = {}
     for series in series_of(store, jobs):
@@ -270,7 +268,7 @@ def _waiting(store: Store, jobs: Sequence[Job]) -> list[Report]:
     return list(found.values())
 
 
-def _cost_words(store: Store, *, report: Report, config: Config) -> str:
+def _cost_words(store: LedgerReader, *, report: Report, config: Config) -> str:
     """What buying a report's window again will probably cost."""
     records = report.items_count if report.items_count is not None else report.rows
     if records is None:
@@ -283,14 +281,14 @@ def _cost_words(store: Store, *, report: Report, config: Config) -> str:
 
 
 async def _adopt(
-    report: Report, request_id: str, config: Config, ledger: SqliteLedger, clock: Clock
+    report: Report, request_id: str, config: Config, ledger: Ledger, clock: Clock
 ) -> Report:
     credentials = _credentials_of(report, config)
     async with open_sessions(config, {credentials.name: credentials}, clock) as sessions:
         return await resolve.adopt(report, request_id, ledger, sessions[credentials.name])
 
 
-def _find(store: Store, name: str) -> Report:
+def _find(store: LedgerReader, name: str) -> Report:
     number = _NUMBER.fullmatch(name)
     if number is not None:
         try:

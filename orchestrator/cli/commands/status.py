@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 
     from orchestrator.config import Inputs
     from orchestrator.core.model import GivenUp, Series
-    from orchestrator.ledger.store import Store
+    from orchestrator.core.ports import LedgerReader
 
 _HEADERS: Final = (
     "ACCOUNT",
@@ -144,7 +144,9 @@ def command(
 # --- JSON -----------------------------------------------------------------------------------------
 
 
-def _as_json(inputs: Inputs, store: Store, chosen: set[Listed], now: datetime) -> Iterator[str]:
+def _as_json(
+    inputs: Inputs, store: LedgerReader, chosen: set[Listed], now: datetime
+) -> Iterator[str]:
     ledger = json_text(str(inputs.config.state))
     yield f'{{"now":{json_text(utc_text(now))},"ledger":{ledger},"series":'
     yield from json_list(
@@ -212,7 +214,9 @@ def _given_up_fields(one: GivenUp) -> dict[str, Any]:
 # --- for people -----------------------------------------------------------------------------------
 
 
-def _as_text(inputs: Inputs, store: Store, chosen: set[Listed], now: datetime) -> Iterator[str]:
+def _as_text(
+    inputs: Inputs, store: LedgerReader, chosen: set[Listed], now: datetime
+) -> Iterator[str]:
     if chosen:
         # Each entry begins with an empty line; the first stands at the top.
         yield from dropwhile(lambda line: not line, _listed(inputs, store, chosen, now))
@@ -244,7 +248,9 @@ def _as_text(inputs: Inputs, store: Store, chosen: set[Listed], now: datetime) -
         yield from _windows_without_report(store.given_up(series))
 
 
-def _listed(inputs: Inputs, store: Store, chosen: set[Listed], now: datetime) -> Iterator[str]:
+def _listed(
+    inputs: Inputs, store: LedgerReader, chosen: set[Listed], now: datetime
+) -> Iterator[str]:
     """The reports that the options ask for, each on its own."""
     found = 0
     for series in series_of(store, inputs.jobs):
@@ -272,7 +278,7 @@ class _Alike:
         return numbers_words(self.first, self.number)
 
 
-def _alike(inputs: Inputs, store: Store, now: datetime) -> dict[str, _Alike]:
+def _alike(inputs: Inputs, store: LedgerReader, now: datetime) -> dict[str, _Alike]:
     """The reports that came to nothing or are disputed, by cause."""
     found: dict[str, _Alike] = {}
     for series in series_of(store, inputs.jobs):
@@ -291,7 +297,7 @@ def _cause(entry: Listing) -> str:
 
 
 def _rows(
-    inputs: Inputs, store: Store, total: Counter[str], series_state: Counter[str]
+    inputs: Inputs, store: LedgerReader, total: Counter[str], series_state: Counter[str]
 ) -> Iterator[Sequence[str]]:
     """A row a series; adds up what is collected, and how the other reports stand."""
     for series in series_of(store, inputs.jobs):
@@ -311,7 +317,7 @@ def _rows(
         ]
 
 
-def _others(store: Store, series: Series, counts: Counts) -> Counter[str]:
+def _others(store: LedgerReader, series: Series, counts: Counts) -> Counter[str]:
     """How the reports stand that are not collected; by what happens to their windows."""
     by_word: Counter[str] = Counter()
     came_to_nothing = 0

@@ -46,8 +46,8 @@ if TYPE_CHECKING:
     from orchestrator.config import Inputs
     from orchestrator.core.intervals import Window
     from orchestrator.core.model import Job, Report, Series
+    from orchestrator.core.ports import LedgerReader
     from orchestrator.core.settings import Config
-    from orchestrator.ledger.store import Store
 
 _AT_ONCE: Final = 2
 """Files read at a time: hashing keeps a core busy, and a disk does not like more."""
@@ -111,7 +111,7 @@ class _Check:
         for fault, path, text in found:
             self._say(_fields(report, fault, path, text), text, progress)
 
-    def look_beside(self, store: Store, jobs: Sequence[Job], progress: _Progress) -> None:
+    def look_beside(self, store: LedgerReader, jobs: Sequence[Job], progress: _Progress) -> None:
         """Looks at the manifest, and for files that the ledger does not know."""
         path = str(self.config.output.directory / MANIFEST)
         try:
@@ -130,7 +130,9 @@ class _Check:
                 fields = _other_fields("unknown", str(place), text, series, one.window)
                 self._say(fields, text, progress)
 
-    def _unknown(self, store: Store, series: Series, progress: _Progress) -> Iterator[Published]:
+    def _unknown(
+        self, store: LedgerReader, series: Series, progress: _Progress
+    ) -> Iterator[Published]:
         """The files in the folder of a series that no report has; that there may be none is said.
 
         The files of the ledger may all be there, and yet the folder be one that cannot be read.
@@ -256,7 +258,7 @@ class _Bar(_Progress):
 
 
 @contextmanager
-def _progress(inputs: Inputs, store: Store, *, as_json: bool) -> Iterator[_Progress]:
+def _progress(inputs: Inputs, store: LedgerReader, *, as_json: bool) -> Iterator[_Progress]:
     """With a bar on standard error, where that is a terminal and nothing is in its way."""
     if not sys.stderr.isatty() or (as_json and sys.stdout.isatty()):
         yield _Progress()

@@ -1,0 +1,102 @@
+"""What a ledger tells besides reports: collected files, foreign records, and what has changed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from orchestrator.core.lifecycle import State
+
+if TYPE_CHECKING:
+    from orchestrator.core.intervals import Window
+    from orchestrator.core.model import Report, Series
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECOND: Final = timedelta(milliseconds=1)
+
+_FETCHING: Final = frozenset({State.SUBMITTED, State.READY, State.VERIFIED})
+"""A manifest does not tell these apart: a rebuilt ledger asks the API how the report stands."""
+
+
+def to_ms(moment: datetime) -> int:
+    """Milliseconds since the epoch."""
+    return (moment - _EPOCH) // _MILLISECOND
+
+
+def from_ms(value: int) -> datetime:
+    """The moment of a number of milliseconds since the epoch."""
+    return datetime.fromtimestamp(value / 1000, UTC)  # exact: a double holds every millisecond
+
+
+class CollectedFile(NamedTuple):
+    """A collected file, with what a manifest holds of it.
+
+    Moments whose names end in ``_ms`` are milliseconds since 1970, as stored: there may be a
+    million files, and most readers do not need these. `ahead_ms` is `Report.server_ahead`, `report`
+    is our number of the report. The other attributes are those of `core.model.Report`.
+    """
+
+    window: Window
+    target: str
+    rows: int
+    size_bytes: int
+    sha256: str
+    request_id: str | None
+    api_key: str
+    job: str
+    collected_at: datetime
+    report: int
+    intended_ms: int
+    ahead_ms: int
+    submitted_ms: int | None
+    ready_ms: int | None
+    replaces: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class SubaccountRows:
+    """The number of records of one account in one collected file of another.
+
+    Attributes:
+        series: of the file; with subaccounts.
+        window: of the file.
+        report_id: our number of its report.
+        account_id: whose records they are.
+        rows: how many.
+    """
+
+    series: Series
+    window: Window
+    report_id: int
+    account_id: str
+    rows: int
+
+
+@dataclass(slots=True)
+class LedgerChanges:
+    """What transactions have changed of that which a manifest holds, in the order of the changes.
+
+    Attributes:
+        reports: by our number, as they are now.
+        resolutions: job and number of the series.
+        given_up: numbers of given-up entries, those that are gone included.
+        series: numbers of the series whose failures no longer count.
+        unsure: a part of the transaction was undone, so `reports` may hold what was not written:
+            read them again.
+    """
+
+    reports: dict[int, Report] = field(default_factory=dict)
+    resolutions: dict[tuple[str, int], None] = field(default_factory=dict)
+    given_up: dict[int, None] = field(default_factory=dict)
+    series: dict[int, None] = field(default_factory=dict)
+    unsure: bool = False
+
+    def report(self, report: Report, before: State | None = None) -> None:
+        """Notes a report as it is now; `before` is its state before the change."""
+        if report.id in self.reports or not (before in _FETCHING and report.state in _FETCHING):
+            self.reports[report.id] = report
+
+    def __bool__(self) -> bool:
+        """Whether there is anything that a manifest holds."""
+        return bool(self.reports or self.resolutions or self.given_up or self.series)

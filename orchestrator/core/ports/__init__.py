@@ -1,0 +1,40 @@
+"""What the engine needs of the world, as interfaces. Their comments are the contract.
+
+One module for each side: the API, the collector, the ledger (to write, to read), the surroundings.
+"""
+
+from orchestrator.core.ports.api import (
+    ITS_LIFE,
+    Download,
+    Priority,
+    RateLimiter,
+    ReportsApi,
+    Resume,
+    Slot,
+    Within,
+)
+from orchestrator.core.ports.collect import Collector, VerifiedFile
+from orchestrator.core.ports.ledger import ChangeListener, Ledger
+from orchestrator.core.ports.ledger_reader import Histories, LedgerReader
+from orchestrator.core.ports.surroundings import Callbacks, Clock, NullObserver, Observer
+
+__all__ = [
+    "ITS_LIFE",
+    "Callbacks",
+    "ChangeListener",
+    "Clock",
+    "Collector",
+    "Download",
+    "Histories",
+    "Ledger",
+    "LedgerReader",
+    "NullObserver",
+    "Observer",
+    "Priority",
+    "RateLimiter",
+    "ReportsApi",
+    "Resume",
+    "Slot",
+    "VerifiedFile",
+    "Within",
+]

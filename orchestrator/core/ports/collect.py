@@ -1,0 +1,120 @@
+"""The collector as the engine sees it: makes a verified file of a download, and publishes it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from orchestrator.core.echo import EchoDifference
+    from orchestrator.core.model import Report
+    from orchestrator.core.ports.api import Download, Resume
+
+
+@dataclass(frozen=True, slots=True)
+class VerifiedFile:
+    """What a verified file holds, before it takes its name; `foreign` as in `Verified`."""
+
+    rows: int
+    size_bytes: int
+    sha256: str
+    target: str
+    foreign: tuple[tuple[str, int], ...] | None = None
+
+
+class Collector(Protocol):
+    """Makes a verified file of a download, and publishes it. Idempotent at every step."""
+
+    async def fetch(self, report: Report, download: Download) -> VerifiedFile:
+        """Takes the archive, checks it against the report, writes the file aside.
+
+        A download that begins where an earlier one of this report broke (`resumable`) goes on
+        from there; any other begins anew.
+
+        Raises:
+            TransportError: the stream broke; fetch it again.
+            WrongCount: it is sound, and holds another number of records; as below.
+            CorruptArchive: structure, length or CRC are wrong; the archive stays for `recheck`
+                and `quarantine`, until it is fetched again.
+            TooLong: it is longer than its records can be; nothing stays of it.
+            NoRoom: it would leave too little room on the disk; nothing stays of it.
+            OutputError: the disk.
+        """
+        ...
+
+    @property
+    def lacks_room(self) -> str:
+        """Why nothing more should be begun, in words; empty while the disk has room."""
+        ...
+
+    async def recheck(self, report: Report) -> VerifiedFile | None:
+        """Checks the archive that the last refused `fetch` has left, against the report of now.
+
+        None: there is none, or it does not fit either; it stays for `quarantine`.
+
+        Raises:
+            OutputError: the disk.
+        """
+        ...
+
+    async def empty(self, report: Report) -> VerifiedFile:
+        """Makes the file of a report that has no records, and for which the API has no file.
+
+        Raises:
+            OutputError: the disk.
+        """
+        ...
+
+    async def refutes(self, report: Report, differences: Sequence[EchoDifference]) -> bool:
+        """Whether the file that `fetch` has made shows that a wrong echo is a slip of the API.
+
+        Raises:
+            OutputError: the disk.
+        """
+        ...
+
+    def resumable(self, report: Report) -> Resume | None:
+        """Where the next download of a report may go on; None: from the beginning."""
+        ...
+
+    async def release(self, report: Report) -> None:
+        """Sets aside what a broken download has left behind, for the next run to go on with."""
+        ...
+
+    async def publish(self, report: Report) -> bool:
+        """Gives a verified report's file its final name, synced; True if it stands there.
+
+        Uses the report's `target` and `sha256`. False if neither the file aside nor one of that
+        hash under its name is there: it must be fetched again.
+
+        Raises:
+            NameTaken: another file, with other content, stands under that name.
+            OutputError: the disk.
+        """
+        ...
+
+    async def quarantine(self, report: Report, reason: str) -> None:
+        """Keeps whatever has been fetched of a report for a person to look at, outside the data."""
+        ...
+
+    async def accept(self, report: Report) -> VerifiedFile:
+        """Makes the file that was kept aside ready for `publish`, whatever its count.
+
+        Raises:
+            CollectError: there is no such file, or not even the archive can be read.
+        """
+        ...
+
+    async def withdraw(self, report: Report) -> None:
+        """Removes the published file of a superseded report; it may be gone already.
+
+        Raises:
+            OutputError: the disk.
+        """
+        ...
+
+    async def discard(self, report: Report) -> None:
+        """Removes what was fetched of a report and is not published."""
+        ...
