@@ -33,7 +33,12 @@ from orchestrator.errors import (
     TransportError,
     Unauthorized,
 )
-from orchestrator.ledger.lock import holder, refuse_hard_links, refuse_network
+from orchestrator.ledger import (
+    ledger_exists,
+    lock_holder,
+    refuse_hard_links,
+    refuse_network,
+)
 from orchestrator.reporting.phrases import counted
 
 if TYPE_CHECKING:
@@ -200,7 +205,7 @@ def callbacks(config: Config) -> Iterator[Check]:
     host, port = config.callback.host_and_port
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        if holder(config.state) is not None:
+        if lock_holder(config.state) is not None:
             words = f"{listen} was not tried: a run is active, and may listen there"
             yield Check(Level.OK, "callbacks", words)
             return
@@ -225,8 +230,8 @@ def ledger(config: Config, jobs: Sequence[Job]) -> Iterator[Check]:
     """
     who = None
     try:
-        refuse_network(config.state.parent)
-        who = holder(config.state)
+        refuse_network(config.state)
+        who = lock_holder(config.state)
     except LedgerError as error:
         yield Check(Level.ERROR, "lock", str(error), code=ExitCode.DISK)
     else:
@@ -252,6 +257,6 @@ def ledger(config: Config, jobs: Sequence[Job]) -> Iterator[Check]:
             remedy = "a run keeps it, and writes it anew from the ledger"
             yield Check(Level.WARNING, "manifest", changed, remedy)
         words = f"{config.state}: {counted(series, 'series')}, {counted(reports, 'report')}"
-        if not config.state.exists() and ledger_is_missing(config) is None:
+        if not ledger_exists(config.state) and ledger_is_missing(config) is None:
             words = f"none yet at {config.state}: the first run begins it"
         yield Check(Level.OK, "ledger", words)

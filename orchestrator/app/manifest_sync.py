@@ -19,7 +19,7 @@ from orchestrator.collect.manifest_entries import (
 from orchestrator.collect.manifest_journal import ManifestJournal, bodies_of
 from orchestrator.core.ledger_records import to_ms
 from orchestrator.core.lifecycle import State
-from orchestrator.ledger.sqlite import reading
+from orchestrator.ledger import open_reader
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -62,8 +62,8 @@ class ManifestSync:
 
     def _write(self, now: datetime) -> None:
         directory = self._config.output.directory
-        with reading(self._config.state) as store:
-            written = write_manifest(directory, entries(store), now, store.point())
+        with open_reader(self._config.state) as reader:
+            written = write_manifest(directory, entries(reader), now, reader.point())
         self.close()
         self._journal = ManifestJournal(directory, written.size_bytes, written.crc)
         self._is_whole = True

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
-import sqlite3
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
@@ -30,11 +28,13 @@ from orchestrator.core.lifecycle import OPEN, State
 from orchestrator.core.model import Report, Resolution
 from orchestrator.core.settings import Format
 from orchestrator.errors import CollectError, InputError, OutputError
-from orchestrator.ledger.creation import give_name, remove_ledger
-from orchestrator.ledger.lock import real_path
-from orchestrator.ledger.restore import Contradiction, FoundFile, LedgerRestore
-from orchestrator.ledger.sqlite import connect
-from orchestrator.ledger.sqlite_errors import explain
+from orchestrator.ledger import (
+    Contradiction,
+    FoundFile,
+    LedgerRestore,
+    ledger_exists,
+    restored_ledger,
+)
 from orchestrator.reporting.phrases import counted
 
 if TYPE_CHECKING:
@@ -46,7 +46,6 @@ if TYPE_CHECKING:
     from orchestrator.core.model import Job, Series
     from orchestrator.core.settings import Config, Credentials
 
-_UNFINISHED: Final = ".rebuild"
 _NAMED: Final = 5
 
 _FOUND: Final = frozenset({State.SUBMITTED, State.READY, State.VERIFIED})
@@ -126,7 +125,7 @@ def rebuild_ledger(
             that a ledger could be made of.
         LedgerError: the ledger cannot be written.
     """
-    if config.state.exists():
+    if ledger_exists(config.state):
         raise InputError(
             f"--rebuild-ledger: there is a ledger at {config.state} already; leave the option out, "
             "or move that file away first"
@@ -139,53 +138,28 @@ def rebuild_ledger(
         raise Reading(found.path, "there are no files either: leave --rebuild-ledger out").mistake(
             "", "there is no manifest", 0
         )
-    state = real_path(config.state)
-    unfinished = state.with_name(state.name + _UNFINISHED)
-    remove_ledger(unfinished)
-    try:
-        connection = connect(unfinished)
-        unfinished.chmod(0o600)  # SQLite gives its -wal and -shm files the same rights
-        try:
-            connection.execute("BEGIN IMMEDIATE")
-            rebuilding = _Rebuilding(config, connection, found, now)
-            rebuilt = rebuilding.rebuild(jobs, credentials)
-            connection.execute("COMMIT")
-            # Everything into the one file that is about to be renamed.
-            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-            connection.execute("PRAGMA journal_mode = DELETE")
-        finally:
-            connection.close()
-        give_name(unfinished, state)
-    except sqlite3.Error as error:
-        raise explain(error, config.state) from error
-    finally:
-        remove_ledger(unfinished)
-    return rebuilt
+    # A manifest of version 1 does not say how far its ledger had got, only its latest event.
+    events = 0
+    if found.header is not None:
+        events = found.header.events if found.point is None else found.point.events
+    with restored_ledger(config.state, now, found.point, events) as restore:
+        return _Rebuilding(config, restore, found, now).rebuild(jobs, credentials)
 
 
 class _Rebuilding:
     def __init__(
-        self, config: Config, connection: sqlite3.Connection, found: Survey, now: datetime
+        self, config: Config, restore: LedgerRestore, found: Survey, now: datetime
     ) -> None:
         self._config = config
         self._found = found
         self._now = now
-        events = 0
-        if found.header is not None:
-            events = found.header.events if found.point is None else found.point.events
-        self._new = LedgerRestore(connection, now, events)
+        self._new = restore
 
     def rebuild(self, jobs: Sequence[Job], credentials: Mapping[str, Credentials]) -> Rebuilt:
         rebuilt = Rebuilt(self._found.exists)
-        point = self._found.point
-        if point is None:  # of version 1, or none: the rebuilt ledger has an identity of its own
-            self._new.identify(secrets.token_hex(16), 1, 0)
-        else:
-            self._new.identify(point.ledger, point.generation + 1, point.changes + 1)
         if self._found.exists:
             self._read(Reading(self._found.path, _remedy()))
         self._take_up(rebuilt, jobs, credentials)
-        self._new.finish()
         self._count(rebuilt)
         return rebuilt
 
@@ -211,11 +185,11 @@ class _Rebuilding:
             case SeriesEntry(series=series, retried=retried):
                 new.forgive(series, retried)
             case ResolvedEntry(job=job, series=series, windows=windows):
-                known = new.store.resolution(job, series)
-                new.store.remember(job, {series: Resolution(windows, known.mark)})
+                known = new.reader.resolution(job, series)
+                new.remember(job, series, Resolution(windows, known.mark))
             case MarkEntry(job=job, series=series, mark=mark):
-                known = new.store.resolution(job, series)
-                new.store.remember(job, {series: Resolution(known.windows, mark)})
+                known = new.reader.resolution(job, series)
+                new.remember(job, series, Resolution(known.windows, mark))
 
     # --- from the files ---------------------------------------------------------------------------
 
@@ -227,13 +201,13 @@ class _Rebuilding:
             for entry in job.series:
                 key = credentials[entry.credentials].api_key
                 buyers.setdefault(entry.series.key, (entry.series, job.name, key))
-        every = {series.key: series for series in self._new.store.all_series()}
+        every = {series.key: series for series in self._new.reader.all_series()}
         every |= {key: series for key, (series, _, _) in buyers.items()}
         folders = set()
         for series in every.values():
             folders.add(layout.series_folder(series))
             _, job_name, api_key = buyers.get(series.key, (series, "", ""))
-            unknown_files = list(unknown(self._config, self._new.store, series))
+            unknown_files = list(unknown(self._config, self._new.reader, series))
             # Of two editions of one window the newer one is what was collected.
             for one in sorted(unknown_files, key=lambda file: -file.edition):
                 why = self._take_up_one(series, one, job_name, api_key)
@@ -250,16 +224,16 @@ class _Rebuilding:
         self, series: Series, one: Published, job_name: str, api_key: str
     ) -> str | None:
         """Takes a file up as collected; why that cannot be, where it cannot."""
-        store = self._new.store
+        reader = self._new.reader
         owner = next(
             (
                 report
-                for report in store.reports(series, _FOUND)
+                for report in reader.reports(series, _FOUND)
                 if (report.window, report.edition) == (one.window, one.edition)
             ),
             None,
         )
-        if owner is None and (holder := store.over(series, one.window)) is not None:
+        if owner is None and (holder := reader.over(series, one.window)) is not None:
             return f"{holder} has a part of its time"
         if owner is None and not api_key:
             return "no job of this command has its series"
@@ -310,9 +284,9 @@ class _Rebuilding:
 
     def _count(self, rebuilt: Rebuilt) -> None:
         taken_up = set(rebuilt.taken_up)
-        for series in self._new.store.all_series():
-            rebuilt.open += sum(self._new.store.number_in(series, state) for state in OPEN)
-            for report in self._new.store.reports(series, (State.COLLECTED,)):
+        for series in self._new.reader.all_series():
+            rebuilt.open += sum(self._new.reader.number_in(series, state) for state in OPEN)
+            for report in self._new.reader.reports(series, (State.COLLECTED,)):
                 if report.target not in taken_up:
                     rebuilt.files += 1
                     path = self._config.output.directory / str(report.target)

@@ -7,6 +7,7 @@ import random
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,11 +25,9 @@ if TYPE_CHECKING:
 
     from orchestrator.app.manifest_sync import ManifestSync
     from orchestrator.config import Inputs
-    from orchestrator.core.ports import Clock, Observer
+    from orchestrator.core.ports import Clock, Ledger, LedgerReader, Observer
     from orchestrator.core.settings import Config, Credentials
     from orchestrator.engine.key_session import KeySession
-    from orchestrator.ledger.sqlite import SqliteLedger
-    from orchestrator.ledger.store import Store
 
 
 def load(
@@ -110,8 +109,9 @@ def ledger_is_missing(config: Config) -> str | None:
     """
     from orchestrator.collect.layout import MANIFEST, holds_files  # noqa: PLC0415 - start-up time
     from orchestrator.collect.manifest import survey  # noqa: PLC0415
+    from orchestrator.ledger import ledger_exists  # noqa: PLC0415
 
-    if config.state.exists():
+    if ledger_exists(config.state):
         return None
     found = holds_files(config.output.directory)
     if found == MANIFEST and survey(config.output.directory).tells_nothing:
@@ -135,7 +135,7 @@ def refuse_missing_ledger(config: Config) -> None:
 
 
 @contextmanager
-def reading_ledger(config: Config, *, whole: bool = False) -> Iterator[Store]:
+def reading_ledger(config: Config, *, whole: bool = False) -> Iterator[LedgerReader]:
     """The ledger to read from; an empty one, in memory, where none has been begun.
 
     Args:
@@ -146,24 +146,12 @@ def reading_ledger(config: Config, *, whole: bool = False) -> Iterator[Store]:
         InputError: the ledger is missing beside its files.
         LedgerError: it cannot be read, or is damaged.
     """
-    import sqlite3  # noqa: PLC0415 - start-up time
-
-    from orchestrator.ledger.schema import migrate  # noqa: PLC0415
-    from orchestrator.ledger.sqlite import reading  # noqa: PLC0415
-    from orchestrator.ledger.store import Store  # noqa: PLC0415
+    from orchestrator.ledger import IN_MEMORY, ledger_exists, open_reader  # noqa: PLC0415 - start-up
 
     refuse_missing_ledger(config)
-    if config.state.exists():
-        with reading(config.state, whole=whole) as store:
-            yield store
-        return
-    connection = sqlite3.connect(":memory:", isolation_level=None)
-    connection.row_factory = sqlite3.Row
-    try:
-        migrate(connection, ":memory:")
-        yield Store(connection)
-    finally:
-        connection.close()
+    url = config.state if ledger_exists(config.state) else IN_MEMORY
+    with open_reader(url, whole=whole) as reader:
+        yield reader
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +163,7 @@ class WritableLedger:
         manifest: is told of every change; to be written as a whole at the end.
     """
 
-    ledger: SqliteLedger
+    ledger: Ledger
     manifest: ManifestSync
 
 
@@ -199,61 +187,49 @@ async def writing_ledger(
         lock_wait: how long to wait for the lock.
         first: done in a thread under the lock, before the ledger is looked for.
         announce: told, as (level, text), that a ledger is begun, or that a manifest was changed.
-        check_later: a large one is not checked for damage here: call `SqliteLedger.check`.
+        check_later: a large one is not checked for damage here: call `Ledger.check`.
 
     Raises:
-        Locked: another run holds it.
+        LedgerLocked: another run holds it.
         LedgerError: it cannot be opened.
         InputError: the ledger is missing beside its files, or does not belong to them.
         OutputError: the manifest cannot be written.
     """
-    import sqlite3  # noqa: PLC0415 - start-up time
-
-    from orchestrator.app.check_disk import require_output  # noqa: PLC0415
+    from orchestrator.app.check_disk import require_output  # noqa: PLC0415 - start-up time
     from orchestrator.app.manifest_check import Stands, compare  # noqa: PLC0415
     from orchestrator.app.manifest_sync import ManifestSync  # noqa: PLC0415
     from orchestrator.collect.manifest import put_aside  # noqa: PLC0415
-    from orchestrator.ledger.integrity import is_large  # noqa: PLC0415 - start-up time
-    from orchestrator.ledger.lock import run_lock  # noqa: PLC0415
-    from orchestrator.ledger.sqlite import SqliteLedger, connect  # noqa: PLC0415
-    from orchestrator.ledger.sqlite_errors import explain  # noqa: PLC0415
-    from orchestrator.ledger.store import Store  # noqa: PLC0415
+    from orchestrator.ledger import ledger_exists, open_ledger  # noqa: PLC0415
 
-    async with run_lock(config.state, lock_wait):
+    def prepare() -> None:
         if first is not None:
-            await to_thread.run_sync(first)
+            first()
         refuse_missing_ledger(config)
-        if not config.state.exists():
+        if not ledger_exists(config.state):
             announce("info", f"a new ledger: {config.state}")
-        check_later = check_later and is_large(config.state)
-        connection = connect(config.state, check_later=check_later)
+
+    async with open_ledger(
+        config.state, clock, lock_wait, prepare=prepare, check_later=check_later
+    ) as ledger:
+        comparison = await ledger.read(partial(compare, config))
+        is_current = comparison.stands is Stands.AS_THE_LEDGER
+        manifest = ManifestSync(config, comparison.survey if is_current else None)
+        ledger.tell(manifest)
+        await to_thread.run_sync(require_output, config)
+        if not is_current:
+            # Not from a ledger that may be damaged: the old one may have to bring it back.
+            await ledger.check()
+            if comparison.words:
+                kept = await to_thread.run_sync(put_aside, config.output.directory)
+                announce(
+                    "warning",
+                    f"{comparison.words}; it is kept as {kept}, and written anew from the ledger",
+                )
+            await manifest.write(clock.now())
         try:
-            try:
-                found = await to_thread.run_sync(compare, config, Store(connection))
-            except sqlite3.Error as error:
-                raise explain(error, config.state) from error
-            as_it_is = found.stands is Stands.AS_THE_LEDGER
-            manifest = ManifestSync(config, found.survey if as_it_is else None)
-            ledger = SqliteLedger(
-                connection, config.state, clock, check_later=check_later, told=manifest
-            )
-            await to_thread.run_sync(require_output, config)
-            if not as_it_is:
-                # Not from a ledger that may be damaged: the old one may have to bring it back.
-                await ledger.check()
-                if found.words:
-                    kept = await to_thread.run_sync(put_aside, config.output.directory)
-                    announce(
-                        "warning",
-                        f"{found.words}; it is kept as {kept}, and written anew from the ledger",
-                    )
-                await manifest.write(clock.now())
-            try:
-                yield WritableLedger(ledger, manifest)
-            finally:
-                manifest.close()
+            yield WritableLedger(ledger, manifest)
         finally:
-            connection.close()
+            manifest.close()
 
 
 # --- the API --------------------------------------------------------------------------------------

@@ -1,1 +1,30 @@
-"""The ledger: what was asked for and what became of it, in SQLite. The only truth."""
+"""The ledger: what was asked for and what became of it. The only truth, kept in SQLite.
+
+Open one here; what it can do stands in `core.ports`: `Ledger`, `LedgerReader`.
+"""
+
+from orchestrator.ledger.opening import (
+    IN_MEMORY,
+    ledger_exists,
+    lock_holder,
+    open_ledger,
+    open_reader,
+    refuse_hard_links,
+    refuse_network,
+    restored_ledger,
+)
+from orchestrator.ledger.restore import Contradiction, FoundFile, LedgerRestore
+
+__all__ = [
+    "IN_MEMORY",
+    "Contradiction",
+    "FoundFile",
+    "LedgerRestore",
+    "ledger_exists",
+    "lock_holder",
+    "open_ledger",
+    "open_reader",
+    "refuse_hard_links",
+    "refuse_network",
+    "restored_ledger",
+]

@@ -14,7 +14,8 @@ from orchestrator.ledger.store import Store
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from orchestrator.core.model import GivenUp, Report, Series
+    from orchestrator.core.model import GivenUp, LedgerPoint, Report, Resolution, Series
+    from orchestrator.core.ports import LedgerReader
 
 _ASKED_ANEW: Final = frozenset({State.READY, State.VERIFIED})
 """Their link is not known any more, nor is a file that did not reach its name: the API is asked."""
@@ -51,11 +52,15 @@ class LedgerRestore:
     Args:
         connection: of the new ledger.
         at: the present moment.
+        point: how far the lost ledger had got: this is its next generation. None: nobody knows;
+            it has an identity of its own.
         events: the number of the lost ledger's latest event: later ones have higher numbers, since
             what counts is their order.
     """
 
-    def __init__(self, connection: sqlite3.Connection, at: datetime, events: int) -> None:
+    def __init__(
+        self, connection: sqlite3.Connection, at: datetime, point: LedgerPoint | None, events: int
+    ) -> None:
         self._db = connection
         self._store = Store(connection)
         self._at = at
@@ -65,17 +70,16 @@ class LedgerRestore:
         connection.execute(
             "CREATE TEMP TABLE restored (report_id INTEGER PRIMARY KEY, line INTEGER NOT NULL)"
         )
+        if point is not None:  # a new ledger has a random identity already
+            connection.execute(
+                "UPDATE identity SET id = ?, generation = ?, changes = ?",
+                (point.ledger, point.generation + 1, point.changes + 1),
+            )
 
     @property
-    def store(self) -> Store:
-        """For reading what has been restored."""
+    def reader(self) -> LedgerReader:
+        """Reads what has been restored so far."""
         return self._store
-
-    def identify(self, ledger: str, generation: int, changes: int) -> None:
-        """Makes it the next generation of the lost ledger."""
-        self._db.execute(
-            "UPDATE identity SET id = ?, generation = ?, changes = ?", (ledger, generation, changes)
-        )
 
     def put(
         self,
@@ -182,6 +186,10 @@ class LedgerRestore:
                 int(given_up.acknowledged),
             ),
         )
+
+    def remember(self, job: str, series: Series, resolution: Resolution) -> None:
+        """Puts back what a job's relative windows had become for a series."""
+        self._store.remember(job, {series: resolution})
 
     def forgive(self, series: Series, retried: int) -> None:
         """Failures up to that event no longer count."""

@@ -79,6 +79,16 @@ def connect(
     return connection
 
 
+def connect_in_memory() -> sqlite3.Connection:
+    """A connection to a new ledger in memory, which is gone when the connection is closed."""
+    connection = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
+    connection.row_factory = sqlite3.Row
+    connection.execute("PRAGMA foreign_keys = ON")
+    hardening.harden(connection)
+    migrate(connection, ":memory:")
+    return connection
+
+
 def _open_to_read(path: Path) -> sqlite3.Connection:
     """A connection for somebody who may not write, to a ledger that a run may be writing.
 

@@ -20,6 +20,7 @@ from orchestrator.cli.inputs import announce, read_inputs
 from orchestrator.cli.output import json_text, series_fields, window_fields
 from orchestrator.core.policy import ExitCode
 from orchestrator.engine import cancel
+from orchestrator.ledger import ledger_exists
 from orchestrator.reporting.phrases import counted
 
 if TYPE_CHECKING:
@@ -72,7 +73,7 @@ def command(
     credentials = with_credentials_of_open(inputs, credentials_of(inputs))
     results: Sequence[Cancellation] = ()
     forgotten = 0
-    if inputs.config.state.exists():
+    if ledger_exists(inputs.config.state):
         results, forgotten = anyio.run(_cancel, inputs, credentials, forget, lock_wait)
     code = _code(results)
     if as_json:

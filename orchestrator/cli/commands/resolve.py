@@ -26,6 +26,7 @@ from orchestrator.core.lifecycle import State
 from orchestrator.core.policy import ExitCode
 from orchestrator.engine import resolve
 from orchestrator.errors import ApiError, CollectError, InputError, Mistake, OrchestratorError
+from orchestrator.ledger import ledger_exists
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -164,7 +165,7 @@ def command(
     inputs = read_inputs(tuple(map(Path, names)) if every else (), config, quiet=True)
     settings = inputs.config
     refuse_missing_ledger(settings)
-    if not settings.state.exists():
+    if not ledger_exists(settings.state):
         raise InputError(f"there is no ledger at {settings.state}, so no report to resolve")
     outcomes = anyio.run(_resolve, inputs, () if every else names, decision, lock_wait)
     for outcome in outcomes:
