@@ -8,7 +8,7 @@ from enum import Enum
 from itertools import islice
 from typing import TYPE_CHECKING, Final
 
-from orchestrator.app.plan import lines
+from orchestrator.app.plan import series_plans
 from orchestrator.collect.disk import explain
 from orchestrator.collect.layout import published, series_folder
 from orchestrator.collect.manifest import read_manifest, survey
@@ -198,7 +198,7 @@ def refuse_unknown_files(
         OutputError: the output directory cannot be read.
     """
     found: dict[str, None] = {}
-    for line in lines(store, jobs, now):
+    for line in series_plans(store, jobs, now):
         series, owed = line.debt.entry.series, line.debt.owed
         if retry_failed:
             owed = union(owed, [one.window for one in store.given_up(series)])

@@ -1,26 +1,34 @@
-"""Debts whose records another series of the ledger has bought: they would be paid twice."""
+"""Records that are bought twice, or were: by another series of the same account, or of a parent.
+
+Compares what the ledger holds; it buys and changes nothing.
+"""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from itertools import islice
 from typing import TYPE_CHECKING, Final
 
-from orchestrator.app.plan import keys_of, lines
-from orchestrator.core.intervals import Window, intersect, subtract
+from orchestrator.core.intervals import Window, coalesce, intersect, subtract
+from orchestrator.core.lifecycle import State
 from orchestrator.core.overlap import covers
-from orchestrator.reporting.phrases import windows_words
+from orchestrator.reporting.phrases import counted, windows_words
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
-    from datetime import datetime
 
-    from orchestrator.config import Inputs
     from orchestrator.core.debt import Debt
-    from orchestrator.core.model import JobSeries, Series
+    from orchestrator.core.model import Job, JobSeries, Series
     from orchestrator.core.ports import LedgerReader
 
 _SUBACCOUNTS: Final = "include_subaccounts"
+
+_MAX_WARNINGS: Final = 10
+"""Overlaps of subaccounts that are described one by one; the rest are counted."""
+
+
+# --- what would be bought twice -------------------------------------------------------------------
 
 
 class DoublePurchaseCheck:
@@ -30,17 +38,17 @@ class DoublePurchaseCheck:
     key, one of them with its subaccounts.
 
     Args:
-        store: the ledger.
+        reader: the ledger.
         keys: API keys by name of credentials.
     """
 
-    def __init__(self, store: LedgerReader, keys: dict[str, str]) -> None:
-        self._store = store
+    def __init__(self, reader: LedgerReader, keys: dict[str, str]) -> None:
+        self._reader = reader
         self._keys = keys
         self._of_account: dict[tuple[str, str], list[Series]] = defaultdict(list)
         self._of_product: dict[str, list[Series]] = defaultdict(list)
         self._with_subaccounts: dict[str, list[Series]] = defaultdict(list)
-        for series in store.all_series():
+        for series in reader.all_series():
             self._of_account[(series.account_id, series.product)].append(series)
             self._of_product[series.product].append(series)
             if series.includes_subaccounts:
@@ -52,11 +60,11 @@ class DoublePurchaseCheck:
             return
         series = debt.entry.series
         for other in self._related(series, self._keys[debt.entry.credentials]):
-            held = intersect(debt.owed, self._bought(other))
-            if held:
+            shared = intersect(debt.owed, self._bought(other))
+            if shared:
                 yield (
                     f"{series} has records of {other}, of which "
-                    f"{windows_words(held, debt.job.zone)} is held already; they would be paid "
+                    f"{windows_words(shared, debt.job.zone)} is held already; they would be paid "
                     "twice: ask for one of the two only"
                 )
 
@@ -73,28 +81,93 @@ class DoublePurchaseCheck:
             beside = self._of_product[series.product]
         for other in beside:
             if other.account_id != series.account_id and _alike(series, other):
-                first = next(self._store.reports(other), None)
+                first = next(self._reader.reports(other), None)
                 if first is not None and first.api_key == key:
                     yield other
 
     def _bought(self, series: Series) -> tuple[Window, ...]:
-        given_up = [one.window for one in self._store.given_up(series)]
-        return subtract(self._store.had(series), given_up)
+        given_up = [gap.window for gap in self._reader.given_up(series)]
+        return subtract(self._reader.had(series), given_up)
 
 
-def overlap_warnings(inputs: Inputs, store: LedgerReader, now: datetime) -> Iterator[str]:
-    """A warning for each series of the jobs whose debt another series of the ledger holds."""
-    twice = DoublePurchaseCheck(store, keys_of(inputs))
-    entries = (entry for job in inputs.jobs for entry in job.series)
-    if not any(twice.has_related(entry) for entry in entries):
-        return  # as it should be; what is owed need not be reckoned up for this
-    for line in lines(store, inputs.jobs, now):
-        yield from twice.warnings(line.debt)
+# --- what was bought twice ------------------------------------------------------------------------
 
 
-def _alike(one: Series, other: Series) -> bool:
+@dataclass(slots=True)
+class SubaccountOverlap:
+    """What one series' files hold of an account that another series collects.
+
+    Attributes:
+        series: with subaccounts.
+        own: the account's own series.
+        rows: the records of that account, in files of windows that overlap.
+        files: how many such files.
+        windows: the time that both hold.
+    """
+
+    series: Series
+    own: Series
+    rows: int
+    files: int
+    windows: tuple[Window, ...]
+
+    def __str__(self) -> str:
+        """A warning for people."""
+        whole = Window(self.windows[0].start, self.windows[-1].end)
+        return (
+            f"{counted(self.files, 'file')} of {self.series} {_hold(self.files)} "
+            f"{counted(self.rows, 'record')} of account {self.own.account_id}, which is collected "
+            f"on its own too ({self.own}, {whole}): where both cover the same time, its records "
+            "are paid twice and stand in two files"
+        )
+
+
+def _hold(files: int) -> str:
+    return "holds" if files == 1 else "hold"
+
+
+def subaccount_overlaps(reader: LedgerReader, jobs: Iterable[Job]) -> Iterator[SubaccountOverlap]:
+    """What is collected twice of the jobs' series, by account; without jobs, of all of them."""
+    named = {entry.series.key for job in jobs for entry in job.series}
+    by_account: dict[str, list[Series]] | None = None
+    collected: dict[str, tuple[Window, ...]] = {}
+    overlaps: dict[tuple[str, str], SubaccountOverlap] = {}
+    for records in reader.foreign():
+        if by_account is None:
+            by_account = defaultdict(list)
+            for series in reader.all_series():
+                by_account[series.account_id].append(series)
+        for own in by_account.get(records.account_id, ()):
+            if named and not {records.series.key, own.key} & named:
+                continue
+            if not _alike(records.series, own):
+                continue
+            if own.key not in collected:
+                windows = (report.window for report in reader.reports(own, (State.COLLECTED,)))
+                collected[own.key] = tuple(coalesce(windows))
+            shared = intersect((records.window,), collected[own.key])
+            if not shared:
+                continue
+            overlap = overlaps.setdefault(
+                (records.series.key, own.key), SubaccountOverlap(records.series, own, 0, 0, ())
+            )
+            overlap.rows += records.rows
+            overlap.files += 1
+            overlap.windows = tuple(coalesce(sorted((*overlap.windows, *shared))))
+    yield from overlaps.values()
+
+
+def subaccount_warnings(reader: LedgerReader, jobs: Iterable[Job]) -> list[str]:
+    """The first few overlaps as sentences, and the number of the others."""
+    overlaps = subaccount_overlaps(reader, jobs)
+    texts = [str(overlap) for overlap in islice(overlaps, _MAX_WARNINGS)]
+    more = sum(1 for _ in overlaps)
+    return [*texts, f"and {more:,} more of this kind"] if more else texts
+
+
+def _alike(series: Series, other: Series) -> bool:
     """Whether one filter covers the other, whatever the accounts."""
-    first, second = _without_account(one), _without_account(other)
+    first, second = _without_account(series), _without_account(other)
     return covers(first, second) or covers(second, first)
 
 

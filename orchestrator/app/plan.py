@@ -1,14 +1,20 @@
-"""The plan of a command: the debt of every series of its jobs, and what it adds up to."""
+"""What a run would ask for: the debt of every series of the jobs, and what it adds up to.
+
+Reads the ledger; sends and changes nothing.
+"""
 
 from __future__ import annotations
 
 import os
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from orchestrator.app.cost import Cost
+from orchestrator.app.ledger_view import LedgerView
+from orchestrator.app.overlaps import DoublePurchaseCheck
+from orchestrator.app.setup import clock_of
 from orchestrator.config import resolve_credentials
 from orchestrator.core import debt as debts
 from orchestrator.core import intervals, spending, volume
@@ -28,22 +34,60 @@ if TYPE_CHECKING:
     from orchestrator.core.settings import Config
     from orchestrator.core.spending import Bound
 
-REQUESTS_A_CHUNK: Final = 2
-"""A create and a download; how often a report is looked at depends on how long it takes."""
+REQUESTS_PER_CHUNK: Final = 2
+"""A create and a download; how many polls there are depends on how long the report takes."""
+
+_MAX_COUNTS: Final = 64
+"""Numbers of chunks that are kept: most series of a job owe the same windows."""
+
+
+class Plan(LedgerView):
+    """What a run would ask for.
+
+    Attributes:
+        inputs: the jobs and the config.
+        now: the moment for which it holds.
+    """
+
+    def __init__(self, inputs: Inputs, now: datetime) -> None:
+        super().__init__(inputs)
+        self.now = now
+
+    def lines(self) -> Iterator[SeriesPlan]:
+        """Every series of every job, in the jobs' order; lazy.
+
+        Raises:
+            InputError: the ledger is missing beside its files.
+            LedgerError: it cannot be read, or is damaged.
+        """
+        with self._reading() as reader:
+            check = DoublePurchaseCheck(reader, keys_of(self.inputs))
+            for line in series_plans(reader, self.inputs.jobs, self.now, self.inputs.config):
+                warnings = tuple(check.warnings(line.debt))
+                yield replace(line, warnings=warnings) if warnings else line
+
+    def totals(self) -> PlanTotals:
+        """What the lines add up to; reads them all, in constant memory."""
+        totals = PlanTotals.of(self.inputs)
+        counts = ChunkCounts()
+        for line in self.lines():
+            totals.add(line, counts.of(line.debt))
+        return totals
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class SeriesPlan:
     """One series of one job in a plan.
 
     Attributes:
-        debt: what is owed of it.
+        debt: what is owed of it, and the chunks in which it would be asked for.
         first: no earlier job of the command has the series.
         open: reports that a run goes on with, held ones apart.
         held: reports of which nobody can say whether they exist.
         given_up: windows, of those the job wants, that no run asks for by itself.
         disputed: reports over what the job wants that wait for a person.
         expected: records that what is owed will probably hold; None: nobody can say.
+        warnings: a sentence for each other series that holds a part of what is owed.
     """
 
     debt: Debt
@@ -53,40 +97,52 @@ class Line:
     given_up: int
     disputed: int
     expected: int | None
+    warnings: tuple[str, ...] = ()
 
 
-def lines(
-    store: LedgerReader, jobs: Sequence[Job], now: datetime, config: Config | None = None
-) -> Iterator[Line]:
-    """Every series of every job; lazy.
+def plan(inputs: Inputs, now: datetime | None = None) -> Plan:
+    """What a run would ask for.
 
-    Without the config the past is not looked at: nothing is expected, and time alone
-    sizes the chunks.
+    Args:
+        inputs: see `load`.
+        now: the moment for which it holds, aware; None: the present.
     """
-    histories = store.histories()
+    return Plan(inputs, clock_of(now).now())
+
+
+def series_plans(
+    reader: LedgerReader, jobs: Sequence[Job], now: datetime, config: Config | None = None
+) -> Iterator[SeriesPlan]:
+    """Every series of every job; lazy, and without `SeriesPlan.warnings`.
+
+    Without the config nothing is expected, and time alone sizes the chunks: that is quicker where
+    only what is owed matters.
+    """
+    histories = reader.histories()
     bounds = () if config is None else spending.bounds(config.limits, config.prices)
     for job, entry, earlier in debts.by_series(jobs):
         series = entry.series
         others = [
-            (one, SeriesState(resolution=store.resolution(one.name, series))) for one in earlier
+            (other, SeriesState(resolution=reader.resolution(other.name, series)))
+            for other in earlier
         ]
-        series_state = store.series_state(job.name, series)
+        series_state = reader.series_state(job.name, series)
         history = volume.History() if config is None else histories.of(series)
         bought = debts.bought_by(others, now)
-        sized = volume.sizing(job, history, spending.least_room(bounds, series.product))
-        debt = debts.debt(job, entry, now, series_state, bought, sizing=sized)
-        held = store.number_in(series, State.HELD) if series_state.open else 0
+        sizing = volume.sizing(job, history, spending.least_room(bounds, series.product))
+        debt = debts.debt(job, entry, now, series_state, bought, sizing=sizing)
+        held = reader.number_in(series, State.HELD) if series_state.open else 0
         blocked: tuple[Window, ...] = ()
         if series_state.given_up or series_state.disputed:
             blocked = debts.wants(job, now, series_state)
-        yield Line(
+        yield SeriesPlan(
             debt=debt,
             first=not earlier,
             open=series_state.open - held,
             held=held,
             given_up=sum(
-                not one.acknowledged and bool(intervals.intersect((one.window,), blocked))
-                for one in series_state.given_up
+                not gap.acknowledged and bool(intervals.intersect((gap.window,), blocked))
+                for gap in series_state.given_up
             ),
             disputed=sum(
                 bool(intervals.intersect((report.window,), blocked))
@@ -97,7 +153,7 @@ def lines(
 
 
 @dataclass(slots=True)
-class Totals:
+class PlanTotals:
     """What a plan adds up to.
 
     Attributes:
@@ -126,7 +182,7 @@ class Totals:
     bounds: tuple[Bound, ...] = ()
 
     @classmethod
-    def of(cls, inputs: Inputs) -> Totals:
+    def of(cls, inputs: Inputs) -> PlanTotals:
         """Totals of nothing yet."""
         config = inputs.config
         return cls(
@@ -136,7 +192,7 @@ class Totals:
             bounds=spending.bounds(config.limits, config.prices),
         )
 
-    def add(self, line: Line, chunks: int) -> None:
+    def add(self, line: SeriesPlan, chunks: int) -> None:
         """Counts a series, and its chunks."""
         if line.debt.owed:
             self.series += 1
@@ -154,14 +210,41 @@ class Totals:
 
     @property
     def requests(self) -> int:
-        """Creates and downloads; looks come on top."""
-        return self.chunks * REQUESTS_A_CHUNK
+        """Creates and downloads; polls come on top."""
+        return self.chunks * REQUESTS_PER_CHUNK
 
     @property
     def least_time(self) -> timedelta:
-        """What the rate limit allows; the keys work side by side."""
+        """The least time that the rate limit allows; the keys work side by side."""
         most = max(self.by_key.values(), default=0)
-        return timedelta(seconds=most * REQUESTS_A_CHUNK / self.requests_per_second)
+        return timedelta(seconds=most * REQUESTS_PER_CHUNK / self.requests_per_second)
+
+
+class ChunkCounts:
+    """Counts the chunks of debts. Most series of a job owe the same windows: these are cut once."""
+
+    def __init__(self) -> None:
+        self._counts: dict[tuple[object, ...], int] = {}
+
+    def of(self, debt: Debt) -> int:
+        """How many chunks a debt has."""
+        key = (debt.job.name, debt.owed, debt.failures, debt.sizing)
+        count = self._counts.get(key)
+        if count is None:
+            if len(self._counts) >= _MAX_COUNTS:
+                self._counts.pop(next(iter(self._counts)))
+            count = self._counts[key] = sum(1 for _ in debt.chunks())
+        return count
+
+
+def double_purchase_warnings(inputs: Inputs, reader: LedgerReader, now: datetime) -> Iterator[str]:
+    """A warning for each series of the jobs whose debt another series of the ledger holds."""
+    check = DoublePurchaseCheck(reader, keys_of(inputs))
+    entries = (entry for job in inputs.jobs for entry in job.series)
+    if not any(check.has_related(entry) for entry in entries):
+        return  # as in most ledgers; then what is owed need not be computed
+    for line in series_plans(reader, inputs.jobs, now):
+        yield from check.warnings(line.debt)
 
 
 def keys_of(inputs: Inputs) -> dict[str, str]:

@@ -14,10 +14,10 @@ import anyio
 from anyio import to_thread
 
 from orchestrator.api import KeyRateLimiter
-from orchestrator.app import callbacks, editions, subaccount_overlaps
+from orchestrator.app import callbacks, editions, overlaps
 from orchestrator.app.garbage import rare_collections
 from orchestrator.app.manifest_check import refuse_unknown_files
-from orchestrator.app.overlaps import overlap_warnings
+from orchestrator.app.plan import double_purchase_warnings
 from orchestrator.app.rebuild import rebuild_ledger
 from orchestrator.app.selection import quarantined_file, series_of
 from orchestrator.app.setup import WritableLedger, open_sessions, writing_ledger
@@ -240,7 +240,7 @@ async def _under_lock(
     why = signals.why or (f"out of reach: {unreachable[0]}" if unreachable else end.stopped)
     if stats.display_error is not None:
         display.note("warning", f"the display failed, the run did not: {stats.display_error!r}", {})
-    for text in await ledger.read(lambda store: subaccount_overlaps.warnings(store, jobs)):
+    for text in await ledger.read(lambda store: overlaps.subaccount_warnings(store, jobs)):
         display.note("warning", text, {})
     whole = stats.sum()
     stalls = pulse.stalls()
@@ -319,7 +319,7 @@ async def _work(
 
 def _bought_twice(store: LedgerReader, inputs: Inputs, now: datetime) -> list[str]:
     """What the jobs are about to buy although another series has it, in words."""
-    warnings = overlap_warnings(inputs, store, now)
+    warnings = double_purchase_warnings(inputs, store, now)
     found = list(itertools.islice(warnings, _WARNINGS))
     more = sum(1 for _ in warnings)
     if more:

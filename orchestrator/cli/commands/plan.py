@@ -6,14 +6,14 @@ import math
 from collections import Counter
 from datetime import timedelta
 from decimal import Decimal
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 from orchestrator.app.cost import UNKNOWN, price
-from orchestrator.app.overlaps import DoublePurchaseCheck
-from orchestrator.app.plan import Line, Totals, lines
-from orchestrator.app.setup import clock_of, reading_ledger
+from orchestrator.app.plan import ChunkCounts, Plan, PlanTotals, SeriesPlan, plan
+from orchestrator.app.setup import clock_of
 from orchestrator.cli import options
 from orchestrator.cli.inputs import read_inputs
 from orchestrator.cli.output import (
@@ -47,13 +47,12 @@ if TYPE_CHECKING:
     from orchestrator.core.debt import Debt
     from orchestrator.core.intervals import Window
     from orchestrator.core.model import Job
-    from orchestrator.core.ports import LedgerReader
 
 _SECOND: Final = timedelta(seconds=1)
 _MOST_ROWS: Final = 40
 _MOST_NAMED: Final = 5
-_KEPT: Final = 8
-_LONGEST_KEPT: Final = 4096
+_MAX_DEBTS: Final = 8  # Debts whose chunks are kept as text.
+_MAX_CHUNKS: Final = 4096  # Chunks of such a debt; longer ones are cut anew each time.
 _HEADERS: Final = (
     *("ACCOUNT", "PRODUCT", "DIRECTION", "FILTER", "OWED", "CHUNKS", "RECORDS", "HAD ALREADY"),
 )
@@ -80,39 +79,36 @@ def command(
     credentials are needed.
     """
     now = clock_of(now).now()
-    return plan_jobs(read_inputs(jobs, config, now), now, as_json=as_json)
+    return show_plan(read_inputs(jobs, config, now), now, as_json=as_json)
 
 
-def plan_jobs(inputs: Inputs, now: datetime, as_json: bool) -> int:
+def show_plan(inputs: Inputs, now: datetime, *, as_json: bool) -> ExitCode:
     """Prints the plan of the jobs as they stand at `now`; the exit code."""
-    with reading_ledger(inputs.config) as store:
+    with plan(inputs, now) as planned:
         if as_json:
-            write(_as_json(inputs, store, now))
+            write(_as_json(planned))
         else:
-            write_lines(_as_text(inputs, store, now))
+            write_lines(_as_text(planned))
     return ExitCode.DONE
 
 
-def _by_job(
-    inputs: Inputs, store: LedgerReader, now: datetime
-) -> Iterator[tuple[Job, Iterator[Line]]]:
+def _by_job(planned: Plan) -> Iterator[tuple[Job, Iterator[SeriesPlan]]]:
     """The lines of each job; those of one must be read before the next is asked for."""
-    every = lines(store, inputs.jobs, now, inputs.config)
-    for job in inputs.jobs:
-        yield job, (next(every) for _ in job.series)
+    lines = planned.lines()
+    for job in planned.inputs.jobs:
+        yield job, islice(lines, len(job.series))
 
 
-class _Twice:
-    """Collects the warnings of what would be paid twice; the first few, and how many more."""
+class _Warnings:
+    """Keeps the first warnings, and counts the others."""
 
-    def __init__(self, store: LedgerReader, totals: Totals) -> None:
-        self._twice = DoublePurchaseCheck(store, totals.keys)
+    def __init__(self) -> None:
         self._first: list[str] = []
         self._more = 0
 
-    def look(self, line: Line) -> None:
-        """Takes in a series."""
-        for text in self._twice.warnings(line.debt):
+    def add(self, line: SeriesPlan) -> None:
+        """Takes those of a series."""
+        for text in line.warnings:
             if len(self._first) < _MOST_ROWS:
                 self._first.append(text)
             else:
@@ -135,18 +131,17 @@ class ChunkTexts:
     def of(self, debt: Debt) -> Iterator[str]:
         """The chunks, in order of time; memory does not grow with their number."""
         key = (debt.job.name, debt.owed, debt.failures, debt.sizing)
-        known = self._kept.get(key)
-        if known is not None:
-            yield from known
+        if key in self._kept:
+            yield from self._kept[key]
             return
         texts: list[str] = []
         for chunk in debt.chunks():
             text = json_text(window_fields(chunk))
-            if len(texts) <= _LONGEST_KEPT:
+            if len(texts) <= _MAX_CHUNKS:
                 texts.append(text)
             yield text
-        if len(texts) <= _LONGEST_KEPT:
-            if len(self._kept) >= _KEPT:
+        if len(texts) <= _MAX_CHUNKS:
+            if len(self._kept) >= _MAX_DEBTS:
                 self._kept.pop(next(iter(self._kept)))
             self._kept[key] = texts
 
@@ -154,13 +149,14 @@ class ChunkTexts:
 # --- JSON -----------------------------------------------------------------------------------------
 
 
-def _as_json(inputs: Inputs, store: LedgerReader, now: datetime) -> Iterator[str]:
-    totals = Totals.of(inputs)
+def _as_json(planned: Plan) -> Iterator[str]:
+    now = planned.now
+    totals = PlanTotals.of(planned.inputs)
     texts = ChunkTexts()
-    twice = _Twice(store, totals)
+    warnings = _Warnings()
     yield f'{{"now":{json_text(utc_text(now))},"jobs":['
     before = "\n"
-    for job, its_lines in _by_job(inputs, store, now):
+    for job, its_lines in _by_job(planned):
         head = {
             "job": job.name,
             "file": str(job.path),
@@ -182,13 +178,13 @@ def _as_json(inputs: Inputs, store: LedgerReader, now: datetime) -> Iterator[str
             yield between
             between = ",\n"
             yield from _series_json(line, totals, texts)
-            twice.look(line)
+            warnings.add(line)
         yield "]}"
-    yield f'],\n"warnings":{json_text(twice.lines())}'
+    yield f'],\n"warnings":{json_text(warnings.lines())}'
     yield f',\n"totals":{json_text(_totals_fields(totals))}}}\n'
 
 
-def _series_json(line: Line, totals: Totals, texts: ChunkTexts) -> Iterator[str]:
+def _series_json(line: SeriesPlan, totals: PlanTotals, texts: ChunkTexts) -> Iterator[str]:
     debt = line.debt
     cost = price(totals.cost.prices, debt.entry.series, line.expected)
     head: dict[str, Any] = {
@@ -224,7 +220,7 @@ def _window_list(windows: Iterable[Window]) -> list[dict[str, str]]:
     return [window_fields(window) for window in windows]
 
 
-def _totals_fields(totals: Totals) -> dict[str, Any]:
+def _totals_fields(totals: PlanTotals) -> dict[str, Any]:
     return {
         "series": totals.series,
         "complete_series": totals.complete,
@@ -245,20 +241,20 @@ def _totals_fields(totals: Totals) -> dict[str, Any]:
 # --- for people -----------------------------------------------------------------------------------
 
 
-def _as_text(inputs: Inputs, store: LedgerReader, now: datetime) -> Iterator[str]:
-    totals = Totals.of(inputs)
-    texts = ChunkTexts()
-    twice = _Twice(store, totals)
-    for job, its_lines in _by_job(inputs, store, now):
-        summary = _JobSummary(job, now)
+def _as_text(planned: Plan) -> Iterator[str]:
+    totals = PlanTotals.of(planned.inputs)
+    counts = ChunkCounts()
+    warnings = _Warnings()
+    for job, its_lines in _by_job(planned):
+        summary = _JobSummary(job, planned.now)
         for line in its_lines:
-            chunks = sum(1 for _ in texts.of(line.debt))
+            chunks = counts.of(line.debt)
             totals.add(line, chunks)
             summary.add(line, chunks)
-            twice.look(line)
+            warnings.add(line)
         yield from summary.lines()
         yield ""
-    yield from (f"warning: {text}" for text in twice.lines())
+    yield from (f"warning: {text}" for text in warnings.lines())
     yield from _totals_lines(totals)
 
 
@@ -274,7 +270,7 @@ class _JobSummary:
         self._made_up: Counter[tuple[Window, ...]] = Counter()
         self._forgotten: Counter[tuple[str, datetime]] = Counter()
 
-    def add(self, line: Line, chunks: int) -> None:
+    def add(self, line: SeriesPlan, chunks: int) -> None:
         """Takes in a series."""
         debt = line.debt
         if debt.backfilled:
@@ -336,7 +332,7 @@ def _first(counter: Counter[Any]) -> list[tuple[Any, int]]:
     return counter.most_common(_MOST_NAMED)
 
 
-def _cost_lines(totals: Totals) -> Iterator[str]:
+def _cost_lines(totals: PlanTotals) -> Iterator[str]:
     cost = totals.cost
     if totals.series > cost.unknown:
         yield f"expected, by what was collected before: {cost.words()}"
@@ -366,7 +362,7 @@ BY_OUR_CLOCK: Final = (
 )
 
 
-def _totals_lines(totals: Totals) -> Iterator[str]:
+def _totals_lines(totals: PlanTotals) -> Iterator[str]:
     if totals.chunks:
         rate = f"{totals.requests_per_second:g} requests a second for each API key"
         yield (

@@ -13,7 +13,7 @@ from orchestrator.app import editions
 from orchestrator.app.run import RunRequest, execute
 from orchestrator.app.setup import clock_of, credentials_of, with_credentials_of_open
 from orchestrator.cli import options
-from orchestrator.cli.commands.plan import plan_jobs
+from orchestrator.cli.commands.plan import show_plan
 from orchestrator.cli.displays import RunOutput
 from orchestrator.cli.inputs import read_inputs
 from orchestrator.cli.output import fit
@@ -121,7 +121,7 @@ def command(
     inputs = read_inputs(jobs, config, now, quiet=json_lines)
     clock = clock_of(now)
     if dry_run:
-        return plan_jobs(inputs, clock.now(), as_json=as_json)
+        return show_plan(inputs, clock.now(), as_json=as_json)
     if now is not None:
         _refuse_false_time(inputs.config)
     credentials = with_credentials_of_open(inputs, credentials_of(inputs))

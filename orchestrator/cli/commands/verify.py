@@ -11,7 +11,7 @@ import anyio
 import click
 from anyio import to_thread
 
-from orchestrator.app import subaccount_overlaps
+from orchestrator.app import overlaps
 from orchestrator.app.manifest_check import compare, unknown
 from orchestrator.app.selection import collected, file_of, from_here, series_of
 from orchestrator.app.setup import reading_ledger
@@ -74,7 +74,7 @@ def command(jobs: tuple[Path, ...], as_json: bool, config: Path | None) -> int:
         with _progress(inputs, store, as_json=as_json) as progress:
             anyio.run(check.run, collected(store, inputs.jobs), progress)
             check.look_beside(store, inputs.jobs, progress)
-        check.end(list(subaccount_overlaps.doubles(store, inputs.jobs)))
+        check.end(list(overlaps.subaccount_overlaps(store, inputs.jobs)))
     return ExitCode.FINDINGS if check.findings else ExitCode.DONE
 
 
@@ -150,7 +150,7 @@ class _Check:
             progress.say(text)
         self.findings += 1
 
-    def end(self, doubles: list[subaccount_overlaps.SubaccountOverlap]) -> None:
+    def end(self, doubles: list[overlaps.SubaccountOverlap]) -> None:
         """The last words; what is collected twice is a warning, and no finding about a file."""
         if self.as_json:
             twice = json_text([_overlap_fields(overlap) for overlap in doubles])
@@ -218,7 +218,7 @@ def _other_fields(
     }
 
 
-def _overlap_fields(overlap: subaccount_overlaps.SubaccountOverlap) -> dict[str, Any]:
+def _overlap_fields(overlap: overlaps.SubaccountOverlap) -> dict[str, Any]:
     return {
         **series_fields(overlap.series),
         "foreign_account_id": overlap.own.account_id,
