@@ -12,13 +12,9 @@ import anyio
 
 from orchestrator.api.connection_errors import listen_words
 from orchestrator.app.check_disk import Check, Level, require_output
+from orchestrator.app.ledger_reading import ledger_is_missing, reading_ledger
 from orchestrator.app.manifest_check import compare, refuse_unknown_files
-from orchestrator.app.setup import (
-    clock_of,
-    ledger_is_missing,
-    open_sessions,
-    reading_ledger,
-)
+from orchestrator.app.setup import clock_of, open_sessions
 from orchestrator.config import proxies_of, resolve_credentials
 from orchestrator.core import clocks
 from orchestrator.core.policy import ExitCode

@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from orchestrator.app.cost import Cost
-from orchestrator.app.setup import reading_ledger
+from orchestrator.app.ledger_reading import reading_ledger
 from orchestrator.config.dates import moment
 from orchestrator.config.parsers import InvalidValue
 from orchestrator.core import debt as debts

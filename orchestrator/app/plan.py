@@ -12,7 +12,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from orchestrator.app.cost import Cost
-from orchestrator.app.ledger_view import LedgerView
+from orchestrator.app.ledger_reading import LedgerView
 from orchestrator.app.overlaps import DoublePurchaseCheck
 from orchestrator.app.setup import clock_of
 from orchestrator.config import resolve_credentials

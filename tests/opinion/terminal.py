@@ -26,7 +26,7 @@ import anyio
 from anyio import lowlevel
 
 from orchestrator.api import VonageReports
-from orchestrator.app import clocks
+from orchestrator.app import setup
 from orchestrator.cli.main import call
 from orchestrator.core.settings import ApiSettings
 from orchestrator.ledger.sqlite import SqliteLedger
@@ -307,7 +307,7 @@ class Terminal:
         dice = random.Random(len(self.told))
         start = self.now
 
-        def shifted(clock: clocks.ShiftedClock) -> datetime:
+        def shifted(clock: setup.ShiftedClock) -> datetime:
             begun = vars(clock).setdefault("begun_in_the_loop", self._loop.time())
             at: datetime = clock._start
             return at + timedelta(seconds=self._loop.time() - begun)
@@ -330,8 +330,8 @@ class Terminal:
             patch.object(anyio, "open_signal_receiver", signals),
             patch.object(anyio.to_thread, "run_sync", _inline),
             patch.object(random, "SystemRandom", lambda: dice),
-            patch.object(clocks.SystemClock, "now", lambda _: start()),
-            patch.object(clocks.ShiftedClock, "now", shifted),
+            patch.object(setup.SystemClock, "now", lambda _: start()),
+            patch.object(setup.ShiftedClock, "now", shifted),
             patch.object(LoopLagMonitor, "beat", beat),
             patch.object(SqliteLedger, "commit", self._commit_method()),
             _as_remote() if self.is_remote else contextlib.nullcontext(),

@@ -7,14 +7,9 @@ from typing import TYPE_CHECKING, Any
 import anyio
 import click
 
-from orchestrator.app.setup import (
-    clock_of,
-    credentials_of,
-    open_sessions,
-    refuse_missing_ledger,
-    with_credentials_of_open,
-    writing_ledger,
-)
+from orchestrator.app.ledger_reading import refuse_missing_ledger
+from orchestrator.app.ledger_writing import writing_ledger
+from orchestrator.app.setup import clock_of, credentials_of, open_sessions, with_credentials_of_open
 from orchestrator.cli import options
 from orchestrator.cli.inputs import announce, read_inputs
 from orchestrator.cli.output import json_text, series_fields, window_fields

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
+from orchestrator.app.ledger_reading import reading_ledger
 from orchestrator.app.selection import collected, file_of, from_here
-from orchestrator.app.setup import reading_ledger
 from orchestrator.cli import options
 from orchestrator.cli.inputs import read_inputs
 from orchestrator.cli.output import (

@@ -14,8 +14,10 @@ import anyio
 import click
 
 from orchestrator.app.cost import Cost
+from orchestrator.app.ledger_reading import refuse_missing_ledger
+from orchestrator.app.ledger_writing import writing_ledger
 from orchestrator.app.selection import series_of
-from orchestrator.app.setup import clock_of, open_sessions, refuse_missing_ledger, writing_ledger
+from orchestrator.app.setup import clock_of, open_sessions
 from orchestrator.cli import options
 from orchestrator.cli.inputs import announce, read_inputs
 from orchestrator.cli.output import json_text, series_fields, window_fields

@@ -1,0 +1,113 @@
+"""The ledger as the use cases read it. Whatever reads here never changes it."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING
+
+from orchestrator.collect.layout import MANIFEST, holds_files
+from orchestrator.core.commands import JOB, typed
+from orchestrator.errors import InputError
+from orchestrator.ledger import IN_MEMORY, ledger_exists, open_reader
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from types import TracebackType
+    from typing import Self
+
+    from orchestrator.config import Inputs
+    from orchestrator.core.ports import LedgerReader
+    from orchestrator.core.settings import Config
+
+
+def ledger_is_missing(config: Config) -> str | None:
+    """What stands in the output directory that a missing ledger must have known; None if nothing.
+
+    A ledger that exists is not missing.
+    """
+    from orchestrator.collect.manifest import survey  # noqa: PLC0415 - start-up time
+
+    if ledger_exists(config.state):
+        return None
+    found = holds_files(config.output.directory)
+    if found == MANIFEST and survey(config.output.directory).tells_nothing:
+        found = next((path.name for path in config.output.directory.glob("report_account=*")), None)
+    return found
+
+
+def refuse_missing_ledger(config: Config) -> None:
+    """A ledger that is gone must not be begun anew beside its files: all would be paid again.
+
+    Raises:
+        InputError: there are collected files, but no ledger.
+    """
+    found = ledger_is_missing(config)
+    if found is not None:
+        raise InputError(
+            f"there is no ledger at {config.state}, but {config.output.directory} holds {found}: "
+            "beginning anew would buy everything again; point `state` at the ledger, or use "
+            f"{typed('run', JOB, '--rebuild-ledger')} to make one from the manifest"
+        )
+
+
+@contextmanager
+def reading_ledger(config: Config, *, whole: bool = False) -> Iterator[LedgerReader]:
+    """The ledger to read from; an empty one, in memory, where none has been begun.
+
+    Args:
+        config: where it is.
+        whole: all of it is read first, and checked for damage.
+
+    Raises:
+        InputError: the ledger is missing beside its files.
+        LedgerError: it cannot be read, or is damaged.
+    """
+    refuse_missing_ledger(config)
+    url = config.state if ledger_exists(config.state) else IN_MEMORY
+    with open_reader(url, whole=whole) as reader:
+        yield reader
+
+
+class LedgerView:
+    """A result that is read from the ledger bit by bit.
+
+    Each of its iterators opens the ledger and closes it at its end; inside a ``with`` block all of
+    them use one reader. Not for two threads at once.
+
+    Args:
+        inputs: the jobs and the config, which names the ledger.
+    """
+
+    def __init__(self, inputs: Inputs) -> None:
+        self.inputs = inputs
+        self._stack = ExitStack()
+        self._reader: LedgerReader | None = None
+
+    def __enter__(self) -> Self:
+        """Opens the ledger.
+
+        Raises:
+            InputError: the ledger is missing beside its files.
+            LedgerError: it cannot be read, or is damaged.
+        """
+        self._reader = self._stack.enter_context(reading_ledger(self.inputs.config))
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Closes the ledger."""
+        self._reader = None
+        self._stack.__exit__(kind, error, trace)
+
+    @contextmanager
+    def _reading(self) -> Iterator[LedgerReader]:
+        """The ledger: the one of the ``with`` block, or one for this use alone."""
+        if self._reader is not None:
+            yield self._reader
+        else:
+            with reading_ledger(self.inputs.config) as reader:
+                yield reader

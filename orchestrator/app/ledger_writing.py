@@ -1,0 +1,97 @@
+"""The ledger as a run, `cancel` and `resolve` write it: under the lock, with its manifest."""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import partial
+from typing import TYPE_CHECKING
+
+from anyio import to_thread
+
+from orchestrator.app.check_disk import require_output
+from orchestrator.app.ledger_reading import refuse_missing_ledger
+from orchestrator.app.manifest_check import Stands, compare
+from orchestrator.app.manifest_sync import ManifestSync
+from orchestrator.collect.manifest import put_aside
+from orchestrator.ledger import ledger_exists, open_ledger
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+
+    from orchestrator.core.ports import Clock
+    from orchestrator.core.settings import Config
+
+
+@dataclass(frozen=True, slots=True)
+class WritableLedger:
+    """A ledger that may be written.
+
+    Attributes:
+        ledger: under the run's lock.
+        manifest: is told of every change; to be written as a whole at the end.
+    """
+
+    ledger: Ledger
+    manifest: ManifestSync
+
+
+@asynccontextmanager
+async def writing_ledger(
+    config: Config,
+    clock: Clock,
+    lock_wait: timedelta = timedelta(),
+    *,
+    first: Callable[[], None] | None = None,
+    announce: Callable[[str, str], None],
+    check_later: bool = False,
+) -> AsyncIterator[WritableLedger]:
+    """The ledger under the run's lock; begun anew where there is none, which is announced.
+
+    The manifest beside the files belongs to it, and is written anew where it lacks something.
+
+    Args:
+        config: where it is.
+        clock: stamps its events.
+        lock_wait: how long to wait for the lock.
+        first: done in a thread under the lock, before the ledger is looked for.
+        announce: told, as (level, text), that a ledger is begun, or that a manifest was changed.
+        check_later: a large one is not checked for damage here: call `Ledger.check`.
+
+    Raises:
+        LedgerLocked: another run holds it.
+        LedgerError: it cannot be opened.
+        InputError: the ledger is missing beside its files, or does not belong to them.
+        OutputError: the manifest cannot be written.
+    """
+
+    def prepare() -> None:
+        if first is not None:
+            first()
+        refuse_missing_ledger(config)
+        if not ledger_exists(config.state):
+            announce("info", f"a new ledger: {config.state}")
+
+    async with open_ledger(
+        config.state, clock, lock_wait, prepare=prepare, check_later=check_later
+    ) as ledger:
+        comparison = await ledger.read(partial(compare, config))
+        is_current = comparison.stands is Stands.AS_THE_LEDGER
+        manifest = ManifestSync(config, comparison.survey if is_current else None)
+        ledger.tell(manifest)
+        await to_thread.run_sync(require_output, config)
+        if not is_current:
+            # Not from a ledger that may be damaged: the old one may have to bring it back.
+            await ledger.check()
+            if comparison.words:
+                kept = await to_thread.run_sync(put_aside, config.output.directory)
+                announce(
+                    "warning",
+                    f"{comparison.words}; it is kept as {kept}, and written anew from the ledger",
+                )
+            await manifest.write(clock.now())
+        try:
+            yield WritableLedger(ledger, manifest)
+        finally:
+            manifest.close()
