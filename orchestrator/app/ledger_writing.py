@@ -20,7 +20,7 @@ from orchestrator.ledger import ledger_exists, open_ledger
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
-    from orchestrator.core.ports import Clock
+    from orchestrator.core.ports import Clock, Ledger
     from orchestrator.core.settings import Config
 
 
