@@ -115,7 +115,7 @@ def test_a_run_that_may_ask_for_no_more_says_so(
         assert place.run() == 75
         last = capsys.readouterr().out.splitlines()[-1]
         assert last.startswith("Not finished (limits.max_records is 40, ")
-        assert last.endswith(f"nothing is lost: `orchestrator run {place.job}` goes on.")
+        assert last.endswith(f"Nothing is lost. To continue: `orchestrator run {place.job}`")
 
 
 def test_a_bound_in_money_needs_a_price_for_all_that_is_asked(

@@ -259,7 +259,7 @@ def test_what_is_still_settling_is_named(home: Path, capsys: pytest.CaptureFixtu
     job = write_job(home, job_of("[yesterday]", "settle: 8h\n"))
     assert plan(job) == 0
     text = capsys.readouterr().out
-    assert "  yesterday 2026-03-01: later, from 08:00\n" in text
+    assert "  yesterday (2026-03-01) is not ready yet; it can be collected after 08:00\n" in text
     assert plan_json(capsys, job)["jobs"][0]["later"] == [
         {
             "window": "yesterday",

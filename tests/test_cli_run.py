@@ -82,7 +82,7 @@ def test_a_nightly_job_buys_one_day_a_night_and_three_after_two_missed_nights(
         ]
         assert place.is_the_truth(datetime(2026, 3, 6, 4, 5, tzinfo=UTC))
     text = capsys.readouterr().out
-    assert "made up for job: 2026-03-03 to 2026-03-05, missed by earlier runs" in text
+    assert "catching up for job: 2026-03-03 to 2026-03-05, missed by earlier runs" in text
 
 
 def test_a_day_that_still_settles_is_named_and_no_error(
@@ -92,7 +92,10 @@ def test_a_day_that_still_settles_is_named_and_no_error(
     with simulated(tmp_path, job=job) as place:
         assert place.run("--now", "2026-03-02T00:30:00Z") == 0
         assert place.bill() == []
-    assert "  yesterday 2026-03-01: later, from 01:00\n" in capsys.readouterr().out
+    assert (
+        "  yesterday (2026-03-01) is not ready yet; it can be collected after 01:00\n"
+        in capsys.readouterr().out
+    )
 
 
 # --- answers --------------------------------------------------------------------------------------
@@ -129,7 +132,7 @@ def test_where_nobody_watches_a_good_run_says_six_lines(
     assert f"Z a new ledger: {place.state}\n" in err
     assert err.endswith("Z run job: begun\n")
     assert out.splitlines()[0].startswith(f"Collected in this run: {REPORTS} reports, ")
-    assert out.splitlines()[-1] == "Done: all that is wanted is collected."
+    assert out.splitlines()[-1] == "Done: everything the jobs ask for has been collected."
     assert len(out.splitlines()) == 3
 
 
@@ -222,7 +225,7 @@ def test_what_was_given_up_is_1_until_it_is_retried(
         "  given up: beta0001 VERIFY-API, 2026-02-01 to 2026-03-01: it failed; `orchestrator run "
         f"{place.job} --retry-failed` asks again\n"
     ) in out
-    assert out.endswith("Finished, but something needs you: see above.\n")
+    assert out.endswith("Finished. 1 problem needs you; see above.\n")
     assert place.run("--retry-failed") == 0
     assert place.is_the_truth()
 
@@ -327,12 +330,12 @@ def test_the_deadline_leaves_the_rest_for_the_next_run(
     out, err = capsys.readouterr()
     assert "the deadline has come: stopping; open reports are left for the next run" in err
     assert (
-        "  owed: abcd1234 VERIFY-API: 2026-01-01 to 2026-05-01, not asked for yet; the next run"
-        " asks for it\n"
+        "  still missing: abcd1234 VERIFY-API: 2026-01-01 to 2026-05-01, not asked for yet; the "
+        "next run asks for it\n"
     ) in out
     assert out.endswith(
-        "Not finished (the deadline has come), nothing is lost: "
-        f"`orchestrator run {place.job}` goes on.\n"
+        "Not finished (the deadline has come). Nothing is lost. To continue: "
+        f"`orchestrator run {place.job}`\n"
     )
     assert place.run() == 0
     assert place.is_the_truth()
@@ -407,7 +410,7 @@ def test_a_report_that_is_slow_is_75_and_the_next_run_collects_it(
         assert place.run() == 75
         out, err = capsys.readouterr()
         assert "it keeps its place, the next run goes on waiting" in err
-        assert "  open: abcd1234 VERIFY-API: 4 reports to go on with; the next run does\n" in out
+        assert "  open: abcd1234 VERIFY-API: 4 reports; the next run goes on with them\n" in out
         place.write_config()
         assert place.run() == 0
         assert place.is_the_truth()

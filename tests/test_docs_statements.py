@@ -108,9 +108,9 @@ def test_what_failed_is_owed_with_its_tries_and_each_line_says_what_follows(
     with simulated(home, job=JOB, faults=failing) as place:
         assert place.run("--deadline", "8s") == 75
         out = capsys.readouterr().out
-        (owed,) = [line for line in out.splitlines() if line.startswith("  owed: ")]
-        assert re.search(r", tried (once|\d+ times) without success \(last: .*FAILED", owed)
-        assert owed.endswith("; the next run tries again")
+        (missing,) = [line for line in out.splitlines() if line.startswith("  still missing: ")]
+        assert re.search(r", tried (once|\d+ times) without success \(last: .*FAILED", missing)
+        assert missing.endswith("; the next run tries again")
         assert "not asked for yet" not in out
         answer = json.loads(_json_of(place, capsys))
         (unsettled,) = answer["unsettled"]

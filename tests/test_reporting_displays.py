@@ -16,10 +16,10 @@ from orchestrator.core import lifecycle
 from orchestrator.core.intervals import Window
 from orchestrator.core.lifecycle import State
 from orchestrator.core.model import Report, Series
-from orchestrator.reporting.formatting import calendar_length, length
 from orchestrator.reporting.live_display import LiveDisplay, picture
 from orchestrator.reporting.log_display import LogDisplay
 from orchestrator.reporting.logs import logger
+from orchestrator.reporting.phrases import calendar_length, length
 from orchestrator.reporting.run_stats import RunStats
 from orchestrator.texts import hider
 

@@ -9,6 +9,7 @@ import pytest
 
 from orchestrator.core.intervals import Window
 from orchestrator.core.lifecycle import State
+from orchestrator.core.local_dates import window_text
 from orchestrator.core.model import Report, Series
 from orchestrator.core.windows import Later
 from orchestrator.reporting.phrases import (
@@ -18,7 +19,6 @@ from orchestrator.reporting.phrases import (
     later_words,
     size_words,
     time_words,
-    window_words,
     windows_words,
 )
 
@@ -215,8 +215,8 @@ def test_times_in_words(seconds: float, words: str) -> None:
 
 def test_windows_are_dates_where_the_zone_has_midnight() -> None:
     summer = Window(datetime(2025, 6, 30, 23, tzinfo=UTC), datetime(2025, 7, 1, 23, tzinfo=UTC))
-    assert window_words(summer, LONDON) == "2025-07-01 to 2025-07-02"
-    assert window_words(summer, ZoneInfo("UTC")) == "2025-06-30T23:00:00Z to 2025-07-01T23:00:00Z"
+    assert window_text(summer, LONDON) == "2025-07-01 to 2025-07-02"
+    assert window_text(summer, ZoneInfo("UTC")) == "2025-06-30T23:00:00Z to 2025-07-01T23:00:00Z"
 
 
 @pytest.mark.parametrize(
@@ -242,25 +242,28 @@ def test_a_few_windows_are_named_and_the_rest_counted(days: list[int], words: st
             "yesterday",
             1,
             datetime(2026, 3, 2, 1, tzinfo=UTC),
-            "yesterday 2026-03-01: later, from 01:00",
+            "yesterday (2026-03-01) is not ready yet; it can be collected after 01:00",
         ),
         (
             "today",
             1,
             datetime(2026, 3, 3, 1, tzinfo=UTC),
-            "today 2026-03-01: later, from 2026-03-03 01:00",
+            "today (2026-03-01) is not ready yet; it can be collected after 2026-03-03 01:00",
         ),
         (
             "this_week",
             2,
             datetime(2026, 3, 2, 1, tzinfo=UTC),
-            "this_week 2026-03-01 to 2026-03-03: later, from 01:00",
+            (
+                "this_week (2026-03-01 to 2026-03-03) is not ready yet; it can be collected after "
+                "01:00"
+            ),
         ),
         (
             "from 2026-01-01 to 2026-04-01",
             31,
             datetime(2026, 3, 2, 1, tzinfo=UTC),
-            "from 2026-01-01 to 2026-04-01: later, from 01:00",
+            "from 2026-01-01 to 2026-04-01 is not ready yet; it can be collected after 01:00",
         ),
     ],
 )

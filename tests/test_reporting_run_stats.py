@@ -174,10 +174,10 @@ def test_made_up_days_and_time_beyond_retention_are_remarked() -> None:
     stats.wanted(debt(nightly, nightly.series[0], NOW, series_state))
     old = Window(datetime(2024, 1, 1, tzinfo=UTC), datetime(2024, 2, 1, tzinfo=UTC))
     stats.wanted(debt(job("old", old), job().series[0], NOW, SeriesState()))
-    assert stats.remarks.backfilled == {"nightly": (Window(mark, mark + timedelta(days=2)),)}
+    assert stats.plan_notes.backfilled == {"nightly": (Window(mark, mark + timedelta(days=2)),)}
     kept_since = datetime(2025, 2, 10, 6, tzinfo=UTC)
-    assert stats.remarks.forgotten == Window(old.start, kept_since)
-    assert stats.remarks.forgotten_series == 1
+    assert stats.plan_notes.past_retention == Window(old.start, kept_since)
+    assert stats.plan_notes.past_retention_series == 1
 
 
 def test_a_voice_that_fails_does_not_end_the_run() -> None:

@@ -14,16 +14,15 @@ from orchestrator.core.intervals import Window
 from orchestrator.core.lifecycle import State
 from orchestrator.core.model import CalendarWord, GivenUp, Job, Report, Series
 from orchestrator.core.policy import ExitCode, RunOutcome
-from orchestrator.reporting.plan_notes import PlanNotes
+from orchestrator.reporting.run_stats import PlanNotes
 from orchestrator.reporting.summary import (
-    MOST_LINES,
     CollectedTotals,
     Others,
     RunSummary,
     UnfinishedSeries,
     as_json,
-    text,
 )
+from orchestrator.reporting.summary_text import MAX_LINES, text
 
 NOW = datetime(2026, 3, 2, 0, 30, tzinfo=UTC)
 JANUARY = Window(datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 2, 1, tzinfo=UTC))
@@ -34,7 +33,7 @@ JOB = Job(
 )
 HEAD = [
     "Collected in this run: 3 reports, 1,200 rows, 2.5 MB, in 1 min 05 s and 9 requests.",
-    "In all: 40 reports, 5,000 rows, 10.0 MB, in /srv/reports",
+    "This job so far: 40 reports, 5,000 rows, 10.0 MB, in /srv/reports",
 ]
 
 
@@ -48,8 +47,8 @@ def run_summary(*left: UnfinishedSeries, **changes: Any) -> RunSummary:
         collected=CollectedTotals(3, 1200, 2_500_000),
         in_all=CollectedTotals(40, 5000, 10_000_000),
         directory="/srv/reports",
-        left=left,
-        remarks=PlanNotes(),
+        unfinished=left,
+        plan_notes=PlanNotes(),
     )
     return replace(plain, **changes)
 
@@ -69,14 +68,14 @@ def report(state: State, reason: str) -> Report:
 
 
 def test_all_is_collected() -> None:
-    assert text(run_summary()) == [*HEAD, "Done: all that is wanted is collected."]
+    assert text(run_summary()) == [*HEAD, "Done: everything the jobs ask for has been collected."]
 
 
 def test_what_is_later_is_named_in_the_zone_of_the_job() -> None:
     paris = replace(JOB, zone=ZoneInfo("Europe/Paris"), windows=(CalendarWord.YESTERDAY,))
     now = datetime(2026, 3, 1, 23, 30, tzinfo=UTC)
     assert text(run_summary(jobs=(paris,), now=now))[2:-1] == [
-        "  yesterday 2026-03-01: later, from 01:00"
+        "  yesterday (2026-03-01) is not ready yet; it can be collected after 01:00"
     ]
     assert as_json(run_summary(jobs=(paris,), now=now))["later"] == [
         {
@@ -93,7 +92,7 @@ def test_with_several_jobs_each_later_line_has_its_job() -> None:
     nightly = replace(JOB, windows=(CalendarWord.YESTERDAY,))
     other = replace(JOB, name="other")
     assert text(run_summary(jobs=(nightly, other)))[2:-1] == [
-        "  nightly: yesterday 2026-03-01: later, from 01:00"
+        "  nightly: yesterday (2026-03-01) is not ready yet; it can be collected after 01:00"
     ]
 
 
@@ -103,19 +102,20 @@ def test_with_several_jobs_each_later_line_has_its_job() -> None:
         (
             unfinished_series(owed=(JANUARY, MARCH)),
             (
-                "  owed: abcd1234 SMS outbound: 2026-01-01 to 2026-02-01, 2026-03-01 to "
+                "  still missing: abcd1234 SMS outbound: 2026-01-01 to 2026-02-01, 2026-03-01 to "
                 "2026-03-02, not asked for yet; the next run asks for it"
             ),
         ),
         (
             unfinished_series(open={State.SUBMITTED: 2, State.READY: 1}),
-            "  open: abcd1234 SMS outbound: 3 reports to go on with; the next run does",
+            "  open: abcd1234 SMS outbound: 3 reports; the next run goes on with them",
         ),
         (
             unfinished_series(open={State.HELD: 1}),
             (
-                "  held: abcd1234 SMS outbound: 1 report of which nobody knows whether the API has "
-                "it; every run looks again; see `orchestrator status jobs/nightly.yaml --held`"
+                "  held: abcd1234 SMS outbound: 1 report that we asked for without learning "
+                "whether the API accepted it; every run looks again; see "
+                "`orchestrator status jobs/nightly.yaml --held`"
             ),
         ),
         (
@@ -163,7 +163,7 @@ def test_a_refusal_is_told_once_for_all_its_series() -> None:
     ]
     assert text(run_summary(*lefts, code=ExitCode.FINDINGS))[2:] == [
         ("  refused: abcd1234 SMS outbound and 1 more series: HTTP 401; then run again"),
-        "Finished, but something needs you: see above.",
+        "Finished. 1 problem needs you; see above.",
     ]
 
 
@@ -173,16 +173,16 @@ def test_thirty_lines_are_enough_and_the_rest_is_counted() -> None:
         for number in range(5000)
     ]
     lines = text(run_summary(*lefts, code=ExitCode.UNFINISHED))
-    assert len(lines) == MOST_LINES + 1
+    assert len(lines) == MAX_LINES + 1
     assert lines[-2] == "  and 4,973 more: `orchestrator status jobs/nightly.yaml`"
-    assert lines[-1].startswith("Not finished, nothing is lost: ")
+    assert lines[-1].startswith("Not finished. Nothing is lost. ")
 
 
 def test_what_needs_a_person_comes_before_what_the_next_run_does() -> None:
     owing = unfinished_series(owed=(JANUARY,))
     given_up = unfinished_series(given_up=(GivenUp(1, SMS, JANUARY, None, "it failed", NOW),))
     lines = text(run_summary(owing, given_up, code=ExitCode.UNFINISHED))
-    assert [line.split(":")[0] for line in lines[2:-1]] == ["  given up", "  owed"]
+    assert [line.split(":")[0] for line in lines[2:-1]] == ["  given up", "  still missing"]
 
 
 @pytest.mark.parametrize(
@@ -191,20 +191,20 @@ def test_what_needs_a_person_comes_before_what_the_next_run_does() -> None:
         (
             ExitCode.UNFINISHED,
             "",
-            "Not finished, nothing is lost: `orchestrator run jobs/nightly.yaml` goes on.",
+            "Not finished. Nothing is lost. To continue: `orchestrator run jobs/nightly.yaml`",
         ),
         (
             ExitCode.UNFINISHED,
             "the deadline has come",
             (
-                "Not finished (the deadline has come), nothing is lost: "
-                "`orchestrator run jobs/nightly.yaml` goes on."
+                "Not finished (the deadline has come). Nothing is lost. To continue: "
+                "`orchestrator run jobs/nightly.yaml`"
             ),
         ),
         (
             ExitCode.INTERRUPTED,
             "SIGINT",
-            "Stopped (SIGINT), nothing is lost: `orchestrator run jobs/nightly.yaml` goes on.",
+            "Stopped (SIGINT). Nothing is lost. To continue: `orchestrator run jobs/nightly.yaml`",
         ),
     ],
 )
@@ -215,16 +215,16 @@ def test_the_last_line_says_how_it_ended(code: ExitCode, why: str, line: str) ->
 def test_made_up_days_and_lost_time_are_named() -> None:
     remarks = PlanNotes()
     remarks.backfilled["nightly"] = (MARCH,)
-    remarks.forgotten = Window(
+    remarks.past_retention = Window(
         datetime(2024, 1, 1, tzinfo=UTC), datetime(2025, 2, 2, 0, 30, tzinfo=UTC)
     )
-    remarks.forgotten_series = 2
-    assert text(run_summary(remarks=remarks))[2:-1] == [
-        "  made up for nightly: 2026-03-01 to 2026-03-02, missed by earlier runs",
+    remarks.past_retention_series = 2
+    assert text(run_summary(plan_notes=remarks))[2:-1] == [
+        "  catching up for nightly: 2026-03-01 to 2026-03-02, missed by earlier runs",
         (
-            "  warning: 2 series reached back to 2024-01-01, but the API keeps records since "
-            "2025-02-02 only: it was asked all the same, and what it has deleted is missing in the "
-            "files"
+            "  warning: 2 series reached back to 2024-01-01, but the API keeps records "
+            "only since 2025-02-02: the older time was asked for all the same, and what the API "
+            "has deleted is missing in the files"
         ),
     ]
 
@@ -283,16 +283,16 @@ def test_what_needs_a_person_is_not_hidden_by_what_goes_on() -> None:
         remains=both,
     )
     assert text(end)[-1].startswith(
-        "Something needs you: see above. The rest is not finished (the deadline has come), nothing "
-        "is lost: `orchestrator run "
+        "1 problem needs you; see above. The rest is not finished (the deadline has come). Nothing "
+        "is lost. To continue: `orchestrator run "
     )
     answer = as_json(end)
     assert (answer["needs_person"], answer["unfinished"]) == (True, True)
     assert answer["why"] == [
         "refused: the API does not accept key abcd1234",
-        "1 report held: nobody knows whether the API has it",
+        "1 report held: we do not know whether the API accepted it",
         "2 reports open",
-        "1 series with time that is still owed",
+        "1 series with time that is still missing",
         "stopped: the deadline has come",
     ]
 
@@ -339,7 +339,7 @@ def test_a_bug_is_named_in_the_last_line() -> None:
     end = run_summary(
         code=ExitCode.BUG, remains=RunOutcome(unfinished=False, needs_person=False, bug=True)
     )
-    assert text(end)[-1].startswith("A bug of ours ended the work on some reports: see above; ")
+    assert text(end)[-1].startswith("An internal error ended the work on some reports: see above, ")
     assert as_json(end)["why"] == ["an unexpected error of this program ended the work on a report"]
 
 
@@ -353,12 +353,12 @@ def test_what_failed_is_not_called_not_asked_for_yet() -> None:
     )
     assert text(run_summary(left))[2:-1] == [
         (
-            "  owed: abcd1234 SMS outbound: 2026-01-01 to 2026-02-01, tried 3 times without success"
-            " (last: the API says FAILED); the next run tries again"
+            "  still missing: abcd1234 SMS outbound: 2026-01-01 to 2026-02-01, tried 3 times "
+            "without success (last: the API says FAILED); the next run tries again"
         ),
         (
-            "  owed: abcd1234 SMS outbound: 2026-03-01 to 2026-03-02, not asked for yet; the next"
-            " run asks for it"
+            "  still missing: abcd1234 SMS outbound: 2026-03-01 to 2026-03-02, not asked for yet; "
+            "the next run asks for it"
         ),
     ]
 

@@ -16,6 +16,7 @@ from orchestrator.core import spending
 from orchestrator.core.commands import JOB, typed
 from orchestrator.core.intervals import Window
 from orchestrator.core.lifecycle import State
+from orchestrator.core.local_dates import chunk_text
 from orchestrator.core.spending import Period
 from orchestrator.core.volume import hardly_more
 from orchestrator.core.windows import retention_edge
@@ -214,7 +215,7 @@ def failures(end: RenewalsEnd) -> Iterator[str]:
     """Why editions came to nothing."""
     for one in end.failed:
         yield (
-            f"the newer edition of {one.series}, {one.window} is {one.state.value}: {one.reason}; "
+            f"the newer edition of {chunk_text(one)} is {one.state.value}: {one.reason}; "
             "the old file stays"
         )
 
@@ -226,6 +227,6 @@ def shrunk(end: RenewalsEnd, renewals: Sequence[Renewal]) -> Iterator[str]:
         old = before[one.replaces or 0]
         if (one.rows or 0) < (old.rows or 0):
             yield (
-                f"the newer edition of {one.series}, {one.window} holds {one.rows or 0:,} records, "
+                f"the newer edition of {chunk_text(one)} holds {one.rows or 0:,} records, "
                 f"the old one held {old.rows or 0:,}"
             )

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from orchestrator.app.ledger_reading import reading_ledger
 from orchestrator.config import load_inputs, proxies_of, resolve_credentials
+from orchestrator.core.local_dates import use_zones_of
 from orchestrator.errors import InputError, OrchestratorError
 
 if TYPE_CHECKING:
@@ -43,12 +44,14 @@ def load(
     Raises:
         InputError: every mistake of every file.
     """
-    return load_inputs(
+    inputs = load_inputs(
         [Path(job) for job in jobs],
         config=None if config is None else Path(config),
         env=os.environ,
         now=now,
     )
+    use_zones_of(inputs.jobs)
+    return inputs
 
 
 class SystemClock:

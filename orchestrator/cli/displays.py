@@ -11,7 +11,7 @@ from rich.console import Console
 
 from orchestrator.cli.output import json_text
 from orchestrator.core.policy import ExitCode
-from orchestrator.reporting import summary
+from orchestrator.reporting import summary, summary_text
 from orchestrator.reporting.live_display import LiveDisplay
 from orchestrator.reporting.log_display import LogDisplay
 from orchestrator.reporting.logs import logger
@@ -80,6 +80,6 @@ class RunOutput:
         if self._as_json:
             click.echo(self._mask(json_text(summary.as_json(run_summary))))
         elif not (self._json_lines or (self._quiet and run_summary.code is ExitCode.DONE)):
-            for line in summary.text(run_summary):
+            for line in summary_text.text(run_summary):
                 click.echo(self._mask(printable(line)))
         return run_summary.code

@@ -10,6 +10,7 @@ from orchestrator.core import products, vonage
 from orchestrator.core.calendar import add_months, first_instant, local_date, month_start
 from orchestrator.core.chunks import last_line, next_line
 from orchestrator.core.intervals import Window, before, since, subtract, union
+from orchestrator.core.local_dates import moment_text
 from orchestrator.core.model import (
     AbsoluteWindow,
     CalendarWord,
@@ -166,20 +167,13 @@ def describe(spec: WindowSpec, zone: ZoneInfo) -> str:
     """A window in the words of the job file."""
     match spec:
         case AbsoluteWindow(start=start, end=end):
-            text = f"from {_local(start, zone)}"
-            return text if end is None else f"{text} to {_local(end, zone)}"
+            text = f"from {moment_text(start, zone)}"
+            return text if end is None else f"{text} to {moment_text(end, zone)}"
         case LastWindow(span=span):
             return f"last {span}"
         case CalendarWord():
             return spec.value
     assert_never(spec)
-
-
-def _local(moment: datetime, zone: ZoneInfo) -> str:
-    local = moment.astimezone(zone)
-    if moment == first_instant(local.date(), zone):
-        return local.date().isoformat()
-    return local.isoformat(timespec="seconds")
 
 
 def retention_edge(series: Series, now: datetime) -> datetime:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from orchestrator.core import spending
 from orchestrator.core.lifecycle import UNPAID
+from orchestrator.core.local_dates import window_text, zone_of
 from orchestrator.core.spending import Period
 from orchestrator.core.volume import SCARCE_FACTOR, hardly_more
 
@@ -171,7 +172,7 @@ class Budget:
             ),
         )
         spent = self._before[bound.key] + bound.sum(asked)
-        next_one = f"the next chunk ({series}, {window}) may be "
+        next_one = f"the next chunk ({series}, {window_text(window, zone_of(series))}) may be "
         if upper is None:
             next_one += "of any size: nothing like it was collected yet"
         else:

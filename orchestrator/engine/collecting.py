@@ -12,6 +12,7 @@ from anyio.lowlevel import checkpoint
 from orchestrator.core import lifecycle, policy
 from orchestrator.core.commands import pay_or_skip
 from orchestrator.core.lifecycle import State
+from orchestrator.core.local_dates import chunk_text
 from orchestrator.core.model import RemoteReport
 from orchestrator.core.ports import Priority, Within
 from orchestrator.core.vonage import Status
@@ -147,7 +148,7 @@ class Collecting:
         except (ApiError, NoRoom) as error:
             self._observer.note(
                 "warning",
-                f"report {report.id} ({report.series}, {report.window}) is {words}; its file, "
+                f"report {report.id} ({chunk_text(report)}) is {words}; its file, "
                 f"which would show it, cannot be had now: {error}; the next run tries again",
             )
             return report
@@ -159,7 +160,7 @@ class Collecting:
         session.trust_series(report.series, differences)
         self._observer.note(
             "warning",
-            f"report {report.id} ({report.series}, {report.window}): the API repeats the request "
+            f"report {report.id} ({chunk_text(report)}): the API repeats the request "
             f"otherwise ({differences[0]}), but the file holds what was asked for: it is taken",
         )
         assert remote.download_url is not None

@@ -12,6 +12,7 @@ import anyio
 
 from orchestrator.core import clocks, echo, lifecycle, policy
 from orchestrator.core.lifecycle import State
+from orchestrator.core.local_dates import chunk_text
 from orchestrator.core.policy import AfterCreate
 from orchestrator.core.ports import Priority
 from orchestrator.core.proofs import Proof
@@ -192,7 +193,7 @@ class Follower:
             except Exception as error:
                 if ends_the_run(error):
                     raise
-                self._bug(f"{order.series}, {order.window}: it is left for this run", error)
+                self._bug(f"{chunk_text(order)}: it is left for this run", error)
                 session.refuse_series(order.series, f"an unexpected error ({type(error).__name__})")
                 return FollowResult.LATER
             if isinstance(report, FollowResult):
@@ -234,7 +235,7 @@ class Follower:
             if ends_the_run(error):
                 raise
             report = await self._ledger.reread(report)
-            words = f"report {report.id} ({report.series}, {report.window})"
+            words = f"report {report.id} ({chunk_text(report)})"
             reason = f"an unexpected error of this program ({type(error).__name__})"
             match report.state:
                 case State.SUBMITTED | State.READY | State.VERIFIED:
@@ -457,7 +458,7 @@ class Follower:
             return True
         self._observer.note(
             "info",
-            f"{order.series}, {order.window}: left for later: by the API's clock it is not over, "
+            f"{chunk_text(order)}: left for later: by the API's clock it is not over, "
             "or records may still be arriving",
         )
         return False
@@ -465,7 +466,7 @@ class Follower:
     async def _unknown(self, report: Report, reason: str) -> tuple[Report, AfterCreate]:
         self._observer.note(
             "warning",
-            f"report {report.id} ({report.series}, {report.window}): whether the API has it is "
+            f"report {report.id} ({chunk_text(report)}): whether the API has it is "
             f"not known ({reason}); looking for it there",
         )
         return await self._take(report, lifecycle.CreateUnknown(reason)), AfterCreate.UNKNOWN
@@ -564,7 +565,7 @@ class Follower:
             return await self._replace(report, session, late)
         self._observer.note(
             "warning",
-            f"report {report.request_id} ({report.series}, {report.window}) is {late}; it keeps "
+            f"report {report.request_id} ({chunk_text(report)}) is {late}; it keeps "
             "its place, the next run goes on waiting",
         )
         return report

@@ -12,6 +12,7 @@ import tenacity
 
 from orchestrator.core import policy
 from orchestrator.core.commands import pay_or_skip
+from orchestrator.core.local_dates import chunk_text
 from orchestrator.core.ports import Priority
 from orchestrator.core.vonage import Status
 from orchestrator.engine.breaker import Breaker
@@ -118,7 +119,7 @@ class KeySession:
         if self.api_key == report.api_key:
             return ""
         return (
-            f"report {report.request_id or report.id} ({report.series}, {report.window}) was "
+            f"report {report.request_id or report.id} ({chunk_text(report)}) was "
             f"bought with key {report.api_key}, and key {self.api_key} may not see it: use the "
             f"credentials of {report.api_key} in a job again; {pay_or_skip(report.id)}"
         )

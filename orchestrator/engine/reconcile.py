@@ -14,6 +14,7 @@ from orchestrator.core import coverage, lifecycle, matching, policy, vonage
 from orchestrator.core.commands import typed
 from orchestrator.core.coverage import UnknownCreate
 from orchestrator.core.lifecycle import State
+from orchestrator.core.local_dates import chunk_text
 from orchestrator.core.ports import Priority
 from orchestrator.engine.list_probes import PRODUCT, Probes
 from orchestrator.engine.report_search import ReportLists
@@ -170,7 +171,7 @@ class Reconciler:
         if not told and (refused := self._probes.refusal(report, session)):
             self._observer.note(
                 "warning",
-                f"report {report.id} ({report.series}, {report.window}): whether the API has it "
+                f"report {report.id} ({chunk_text(report)}): whether the API has it "
                 f"cannot be proved, for a free {PRODUCT} report is refused: {refused}; "
                 f"{_ways_out(report)}",
             )

@@ -12,6 +12,7 @@ import anyio
 
 from orchestrator.core import attempts, intervals, volume
 from orchestrator.core import debt as debts
+from orchestrator.core.local_dates import window_text, zone_of
 from orchestrator.core.next_steps import Buy, Defer, GiveUp, WaitForOpen
 from orchestrator.core.refused_dates import IN_VAIN, RefusedDates
 from orchestrator.core.windows import retention_edge
@@ -280,7 +281,10 @@ class Scheduler:
                     continue
                 case GiveUp(window, reason, report_id):
                     await self._ledger.give_up(series, window, reason, report_id)
-                    self._budget.note("error", f"given up: {series}, {window}: {reason}")
+                    self._budget.note(
+                        "error",
+                        f"given up: {series}, {window_text(window, zone_of(series))}: {reason}",
+                    )
                 case Buy():
                     has_room = await self._buy(tasks, lane, follower, debt, step)
                     # Once refused, its coroutine has the series looked at again.

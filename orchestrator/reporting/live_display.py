@@ -11,8 +11,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from orchestrator.reporting.formatting import calendar_length, length
-from orchestrator.reporting.phrases import counted, size_words
+from orchestrator.reporting.phrases import calendar_length, counted, length, size_words
 from orchestrator.texts import printable
 
 if TYPE_CHECKING:

@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 import anyio
 
-from orchestrator.reporting.formatting import calendar_length, length
-from orchestrator.reporting.phrases import counted, size_words
+from orchestrator.reporting.phrases import calendar_length, counted, length, size_words
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

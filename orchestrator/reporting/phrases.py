@@ -1,16 +1,19 @@
-"""Where reports stand, in words: what happened, and what happens next or is to be done."""
+"""Turns numbers, times and the states of reports into English.
+
+A state becomes what happened, and what happens next or what the user can do about it.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, timedelta
 from enum import Enum
-from typing import TYPE_CHECKING, assert_never
+from typing import TYPE_CHECKING, Final, assert_never
 
 from orchestrator.core.attempts import AT_MOST
-from orchestrator.core.calendar import first_instant
 from orchestrator.core.commands import JOB, typed
 from orchestrator.core.lifecycle import State
+from orchestrator.core.local_dates import window_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -21,7 +24,11 @@ if TYPE_CHECKING:
     from orchestrator.core.model import Report
     from orchestrator.core.windows import Later
 
-# --- small words ----------------------------------------------------------------------------------
+_MINUTE: Final = 60
+_HOUR: Final = 3600
+_DAY: Final = 86400
+
+# --- numbers, sizes and times ---------------------------------------------------------------------
 
 
 def counted(number: int, noun: str) -> str:
@@ -56,14 +63,30 @@ def time_words(span: timedelta) -> str:
     return f"{minutes / 60 / 24:.1f} days"
 
 
+def length(span: timedelta | float) -> str:
+    """A span of time in its two largest units: ``31 s``, ``2 min 05 s``, ``3 h 20 min``."""
+    seconds = round(span.total_seconds() if isinstance(span, timedelta) else span)
+    if seconds < _MINUTE:
+        return f"{seconds} s"
+    if seconds < _HOUR:
+        return f"{seconds // _MINUTE} min {seconds % _MINUTE:02} s"
+    if seconds < _DAY:
+        return f"{seconds // _HOUR} h {seconds % _HOUR // _MINUTE:02} min"
+    return f"{seconds // _DAY} d {seconds % _DAY // _HOUR} h"
+
+
+def calendar_length(seconds: float) -> str:
+    """Time that is to be collected, in days or hours: ``31 d``, ``12 h``; ``0`` for none."""
+    if seconds <= 0:
+        return "0"
+    if seconds < _DAY:
+        return f"{seconds / _HOUR:.0f} h"
+    return f"{seconds / _DAY:,.0f} d"
+
+
 def moment_words(moment: datetime) -> str:
     """``2026-03-01 06:30 UTC``."""
     return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
-
-
-def window_words(window: Window, zone: ZoneInfo) -> str:
-    """A window as a job file of that zone has it: dates where it ends at midnights."""
-    return f"{_local(window.start, zone)} to {_local(window.end, zone)}"
 
 
 def windows_words(windows: Iterable[Window], zone: ZoneInfo, most: int = 2) -> str:
@@ -72,7 +95,7 @@ def windows_words(windows: Iterable[Window], zone: ZoneInfo, most: int = 2) -> s
     more = 0
     for window in windows:
         if len(named) < most:
-            named.append(window_words(window, zone))
+            named.append(window_text(window, zone))
         else:
             more += 1
     text = ", ".join(named) or "nothing"
@@ -93,27 +116,20 @@ def numbers_words(ids: Sequence[int], number: int | None = None) -> str:
 
 
 def later_words(later: Later, now: datetime, zone: ZoneInfo) -> str:
-    """What is still settling: ``yesterday 2026-03-01: later, from 01:00``; the job's local time."""
+    """What is still settling, and when it can be collected, in the job's local time.
+
+    ``yesterday (2026-03-01) is not ready yet; it can be collected after 01:00``.
+    """
     window = later.window
-    begins = window.start.astimezone(zone).date()
-    ends = (window.end - timedelta(seconds=1)).astimezone(zone).date()
+    first = window.start.astimezone(zone).date()
+    last = (window.end - timedelta(seconds=1)).astimezone(zone).date()
     name = later.label
     if not name.startswith("from "):
-        name += f" {begins}" if begins == ends else f" {window_words(window, zone)}"
+        name += f" ({first})" if first == last else f" ({window_text(window, zone)})"
     at = later.available_at.astimezone(zone)
     is_today = at.date() == now.astimezone(zone).date()
-    return (
-        f"{name}: later, from {at:%H:%M}"
-        if is_today
-        else f"{name}: later, from {at:%Y-%m-%d %H:%M}"
-    )
-
-
-def _local(moment: datetime, zone: ZoneInfo) -> str:
-    local = moment.astimezone(zone)
-    if moment == first_instant(local.date(), zone):
-        return local.date().isoformat()
-    return local.isoformat(timespec="seconds").replace("+00:00", "Z")
+    when = f"{at:%H:%M}" if is_today else f"{at:%Y-%m-%d %H:%M}"
+    return f"{name} is not ready yet; it can be collected after {when}"
 
 
 # --- reports --------------------------------------------------------------------------------------

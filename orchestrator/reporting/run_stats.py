@@ -8,16 +8,16 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
-from orchestrator.core.intervals import subtract, total, union
+from orchestrator.core.intervals import Window, subtract, total, union
 from orchestrator.core.lifecycle import State
-from orchestrator.reporting.plan_notes import PlanNotes
+from orchestrator.core.local_dates import chunk_text
+from orchestrator.core.windows import retention_edge
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
     from datetime import datetime
 
     from orchestrator.core.debt import Debt
-    from orchestrator.core.intervals import Window
     from orchestrator.core.lifecycle import Event
     from orchestrator.core.model import FieldValue, Job, Report
     from orchestrator.core.ports import Clock
@@ -91,6 +91,37 @@ class RowStats:
         self.ended_badly += other.ended_badly
 
 
+class PlanNotes:
+    """What must be said of the debt when a run begins, over all series.
+
+    Its memory does not grow with their number.
+
+    Attributes:
+        backfilled: by job, the time that earlier runs of it missed. This is normal.
+        past_retention: from the oldest moment asked for that the API no longer keeps, to where it
+            still has records; None if there is no such time.
+        past_retention_series: how many series reach back there.
+    """
+
+    def __init__(self) -> None:
+        self.backfilled: dict[str, tuple[Window, ...]] = {}
+        self.past_retention: Window | None = None
+        self.past_retention_series = 0
+
+    def add(self, debt: Debt, now: datetime) -> None:
+        """Adds the debt of one more series, as it stands now."""
+        if debt.backfilled:
+            earlier = self.backfilled.get(debt.job.name, ())
+            self.backfilled[debt.job.name] = union(earlier, debt.backfilled)
+        if debt.forgotten:
+            self.past_retention_series += 1
+            start, end = debt.forgotten[0].start, retention_edge(debt.entry.series, now)
+            if self.past_retention is not None:
+                start = min(start, self.past_retention.start)
+                end = max(end, self.past_retention.end)
+            self.past_retention = Window(start, end)
+
+
 class RunStats:
     """The observer of a run. Keeps one row an account and product, and the open reports.
 
@@ -104,7 +135,7 @@ class RunStats:
         requests: how many requests the run has made so far.
 
     Attributes:
-        remarks: on the debt, complete once the run works.
+        plan_notes: on the debt, complete once the run works.
         display_error: an error of this class or of the voice.
     """
 
@@ -121,7 +152,7 @@ class RunStats:
         self._clock = clock
         self._voice = log
         self.requests = requests
-        self.remarks = PlanNotes()
+        self.plan_notes = PlanNotes()
         self.display_error: Exception | None = None
         self._rows: dict[tuple[str, str], RowStats] = {}
         self._open: dict[int, tuple[RowStats, State, datetime]] = {}
@@ -165,7 +196,7 @@ class RunStats:
             self.display_error = self.display_error or error
 
     def _wanted(self, debt: Debt) -> None:
-        self.remarks.add(debt, self._clock.now())
+        self.plan_notes.add(debt, self._clock.now())
         series = debt.entry.series
         owed = debt.owed
         if series.key in self._shared:
@@ -206,7 +237,7 @@ class RunStats:
         if state in _BADLY or (state is State.HELD and event is not None):
             self.note(
                 "warning",
-                f"report {report.id} ({report.series}, {report.window}): {state.value}: "
+                f"report {report.id} ({chunk_text(report)}): {state.value}: "
                 f"{report.reason or 'no reason was given'}",
                 report=report.id,
                 request_id=report.request_id,

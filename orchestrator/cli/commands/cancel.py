@@ -13,6 +13,7 @@ from orchestrator.app.setup import clock_of, credentials_of, open_sessions, with
 from orchestrator.cli import options
 from orchestrator.cli.inputs import announce, read_inputs
 from orchestrator.cli.output import json_text, series_fields, window_fields
+from orchestrator.core.local_dates import chunk_text
 from orchestrator.core.policy import ExitCode
 from orchestrator.engine import cancel
 from orchestrator.ledger import ledger_exists
@@ -76,7 +77,7 @@ def command(
         return code
     for one in results:
         report = one.report
-        click.echo(f"report {report.id}, {report.series}, {report.window}: {one.words}")
+        click.echo(f"report {report.id}, {chunk_text(report)}: {one.words}")
     cancelled = sum(one.done for one in results)
     still = sum(one.report.state.is_open for one in results)
     click.echo(

@@ -114,7 +114,7 @@ def command(
         code = output.tell(run_summary)
         if isinstance(run_summary, ExitCode) or code is not ExitCode.DONE:
             return code
-        if run_summary.remarks.forgotten is not None:
+        if run_summary.plan_notes.past_retention is not None:
             click.echo(f"\n{_REACHES_BACK}", err=True)
         click.echo("\nComparing every record with the simulator's ...", err=True)
         finding = compare(inputs, world.settings(), ready["base_url"], run_summary.now)

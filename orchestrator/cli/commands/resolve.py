@@ -25,6 +25,7 @@ from orchestrator.collect.collector import FileCollector
 from orchestrator.config import resolve_credentials
 from orchestrator.core.commands import JOB, typed
 from orchestrator.core.lifecycle import State
+from orchestrator.core.local_dates import chunk_text
 from orchestrator.core.policy import ExitCode
 from orchestrator.engine import resolve
 from orchestrator.errors import ApiError, CollectError, InputError, Mistake, OrchestratorError
@@ -178,7 +179,7 @@ def command(
             click.echo(f"error: {outcome.error}{unchanged}", err=True)
         elif not as_json:
             report = outcome.report
-            click.echo(f"report {report.id}, {report.series}, {report.window}: {outcome.words}")
+            click.echo(f"report {report.id}, {chunk_text(report)}: {outcome.words}")
     if not outcomes and not as_json:
         click.echo("no report of these jobs waits for a decision")
     if as_json:

@@ -28,6 +28,7 @@ from orchestrator.cli.output import (
 from orchestrator.cli.tables import aligned
 from orchestrator.core.commands import JOB, typed
 from orchestrator.core.lifecycle import OPEN, State
+from orchestrator.core.local_dates import chunk_text
 from orchestrator.core.policy import ExitCode
 from orchestrator.reporting.line_folding import TOLD, cause_of
 from orchestrator.reporting.phrases import (
@@ -350,7 +351,7 @@ def _report_lines(entry: Listing) -> Iterator[str]:
     report = entry.report
     at = moment_words(report.changed_at or report.intended_at)
     yield ""
-    yield f"report {report.id}: {report.series}, {report.window}: {report.state.value} since {at}"
+    yield f"report {report.id}: {chunk_text(report)}: {report.state.value} since {at}"
     yield f"  {entry.words.what}"
     if entry.words.then:
         yield f"  {entry.words.then}"
@@ -361,7 +362,7 @@ def _group_lines(entry: Listing, alike: _Alike) -> Iterator[str]:
     yield ""
     yield (
         f"{counted(alike.number, 'report')} of one cause, {report.state.value}: {alike}; such as "
-        f"report {report.id}: {report.series}, {report.window}"
+        f"report {report.id}: {chunk_text(report)}"
     )
     yield f"  {entry.words.what}"
     if entry.fate is Fate.OWED:
@@ -374,6 +375,6 @@ def _windows_without_report(given_up: Sequence[GivenUp]) -> Iterator[str]:
     for one in given_up:
         if one.report_id is None:
             yield ""
-            yield f"{one.series}, {one.window}: given up at {moment_words(one.at)}"
+            yield f"{chunk_text(one)}: given up at {moment_words(one.at)}"
             yield f"  {one.reason}"
             yield f"  {typed('run', JOB, '--retry-failed')} asks for it again"

@@ -16,6 +16,7 @@ import anyio
 from orchestrator.core import lifespans, vonage
 from orchestrator.core.commands import pay_or_skip
 from orchestrator.core.lifespans import NotFoundRow
+from orchestrator.core.local_dates import chunk_text
 from orchestrator.core.matching import is_of_account
 from orchestrator.core.ports import Priority
 from orchestrator.errors import ApiError
@@ -241,6 +242,6 @@ def left_without_link(report: Report, row: Row) -> str:
 
 def _stays_open(report: Report, seen: str) -> str:
     return (
-        f"report {report.request_id} ({report.series}, {report.window}): the API {seen}; it stays "
+        f"report {report.request_id} ({chunk_text(report)}): the API {seen}; it stays "
         f"open, and the next run looks again. {pay_or_skip(report.id)}"
     )
