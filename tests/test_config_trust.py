@@ -90,6 +90,30 @@ def test_a_config_that_another_user_planted_is_refused(job: Path) -> None:
 
 
 @as_root
+def test_a_link_that_another_user_planted_is_refused(job: Path, tmp_path: Path) -> None:
+    """Before: it chose among our own files which of them is the config."""
+    ours = tmp_path / "ours.yaml"
+    ours.write_text("api: {base_url: 'http://127.0.0.1:9'}\n")
+    config = job.parents[2] / "config.yaml"
+    config.unlink()
+    config.symlink_to(ours)
+    assert load_inputs([job], env={}).config.path == config
+    os.chown(config, SOMEBODY, SOMEBODY, follow_symlinks=False)
+    assert f"is a link that belongs to another user ({SOMEBODY})" in refused(job)
+
+
+@as_root
+def test_a_folder_behind_a_link_of_another_user_is_refused(job: Path) -> None:
+    folder = job.parents[1]
+    link = folder.with_name("link")
+    link.symlink_to(folder)
+    through = link / job.parent.name / job.name
+    load_inputs([through], env={})
+    os.chown(link, SOMEBODY, SOMEBODY, follow_symlinks=False)
+    assert f"its folder {link} is a link that belongs to another user" in refused(through)
+
+
+@as_root
 def test_a_group_that_others_are_in_may_not_write_it(job: Path) -> None:
     config = job.parents[2] / "config.yaml"
     os.chown(config, 0, SOMEBODY)

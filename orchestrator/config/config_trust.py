@@ -22,7 +22,8 @@ def distrust(config: Path, opened: os.stat_result, users: Iterable[Path]) -> str
     """Why a config that was found must not be used, in words; None: it may.
 
     It and every folder from its own down to those of `users` must be owned by us or root, and
-    nobody else may write them.
+    nobody else may write them. Where one of them is a link, the link must be ours or root's, too:
+    whoever made it has chosen where it leads, even if it leads to a file of ours.
 
     Args:
         config: where it was found, absolute.
@@ -31,12 +32,15 @@ def distrust(config: Path, opened: os.stat_result, users: Iterable[Path]) -> str
     """
     if reason := _reason(opened, is_folder=False):
         return f"was found above the job, and {reason}"
+    if reason := _reason_of_link(config):
+        return f"was found above the job, and {reason}"
     for folder in _between(config.parent, users):
         try:
             found = folder.stat()
+            of_link = _reason_of_link(folder)
         except OSError as error:
             return f"was found above the job, and {folder} cannot be looked at ({error.strerror})"
-        if reason := _reason(found, is_folder=True):
+        if reason := _reason(found, is_folder=True) or of_link:
             return f"was found above the job, and its folder {folder} {reason}"
     return None
 
@@ -61,6 +65,17 @@ def _reason(found: os.stat_result, *, is_folder: bool) -> str:
         return "may be written by every user of this machine"
     if found.st_mode & stat.S_IWGRP and not _is_our_own_group(found.st_gid):
         return f"may be written by the group {_name(grp.getgrgid, found.st_gid)}"
+    return ""
+
+
+def _reason_of_link(path: Path) -> str:
+    """Why a link must not be followed; empty where it may, or where `path` is no link."""
+    try:
+        found = path.lstat()
+    except OSError as error:
+        return f"cannot be looked at ({error.strerror})"
+    if stat.S_ISLNK(found.st_mode) and found.st_uid not in (os.geteuid(), 0):
+        return f"is a link that belongs to another user ({_name(pwd.getpwuid, found.st_uid)})"
     return ""
 
 
