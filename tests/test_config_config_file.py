@@ -189,8 +189,8 @@ def test_default_credentials_come_from_the_complete_pair(
         ("credentials: {default: }", [("1:24: credentials.default: is empty; write {api_key: …,"
                                       " api_secret: …}, or remove the name")]),
         ("credentials: {a b: {api_key: x, api_secret: '${S}'}}", [
-            ("1:15: credentials.a b: a b is not a name (letters, digits, and . _ - between them);"
-            " write a-b")]),
+            ("1:15: credentials.…: is not a name (letters, digits, and . _ - between them;"
+            " nothing invisible); write one such as default")]),
         ("credentials: {default: {api_key: x}}", [("1:24: credentials.default: api_secret is"
                                                   " missing; add api_secret")]),
         ("credentials: {default: {api_key: x, api_secret: 'file:'}}", [

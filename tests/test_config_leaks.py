@@ -31,6 +31,15 @@ CREDENTIALS = {
     "half a variable": f"{{default: {{api_key: abcd1234, api_secret: '${{X}}{SECRET}'}}}}",
     "a list": f"{{default: {{api_key: abcd1234, api_secret: [{SECRET}]}}}}",
     "a mapping": f"{{default: {{api_key: abcd1234, api_secret: {{{SECRET}: x}}}}}}",
+    "a name": f"{{{SECRET}: }}",
+    "a name with a text": f"{{{SECRET}: x}}",
+    "a name that is none": f"{{'{SECRET} x': {{api_key: abcd1234}}}}",
+    "a name without its keys": f"{{{SECRET}: {{x: y}}, default: {{api_key: abcd1234}}}}",
+    "a name that stands twice": f"{{{SECRET}: x, {SECRET}: y}}",
+    "a key without a name": f"{{api_key: abcd1234, {SECRET}: x}}",
+    "a key in two lines": f"\n  api_key: abcd1234\n  ? {SECRET}\n",
+    "a variable": "{default: {api_key: abcd1234, api_secret: '${Tr0ub4dorAnd3}'}}",
+    "the key as a variable": "{default: {api_key: '${Tr0ub4dorAnd3}', api_secret: x}}",
     "no quote at the end": f"{{default: {{api_key: abcd1234, api_secret: '{SECRET}}}}}",
 }
 
@@ -49,6 +58,7 @@ def test_a_secret_in_the_wrong_place_is_not_shown(
     assert said.out == ""
     assert "credentials" in said.err or "config.yaml:" in said.err
     assert SECRET not in said.err
+    assert "Tr0ub" not in said.err
 
 
 def test_a_secret_given_as_the_config_is_not_shown(
@@ -69,4 +79,15 @@ def test_a_secret_as_the_name_of_credentials_in_a_job_is_not_shown(
     assert call(["run", str(tmp_path / "job.yaml")]) == 2
     said = capsys.readouterr()
     assert "credentials: the config has no credentials of this name; it has default" in said.err
+    assert SECRET not in said.err
+
+
+@pytest.mark.parametrize("written", [f"'{SECRET} '", f'"{SECRET}\\0"', f"'{SECRET}\u200b'"])
+def test_a_secret_that_is_no_name_of_credentials_in_a_job_is_not_shown(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], written: str
+) -> None:
+    (tmp_path / "job.yaml").write_text(f"{JOB}credentials: {written}\n")
+    assert call(["run", str(tmp_path / "job.yaml")]) == 2
+    said = capsys.readouterr()
+    assert "credentials: is not a name" in said.err
     assert SECRET not in said.err

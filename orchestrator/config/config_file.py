@@ -205,13 +205,18 @@ def _reference(
 ) -> CredentialReference | None:
     """One entry of the credentials; None if nothing can be known by its name."""
     try:
-        parsers.name(name)
+        parsers.credentials_name(name)
     except InvalidValue as unfit:
         findings.mistake(where, unfit.what, unfit.remedy, at_key=True)
         return None
     if value is None:
         remedy = "write {api_key: …, api_secret: …}, or remove the name"
         findings.mistake(where, "is empty", remedy)
+        return None
+    if not isinstance(value, dict):
+        # It may be a key of credentials without a name, so it is not known as a name.
+        remedy = "write {NAME: {api_key: …, api_secret: …}}"
+        findings.mistake(where, "is not a mapping of keys", remedy)
         return None
     read = entry(CredentialsEntry, findings, where, value)
     if read is None:

@@ -79,11 +79,21 @@ def look_up(text: str, env: Mapping[str, str]) -> str:
         found = env.get(variable, "")
         if not found:
             state = "is empty" if variable in env else "is not set"
-            raise Unavailable(f"the variable {variable} {state}", f"export {variable}=…")
+            raise Unavailable(f"{_called(variable)} {state}", f"export {_shown(variable)}=…")
         return found
     if text.startswith("file:"):
         return _read(Path(text.removeprefix("file:")))
     return text
+
+
+def _shown(variable: str) -> str:
+    """The name of a variable, unless it may be a secret in its place: those have small letters."""
+    return variable if variable == variable.upper() else "NAME"
+
+
+def _called(variable: str) -> str:
+    known = _shown(variable) == variable
+    return f"the variable {variable}" if known else "the variable that this names"
 
 
 def _read(path: Path) -> str:
@@ -113,8 +123,8 @@ def _read(path: Path) -> str:
 
 def _usable(part: str, found: str, reference: str) -> str:
     """The text, if HTTP Basic can carry it; messages name where it is from, never what it is."""
-    if parsers.variable(reference):
-        source = f"the variable {parsers.variable(reference)}"
+    if (variable := parsers.variable(reference)) is not None:
+        source = _called(variable)
     elif reference.startswith("file:"):
         source = f"the {_THE_FILE}"
     else:

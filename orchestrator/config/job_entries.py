@@ -31,6 +31,7 @@ def _end(value: object, info: ValidationInfo) -> datetime:
 
 
 Name = Annotated[str, PlainValidator(parsers.name)]
+CredentialsName = Annotated[str, PlainValidator(parsers.credentials_name)]
 Flag = Annotated[bool, PlainValidator(parsers.flag)]
 Start = Annotated[datetime, PlainValidator(_start)]
 End = Annotated[datetime, PlainValidator(_end)]
@@ -40,7 +41,7 @@ class JobHead(Entry):
     """The top of a job file. Lists and `chunk` are read entry by entry, each on its own."""
 
     name: Name | None = None
-    credentials: Name = "default"
+    credentials: CredentialsName = "default"
     timezone: Annotated[ZoneInfo, PlainValidator(dates.zone)] = ZoneInfo("UTC")
     accounts: list[Any] = Field(default_factory=list)
     products: list[Any] = Field(default_factory=list)
@@ -54,7 +55,7 @@ class AccountEntry(Entry):
     """``abcd1234``, or a mapping with its `id`."""
 
     id: Annotated[str, PlainValidator(parsers.account_id)]
-    credentials: Name | None = None
+    credentials: CredentialsName | None = None
     include_subaccounts: Flag | None = None
 
     @model_validator(mode="before")

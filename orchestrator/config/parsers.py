@@ -251,6 +251,15 @@ def name(value: object) -> str:
     return word
 
 
+def credentials_name(value: object) -> str:
+    """As `name`; what the file says is not repeated: a secret may stand in its place."""
+    try:
+        return name(value)
+    except InvalidValue:
+        what = "is not a name (letters, digits, and . _ - between them; nothing invisible)"
+        raise InvalidValue(what, "write one such as default") from None
+
+
 def account_id(value: object) -> str:
     """Eight letters or digits (vendor's reference), so it is never a path either."""
     word = own_text(value)

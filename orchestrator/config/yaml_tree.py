@@ -45,6 +45,8 @@ _CREDENTIALS: Final = "credentials"
 """At the top of a config: a misplaced secret may stand as a key below it."""
 
 _SHOWN_BELOW: Final = frozenset({"api_key", "api_secret"})
+_SHOWN_NAMES: Final = frozenset({"default", *_SHOWN_BELOW})
+"""As names of credentials; another is one only where a key of ours stands below it."""
 
 _NULLS: Final = frozenset({"", "~", "null", "Null", "NULL"})
 _CONTROL: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ufffe\uffff]")
@@ -99,16 +101,23 @@ class Document:
 
 
 def spelled(path: KeyPath) -> str:
-    """``windows[2].to``; keys below ``credentials.NAME`` that are not known are not shown."""
+    """``windows[2].to``; what stands below ``credentials`` and is not known is not shown."""
     text = ""
     for depth, part in enumerate(path):
-        if depth > 1 and path[0] == _CREDENTIALS and part not in _SHOWN_BELOW:
+        if depth > 0 and path[0] == _CREDENTIALS and not _may_be_shown(path, depth):
             return f"{text}.…"
         if isinstance(part, int):
             text += f"[{part}]"
         else:
             text += f".{shown(part)}" if text else shown(part)
     return text
+
+
+def _may_be_shown(path: KeyPath, depth: int) -> bool:
+    """Whether a part of a path below ``credentials`` is surely no secret in the wrong place."""
+    if depth > 1:
+        return path[depth] in _SHOWN_BELOW
+    return path[1] in _SHOWN_NAMES or path[2:3] in {(part,) for part in _SHOWN_BELOW}
 
 
 def read_document(
