@@ -1,4 +1,4 @@
-# Two commands do all the set-up: `make demo` and `make test`.
+# Each command does its own set-up: `make demo`, `make test`, and `make install` for daily use.
 
 PYTHON ?= python3
 VENV := .venv
@@ -10,7 +10,10 @@ INSTALL := -m pip install --quiet --disable-pip-version-check
 LOCKED := $(INSTALL) --require-hashes --only-binary :all:
 UNLOCKED := $(INSTALL) --no-index --no-deps --no-build-isolation
 
-.PHONY: demo test smoke check format bench torture simulation lock newest clean
+.PHONY: install demo test smoke check format bench torture simulation lock newest clean
+
+# The program itself, in .venv.
+install: $(VENV)/.run
 
 # The main job against the embedded simulator: no account needed.
 demo: $(VENV)/.run

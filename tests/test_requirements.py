@@ -127,7 +127,7 @@ def test_a_lock_file_that_was_edited_is_told(
     assert any(one.startswith(f"{FOLDER}/{name}: ") and told in one for one in mistakes(tree))
 
 
-@pytest.mark.parametrize("target", ["demo", "test", "smoke", "check", "lock"])
+@pytest.mark.parametrize("target", ["install", "demo", "test", "smoke", "check", "lock"])
 def test_what_make_installs_is_proved_by_a_hash_or_comes_from_this_tree(target: str) -> None:
     done = subprocess.run(
         ["make", "--always-make", "--dry-run", "--no-print-directory", target],
@@ -139,6 +139,14 @@ def test_what_make_installs_is_proved_by_a_hash_or_comes_from_this_tree(target: 
         proved = {"--require-hashes", "--only-binary"} <= set(line.split())
         ours = {"--no-index", "--no-deps", "--no-build-isolation"} <= set(line.split())
         assert proved or ours, line
+
+
+def test_the_readme_installs_with_make_alone() -> None:
+    """Before: `pip install .`, which takes whatever an index offers that day."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert "make install && . .venv/bin/activate" in text
+    assert "pip install" not in text
+    assert "pipx install" not in text
 
 
 def test_the_newest_are_tried_without_lock_files() -> None:
