@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from orchestrator.app.selection import from_here
+from orchestrator.app.files import from_here
 from orchestrator.cli.commands.demo import _next_steps, job_text
 from orchestrator.cli.main import call
 from orchestrator.cli.simulating import WorldOptions, python_command

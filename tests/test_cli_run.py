@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from orchestrator.app.selection import from_here
+from orchestrator.app.files import from_here
 from orchestrator.cli.main import call
 from orchestrator.core.intervals import Window
 from orchestrator.core.model import Series

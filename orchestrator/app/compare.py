@@ -8,8 +8,8 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from orchestrator.app.ledger_reading import reading_ledger
-from orchestrator.app.selection import collected, file_of, series_of
+from orchestrator.app.files import file_of
+from orchestrator.app.ledger_reading import collected, reading_ledger, series_of
 from orchestrator.core.debt import wants
 from orchestrator.core.intervals import union
 from orchestrator.core.lifecycle import State

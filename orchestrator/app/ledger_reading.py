@@ -7,15 +7,17 @@ from typing import TYPE_CHECKING
 
 from orchestrator.collect.layout import MANIFEST, holds_files
 from orchestrator.core.commands import JOB, typed
+from orchestrator.core.lifecycle import State
 from orchestrator.errors import InputError
 from orchestrator.ledger import IN_MEMORY, ledger_exists, open_reader
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from types import TracebackType
     from typing import Self
 
     from orchestrator.config import Inputs
+    from orchestrator.core.model import Job, Report, Series
     from orchestrator.core.ports import LedgerReader
     from orchestrator.core.settings import Config
 
@@ -66,6 +68,25 @@ def reading_ledger(config: Config, *, whole: bool = False) -> Iterator[LedgerRea
     url = config.state if ledger_exists(config.state) else IN_MEMORY
     with open_reader(url, whole=whole) as reader:
         yield reader
+
+
+def series_of(reader: LedgerReader, jobs: Sequence[Job]) -> Iterator[Series]:
+    """The series of the jobs, each once, in the jobs' order; without jobs, all of the ledger."""
+    if not jobs:
+        yield from reader.all_series()
+        return
+    seen: set[str] = set()
+    for job in jobs:
+        for entry in job.series:
+            if entry.series.key not in seen:
+                seen.add(entry.series.key)
+                yield entry.series
+
+
+def collected(reader: LedgerReader, jobs: Sequence[Job]) -> Iterator[Report]:
+    """The collected reports of the jobs' series, by series and time."""
+    for series in series_of(reader, jobs):
+        yield from reader.reports(series, (State.COLLECTED,))
 
 
 class LedgerView:

@@ -15,12 +15,13 @@ from anyio import to_thread
 
 from orchestrator.api import KeyRateLimiter
 from orchestrator.app import callbacks, editions, overlaps
+from orchestrator.app.files import quarantined_file
 from orchestrator.app.garbage import rare_collections
+from orchestrator.app.ledger_reading import series_of
 from orchestrator.app.ledger_writing import WritableLedger, writing_ledger
 from orchestrator.app.manifest_check import refuse_unknown_files
 from orchestrator.app.plan import double_purchase_warnings
 from orchestrator.app.rebuild import rebuild_ledger
-from orchestrator.app.selection import quarantined_file, series_of
 from orchestrator.app.setup import open_sessions
 from orchestrator.app.shutdown import SignalHandler
 from orchestrator.collect.cleanup import clear_kept, kept, sweep, unfinished

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Final
 
-from orchestrator.app.selection import quarantined_file
+from orchestrator.app.files import quarantined_file
 from orchestrator.core.attempts import count
 from orchestrator.core.lifecycle import HAD, OPEN, State
 from orchestrator.reporting.phrases import Explanation, Fate, explain

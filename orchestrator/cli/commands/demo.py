@@ -20,8 +20,8 @@ from rich.console import Console
 from rich.table import Table
 
 from orchestrator.app.compare import compare
+from orchestrator.app.files import from_here
 from orchestrator.app.run import RunRequest, execute
-from orchestrator.app.selection import from_here
 from orchestrator.app.setup import clock_of, credentials_of
 from orchestrator.cli import options
 from orchestrator.cli.displays import RunOutput

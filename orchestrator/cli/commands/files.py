@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from orchestrator.app.ledger_reading import reading_ledger
-from orchestrator.app.selection import collected, file_of, from_here
+from orchestrator.app.files import ReportFile, files, from_here
 from orchestrator.cli import options
 from orchestrator.cli.inputs import read_inputs
 from orchestrator.cli.output import (
@@ -25,9 +24,6 @@ from orchestrator.texts import utc_text
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    from orchestrator.core.model import Report
-    from orchestrator.core.settings import Config
 
 COLUMNS: Final = (
     "account_id",
@@ -60,40 +56,36 @@ def command(jobs: tuple[Path, ...], as_json: bool, config: Path | None) -> int:
     columns are aligned, elsewhere they are separated by tabs. With --json: a list of objects,
     with absolute paths.
     """
-    inputs = read_inputs(jobs, config, quiet=True)
-    with reading_ledger(inputs.config) as store:
-        reports = collected(store, inputs.jobs)
-        if as_json:
-            write(json_list(json_text(_fields(inputs.config, report)) for report in reports))
-            write(["\n"])
-        else:
-            cells = (_cells(inputs.config, report) for report in reports)
-            if sys.stdout.isatty():
-                write_lines(aligned(COLUMNS, cells, right=frozenset({"rows"})))
-            else:
-                write_lines(tab_separated(COLUMNS, cells))
+    every = files(read_inputs(jobs, config, quiet=True))
+    if as_json:
+        write(json_list(json_text(_fields(file)) for file in every))
+        write(["\n"])
+    elif sys.stdout.isatty():
+        write_lines(aligned(COLUMNS, map(_cells, every), right=frozenset({"rows"})))
+    else:
+        write_lines(tab_separated(COLUMNS, map(_cells, every)))
     return ExitCode.DONE
 
 
-def _fields(config: Config, report: Report) -> dict[str, object]:
+def _fields(file: ReportFile) -> dict[str, object]:
     return {
-        **series_fields(report.series),
-        "date_start": utc_text(report.window.start),
-        "date_end": utc_text(report.window.end),
-        "path": str(file_of(config, report)),
-        "rows": report.rows,
-        "sha256": report.sha256,
-        "request_id": report.request_id,
+        **series_fields(file.series),
+        "date_start": utc_text(file.window.start),
+        "date_end": utc_text(file.window.end),
+        "path": str(file.path),
+        "rows": file.rows,
+        "sha256": file.sha256,
+        "request_id": file.request_id,
     }
 
 
-def _cells(config: Config, report: Report) -> list[str]:
+def _cells(file: ReportFile) -> list[str]:
     return [
-        *series_cells(report.series),
-        utc_text(report.window.start),
-        utc_text(report.window.end),
-        from_here(file_of(config, report)),
-        str(report.rows),
-        report.sha256 or "",
-        report.request_id or "",
+        *series_cells(file.series),
+        utc_text(file.window.start),
+        utc_text(file.window.end),
+        from_here(file.path),
+        str(file.rows),
+        file.sha256,
+        file.request_id or "",
     ]

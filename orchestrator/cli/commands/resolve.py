@@ -14,9 +14,8 @@ import anyio
 import click
 
 from orchestrator.app.cost import Cost
-from orchestrator.app.ledger_reading import refuse_missing_ledger
+from orchestrator.app.ledger_reading import refuse_missing_ledger, series_of
 from orchestrator.app.ledger_writing import writing_ledger
-from orchestrator.app.selection import series_of
 from orchestrator.app.setup import clock_of, open_sessions
 from orchestrator.cli import options
 from orchestrator.cli.inputs import announce, read_inputs

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from orchestrator.app.ledger_reading import reading_ledger
-from orchestrator.app.selection import series_of
+from orchestrator.app.ledger_reading import reading_ledger, series_of
 from orchestrator.app.setup import clock_of
 from orchestrator.app.status import LISTED, Listed, Listing, fates, listing
 from orchestrator.cli import options

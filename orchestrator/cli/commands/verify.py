@@ -12,9 +12,9 @@ import click
 from anyio import to_thread
 
 from orchestrator.app import overlaps
-from orchestrator.app.ledger_reading import reading_ledger
+from orchestrator.app.files import file_of, from_here
+from orchestrator.app.ledger_reading import collected, reading_ledger, series_of
 from orchestrator.app.manifest_check import compare, unknown
-from orchestrator.app.selection import collected, file_of, from_here, series_of
 from orchestrator.cli import options
 from orchestrator.cli.inputs import read_inputs
 from orchestrator.cli.output import (

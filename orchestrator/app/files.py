@@ -1,0 +1,95 @@
+"""The collected files of the jobs, and where they stand. Reads the ledger, not the files."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from orchestrator.app.ledger_reading import collected, reading_ledger
+from orchestrator.collect.layout import WorkFiles, target_path
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from orchestrator.config import Inputs
+    from orchestrator.core.intervals import Window
+    from orchestrator.core.model import Report, Series
+    from orchestrator.core.settings import Config
+
+
+@dataclass(frozen=True, slots=True)
+class ReportFile:
+    """A collected file.
+
+    Attributes:
+        series: account, product, direction and filters of its records.
+        window: the time that it covers; its end is the first moment that is not in it.
+        path: absolute.
+        rows: its records.
+        size_bytes: its size.
+        sha256: of its content, in hex.
+        report: our number of the report.
+        request_id: the API's id of the report; None where a rebuilt ledger does not know it.
+    """
+
+    series: Series
+    window: Window
+    path: Path
+    rows: int
+    size_bytes: int
+    sha256: str
+    report: int
+    request_id: str | None
+
+
+def files(inputs: Inputs) -> Iterator[ReportFile]:
+    """The collected files of the jobs, by series and time; without jobs, all of the ledger.
+
+    Lazy: the ledger is opened with the first file, and closed after the last.
+
+    Raises:
+        InputError: the ledger is missing beside its files.
+        LedgerError: it cannot be read, or is damaged.
+        OutputError: it names a place outside the output directory.
+    """
+    with reading_ledger(inputs.config) as reader:
+        for report in collected(reader, inputs.jobs):
+            yield ReportFile(
+                series=report.series,
+                window=report.window,
+                path=file_of(inputs.config, report),
+                rows=report.rows or 0,
+                size_bytes=report.size_bytes or 0,
+                sha256=report.sha256 or "",
+                report=report.id,
+                request_id=report.request_id,
+            )
+
+
+def file_of(config: Config, report: Report) -> Path:
+    """The absolute place of a collected report's file.
+
+    Raises:
+        OutputError: the ledger names a place outside the output directory.
+    """
+    assert report.target is not None
+    return target_path(config.output.directory, report.target)
+
+
+def quarantined_file(config: Config, report: Report) -> str:
+    """The file that is kept aside of a report, as `from_here` has it; empty if there is none."""
+    from orchestrator.collect.quarantine import kept  # noqa: PLC0415 - start-up time
+
+    path = kept(WorkFiles.of(config.output.directory, report))
+    return "" if path is None else from_here(path)
+
+
+def from_here(path: Path) -> str:
+    """A path as it can be used from the working directory, relative where that is shorter."""
+    try:
+        relative = os.path.relpath(path)
+    except OSError:  # the working directory is gone
+        return str(path)
+    return min(relative, str(path), key=len)
