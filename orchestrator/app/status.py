@@ -1,4 +1,4 @@
-"""The reports of a series that are not collected, each with what is to be said of it."""
+"""Where every report stands, and why. Reads the ledger; changes nothing."""
 
 from __future__ import annotations
 
@@ -8,102 +8,190 @@ from enum import Enum
 from typing import TYPE_CHECKING, Final
 
 from orchestrator.app.files import quarantined_file
+from orchestrator.app.ledger_reading import LedgerView, series_of
+from orchestrator.app.setup import clock_of
 from orchestrator.core.attempts import count
 from orchestrator.core.lifecycle import HAD, OPEN, State
 from orchestrator.reporting.phrases import Explanation, Fate, explain
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Collection, Iterator, Mapping, Sequence
     from datetime import datetime
 
+    from orchestrator.config import Inputs
     from orchestrator.core.model import Failure, GivenUp, Report, Series
     from orchestrator.core.ports import LedgerReader
-    from orchestrator.core.settings import Config
 
 
-class Listed(Enum):
-    """The reports that an option of `status` asks for."""
+class Filter(Enum):
+    """Which reports `Status.reports` lists."""
 
     FAILED = "failed"
+    """What failed, was refused or given up, or is disputed."""
     OPEN = "open"
+    """What a run goes on with."""
     HELD = "held"
+    """What may or may not exist at the API."""
 
 
 LISTED: Final = frozenset(State) - {State.COLLECTED}
-"""States that are spoken of one by one."""
+"""States whose reports are listed one by one."""
 
 _NOTHING: Final = LISTED - HAD - {State.SUPERSEDED}
 """States in which a report brought nothing, so that its window has a fate of its own."""
 
 _STATES: Final = {
-    Listed.FAILED: (_NOTHING | {State.DISPUTED}) - {State.CANCELLED, State.DISCARDED},
-    Listed.OPEN: OPEN - {State.HELD},
-    Listed.HELD: frozenset({State.HELD}),
+    Filter.FAILED: (_NOTHING | {State.DISPUTED}) - {State.CANCELLED, State.DISCARDED},
+    Filter.OPEN: OPEN - {State.HELD},
+    Filter.HELD: frozenset({State.HELD}),
 }
 
 
 @dataclass(frozen=True, slots=True)
-class Listing:
-    """One report of the list.
+class StateCount:
+    """The reports of a series that are in one state, with their records and bytes."""
+
+    reports: int
+    rows: int
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesStatus:
+    """A series and its reports, by state.
+
+    Attributes:
+        series: account, product, direction and filters.
+        states: in the order of a report's life; only the states that there are.
+    """
+
+    series: Series
+    states: Mapping[State, StateCount]
+
+    @property
+    def collected(self) -> StateCount:
+        """What is collected of it."""
+        return self.states.get(State.COLLECTED, StateCount(0, 0, 0))
+
+
+@dataclass(frozen=True, slots=True)
+class ReportStatus:
+    """One report that is not collected.
 
     Attributes:
         report: as the ledger has it.
         fate: of its window, where the report came to nothing; else None.
-        words: what is said of it.
+        explanation: what happened, and what follows or can be done.
     """
 
     report: Report
     fate: Fate | None
-    words: Explanation
+    explanation: Explanation
 
     @property
-    def is_worth_reading(self) -> bool:
+    def is_current(self) -> bool:
         """Whether it is more than history: nothing later has taken its place."""
         return self.fate is not Fate.AGAIN and self.report.state is not State.SUPERSEDED
 
 
-def listing(
-    store: LedgerReader, config: Config, series: Series, chosen: set[Listed], now: datetime
-) -> Iterator[Listing]:
-    """The reports of a series that are not collected, by time; lazy.
+class Status(LedgerView):
+    """Where the reports of the jobs stand; without jobs, all reports of the ledger.
+
+    All iterators are lazy. They go by series, and within one by time.
+
+    Attributes:
+        inputs: the jobs and the config.
+        now: the present moment, for what is said of times to come.
+    """
+
+    def __init__(self, inputs: Inputs, now: datetime) -> None:
+        super().__init__(inputs)
+        self.now = now
+
+    def all_series(self) -> Iterator[Series]:
+        """Every series of the jobs, each once; without jobs, of the ledger."""
+        with self._reading() as reader:
+            yield from series_of(reader, self.inputs.jobs)
+
+    def series(self) -> Iterator[SeriesStatus]:
+        """Every series, with the numbers of its reports."""
+        with self._reading() as reader:
+            for series in series_of(reader, self.inputs.jobs):
+                counts = reader.counts(series)
+                yield SeriesStatus(
+                    series,
+                    {state: StateCount(*counts[state]) for state in State if state in counts},
+                )
+
+    def reports(
+        self, filters: Collection[Filter] = (), *, series: Series | None = None
+    ) -> Iterator[ReportStatus]:
+        """The reports that are not collected.
+
+        Args:
+            filters: only what one of these lists; none: all.
+            series: only of this one.
+        """
+        states = LISTED
+        if filters:
+            states = frozenset().union(*(_STATES[each] for each in filters))
+        with self._reading() as reader:
+            for each in self._series_or_all(reader, series):
+                yield from self._reports(reader, each, states)
+
+    def given_up(self, *, series: Series | None = None) -> Iterator[GivenUp]:
+        """The windows that no run asks for by itself, those that a person has waived included."""
+        with self._reading() as reader:
+            for each in self._series_or_all(reader, series):
+                yield from reader.given_up(each)
+
+    def fates(self, series: Series) -> Counter[Fate]:
+        """What became of the windows of those reports of a series that came to nothing."""
+        with self._reading() as reader:
+            given_up = _given_up(reader, series)
+            return Counter(
+                _fate(reader, report, given_up.get(report.id))
+                for report in reader.reports(series, _NOTHING)
+            )
+
+    def _series_or_all(self, reader: LedgerReader, series: Series | None) -> Iterator[Series]:
+        return series_of(reader, self.inputs.jobs) if series is None else iter((series,))
+
+    def _reports(
+        self, reader: LedgerReader, series: Series, states: frozenset[State]
+    ) -> Iterator[ReportStatus]:
+        given_up: Mapping[int | None, GivenUp] | None = None
+        failures: Sequence[Failure] = ()
+        for report in reader.reports(series, states):
+            fate = None
+            if report.state in _NOTHING:
+                if given_up is None:
+                    given_up = _given_up(reader, series)
+                    failures = reader.failures(series)
+                fate = _fate(reader, report, given_up.get(report.id))
+            attempts = count(report.window, failures)
+            quarantined = ""
+            if report.state is State.DISPUTED:
+                quarantined = quarantined_file(self.inputs.config, report)
+            explanation = explain(report, fate or Fate.OWED, self.now, attempts, quarantined)
+            yield ReportStatus(report, fate, explanation)
+
+
+def status(inputs: Inputs, now: datetime | None = None) -> Status:
+    """Where every report of the jobs stands; without jobs, of all of the ledger.
 
     Args:
-        store: the ledger.
-        config: says where files are kept.
-        series: of which.
-        chosen: only what one of these asks for; all if there are none.
-        now: the present moment.
+        inputs: see `load`.
+        now: the present moment, aware; None: by this machine's clock.
     """
-    states = LISTED
-    if chosen:
-        states = frozenset().union(*(_STATES[listed] for listed in chosen))
-    given_up: Mapping[int | None, GivenUp] | None = None
-    failures: tuple[Failure, ...] = ()
-    for report in store.reports(series, states):
-        fate = None
-        if report.state in _NOTHING:
-            if given_up is None:
-                given_up = _given_up(store, series)
-                failures = store.failures(series)
-            fate = _fate(store, report, given_up.get(report.id))
-        attempts = count(report.window, failures)
-        kept = quarantined_file(config, report) if report.state is State.DISPUTED else ""
-        yield Listing(report, fate, explain(report, fate or Fate.OWED, now, attempts, kept))
+    return Status(inputs, clock_of(now).now())
 
 
-def fates(store: LedgerReader, series: Series) -> Counter[Fate]:
-    """What became of the windows of those reports of a series that came to nothing."""
-    given_up = _given_up(store, series)
-    return Counter(
-        _fate(store, report, given_up.get(report.id)) for report in store.reports(series, _NOTHING)
-    )
+def _given_up(reader: LedgerReader, series: Series) -> Mapping[int | None, GivenUp]:
+    return {gap.report_id: gap for gap in reader.given_up(series)}
 
 
-def _given_up(store: LedgerReader, series: Series) -> Mapping[int | None, GivenUp]:
-    return {one.report_id: one for one in store.given_up(series)}
-
-
-def _fate(store: LedgerReader, report: Report, given_up: GivenUp | None) -> Fate:
+def _fate(reader: LedgerReader, report: Report, given_up: GivenUp | None) -> Fate:
     if given_up is not None:
         return Fate.WAIVED if given_up.acknowledged else Fate.GIVEN_UP
-    return Fate.AGAIN if store.is_asked_again(report) else Fate.OWED
+    return Fate.AGAIN if reader.is_asked_again(report) else Fate.OWED

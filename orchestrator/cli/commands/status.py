@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from itertools import dropwhile
 from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from orchestrator.app.ledger_reading import reading_ledger, series_of
-from orchestrator.app.setup import clock_of
-from orchestrator.app.status import LISTED, Listed, Listing, fates, listing
+from orchestrator.app.status import LISTED, Filter, ReportStatus, SeriesStatus, Status, status
 from orchestrator.cli import options
 from orchestrator.cli.inputs import read_inputs
 from orchestrator.cli.output import (
@@ -40,13 +38,10 @@ from orchestrator.reporting.phrases import (
 from orchestrator.texts import utc_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
-    from datetime import datetime
+    from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
-    from orchestrator.config import Inputs
-    from orchestrator.core.model import GivenUp, Series
-    from orchestrator.core.ports import LedgerReader
+    from orchestrator.core.model import GivenUp
 
 _HEADERS: Final = (
     "ACCOUNT",
@@ -87,9 +82,6 @@ _ORDER: Final = (
 _FIRST_FEW: Final = 5
 """Reports of one cause whose numbers are said."""
 
-Counts = dict[State, tuple[int, int, int]]
-"""By state: reports, rows and bytes."""
-
 
 @click.command(
     short_help="Show where every report stands, and why.",
@@ -124,61 +116,44 @@ def command(
     Reports whose window has been asked for again since are only in the numbers (and in --json).
     """
     chosen = {
-        listed
-        for listed, asked in (
-            (Listed.FAILED, failed),
-            (Listed.OPEN, still_open),
-            (Listed.HELD, held),
-        )
+        each
+        for each, asked in ((Filter.FAILED, failed), (Filter.OPEN, still_open), (Filter.HELD, held))
         if asked
     }
-    now = clock_of(None).now()
-    inputs = read_inputs(jobs, config, quiet=True)
-    with reading_ledger(inputs.config) as store:
+    with status(read_inputs(jobs, config, quiet=True)) as current:
         if as_json:
-            write(_as_json(inputs, store, chosen, now))
+            write(_as_json(current, chosen))
         else:
-            write_lines(_as_text(inputs, store, chosen, now))
+            write_lines(_as_text(current, chosen))
     return ExitCode.DONE
 
 
 # --- JSON -----------------------------------------------------------------------------------------
 
 
-def _as_json(
-    inputs: Inputs, store: LedgerReader, chosen: set[Listed], now: datetime
-) -> Iterator[str]:
-    ledger = json_text(str(inputs.config.state))
-    yield f'{{"now":{json_text(utc_text(now))},"ledger":{ledger},"series":'
+def _as_json(current: Status, chosen: set[Filter]) -> Iterator[str]:
+    ledger = json_text(str(current.inputs.config.state))
+    yield f'{{"now":{json_text(utc_text(current.now))},"ledger":{ledger},"series":'
     yield from json_list(
         json_text(
             {
-                **series_fields(series),
-                "states": {
-                    state.value: {"reports": number, "rows": rows, "size_bytes": size_bytes}
-                    for state, (number, rows, size_bytes) in _in_order(store.counts(series))
-                },
+                **series_fields(each.series),
+                "states": {state.value: asdict(count) for state, count in each.states.items()},
             }
         )
-        for series in series_of(store, inputs.jobs)
+        for each in current.series()
     )
     yield ',\n"reports":'
-    yield from json_list(
-        json_text(_report_fields(entry))
-        for series in series_of(store, inputs.jobs)
-        for entry in listing(store, inputs.config, series, chosen, now)
-    )
+    yield from json_list(json_text(_report_fields(entry)) for entry in current.reports(chosen))
     yield ',\n"given_up":'
+    wanted = not chosen or Filter.FAILED in chosen
     yield from json_list(
-        json_text(_given_up_fields(one))
-        for series in series_of(store, inputs.jobs)
-        for one in store.given_up(series)
-        if not chosen or Listed.FAILED in chosen
+        json_text(_given_up_fields(gap)) for gap in (current.given_up() if wanted else ())
     )
     yield "}\n"
 
 
-def _report_fields(entry: Listing) -> dict[str, Any]:
+def _report_fields(entry: ReportStatus) -> dict[str, Any]:
     report = entry.report
     return {
         "report": report.id,
@@ -196,40 +171,38 @@ def _report_fields(entry: Listing) -> dict[str, Any]:
         "items_count": report.items_count,
         "reason": report.reason,
         "window_is": None if entry.fate is None else entry.fate.value,
-        "what": entry.words.what,
-        "then": entry.words.then,
+        "what": entry.explanation.what,
+        "then": entry.explanation.then,
     }
 
 
-def _given_up_fields(one: GivenUp) -> dict[str, Any]:
+def _given_up_fields(gap: GivenUp) -> dict[str, Any]:
     return {
-        **series_fields(one.series),
-        **window_fields(one.window),
-        "report": one.report_id,
-        "reason": one.reason,
-        "at": utc_text(one.at),
-        "waived": one.acknowledged,
+        **series_fields(gap.series),
+        **window_fields(gap.window),
+        "report": gap.report_id,
+        "reason": gap.reason,
+        "at": utc_text(gap.at),
+        "waived": gap.acknowledged,
     }
 
 
 # --- for people -----------------------------------------------------------------------------------
 
 
-def _as_text(
-    inputs: Inputs, store: LedgerReader, chosen: set[Listed], now: datetime
-) -> Iterator[str]:
+def _as_text(current: Status, chosen: set[Filter]) -> Iterator[str]:
     if chosen:
         # Each entry begins with an empty line; the first stands at the top.
-        yield from dropwhile(lambda line: not line, _listed(inputs, store, chosen, now))
+        yield from dropwhile(lambda line: not line, _listed(current, chosen))
         return
     total: Counter[str] = Counter()
     others: Counter[str] = Counter()
-    found = False
-    for line in aligned(_HEADERS, _rows(inputs, store, total, others), right=_NUMBERS):
-        found = True
+    is_empty = True
+    for line in aligned(_HEADERS, _rows(current, total, others), right=_NUMBERS):
+        is_empty = False
         yield line
-    if not found:
-        yield f"nothing has been asked for yet (ledger {inputs.config.state})"
+    if is_empty:
+        yield f"nothing has been asked for yet (ledger {current.inputs.config.state})"
         return
     yield ""
     yield (
@@ -237,39 +210,37 @@ def _as_text(
         f"{counted(total['rows'], 'record')}, {size_words(total['bytes'])}"
         f"{_others_words(others)}"
     )
-    alike = _alike(inputs, store, now)
-    for series in series_of(store, inputs.jobs):
-        for entry in listing(store, inputs.config, series, set(), now):
-            if entry.is_worth_reading:
-                group = alike.get(_cause(entry))
+    groups = _by_cause(current)
+    for series in current.all_series():
+        for entry in current.reports(series=series):
+            if entry.is_current:
+                group = groups.get(_cause(entry))
                 if group is None or group.number <= TOLD:
                     yield from _report_lines(entry)
                 elif group.first[0] == entry.report.id:
                     yield from _group_lines(entry, group)
-        yield from _windows_without_report(store.given_up(series))
+        yield from _windows_without_report(current.given_up(series=series))
 
 
-def _listed(
-    inputs: Inputs, store: LedgerReader, chosen: set[Listed], now: datetime
-) -> Iterator[str]:
+def _listed(current: Status, chosen: set[Filter]) -> Iterator[str]:
     """The reports that the options ask for, each on its own."""
-    found = 0
-    for series in series_of(store, inputs.jobs):
-        for entry in listing(store, inputs.config, series, chosen, now):
-            if entry.is_worth_reading:
-                found += 1
+    is_empty = True
+    for series in current.all_series():
+        for entry in current.reports(chosen, series=series):
+            if entry.is_current:
+                is_empty = False
                 yield from _report_lines(entry)
-        if Listed.FAILED in chosen:
-            given_up = store.given_up(series)
-            found += sum(one.report_id is None for one in given_up)
-            yield from _windows_without_report(given_up)
-    if not found:
-        words = " or ".join(sorted(listed.value for listed in chosen))
-        yield f"nothing is {words} (ledger {inputs.config.state})"
+        if Filter.FAILED in chosen:
+            for line in _windows_without_report(current.given_up(series=series)):
+                is_empty = False
+                yield line
+    if is_empty:
+        kinds = " or ".join(sorted(each.value for each in chosen))
+        yield f"nothing is {kinds} (ledger {current.inputs.config.state})"
 
 
 @dataclass(slots=True)
-class _Alike:
+class _Group:
     """Reports of one cause: how many, and the numbers of the first few."""
 
     number: int = 0
@@ -279,101 +250,92 @@ class _Alike:
         return numbers_words(self.first, self.number)
 
 
-def _alike(inputs: Inputs, store: LedgerReader, now: datetime) -> dict[str, _Alike]:
+def _by_cause(current: Status) -> dict[str, _Group]:
     """The reports that came to nothing or are disputed, by cause."""
-    found: dict[str, _Alike] = {}
-    for series in series_of(store, inputs.jobs):
-        for entry in listing(store, inputs.config, series, {Listed.FAILED}, now):
-            if entry.is_worth_reading:
-                one = found.setdefault(_cause(entry), _Alike())
-                one.number += 1
-                if len(one.first) < _FIRST_FEW:
-                    one.first.append(entry.report.id)
-    return found
+    groups: dict[str, _Group] = {}
+    for entry in current.reports({Filter.FAILED}):
+        if entry.is_current:
+            group = groups.setdefault(_cause(entry), _Group())
+            group.number += 1
+            if len(group.first) < _FIRST_FEW:
+                group.first.append(entry.report.id)
+    return groups
 
 
-def _cause(entry: Listing) -> str:
+def _cause(entry: ReportStatus) -> str:
     fate = "" if entry.fate is None else entry.fate.value
-    return f"{entry.report.state.value} {fate} {cause_of(entry.words.what)}"
+    return f"{entry.report.state.value} {fate} {cause_of(entry.explanation.what)}"
 
 
-def _rows(
-    inputs: Inputs, store: LedgerReader, total: Counter[str], series_state: Counter[str]
-) -> Iterator[Sequence[str]]:
+def _rows(current: Status, total: Counter[str], others: Counter[str]) -> Iterator[Sequence[str]]:
     """A row a series; adds up what is collected, and how the other reports stand."""
-    for series in series_of(store, inputs.jobs):
-        counts = store.counts(series)
-        number, rows, size_bytes = counts.get(State.COLLECTED, (0, 0, 0))
-        others = {state: count for state, count in _in_order(counts) if state in LISTED}
-        total["collected"] += number
-        total["rows"] += rows
-        total["bytes"] += size_bytes
-        series_state.update(_others(store, series, others))
+    for each in current.series():
+        collected = each.collected
+        total["collected"] += collected.reports
+        total["rows"] += collected.rows
+        total["bytes"] += collected.size_bytes
+        others.update(_others(current, each))
         yield [
-            *series_cells(series),
-            f"{number:,}",
-            f"{rows:,}",
-            size_words(size_bytes),
-            ", ".join(f"{count:,} {state.value}" for state, (count, _, _) in others.items()),
+            *series_cells(each.series),
+            f"{collected.reports:,}",
+            f"{collected.rows:,}",
+            size_words(collected.size_bytes),
+            ", ".join(
+                f"{count.reports:,} {state.value}"
+                for state, count in each.states.items()
+                if state in LISTED
+            ),
         ]
 
 
-def _others(store: LedgerReader, series: Series, counts: Counts) -> Counter[str]:
+def _others(current: Status, each: SeriesStatus) -> Counter[str]:
     """How the reports stand that are not collected; by what happens to their windows."""
     by_word: Counter[str] = Counter()
     came_to_nothing = 0
-    for state, (number, _, _) in counts.items():
+    for state, count in each.states.items():
         if state in _STANDING:
-            by_word[_STANDING[state]] += number
-        else:
-            came_to_nothing += number
+            by_word[_STANDING[state]] += count.reports
+        elif state in LISTED:
+            came_to_nothing += count.reports
     if came_to_nothing:
-        for fate, number in fates(store, series).items():
+        for fate, number in current.fates(each.series).items():
             by_word[_FATES[fate]] += number
     return by_word
 
 
 def _others_words(others: Counter[str]) -> str:
     """``; 1 open; 2 given up``, in the order of what is to be done; empty where there are none."""
-    words = [f"{others[word]:,} {word}" for word in _ORDER if others[word]]
-    return "".join(f"; {one}" for one in words)
+    return "".join(f"; {others[word]:,} {word}" for word in _ORDER if others[word])
 
 
-def _in_order(
-    counts: Mapping[State, tuple[int, int, int]],
-) -> list[tuple[State, tuple[int, int, int]]]:
-    """The counts in the order of a report's life."""
-    return [(state, counts[state]) for state in State if state in counts]
-
-
-def _report_lines(entry: Listing) -> Iterator[str]:
+def _report_lines(entry: ReportStatus) -> Iterator[str]:
     report = entry.report
     at = moment_words(report.changed_at or report.intended_at)
     yield ""
     yield f"report {report.id}: {chunk_text(report)}: {report.state.value} since {at}"
-    yield f"  {entry.words.what}"
-    if entry.words.then:
-        yield f"  {entry.words.then}"
+    yield f"  {entry.explanation.what}"
+    if entry.explanation.then:
+        yield f"  {entry.explanation.then}"
 
 
-def _group_lines(entry: Listing, alike: _Alike) -> Iterator[str]:
+def _group_lines(entry: ReportStatus, group: _Group) -> Iterator[str]:
     report = entry.report
     yield ""
     yield (
-        f"{counted(alike.number, 'report')} of one cause, {report.state.value}: {alike}; such as "
+        f"{counted(group.number, 'report')} of one cause, {report.state.value}: {group}; such as "
         f"report {report.id}: {chunk_text(report)}"
     )
-    yield f"  {entry.words.what}"
+    yield f"  {entry.explanation.what}"
     if entry.fate is Fate.OWED:
-        yield f"  {entry.words.then}"
+        yield f"  {entry.explanation.then}"
     else:
         yield f"  {typed('status', JOB, '--failed')} says of each what can be done"
 
 
-def _windows_without_report(given_up: Sequence[GivenUp]) -> Iterator[str]:
-    for one in given_up:
-        if one.report_id is None:
+def _windows_without_report(given_up: Iterable[GivenUp]) -> Iterator[str]:
+    for gap in given_up:
+        if gap.report_id is None:
             yield ""
-            yield f"{chunk_text(one)}: given up at {moment_words(one.at)}"
-            yield f"  {one.reason}"
+            yield f"{chunk_text(gap)}: given up at {moment_words(gap.at)}"
+            yield f"  {gap.reason}"
             yield f"  {typed('run', JOB, '--retry-failed')} asks for it again"
