@@ -343,7 +343,7 @@ def test_a_row_that_makes_no_sense_is_damage_and_no_bug(
         database.execute(f"UPDATE report SET {column} = ?", (value,))
         database.commit()
     with pytest.raises(LedgerError) as caught, reading(path) as store:
-        list(store.by_ids([1]))
+        store.report(1)
     assert str(caught.value).startswith("the ledger holds report 1 that makes no sense")
     assert str(caught.value).endswith("use `orchestrator run JOB --rebuild-ledger`")
 

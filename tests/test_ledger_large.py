@@ -18,6 +18,7 @@ from orchestrator.core.policy import ExitCode
 from orchestrator.errors import LedgerError
 from orchestrator.ledger import history, integrity, schema
 from orchestrator.ledger.sqlite import SqliteLedger, connect, reading
+from orchestrator.ledger.store import Store
 from tests.kit.cli_worlds import JOB, simulated
 from tests.kit.ledgers import book, day, every_state, span
 from tests.kit.virtual_time import VirtualClock
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from orchestrator.ledger.store import Store
 
 SMS = Series.of("abcd1234", "SMS", "outbound")
 VERIFY = Series.of("abcd1234", "VERIFY-API")
@@ -218,7 +218,7 @@ def test_had_windows_are_merged(path: Path) -> None:
 def test_paces_tell_of_the_latest_collected_reports_by_product(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(history, "_PACES", 3)
+    monkeypatch.setattr(history, "_MAX_DURATIONS", 3)
     with book(path, path.parent, day("2026-01-01")) as full:
         assert full.store.histories().recent_durations() == {}
         for window in windows(3):
@@ -274,10 +274,9 @@ def test_what_is_read_often_walks_neither_all_reports_nor_all_events(
 ) -> None:
     with book(path, path.parent, day("2026-01-01")) as full:
         every_state(full, SMS)
-    with reading(path) as store:
-        explained = Explained(store._db)
-        store._db = explained  # type: ignore[assignment]
-        read(store)
+    with closing(connect(path, read_only=True)) as connection:
+        explained = Explained(connection)
+        read(Store(explained))  # type: ignore[arg-type]
     walks = [
         plan
         for plan in explained.plans

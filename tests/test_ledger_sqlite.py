@@ -290,30 +290,6 @@ def test_every_commit_is_synced(path: Path) -> None:
     connection.close()
 
 
-def test_a_restored_report_is_had(path: Path) -> None:
-    connection = connect(path)
-    store = Store(connection)
-    restored = Report(
-        id=0,
-        series=SERIES,
-        window=day(1),
-        state=State.COLLECTED,
-        api_key="abcd1234",
-        job="nightly",
-        intended_at=AT,
-        request_id="r-1",
-        rows=3,
-        size_bytes=99,
-        sha256="cd" * 32,
-        target="x.csv",
-    )
-    back = store.restore(restored, AT)
-    assert (back.state, back.rows, back.target) == (State.COLLECTED, 3, "x.csv")
-    with pytest.raises(InvalidTransition, match="the manifest names a window twice"):
-        store.restore(restored, AT)
-    connection.close()
-
-
 # --- the file itself ------------------------------------------------------------------------------
 
 

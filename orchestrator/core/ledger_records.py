@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -100,3 +100,10 @@ class LedgerChanges:
     def __bool__(self) -> bool:
         """Whether there is anything that a manifest holds."""
         return bool(self.reports or self.resolutions or self.given_up or self.series)
+
+    def take(self) -> LedgerChanges:
+        """Returns what is noted, and begins anew."""
+        taken = replace(self)
+        self.reports, self.resolutions, self.given_up, self.series = {}, {}, {}, {}
+        self.unsure = False
+        return taken

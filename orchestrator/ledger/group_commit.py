@@ -10,7 +10,6 @@ import anyio
 from anyio import to_thread
 from anyio.lowlevel import cancel_shielded_checkpoint
 
-from orchestrator.core.ledger_records import LedgerChanges
 from orchestrator.errors import OrchestratorError
 from orchestrator.ledger.sqlite_errors import explain
 from orchestrator.ledger.store import Store
@@ -126,7 +125,7 @@ class GroupCommits:
                 tell = self._note_changes()
                 self.commit()
             except BaseException:
-                self._store.forget_cached_ids()
+                self._store.rolled_back()
                 if self._db.in_transaction:
                     self._db.execute("ROLLBACK")
                 raise
@@ -148,10 +147,10 @@ class GroupCommits:
         Inside the transaction, so that what is told is what stands in the ledger. What is
         returned tells it; None: there is nothing, or nobody, to tell.
         """
-        changes, self._store.changes = self._store.changes, LedgerChanges()
+        changes = self._store.changes.take()
         if not changes:
             return None
-        point = self._store.changed()
+        point = self._store.count_change()
         return None if self._told is None else self._told.prepare(self._store, changes, point)
 
     def _run_one(self, entry: _Entry, *, alone: bool) -> None:
@@ -165,7 +164,7 @@ class GroupCommits:
                 self._db.execute("BEGIN IMMEDIATE")
             else:
                 self._db.execute("ROLLBACK TO work")
-            self._store.forget_cached_ids()
+            self._store.rolled_back()
             entry.error = explain(error, self._path) if isinstance(error, sqlite3.Error) else error
         if not alone:
             self._db.execute("RELEASE work")

@@ -1,4 +1,4 @@
-"""What the ledger has seen of a series: how many records, over which time."""
+"""What was collected before, to size what comes next: records over time, and durations."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from orchestrator.core.durations import ReportDuration
 from orchestrator.core.intervals import Window
 from orchestrator.core.lifecycle import State
 from orchestrator.core.volume import History, ObservedSpan
-from orchestrator.ledger.rows import sensible
+from orchestrator.ledger.rows import refuse_damaged
 
 if TYPE_CHECKING:
     import sqlite3
@@ -17,48 +17,38 @@ if TYPE_CHECKING:
 
     from orchestrator.core.model import Series
 
-_OWN: Final = 1000
-"""So many of a series' latest windows are looked at."""
+# Limits of what is read, so that a million reports cost no more than a thousand.
+_MAX_OWN_WINDOWS: Final = 1000  # Latest windows of the series itself.
+_MAX_SIMILAR: Final = 50  # Similar series, and latest windows of each of them.
+_MAX_DURATIONS: Final = 500  # Latest collected reports that tell how long reports take.
+_SEARCHED_FOR_DURATIONS: Final = 20_000  # Latest reports of any state, to find those among.
 
-_LIKES: Final = 50
-"""So many series that are like it, and so many of each one's latest windows."""
-
-_PACES: Final = 500
-"""So many of the latest reports tell how long reports take."""
-
-_LOOKED_AT: Final = 20_000
-"""Among so many of the latest: where a million have failed or are open, they are not all read."""
-
-_LEAST: Final = 24 * 60 * 60
-"""Seconds: shorter windows that touch are seen as one, for a night is not a day."""
+_DAY: Final = 24 * 60 * 60
+"""Seconds: shorter windows that touch are joined up to this length, for a night is not a day."""
 
 _Piece = tuple[int, int, int]
-"""Start and end in seconds, rows."""
+"""Start and end in seconds, number of records."""
 
 
 class Histories:
-    """Looks up histories. What is found of a series' likes is kept: use it for one moment only."""
+    """The port `Histories`. It keeps what it reads of similar series."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._db = connection
         self._of_kind: dict[str, History] = {}
 
     def of(self, series: Series) -> History:
-        """What was collected of a series; where nothing was, of its likes.
-
-        These are the same product, direction and filters in other accounts, and where there is
-        nothing of these either, the same product in the same account.
-        """
-        found = self._db.execute("SELECT id FROM series WHERE key = ?", (series.key,)).fetchone()
-        if found is not None:
-            own = tuple(_by_start(_stretches(self._pieces(found[0], _OWN))))
+        """See the port."""
+        row = self._db.execute("SELECT id FROM series WHERE key = ?", (series.key,)).fetchone()
+        if row is not None:
+            own = tuple(_by_start(_joined(self._pieces(row[0], _MAX_OWN_WINDOWS))))
             if own:
                 return History(own)
-        known = self._of_kind.get(series.kind)
-        if known is None:
-            known = self._of_kind[series.kind] = self._together("kind = ?", series.kind)
-        if known:
-            return known
+        similar = self._of_kind.get(series.kind)
+        if similar is None:
+            similar = self._of_kind[series.kind] = self._together("kind = ?", series.kind)
+        if similar:
+            return similar
         return self._together(
             "account_id = ? AND json_extract(body, '$.product') = ?",
             series.account_id,
@@ -66,23 +56,23 @@ class Histories:
         )
 
     def record_rates(self, series: Iterable[Series]) -> dict[str, float]:
-        """See the port `Ledger.densities`."""
-        found: dict[str, float] = {}
-        for one in series:
+        """See the port."""
+        rates: dict[str, float] = {}
+        for wanted in series:
             seconds, rows = self._db.execute(
                 "SELECT total(window_end - window_start), total(rows) FROM ("
                 "SELECT window_start, window_end, report.rows FROM report INDEXED BY report_state"
                 " JOIN series ON series.id = series_id WHERE key = ? AND state = ?"
                 " ORDER BY window_start DESC LIMIT ?)",
-                (one.key, State.COLLECTED.value, _LIKES),
+                (wanted.key, State.COLLECTED.value, _MAX_SIMILAR),
             ).fetchone()
             if seconds:
-                found[one.key] = rows / seconds
-        return found
+                rates[wanted.key] = rows / seconds
+        return rates
 
     def recent_durations(self) -> dict[str, list[ReportDuration]]:
-        """See the port `Ledger.paces`."""
-        found: dict[str, list[ReportDuration]] = {}
+        """See the port."""
+        durations: dict[str, list[ReportDuration]] = {}
         for product, rows, milliseconds in self._db.execute(
             """
             WITH latest AS MATERIALIZED (
@@ -94,22 +84,26 @@ class Histories:
             SELECT json_extract(body, '$.product'), rows, lasted
             FROM latest CROSS JOIN series ON series.id = series_id ORDER BY latest.id DESC
             """,
-            (_LOOKED_AT, State.COLLECTED.value, _PACES),
+            (_SEARCHED_FOR_DURATIONS, State.COLLECTED.value, _MAX_DURATIONS),
         ):
-            found.setdefault(product, []).append(
+            durations.setdefault(product, []).append(
                 ReportDuration(rows or 0, max(0, milliseconds) / 1000)
             )
-        return found
+        return durations
 
     def _together(self, condition: str, *values: str) -> History:
-        likes = self._db.execute(
+        similar = self._db.execute(
             f"SELECT id FROM series WHERE {condition} AND EXISTS ("  # noqa: S608 - only names of ours
             "SELECT 1 FROM report INDEXED BY report_state WHERE series_id = series.id"
             " AND state = ? AND window_end > window_start) LIMIT ?",
-            (*values, State.COLLECTED.value, _LIKES),
+            (*values, State.COLLECTED.value, _MAX_SIMILAR),
         ).fetchall()
-        seen = [one for (like,) in likes for one in _stretches(self._pieces(like, _LIKES))]
-        return History(tuple(_by_start(seen)), own=False)
+        spans = [
+            span
+            for (series_id,) in similar
+            for span in _joined(self._pieces(series_id, _MAX_SIMILAR))
+        ]
+        return History(tuple(_by_start(spans)), own=False)
 
     def _pieces(self, series_id: int, most: int) -> Iterator[_Piece]:
         """The latest collected windows of a series, latest first."""
@@ -121,25 +115,25 @@ class Histories:
             yield start, end, rows or 0
 
 
-def _by_start(seen: Iterable[ObservedSpan]) -> list[ObservedSpan]:
-    return sorted(seen, key=lambda one: one.window)
+def _by_start(spans: Iterable[ObservedSpan]) -> list[ObservedSpan]:
+    return sorted(spans, key=lambda span: span.window)
 
 
-def _stretches(pieces: Iterable[_Piece]) -> Iterator[ObservedSpan]:
+def _joined(pieces: Iterable[_Piece]) -> Iterator[ObservedSpan]:
     """Pieces, latest first, joined while they touch and do not make a day."""
     start = end = rows = 0
     for piece_start, piece_end, piece_rows in pieces:
-        if start < end and (piece_end != start or end - start >= _LEAST):
-            yield _seen(start, end, rows)
+        if start < end and (piece_end != start or end - start >= _DAY):
+            yield _span(start, end, rows)
             start = end
         if start == end:
             end, rows = piece_end, 0
         start = piece_start
         rows += piece_rows
     if start < end:
-        yield _seen(start, end, rows)
+        yield _span(start, end, rows)
 
 
-def _seen(start: int, end: int, rows: int) -> ObservedSpan:
-    with sensible("windows"):
+def _span(start: int, end: int, rows: int) -> ObservedSpan:
+    with refuse_damaged("windows"):
         return ObservedSpan(Window.of_epoch(start, end), timedelta(seconds=end - start), rows)

@@ -1,4 +1,4 @@
-"""The open reports: those that a run still has work with, in the order in which they are urgent."""
+"""Reads the open reports, which a run still has work with: those that expire first, first."""
 
 from __future__ import annotations
 
@@ -7,15 +7,16 @@ from typing import TYPE_CHECKING, Final
 
 from orchestrator.core.intervals import merge
 from orchestrator.core.lifecycle import OPEN, State
-from orchestrator.ledger import rows
-from orchestrator.ledger.windows import WindowTables
 
 if TYPE_CHECKING:
+    import sqlite3
     from collections.abc import Iterable, Iterator
 
-    from orchestrator.core.model import Report
+    from orchestrator.core.model import Report, Series
+    from orchestrator.ledger.reports import ReportTable
+    from orchestrator.ledger.series import SeriesTable
 
-_OPEN: Final = ", ".join(f"'{state.value}'" for state in sorted(OPEN, key=lambda one: one.value))
+_OPEN: Final = ", ".join(sorted(f"'{state.value}'" for state in OPEN))
 
 OpenPlace = tuple[int | None, int]
 """Where an open report stands in their order: when it was ready, in milliseconds, and its id."""
@@ -24,8 +25,15 @@ FIRST: Final[OpenPlace] = (0, 0)
 """Before all of them."""
 
 
-class OpenReports(WindowTables):
-    """Adds to the windows what is open. Nothing here grows with the number of open reports."""
+class OpenReports:
+    """Reads the open reports of one connection. No memory that grows with their number."""
+
+    def __init__(
+        self, connection: sqlite3.Connection, series: SeriesTable, reports: ReportTable
+    ) -> None:
+        self._db = connection
+        self._series = series
+        self._reports = reports
 
     def open_places(
         self,
@@ -40,7 +48,7 @@ class OpenReports(WindowTables):
             after: only those behind this place in that order.
             api_keys: those of any series that they bought, as well.
         """
-        wanted = None if keys is None else {self._id_of_key(key) for key in keys}
+        wanted = None if keys is None else {self._series.find_key(key) for key in keys}
 
         def is_wanted(series_id: int, report_id: int) -> bool:
             if wanted is None or series_id in wanted:
@@ -82,25 +90,25 @@ class OpenReports(WindowTables):
         most: int,
         api_keys: frozenset[str] = frozenset(),
     ) -> tuple[list[Report], OpenPlace | None]:
-        """So many of the open reports of `open_places` behind a place, and the last one's place.
+        """The next open reports of `open_places` behind a place, and the place of the last one.
 
         Args:
             keys: of the series.
             after: the place of the last one of the page before.
             newest: reports of higher numbers are left out.
-            most: how many.
+            most: maximum number of reports.
             api_keys: those of any series that they bought, as well.
 
         Returns:
-            The place is None where nothing is left.
+            The place is None where there are none.
         """
         places = (place for place in self.open_places(keys, after, api_keys) if place[1] <= newest)
         page = list(islice(places, most))
-        return [self.report(number) for _, number in page], page[-1] if page else None
+        return [self._reports.report(number) for _, number in page], page[-1] if page else None
 
     def waiting_for_a_person(self, keys: frozenset[str]) -> tuple[int, int]:
-        """Disputed reports and given-up windows of all series but these: how many of each."""
-        mine = {self._id_of_key(key) for key in keys}
+        """See `LedgerReader.waiting_for_a_person`."""
+        excluded = {self._series.find_key(key) for key in keys}
         disputed = self._db.execute(
             "SELECT series_id, count(*) FROM report WHERE state = ? GROUP BY series_id",
             (State.DISPUTED.value,),
@@ -109,21 +117,16 @@ class OpenReports(WindowTables):
             "SELECT series_id, count(*) FROM given_up WHERE acknowledged = 0 GROUP BY series_id"
         )
         return (
-            sum(number for series_id, number in disputed if series_id not in mine),
-            sum(number for series_id, number in given_up if series_id not in mine),
+            sum(number for series_id, number in disputed if series_id not in excluded),
+            sum(number for series_id, number in given_up if series_id not in excluded),
         )
 
     def keys_of_open(self, keys: frozenset[str]) -> frozenset[str]:
-        """The API keys that bought the open reports of these series."""
+        """See `LedgerReader.keys_of_open`."""
         return frozenset(self._bought_with(number) for _, number in self.open_places(keys))
 
-    def newest(self) -> int:
-        """The number of the latest report; 0 before the first."""
-        (number,) = self._db.execute("SELECT coalesce(max(id), 0) FROM report").fetchone()
-        return int(number)
-
     def unfinished(self, ids: Iterable[int]) -> frozenset[int]:
-        """Those of these reports whose files in the making are still wanted."""
+        """See `LedgerReader.unfinished`."""
         # Of a truncated report a part may have been set aside before it has ended here.
         states = (State.SUBMITTED.value, State.READY.value, State.VERIFIED.value)
         return frozenset(
@@ -135,10 +138,7 @@ class OpenReports(WindowTables):
         )
 
     def done_with(self, ids: Iterable[int]) -> frozenset[int]:
-        """Those of these reports that brought nothing, and whose windows others have collected.
-
-        Not those that a person may still take, or does without: what came of them is all there is.
-        """
+        """See `LedgerReader.done_with`."""
         return frozenset(number for number in ids if self._is_done_with(number))
 
     def _is_done_with(self, number: int) -> bool:
@@ -158,40 +158,11 @@ class OpenReports(WindowTables):
         )
         return any(first <= start and end <= last for first, last in merge(collected))
 
-    def unresolved_creates(self, report: Report) -> tuple[Report, ...]:
-        """See the port `Ledger.rivals`."""
-        cursor = self._db.execute(
-            f"""
-            SELECT {rows.COLUMNS} FROM report INDEXED BY report_unknown
-            WHERE series_id IN (SELECT id FROM series WHERE account_id = ?)
-            AND is_open = 1 AND request_id IS NULL AND id <> ? ORDER BY id
-            """,  # noqa: S608 - names are ours
-            (report.series.account_id, report.id),
-        )
-        return tuple(rows.report_of(row, self._series_of(row["series_id"])) for row in cursor)
-
-    def report(self, report_id: int) -> Report:
-        """The report of that number.
-
-        Raises:
-            KeyError: there is none.
-        """
-        return self._report_whose("id", report_id)
-
-    def _report_whose(self, column: str, value: int | str) -> Report:
-        row = self._db.execute(
-            f"SELECT {rows.COLUMNS} FROM report WHERE {column} = ?",  # noqa: S608 - names are ours
-            (value,),
-        ).fetchone()
-        if row is None:
-            raise KeyError(value)
-        return rows.report_of(row, self._series_of(row["series_id"]))
-
-    def _number_open(self, series_id: int) -> int:
-        """How many reports of a series are open, editions among them."""
+    def number_open(self, series: Series) -> int:
+        """The number of a series' open reports, editions among them."""
         (number,) = self._db.execute(
             "SELECT count(*) FROM report INDEXED BY report_state"  # noqa: S608 - only states
             f" WHERE series_id = ? AND state IN ({_OPEN})",
-            (series_id,),
+            (self._series.find(series),),
         ).fetchone()
         return int(number)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import sqlite3
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from orchestrator.core.ledger_records import to_ms
 from orchestrator.core.lifecycle import State
-from orchestrator.ledger import editions
+from orchestrator.ledger import rows
 from orchestrator.ledger.store import Store
 
 if TYPE_CHECKING:
@@ -102,7 +102,8 @@ class LedgerRestore:
         Raises:
             Contradiction: its number or its request id are another line's.
         """
-        columns = self._columns(report, failed)
+        columns = rows.values_of(_restored(report, self._at), self._store.number_of(report.series))
+        columns["failed"] = failed
         names, marks = ", ".join(columns), ", ".join("?" * len(columns))
         replacing = ""
         if again and report.id:
@@ -121,38 +122,6 @@ class LedgerRestore:
             "INSERT INTO foreign_rows VALUES (?, ?, ?)",
             [(number, account_id, count) for account_id, count in foreign],
         )
-
-    def _columns(self, report: Report, failed: int | None) -> dict[str, object]:
-        state = State.SUBMITTED if report.state in _ASKED_ANEW else report.state
-        anew = state is not report.state
-        start, end = report.window.epoch
-        columns: dict[str, object] = {"id": report.id} if report.id else {}
-        return columns | {
-            "series_id": self._store.number_of(report.series),
-            "window_start": start,
-            "window_end": end,
-            "state": state.value,
-            "is_open": int(state.is_open),
-            "has_window": int(editions.has_window(state, report.replaces)),
-            "api_key": report.api_key,
-            "job": report.job,
-            "intended_at": to_ms(report.intended_at),
-            "server_ahead": round(report.server_ahead.total_seconds() * 1000),
-            "callback_url": report.callback_url,
-            "request_id": report.request_id,
-            "submitted_at": None if report.submitted_at is None else to_ms(report.submitted_at),
-            "ready_at": None if report.ready_at is None else to_ms(report.ready_at),
-            "items_count": report.items_count,
-            "rows": None if anew else report.rows,
-            "size_bytes": None if anew else report.size_bytes,
-            "sha256": None if anew else report.sha256,
-            "target": None if anew else report.target,
-            "reason": report.reason,
-            "changed_at": to_ms(report.changed_at or self._at),
-            "edition": report.edition,
-            "replaces": report.replaces,
-            "failed": failed,
-        }
 
     def _doubled(self, report: Report, line: int) -> Contradiction:
         for key, column, value in (
@@ -284,3 +253,13 @@ class LedgerRestore:
         ).fetchone()
         if found is not None:
             raise Contradiction("report", f"there is no report {found[0]}", 0, None)
+
+
+def _restored(report: Report, at: datetime) -> Report:
+    """The report as a rebuilt ledger has it: without a link, and without an unfinished file."""
+    report = replace(report, download_url=None, changed_at=report.changed_at or at)
+    if report.state not in _ASKED_ANEW:
+        return report
+    return replace(
+        report, state=State.SUBMITTED, rows=None, size_bytes=None, sha256=None, target=None
+    )

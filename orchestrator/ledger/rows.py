@@ -1,4 +1,8 @@
-"""Rows of the ledger to objects and back."""
+"""Rows of the ledger to objects and back; one table of columns says how for a report.
+
+A row that this program cannot have written is damage that SQLite itself cannot see: whatever
+reading it raises comes out as a `LedgerError`.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +10,7 @@ import json
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from orchestrator.core import lifecycle
 from orchestrator.core.commands import JOB, typed
@@ -15,10 +19,11 @@ from orchestrator.core.ledger_records import from_ms, to_ms
 from orchestrator.core.lifecycle import State
 from orchestrator.core.model import GivenUp, Owner, Report, Series, canonical_json
 from orchestrator.errors import LedgerError
+from orchestrator.ledger import editions
 from orchestrator.texts import MAX_REASON, short
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from datetime import datetime
     from sqlite3 import Row
 
@@ -27,20 +32,229 @@ if TYPE_CHECKING:
 _MILLISECOND: Final = timedelta(milliseconds=1)
 
 _AS_JSON: Final = json.JSONEncoder(ensure_ascii=False).encode
+
+_WITH_FILE: Final = frozenset({State.VERIFIED, State.COLLECTED})
+"""States in which everything about the file is known."""
+
+
+# --- damage ---------------------------------------------------------------------------------------
+
+
+ROW_ERRORS: Final = (
+    ValueError, TypeError, AttributeError, ArithmeticError, OSError, RecursionError,
+)  # fmt: skip
+"""What reading a row may raise that this program has not written."""
+
+
+class InvalidRow(ValueError):
+    """A row says what this program never writes; the text tells what."""
+
+
+def damaged(subject: str, error: Exception) -> LedgerError:
+    """The error for a row that this program has not written; `subject` says what it holds."""
+    why = f" ({error})" if isinstance(error, InvalidRow) else ""
+    return LedgerError(
+        f"the ledger holds {subject} that makes no sense{why}: it is damaged; restore it "
+        f"from a backup, or move it away and use {typed('run', JOB, '--rebuild-ledger')}"
+    )
+
+
+@contextmanager
+def refuse_damaged(subject: str) -> Iterator[None]:
+    """Turns what reading a row raises inside into a `LedgerError`."""
+    try:
+        yield
+    except ROW_ERRORS as error:
+        raise damaged(subject, error) from error
+
+
+# --- reports --------------------------------------------------------------------------------------
+
+
+class Column(NamedTuple):
+    """A column of `report` that holds a field of `Report` of the same name.
+
+    Attributes:
+        name: of both.
+        store: makes the stored value of the field's; None: it is stored as it is.
+        read: the reverse.
+    """
+
+    name: str
+    store: Callable[[Any], Any] | None = None
+    read: Callable[[Any], Any] | None = None
+
+
 _STATES: Final = {state.value: state for state in State}
 
-_WITH_FILE: Final = frozenset({State.VERIFIED.value, State.COLLECTED.value})
 
-COLUMNS: Final = (
-    "id, series_id, window_start, window_end, state, api_key, job, intended_at, server_ahead,"
-    " callback_url, request_id, submitted_at, ready_at, items_count, download_url, rows,"
-    " size_bytes, sha256, target, reason, changed_at, edition, replaces"
+def _read_state(value: Any) -> State:
+    if value not in _STATES:
+        raise InvalidRow(f"{short(repr(value), 40)} is not a state")
+    return _STATES[value]
+
+
+def _store_moment(moment: datetime | None) -> int | None:
+    return None if moment is None else to_ms(moment)
+
+
+def _read_moment(value: int | None) -> datetime | None:
+    return None if value is None else from_ms(value)
+
+
+def reason_text(reason: str) -> str:
+    """A reason as it is stored: one line of bounded length, whoever has written it."""
+    return short(reason, MAX_REASON)
+
+
+def _read_reason(reason: str) -> str:
+    # Earlier versions stored what the API said as it was.
+    fits = len(reason) <= MAX_REASON + 1 and reason.isprintable()
+    return reason if fits else reason_text(reason)
+
+
+_FIELDS: Final = (
+    Column("state", lambda state: state.value, _read_state),
+    Column("api_key"),
+    Column("job"),
+    Column("intended_at", to_ms, from_ms),
+    Column(
+        "server_ahead",
+        lambda ahead: round(ahead.total_seconds() * 1000),
+        lambda milliseconds: milliseconds * _MILLISECOND,
+    ),
+    Column("callback_url"),
+    Column("request_id"),
+    Column("submitted_at", _store_moment, _read_moment),
+    Column("ready_at", _store_moment, _read_moment),
+    Column("items_count"),
+    Column("download_url"),
+    Column("rows"),
+    Column("size_bytes"),
+    Column("sha256"),
+    Column("target"),
+    Column("reason", reason_text, _read_reason),
+    Column("changed_at", _store_moment, from_ms),
+    Column("edition"),
+    Column("replaces"),
 )
+"""In the order of the fields of `Report`, of which they follow on id, series and window."""
+
+_COLUMNS_BEFORE: Final = ("id", "series_id", "window_start", "window_end")
+
+COLUMNS: Final = ", ".join((*_COLUMNS_BEFORE, *(column.name for column in _FIELDS)))
 """The columns of `report` that `report_of` takes, in its order."""
 
+_STORE: Final = {column.name: column.store for column in _FIELDS}
+_READ: Final = tuple(
+    (at, column.read)
+    for at, column in enumerate(_FIELDS, len(_COLUMNS_BEFORE))
+    if column.read is not None
+)
 
-def _moment(value: int | None) -> datetime | None:
-    return None if value is None else from_ms(value)
+
+def values_of(report: Report, series_id: int) -> dict[str, Any]:
+    """The columns of a report's row by name, without its number where it has none yet."""
+    start, end = report.window.epoch
+    return {
+        **({"id": report.id} if report.id else {}),
+        "series_id": series_id,
+        "window_start": start,
+        "window_end": end,
+        **_values_of_state(report.state, report.replaces),
+        **_stored({name: getattr(report, name) for name in _STORE}),
+    }
+
+
+def changed_values(report: Report, state: State, event: Event, at: datetime) -> dict[str, Any]:
+    """The columns of a report's row that an event changes, by name; `state` is the new state."""
+    fields = {"reason": getattr(event, "reason", ""), "changed_at": at, **_facts(report, event, at)}
+    if not state.is_open and state is not State.DISPUTED:
+        # Of no use any more: a link, and an address with a token. A disputed report may still be
+        # taken, and its file be fetched again.
+        fields |= {"callback_url": None, "download_url": None}
+    return {**_values_of_state(state, report.replaces), **_stored({"state": state, **fields})}
+
+
+def _values_of_state(state: State, replaces: int | None) -> dict[str, int]:
+    """The columns that follow from the state: indexes are partial on them."""
+    return {
+        "is_open": int(state.is_open),
+        "has_window": int(editions.has_window(state, replaces)),
+    }
+
+
+def _stored(fields: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        name: value if (store := _STORE[name]) is None else store(value)
+        for name, value in fields.items()
+    }
+
+
+def _facts(report: Report, event: Event, at: datetime) -> Mapping[str, Any]:
+    """The fields of a report that an event brings, besides those that every event does."""
+    match event:
+        case lifecycle.Created(request_id) | lifecycle.Adopted(request_id):
+            return {"request_id": request_id, "submitted_at": at}
+        case lifecycle.Finished(items_count, download_url):
+            return {
+                "items_count": items_count,
+                "download_url": download_url,
+                # The 72 hours of a file count from when it was first seen finished.
+                "ready_at": report.ready_at or at,
+            }
+        case lifecycle.CutShort(items_count=items_count):
+            return {"items_count": items_count}
+        case lifecycle.Verified() | lifecycle.Accepted():
+            return {
+                "sha256": event.sha256,
+                "rows": event.rows,
+                "size_bytes": event.size_bytes,
+                "target": event.target,
+            }
+        case lifecycle.FileMissing() | lifecycle.Refetched():
+            return {"sha256": None, "rows": None, "size_bytes": None, "target": None}
+        case _:
+            return {}
+
+
+def report_of(row: Iterable[Any], series: Series) -> Report:
+    """The report of the `COLUMNS` of a row; `series` is that of its `series_id`.
+
+    Raises:
+        LedgerError: this program has not written it.
+    """
+    values = list(row)
+    number = values[0]
+    try:
+        for at, read in _READ:
+            values[at] = read(values[at])
+        _, _, start, end, *fields = values
+        report = Report(number, series, Window.of_epoch(start, end), *fields)
+        if report.state in _WITH_FILE and None in (
+            report.target,
+            report.rows,
+            report.size_bytes,
+            report.sha256,
+        ):
+            raise InvalidRow("it has a file, of which nothing is known")
+    except ROW_ERRORS as error:
+        raise damaged(f"report {number}", error) from error
+    return report
+
+
+def owner_of(columns: Sequence[Any]) -> Owner:
+    """The owner of a request id, of number, API key, and moments of intent and submission.
+
+    Raises:
+        LedgerError: this program has not written them.
+    """
+    number, api_key, intended_at, submitted_at = columns
+    with refuse_damaged(f"report {number}"):
+        return Owner(number, api_key, from_ms(intended_at), _read_moment(submitted_at))
+
+
+# --- series, given-up windows ---------------------------------------------------------------------
 
 
 def body_text(series: Series) -> str:
@@ -48,145 +262,44 @@ def body_text(series: Series) -> str:
     return canonical_json(series.body).decode()
 
 
-SENSELESS: Final = (
-    ValueError, TypeError, AttributeError, ArithmeticError, OSError, RecursionError,
-)  # fmt: skip
-"""What reading a row raises that no ledger of ours would hold."""
-
-
-class InvalidRow(ValueError):
-    """What a row says and no ledger of ours would, in words."""
-
-
-def damaged(what: str, error: Exception) -> LedgerError:
-    """Damage that SQLite itself cannot see."""
-    why = f" ({error})" if isinstance(error, InvalidRow) else ""
-    return LedgerError(
-        f"the ledger holds {what} that makes no sense{why}: it is damaged; restore it "
-        f"from a backup, or move it away and use {typed('run', JOB, '--rebuild-ledger')}"
-    )
-
-
-@contextmanager
-def sensible(what: str) -> Iterator[None]:
-    """Turns what reading rows raises inside, where they make no sense, into a `LedgerError`."""
-    try:
-        yield
-    except SENSELESS as error:
-        raise damaged(what, error) from error
-
-
 def series_of(body: str) -> Series:
     """The series of a stored body.
 
     Raises:
-        LedgerError: it is none.
+        LedgerError: this program has not written it.
     """
-    try:
+    with refuse_damaged("a series"):
         fields = json.loads(body)
         if not isinstance(fields, dict) or not {"account_id", "product"} <= fields.keys():
             raise InvalidRow("it names no account and product")
         return Series.from_body(fields)
-    except SENSELESS as error:
-        raise damaged("a series", error) from error
-
-
-def report_of(row: Sequence[Any], series: Series) -> Report:
-    """The report of the `COLUMNS` of a row; `series` is that of its `series_id`.
-
-    Raises:
-        LedgerError: it is none.
-    """
-    try:
-        return _report_of(row, series)
-    except SENSELESS as error:
-        raise damaged(f"report {row[0]}", error) from error
-
-
-def _report_of(row: Sequence[Any], series: Series) -> Report:
-    (number, _, start, end, state, api_key, job, intended_at, server_ahead, callback_url) = row[:10]
-    (request_id, submitted_at, ready_at, items_count, download_url) = row[10:15]
-    (records, size_bytes, sha256, target, reason, changed_at, edition, replaces) = row[15:]
-    if state not in _STATES:
-        raise InvalidRow(f"{short(repr(state), 40)} is not a state")
-    if state in _WITH_FILE and None in (target, records, size_bytes, sha256):
-        raise InvalidRow("it has a file, of which nothing is known")
-    return Report(
-        id=number,
-        series=series,
-        window=Window.of_epoch(start, end),
-        state=_STATES[state],
-        api_key=api_key,
-        job=job,
-        intended_at=from_ms(intended_at),
-        server_ahead=server_ahead * _MILLISECOND,
-        callback_url=callback_url,
-        request_id=request_id,
-        submitted_at=_moment(submitted_at),
-        ready_at=_moment(ready_at),
-        items_count=items_count,
-        download_url=download_url,
-        rows=records,
-        size_bytes=size_bytes,
-        sha256=sha256,
-        target=target,
-        reason=_shown(reason),
-        changed_at=from_ms(changed_at),
-        edition=edition,
-        replaces=replaces,
-    )
-
-
-def owner_of(columns: Sequence[Any]) -> Owner:
-    """The owner of a request id, of the columns that `Store.owners` asks for.
-
-    Raises:
-        LedgerError: it is none.
-    """
-    number, api_key, intended_at, submitted_at = columns
-    try:
-        return Owner(number, api_key, from_ms(intended_at), _moment(submitted_at))
-    except SENSELESS as error:
-        raise damaged(f"report {number}", error) from error
 
 
 def given_up_of(row: Row, series: Series) -> GivenUp:
     """The given-up window of a row of `given_up`.
 
     Raises:
-        LedgerError: it is none.
+        LedgerError: this program has not written it.
     """
-    try:
-        return _given_up_of(row, series)
-    except SENSELESS as error:
-        raise damaged("a window given up", error) from error
+    with refuse_damaged("a window given up"):
+        return GivenUp(
+            id=row["id"],
+            series=series,
+            window=Window.of_epoch(row["window_start"], row["window_end"]),
+            report_id=row["report_id"],
+            reason=_read_reason(row["reason"]),
+            at=from_ms(row["at"]),
+            acknowledged=bool(row["acknowledged"]),
+        )
 
 
-def _given_up_of(row: Row, series: Series) -> GivenUp:
-    return GivenUp(
-        id=row["id"],
-        series=series,
-        window=Window.of_epoch(row["window_start"], row["window_end"]),
-        report_id=row["report_id"],
-        reason=_shown(row["reason"]),
-        at=from_ms(row["at"]),
-        acknowledged=bool(row["acknowledged"]),
-    )
-
-
-def reason_text(reason: str) -> str:
-    """A reason as it is stored: in one line of bounded length, whoever's words are in it."""
-    return short(reason, MAX_REASON)
-
-
-def _shown(reason: str) -> str:
-    """A stored reason, as it may be shown: earlier versions stored what the API said as it was."""
-    fits = len(reason) <= MAX_REASON + 1 and reason.isprintable()
-    return reason if fits else reason_text(reason)
+# --- events ---------------------------------------------------------------------------------------
 
 
 def event_facts(event: Event) -> str:
-    """What an event says, as JSON."""
+    """What an event says, as JSON; without the link of a file, which lets anybody have that."""
+    if isinstance(event, lifecycle.Finished):
+        event = replace(event, download_url=None)
     facts = {
         name: value for name in event.__match_args__ if (value := getattr(event, name)) is not None
     }
@@ -195,56 +308,6 @@ def event_facts(event: Event) -> str:
     return _AS_JSON(facts)
 
 
-def without_link(event: Event) -> Event:
-    """The event without the link of its file, which lets anybody have that: for what stays."""
-    if isinstance(event, lifecycle.Finished):
-        return replace(event, download_url=None)
-    return event
-
-
 def file_facts(report: Report) -> str:
     """The name of a report's file, as JSON."""
     return _AS_JSON({"target": report.target})
-
-
-def forgotten(state: lifecycle.State) -> Mapping[str, None]:
-    """The columns that a report in this state has no use for: links, and addresses with tokens.
-
-    A disputed one may still be taken, and its file be had again.
-    """
-    if state.is_open or state is lifecycle.State.DISPUTED:
-        return {}
-    return {"callback_url": None, "download_url": None}
-
-
-def changes(event: Event, report: Report, at: datetime) -> Mapping[str, Any]:
-    """The columns of `report` that an event changes, the state apart."""
-    columns: dict[str, Any] = {
-        "reason": reason_text(getattr(event, "reason", "")),
-        "changed_at": to_ms(at),
-    }
-    match event:
-        case lifecycle.Created(request_id) | lifecycle.Adopted(request_id):
-            columns |= {"request_id": request_id, "submitted_at": to_ms(at)}
-        case lifecycle.Finished(items_count, download_url):
-            # The 72 hours of a file count from when it was first seen finished.
-            ready_at = report.ready_at or at
-            columns |= {
-                "items_count": items_count,
-                "download_url": download_url,
-                "ready_at": to_ms(ready_at),
-            }
-        case lifecycle.CutShort(items_count=items_count):
-            columns |= {"items_count": items_count}
-        case lifecycle.Verified() | lifecycle.Accepted():
-            columns |= {
-                "sha256": event.sha256,
-                "rows": event.rows,
-                "size_bytes": event.size_bytes,
-                "target": event.target,
-            }
-        case lifecycle.FileMissing() | lifecycle.Refetched():
-            columns |= {"sha256": None, "rows": None, "size_bytes": None, "target": None}
-        case _:
-            pass
-    return columns

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sqlite3
 from contextlib import contextmanager
-from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import anyio
@@ -33,11 +32,10 @@ if TYPE_CHECKING:
     from orchestrator.core.volume import History
     from orchestrator.ledger.open_reports import OpenPlace
 
-_PAGE: Final = 200
-_BUSY_SECONDS: Final = 30.0
+_PAGE: Final = 200  # Open reports that one transaction reads: in memory at once.
+_BUSY_SECONDS: Final = 30.0  # Wait for another program that holds the file; then it is an error.
 _MAY_NOT_WRITE: Final = frozenset({sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY})
-_STATEMENTS: Final = 256
-"""So many prepared statements are kept: more than there are."""
+_STATEMENTS: Final = 256  # Prepared statements that are kept: more than there are.
 
 
 def connect(
@@ -250,7 +248,7 @@ class SqliteLedger(GroupCommits):
 
     async def newest(self) -> int:
         """See the port."""
-        return await self.transact(Store.newest)
+        return await self.transact(lambda store: store.newest())
 
     async def bought(self, since: datetime, *, up_to: int) -> Bought:
         """See the port."""
@@ -345,20 +343,19 @@ class SqliteLedger(GroupCommits):
         self, series: Iterable[Series], api_keys: Iterable[str] = ()
     ) -> AsyncIterator[Report]:
         """See the port."""
-        keys = frozenset(one.key for one in series)
+        keys = frozenset(wanted.key for wanted in series)
         bought_with = frozenset(api_keys)
-        newest = await self.transact(Store.newest)
+        newest = await self.newest()
         place: OpenPlace | None = FIRST
         while place is not None:
-            turn = partial(
-                Store.open_page,
-                keys=keys,
-                after=place,
-                newest=newest,
-                most=_PAGE,
-                api_keys=bought_with,
-            )
-            page, place = await self.transact(turn)
+            after = place
+
+            def work(
+                store: Store, after: OpenPlace = after
+            ) -> tuple[list[Report], OpenPlace | None]:
+                return store.open_page(keys, after, newest, _PAGE, bought_with)
+
+            page, place = await self.transact(work)
             for report in page:
                 yield report
 

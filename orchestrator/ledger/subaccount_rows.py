@@ -8,7 +8,7 @@ from orchestrator.core import lifecycle
 from orchestrator.core.intervals import Window
 from orchestrator.core.ledger_records import SubaccountRows
 from orchestrator.core.lifecycle import State
-from orchestrator.ledger.rows import sensible
+from orchestrator.ledger.rows import refuse_damaged
 
 if TYPE_CHECKING:
     import sqlite3
@@ -43,7 +43,7 @@ def of(connection: sqlite3.Connection, report_id: int) -> tuple[tuple[str, int],
     )
 
 
-def found(
+def of_all_files(
     connection: sqlite3.Connection, series_of: Callable[[int], Series]
 ) -> Iterator[SubaccountRows]:
     """Every such count of the collected files, by file."""
@@ -54,7 +54,7 @@ def found(
         (State.COLLECTED.value,),
     )
     for row in cursor:
-        with sensible(f"report {row['report_id']}"):
+        with refuse_damaged(f"report {row['report_id']}"):
             window = Window.of_epoch(row["window_start"], row["window_end"])
         series = series_of(row["series_id"])
         yield SubaccountRows(series, window, row["report_id"], row["account_id"], row["n"])

@@ -1,4 +1,4 @@
-"""What became of a series' windows: had, failed, given up; what a job's relative ones became."""
+"""The windows of a series: which are had, which failed, and what a job's relative ones became."""
 
 from __future__ import annotations
 
@@ -9,24 +9,27 @@ from orchestrator.core.ledger_records import from_ms, to_ms
 from orchestrator.core.lifecycle import State
 from orchestrator.core.model import Failure, Resolution
 from orchestrator.ledger import rows
-from orchestrator.ledger.series import SeriesTable
 
 if TYPE_CHECKING:
+    import sqlite3
     from collections.abc import Iterable, Iterator, Mapping
-    from datetime import datetime
     from sqlite3 import Row
 
-    from orchestrator.core.model import GivenUp, Report, Series
+    from orchestrator.core.ledger_records import LedgerChanges
+    from orchestrator.core.model import Series
+    from orchestrator.ledger.series import SeriesTable
 
 
-class WindowTables(SeriesTable):
-    """Adds to the series what is known of their windows."""
+class SeriesWindows:
+    """Reads what became of the windows of series; writes nothing."""
 
-    # --- what is had --------------------------------------------------------------------------
+    def __init__(self, connection: sqlite3.Connection, series: SeriesTable) -> None:
+        self._db = connection
+        self._series = series
 
     def had(self, series: Series) -> tuple[Window, ...]:
-        """The windows of a series that are not to be bought; normal."""
-        series_id = self._find(series)
+        """See `LedgerReader.had`."""
+        series_id = self._series.find(series)
         if series_id is None:
             return ()
         cursor = self._db.execute(
@@ -42,11 +45,8 @@ class WindowTables(SeriesTable):
         return _coalesced(cursor)
 
     def failures(self, series: Series) -> tuple[Failure, ...]:
-        """The series' reports that came to nothing and still count, in the order of their ends.
-
-        Truncated ones stay for ever: chunks there must be smaller.
-        """
-        series_id = self._find(series)
+        """See `LedgerReader.failures`."""
+        series_id = self._series.find(series)
         if series_id is None:
             return ()
         cursor = self._db.execute(
@@ -69,18 +69,22 @@ class WindowTables(SeriesTable):
                 series_id,
                 State.COLLECTED.value,
                 series_id,
+                # Disputed ones on which a person has decided: accepted, or waived.
                 State.COLLECTED.value,
-                State.WAIVED.value,  # a disputed one that a person has decided on, as above
+                State.WAIVED.value,
                 State.TRUNCATED.value,
                 series_id,
             ),
         )
-        return tuple(_failure(row) for row in cursor)
+        return tuple(_failure_of(row) for row in cursor)
 
-    def _holder(self, series_id: int, window: Window) -> str | None:
-        """What has a moment of the window already, in words; None if nothing has."""
+    def over(self, series: Series, window: Window) -> str | None:
+        """See `LedgerReader.over`."""
+        series_id = self._series.find(series)
+        if series_id is None:
+            return None
         start, end = window.epoch
-        report_id = self._report_over(series_id, start, end)
+        report_id = self.report_over(series_id, start, end)
         if report_id is not None:
             return f"report {report_id}"
         given_up = self._db.execute(
@@ -91,8 +95,8 @@ class WindowTables(SeriesTable):
         ).fetchone()
         return None if given_up is None else "a window that was given up"
 
-    def _report_over(self, series_id: int, start: int, end: int) -> int | None:
-        """The number of the last report that has a moment of the window; None if none has."""
+    def report_over(self, series_id: int, start: int, end: int) -> int | None:
+        """The number of the last report that has a part of the window; None if none has."""
         # Windows that are had never overlap each other, so the last one that begins before the
         # end is the only one that can reach into it.
         row = self._db.execute(
@@ -104,11 +108,20 @@ class WindowTables(SeriesTable):
         ).fetchone()
         return int(row["id"]) if row is not None and row["window_end"] > start else None
 
-    # --- resolutions --------------------------------------------------------------------------
+
+class ResolutionTable:
+    """The tables `resolved` and `mark` of one connection; notes in `changes` what it writes."""
+
+    def __init__(
+        self, connection: sqlite3.Connection, series: SeriesTable, changes: LedgerChanges
+    ) -> None:
+        self._db = connection
+        self._series = series
+        self._changes = changes
 
     def resolution(self, job: str, series: Series) -> Resolution:
-        """What a job's relative windows have become for a series."""
-        series_id = self._find(series)
+        """See `LedgerReader.resolution`."""
+        series_id = self._series.find(series)
         if series_id is None:
             return Resolution()
         windows = self._db.execute(
@@ -119,15 +132,23 @@ class WindowTables(SeriesTable):
         mark = self._db.execute(
             "SELECT at FROM mark WHERE job = ? AND series_id = ?", (job, series_id)
         ).fetchone()
-        with rows.sensible("a mark of a job"):
+        with rows.refuse_damaged("a mark of a job"):
             until = None if mark is None else from_ms(mark["at"])
         return Resolution(_coalesced(windows), until)
 
+    def resolutions(self) -> Iterator[tuple[str, Series, Resolution]]:
+        """See `LedgerReader.resolutions`."""
+        for job, series_id in self._db.execute(
+            "SELECT job, series_id FROM mark ORDER BY job, series_id"
+        ):
+            series = self._series.series_numbered(series_id)
+            yield job, series, self.resolution(job, series)
+
     def remember(self, job: str, resolutions: Mapping[Series, Resolution]) -> None:
-        """See the port `Ledger.remember`."""
+        """See `Ledger.remember`."""
         for series, resolution in resolutions.items():
-            series_id = self._make(series)
-            self.changes.resolutions[job, series_id] = None
+            series_id = self._series.number_of(series)
+            self._changes.resolutions[job, series_id] = None
             self._db.execute(
                 "DELETE FROM resolved WHERE job = ? AND series_id = ?", (job, series_id)
             )
@@ -138,113 +159,27 @@ class WindowTables(SeriesTable):
             self._db.execute("DELETE FROM mark WHERE job = ? AND series_id = ?", (job, series_id))
             if resolution.mark is not None:
                 self._db.execute(
-                    "INSERT INTO mark VALUES (?, ?, ?)",
-                    (job, series_id, to_ms(resolution.mark)),
+                    "INSERT INTO mark VALUES (?, ?, ?)", (job, series_id, to_ms(resolution.mark))
                 )
-
-    def resolutions(self) -> Iterator[tuple[str, Series, Resolution]]:
-        """Every resolution of every job, by job."""
-        for job, series_id in self._db.execute(
-            "SELECT job, series_id FROM mark ORDER BY job, series_id"
-        ):
-            series = self._series_of(series_id)
-            yield job, series, self.resolution(job, series)
-
-    # --- given up -----------------------------------------------------------------------------
-
-    def give_up(
-        self, series: Series, window: Window, reason: str, *, report_id: int | None, at: datetime
-    ) -> None:
-        """See the port `Ledger.give_up`."""
-        self._change_given_up(
-            "INSERT INTO given_up (series_id, window_start, window_end, report_id, reason, at)"
-            " VALUES (?, ?, ?, ?, ?, ?)",
-            (
-                self._make(series),
-                *window.epoch,
-                report_id,
-                rows.reason_text(reason),
-                to_ms(at),
-            ),
-        )
-
-    def _change_given_up(self, statement: str, values: tuple[object, ...]) -> int:
-        """Writes entries of what is given up; how many."""
-        changed = self._db.execute(f"{statement} RETURNING id", values).fetchall()
-        self.changes.given_up.update((int(number), None) for (number,) in changed)
-        return len(changed)
-
-    def given_up_numbered(self, number: int) -> GivenUp | None:
-        """The entry of that number; None where it is gone."""
-        row = self._db.execute("SELECT * FROM given_up WHERE id = ?", (number,)).fetchone()
-        return None if row is None else rows.given_up_of(row, self._series_of(row["series_id"]))
-
-    def given_up(self, series: Series) -> tuple[GivenUp, ...]:
-        """What was given up of a series, by time."""
-        series_id = self._find(series)
-        if series_id is None:
-            return ()
-        cursor = self._db.execute(
-            "SELECT * FROM given_up WHERE series_id = ? ORDER BY window_start", (series_id,)
-        )
-        return tuple(rows.given_up_of(row, series) for row in cursor)
-
-    def retry(self, series: Series) -> int:
-        """See the port `Ledger.retry`."""
-        series_id = self._find(series)
-        if series_id is None:
-            return 0
-        self._forgive(series_id)
-        return self._change_given_up(
-            "DELETE FROM given_up WHERE series_id = ? AND acknowledged = 0", (series_id,)
-        )
-
-    def _forgive(self, series_id: int) -> None:
-        """What came to nothing up to now no longer counts as a purchase.
-
-        By the number of the latest event, not by a clock: that may be wrong, and be set right.
-        """
-        self.changes.series[series_id] = None
-        self._db.execute(
-            "UPDATE series SET retried = (SELECT coalesce(max(id), 0) FROM event) WHERE id = ?",
-            (series_id,),
-        )
-
-    def undo_give_up(self, report: Report) -> int:
-        """See the port `Ledger.take_back`."""
-        entries = self._change_given_up("DELETE FROM given_up WHERE report_id = ?", (report.id,))
-        if entries:
-            self._forgive(self._make(report.series))
-        return entries
-
-    def acknowledge(self, report: Report) -> int:
-        """See the port `Ledger.acknowledge`."""
-        return self._change_given_up(
-            "UPDATE given_up SET acknowledged = 1 WHERE report_id = ?", (report.id,)
-        )
-
-
-def _failure(row: Row) -> Failure:
-    with rows.sensible(f"report {row['id']}"):
-        return _failure_of(row)
 
 
 def _failure_of(row: Row) -> Failure:
-    window = Window.of_epoch(row["window_start"], row["window_end"])
-    truncated = row["state"] in (State.TRUNCATED.value, State.DISPUTED.value)
-    is_collected = row["complete"] >= window.length.total_seconds()
-    return Failure(
-        window,
-        truncated=truncated,
-        reason=row["reason"],
-        proved=truncated and row["complete"] > 0,
-        report_id=row["id"],
-        rows=row["items_count"] if truncated else None,
-        counts=bool(row["recent"]) and not (truncated and is_collected),
-    )
+    with rows.refuse_damaged(f"report {row['id']}"):
+        window = Window.of_epoch(row["window_start"], row["window_end"])
+        truncated = row["state"] in (State.TRUNCATED.value, State.DISPUTED.value)
+        is_collected = row["complete"] >= window.length.total_seconds()
+        return Failure(
+            window,
+            truncated=truncated,
+            reason=row["reason"],
+            proved=truncated and row["complete"] > 0,
+            report_id=row["id"],
+            rows=row["items_count"] if truncated else None,
+            counts=bool(row["recent"]) and not (truncated and is_collected),
+        )
 
 
 def _coalesced(ordered: Iterable[tuple[int, int]]) -> tuple[Window, ...]:
     """Pairs of seconds, ordered by start, as windows: merged first, for there may be a million."""
-    with rows.sensible("windows"):
+    with rows.refuse_damaged("windows"):
         return tuple(Window.of_epoch(start, end) for start, end in merge(ordered))

@@ -1,0 +1,183 @@
+"""Writes reports: intents, and what events make of them. Never outside a transaction."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from orchestrator.core import attempts
+from orchestrator.core.lifecycle import Published, State, Superseded, transition
+from orchestrator.core.model import Report
+from orchestrator.errors import InvalidTransition, RequestIdConflict, WindowHad
+from orchestrator.ledger import editions, rows, subaccount_rows
+
+if TYPE_CHECKING:
+    import sqlite3
+    from datetime import datetime, timedelta
+
+    from orchestrator.core.intervals import Window
+    from orchestrator.core.ledger_records import LedgerChanges
+    from orchestrator.core.lifecycle import Event
+    from orchestrator.core.model import Series
+    from orchestrator.ledger.events import EventTable
+    from orchestrator.ledger.given_up import GivenUpTable
+    from orchestrator.ledger.reports import ReportTable
+    from orchestrator.ledger.series import SeriesTable
+    from orchestrator.ledger.windows import SeriesWindows
+
+
+class ReportWriter:
+    """Writes the table `report` of one connection, and what must change with it.
+
+    Args:
+        connection: whose transactions others begin and end.
+        series: finds and makes the series of a report.
+        windows: tells who has a window.
+        reports: reads the report that an edition replaces.
+        given_up: releases the window of a report that takes it again.
+        events: takes an event for each change.
+        changes: notes each report that is written.
+    """
+
+    def __init__(
+        self,
+        connection: sqlite3.Connection,
+        *,
+        series: SeriesTable,
+        windows: SeriesWindows,
+        reports: ReportTable,
+        given_up: GivenUpTable,
+        events: EventTable,
+        changes: LedgerChanges,
+    ) -> None:
+        self._db = connection
+        self._series = series
+        self._windows = windows
+        self._reports = reports
+        self._given_up = given_up
+        self._events = events
+        self._changes = changes
+
+    def record_intent(
+        self,
+        series: Series,
+        window: Window,
+        *,
+        job: str,
+        api_key: str,
+        server_ahead: timedelta,
+        callback_url: str | None,
+        at: datetime,
+        replaces: Report | None = None,
+    ) -> Report:
+        """See `Ledger.record_intent`."""
+        series_id = self._series.number_of(series)
+        if replaces is not None:
+            editions.check(self._db, replaces)
+        elif (holder := self._windows.over(series, window)) is not None:
+            raise InvalidTransition(
+                f"{series}, {window}: {holder} has it already; buying it would be paying twice"
+            )
+        intent = Report(
+            id=0,
+            series=series,
+            window=window,
+            state=State.SUBMITTING,
+            api_key=api_key,
+            job=job,
+            intended_at=at,
+            server_ahead=server_ahead,
+            callback_url=callback_url,
+            changed_at=at,
+            edition=1 if replaces is None else replaces.edition + 1,
+            replaces=None if replaces is None else replaces.id,
+        )
+        values = rows.values_of(intent, series_id)
+        names, marks = ", ".join(values), ", ".join("?" * len(values))
+        (row,) = self._db.execute(
+            f"INSERT INTO report ({names}) VALUES ({marks})"  # noqa: S608 - names are ours
+            f" RETURNING {rows.COLUMNS}",
+            tuple(values.values()),
+        ).fetchall()
+        report = rows.report_of(row, series)
+        self._events.add(report.id, at, kind="Intended", prior=None, state=report.state, facts="{}")
+        self._changes.report(report)
+        return report
+
+    def apply(self, report: Report, event: Event, at: datetime) -> Report:
+        """See `Ledger.apply`."""
+        state = transition(report.state, event)
+        if state.has_window and not report.state.has_window and report.replaces is None:
+            self._reclaim(report)
+        values = rows.changed_values(report, state, event, at)
+        if "request_id" in values:
+            self._refuse_taken(report, values["request_id"])
+        setting = ", ".join(f"{name} = ?" for name in values)
+        written = self._db.execute(
+            f"UPDATE report SET {setting} WHERE id = ? AND state = ?"  # noqa: S608 - names are ours
+            f" RETURNING {rows.COLUMNS}",
+            (*values.values(), report.id, report.state.value),
+        ).fetchall()
+        if len(written) != 1:
+            raise InvalidTransition(
+                f"report {report.id} is no longer {report.state.value}: it changed behind our "
+                "back; this is a bug"
+            )
+        self._events.add(
+            report.id,
+            at,
+            kind=type(event).__name__,
+            prior=report.state,
+            state=state,
+            facts=rows.event_facts(event),
+        )
+        if attempts.counts(event):
+            self._db.execute(
+                "UPDATE report SET failed = (SELECT max(id) FROM event) WHERE id = ?", (report.id,)
+            )
+        elif attempts.begins_anew(event):
+            self._series.forgive(self._series.number_of(report.series))
+        elif state.is_open and not report.state.is_open:  # it lives again
+            self._db.execute("UPDATE report SET failed = NULL WHERE id = ?", (report.id,))
+        subaccount_rows.note(self._db, report.id, event)
+        if isinstance(event, Published) and report.replaces is not None:
+            reason = f"by report {report.id}, edition {report.edition}"
+            self.apply(self._reports.report(report.replaces), Superseded(reason), at)
+        changed = rows.report_of(written[0], report.series)
+        self._changes.report(changed, report.state)
+        return changed
+
+    def _reclaim(self, report: Report) -> None:
+        """Makes sure that a report which came to nothing may have its window again.
+
+        What was given up with it is given up no longer.
+
+        Raises:
+            WindowHad: another report has a part of it by now.
+        """
+        self._given_up.release(report)
+        holder = self._windows.over(report.series, report.window)
+        if holder is not None:
+            raise WindowHad(
+                f"report {report.id} ({report.series}, {report.window}): {holder} has its window, "
+                "or a part of it, by now"
+            )
+
+    def _refuse_taken(self, report: Report, request_id: str) -> None:
+        owner = self._reports.owners_of((request_id,)).get(request_id, report.id)
+        if owner != report.id:
+            raise RequestIdConflict(
+                f"the API names it {request_id}, which is the name of report {owner} already"
+            )
+
+    def withdrawn(self, report: Report, at: datetime) -> None:
+        """See `Ledger.withdrawn`."""
+        self._db.execute("UPDATE report SET target = NULL WHERE id = ?", (report.id,))
+        self._events.add(
+            report.id,
+            at,
+            kind="Withdrawn",
+            prior=report.state,
+            state=report.state,
+            facts=rows.file_facts(report),
+        )
+        self._changes.report(self._reports.report(report.id))

@@ -1,0 +1,303 @@
+"""Reads reports: single ones, those of a series, their counts, their files and their ids."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import TYPE_CHECKING, Final
+
+from orchestrator.core.intervals import Window
+from orchestrator.core.ledger_records import CollectedFile, SubaccountRows, from_ms, to_ms
+from orchestrator.core.lifecycle import UNPAID, State
+from orchestrator.core.spending import Bought
+from orchestrator.ledger import editions, rows, subaccount_rows
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Iterable, Iterator, Sequence
+    from datetime import datetime
+
+    from orchestrator.core.model import Owner, Report, Series
+    from orchestrator.ledger.series import SeriesTable
+    from orchestrator.ledger.windows import SeriesWindows
+
+_IDS_AT_ONCE: Final = 500  # Request ids of one statement; SQLite takes 999 values at least.
+_NEWEST: Final = 500
+"""The number of latest reports among which `recent` searches.
+
+It is asked about minutes, and never about more reports than a list of the API shows.
+"""
+
+_PUBLISHED: Final = (State.VERIFIED, State.COLLECTED, State.SUPERSEDED)
+"""States in which a report's file has its final name, or may have."""
+
+_UNPAID: Final = tuple(sorted(state.value for state in UNPAID))
+
+_window = lru_cache(maxsize=8192)(Window.of_epoch)
+"""Most series of a job were collected in the same windows."""
+
+
+class ReportTable:
+    """The table `report` of one connection, to read from."""
+
+    def __init__(
+        self, connection: sqlite3.Connection, series: SeriesTable, windows: SeriesWindows
+    ) -> None:
+        self._db = connection
+        self._series = series
+        self._windows = windows
+
+    # --- single ones --------------------------------------------------------------------------
+
+    def report(self, report_id: int) -> Report:
+        """See `LedgerReader.report`."""
+        return self._report_whose("id", report_id)
+
+    def report_by_request(self, request_id: str) -> Report:
+        """See `LedgerReader.report_by_request`."""
+        return self._report_whose("request_id", request_id)
+
+    def _report_whose(self, column: str, value: int | str) -> Report:
+        row = self._db.execute(
+            f"SELECT {rows.COLUMNS} FROM report WHERE {column} = ?",  # noqa: S608 - names are ours
+            (value,),
+        ).fetchone()
+        if row is None:
+            raise KeyError(value)
+        return rows.report_of(row, self._series.series_numbered(row["series_id"]))
+
+    def there(self, ids: Iterable[int]) -> Iterator[Report]:
+        """See `LedgerReader.there`."""
+        for number in ids:
+            try:
+                yield self.report(number)
+            except KeyError:
+                continue
+
+    def is_asked_again(self, report: Report) -> bool:
+        """See `LedgerReader.is_asked_again`."""
+        series_id = self._series.find(report.series)
+        start, end = report.window.epoch
+        if series_id is None:
+            return False
+        holder = self._windows.report_over(series_id, start, end)
+        if holder is not None and holder != report.id:
+            return True
+        later = self._db.execute(
+            "SELECT 1 FROM report WHERE series_id = ? AND window_start = ? AND id > ? LIMIT 1",
+            (series_id, start, report.id),
+        ).fetchone()
+        return later is not None
+
+    def failed(self, report_id: int) -> int | None:
+        """See `LedgerReader.failed`."""
+        row = self._db.execute("SELECT failed FROM report WHERE id = ?", (report_id,)).fetchone()
+        return None if row is None else row[0]
+
+    def foreign_of(self, report_id: int) -> tuple[tuple[str, int], ...]:
+        """See `LedgerReader.foreign_of`."""
+        return subaccount_rows.of(self._db, report_id)
+
+    def newer_edition(self, report: Report) -> int | None:
+        """See `LedgerReader.newer_edition`."""
+        return editions.newer(self._db, report)
+
+    # --- of a series --------------------------------------------------------------------------
+
+    def reports(self, series: Series, states: Iterable[State] | None = None) -> Iterator[Report]:
+        """See `LedgerReader.reports`."""
+        series_id = self._series.find(series)
+        if series_id is None:
+            return
+        wanted = set(State if states is None else states)
+        # Most reports are collected: they are read in their order. The few others are looked up
+        # by their state, and sorted.
+        index = "report_series" if State.COLLECTED in wanted else "report_state"
+        cursor = self._db.execute(
+            f"SELECT {rows.COLUMNS} FROM report INDEXED BY {index}"  # noqa: S608 - only names and marks
+            f" WHERE series_id = ? AND state IN ({_marks(wanted)}) ORDER BY window_start, id",
+            (series_id, *(state.value for state in wanted)),
+        )
+        for row in cursor:
+            yield rows.report_of(row, series)
+
+    def current(self, series: Series, window: Window) -> Iterator[Report]:
+        """See `LedgerReader.current`."""
+        start, end = window.epoch
+        for row in self._db.execute(
+            f"SELECT {rows.COLUMNS} FROM report INDEXED BY report_had"  # noqa: S608 - names are ours
+            " WHERE series_id = ? AND has_window = 1 AND window_start < ? AND window_end > ?"
+            " AND state = ? ORDER BY window_start",
+            (self._series.find(series), end, start, State.COLLECTED.value),
+        ):
+            yield rows.report_of(row, series)
+
+    def files(self, series: Series) -> Iterator[CollectedFile]:
+        """See `LedgerReader.files`. Apart from `reports`, for it is half as fast again."""
+        cursor = self._db.execute(
+            "SELECT id, window_start, window_end, changed_at, target, rows, size_bytes, sha256,"
+            " request_id, api_key, job, intended_at, server_ahead, submitted_at, ready_at, replaces"
+            " FROM report INDEXED BY report_series"
+            " WHERE series_id = ? AND state = ? ORDER BY window_start, id",
+            (self._series.find(series), State.COLLECTED.value),
+        )
+        for number, start, end, at, target, records, size_bytes, sha256, *others in cursor:
+            try:
+                if None in (target, records, size_bytes, sha256):
+                    raise rows.InvalidRow("it is collected, but its file is not known")
+                name, key, job, intended_ms, ahead_ms, submitted_ms, ready_ms, replaces = others
+                yield CollectedFile(
+                    _window(start, end),
+                    target,
+                    records,
+                    size_bytes,
+                    sha256,
+                    name,
+                    key,
+                    job,
+                    from_ms(at),
+                    number,
+                    intended_ms,
+                    ahead_ms,
+                    submitted_ms,
+                    ready_ms,
+                    replaces,
+                )
+            except rows.ROW_ERRORS as error:
+                raise rows.damaged(f"report {number}", error) from error
+
+    def is_published(self, series: Series, window: Window, target: str) -> bool:
+        """See `LedgerReader.is_published`."""
+        row = self._db.execute(
+            "SELECT 1 FROM report WHERE series_id = ? AND window_start = ? AND target = ?"  # noqa: S608 - only marks
+            f" AND state IN ({_marks(_PUBLISHED)}) LIMIT 1",
+            (
+                self._series.find(series),
+                window.epoch[0],
+                target,
+                *(state.value for state in _PUBLISHED),
+            ),
+        ).fetchone()
+        return row is not None
+
+    def counts(self, series: Series) -> dict[State, tuple[int, int, int]]:
+        """See `LedgerReader.counts`."""
+        cursor = self._db.execute(
+            "SELECT state, count(*), total(rows), total(size_bytes) FROM report"
+            " WHERE series_id = ? GROUP BY state",
+            (self._series.find(series),),
+        )
+        with rows.refuse_damaged("reports"):
+            return {
+                State(state): (number, int(records), int(size_bytes))
+                for state, number, records, size_bytes in cursor
+            }
+
+    def number_in(self, series: Series, state: State) -> int:
+        """See `LedgerReader.number_in`."""
+        (number,) = self._db.execute(
+            "SELECT count(*) FROM report WHERE series_id = ? AND state = ?",
+            (self._series.find(series), state.value),
+        ).fetchone()
+        return int(number)
+
+    # --- of all series ------------------------------------------------------------------------
+
+    def size(self) -> tuple[int, int]:
+        """See `LedgerReader.size`."""
+        (series,) = self._db.execute("SELECT count(*) FROM series").fetchone()
+        (reports,) = self._db.execute("SELECT count(*) FROM report").fetchone()
+        return int(series), int(reports)
+
+    def newest(self) -> int:
+        """See `LedgerReader.newest`."""
+        (number,) = self._db.execute("SELECT coalesce(max(id), 0) FROM report").fetchone()
+        return int(number)
+
+    def superseded(self, by: Report | None = None) -> list[Report]:
+        """See `LedgerReader.superseded`."""
+        ids = editions.superseded_ids(self._db, by.replaces if by else None)
+        return [self.report(report_id) for report_id in ids]
+
+    def foreign(self) -> Iterator[SubaccountRows]:
+        """See `LedgerReader.foreign`."""
+        return subaccount_rows.of_all_files(self._db, self._series.series_numbered)
+
+    def bought(self, since: datetime, up_to: int) -> Bought:
+        """See `LedgerReader.bought`."""
+        asked = (
+            "FROM report WHERE intended_at + server_ahead >= ? AND id <= ?"
+            f" AND state NOT IN ({_marks(_UNPAID)}) AND coalesce(rows, items_count)"
+        )
+        values = (to_ms(since), up_to, *_UNPAID)
+        records: dict[str, int] = {}
+        for series_id, number in self._db.execute(
+            f"SELECT series_id, total(coalesce(rows, items_count)) {asked} IS NOT NULL"
+            " GROUP BY series_id",
+            values,
+        ):
+            product = self._series.series_numbered(series_id).product
+            records[product] = records.get(product, 0) + int(number)
+        with rows.refuse_damaged("windows"):
+            uncounted = [
+                (self._series.series_numbered(series_id), Window.of_epoch(start, end))
+                for series_id, start, end in self._db.execute(
+                    f"SELECT series_id, window_start, window_end {asked} IS NULL", values
+                )
+            ]
+        return Bought(records, uncounted)
+
+    # --- the API's ids ------------------------------------------------------------------------
+
+    def owners_of(self, request_ids: Sequence[str]) -> dict[str, int]:
+        """See `LedgerReader.owners_of`."""
+        return {
+            request_id: int(number)
+            for request_id, number in self._by_request_id("request_id, id", request_ids)
+        }
+
+    def owners(self, request_ids: Sequence[str]) -> dict[str, Owner]:
+        """See `LedgerReader.owners`."""
+        columns = "request_id, id, api_key, intended_at, submitted_at"
+        return {
+            request_id: rows.owner_of(values)
+            for request_id, *values in self._by_request_id(columns, request_ids)
+        }
+
+    def _by_request_id(self, columns: str, request_ids: Sequence[str]) -> Iterator[sqlite3.Row]:
+        for first in range(0, len(request_ids), _IDS_AT_ONCE):
+            ids = request_ids[first : first + _IDS_AT_ONCE]
+            yield from self._db.execute(
+                f"SELECT {columns} FROM report WHERE request_id IN ({_marks(ids)})",  # noqa: S608 - only names and marks
+                tuple(ids),
+            )
+
+    def recent(
+        self, account_id: str, api_key: str, since: datetime, until: datetime
+    ) -> frozenset[str]:
+        """See `LedgerReader.recent`."""
+        cursor = self._db.execute(
+            "SELECT request_id FROM report WHERE id > (SELECT max(id) - ? FROM report)"
+            " AND api_key = ? AND submitted_at BETWEEN ? AND ? AND state <> ?"
+            " AND series_id IN (SELECT id FROM series WHERE account_id = ?)",
+            (_NEWEST, api_key, to_ms(since), to_ms(until), State.LOST.value, account_id),
+        )
+        return frozenset(request_id for (request_id,) in cursor)
+
+    def unresolved_creates(self, report: Report) -> tuple[Report, ...]:
+        """See `LedgerReader.unresolved_creates`."""
+        cursor = self._db.execute(
+            f"""
+            SELECT {rows.COLUMNS} FROM report INDEXED BY report_unknown
+            WHERE series_id IN (SELECT id FROM series WHERE account_id = ?)
+            AND is_open = 1 AND request_id IS NULL AND id <> ? ORDER BY id
+            """,  # noqa: S608 - names are ours
+            (report.series.account_id, report.id),
+        )
+        return tuple(
+            rows.report_of(row, self._series.series_numbered(row["series_id"])) for row in cursor
+        )
+
+
+def _marks(values: Iterable[object]) -> str:
+    """A placeholder for each value."""
+    return ", ".join("?" for _ in values)
