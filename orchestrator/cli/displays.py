@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 from rich.console import Console
 
-from orchestrator.cli.output import json_text
+from orchestrator.cli.output import json_text, say
 from orchestrator.core.policy import ExitCode
 from orchestrator.reporting import summary, summary_text
 from orchestrator.reporting.live_display import LiveDisplay
@@ -81,5 +81,5 @@ class RunOutput:
             click.echo(self._mask(json_text(summary.as_json(run_summary))))
         elif not (self._json_lines or (self._quiet and run_summary.code is ExitCode.DONE)):
             for line in summary_text.text(run_summary):
-                click.echo(self._mask(printable(line)))
+                say(self._mask(printable(line)))
         return run_summary.code

@@ -5,9 +5,8 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-import click
-
 from orchestrator.app.setup import load
+from orchestrator.cli.output import say
 from orchestrator.config import find_config
 from orchestrator.config.discovery import working_directory
 from orchestrator.core.commands import Called, remember
@@ -63,4 +62,4 @@ def _named_alone(config: Config) -> str:
 
 def announce(level: str, text: str) -> None:
     """Writes a line to standard error, with its level unless that is ``info``."""
-    click.echo(text if level == "info" else f"{level}: {text}", err=True)
+    say(text if level == "info" else f"{level}: {text}", err=True)

@@ -11,6 +11,7 @@ from typing import Final
 import click
 
 from orchestrator import __version__
+from orchestrator.cli.output import say
 from orchestrator.cli.streams import guard
 from orchestrator.core.policy import ExitCode
 from orchestrator.errors import (
@@ -201,15 +202,15 @@ def _end(error: BaseException, *, as_json: bool) -> int:
         # Without the values of variables: a secret may be among them.
         lines = traceback.format_exception(type(error), error, error.__traceback__)
         click.echo("".join(lines), err=True, nl=False)
-        click.echo(f"orchestrator: {_BUG}", err=True)
+        say(f"orchestrator: {_BUG}", err=True)
     elif isinstance(error, InputError):
         for mistake in error.mistakes:
-            click.echo(f"error: {mistake}", err=True)
+            say(f"error: {mistake}", err=True)
         if len(error.mistakes) > 1:
             click.echo(f"{len(error.mistakes)} mistakes; nothing was sent.", err=True)
     else:
         assert isinstance(error, OrchestratorError)
-        click.echo(f"error: {printable(str(error))}", err=True)
+        say(f"error: {printable(str(error))}", err=True)
     return code
 
 

@@ -6,6 +6,9 @@ import json
 import sys
 from typing import TYPE_CHECKING, Any, Final
 
+import click
+
+from orchestrator.reporting.wrapping import terminal_width, wrapped
 from orchestrator.texts import field_text, printable, utc_text
 
 if TYPE_CHECKING:
@@ -45,11 +48,19 @@ def _put(text: str) -> None:
 
 
 def write_lines(lines: Iterable[str]) -> None:
-    """Writes lines as they come.
+    """Writes lines as they come; a terminal gets them wrapped.
 
     See `fit` for what is shown otherwise than it is.
     """
-    write(f"{fit(line)}\n" for line in lines)
+    width = terminal_width(sys.stdout)
+    write(f"{piece}\n" for line in lines for piece in wrapped(fit(line), width))
+
+
+def say(line: str, *, err: bool = False) -> None:
+    """Writes one message to standard output or standard error; a terminal gets it wrapped."""
+    width = terminal_width(sys.stderr if err else sys.stdout)
+    for piece in wrapped(line, width):
+        click.echo(piece, err=err)
 
 
 def fit(line: str) -> str:

@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from orchestrator.reporting.phrases import calendar_length, counted, length, size_words
+from orchestrator.reporting.wrapping import wrapped
 from orchestrator.texts import printable
 
 if TYPE_CHECKING:
@@ -48,10 +49,10 @@ class LiveDisplay:
 
     def note(self, level: str, text: str, _facts: Mapping[str, FieldValue | float | None]) -> None:
         """Prints a line above the drawing."""
-        words = printable(text)
-        line = Text(self._mask(words if level == "info" else f"{level}: {words}"))
-        line.stylize(_STYLES.get(level, "dim"))
-        self._console.print(line, soft_wrap=True)
+        message = printable(text)
+        line = self._mask(message if level == "info" else f"{level}: {message}")
+        for piece in wrapped(line, self._console.width):
+            self._console.print(Text(piece, style=_STYLES.get(level, "dim")), soft_wrap=True)
 
     async def keep_up(self, stats: RunStats, jobs: Sequence[str]) -> None:
         """Draws until cancelled; what was drawn last stays on the screen."""

@@ -12,7 +12,7 @@ from orchestrator.app.ledger_writing import writing_ledger
 from orchestrator.app.setup import clock_of, credentials_of, open_sessions, with_credentials_of_open
 from orchestrator.cli import options
 from orchestrator.cli.inputs import announce, read_inputs
-from orchestrator.cli.output import json_text, series_fields, window_fields
+from orchestrator.cli.output import json_text, say, series_fields, window_fields
 from orchestrator.core.local_dates import chunk_text
 from orchestrator.core.policy import ExitCode
 from orchestrator.engine import cancel
@@ -77,7 +77,7 @@ def command(
         return code
     for one in results:
         report = one.report
-        click.echo(f"report {report.id}, {chunk_text(report)}: {one.words}")
+        say(f"report {report.id}, {chunk_text(report)}: {one.words}")
     cancelled = sum(one.done for one in results)
     still = sum(one.report.state.is_open for one in results)
     click.echo(

@@ -19,7 +19,7 @@ from orchestrator.app.ledger_writing import writing_ledger
 from orchestrator.app.setup import clock_of, open_sessions
 from orchestrator.cli import options
 from orchestrator.cli.inputs import announce, read_inputs
-from orchestrator.cli.output import json_text, series_fields, window_fields
+from orchestrator.cli.output import json_text, say, series_fields, window_fields
 from orchestrator.collect.collector import FileCollector
 from orchestrator.config import resolve_credentials
 from orchestrator.core.commands import JOB, typed
@@ -175,10 +175,10 @@ def command(
             unchanged = (
                 "; nothing was changed, try again" if isinstance(outcome.error, ApiError) else ""
             )
-            click.echo(f"error: {outcome.error}{unchanged}", err=True)
+            say(f"error: {outcome.error}{unchanged}", err=True)
         elif not as_json:
             report = outcome.report
-            click.echo(f"report {report.id}, {chunk_text(report)}: {outcome.words}")
+            say(f"report {report.id}, {chunk_text(report)}: {outcome.words}")
     if not outcomes and not as_json:
         click.echo("no report of these jobs waits for a decision")
     if as_json:

@@ -16,7 +16,7 @@ from orchestrator.cli import options
 from orchestrator.cli.commands.plan import show_plan
 from orchestrator.cli.displays import RunOutput
 from orchestrator.cli.inputs import read_inputs
-from orchestrator.cli.output import fit
+from orchestrator.cli.output import fit, say
 from orchestrator.core.hosts import is_on_this_machine
 from orchestrator.errors import InputError
 
@@ -187,7 +187,7 @@ def _ask(inputs: Inputs, choice: editions.Choice, *, yes: bool) -> None:
         InputError: nobody said yes.
     """
     for line in editions.announcement(inputs, choice):
-        click.echo(fit(line), err=True)
+        say(fit(line), err=True)
     if yes:
         return
     if not (sys.stdin.isatty() and sys.stderr.isatty()):

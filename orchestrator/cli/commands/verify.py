@@ -20,6 +20,7 @@ from orchestrator.cli.inputs import read_inputs
 from orchestrator.cli.output import (
     fit,
     json_text,
+    say,
     series_fields,
     window_fields,
     write,
@@ -158,7 +159,7 @@ class _Check:
             write([f'],\n{numbers},"collected_twice":{twice}}}\n'])
             return
         for one in doubles:
-            click.echo(f"warning: {fit(str(one))}", err=True)
+            say(f"warning: {fit(str(one))}", err=True)
         read = f"{counted(self.files, 'file')}, {size_words(self.size_bytes)}"
         words = f"{read}: all as collected" if self.files else "nothing is collected yet"
         if self.findings and not self.wrong_files:
