@@ -17,11 +17,11 @@ from orchestrator.collect.cancellable_thread import in_thread
 from orchestrator.collect.cleanup import unfinished
 from orchestrator.collect.convert import convert
 from orchestrator.collect.download_reader import PIECE
+from orchestrator.collect.formats import output_format
 from orchestrator.collect.partial_download import PartialDownload
 from orchestrator.collect.pipeline import pump
 from orchestrator.collect.unpack import StreamingUnpacker
 from orchestrator.core.ports import Resume
-from orchestrator.core.settings import Format
 from orchestrator.errors import CorruptArchive, OutputError, WrongCount
 
 if TYPE_CHECKING:
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from orchestrator.collect.download_reader import DownloadReader
     from orchestrator.core.model import Report
     from orchestrator.core.ports import Download
+    from orchestrator.core.settings import Format
 
 
 class PartialFolder:
@@ -89,7 +90,7 @@ class ArchiveFetch:
     Args:
         report: as the ledger has it.
         files: its places.
-        form: the published form.
+        file_format: of the published file.
         partial: where `files` are.
         reserve: what is to stay free on the disk.
         kept: what an earlier run has set aside of it, to go on from.
@@ -99,7 +100,7 @@ class ArchiveFetch:
         self,
         report: Report,
         files: layout.WorkFiles,
-        form: Format,
+        file_format: Format,
         partial: PartialFolder,
         *,
         reserve: DiskReserve,
@@ -107,7 +108,8 @@ class ArchiveFetch:
     ) -> None:
         self._report = report
         self._files = files
-        self._form = form
+        self._part = files.part(file_format)
+        self._format = output_format(file_format)
         self._partial = partial
         self._reserve = reserve
         self._kept_bytes = 0 if kept is None else kept.resume.offset
@@ -146,8 +148,8 @@ class ArchiveFetch:
         except CorruptArchive:
             _write(self._files.archive, archive)
             raise
-        if self._form is Format.ZIP:
-            _write(self._files.part(Format.ZIP), archive)
+        if self._format.is_archive:
+            _write(self._part, archive)
         return converted
 
     async def stream(
@@ -174,12 +176,12 @@ class ArchiveFetch:
         self._reserve.wrote(self._report.id, size_bytes)
 
     def _begin(self) -> StreamingUnpacker:
-        with disk.translate_os_errors(self._files.part(self._form), "write"):
+        with disk.translate_os_errors(self._part, "write"):
             self._partial.begin(self._files, self._report.id, keep=bool(self._kept_bytes))
             disk.remove(self._files.part_note)  # no longer true once more has come
             return StreamingUnpacker(
-                self._files.part(self._form),
-                self._form,
+                self._part,
+                self._format,
                 self._report.items_count,
                 by_account=with_subaccounts(self._report),
                 engine=inflate_library.fastest(),
@@ -244,8 +246,8 @@ class ArchiveFetch:
     def _converted(self, archive: BinaryIO) -> Generator[None, None, Converted]:
         converted = yield from convert(
             archive,
-            self._files.part(self._form),
-            self._form,
+            self._part,
+            self._format,
             self._report.items_count,
             by_account=with_subaccounts(self._report),
             room=partial(self._reserve.check, self._report.id),
@@ -255,8 +257,8 @@ class ArchiveFetch:
     def _accepted(self, converted: Converted) -> Converted:
         """Checks the count; the archive on the disk has done its part, or becomes the file."""
         self._check_count(converted)
-        if self._form is Format.ZIP:
-            self._files.archive.replace(self._files.part(Format.ZIP))
+        if self._format.is_archive:
+            self._files.archive.replace(self._part)
         else:
             self._files.archive.unlink()
         return converted

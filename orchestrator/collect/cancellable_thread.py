@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
 from anyio import CancelScope, to_thread
 
@@ -11,6 +11,9 @@ if TYPE_CHECKING:
     from collections.abc import Generator
 
     from anyio import CapacityLimiter
+
+STEP_BYTES: Final = 32 * 1024 * 1024
+"""Bytes of CSV between two pauses: some tens of milliseconds (gzip: half a second)."""
 
 Result = TypeVar("Result")
 

@@ -15,13 +15,13 @@ from orchestrator.collect.cancellable_thread import in_thread
 from orchestrator.collect.disk_reserve import DiskReserve
 from orchestrator.collect.download_reader import DownloadReader
 from orchestrator.collect.echo_check import refutes
+from orchestrator.collect.formats import output_format
 from orchestrator.collect.partial_download import PartialDownload
 from orchestrator.collect.publish import publish
-from orchestrator.collect.recount import csv_blocks
 from orchestrator.core.commands import typed
 from orchestrator.core.ports import VerifiedFile
 from orchestrator.core.settings import Format
-from orchestrator.errors import CorruptArchive, OutputError, TooLong, TransportError
+from orchestrator.errors import CorruptArchive, TooLong, TransportError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Sequence
@@ -49,18 +49,15 @@ class FileCollector:
         on_bytes: told in the event loop of the bytes of each chunk that came; must not block.
 
     Raises:
-        OutputError: a format that cannot be written yet.
+        InputError: its format needs a library that is not installed.
     """
 
     def __init__(
         self, output: OutputSettings, *, on_bytes: Callable[[Report, int], None] | None = None
     ) -> None:
-        if output.format is Format.PARQUET:
-            raise OutputError(
-                "files cannot be written as parquet yet; set output.format to csv, csv.gz or zip"
-            )
         self._directory = output.directory
-        self._form = output.format
+        self._format = output.format
+        self._output_format = output_format(output.format)
         self._on_bytes = on_bytes or (lambda _report, _size_bytes: None)
         self._folders = disk.DurableDirectories(output.directory)
         self._partial = PartialFolder(self._folders)
@@ -138,7 +135,7 @@ class FileCollector:
             OutputError: the disk.
         """
         files = self._files(report)
-        fetching = ArchiveFetch(report, files, self._form, self._partial, reserve=self._reserve)
+        fetching = ArchiveFetch(report, files, self._format, self._partial, reserve=self._reserve)
         if not await to_thread.run_sync(safe_open.is_file, files.archive):
             return None
         try:
@@ -153,7 +150,7 @@ class FileCollector:
             OutputError: the disk.
         """
         files = self._files(report)
-        fetching = ArchiveFetch(report, files, self._form, self._partial, reserve=self._reserve)
+        fetching = ArchiveFetch(report, files, self._format, self._partial, reserve=self._reserve)
         steps = fetching.at_once(_nothing(report))
         return await in_thread(self._make(report, files, steps), self._cores)
 
@@ -174,7 +171,7 @@ class FileCollector:
                 maybe_sent=True,
             )
         return ArchiveFetch(
-            report, self._files(report), self._form, self._partial, reserve=self._reserve
+            report, self._files(report), self._format, self._partial, reserve=self._reserve
         )
 
     async def refutes(self, report: Report, differences: Sequence[EchoDifference]) -> bool:
@@ -188,9 +185,9 @@ class FileCollector:
     def _refutes(
         self, files: layout.WorkFiles, differences: Sequence[EchoDifference]
     ) -> Generator[None, None, bool]:
-        verified = files.verified(self._form)
+        verified = files.verified(self._format)
         with disk.translate_os_errors(verified, "read"), safe_open.read(verified) as file:
-            return (yield from refutes(csv_blocks(file, self._form), differences))
+            return (yield from refutes(self._output_format.blocks(file), differences))
 
     def resumable(self, report: Report) -> Resume | None:
         """Where the next download of a report may go on; None: from the beginning."""
@@ -206,7 +203,7 @@ class FileCollector:
         if kept is None or kept.items_count != report.items_count:
             return None
         return ArchiveFetch(
-            report, files, self._form, self._partial, reserve=self._reserve, kept=kept
+            report, files, self._format, self._partial, reserve=self._reserve, kept=kept
         )
 
     async def release(self, report: Report) -> None:
@@ -228,29 +225,29 @@ class FileCollector:
         files: layout.WorkFiles,
         steps: Generator[None, None, Converted],
     ) -> Generator[None, None, VerifiedFile]:
-        with disk.translate_os_errors(files.part(self._form), "write"):
+        with disk.translate_os_errors(files.part(self._format), "write"):
             converted = yield from steps
-            synced = self._form is not Format.ZIP  # an archive is moved as it is
-            return self._settle(report, files, converted, self._form, synced=synced)
+            synced = not self._output_format.is_archive  # an archive is moved as it is
+            return self._settle(report, files, converted, self._format, synced=synced)
 
     def _settle(
         self,
         report: Report,
         files: layout.WorkFiles,
         converted: Converted,
-        form: Format,
+        file_format: Format,
         *,
         synced: bool = False,
     ) -> VerifiedFile:
         """Marks the finished part as the verified file that waits for `publish`."""
-        verified = files.verified(form)
-        files.part(form).replace(verified)
+        verified = files.verified(file_format)
+        files.part(file_format).replace(verified)
         self._fresh[verified] = _Fresh(converted.sha256, synced)
         return VerifiedFile(
             rows=converted.rows,
             size_bytes=converted.size_bytes,
             sha256=converted.sha256,
-            target=layout.target(report.series, report.window, form, report.edition),
+            target=layout.target(report.series, report.window, file_format, report.edition),
             foreign=_foreign(report, converted.accounts),
         )
 
@@ -325,13 +322,13 @@ class FileCollector:
     def _accept(
         self, report: Report, files: layout.WorkFiles
     ) -> Generator[None, None, VerifiedFile]:
-        with disk.translate_os_errors(files.part(self._form), "write"):
+        with disk.translate_os_errors(files.part(self._format), "write"):
             self._folders.make(files.partial_folder)
             try:
-                converted, form = yield from quarantine.restore(files, report, self._form)
-                return self._settle(report, files, converted, form)
+                converted, made = yield from quarantine.restore(files, report, self._format)
+                return self._settle(report, files, converted, made)
             finally:
-                disk.remove(*(files.part(form) for form in Format))
+                disk.remove(*map(files.part, Format))
 
     async def withdraw(self, report: Report) -> None:
         """Removes the published file of a superseded report; it may be gone already.

@@ -9,28 +9,25 @@ from __future__ import annotations
 import contextlib
 import hashlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from orchestrator.collect import inflate
 from orchestrator.collect.account_counter import AccountCounter
 from orchestrator.collect.archive import read_member
-from orchestrator.collect.formats import open_output, read_blocks
+from orchestrator.collect.cancellable_thread import STEP_BYTES
 from orchestrator.collect.record_counter import RecordCounter
-from orchestrator.core.settings import Format
+from orchestrator.collect.safe_open import read_blocks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
     from pathlib import Path
     from typing import BinaryIO
 
-
-_STEP: Final = 32 * 1024 * 1024
-"""Bytes of CSV between two pauses: some tens of milliseconds (gzip: half a second)."""
-
+    from orchestrator.collect.formats.base import OutputFormat
 
 @dataclass(frozen=True, slots=True)
 class Converted:
-    """What a conversion found and made; records by account only where they were asked for."""
+    """The result of a conversion; records by account only where they were asked for."""
 
     rows: int
     size_bytes: int
@@ -41,7 +38,7 @@ class Converted:
 def convert(
     archive: BinaryIO,
     output: Path,
-    form: Format,
+    output_format: OutputFormat,
     items_count: int | None,
     *,
     lenient: bool = False,
@@ -52,8 +49,8 @@ def convert(
 
     Args:
         archive: as it came from the API, open for reading.
-        output: the file to write; not touched for `Format.ZIP`, where the archive is the file.
-        form: the published form.
+        output: the file to write; not touched where the archive is the file.
+        output_format: of the published file.
         items_count: bounds what may be unpacked; it is not compared with the count here.
         lenient: takes a CSV that ends inside a quoted field, too.
         by_account: counts the records of each account as well, which takes its time.
@@ -69,40 +66,42 @@ def convert(
     member = read_member(archive)
     inflate.check_size(member, items_count)
     if room is not None:
-        room(member.size_bytes if form is Format.CSV else member.packed_bytes)
-    written = open_output(form, output)
-    with contextlib.nullcontext() if written is None else contextlib.closing(written):
+        room(output_format.expected_bytes(member))
+    with contextlib.closing(output_format.open(output)) as writer:
         counter = RecordCounter()
-        by_whom = AccountCounter() if by_account else None
+        accounts = AccountCounter() if by_account else None
         since_pause = 0
         for block in inflate.blocks(archive, member):
             counter.feed(block)
-            if by_whom is not None:
-                by_whom.feed(block)
-            if written is not None:
-                written.write(block)
+            if accounts is not None:
+                accounts.feed(block)
+            writer.write(block)
             since_pause += len(block)
-            if since_pause >= _STEP:
+            if since_pause >= STEP_BYTES:
                 since_pause = 0
                 yield
         rows = counter.finish_leniently() if lenient else counter.finish()
-        accounts = by_whom.finish() if by_whom is not None else None
-        if written is not None:
-            written.finish()
-            return Converted(rows, written.size_bytes, written.sha256, accounts)
-    digest = yield from hash_in_steps(archive)
-    return Converted(rows, archive.seek(0, 2), digest, accounts)
+        if output_format.is_archive:
+            yield from each_block(archive, writer.take_packed)
+        writer.finish()
+        counted = accounts.finish() if accounts is not None else None
+        return Converted(rows, writer.size_bytes, writer.sha256, counted)
 
 
 def hash_in_steps(file: BinaryIO) -> Generator[None, None, str]:
     """The SHA-256 of a file, in hex, from its first byte."""
     digest = hashlib.sha256()
+    yield from each_block(file, digest.update)
+    return digest.hexdigest()
+
+
+def each_block(file: BinaryIO, take: Callable[[bytes], None]) -> Generator[None, None, None]:
+    """Passes on a file from its first byte, in blocks."""
     since_pause = 0
     file.seek(0)
     for block in read_blocks(file):
-        digest.update(block)
+        take(block)
         since_pause += len(block)
-        if since_pause >= _STEP:
+        if since_pause >= STEP_BYTES:
             since_pause = 0
             yield
-    return digest.hexdigest()

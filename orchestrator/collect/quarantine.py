@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 from orchestrator.collect import disk, safe_open
 from orchestrator.collect.account_counter import with_subaccounts
 from orchestrator.collect.convert import Converted, convert, hash_in_steps
-from orchestrator.collect.formats import READ_BLOCK
-from orchestrator.collect.recount import count_rows
+from orchestrator.collect.formats import output_format
 from orchestrator.core.commands import typed
 from orchestrator.core.settings import Format
 from orchestrator.errors import CollectError
@@ -36,13 +35,13 @@ def keep(
         OutputError: the disk.
     """
     with disk.translate_os_errors(files.note, "keep"):
-        source, form = _fetched(files)
+        source, kept_format = _fetched(files)
         if source is not None:
             folders.make(files.aside_folder)
             disk.remove(*files.kept())
             disk.sync_file(source)
             source.chmod(0o600)
-            source.replace(files.aside(form))
+            source.replace(files.aside(kept_format))
         place = kept(files)
         if place is None:
             return None
@@ -57,15 +56,15 @@ def keep(
 def _fetched(files: WorkFiles) -> tuple[Path | None, Format]:
     if safe_open.is_file(files.archive):
         return files.archive, Format.ZIP
-    for form in Format:
-        if safe_open.is_file(files.verified(form)):
-            return files.verified(form), form
+    for file_format in Format:
+        if safe_open.is_file(files.verified(file_format)):
+            return files.verified(file_format), file_format
     return None, Format.ZIP
 
 
 def kept(files: WorkFiles) -> Path | None:
     """The file that is kept of a report; None where there is none."""
-    return next((path for form in Format if safe_open.is_file(path := files.aside(form))), None)
+    return next(filter(safe_open.is_file, map(files.aside, Format)), None)
 
 
 def is_there(folder: Path) -> bool:
@@ -91,12 +90,12 @@ def _note(report: Report, place: Path, reason: str) -> str:
 
 
 def restore(
-    files: WorkFiles, report: Report, form: Format
+    files: WorkFiles, report: Report, wanted: Format
 ) -> Generator[None, None, tuple[Converted, Format]]:
     """Makes the verified file of what is kept, whatever its count; in steps (see `convert`).
 
     What is kept stays until the report is published, so that a crash loses nothing. An archive
-    becomes a file of the form asked for; what is kept in another form keeps that form.
+    becomes a file of the format wanted; what is kept in another format keeps that.
 
     Raises:
         CollectError: nothing is kept.
@@ -110,20 +109,26 @@ def restore(
             f" nothing to accept: {typed('resolve', report.id, '--waive')} skips its period,"
             f" {typed('resolve', report.id, '--resubmit')} buys it again"
         )
-    kept_form = next(kind for kind in Format if place == files.aside(kind))
+    kept_format = next(name for name in Format if place == files.aside(name))
     with disk.translate_os_errors(place, "read"):
         safe_open.refuse_links(files.aside_folder.parent, files.aside_folder)
-        if kept_form is Format.ZIP and form is not Format.ZIP:
+        if kept_format is Format.ZIP and wanted is not Format.ZIP:
             by_account = with_subaccounts(report)
             with safe_open.read(place) as archive:
                 converted = yield from convert(
-                    archive, files.part(form), form, None, lenient=True, by_account=by_account
+                    archive,
+                    files.part(wanted),
+                    output_format(wanted),
+                    None,
+                    lenient=True,
+                    by_account=by_account,
                 )
-            return converted, form
-        rows = yield from count_rows(place, kept_form)
-        part = files.part(kept_form)
+            return converted, wanted
+        part = files.part(kept_format)
         with safe_open.read(place) as file, safe_open.create(part) as copy:
-            shutil.copyfileobj(file, copy, READ_BLOCK)
+            rows = yield from output_format(kept_format).count(file)
+            file.seek(0)
+            shutil.copyfileobj(file, copy, safe_open.READ_BLOCK)
         with safe_open.read(part) as copy:
             digest = yield from hash_in_steps(copy)
-        return Converted(rows, part.stat().st_size, digest), kept_form
+        return Converted(rows, part.stat().st_size, digest), kept_format

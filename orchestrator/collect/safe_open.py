@@ -7,17 +7,21 @@ write, and so have us read, overwrite or remove other files of ours.
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 import stat
 from typing import TYPE_CHECKING, Final, cast
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from io import BufferedReader
     from pathlib import Path
     from typing import BinaryIO
 
 _SAFELY: Final = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 """A pipe without a reader or writer would be waited for; regular files are as ever."""
+
+READ_BLOCK: Final = 1024 * 1024  # Bytes of a file that are read at once.
 
 _CREATE: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | _SAFELY
 _LINK: Final = frozenset({errno.ELOOP, errno.EMLINK})
@@ -93,6 +97,22 @@ def descriptor_of(path: Path, flags: int) -> int:
     if stat.S_ISDIR(mode):
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
     raise OSError(errno.ENXIO, _NO_FILE_WORDS, str(path))
+
+
+def read_blocks(file: BinaryIO) -> Iterator[bytes]:
+    """The bytes of a file from where it stands, in blocks of at most `READ_BLOCK`."""
+    while block := file.read(READ_BLOCK):
+        yield block
+
+
+def hash_file(path: Path) -> str:
+    """The SHA-256 of a file's bytes, in hex.
+
+    Raises:
+        OSError: as `read`, or the disk.
+    """
+    with read(path) as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def is_file(path: Path) -> bool:

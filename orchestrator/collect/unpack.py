@@ -10,22 +10,20 @@ from its beginning (see `convert`), whose word counts.
 from __future__ import annotations
 
 import contextlib
-import hashlib
 from typing import TYPE_CHECKING, Final
 
 from orchestrator.collect import disk, inflate
 from orchestrator.collect.account_counter import AccountCounter
 from orchestrator.collect.archive import DEFLATED, read_start
 from orchestrator.collect.convert import Converted
-from orchestrator.collect.formats import open_output
 from orchestrator.collect.record_counter import RecordCounter
-from orchestrator.core.settings import Format
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from orchestrator.collect.archive import Member
+    from orchestrator.collect.formats.base import OutputFormat
     from orchestrator.collect.inflate_library import Inflater
 
 SLICE: Final = 32 * 1024
@@ -39,8 +37,8 @@ class StreamingUnpacker:
     """One archive on its way. `unpack` and `store` may run side by side, each in order.
 
     Args:
-        output: the file to write; not touched for `Format.ZIP`, where the archive is the file.
-        form: the published form.
+        output: the file to write; not touched where the archive is the file.
+        output_format: of the published file.
         items_count: bounds what may be unpacked.
         by_account: counts the records of each account as well.
         engine: inflates.
@@ -53,7 +51,7 @@ class StreamingUnpacker:
     def __init__(
         self,
         output: Path,
-        form: Format,
+        output_format: OutputFormat,
         items_count: int | None,
         *,
         by_account: bool,
@@ -72,11 +70,9 @@ class StreamingUnpacker:
         self._crc = 0
         self._counter = RecordCounter()
         self._accounts = AccountCounter() if by_account else None
-        self._whole = hashlib.sha256() if form is Format.ZIP else None
-        self._archive_bytes = 0
-        self._place = output
-        self._form = form
-        self._written = open_output(form, output)
+        self._output = output
+        self._is_archive = output_format.is_archive
+        self._writer = output_format.open(output)
         self.given_up = False
 
     # --- while the archive comes ------------------------------------------------------------------
@@ -101,18 +97,16 @@ class StreamingUnpacker:
             NoRoom: it may not be written.
             OutputError: the disk.
         """
-        if self._written is not None and not self.given_up:
+        if not self.given_up and not self._is_archive:
             if self._room is not None:
                 self._room(sum(map(len, batch)))
-            with disk.translate_os_errors(self._place, "write"):
+            with disk.translate_os_errors(self._output, "write"):
                 for block in batch:
-                    self._written.write(block)
+                    self._writer.write(block)
 
     def _blocks(self, pieces: Sequence[bytes]) -> Iterator[bytes]:
         for piece in pieces:
-            if self._whole is not None:
-                self._whole.update(piece)
-                self._archive_bytes += len(piece)
+            self._writer.take_packed(piece)
             packed = piece if self._begin is None else self._behind_header(piece)
             if packed is not None:
                 # Whole pieces would be copied again and again, as what is left of them.
@@ -198,16 +192,13 @@ class StreamingUnpacker:
         """
         rows = self._counter.finish()
         accounts = self._accounts.finish() if self._accounts is not None else None
-        if self._whole is not None:
-            return Converted(rows, self._archive_bytes, self._whole.hexdigest(), accounts)
-        assert self._written is not None
-        self._written.finish()
-        return Converted(rows, self._written.size_bytes, self._written.sha256, accounts)
+        self._writer.finish()
+        return Converted(rows, self._writer.size_bytes, self._writer.sha256, accounts)
 
     def abandon(self) -> None:
         """Lets go of the file and removes it; may be called again."""
         self.given_up = True
-        if self._written is not None:
-            with contextlib.suppress(OSError):  # of a full disk: what is buffered cannot be written
-                self._written.close()
-            self._place.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # of a full disk: what is buffered cannot be written
+            self._writer.close()
+        if not self._is_archive:
+            self._output.unlink(missing_ok=True)

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING
 
-from orchestrator.collect.formats import hash_file
-from orchestrator.collect.recount import count_rows
+from orchestrator.collect.formats import output_format
+from orchestrator.collect.safe_open import hash_file, read
 from orchestrator.core.settings import Format
 from orchestrator.errors import CorruptArchive
 

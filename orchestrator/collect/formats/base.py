@@ -1,0 +1,189 @@
+"""The seam `OutputFormat`: how the records of a report become a file, and how it is read again.
+
+A format is one file in this package and one line in `core.settings.Format` (see `output_format`).
+It must not know where files stand, what they are called or whether their content is right.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, ClassVar, Protocol
+
+from orchestrator.collect import safe_open
+from orchestrator.collect.disk import WritebackFile
+from orchestrator.collect.record_counter import RecordCounter
+from orchestrator.collect.cancellable_thread import STEP_BYTES
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterator
+    from pathlib import Path
+    from typing import BinaryIO
+
+    from orchestrator.collect.archive import Member
+
+
+class Writer(Protocol):
+    """A file that is being written. Its methods are called in threads.
+
+    `write` and `take_packed` may run side by side, each in order; the others run alone.
+    """
+
+    def write(self, block: bytes) -> None:
+        """Takes the next bytes of the CSV, cut anywhere.
+
+        Raises:
+            OSError: the disk. Nothing but `close` may be called from then on.
+        """
+        ...
+
+    def take_packed(self, piece: bytes) -> None:
+        """Takes the next bytes of the archive as it came; only `zip` has a use for them."""
+        ...
+
+    def finish(self) -> None:
+        """Writes the rest, syncs the file and closes it.
+
+        Raises:
+            OSError: the disk.
+        """
+        ...
+
+    def close(self) -> None:
+        """Closes the file, finished or not; may be called again."""
+        ...
+
+    @property
+    def sha256(self) -> str:
+        """The SHA-256 of the file in hex, taken while it was written; right after `finish`."""
+        ...
+
+    @property
+    def size_bytes(self) -> int:
+        """The size of the file; right after `finish`."""
+        ...
+
+
+class OutputFormat(ABC):
+    """One form in which files are published. Stateless: one object serves all reports.
+
+    Equal records must make equal files, byte for byte, on every machine and at any time: a file
+    that is fetched again after a crash is compared with the one that stands there.
+    """
+
+    is_archive: ClassVar[bool] = False
+    """The published file is the archive as it came: the `Writer` writes nothing itself."""
+
+    @abstractmethod
+    def open(self, path: Path) -> Writer:
+        """A new file; whatever stands under the path gives way.
+
+        Raises:
+            OSError: the disk.
+        """
+
+    @abstractmethod
+    def blocks(self, file: BinaryIO) -> Iterator[bytes]:
+        """The CSV of a file of this format, in blocks, in constant memory.
+
+        Raises:
+            CorruptArchive: the file is damaged or cut, or something follows its end.
+            OSError: the disk.
+        """
+
+    def count(self, file: BinaryIO) -> Generator[None, None, int]:
+        """The records of a file of this format; pauses every few dozen megabytes.
+
+        Lenient, as it may be a file that a person took as it was: where the last quote was never
+        closed, lines are counted.
+
+        Raises:
+            CorruptArchive: as `blocks`.
+            OSError: the disk.
+        """
+        counter = RecordCounter()
+        since_pause = 0
+        for block in self.blocks(file):
+            counter.feed(block)
+            since_pause += len(block)
+            if since_pause >= STEP_BYTES:
+                since_pause = 0
+                yield
+        return counter.finish_leniently()
+
+    def expected_bytes(self, member: Member) -> int:
+        """About how many bytes a file of an archive's records takes on the disk."""
+        return member.packed_bytes
+
+
+class HashingFile:
+    """A `Writer` of the CSV as it is."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = safe_open.create(path)
+        self._writeback = WritebackFile(self._file)
+        self._hash = hashlib.sha256()
+        self.size_bytes = 0
+
+    def write(self, block: bytes) -> None:
+        self._hash.update(block)
+        self.size_bytes += len(block)
+        self._file.write(block)
+        self._writeback.wrote(len(block))
+
+    def take_packed(self, piece: bytes) -> None:
+        pass
+
+    def finish(self) -> None:
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        self._file.close()
+
+    def close(self) -> None:
+        self._file.close()
+
+    @property
+    def sha256(self) -> str:
+        return self._hash.hexdigest()
+
+
+class Packer(Protocol):
+    """Compresses a stream, as `zlib.compressobj` does."""
+
+    def compress(self, block: bytes, /) -> bytes:
+        """Takes the next bytes; what can be written of the packed stream."""
+        ...
+
+    def flush(self) -> bytes:
+        """The end of the packed stream."""
+        ...
+
+
+class PackedFile:
+    """A `Writer` of the CSV compressed by a `Packer`."""
+
+    def __init__(self, path: Path, packer: Packer) -> None:
+        self._file = HashingFile(path)
+        self._packer = packer
+
+    def write(self, block: bytes) -> None:
+        self._file.write(self._packer.compress(block))
+
+    def take_packed(self, piece: bytes) -> None:
+        pass
+
+    def finish(self) -> None:
+        self._file.write(self._packer.flush())
+        self._file.finish()
+
+    def close(self) -> None:
+        self._file.close()
+
+    @property
+    def sha256(self) -> str:
+        return self._file.sha256
+
+    @property
+    def size_bytes(self) -> int:
+        return self._file.size_bytes

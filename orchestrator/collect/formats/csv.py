@@ -1,0 +1,30 @@
+"""``csv``: the CSV as it stands in the archive, byte for byte."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from orchestrator.collect.formats.base import HashingFile, OutputFormat
+from orchestrator.collect.safe_open import read_blocks
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+    from typing import BinaryIO
+
+    from orchestrator.collect.archive import Member
+    from orchestrator.collect.formats.base import Writer
+
+
+class _Csv(OutputFormat):
+    def open(self, path: Path) -> Writer:
+        return HashingFile(path)
+
+    def blocks(self, file: BinaryIO) -> Iterator[bytes]:
+        return read_blocks(file)
+
+    def expected_bytes(self, member: Member) -> int:
+        return member.size_bytes
+
+
+FORMAT: Final = _Csv()
