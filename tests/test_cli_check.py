@@ -20,6 +20,7 @@ from orchestrator.cli.main import call
 from orchestrator.config import config_schema, job_schema
 from orchestrator.core.model import Series
 from orchestrator.simulator import Fault, Faults, Settings, Simulator, serve
+from tests.kit.archives import without_zstd
 from tests.kit.home import enter, write_job
 from tests.kit.ledgers import book, day, span
 
@@ -318,6 +319,20 @@ def test_a_file_system_that_takes_no_files_is_an_error() -> None:
         "file or directory); give the user who runs this the right to write in /proc, or change "
         "output.directory"
     )
+
+
+def test_a_format_without_its_library_is_bad_input_to_check_and_run(
+    home: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    without_zstd(monkeypatch)
+    words = "csv.zst files need the library backports.zstd, which is not installed; install it with"
+    with simulator() as api:
+        configure(home, api.base_url, "output: {format: csv.zst}\n")
+        code, lines = check(capsys, write_job(home, JOB))
+        assert (code, lines["format"].partition(" `pip")[0]) == (2, f"error: {words}")
+        assert call(["run", "nightly.yaml"]) == 2
+        assert words in capsys.readouterr().err
+        assert api.world.known_reports() == ()
 
 
 def test_little_room_is_a_warning(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:

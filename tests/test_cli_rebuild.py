@@ -208,9 +208,9 @@ def test_without_a_manifest_a_ledger_is_made_of_the_files(
     [
         (lambda path: path.rename(path.with_suffix(".csv.gz")), "the gzip file's bytes"),
         (lambda path: (path.unlink(), path.mkdir()), "it is no file"),
-        (lambda path: path.rename(path.with_suffix(".parquet")), "cannot be counted"),
+        (lambda path: path.rename(path.with_suffix(".csv.zst")), "the zstd file's bytes"),
     ],
-    ids=["not gzip", "folder", "parquet"],
+    ids=["not gzip", "folder", "not zstd"],
 )
 def test_a_file_that_cannot_be_read_is_not_taken_up(
     place: Place, capsys: pytest.CaptureFixture[str], spoil: Any, words: str

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 CONTENT = csv_bytes()
-FORMS = [Format.CSV, Format.CSV_GZ, Format.ZIP]
+FORMS = list(Format)
 
 
 async def collected(directory: Path, form: Format) -> tuple[Path, str]:
@@ -47,6 +47,7 @@ async def test_other_rows_than_the_ledger_has_are_found(tmp_path: Path, form: Fo
     ("form", "words"),
     [
         (Format.CSV_GZ, "the gzip file's bytes end too early: they are cut off"),
+        (Format.CSV_ZST, "the zstd file's bytes end too early: they are cut off"),
         (
             Format.ZIP,
             "the archive does not end with its end record: it is cut off or something follows",

@@ -143,8 +143,8 @@ def test_default_credentials_come_from_the_complete_pair(
 @pytest.mark.parametrize(
     ("text", "messages"),
     [
-        ("output: {format: parquet}", [("1:18: output.format: parquet is not built yet; write csv,"
-                                       " csv.gz or zip")]),
+        ("output: {format: parquet}", [("1:18: output.format: parquet is none of the choices; write"
+                                       " csv, csv.gz, csv.zst or zip")]),
         ("output: {format: cvs}", [("1:18: output.format: cvs is none of the choices; did you mean"
                                    " csv?")]),
         ("output: {directory: '${HOME}/x'}", [("1:21: output.directory: ${HOME}/x holds a variable,"

@@ -236,7 +236,7 @@ async def test_a_success_that_never_gets_a_link_is_left_to_the_next_run(tmp_path
         assert lost["proof"] == Proof.REPORT_LIFE_OVER
 
 
-@pytest.mark.parametrize("form", [Format.CSV, Format.CSV_GZ, Format.ZIP])
+@pytest.mark.parametrize("form", list(Format))
 async def test_no_records_and_no_link_is_an_empty_file(tmp_path: Path, form: Format) -> None:
     nothing = replace(SMALL, records_per_day=0.0)
     async with stage(
@@ -431,7 +431,7 @@ async def test_a_count_that_only_lists_show_is_not_believed(tmp_path: Path, by: 
         assert here.sim.calls["download"] == 6
 
 
-@pytest.mark.parametrize("form", [Format.CSV, Format.CSV_GZ, Format.ZIP])
+@pytest.mark.parametrize("form", list(Format))
 async def test_a_file_is_judged_anew_in_every_format(tmp_path: Path, form: Format) -> None:
     large = Settings(records_per_day=300.0)
     async with stage(tmp_path, with_faults(large, Fault.of("list", "miscount"))) as here:

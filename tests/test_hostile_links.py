@@ -95,7 +95,7 @@ async def refused(collector: FileCollector) -> None:
 
 
 @pytest.mark.anyio
-@pytest.mark.parametrize("form", [Format.CSV, Format.CSV_GZ, Format.ZIP], ids=lambda one: one.value)
+@pytest.mark.parametrize("form", list(Format), ids=lambda one: one.value)
 @pytest.mark.parametrize("way", WAYS)
 async def test_a_link_in_place_of_an_unfinished_file_gives_way(
     scene: Scene, monkeypatch: pytest.MonkeyPatch, way: str, form: Format

@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Final
 
+from orchestrator.collect.formats import output_format
 from orchestrator.collect.layout import ASIDE, MANIFEST, PARTIAL
 from orchestrator.core.policy import ExitCode
 from orchestrator.core.settings import Readers
-from orchestrator.errors import OutputError
+from orchestrator.errors import InputError, OutputError
 from orchestrator.reporting.phrases import size_words
 
 if TYPE_CHECKING:
@@ -85,6 +86,14 @@ def folder(key: str, directory: Path) -> Check:
     if free < LITTLE_SPACE_BYTES:
         return Check(Level.WARNING, "disk", words, "one report can need more: make room")
     return Check(Level.OK, "disk", words)
+
+
+def file_format(config: Config) -> Iterator[Check]:
+    """Whether files can be written in the configured format; nothing where they can."""
+    try:
+        output_format(config.output.format)
+    except InputError as error:
+        yield Check(Level.ERROR, "format", str(error), code=ExitCode.BAD_INPUT)
 
 
 def readers(config: Config) -> Iterator[Check]:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Final
 from orchestrator.app.manifest_check import unknown
 from orchestrator.collect import layout
 from orchestrator.collect.disk import translate_os_errors
-from orchestrator.collect.formats import hash_file
 from orchestrator.collect.manifest import Reading, survey
 from orchestrator.collect.manifest_entries import (
     Entry,
@@ -20,13 +19,12 @@ from orchestrator.collect.manifest_entries import (
     ResolvedEntry,
     SeriesEntry,
 )
-from orchestrator.collect.safe_open import is_file
+from orchestrator.collect.safe_open import hash_file, is_file
 from orchestrator.collect.verify import count
 from orchestrator.core.commands import JOB, typed
 from orchestrator.core.ledger_records import from_ms
 from orchestrator.core.lifecycle import OPEN, State
 from orchestrator.core.model import Report, Resolution
-from orchestrator.core.settings import Format
 from orchestrator.errors import CollectError, InputError, OutputError
 from orchestrator.ledger import (
     Contradiction,
@@ -273,13 +271,11 @@ class _Rebuilding:
             CollectError: it is not what its name says.
             OutputError: it cannot be read.
         """
-        if one.form is Format.PARQUET:
-            raise CollectError("the records of a parquet file cannot be counted")
         path = layout.target_path(self._config.output.directory, one.target)
         if not is_file(path):
             raise CollectError("it is no file")
         with translate_os_errors(path, "read"):
-            records, size = count(path, one.form), path.stat().st_size
+            records, size = count(path, one.file_format), path.stat().st_size
             return FoundFile(one.target, records, size, hash_file(path))
 
     def _count(self, rebuilt: Rebuilt) -> None:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from orchestrator.collect.formats.base import OutputFormat
 
+
 @dataclass(frozen=True, slots=True)
 class Converted:
     """The result of a conversion; records by account only where they were asked for."""

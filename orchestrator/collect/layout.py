@@ -39,16 +39,14 @@ _STAMP: Final = "%Y%m%dT%H%M%SZ"
 _LONGEST_PART: Final = 120
 """Characters of one part of a path: with our prefixes it stays below the usual 255."""
 
+_SUFFIXES: Final = "|".join(re.escape(name.value) for name in Format)
+
 _NAME: Final = re.compile(
     r"(?P<start>[0-9]{8}T[0-9]{6}Z)_(?P<end>[0-9]{8}T[0-9]{6}Z)"
-    r"(?:_e(?P<edition>[1-9][0-9]{0,8}))?\.(?P<form>"
-    + "|".join(re.escape(form.value) for form in Format)
-    + ")"
+    r"(?:_e(?P<edition>[1-9][0-9]{0,8}))?\.(?P<format>" + _SUFFIXES + ")"
 )
 
-_KEPT: Final = re.compile(
-    r"(\d+)_[A-Za-z0-9._%-]+\.(?:txt|" + "|".join(re.escape(form.value) for form in Format) + ")"
-)
+_KEPT: Final = re.compile(r"(\d+)_[A-Za-z0-9._%-]+\.(?:txt|" + _SUFFIXES + ")")
 
 _OURS: Final = re.compile(r"(\d+)_[A-Za-z0-9._%-]+\.(?:part|verified\.[a-z.]+)")
 
@@ -69,7 +67,7 @@ def safe(text: str) -> str:
     return part
 
 
-def target(series: Series, window: Window, form: Format, edition: int = 1) -> str:
+def target(series: Series, window: Window, file_format: Format, edition: int = 1) -> str:
     """The published file's path, relative to the output directory, with forward slashes.
 
     Editions have names of their own, so that one can stand before the other is removed.
@@ -77,7 +75,7 @@ def target(series: Series, window: Window, form: Format, edition: int = 1) -> st
     name = f"{window.start.strftime(_STAMP)}_{window.end.strftime(_STAMP)}"
     if edition > 1:
         name += f"_e{edition}"
-    return f"{series_folder(series)}/{name}.{form.value}"
+    return f"{series_folder(series)}/{name}.{file_format.value}"
 
 
 def series_folder(series: Series) -> str:
@@ -104,7 +102,7 @@ class Published:
     target: str
     window: Window
     edition: int
-    form: Format
+    file_format: Format
 
 
 def published(
@@ -143,7 +141,7 @@ def published(
         except ValueError:
             continue  # a name of somebody else's, after all
         edition = int(found["edition"] or 1)
-        yield Published(f"{folder}/{name}", window, edition, Format(found["form"]))
+        yield Published(f"{folder}/{name}", window, edition, Format(found["format"]))
 
 
 def _parse_stamp(stamp: str) -> datetime:
@@ -208,11 +206,11 @@ def format_of(path: str) -> Format:
     Raises:
         OutputError: it is none that we write.
     """
-    for form in Format:
-        if path.endswith(f".{form.value}"):
-            return form
-    known = ", ".join(f".{form.value}" for form in Format)
-    raise OutputError(f"the file name {path!r} ends in none of {known}; check the ledger")
+    for file_format in Format:
+        if path.endswith(f".{file_format.value}"):
+            return file_format
+    suffixes = ", ".join(f".{name.value}" for name in Format)
+    raise OutputError(f"the file name {path!r} ends in none of {suffixes}; check the ledger")
 
 
 def holds_files(directory: Path) -> str | None:
@@ -252,25 +250,25 @@ class WorkFiles:
         """How much of a broken download is in `archive`, for the next run to go on from."""
         return self.partial_folder / f"{self.stem}.resume.part"
 
-    def part(self, form: Format) -> Path:
+    def part(self, file_format: Format) -> Path:
         """The file that is being written."""
-        return self.partial_folder / f"{self.stem}.{form.value}.part"
+        return self.partial_folder / f"{self.stem}.{file_format.value}.part"
 
-    def verified(self, form: Format) -> Path:
+    def verified(self, file_format: Format) -> Path:
         """The checked file that waits for its final name."""
-        return self.partial_folder / f"{self.stem}.verified.{form.value}"
+        return self.partial_folder / f"{self.stem}.verified.{file_format.value}"
 
     def unfinished(self) -> Iterator[Path]:
         """Every place in the folder of unfinished files that may hold something."""
         yield self.archive
         yield self.part_note
-        for form in Format:
-            yield self.part(form)
-            yield self.verified(form)
+        for file_format in Format:
+            yield self.part(file_format)
+            yield self.verified(file_format)
 
-    def aside(self, form: Format) -> Path:
+    def aside(self, file_format: Format) -> Path:
         """The file kept for a person: the archive as it came (zip), or what was made of it."""
-        return self.aside_folder / f"{self.stem}.{form.value}"
+        return self.aside_folder / f"{self.stem}.{file_format.value}"
 
     @property
     def note(self) -> Path:
@@ -279,8 +277,7 @@ class WorkFiles:
 
     def kept(self) -> Iterator[Path]:
         """Every place in the folder of kept files that may hold something."""
-        for form in Format:
-            yield self.aside(form)
+        yield from map(self.aside, Format)
         yield self.note
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from orchestrator.collect import disk, layout, safe_open
-from orchestrator.collect.formats import hash_file
 from orchestrator.errors import NameTaken
 
 if TYPE_CHECKING:
@@ -80,7 +79,7 @@ def _move(verified: Path, place: Path, folders: disk.DurableDirectories) -> None
 
 def _is_sound(verified: Path, sha256: str) -> bool:
     try:
-        return hash_file(verified) == sha256
+        return safe_open.hash_file(verified) == sha256
     except FileNotFoundError:
         return False
 
@@ -104,4 +103,4 @@ def _is_taken(place: Path) -> bool:
 
 
 def _has_hash(place: Path, sha256: str) -> bool:
-    return safe_open.is_file(place) and hash_file(place) == sha256
+    return safe_open.is_file(place) and safe_open.hash_file(place) == sha256

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 
 from orchestrator.collect.formats import output_format
 from orchestrator.collect.safe_open import hash_file, read
-from orchestrator.core.settings import Format
 from orchestrator.errors import CorruptArchive
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from orchestrator.core.settings import Format
 
 
 class Fault(Enum):
@@ -37,29 +38,31 @@ class Finding:
         return self.text
 
 
-def verify(path: Path, sha256: str, rows: int, form: Format) -> list[Finding]:
+def verify(path: Path, sha256: str, rows: int, file_format: Format) -> list[Finding]:
     """Compares a file with what the ledger says of it; reads it as a stream, in constant memory.
 
     Returns:
-        What was found; empty where all is right. The rows of parquet files are not counted.
+        What is wrong; empty where all is right.
+
+    Raises:
+        InputError: its format needs a library that is not installed.
     """
     try:
         if not stat.S_ISREG(mode := path.lstat().st_mode):
             kind = "link, which is not followed" if stat.S_ISLNK(mode) else "folder or device"
             return [Finding(Fault.UNREADABLE, path, f"{path}: not a file, but a {kind}")]
-        found = hash_file(path)
+        content_hash = hash_file(path)
         findings = []
-        if found != sha256:
+        if content_hash != sha256:
             findings.append(
                 Finding(
                     Fault.HASH,
                     path,
-                    f"{path}: the content has changed since it was collected (SHA-256 {found},"
-                    f" the ledger has {sha256})",
+                    f"{path}: the content has changed since it was collected (SHA-256"
+                    f" {content_hash}, the ledger has {sha256})",
                 )
             )
-        if form is not Format.PARQUET:
-            findings += _compare_rows(path, rows, form)
+        findings += _compare_rows(path, rows, file_format)
     except (FileNotFoundError, NotADirectoryError):
         return [Finding(Fault.MISSING, path, f"{path}: the file is missing")]
     except OSError as error:
@@ -67,9 +70,9 @@ def verify(path: Path, sha256: str, rows: int, form: Format) -> list[Finding]:
     return findings
 
 
-def _compare_rows(path: Path, rows: int, form: Format) -> list[Finding]:
+def _compare_rows(path: Path, rows: int, file_format: Format) -> list[Finding]:
     try:
-        counted = count(path, form)
+        counted = count(path, file_format)
     except CorruptArchive as error:
         return [Finding(Fault.UNREADABLE, path, f"{path}: its records cannot be counted: {error}")]
     if counted == rows:
@@ -79,12 +82,13 @@ def _compare_rows(path: Path, rows: int, form: Format) -> list[Finding]:
     ]
 
 
-def count(path: Path, form: Format) -> int:
-    """The records of a published file; see `count_rows`."""
-    steps = count_rows(path, form)
-    while True:
-        try:
-            next(steps)
-        except StopIteration as done:
-            counted: int = done.value
-            return counted
+def count(path: Path, file_format: Format) -> int:
+    """The records of a published file; see `OutputFormat.count`."""
+    with read(path) as file:
+        steps = output_format(file_format).count(file)
+        while True:
+            try:
+                next(steps)
+            except StopIteration as done:
+                counted: int = done.value
+                return counted

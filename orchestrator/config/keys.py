@@ -22,7 +22,6 @@ from orchestrator.config.parsers import InvalidValue
 from orchestrator.config.references import Origin, proxy_reference
 from orchestrator.config.sections import Entry, entry, section
 from orchestrator.core.keys import Form, Key
-from orchestrator.core.settings import Format
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,9 +29,6 @@ if TYPE_CHECKING:
     from orchestrator.config.findings import Findings
     from orchestrator.config.json_forms import Schema
     from orchestrator.config.yaml_tree import KeyPath
-
-NOT_BUILT: Final[frozenset[Enum]] = frozenset({Format.PARQUET})
-"""Choices that have a name already and cannot be taken yet."""
 
 S = TypeVar("S")
 
@@ -215,8 +211,8 @@ def _is_required(key: _Declared) -> bool:
 
 
 def choices(words: type[Enum]) -> list[str]:
-    """The words that a setting takes today."""
-    return [word.value for word in words if word not in NOT_BUILT]
+    """The words that a setting takes."""
+    return [word.value for word in words]
 
 
 def _choice(value: object, words: type[Enum]) -> Enum:
@@ -224,8 +220,6 @@ def _choice(value: object, words: type[Enum]) -> Enum:
     known = choices(words)
     for candidate in words:
         if candidate.value == word:
-            if candidate in NOT_BUILT:
-                raise InvalidValue(f"{word} is not built yet", f"write {one_of(known)}")
             return candidate
     raise InvalidValue(
         f"{shown(word)} is none of the choices", suggestion(word, known, f"write {one_of(known)}")

@@ -101,12 +101,12 @@ class ApiSettings:
 
 
 class Format(Enum):
-    """The form in which files are published."""
+    """The form in which files are published: `collect.formats` has a module of each name."""
 
     CSV = "csv"
     CSV_GZ = "csv.gz"
+    CSV_ZST = "csv.zst"
     ZIP = "zip"
-    PARQUET = "parquet"
 
 
 class Readers(Enum):

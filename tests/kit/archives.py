@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import csv
+import gzip
 import io
 import struct
+import sys
 import zipfile
 import zlib
 from dataclasses import dataclass, replace
@@ -13,12 +15,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from orchestrator.collect import download_reader, inflate_library
+from orchestrator.collect.formats import csv_zst, output_format
 from orchestrator.core.intervals import Window
 from orchestrator.core.lifecycle import State
 from orchestrator.core.model import Report, Series
+from orchestrator.core.settings import Format
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable, Sequence
+    from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 
 NAME = "report_SMS_abcd1234_20240201.csv"
 
@@ -67,6 +71,25 @@ class OneWay(io.RawIOBase):
     def write(self, block: Any) -> int:
         self.got += block
         return len(block)
+
+
+def csv_in(content: bytes, form: Format) -> bytes:
+    """The CSV of a published file, read by other means than ours."""
+    return _READERS[form](content)
+
+
+def _the_file_in_zip(content: bytes) -> bytes:
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        (name,) = (name for name in archive.namelist() if not name.endswith("/"))
+        return archive.read(name)
+
+
+_READERS: dict[Format, Callable[[bytes], bytes]] = {
+    Format.CSV: lambda content: content,
+    Format.CSV_GZ: gzip.decompress,
+    Format.CSV_ZST: lambda content: bytes(csv_zst._ZSTD.decompress(content)),
+    Format.ZIP: _the_file_in_zip,
+}
 
 
 def streamed_zip(
@@ -244,3 +267,11 @@ def a_report(items_count: int | None = 6, **changes: Any) -> Report:
         items_count=items_count,
     )
     return replace(report, **changes)
+
+
+def without_zstd(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on a machine whose Python has no Zstandard."""
+    for module in ("compression.zstd", "backports.zstd"):
+        monkeypatch.setitem(sys.modules, module, None)
+    monkeypatch.delitem(sys.modules, csv_zst.__name__)
+    output_format.cache_clear()

@@ -92,6 +92,7 @@ def _checks(jobs: Sequence[Path], config: Path | None) -> Iterator[Check]:
     yield from checks.callbacks(inputs.config)
     yield check_disk.folder("output.directory", inputs.config.output.directory)
     yield check_disk.folder("state", inputs.config.state.parent)
+    yield from check_disk.file_format(inputs.config)
     yield from check_disk.readers(inputs.config)
     yield from checks.ledger(inputs.config, inputs.jobs)
 

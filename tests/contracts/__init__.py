@@ -1,0 +1,1 @@
+"""The contracts of the seams: one suite each, which every implementation passes."""
