@@ -58,7 +58,7 @@ def board_with(accounts: int, *, busy: int = 0) -> RunStats:
     return stats
 
 
-def drawn(stats: RunStats, *, width: int = 100, height: int = 40) -> list[str]:
+def drawn(stats: RunStats, *, width: int = 120, height: int = 40) -> list[str]:
     console = Console(file=io.StringIO(), width=width, height=height, color_system=None)
     console.print(picture(stats, "run job", console.size))
     assert isinstance(console.file, io.StringIO)
@@ -77,13 +77,34 @@ def test_every_account_and_product_has_a_line() -> None:
     lines = drawn(board_with(2, busy=1))
     assert lines[0] == "run job"
     assert lines[1].split() == [
-        "account", "product", "owed", "waiting", "collected", "rows", "size", "slowest",
+        "account", "product", "done", "to", "ask", "waiting", "collected", "rows", "size",
+        "slowest",
     ]  # fmt: skip
     assert lines[2].split()[-6:] == ["0", "0", "1", "1,000", "2.5", "MB"]
     assert lines[3].split()[-10:] == ["0", "1", "0", "0", "0", "B", "1", "min", "15", "s"]
     assert lines[5].startswith(" 50 % ")
     assert "1 report (" in lines[6]
     assert "1,234 requests" in lines[6]
+
+
+def test_reports_that_failed_have_a_column_once_there_are_some() -> None:
+    stats = board_with(2)
+    assert "failed" not in drawn(stats)[1]
+    next(stats.rows()).ended_badly = 3
+    lines = drawn(stats)
+    assert lines[1].split()[-4:] == ["failed", "rows", "size", "slowest"]
+    assert lines[2].split()[-5:-3] == ["1", "3"]
+    assert max(map(len, drawn(stats, width=80))) <= 80
+
+
+def test_the_last_drawing_promises_no_time_left() -> None:
+    stats = board_with(2, busy=1)
+    stats.remaining = lambda: timedelta(seconds=90)  # type: ignore[method-assign]
+    console = Console(file=io.StringIO(), width=100, height=40, color_system=None)
+    for has_ended in (False, True):
+        console.print(picture(stats, "run job", console.size, has_ended=has_ended))
+    assert isinstance(console.file, io.StringIO)
+    assert console.file.getvalue().count("about 1 min 30 s left") == 1
 
 
 @pytest.mark.parametrize("accounts", [100, 5000])
@@ -186,8 +207,8 @@ async def test_counts_come_once_a_minute() -> None:
     with anyio.move_on_after(150):
         await lines.keep_up(board_with(3, busy=1), ["one", "two"])
     counts = (
-        "2026-03-10T06:00:00Z 2 reports collected (2,000 rows, 5.0 MB), 1 open, 0 owed, "
-        "1,234 requests\n"
+        "2026-03-10T06:00:00Z 2 reports collected (2,000 rows, 5.0 MB), 1 open, 0 not asked "
+        "for yet, 1,234 requests\n"
     )
     assert stream.getvalue() == f"2026-03-10T06:00:00Z run one, two: begun\n{counts}{counts}"
 

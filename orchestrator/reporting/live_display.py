@@ -1,4 +1,4 @@
-"""The display for a terminal: a line an account and product, and one for the whole."""
+"""Draws how a run goes on a terminal: a row for each account and product, and the totals."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from orchestrator.reporting.wrapping import wrapped
 from orchestrator.texts import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from datetime import timedelta
 
     from rich.console import Console, ConsoleDimensions, RenderableType
@@ -25,17 +25,23 @@ if TYPE_CHECKING:
     from orchestrator.reporting.run_stats import RowStats, RunStats
 
 EVERY_SECONDS: Final = 0.25
-MOST_ROWS: Final = 24
-_AROUND_ROWS: Final = 8
-"""Lines of the terminal that the rows leave free: heads, the whole, what is printed above."""
-_WIDE: Final = 96
-"""Columns of a terminal that has room for bars and sizes."""
+"""Seconds between two drawings."""
+
+MAX_ROWS: Final = 24
+"""Maximum number of accounts and products that are drawn, on the tallest terminal."""
+
+_OTHER_LINES: Final = 8
+"""Lines of the terminal that the rows leave free: headers, totals, what is printed above."""
+
+_WIDE: Final = 104
+"""Columns of a terminal that has room for a bar and a size in each row."""
+
 _DOT: Final = "  ·  "
 _STYLES: Final = {"warning": "yellow", "error": "bold red"}
 
 
 class LiveDisplay:
-    """Draws the board in place, a few times a second, and prints notes above it.
+    """Draws a table in place, a few times a second, and prints notes above it.
 
     Args:
         console: on standard error; a terminal.
@@ -69,7 +75,8 @@ class LiveDisplay:
                 await anyio.sleep(EVERY_SECONDS)
                 self._live.update(picture(stats, title, self._console.size), refresh=True)
         finally:
-            self._live.update(picture(stats, title, self._console.size), refresh=True)
+            last = picture(stats, title, self._console.size, has_ended=True)
+            self._live.update(last, refresh=True)
             self.close()
 
     def close(self) -> None:
@@ -79,56 +86,62 @@ class LiveDisplay:
             self._live = None
 
 
-def picture(stats: RunStats, title: str, place: ConsoleDimensions) -> RenderableType:
-    """The board as it stands, in at most `place.height` lines, however many rows it has."""
-    shown, hidden = _busiest(stats, max(3, min(MOST_ROWS, place.height - _AROUND_ROWS)))
+def picture(
+    stats: RunStats, title: str, size: ConsoleDimensions, *, has_ended: bool = False
+) -> RenderableType:
+    """The table as it stands, in at most `size.height` lines, however many rows there are."""
+    rows, hidden = _busiest(stats, max(3, min(MAX_ROWS, size.height - _OTHER_LINES)))
     slowest = stats.slowest()
-    wide = place.width >= _WIDE
+    has_failed = any(row.ended_badly for row in rows)
+    wide = size.width >= _WIDE + (len("failed  ") if has_failed else 0)
     table = Table(box=None, padding=(0, 2, 0, 0) if wide else (0, 1, 0, 0), header_style="bold")
     table.add_column("account", no_wrap=True)
     table.add_column("product", no_wrap=True)
-    table.add_column("", no_wrap=True, justify="right")
-    for name in ("owed", "waiting", "collected", "rows"):
-        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("done", no_wrap=True, justify="right")
     if wide:
-        table.add_column("size", justify="right", no_wrap=True)
-    table.add_column("slowest", justify="right", no_wrap=True)
-    for row in shown:
-        table.add_row(*_cells(row, slowest.get((row.account_id, row.product)), wide=wide))
+        table.add_column("", no_wrap=True)
+    names = ["to ask", "waiting", "collected", *(["failed"] if has_failed else []), "rows"]
+    for name in [*names, *(["size"] if wide else []), "slowest"]:
+        table.add_column(name, justify="right", no_wrap=True)
+    for row in rows:
+        oldest = slowest.get((row.account_id, row.product))
+        table.add_row(*_cells(row, oldest, wide=wide, has_failed=has_failed))
     parts: list[RenderableType] = [Text(title, style="bold cyan"), table]
     if hidden:
         parts.append(Text(f"and {hidden:,} more", style="dim"))
-    parts.append(_whole(stats))
+    parts.append(_totals(stats, has_ended=has_ended))
     return Group(*parts)
 
 
-def _busiest(stats: RunStats, most: int) -> tuple[list[RowStats], int]:
-    """The rows worth a line, in their order: those at work first, then those with work left."""
+def _busiest(stats: RunStats, limit: int) -> tuple[list[RowStats], int]:
+    """At most `limit` rows in their order, those with open reports first; how many are hidden."""
     rows = list(stats.rows())
-    if len(rows) <= most:
+    if len(rows) <= limit:
         return rows, 0
     ranked = sorted(
         range(len(rows)),
         key=lambda at: (not rows[at].is_busy, rows[at].is_complete, at),
     )
-    return [rows[at] for at in sorted(ranked[:most])], len(rows) - most
+    return [rows[at] for at in sorted(ranked[:limit])], len(rows) - limit
 
 
-def _cells(row: RowStats, slowest: timedelta | None, *, wide: bool) -> list[RenderableType]:
-    cells: list[RenderableType] = [
-        row.account_id,
-        row.product,
-        _bar(row, 14) if wide else f"{_percent(row):.0f} %",
-        calendar_length(row.owed_seconds),
-        f"{row.waiting:,}" + (f"+{row.fetching}" if row.fetching else ""),
-        Text.assemble(
-            f"{row.collected:,}", (f" !{row.ended_badly:,}", "red") if row.ended_badly else ""
-        ),
-        f"{row.rows:,}",
-    ]
+def _cells(
+    row: RowStats, oldest: timedelta | None, *, wide: bool, has_failed: bool
+) -> Iterator[RenderableType]:
+    yield row.account_id
+    yield row.product
+    yield f"{_percent(row):.0f} %"
     if wide:
-        cells.append(size_words(row.size_bytes))
-    return [*cells, length(slowest) if slowest is not None else ""]
+        yield _bar(row, 14)
+    yield calendar_length(row.owed_seconds)
+    yield f"{row.waiting:,}" + (f"+{row.fetching}" if row.fetching else "")
+    yield f"{row.collected:,}"
+    if has_failed:
+        yield Text(f"{row.ended_badly:,}", style="red" if row.ended_badly else "")
+    yield f"{row.rows:,}"
+    if wide:
+        yield size_words(row.size_bytes)
+    yield length(oldest) if oldest is not None else ""
 
 
 def _percent(row: RowStats) -> float:
@@ -137,23 +150,24 @@ def _percent(row: RowStats) -> float:
 
 
 def _bar(row: RowStats, width: int) -> ProgressBar:
-    return ProgressBar(total=100.0, completed=_percent(row), width=width)
+    # Rich's own colour for what is under way is a red that looks like an alarm.
+    return ProgressBar(total=100.0, completed=_percent(row), width=width, complete_style="cyan")
 
 
-def _whole(stats: RunStats) -> RenderableType:
-    whole = stats.sum()
+def _totals(stats: RunStats, *, has_ended: bool) -> RenderableType:
+    total = stats.sum()
     elapsed = stats.elapsed.total_seconds()
-    pace = 60 * whole.collected / elapsed if elapsed else 0.0
-    left = stats.remaining()
-    when = [length(elapsed)]
-    if left is not None and whole.collected_seconds < whole.wanted_seconds:
-        when.append(f"about {length(left)} left")
-    what = [
-        f"{counted(whole.collected, 'report')} ({pace:,.0f} a minute)",
-        counted(whole.rows, "row"),
-        size_words(whole.size_bytes),
+    per_minute = 60 * total.collected / elapsed if elapsed else 0.0
+    remaining = None if has_ended else stats.remaining()
+    times = [length(elapsed)]
+    if remaining is not None and total.collected_seconds < total.wanted_seconds:
+        times.append(f"about {length(remaining)} left")
+    numbers = [
+        f"{counted(total.collected, 'report')} ({per_minute:,.0f} a minute)",
+        counted(total.rows, "row"),
+        size_words(total.size_bytes),
         counted(stats.requests(), "request"),
     ]
     grid = Table.grid(padding=(0, 1))
-    grid.add_row(Text(f"{_percent(whole):3.0f} %", style="bold"), _bar(whole, 30), _DOT.join(when))
-    return Group(Text(), grid, Text(f"      {_DOT.join(what)}"))
+    grid.add_row(Text(f"{_percent(total):3.0f} %", style="bold"), _bar(total, 30), _DOT.join(times))
+    return Group(Text(), grid, Text(f"      {_DOT.join(numbers)}"))

@@ -1,4 +1,4 @@
-"""The display where nobody watches: a few lines for a log, at most one a minute by itself."""
+"""Writes how a run goes to a log: warnings at once, and one line of counts a minute."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from orchestrator.reporting.run_stats import RunStats
 
 EVERY_SECONDS: Final = 60.0
+"""Seconds between two lines of counts."""
 
 
 class LogDisplay:
@@ -43,26 +44,27 @@ class LogDisplay:
 
     def tell(self, stats: RunStats) -> None:
         """One line of counts."""
-        whole = stats.sum()
-        left = stats.remaining()
+        total = stats.sum()
+        remaining = stats.remaining()
         text = (
-            f"{counted(whole.collected, 'report')} collected ({counted(whole.rows, 'row')}, "
-            f"{size_words(whole.size_bytes)}), {whole.waiting + whole.fetching:,} open, "
-            f"{calendar_length(whole.owed_seconds)} owed, {counted(stats.requests(), 'request')}"
+            f"{counted(total.collected, 'report')} collected ({counted(total.rows, 'row')}, "
+            f"{size_words(total.size_bytes)}), {total.waiting + total.fetching:,} open, "
+            f"{calendar_length(total.owed_seconds)} not asked for yet, "
+            f"{counted(stats.requests(), 'request')}"
         )
-        if left is not None:
-            text += f", about {length(left)} left"
+        if remaining is not None:
+            text += f", about {length(remaining)} left"
         self._log.info(
             text,
-            collected=whole.collected,
-            rows=whole.rows,
-            bytes=whole.size_bytes,
-            waiting=whole.waiting,
-            fetching=whole.fetching,
-            owed_seconds=round(whole.owed_seconds),
+            collected=total.collected,
+            rows=total.rows,
+            bytes=total.size_bytes,
+            waiting=total.waiting,
+            fetching=total.fetching,
+            owed_seconds=round(total.owed_seconds),
             requests=stats.requests(),
             elapsed_seconds=round(stats.elapsed.total_seconds(), 1),
         )
 
     def close(self) -> None:
-        """Nothing is held."""
+        """Does nothing: a log needs no end."""
