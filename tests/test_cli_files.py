@@ -99,7 +99,7 @@ def test_on_a_terminal_columns_are_aligned(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
-    assert call(["files", "nightly.yaml"]) == 0
+    assert call(["files", "nightly.yaml", "--long"]) == 0
     lines = capsys.readouterr().out.splitlines()
     at = lines[0].index("sha256")
     assert [line[at - 2 : at + 6] for line in lines] == [
@@ -107,6 +107,17 @@ def test_on_a_terminal_columns_are_aligned(
         f"  {sha(TWO)[:6]}",
         f"  {sha(ONE)[:6]}",
     ]
+
+
+def test_on_a_terminal_dates_are_local_and_long_columns_are_left_out(
+    home: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_job(home / "work", "timezone: Africa/Lagos\n" + JOB)
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    assert call(["files", "nightly.yaml"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].split() == COLUMNS[:-2]
+    assert "2026-01-01T01:00:00+01:00" in lines[1]
 
 
 def test_programs_get_absolute_paths_that_can_be_opened(

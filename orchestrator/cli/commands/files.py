@@ -19,6 +19,7 @@ from orchestrator.cli.output import (
     write_lines,
 )
 from orchestrator.cli.tables import aligned, tab_separated
+from orchestrator.core.local_dates import moment_text, zone_of
 from orchestrator.core.policy import ExitCode
 from orchestrator.texts import utc_text
 
@@ -39,6 +40,9 @@ COLUMNS: Final = (
 )
 """The columns of the list, in their order; a contract."""
 
+_SHORT: Final = COLUMNS.index("sha256")
+"""Number of columns that a terminal shows without `--long`."""
+
 
 @click.command(
     short_help="List the collected files.",
@@ -46,22 +50,28 @@ COLUMNS: Final = (
     "jobs/nightly.yaml | cut -f 7` for the paths alone (the first line names the columns).",
 )
 @options.jobs_argument
+@click.option(
+    "--long", "is_long", is_flag=True, help="On a terminal: also the SHA-256 and the request_id."
+)
 @options.json_option
 @options.config_option
-def command(jobs: tuple[Path, ...], as_json: bool, config: Path | None) -> int:
+def command(jobs: tuple[Path, ...], is_long: bool, as_json: bool, config: Path | None) -> int:
     """List the collected files of these job files, by series and time.
 
     Of each file: what it holds, the time it covers (`date_end` is the first moment that is not in
     it), its place, its records, its SHA-256, and the API's name for the report. On a terminal the
-    columns are aligned, elsewhere they are separated by tabs. With --json: a list of objects,
-    with absolute paths.
+    columns are aligned, dates are those of the job's time zone, and the last two columns need
+    --long; elsewhere columns are separated by tabs, and dates are UTC. With --json: a list of
+    objects, with absolute paths.
     """
     every = files(read_inputs(jobs, config, quiet=True))
     if as_json:
         write(json_list(json_text(_fields(file)) for file in every))
         write(["\n"])
     elif sys.stdout.isatty():
-        write_lines(aligned(COLUMNS, map(_cells, every), right=frozenset({"rows"})))
+        columns = COLUMNS if is_long else COLUMNS[:_SHORT]
+        rows = (_local_cells(file)[: len(columns)] for file in every)
+        write_lines(aligned(columns, rows, right=frozenset({"rows"})))
     else:
         write_lines(tab_separated(COLUMNS, map(_cells, every)))
     return ExitCode.DONE
@@ -89,3 +99,12 @@ def _cells(file: ReportFile) -> list[str]:
         file.sha256,
         file.request_id or "",
     ]
+
+
+def _local_cells(file: ReportFile) -> list[str]:
+    """As `_cells`, with the dates of the job's time zone."""
+    cells = _cells(file)
+    zone = zone_of(file.series)
+    at = COLUMNS.index("date_start")
+    cells[at : at + 2] = [moment_text(end, zone) for end in (file.window.start, file.window.end)]
+    return cells
