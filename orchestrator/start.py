@@ -33,8 +33,8 @@ def _keep_no_core() -> None:
     with suppress(ImportError, ValueError, OSError):
         import resource  # noqa: PLC0415 - not on every system
 
-        _, most = resource.getrlimit(resource.RLIMIT_CORE)
-        resource.setrlimit(resource.RLIMIT_CORE, (0, most))
+        _, hard_limit = resource.getrlimit(resource.RLIMIT_CORE)
+        resource.setrlimit(resource.RLIMIT_CORE, (0, hard_limit))
     if sys.platform == "linux":
         # A program that the kernel pipes such images to gets them whatever the limit says.
         with suppress(ImportError, OSError, AttributeError):

@@ -27,26 +27,26 @@ _REMEMBERED: Final = 10_000
 
 
 class TokenBucket:
-    """Allows `most` actions at once and `rate` a second in the long run. Full at first.
+    """Allows `capacity` actions at once and `rate` a second in the long run. Full at first.
 
     Args:
         rate: tokens a second that come in.
-        most: tokens that it holds.
+        capacity: tokens that it holds.
         now: seconds of a monotonic clock; the same clock goes to `take`.
     """
 
-    __slots__ = ("_filled_at", "_most", "_rate", "_tokens")
+    __slots__ = ("_capacity", "_filled_at", "_rate", "_tokens")
 
-    def __init__(self, rate: float, most: float, now: float) -> None:
+    def __init__(self, rate: float, capacity: float, now: float) -> None:
         self._rate = rate
-        self._most = most
-        self._tokens = most
+        self._capacity = capacity
+        self._tokens = capacity
         self._filled_at = now
 
     def take(self, now: float) -> bool:
         """Takes a token; whether there was one."""
         grown = self._tokens + (now - self._filled_at) * self._rate
-        self._tokens, self._filled_at = min(self._most, grown), now
+        self._tokens, self._filled_at = min(self._capacity, grown), now
         if self._tokens < 1:
             return False
         self._tokens -= 1

@@ -177,7 +177,7 @@ class VonageReports:
         if created_to is not None:
             whole_second = created_to + timedelta(microseconds=-created_to.microsecond % 1_000_000)
             query["date_to"] = utc_text(whole_second)
-        answer = await self._ask("GET", self._endpoint(), call, params=query, most=MOST_OF_A_LIST)
+        answer = await self._ask("GET", self._endpoint(), call, params=query, limit=MOST_OF_A_LIST)
         try:
             if len(answer) < LARGE_LIST:
                 return self._reports_in(answer, only)
@@ -239,7 +239,7 @@ class VonageReports:
         *,
         params: Mapping[str, str] | None = None,
         json: Mapping[str, Any] | None = None,
-        most: int = MOST_OF_AN_ANSWER,
+        limit: int = MOST_OF_AN_ANSWER,
     ) -> bytes:
         """The body of a 2xx answer; everything else is raised."""
         try:
@@ -262,7 +262,7 @@ class VonageReports:
                     error = _misdirected(response, call)
                     error.hide(self._hide)
                     raise error
-                return await read_bounded(response, call, most)
+                return await read_bounded(response, call, limit)
         except BELOW_HTTP as error:
             failure = transport_error(error, call, proxy=self._proxy)
             raise failure from failure.__cause__
@@ -334,8 +334,8 @@ class VonageReports:
 
 
 def _not_a_report(call: str, error: bounded_json.WireError) -> ServerFault:
-    words = f"{call}: answered something that is not a report: {error}"
-    return ServerFault(words, call=call)
+    message = f"{call}: answered something that is not a report: {error}"
+    return ServerFault(message, call=call)
 
 
 def _misdirected(response: ClientResponse, call: str) -> ServerFault:

@@ -198,8 +198,8 @@ class FileUrls:
     async def _file_refusal(self, response: ClientResponse, call: str, *, is_api: bool) -> ApiError:
         status = response.status
         if status in {404, 410}:
-            words = f"{call}: the file is not there, or no longer"
-            return NotFound(words, call=call, elsewhere=not is_api)
+            message = f"{call}: the file is not there, or no longer"
+            return NotFound(message, call=call, elsewhere=not is_api)
         if status < 400:
             return ServerFault(
                 f"{call}: answered HTTP {status} instead of the file", call=call, elsewhere=True

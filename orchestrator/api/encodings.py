@@ -41,8 +41,8 @@ def codings(headers: CIMultiDictProxy[str]) -> tuple[str, ...]:
 
     ``identity`` is none.
     """
-    words = ",".join(headers.getall("Content-Encoding", ())).lower().split(",")
-    return tuple(word for text in words if (word := text.strip()) not in {"", "identity"})
+    parts = ",".join(headers.getall("Content-Encoding", ())).lower().split(",")
+    return tuple(word for text in parts if (word := text.strip()) not in {"", "identity"})
 
 
 def is_zip(begin: bytes) -> bool:

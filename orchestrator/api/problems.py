@@ -121,19 +121,19 @@ def refusal(
         api_key: the key that signed; it is no secret.
         now: our clock.
     """
-    words = str(problem or f"HTTP {status} without words")
+    said = str(problem or f"HTTP {status} without words")
     retry_after = read_retry_after(headers, now)
     rate_limit = problem is not None and problem.type.endswith(vonage.RATE_LIMIT_TYPE)
     if status == 429 or (status == 403 and rate_limit):
         return Throttled(
-            f"{call}: too many requests of key {api_key} ({words}); it goes on more slowly",
+            f"{call}: too many requests of key {api_key} ({said}); it goes on more slowly",
             call=call,
             problem=problem,
             retry_after=retry_after,
         )
     if status == 401:
         return Unauthorized(
-            f"{call}: the API does not accept key {api_key} ({words}); check the key and its"
+            f"{call}: the API does not accept key {api_key} ({said}); check the key and its"
             " secret in the credentials",
             status=status,
             call=call,
@@ -141,7 +141,7 @@ def refusal(
         )
     if status == 403:
         return Unauthorized(
-            f"{call}: key {api_key} may not do this ({words}); check that the account is its own"
+            f"{call}: key {api_key} may not do this ({said}); check that the account is its own"
             " or a subaccount of it, and that the Reports API is enabled for it",
             status=status,
             call=call,
@@ -149,7 +149,7 @@ def refusal(
         )
     if status in {404, 410}:
         return NotFound(
-            f"{call}: the API knows nothing of it ({words}); reports are forgotten after"
+            f"{call}: the API knows nothing of it ({said}); reports are forgotten after"
             f" {vonage.REPORT_LIFE.days} days and files after"
             f" {vonage.FILE_PROMISED // timedelta(hours=1)} hours",
             call=call,
@@ -157,14 +157,14 @@ def refusal(
         )
     if status < 500:
         return Rejected(
-            f"{call}: the API refuses the request ({words}); what it names must change first",
+            f"{call}: the API refuses the request ({said}); what it names must change first",
             status=status,
             call=call,
             problem=problem,
             names_a_date=status == 422 and names_a_date(problem),
         )
     return ServerFault(
-        f"{call}: the API failed ({words}); {_when(retry_after)}",
+        f"{call}: the API failed ({said}); {_when(retry_after)}",
         call=call,
         problem=problem,
         retry_after=retry_after,

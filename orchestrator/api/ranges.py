@@ -51,12 +51,12 @@ def partial_response_problem(status: int, headers: Mapping[str, str], resume: Re
     given = headers.get("ETag") or headers.get("Last-Modified") or ""
     if given.strip() != resume.validator:
         return "the server goes on with a file that it does not show to be the same"
-    found = _CONTENT_RANGE.fullmatch(headers.get("Content-Range", "").strip())
+    match = _CONTENT_RANGE.fullmatch(headers.get("Content-Range", "").strip())
     wanted = (resume.offset, resume.length - 1, resume.length)
     length = headers.get("Content-Length", "")
     if (
-        found is None
-        or tuple(map(int, found.groups())) != wanted
+        match is None
+        or tuple(map(int, match.groups())) != wanted
         or (length.isdecimal() and int(length) != resume.length - resume.offset)
     ):
         return "the server sends another part of the file than was asked for"

@@ -47,7 +47,7 @@ class _Ticket:
     place: Slot | None = field(compare=False)
     turns: int = field(compare=False)
     changed: anyio.Event | None = field(compare=False, default=None)
-    left: bool = field(compare=False, default=False)
+    is_done: bool = field(compare=False, default=False)
 
 
 class KeyRateLimiter:
@@ -98,7 +98,7 @@ class KeyRateLimiter:
     @property
     def waiting(self) -> int:
         """How many wait for a turn."""
-        return sum(not ticket.left for queue in self._queues.values() for ticket in queue)
+        return sum(not ticket.is_done for queue in self._queues.values() for ticket in queue)
 
     def close(self, reason: str) -> None:
         """Lets nobody through any more: who waits, and who comes, gets a `TransportError`."""
@@ -167,7 +167,7 @@ class KeyRateLimiter:
             if priority is Priority.CALLBACK:
                 self._callback_at = self.turns
         finally:
-            ticket.left = True
+            ticket.is_done = True
             self._wake_first()
 
     def _wake_first(self) -> None:
@@ -181,7 +181,7 @@ class KeyRateLimiter:
         self._hurry_a_callback()
         first: _Ticket | None = None
         for queue in self._queues.values():
-            while queue and queue[0].left:
+            while queue and queue[0].is_done:
                 heapq.heappop(queue)
             if not queue or (first is not None and first < queue[0]):
                 continue
@@ -194,15 +194,15 @@ class KeyRateLimiter:
 
     def _hurry_old_polls(self) -> None:
         latest = self.turns - PATIENCE
-        while self._polls and (self._polls[0].left or self._polls[0].turns <= latest):
+        while self._polls and (self._polls[0].is_done or self._polls[0].turns <= latest):
             ticket = self._polls.popleft()
-            if not ticket.left and ticket.place is None:
+            if not ticket.is_done and ticket.place is None:
                 ticket.priority, ticket.order = int(Priority.SUBMIT), -math.inf
                 heapq.heapify(self._queues[None])
 
     def _hurry_a_callback(self) -> None:
         """Lets one look after a callback go before the submits, if the last was long enough ago."""
-        while self._callbacks and self._callbacks[0].left:
+        while self._callbacks and self._callbacks[0].is_done:
             self._callbacks.popleft()
         if self._callbacks and self.turns - self._callback_at >= CALLBACK_EVERY:
             ticket = self._callbacks[0]

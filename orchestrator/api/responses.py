@@ -176,8 +176,8 @@ class _Pace:
         if self._expected is None:
             is_useless = came < SLOWEST * took
         else:
-            left = (self._expected - self.received) * took / came
-            is_useless = self._waited + left > self._life
+            remaining = (self._expected - self.received) * took / came
+            is_useless = self._waited + remaining > self._life
         return f"only {came:,} bytes in {took / 60:.0f} minutes" if is_useless else ""
 
 
@@ -190,7 +190,7 @@ def resumed(response: ClientResponse, call: str, within: Within, resume: Resume)
     return Stream(response, call, within, start=start, useless=useless)
 
 
-async def read_bounded(response: ClientResponse, call: str, most: int) -> bytes:
+async def read_bounded(response: ClientResponse, call: str, limit: int) -> bytes:
     """The body of an answer, decoded, if it has at most `most` bytes, a number of whole MiB.
 
     Raises:
@@ -204,10 +204,10 @@ async def read_bounded(response: ClientResponse, call: str, most: int) -> bytes:
         async for piece in response.content.iter_chunked(_PIECE):
             for block in decoder.feed(piece):
                 body += block
-                _check_size(response, call, len(body), most)
+                _check_size(response, call, len(body), limit)
         for block in decoder.finish():
             body += block
-            _check_size(response, call, len(body), most)
+            _check_size(response, call, len(body), limit)
     except encodings.EncodingError as error:
         raise ServerFault(f"{call}: the answer cannot be read: {error}", call=call) from None
     unknown = [label for label in labels if label not in {"gzip", "x-gzip", "deflate"}]
@@ -219,10 +219,10 @@ async def read_bounded(response: ClientResponse, call: str, most: int) -> bytes:
     return bytes(body)
 
 
-def _check_size(response: ClientResponse, call: str, size_bytes: int, most: int) -> None:
-    if size_bytes > most:
+def _check_size(response: ClientResponse, call: str, size_bytes: int, limit: int) -> None:
+    if size_bytes > limit:
         response.close()
         raise TooLarge(
-            f"{call}: answered more than {most // 1024**2} MiB; no such answer is that long",
+            f"{call}: answered more than {limit // 1024**2} MiB; no such answer is that long",
             call=call,
         )

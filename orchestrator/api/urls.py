@@ -63,8 +63,8 @@ def follow(base: URL, at: URL, target: str) -> URL:
 
     def refused(why: str) -> FileRefused:
         call = f"GET {path_of(target)}"
-        words = f"{call}: the API's link {why}"
-        return FileRefused(words, status=None, call=call, elsewhere=True)
+        message = f"{call}: the API's link {why}"
+        return FileRefused(message, status=None, call=call, elsewhere=True)
 
     try:
         text = target.strip()
@@ -86,10 +86,10 @@ def at_base(base: URL, link: str) -> str | None:
 
     Found in the text, so that a link whose host is none has one, too.
     """
-    found = _MEDIA.fullmatch(link.strip())
-    if found is None:
+    match = _MEDIA.fullmatch(link.strip())
+    if match is None:
         return None
-    path, query = found.groups()
+    path, query = match.groups()
     return f"{str(base.with_query(None)).rstrip('/')}/{path}{query or ''}"
 
 

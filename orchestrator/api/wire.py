@@ -297,7 +297,7 @@ def _read_echo(request: Mapping[str, Any], reader: _Reader) -> dict[str, FieldVa
 
 def _echoed(request: Mapping[str, Any], name: str) -> FieldValue:
     value = request[name]
-    if isinstance(value, list) and value and all(isinstance(one, str | int) for one in value):
+    if isinstance(value, list) and value and all(isinstance(item, str | int) for item in value):
         value = ",".join(map(str, value))  # as we write several values of a field
     if not isinstance(value, str | bool | int | float) or value != value:  # noqa: PLR0124 - NaN
         raise WireError(f"{name} is {kind_of(value)}")

@@ -120,7 +120,7 @@ _FINER: Final = (
 def _sizes(size: Span) -> tuple[Span, ...]:
     """A size, and those below it, largest first."""
     length = size.count * _HOURS[size.unit]
-    return (size, *(one for one in _FINER if one.count * _HOURS[one.unit] < length))
+    return (size, *(finer for finer in _FINER if finer.count * _HOURS[finer.unit] < length))
 
 
 def split(
@@ -149,8 +149,8 @@ def split(
         while start < window.end:
             fence = bisect_right(fences, start)
             stop = min(window.end, fences[fence]) if fence < len(fences) else window.end
-            for one in sizes:
-                chunk = Window(start, min(_chunk_end(start, one, zone), stop))
+            for candidate in sizes:
+                chunk = Window(start, min(_chunk_end(start, candidate, zone), stop))
                 if fits is None or fits(chunk):
                     break
             yield chunk
@@ -204,17 +204,17 @@ def _limits(piece: Window, failures: Sequence[Failure]) -> Iterator[timedelta]:
     it, but by one step only: a burst in one minute must not cut a quiet month to pieces.
     """
     truncated = [failure for failure in failures if failure.truncated]
-    shortest = min((one.window.length for one in truncated), default=timedelta())
-    for one in truncated:
-        length = one.window.length
-        if one.window.overlaps(piece):
+    shortest = min((failure.window.length for failure in truncated), default=timedelta())
+    for failure in truncated:
+        length = failure.window.length
+        if failure.window.overlaps(piece):
             yield max(min(length, shortest) // SHRINK, length // SHRINK**2)
-            if one.rows:
-                yield length * min(1.0, vonage.FILE_RECORDS / 2 / one.rows)
+            if failure.rows:
+                yield length * min(1.0, vonage.FILE_RECORDS / 2 / failure.rows)
 
 
 def _borders(failures: Sequence[Failure]) -> set[datetime]:
-    return {moment for one in failures for moment in (one.window.start, one.window.end)}
+    return {moment for failure in failures for moment in (failure.window.start, failure.window.end)}
 
 
 def _whole(length: timedelta) -> timedelta:
@@ -231,4 +231,6 @@ def even(piece: Window, limit: timedelta) -> Iterator[Window]:
 
 
 def failures_over(chunk: Window, failures: Sequence[Failure]) -> list[Failure]:
-    return [one for one in failures if not one.truncated and one.window.overlaps(chunk)]
+    return [
+        failure for failure in failures if not failure.truncated and failure.window.overlaps(chunk)
+    ]

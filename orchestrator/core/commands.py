@@ -39,23 +39,23 @@ def remember(called: Called) -> None:
     _CALLED.set(called)
 
 
-def typed(command: str, *words: object) -> str:
+def typed(command: str, *arguments: object) -> str:
     """A command of this program in backquotes, with quotes where a shell needs them.
 
     Args:
         command: such as ``run``.
-        words: its arguments and options; `JOB` becomes the paths of the job files, and a path
+        arguments: its arguments and options; `JOB` becomes the paths of the job files, and a path
             is that of a job file.
     """
     called = _CALLED.get()
     parts = ["orchestrator", command]
     with_jobs = False
-    for word in words:
-        if word is JOB and 0 < len(called.jobs) <= _MOST_JOBS:
+    for argument in arguments:
+        if argument is JOB and 0 < len(called.jobs) <= _MOST_JOBS:
             parts += called.jobs
         else:
-            parts.append(str(word))
-        with_jobs = with_jobs or word is JOB or isinstance(word, PurePath)
+            parts.append(str(argument))
+        with_jobs = with_jobs or argument is JOB or isinstance(argument, PurePath)
     if config := called.config if with_jobs else called.config_alone:
         parts += ["--config", config]
     return f"`{shlex.join(parts)}`"

@@ -79,14 +79,14 @@ def differences(report: Report, remote: RemoteReport) -> tuple[EchoDifference, .
     the file would lack records, and look complete.
     """
     asked = sent(report)
-    found = []
+    differing = []
     for name, answer in echoed(remote).items():
         if name not in asked:
             if not filters_nothing(answer):
-                found.append(EchoDifference(name, None, answer))
+                differing.append(EchoDifference(name, None, answer))
         elif not same_value(name, asked[name], answer):
-            found.append(EchoDifference(name, asked[name], answer))
-    return tuple(found)
+            differing.append(EchoDifference(name, asked[name], answer))
+    return tuple(differing)
 
 
 def wrong_echo(report: Report, remote: RemoteReport) -> str | None:

@@ -97,7 +97,7 @@ def union(*many: Iterable[Window]) -> tuple[Window, ...]:
 
 def subtract(windows: Iterable[Window], taken: Iterable[Window]) -> tuple[Window, ...]:
     """Every moment of `windows` that lies in none of `taken`."""
-    left: list[Window] = []
+    remaining: list[Window] = []
     holes = union(taken)
     at = 0
     for window in union(windows):
@@ -107,12 +107,12 @@ def subtract(windows: Iterable[Window], taken: Iterable[Window]) -> tuple[Window
         hole = at
         while hole < len(holes) and holes[hole].start < window.end:
             if start < holes[hole].start:
-                left.append(Window(start, holes[hole].start))
+                remaining.append(Window(start, holes[hole].start))
             start = max(start, holes[hole].end)
             hole += 1
         if start < window.end:
-            left.append(Window(start, window.end))
-    return tuple(left)
+            remaining.append(Window(start, window.end))
+    return tuple(remaining)
 
 
 def intersect(windows: Iterable[Window], others: Iterable[Window]) -> tuple[Window, ...]:

@@ -119,7 +119,7 @@ def covers(received: Iterable[datetime | None], earliest: datetime, latest: date
         earliest: when ours was asked for at the earliest, by the same clock.
         latest: and at the latest.
     """
-    known = [moment for moment in received if moment is not None]
-    return any(moment <= earliest for moment in known) and any(
-        moment >= latest + _CREATE for moment in known
+    moments = [moment for moment in received if moment is not None]
+    return any(moment <= earliest for moment in moments) and any(
+        moment >= latest + _CREATE for moment in moments
     )

@@ -32,14 +32,15 @@ def candidates(
         listed: what the API lists.
         owned: ids that rows of ours have, and the rows.
     """
-    found = (
+    matching = (
         remote
         for remote in listed
         if owned.get(remote.request_id, intent.id) == intent.id and _may_be(intent, remote)
     )
     return tuple(
         sorted(
-            found, key=lambda remote: (remote.received_at or intent.intended_at, remote.request_id)
+            matching,
+            key=lambda remote: (remote.received_at or intent.intended_at, remote.request_id),
         )
     )
 
@@ -82,10 +83,10 @@ def choose(
 
 def _by_time(intent: Report, dated: Sequence[RemoteReport], moment: Moment) -> RemoteReport | str:
     # We ask for nothing before its end: an earlier report is another's, and lacks records.
-    over = [one for one in dated if _is_since(one, intent.window.end)]
+    over = [remote for remote in dated if _is_since(remote, intent.window.end)]
     if not over:
         return _ask_a_person(intent, dated, "was asked for before the end of its time")
-    in_time = [one for one in over if _is_since(one, moment.earliest - CLOCK_SLACK)]
+    in_time = [remote for remote in over if _is_since(remote, moment.earliest - CLOCK_SLACK)]
     if in_time or len(over) == 1:
         return (in_time or over)[0]
     return _ask_a_person(intent, over, "is as like it, and older than it should be")
@@ -96,9 +97,9 @@ def _is_since(remote: RemoteReport, moment: datetime) -> bool:
     return remote.received_at is None or remote.received_at >= moment
 
 
-def _ask_a_person(intent: Report, found: Sequence[RemoteReport], but: str) -> str:
-    more = f" and {len(found) - 1} more" if len(found) > 1 else ""
-    request_id = found[0].request_id
+def _ask_a_person(intent: Report, reports: Sequence[RemoteReport], but: str) -> str:
+    more = f" and {len(reports) - 1} more" if len(reports) > 1 else ""
+    request_id = reports[0].request_id
     return (
         f"{request_id}{more} there is like it, but {but}: "
         f"{typed('resolve', intent.id, '--adopt', request_id)} takes it"

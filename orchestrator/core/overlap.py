@@ -33,7 +33,7 @@ def covers(wide: Series, narrow: Series) -> bool:
     )
 
 
-def differing(one: Series, other: Series) -> tuple[str, ...]:
+def differing(first: Series, second: Series) -> tuple[str, ...]:
     """The fields in which two series differ."""
-    names = {*one.body, *other.body}
-    return tuple(sorted(name for name in names if one.body.get(name) != other.body.get(name)))
+    names = {*first.body, *second.body}
+    return tuple(sorted(name for name in names if first.body.get(name) != second.body.get(name)))

@@ -87,7 +87,9 @@ class RefusedDates:
     @property
     def borders(self) -> frozenset[datetime]:
         """Where chunks have to end, so that each lies inside a refused window or beside it."""
-        return frozenset(moment for one in self._refused for moment in (one.start, one.end))
+        return frozenset(
+            moment for window in self._refused for moment in (window.start, window.end)
+        )
 
     def touches(self, chunk: Window) -> bool:
         """Whether a chunk lies inside a window that was refused."""
@@ -130,8 +132,8 @@ class RefusedDates:
         """Whether a newer day was refused by itself that is older than the API keeps records."""
         assert self.edge is not None
         return any(
-            chunk.end <= one.start and one.length <= _DAY and one.end <= self.edge
-            for one in self._refused
+            chunk.end <= window.start and window.length <= _DAY and window.end <= self.edge
+            for window in self._refused
         )
 
     def _short(self, chunk: Window) -> Iterator[Window]:
@@ -139,17 +141,17 @@ class RefusedDates:
         if self._too_long is None or chunk.length < self._too_long:
             yield chunk
         else:
-            lengths = (one.length for one in self._passed if one.length < self._too_long)
+            lengths = (window.length for window in self._passed if window.length < self._too_long)
             yield from even(chunk, max(lengths))
 
     def _alone(self, piece: Window) -> Window | None:
         """Whether a piece that nobody has refused is better not asked for beside any other."""
-        shortest = min((one.length for one in self._refused), default=piece.length)
+        shortest = min((window.length for window in self._refused), default=piece.length)
         is_long = piece.length >= shortest and piece.length > 2 * self._longest
         return ALWAYS if is_long else None
 
     def _any_passed_in(self, refused: Window) -> bool:
-        return any(_holds(refused, one) for one in self._passed)
+        return any(_holds(refused, window) for window in self._passed)
 
     def _give_up(self, chunk: Window, refused: Window) -> GiveUp:
         why = self._refused[refused]

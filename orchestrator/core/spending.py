@@ -67,7 +67,7 @@ class Bound:
 
     def sum(self, records: Mapping[str, int]) -> Decimal:
         """What records of some products count, by product."""
-        return sum((self.each(one) * number for one, number in records.items()), Decimal(0))
+        return sum((self.each(product) * number for product, number in records.items()), Decimal(0))
 
     @property
     def limit(self) -> str:
@@ -96,18 +96,18 @@ class Bought:
 
 def bounds(limits: Limits, prices: Prices) -> tuple[Bound, ...]:
     """The bounds that a config sets."""
-    found = []
+    bounds_set = []
     for key, by_period, priced in (
         ("max_records", limits.max_records, None),
         ("max_cost", limits.max_cost, prices),
     ):
-        for period, most in zip(
+        for period, limit in zip(
             Period, (by_period.run, by_period.day, by_period.month), strict=True
         ):
-            if most is not None:
+            if limit is not None:
                 name = f"limits.{key}" + ("" if period is Period.RUN else f".{period.value}")
-                found.append(Bound(name, period, Decimal(most), priced))
-    return tuple(found)
+                bounds_set.append(Bound(name, period, Decimal(limit), priced))
+    return tuple(bounds_set)
 
 
 def room(bound: Bound, product: str, spent: Decimal = Decimal(0)) -> int | None:
@@ -118,10 +118,10 @@ def room(bound: Bound, product: str, spent: Decimal = Decimal(0)) -> int | None:
 
 def least_room(several: Sequence[Bound], product: str) -> int | None:
     """The records of a product that one run may buy at most; None: any number."""
-    rooms = (room(one, product) for one in several)
-    return min((one for one in rooms if one is not None), default=None)
+    rooms = (room(bound, product) for bound in several)
+    return min((records for records in rooms if records is not None), default=None)
 
 
 def _is_free(product: str) -> bool:
-    known = products.PRODUCTS.get(product)
-    return known is not None and known.free
+    entry = products.PRODUCTS.get(product)
+    return entry is not None and entry.free

@@ -133,46 +133,46 @@ class History:
         reach = _BUCKET / 2 + NEAR
         first = bisect_left(self._starts, middle - reach - self._longest)
         last = bisect_left(self._starts, middle + reach)
-        near = [one for one in self.seen[first:last] if one.window.end > middle - reach]
-        covered = sum((one.covered for one in near), timedelta())
+        near = [span for span in self.seen[first:last] if span.window.end > middle - reach]
+        covered = sum((span.covered for span in near), timedelta())
         if covered < SCARCE and self.seen:
             near = self._nearest(middle)
-            covered = sum((one.covered for one in near), timedelta())
+            covered = sum((span.covered for span in near), timedelta())
         if not near or not covered:
             return _Around(0.0, 0.0, timedelta())
         return _Around(
-            densest=max(one.a_day for one in near),
-            mean=sum(one.rows for one in near) * (_DAY / covered),
+            densest=max(span.a_day for span in near),
+            mean=sum(span.rows for span in near) * (_DAY / covered),
             covered=covered,
         )
 
     def _nearest(self, moment: datetime) -> list[ObservedSpan]:
         """The stretches next to a moment, until they make a week."""
 
-        def distance(one: ObservedSpan) -> timedelta:
-            return max(one.window.start - moment, moment - one.window.end)
+        def distance(span: ObservedSpan) -> timedelta:
+            return max(span.window.start - moment, moment - span.window.end)
 
-        found: list[ObservedSpan] = []
+        nearest: list[ObservedSpan] = []
         covered = timedelta()
-        for one in sorted(self.seen, key=distance):
+        for span in sorted(self.seen, key=distance):
             if covered >= SCARCE:
                 break
-            found.append(one)
-            covered += one.covered
-        return found
+            nearest.append(span)
+            covered += span.covered
+        return nearest
 
     @cached_property
     def covered(self) -> timedelta:
         """How much time was seen, all together."""
-        return sum((one.covered for one in self.seen), timedelta())
+        return sum((span.covered for span in self.seen), timedelta())
 
     @cached_property
     def _starts(self) -> list[datetime]:
-        return [one.window.start for one in self.seen]
+        return [span.window.start for span in self.seen]
 
     @cached_property
     def _longest(self) -> timedelta:
-        return max((one.window.length for one in self.seen), default=timedelta())
+        return max((span.window.length for span in self.seen), default=timedelta())
 
 
 @dataclass(frozen=True)
@@ -211,9 +211,9 @@ class Sizing:
         if not self.history:
             return 0.0
         # What was seen in one report of a month says nothing of its weekdays.
-        most = self.history.at_most(window, MARGIN if window.length >= _DAY else OF_A_DAY)
+        limit = self.history.at_most(window, MARGIN if window.length >= _DAY else OF_A_DAY)
         # A few records more or less are chance, the more so the less was seen.
-        return most + _CHANCE * max(1.0, window.length / max(self.history.covered, _HOUR))
+        return limit + _CHANCE * max(1.0, window.length / max(self.history.covered, _HOUR))
 
     def fits(self, window: Window) -> bool:
         """Whether a report of this window is unlikely to hold more than the target."""

@@ -301,8 +301,8 @@ class RunStats:
         first_at, first_seconds, first_reports = self._first
         if reports - first_reports < _FEW or at <= first_at or seconds <= first_seconds:
             return None
-        left = max(0.0, self.sum().wanted_seconds - seconds)
-        return timedelta(seconds=left * (at - first_at) / (seconds - first_seconds))
+        remaining_seconds = max(0.0, self.sum().wanted_seconds - seconds)
+        return timedelta(seconds=remaining_seconds * (at - first_at) / (seconds - first_seconds))
 
     def _progress(self) -> tuple[float, float, int]:
         whole = self.sum()

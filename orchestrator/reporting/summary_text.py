@@ -129,18 +129,18 @@ def _plan_notes(summary: RunSummary) -> Iterator[str]:
         )
 
 
-def _by_refusal(left: Iterable[UnfinishedSeries]) -> dict[str, list[Series]]:
+def _by_refusal(entries: Iterable[UnfinishedSeries]) -> dict[str, list[Series]]:
     """The series that the API refuses, by its reason: a refused key may have thousands."""
     by_reason: dict[str, list[Series]] = defaultdict(list)
-    for unfinished in left:
+    for unfinished in entries:
         if unfinished.refused is not None:
             by_reason[unfinished.refused].append(unfinished.series)
     return by_reason
 
 
-def _refused(left: Iterable[UnfinishedSeries]) -> Iterator[str]:
+def _refused(entries: Iterable[UnfinishedSeries]) -> Iterator[str]:
     """A line for each reason."""
-    for reason, series in _by_refusal(left).items():
+    for reason, series in _by_refusal(entries).items():
         others = f" and {len(series) - 1:,} more series" if series[1:] else ""
         # The reason ends with what to do about it.
         yield f"  refused: {series[0]}{others}: {reason}; then run again"
@@ -172,10 +172,10 @@ def _disputed(summary: RunSummary) -> Iterator[str]:
         )
 
 
-def _given_up(left: Iterable[UnfinishedSeries]) -> Iterator[str]:
+def _given_up(entries: Iterable[UnfinishedSeries]) -> Iterator[str]:
     """A line for each window; one line for all of a job and cause that has more than `TOLD`."""
     by_cause: dict[tuple[str, str], list[tuple[UnfinishedSeries, GivenUp]]] = defaultdict(list)
-    for unfinished in left:
+    for unfinished in entries:
         for given_up in unfinished.given_up:
             by_cause[unfinished.job.name, cause_of(given_up.reason)].append((unfinished, given_up))
     for alike in by_cause.values():
