@@ -1,4 +1,4 @@
-"""A ledger of version 2 and a manifest of version 1: they open without loss, and serve on."""
+"""Ledgers and manifests that earlier code has written: they open without loss, and serve on."""
 
 from __future__ import annotations
 
@@ -14,11 +14,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from orchestrator.app.manifest_check import Stands, compare
+from orchestrator.app.rebuild import rebuild_ledger
 from orchestrator.cli.main import call
 from orchestrator.collect.manifest import survey
+from orchestrator.config import load_inputs
 from orchestrator.core.lifecycle import State
 from orchestrator.core.model import Report, Series
-from orchestrator.ledger import schema
+from orchestrator.core.settings import Credentials, Secret
+from orchestrator.ledger import open_reader, schema
 from orchestrator.ledger.rows import COLUMNS
 from orchestrator.ledger.sqlite import connect, reading
 from tests.kit.cli_worlds import SMALL, Place, simulated
@@ -26,9 +30,10 @@ from tests.kit.cli_worlds import SMALL, Place, simulated
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from orchestrator.ledger.store import Store
+    from orchestrator.core.ports import LedgerReader
 
 DATA = Path(__file__).parent / "data" / "version_2"
+LATEST = Path(__file__).parent / "data" / "version_3"
 AT = ("--now", "2026-03-09T04:00:00Z")
 OTHER = Series.of("ef567890", "SMS", "inbound")
 
@@ -39,11 +44,11 @@ def bare(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("ORCHESTRATOR_CONFIG", raising=False)
 
 
-def put_ledger(path: Path) -> None:
-    """The ledger of version 2, as it stood on the disk."""
+def put_ledger(path: Path, data: Path = DATA) -> None:
+    """A ledger, of version 2 unless told otherwise, as it stood on the disk."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
-        connection.executescript((DATA / "ledger.sql").read_text("utf-8"))
+        connection.executescript((data / "ledger.sql").read_text("utf-8"))
 
 
 @pytest.fixture
@@ -170,7 +175,7 @@ def test_a_manifest_of_version_1_is_another_ledgers_whose_files_this_one_does_no
 STEPS_BACK = {State.READY: State.SUBMITTED, State.VERIFIED: State.SUBMITTED}
 
 
-def known(store: Store) -> tuple[list[Report], Any]:
+def known(store: LedgerReader) -> tuple[list[Report], Any]:
     """What must come back: every report, its link and what a download left apart."""
     reports = []
     for one in store.reports(OTHER):
@@ -210,3 +215,92 @@ def test_the_manifest_has_no_link_to_a_file(place: Place) -> None:
     assert "/v3/media/" not in text
     kinds = {json.loads(line)["kind"] for line in text.splitlines()}
     assert kinds == {"header", "file", "report", "given_up", "series", "resolved", "mark", "end"}
+
+
+# --- version 3, with a manifest of version 2 ------------------------------------------------------
+
+LATEST_AT = ("--now", "2026-03-11T06:00:00Z")
+
+
+@pytest.fixture
+def latest(tmp_path: Path) -> Iterator[Place]:
+    """What a killed run has left, beside a simulator that would sell anything again."""
+    settings = replace(SMALL, records_per_day=0.2)
+    job = (LATEST / "job.yaml").read_text("utf-8")
+    with simulated(tmp_path, settings, job=job, now=datetime(2026, 3, 12, tzinfo=UTC)) as place:
+        shutil.copytree(LATEST / "reports", tmp_path / "reports")
+        put_ledger(place.state, LATEST)
+        yield place
+
+
+def everything(path: Path) -> Any:
+    """All that a reader of a ledger can see."""
+    with open_reader(path, whole=True) as reader:
+        return [
+            (
+                series,
+                [(one, reader.failed(one.id)) for one in reader.reports(series)],
+                list(reader.files(series)),
+                [reader.foreign_of(one.report) for one in reader.files(series)],
+                reader.series_state("nightly", series),
+                reader.retried(series),
+            )
+            for series in reader.all_series()
+        ], list(reader.resolutions())
+
+
+def test_a_ledger_of_version_3_opens_without_loss(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.db"
+    put_ledger(path, LATEST)
+    tables = (
+        "report",
+        "event",
+        "given_up",
+        "resolved",
+        "mark",
+        "series",
+        "foreign_rows",
+        "identity",
+    )
+    before = [rows(path, table, "*") for table in tables]
+    assert all(before)
+    connect(path).close()
+    assert [rows(path, table, "*") for table in tables] == before
+    with open_reader(path, whole=True) as reader:
+        assert reader.size() == (4, 31)
+        assert reader.point().events == 121
+        states = [one.state for series in reader.all_series() for one in reader.reports(series)]
+    assert set(states) >= set(State) - {State.SUBMITTING, State.VERIFIED}
+
+
+def test_a_manifest_of_version_2_is_the_ledgers_own_as_it_stands(latest: Place) -> None:
+    manifest = latest.directory / "reports" / "manifest.jsonl"
+    found = survey(manifest.parent)
+    assert (found.problem, bool(found.appended)) == (None, True)
+    with open_reader(latest.state) as reader:
+        assert found.point == reader.point()
+    before = everything(latest.state)
+    config = load_inputs([latest.job], env={}).config
+    with open_reader(latest.state) as reader:
+        comparison = compare(config, reader)
+    assert (comparison.stands, comparison.words) == (Stands.AS_THE_LEDGER, "")
+    assert call(["verify", str(latest.job)]) == 0
+    assert call(["plan", str(latest.job), *LATEST_AT]) == 0
+    assert everything(latest.state) == before
+    assert latest.bill() == []
+
+
+def test_a_manifest_of_version_2_brings_all_of_its_ledger_back(latest: Place) -> None:
+    """Its appended part too; each report stands a step back where its file was not collected."""
+    with open_reader(latest.state) as reader:
+        reports, decisions = known(reader)
+        point = reader.point()
+    shutil.rmtree(latest.state.parent)
+    inputs, now = load_inputs([latest.job], env={}), datetime(2026, 3, 11, 6, tzinfo=UTC)
+    key = Credentials("default", "abcd1234", Secret("unused"))
+    rebuild_ledger(inputs.config, inputs.jobs, dict.fromkeys(inputs.credential_names, key), now)
+    with open_reader(latest.state) as reader:
+        assert known(reader) == (reports, decisions)
+        rebuilt = reader.point()
+    assert (rebuilt.ledger, rebuilt.generation) == (point.ledger, point.generation + 1)
+    assert rebuilt.events > point.events
