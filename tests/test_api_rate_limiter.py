@@ -296,7 +296,7 @@ async def test_without_a_limit_nobody_waits_but_a_pause_is_kept() -> None:
 
 @pytest.mark.parametrize("rate", [0, -1, math.nan])
 def test_a_rate_that_lets_nobody_through_is_refused(rate: float) -> None:
-    with pytest.raises(ValueError, match="lets nobody through"):
+    with pytest.raises(ValueError, match="lets no request through"):
         KeyRateLimiter(rate)
 
 
@@ -350,7 +350,7 @@ async def hold(
     rate_limiter: RateLimiter, log: Log, name: str, places: SlotPool, seconds: float
 ) -> None:
     with places.claim() as place:
-        async with rate_limiter.turn(DOWNLOAD, place=place):
+        async with rate_limiter.turn(DOWNLOAD, slot=place):
             log.append((name, anyio.current_time()))
         await anyio.sleep(seconds)
 
@@ -450,7 +450,7 @@ def test_nobody_waits_for_ever_and_places_are_never_exceeded(
                     async with rate_limiter.turn(priority):
                         return
                 with places.claim() as place:
-                    async with rate_limiter.turn(priority, place=place):
+                    async with rate_limiter.turn(priority, slot=place):
                         held += 1
                     try:
                         assert held <= number

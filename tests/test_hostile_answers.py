@@ -18,7 +18,7 @@ from aiohttp import web
 from yarl import URL
 
 from orchestrator.api import bounded_json, wire
-from orchestrator.api.client import MOST_OF_A_LIST
+from orchestrator.api.client import MAX_LIST_BYTES
 from orchestrator.core.lifecycle import State
 from orchestrator.core.policy import ExitCode, exit_code
 from orchestrator.simulator import Fault, Settings
@@ -87,7 +87,7 @@ def test_the_longest_list_of_real_reports_is_read() -> None:
         b'ri3p58f-42d57cfd-1234-5678-9abc-67580d95f54a"}, "download_report": {"href":'
         b' "https://api.nexmo.com/v3/media/42d57cfd-1234-5678-9abc-67580d95f54a"}}}'
     )
-    number = MOST_OF_A_LIST // (len(report) + 1) - 1
+    number = MAX_LIST_BYTES // (len(report) + 1) - 1
     body = b'{"reports": [' + b",".join([report] * number) + b"]}"
     assert len(wire.read_list(bounded_json.parse_object(body))) == number
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from orchestrator.reporting.line_folding import TOLD, LineFolding
+from orchestrator.reporting.line_folding import MAX_ALIKE, LineFolding
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -31,14 +31,14 @@ def test_equal_causes_are_told_a_few_times_and_counted() -> None:
     for number in range(10_000):
         folding.note("error", f"account a{number:07}: refused by the API: HTTP 403", {})
     assert said.lines == [
-        f"error: account a{number:07}: refused by the API: HTTP 403" for number in range(TOLD)
+        f"error: account a{number:07}: refused by the API: HTTP 403" for number in range(MAX_ALIKE)
     ]
     folding.count_aloud()
-    assert said.lines[TOLD:] == [
+    assert said.lines[MAX_ALIKE:] == [
         "error: 9,997 more like this: account a0000000: refused by the API: HTTP 403"
     ]
     folding.count_aloud()
-    assert len(said.lines) == TOLD + 1, "what was counted is not counted again"
+    assert len(said.lines) == MAX_ALIKE + 1, "what was counted is not counted again"
 
 
 def test_other_causes_and_other_levels_are_told_apart() -> None:
@@ -48,10 +48,10 @@ def test_other_causes_and_other_levels_are_told_apart() -> None:
         for cause in ("its file is gone", "the API says FAILED"):
             for number in range(5):
                 folding.note(level, f"report {number}: {cause}", {})
-    assert len(said.lines) == 4 * TOLD
+    assert len(said.lines) == 4 * MAX_ALIKE
     folding.count_aloud()
     assert said.lines[-1] == "error: 2 more like this: report 0: the API says FAILED"
-    assert len(said.lines) == 4 * (TOLD + 1)
+    assert len(said.lines) == 4 * (MAX_ALIKE + 1)
 
 
 def test_very_many_causes_do_not_grow_without_bound() -> None:

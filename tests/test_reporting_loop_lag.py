@@ -131,8 +131,8 @@ def test_a_run_whose_loop_stalls_says_so_in_a_line_of_its_log(
     from orchestrator.reporting import loop_lag
     from tests.kit.cli_worlds import simulated
 
-    monkeypatch.setattr(loop_lag, "_ENOUGH", 1)
-    monkeypatch.setattr(loop_lag, "WORTH_A_WORD_MS", -1.0)
+    monkeypatch.setattr(loop_lag, "_MIN_BEATS", 1)
+    monkeypatch.setattr(loop_lag, "WARNING_MS", -1.0)
     with simulated(tmp_path) as place:
         assert place.run("--log-format", "json") == 0
     lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]

@@ -1,4 +1,7 @@
-"""The client: one method an endpoint, one request a call, every failure one of our errors."""
+"""Calls the Reports API: one method for each endpoint, one request for each call.
+
+It repeats nothing and waits for nothing. Every failure is an `ApiError`.
+"""
 
 from __future__ import annotations
 
@@ -39,20 +42,20 @@ if TYPE_CHECKING:
     from orchestrator.core.settings import Credentials
     from orchestrator.core.vonage import Status
 
-MOST_OF_A_LIST: Final = 32 * 1024**2
-"""Bytes of a list answer that are read: about 30,000 reports."""
+MAX_LIST_BYTES: Final = 32 * 1024**2
+"""Maximum number of bytes of a list answer that are read: about 30,000 reports."""
 
-LARGE_LIST: Final = 256 * 1024
-"""Bytes of a list answer from which on it is read in a thread: some 400 reports.
+THREADED_LIST_BYTES: Final = 256 * 1024
+"""A list answer of at least so many bytes (about 400 reports) is parsed in a thread.
 
-Reading it takes 5 ms and more, in which the loop would do nothing else.
+Parsing it takes 5 ms or more, in which the event loop would do nothing else.
 """
 
-MOST_OF_AN_ANSWER: Final = 1024**2
-"""Bytes that are read of any other answer, files apart."""
+MAX_ANSWER_BYTES: Final = 1024**2
+"""Maximum number of bytes that are read of any other answer, except files."""
 
-_MOST_AHEAD: Final = timedelta(days=100 * 365)
-"""A clock that differs by more is none; with it, reckoning would leave the calendar."""
+_MAX_CLOCK_DIFFERENCE: Final = timedelta(days=100 * 365)
+"""A ``Date`` that differs by more from our clock is ignored: sums with it would be no dates."""
 
 DIRECT: Final = Proxies()
 """No proxy."""
@@ -63,9 +66,9 @@ _PLAIN: Final = {"Accept-Encoding": "identity"}
 class VonageReports:
     """The Reports API v2 under one API key. Implements `core.ports.ReportsApi`.
 
-    Nothing is retried, no turn is waited for. Redirects are not followed but for downloads, and
-    key and secret go to `base_url`'s own scheme, host and port only, in a header; see
-    `FileUrls`.
+    It does not retry, and does not limit its rate: see `KeyRateLimiter`. Only downloads follow
+    redirects. Key and secret travel in a header, and only to the scheme, host and port of
+    `base_url`; see `FileUrls` for the one exception.
     """
 
     def __init__(
@@ -105,7 +108,7 @@ class VonageReports:
         self._signed = {**_PLAIN, "Authorization": f"Basic {token}"}
         self._never_shown = tuple(text.lower() for text in (secret, token) if text)
         self._hide = hider((secret, token))
-        # Less than the whole, so that a connection that never was is told from a lost answer.
+        # Less than the whole timeout, so that no connection is told apart from a lost answer.
         connect = min(timeout / 2, CONNECT_MAX).total_seconds()
         whole = timeout.total_seconds()
         self._call_timeout = ClientTimeout(total=whole, connect=connect)
@@ -123,7 +126,7 @@ class VonageReports:
 
     @property
     def api_key(self) -> str:
-        """The key that signs."""
+        """The API key that signs the requests."""
         return self._credentials.api_key
 
     @property
@@ -177,9 +180,9 @@ class VonageReports:
         if created_to is not None:
             whole_second = created_to + timedelta(microseconds=-created_to.microsecond % 1_000_000)
             query["date_to"] = utc_text(whole_second)
-        answer = await self._ask("GET", self._endpoint(), call, params=query, limit=MOST_OF_A_LIST)
+        answer = await self._ask("GET", self._endpoint(), call, params=query, limit=MAX_LIST_BYTES)
         try:
-            if len(answer) < LARGE_LIST:
+            if len(answer) < THREADED_LIST_BYTES:
                 return self._reports_in(answer, only)
             return await to_thread.run_sync(self._reports_in, answer, only)
         except bounded_json.TooManyValues as error:
@@ -206,8 +209,8 @@ class VonageReports:
 
         With `resume` only the rest is asked for, and taken only if it surely is of the same file.
 
-        Follows at most `files.MOST_REDIRECTS` hops. The key is left out on hosts that are not the
-        API's (see `FileUrls`), and does not come back after one.
+        Follows at most `downloads.MAX_REDIRECTS` redirects. Hosts that are not the API's do not get
+        the key (see `FileUrls`), and no later host gets it either.
 
         Raises:
             NotFound: 404 or 410: no such file, or no longer.
@@ -217,7 +220,7 @@ class VonageReports:
             try:
                 stream = await self._files.open(stack, download_url, within, resume)
             except ApiError as error:
-                # A file's failure is no news of the API: how that is, the next status tells.
+                # That a file fails says nothing about the API; the next status call does.
                 error.elsewhere |= not isinstance(error, Throttled)
                 error.hide(self._hide)
                 raise
@@ -239,7 +242,7 @@ class VonageReports:
         *,
         params: Mapping[str, str] | None = None,
         json: Mapping[str, Any] | None = None,
-        limit: int = MOST_OF_AN_ANSWER,
+        limit: int = MAX_ANSWER_BYTES,
     ) -> bytes:
         """The body of a 2xx answer; everything else is raised."""
         try:
@@ -272,17 +275,17 @@ class VonageReports:
         if date is None:
             return
         ahead = date - self._clock.now()
-        if abs(ahead) <= _MOST_AHEAD:
+        if abs(ahead) <= _MAX_CLOCK_DIFFERENCE:
             self._server_ahead = ahead
 
     # --- refusals ---------------------------------------------------------------------------------
 
     async def _refusal(self, response: ClientResponse, call: str) -> ApiError:
         body = b""
-        # The status says enough; and of a file's address the words may come without end.
+        # The status says enough; and the body may never end where the address is a file's.
         with contextlib.suppress(ServerFault, TooLarge, *BELOW_HTTP):
             with anyio.move_on_after(self._call_timeout.total or 0):
-                body = await read_bounded(response, call, MOST_OF_AN_ANSWER)
+                body = await read_bounded(response, call, MAX_ANSWER_BYTES)
         return problems.refusal(
             response.status,
             response.headers,
@@ -293,7 +296,7 @@ class VonageReports:
         )
 
     def _created_in(self, answer: bytes, call: str) -> RemoteReport:
-        """The answer to a create: whatever else it holds, its id is what was paid for."""
+        """The report in the answer to a create: its id was paid for, whatever else is odd."""
         try:
             report = wire.read_created(wire.parse_created(answer))
         except bounded_json.WireError as error:
@@ -327,7 +330,7 @@ class VonageReports:
         """Whether the report object would carry the secret into the ledger and the log."""
         texts = (report.request_id, report.status_word, *map(str, report.echo.values()))
         urls = (unquote(url) for url in (report.download_url, report.callback_url) if url)
-        # Joined, since a list has thousands: a secret has no line break, so none arises at a seam.
+        # Joined, since a list has thousands: a secret has no line break, so joining makes no match.
         # A host is shown in lower case, however it was written.
         said = "\n".join((*texts, *urls)).lower()
         return any(secret in said for secret in self._never_shown)

@@ -33,10 +33,10 @@ if TYPE_CHECKING:
     from orchestrator.core.ports import Resume, Within
     from orchestrator.core.proxies import Proxies
 
-MOST_REDIRECTS: Final = 3
+MAX_REDIRECTS: Final = 3
 """Hops that a download follows."""
 
-_LONGEST_OF_A_KEY: Final = timedelta(minutes=1)
+_MAX_KEY_PAUSE: Final = timedelta(minutes=1)
 """A file that is to be asked for only after a longer wait is throttled alone, not its key."""
 
 _PLAIN: Final = {"Accept-Encoding": "identity"}
@@ -126,7 +126,7 @@ class FileUrls:
     ) -> Stream:
         url, trusted = self._base, True
         target = link
-        for _ in range(MOST_REDIRECTS + 1):
+        for _ in range(MAX_REDIRECTS + 1):
             url = urls.follow(self._base, url, target)
             trusted = trusted and urls.may_sign(self._base, url)
             is_api = url.origin() == self._base.origin()
@@ -147,7 +147,7 @@ class FileUrls:
                 )
             await stack.aclose()
         raise ServerFault(
-            f"GET {urls.path_of(link)}: redirects more than {MOST_REDIRECTS} times",
+            f"GET {urls.path_of(link)}: redirects more than {MAX_REDIRECTS} times",
             call="download",
             elsewhere=True,
         )
@@ -209,7 +209,7 @@ class FileUrls:
             said = await self._refusal(response, call)
             if isinstance(said, ServerFault) or (
                 isinstance(said, Throttled)
-                and (said.retry_after is None or said.retry_after <= _LONGEST_OF_A_KEY)
+                and (said.retry_after is None or said.retry_after <= _MAX_KEY_PAUSE)
             ):
                 return said
         if status < 500 and status != 429:

@@ -22,7 +22,7 @@ _GZIP: Final = b"\x1f\x8b"
 _BEGIN: Final = 4
 """So many bytes tell what a body is."""
 
-_MOST_LAYERS: Final = 4
+_MAX_LAYERS: Final = 4
 _LARGEST_RATIO: Final = 200
 _FLOOR: Final = 64 * 1024**2
 """Below this size nothing is called a bomb."""
@@ -64,7 +64,7 @@ class Decoder:
     """
 
     def __init__(
-        self, labels: Sequence[str], is_plain: Callable[[bytes], bool], layers: int = _MOST_LAYERS
+        self, labels: Sequence[str], is_plain: Callable[[bytes], bool], layers: int = _MAX_LAYERS
     ) -> None:
         self._labels = labels
         self._is_plain = is_plain

@@ -24,10 +24,10 @@ from orchestrator.texts import short
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-LONGEST_RETRY_AFTER: Final = timedelta(days=365)
+MAX_RETRY_AFTER: Final = timedelta(days=365)
 """A longer ``Retry-After`` is taken as this. How long a run waits is its own affair."""
 
-_MOST_PARAMETERS: Final = 20
+_MAX_PARAMETERS: Final = 20
 _A_DATE: Final = re.compile(r"date[ _-]?(start|end|range)|(start|end)[ _-]?date", re.IGNORECASE)
 
 
@@ -48,20 +48,20 @@ def read_date(text: str | None) -> datetime | None:
 
 
 def read_retry_after(headers: Mapping[str, str], now: datetime) -> timedelta | None:
-    """How long ``Retry-After`` asks to wait: from zero to `LONGEST_RETRY_AFTER`; None without it.
+    """How long ``Retry-After`` asks to wait: from zero to `MAX_RETRY_AFTER`; None without it.
 
     A date counts from the server's own ``Date``, so that a clock that differs does not matter;
     from `now` only where that header is missing.
     """
     text = headers.get("Retry-After", "").strip()
     if re.fullmatch(r"[+-]?\d{1,20}(\.\d{1,20})?", text, re.ASCII):
-        seconds = min(float(text), LONGEST_RETRY_AFTER.total_seconds())
+        seconds = min(float(text), MAX_RETRY_AFTER.total_seconds())
         return timedelta(seconds=max(0.0, seconds))
     until = read_date(text or None)
     if until is None:
         return None
     wait = until - (read_date(headers.get("Date")) or now)
-    return min(max(wait, timedelta()), LONGEST_RETRY_AFTER)
+    return min(max(wait, timedelta()), MAX_RETRY_AFTER)
 
 
 def read_problem(status: int, body: bytes, hide: Callable[[str], str] = str) -> Problem | None:
@@ -82,7 +82,7 @@ def read_problem(status: int, body: bytes, hide: Callable[[str], str] = str) -> 
     pairs = answer.get("invalid_parameters")
     blamed = tuple(
         (_words(pair.get("name"), hide), _words(pair.get("reason"), hide))
-        for pair in (pairs if isinstance(pairs, list) else [])[:_MOST_PARAMETERS]
+        for pair in (pairs if isinstance(pairs, list) else [])[:_MAX_PARAMETERS]
         if isinstance(pair, dict)
     )
     if not blamed and not any(texts.values()):

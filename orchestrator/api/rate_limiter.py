@@ -1,4 +1,4 @@
-"""The gate: so many requests a second for one API key, by priority, slower after a complaint."""
+"""Limits the requests a second of one API key: turns by priority, and slower after a 429."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ if TYPE_CHECKING:
     from orchestrator.core.ports import Slot
 
 PAUSE_INITIAL: Final = timedelta(seconds=1)
-"""The first pause where the API does not say how long; it doubles with each complaint in a row."""
+"""First pause after a 429 that does not say how long; it doubles with each 429 in a row."""
 
 PAUSE_MAX: Final = timedelta(seconds=60)
-"""The longest pause that the gate thinks up itself; `Retry-After` may ask for more."""
+"""Longest pause that is chosen here; `Retry-After` may ask for a longer one."""
 
 PATIENCE: Final = 50
-"""A poll that so many turns went by goes before every submit: a backfill wants to see its ends."""
+"""Turns after which a waiting poll goes before every create: a backfill must see its ends."""
 
 CALLBACK_EVERY: Final = 5
-"""Of so many turns one at most goes to a look after a callback, where others wait."""
+"""Turns of which at most one goes to a poll after a callback, where others wait."""
 
-_BEFORE_SUBMITS: Final = -1.0  # the order of what goes before all submits
+_BEFORE_SUBMITS: Final = -1.0  # order of what goes before all creates
 _INSTANT: Final = 1e-6  # seconds; a loop's timers may fire early by their resolution
-_FLOOR: Final = 1 / 16  # of the full rate: four complaints in a row; below it nothing would move
-_STEP: Final = 1 / 50  # of the full rate, for each success: half to full takes 25 of them
+_FLOOR: Final = 1 / 16  # of the full rate, after four 429s in a row; the lowest rate
+_STEP: Final = 1 / 50  # of the full rate, added for each success: 25 from half to full
 
 
 @dataclass(order=True, slots=True)
@@ -44,19 +44,19 @@ class _Ticket:
     priority: int
     order: float
     number: int
-    place: Slot | None = field(compare=False)
+    slot: Slot | None = field(compare=False)
     turns: int = field(compare=False)
     changed: anyio.Event | None = field(compare=False, default=None)
     is_done: bool = field(compare=False, default=False)
 
 
 class KeyRateLimiter:
-    """A token bucket of burst 1 for one API key: turns are never closer than ``1 / rate``.
+    """Gives turns to the requests of one API key, never closer together than ``1 / rate``.
 
-    Implements `core.ports.Gate`. A `Throttled` that leaves a turn pauses the whole key, as long
-    as its `retry_after` says (else 1 s, doubled each time, up to 60 s), and halves the rate, to
-    1/16 at the least; each turn without error gives back 1/50 of the full rate. Complaints about
-    requests that were sent before the latest slow-down count as that same complaint.
+    Implements `core.ports.Gate`. A `Throttled` raised inside a turn pauses the whole key, for
+    its `retry_after` (without one: 1 s, doubled each time, up to 60 s), and halves the rate, to
+    1/16 at the least. Each turn without error gives back 1/50 of the full rate. A 429 for a request
+    that was sent before the latest slow-down counts as part of that one.
 
     Attributes:
         turns: how many turns were taken.
@@ -64,7 +64,7 @@ class KeyRateLimiter:
     """
 
     def __init__(self, requests_per_second: float) -> None:
-        """A gate at its full rate.
+        """Begins at the full rate.
 
         Args:
             requests_per_second: the full rate; `math.inf` for no limit.
@@ -74,7 +74,7 @@ class KeyRateLimiter:
         """
         if not requests_per_second > 0:
             raise ValueError(
-                f"a gate of {requests_per_second} requests a second lets nobody through"
+                f"a rate of {requests_per_second} requests a second lets no request through"
             )
         self.turns = 0
         self.throttled = 0
@@ -101,7 +101,7 @@ class KeyRateLimiter:
         return sum(not ticket.is_done for queue in self._queues.values() for ticket in queue)
 
     def close(self, reason: str) -> None:
-        """Lets nobody through any more: who waits, and who comes, gets a `TransportError`."""
+        """Ends all turns: whoever waits or comes later gets a `TransportError`."""
         self._closed = reason
         for queue in self._queues.values():
             for ticket in queue:
@@ -110,15 +110,15 @@ class KeyRateLimiter:
 
     @asynccontextmanager
     async def turn(
-        self, priority: Priority, order: float = 0.0, place: Slot | None = None
+        self, priority: Priority, order: float = 0.0, slot: Slot | None = None
     ) -> AsyncIterator[None]:
         """Waits for a turn; the request is made inside. Cancelled while waiting, it costs none.
 
         Raises:
-            TransportError: the gate has been closed; nothing was sent.
+            TransportError: `close` was called; nothing was sent.
         """
         await checkpoint()
-        await self._wait(priority, order, place)
+        await self._wait(priority, order, slot)
         self.turns += 1
         slow_downs = self._slow_downs
         try:
@@ -132,12 +132,12 @@ class KeyRateLimiter:
             if self._rate < self._full:
                 self._rate = min(self._full, self._rate + self._full * _STEP)
 
-    async def _wait(self, priority: Priority, order: float, place: Slot | None) -> None:
+    async def _wait(self, priority: Priority, order: float, slot: Slot | None) -> None:
         # There is no task that hands out turns: whoever is first in the queue waits for the clock,
         # the others to become first. So nothing is lost whoever is cancelled, and when.
         self._tickets += 1
-        ticket = _Ticket(int(priority), order, self._tickets, place, self.turns)
-        pool = None if place is None else place.pool
+        ticket = _Ticket(int(priority), order, self._tickets, slot, self.turns)
+        pool = None if slot is None else slot.pool
         heapq.heappush(self._queues.setdefault(pool, []), ticket)
         if priority is Priority.POLL:
             self._polls.append(ticket)
@@ -159,10 +159,10 @@ class KeyRateLimiter:
                 else:
                     await ticket.changed.wait()
                 ticket.changed = None
-                # It may not be for us any more: a place was taken, or a poll has grown old.
+                # It may be another's turn by now: a slot was taken, or a poll has waited long.
                 self._wake_first()
-            if place is not None:
-                place.take()
+            if slot is not None:
+                slot.take()
             self._next_at = max(self._next_at, now) + 1 / self._rate
             if priority is Priority.CALLBACK:
                 self._callback_at = self.turns
@@ -176,7 +176,7 @@ class KeyRateLimiter:
             first.changed.set()
 
     def _first(self) -> _Ticket | None:
-        """Whose turn is next; those whose place is taken are passed over."""
+        """Whose turn is next; those that must wait for a slot are passed over."""
         self._hurry_old_polls()
         self._hurry_a_callback()
         first: _Ticket | None = None
@@ -185,23 +185,23 @@ class KeyRateLimiter:
                 heapq.heappop(queue)
             if not queue or (first is not None and first < queue[0]):
                 continue
-            place = queue[0].place
-            if place is None or place.is_free:
+            slot = queue[0].slot
+            if slot is None or slot.is_free:
                 first = queue[0]
             else:
-                place.when_free(self._wake_first)
+                slot.when_free(self._wake_first)
         return first
 
     def _hurry_old_polls(self) -> None:
         latest = self.turns - PATIENCE
         while self._polls and (self._polls[0].is_done or self._polls[0].turns <= latest):
             ticket = self._polls.popleft()
-            if not ticket.is_done and ticket.place is None:
+            if not ticket.is_done and ticket.slot is None:
                 ticket.priority, ticket.order = int(Priority.SUBMIT), -math.inf
                 heapq.heapify(self._queues[None])
 
     def _hurry_a_callback(self) -> None:
-        """Lets one look after a callback go before the submits, if the last was long enough ago."""
+        """Lets one poll after a callback go before the creates, if the last was long enough ago."""
         while self._callbacks and self._callbacks[0].is_done:
             self._callbacks.popleft()
         if self._callbacks and self.turns - self._callback_at >= CALLBACK_EVERY:

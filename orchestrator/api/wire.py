@@ -38,9 +38,9 @@ ECHOED_FIELDS: Final = frozenset(
 _WRAPPERS: Final = ("report", "request", "request_params", "data")
 """Members in which an answer may wrap the report that it tells of."""
 
-_LONGEST_ID: Final = 256
-_LONGEST_WORD: Final = 64
-_LONGEST_URL: Final = 8192
+_MAX_ID: Final = 256
+_MAX_STATUS_WORD: Final = 64
+_MAX_URL: Final = 8192
 _FIRST_DATE: Final = datetime(1900, 1, 1, tzinfo=UTC)
 _LAST_DATE: Final = datetime(2200, 1, 1, tzinfo=UTC)
 _DATE: Final = re.compile(
@@ -223,7 +223,7 @@ def _read_id(answer: Mapping[str, Any]) -> str:
 def _is_plain_id(text: str) -> bool:
     # Opaque, but it stands in URLs, logs and the names of files.
     return (
-        0 < len(text) <= _LONGEST_ID
+        0 < len(text) <= _MAX_ID
         and text.isprintable()
         and " " not in text  # the only space that counts as printable
         and text not in {".", ".."}
@@ -268,7 +268,7 @@ def _status_word(answer: Mapping[str, Any]) -> tuple[str, bool]:
     if word is not None:
         if not isinstance(word, str):
             raise WireError(f"request_status is {kind_of(word)}")
-        return _printable(word.strip())[:_LONGEST_WORD], False
+        return _printable(word.strip())[:_MAX_STATUS_WORD], False
     plain = answer.get("status")
     if isinstance(plain, str):
         is_nested = isinstance(answer.get("request_params"), dict)
@@ -369,7 +369,7 @@ def _read_text(fields: Mapping[str, Any], name: str) -> str | None:
     if value is not None and not isinstance(value, str):
         raise WireError(f"{name} is {kind_of(value)}")
     text = (value or "").strip()
-    if len(text) > _LONGEST_URL or not text.isprintable():
+    if len(text) > _MAX_URL or not text.isprintable():
         raise WireError(f"{name} is no address")
     return text or None
 

@@ -11,7 +11,7 @@ from typing import Final
 JOB: Final = "JOB"
 """Stands for the job files with which the program was called; stays where it was given none."""
 
-_MOST_JOBS: Final = 4
+_MAX_JOBS: Final = 4
 """Paths that are written into a command; of more the reader knows better than a long line."""
 
 
@@ -51,7 +51,7 @@ def typed(command: str, *arguments: object) -> str:
     parts = ["orchestrator", command]
     with_jobs = False
     for argument in arguments:
-        if argument is JOB and 0 < len(called.jobs) <= _MOST_JOBS:
+        if argument is JOB and 0 < len(called.jobs) <= _MAX_JOBS:
             parts += called.jobs
         else:
             parts.append(str(argument))

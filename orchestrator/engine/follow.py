@@ -378,7 +378,7 @@ class Follower:
             Throttled: surely not created; noted, and to be sent again.
             TransportError: nothing was sent, and nothing will be in this run.
         """
-        async with session.admitted(Priority.SUBMIT, place=slot):
+        async with session.admitted(Priority.SUBMIT, slot=slot):
             # A turn may come in the very moment in which the drain begins.
             if self._comes_too_late(order, session):
                 return None

@@ -198,7 +198,7 @@ class KeySession:
 
     @asynccontextmanager
     async def admitted(
-        self, priority: Priority, order: float = 0.0, place: Slot | None = None
+        self, priority: Priority, order: float = 0.0, slot: Slot | None = None
     ) -> AsyncIterator[None]:
         """The key's turn, at an API that is not known to be down.
 
@@ -207,10 +207,10 @@ class KeySession:
         """
         while True:
             await self.breaker.wait()
-            async with self._turn(priority, order, place):
+            async with self._turn(priority, order, slot):
                 if self.breaker.is_down:
-                    if place is not None:
-                        place.give_back()
+                    if slot is not None:
+                        slot.give_back()
                     continue
                 try:
                     yield
@@ -266,10 +266,10 @@ class KeySession:
 
     @asynccontextmanager
     async def _turn(
-        self, priority: Priority, order: float = 0.0, place: Slot | None = None
+        self, priority: Priority, order: float = 0.0, slot: Slot | None = None
     ) -> AsyncIterator[None]:
         """The key's turn. A `Retry-After` that this run does not wait for ends its work."""
-        async with self.rate_limiter.turn(priority, order, place):
+        async with self.rate_limiter.turn(priority, order, slot):
             try:
                 yield
             except Throttled as complaint:
@@ -312,7 +312,7 @@ class KeySession:
         request: Callable[[], Awaitable[T]],
         priority: Priority,
         order: float = 0.0,
-        place: Slot | None = None,
+        slot: Slot | None = None,
     ) -> T:
         """One request at the key's turn; again at its next turns while the API throttles.
 
@@ -322,7 +322,7 @@ class KeySession:
         """
         while True:
             try:
-                async with self.admitted(priority, order, place):
+                async with self.admitted(priority, order, slot):
                     answer = await request()
                     self.breaker.record(None)
                     self._throttled_since = None
@@ -335,8 +335,8 @@ class KeySession:
                 if now - self._throttled_since >= self.patience.total_seconds():
                     raise
                 # The gate has slowed the whole key down; waiting for its next turn is the pause.
-                if place is not None:
-                    place.give_back()
+                if slot is not None:
+                    slot.give_back()
 
     async def ask(self, request: Callable[[], Awaitable[T]], priority: Priority) -> T:
         """A request that changes nothing, retried.

@@ -11,13 +11,13 @@ if TYPE_CHECKING:
 
     from orchestrator.core.model import FieldValue
 
-TOLD: Final = 3
+MAX_ALIKE: Final = 3
 """Lines of one cause that are told one by one: enough to see what they have in common."""
 
-_MOST_CAUSES: Final = 1000
+_MAX_CAUSES: Final = 1000
 """Causes that are told apart; what comes later is counted together."""
 
-_SHOWN: Final = 160
+_MAX_NAME: Final = 160
 """Characters of a line by which the count of its likes names it."""
 
 _PARTICULAR: Final = re.compile(r"[\w.:/+%-]*\d[\w.:/+%-]*")
@@ -62,10 +62,10 @@ class LineFolding:
         if level == "debug":
             return
         key = f"{level} {cause_of(text)}"
-        if len(self._causes) >= _MOST_CAUSES and key not in self._causes:
+        if len(self._causes) >= _MAX_CAUSES and key not in self._causes:
             key = level
         cause = self._causes.setdefault(key, _Cause(level, text))
-        if cause.told < TOLD:
+        if cause.told < MAX_ALIKE:
             cause.told += 1
             self._say(level, text, facts)
         else:
@@ -75,7 +75,7 @@ class LineFolding:
         """Says of each cause how many lines came that were not told; call it now and then."""
         for cause in self._causes.values():
             if cause.more:
-                begin = cause.text if len(cause.text) <= _SHOWN else f"{cause.text[:_SHOWN]}…"
+                begin = cause.text if len(cause.text) <= _MAX_NAME else f"{cause.text[:_MAX_NAME]}…"
                 self._say(
                     cause.level,
                     f"{cause.more:,} more like this: {begin}",

@@ -12,18 +12,18 @@ INTERVAL_SECONDS: Final = 0.02
 """Between beats: short enough to see a stall of 50 ms, and about a hundredth of a core where the
 rest of the program sleeps."""
 
-WORTH_A_WORD_MS: Final = 50.0
+WARNING_MS: Final = 50.0
 """What 999 of 1,000 turns stay below on a machine that has time for the run."""
 
-_LEAST_MS: Final = 0.1
+_FIRST_BUCKET_MS: Final = 0.1
 _GROWTH: Final = 1.1
-_BUCKETS: Final = 1 + math.ceil(math.log(1e6 / _LEAST_MS) / math.log(_GROWTH))
+_BUCKETS: Final = 1 + math.ceil(math.log(1e6 / _FIRST_BUCKET_MS) / math.log(_GROWTH))
 """From a tenth of a millisecond to a quarter of an hour, each bucket ends 10 % above the last."""
 
-_MOST_SWALLOWED: Final = 30_000
+_MAX_MISSED_BEATS: Final = 30_000
 """Beats that one stall can swallow: ten minutes of them. More would themselves take time."""
 
-_ENOUGH: Final = 1_000
+_MIN_BEATS: Final = 1_000
 """The slowest of a thousand can only be told of so many."""
 
 
@@ -56,7 +56,7 @@ class LoopLag:
     @property
     def words(self) -> str:
         """What is to be said of it; empty where all is well, or too little is known."""
-        if self.beats < _ENOUGH or self.p999_ms <= WORTH_A_WORD_MS:
+        if self.beats < _MIN_BEATS or self.p999_ms <= WARNING_MS:
             return ""
         return (
             f"the event loop stalled: one turn in a thousand came {self.p999_ms:,.0f} ms late or "
@@ -92,7 +92,7 @@ class LoopLagMonitor:
         """Notes that a beat came so many seconds late, and those that it swallowed."""
         late = max(0.0, late)
         self._max_ms = max(self._max_ms, late * 1000)
-        for _ in range(min(_MOST_SWALLOWED, 1 + int(late / self._interval))):
+        for _ in range(min(_MAX_MISSED_BEATS, 1 + int(late / self._interval))):
             self._buckets[_bucket(late * 1000)] += 1
             self._beats += 1
             late -= self._interval
@@ -107,11 +107,11 @@ class LoopLagMonitor:
         for index, number in enumerate(self._buckets):
             seen += number
             if number and seen >= wanted:
-                return min(_LEAST_MS * _GROWTH**index, self._max_ms)
+                return min(_FIRST_BUCKET_MS * _GROWTH**index, self._max_ms)
         return 0.0
 
 
 def _bucket(late_ms: float) -> int:
-    if late_ms <= _LEAST_MS:
+    if late_ms <= _FIRST_BUCKET_MS:
         return 0
-    return min(_BUCKETS - 1, math.ceil(math.log(late_ms / _LEAST_MS) / math.log(_GROWTH)))
+    return min(_BUCKETS - 1, math.ceil(math.log(late_ms / _FIRST_BUCKET_MS) / math.log(_GROWTH)))

@@ -15,7 +15,7 @@ from orchestrator.core.lifecycle import State
 from orchestrator.core.local_dates import window_text
 from orchestrator.core.policy import ExitCode
 from orchestrator.core.windows import later
-from orchestrator.reporting.line_folding import TOLD, cause_of
+from orchestrator.reporting.line_folding import MAX_ALIKE, cause_of
 from orchestrator.reporting.phrases import (
     Fate,
     counted,
@@ -151,13 +151,13 @@ def _chunk(unfinished: UnfinishedSeries, chunk: Chunk) -> str:
 
 
 def _disputed(summary: RunSummary) -> Iterator[str]:
-    """A line for each report; one line for all of a cause that has more than `TOLD`."""
+    """A line for each report; one line for all of a cause that has more than `MAX_ALIKE`."""
     by_cause: dict[str, list[tuple[UnfinishedSeries, Report]]] = defaultdict(list)
     for unfinished in summary.unfinished:
         for report in unfinished.disputed:
             by_cause[cause_of(report.reason or "")].append((unfinished, report))
     for reports in by_cause.values():
-        if len(reports) <= TOLD:
+        if len(reports) <= MAX_ALIKE:
             for unfinished, report in reports:
                 kept = unfinished.kept.get(report.id, "")
                 explanation = explain(report, Fate.OWED, summary.now, kept=kept)
@@ -173,7 +173,7 @@ def _disputed(summary: RunSummary) -> Iterator[str]:
 
 
 def _given_up(entries: Iterable[UnfinishedSeries]) -> Iterator[str]:
-    """A line for each window; one line for all of a job and cause that has more than `TOLD`."""
+    """A line for each window; one line for more than `MAX_ALIKE` of a job and cause."""
     by_cause: dict[tuple[str, str], list[tuple[UnfinishedSeries, GivenUp]]] = defaultdict(list)
     for unfinished in entries:
         for given_up in unfinished.given_up:
@@ -181,7 +181,7 @@ def _given_up(entries: Iterable[UnfinishedSeries]) -> Iterator[str]:
     for alike in by_cause.values():
         unfinished, first = alike[0]
         retry = f"{typed('run', unfinished.job.path, '--retry-failed')} asks again"
-        if len(alike) <= TOLD:
+        if len(alike) <= MAX_ALIKE:
             for unfinished, given_up in alike:
                 waive = (
                     f"; {typed('resolve', given_up.report_id, '--waive')} skips its period (free)"

@@ -27,7 +27,7 @@ from orchestrator.core.commands import JOB, typed
 from orchestrator.core.lifecycle import OPEN, State
 from orchestrator.core.local_dates import chunk_text
 from orchestrator.core.policy import ExitCode
-from orchestrator.reporting.line_folding import TOLD, cause_of
+from orchestrator.reporting.line_folding import MAX_ALIKE, cause_of
 from orchestrator.reporting.phrases import (
     Fate,
     counted,
@@ -215,7 +215,7 @@ def _as_text(current: Status, chosen: set[Filter]) -> Iterator[str]:
         for entry in current.reports(series=series):
             if entry.is_current:
                 group = groups.get(_cause(entry))
-                if group is None or group.number <= TOLD:
+                if group is None or group.number <= MAX_ALIKE:
                     yield from _report_lines(entry)
                 elif group.first[0] == entry.report.id:
                     yield from _group_lines(entry, group)

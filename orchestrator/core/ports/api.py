@@ -41,7 +41,7 @@ class Slot(Protocol):
 
     @property
     def pool(self) -> object:
-        """What it is one of: places of one pool are free, or taken, together."""
+        """Its pool: the slots of one pool are free, or taken, together."""
         ...
 
     @property
@@ -66,11 +66,11 @@ class RateLimiter(Protocol):
     """The one way to the API for one key: so many turns a second, by priority."""
 
     def turn(
-        self, priority: Priority, order: float = 0.0, place: Slot | None = None
+        self, priority: Priority, order: float = 0.0, slot: Slot | None = None
     ) -> AbstractAsyncContextManager[None]:
         """Waits for a turn; the request is made inside.
 
-        Among equal priorities the lower `order` goes first, then who came first. With a `place`
+        Among equal priorities the lower `order` goes first, then who came first. With a `slot`
         the turn comes only while that is free, and takes it; others go by meanwhile. A poll that
         has waited for long goes before submits. Of five turns for which others wait, one at most
         goes to a look after a callback. A `Throttled` that passes through slows the whole
