@@ -18,16 +18,19 @@ from orchestrator.config.keys import (
     settings_of,
     values_of,
 )
+from orchestrator.config.messages import one_of, suggestion
 from orchestrator.config.parsers import InvalidValue, spelled_duration
 from orchestrator.config.prices import prices
 from orchestrator.config.references import CredentialsEntry, Origin, is_literal
 from orchestrator.config.sections import Entry, entry, section
 from orchestrator.config.yaml_tree import read_document
 from orchestrator.core.hosts import is_on_this_machine
+from orchestrator.core.notifications import FIELDS, unknown_field
 from orchestrator.core.settings import (
     CallbackSettings,
     Config,
     CredentialReference,
+    NotificationTarget,
     OutputSettings,
     PollPolicy,
     Prices,
@@ -114,6 +117,7 @@ class _Top(Entry):
     """The keys at the top of the file that `Config` does not declare."""
 
     credentials: Any = None
+    notify: Any = None
     price_per_record: Any = None
     currency: Annotated[str, PlainValidator(amounts.currency)] = Prices().currency
 
@@ -121,7 +125,7 @@ class _Top(Entry):
 def _read(findings: Findings, path: Path, env: Mapping[str, str]) -> Config:
     origin = Origin(path.parent, env, path)
     # A section whose entries are all commented out is a section left out.
-    may_be_empty = {"credentials", *(key.name for key in _SECTIONS)}
+    may_be_empty = {"credentials", "notify", *(key.name for key in _SECTIONS)}
     content = findings.document.content
     given = {
         key: part for key, part in content.items() if part is not None or key not in may_be_empty
@@ -142,6 +146,7 @@ def _read(findings: Findings, path: Path, env: Mapping[str, str]) -> Config:
             else default_credentials(env)
         ),
         callback=_callback(findings, given["callback"], origin) if "callback" in given else None,
+        notify=_notify(findings, origin, given.get("notify")),
         prices=prices(findings, given.get(_PRICE), top.currency),
         **sections,
         **values_of(Config, top, origin),
@@ -169,6 +174,38 @@ def _callback(findings: Findings, given: Any, origin: Origin) -> CallbackSetting
         remedy = f"write https{url[len('http') :]}"
         findings.warning(("callback", "public_url"), what, remedy)
     return callback
+
+
+def _notify(findings: Findings, origin: Origin, given: Any) -> tuple[NotificationTarget, ...]:
+    if given is None:
+        return ()
+    if not isinstance(given, list):
+        remedy = "write - {on: [failure], webhook: …}, one entry a line"
+        findings.mistake(("notify",), "is not a list", remedy)
+        return ()
+    targets = []
+    for number, value in enumerate(given):
+        where = ("notify", number)
+        target = required_settings_of(NotificationTarget, findings, where, value, origin)
+        if target is not None and _is_sound(findings, where, target):
+            targets.append(target)
+    return tuple(targets)
+
+
+def _is_sound(findings: Findings, where: KeyPath, target: NotificationTarget) -> bool:
+    if (target.webhook is None) is (not target.command):
+        both = "has a webhook and a command" if target.command else "has nobody to tell"
+        findings.mistake(where, both, "write either webhook: or command:")
+        return False
+    try:
+        unknown = unknown_field(target.text)
+    except ValueError:
+        findings.mistake((*where, "text"), "has braces that do not match", "write {{ for a brace")
+        return False
+    if unknown is not None:
+        remedy = suggestion(unknown, FIELDS, f"fields are {one_of(FIELDS, 'and')}")
+        findings.mistake((*where, "text"), f"{{{unknown}}} is no field", remedy)
+    return unknown is None
 
 
 def _check_order(

@@ -35,7 +35,7 @@ from orchestrator.core.products import (
     STATUSES,
     DirectionRule,
 )
-from orchestrator.core.settings import Config
+from orchestrator.core.settings import Config, NotificationTarget
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -86,6 +86,11 @@ def config_schema() -> Schema:
                 },
                 ("api_key", "api_secret"),
             ),
+        },
+        "notify": {
+            "description": "Who hears how a run ended.",
+            "type": ["array", "null"],
+            "items": mapping(schema_of(NotificationTarget), ("on",)),
         },
         "price_per_record": {
             "description": "What one record costs, or what it costs by product.",

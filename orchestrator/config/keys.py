@@ -11,7 +11,16 @@ from collections.abc import Callable
 from dataclasses import MISSING, Field, dataclass, fields
 from datetime import timedelta
 from enum import Enum
-from typing import TYPE_CHECKING, Annotated, Any, Final, TypeVar, get_args, get_type_hints
+from typing import (
+    TYPE_CHECKING,
+    Annotated,
+    Any,
+    Final,
+    TypeVar,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
 
 from pydantic import PlainValidator, ValidationInfo, create_model
 
@@ -19,7 +28,7 @@ from orchestrator.config import amounts, json_forms, parsers
 from orchestrator.config.ca_file import read_authorities
 from orchestrator.config.messages import one_of, shown, suggestion
 from orchestrator.config.parsers import InvalidValue
-from orchestrator.config.references import Origin, proxy_reference
+from orchestrator.config.references import Origin, proxy_reference, secret_reference
 from orchestrator.config.sections import Entry, entry, section
 from orchestrator.core.keys import Form, Key
 
@@ -73,6 +82,12 @@ class _Declared:
 
     def _read_by_type(self, value: object) -> Any:
         key = self.key
+        if get_origin(self.kind) is tuple:
+            words = get_args(self.kind)[0]
+            given = value if isinstance(value, list) else [value]
+            if not given:
+                raise InvalidValue("is an empty list", f"write {one_of(choices(words))}")
+            return tuple(_choice(word, words) for word in given)
         if issubclass(self.kind, Enum):
             return _choice(value, self.kind)
         if self.kind is timedelta:
@@ -93,6 +108,9 @@ class _Declared:
 
     def _schema_by_type(self, default: Any) -> Schema:
         key = self.key
+        if get_origin(self.kind) is tuple:
+            one = {"enum": choices(get_args(self.kind)[0])}
+            return {"description": key.help, **json_forms.one_or_more(one)}
         if issubclass(self.kind, Enum):
             return json_forms.choice(key.help, choices(self.kind), default.value)
         if self.kind is timedelta:
@@ -260,6 +278,9 @@ _FORMS: Final[dict[Form, _Written]] = {
     Form.CERTIFICATES: _Written(
         lambda value, origin: read_authorities(_path(value, origin)), _text()
     ),
+    Form.REFERENCE: _Written(secret_reference, _text()),
+    Form.COMMAND: _Written(_plain(parsers.command_line), _text()),
+    Form.TEXT: _Written(_plain(parsers.text), _text()),
     Form.PROXY: _Written(proxy_reference, _text()),
     Form.RECORDS: _Written(
         _plain(amounts.records), lambda help_text, _: json_forms.records(help_text)

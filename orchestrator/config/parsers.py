@@ -7,6 +7,7 @@ Each function takes what stands in the YAML tree and either returns the value or
 from __future__ import annotations
 
 import re
+import shlex
 import unicodedata
 from datetime import timedelta
 from decimal import Decimal
@@ -71,6 +72,26 @@ def own_text(value: object) -> str:
             "write the value itself; only credentials may be variables",
         )
     return word
+
+
+def command_line(value: object) -> tuple[str, ...]:
+    """A command and its arguments, quoted as for a shell; none is run, so no ``|`` and no ``>``.
+
+    Raises:
+        InvalidValue: quotes do not match, or it needs a shell.
+    """
+    word = text(value)
+    try:
+        parts = shlex.split(word)
+    except ValueError:
+        raise InvalidValue("has a quote without its end", "close it") from None
+    if not parts:
+        raise InvalidValue("is empty", "write a command, or remove the key")
+    for part in parts:
+        if part in ("|", "||", "&", "&&", ";", ">", ">>", "<"):
+            what = f"needs a shell for {part}, and none runs it"
+            raise InvalidValue(what, "put it into a script, and name that")
+    return tuple(parts)
 
 
 def flag(value: object) -> bool:

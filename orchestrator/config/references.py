@@ -113,6 +113,14 @@ def reference(value: object) -> str:
     return word
 
 
+def secret_reference(value: object, origin: Origin) -> Secret:
+    """As `reference`; the secret itself is refused in a file that others may read."""
+    word = reference(value)
+    if is_literal(word):
+        origin.refuse_if_open("a secret stands")
+    return Secret(origin.anchored(word))
+
+
 def proxy_reference(value: object, origin: Origin) -> Secret:
     """As `reference`, but what stands here as text is the address of a proxy, or ``none``."""
     word = reference(value)

@@ -35,7 +35,7 @@ ELSEWHERE: Final[Mapping[str, str]] = {
     **dict.fromkeys(
         (
             *("api", "output", "state", "limits", "retry", "poll", "on_unknown", "callback"),
-            *("price_per_record", "currency"),
+            *("price_per_record", "currency", "notify", "ping", "metrics"),
         ),
         "it belongs in the config file",
     ),

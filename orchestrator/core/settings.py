@@ -239,6 +239,62 @@ class CallbackSettings:
         return host.strip("[]"), int(port)
 
 
+class Outcome(Enum):
+    """How a run ended, in one word."""
+
+    SUCCESS = "success"
+    UNFINISHED = "unfinished"
+    FAILURE = "failure"
+
+
+class NotifyOn(Enum):
+    """Of which endings a target hears."""
+
+    SUCCESS = "success"
+    UNFINISHED = "unfinished"
+    FAILURE = "failure"
+    ALWAYS = "always"
+    CHANGED = "changed"
+    """The first failure after successes, and the first success after failures."""
+
+
+class Template(Enum):
+    """The form of what a webhook gets."""
+
+    JSON = "json"
+    SLACK = "slack"
+    TEAMS = "teams"
+
+
+@dataclass(frozen=True, slots=True)
+class NotificationTarget:
+    """Who hears how a run ended: a webhook, or a command that gets the summary as JSON.
+
+    Attributes:
+        text: own words, with the fields of `notify.messages.FIELDS` in braces; empty: ours.
+    """
+
+    on: Annotated[tuple[NotifyOn, ...], Key("Of which endings it hears.")]
+    webhook: Annotated[Secret | None, Key("An address that gets a POST.", Form.REFERENCE)] = None
+    command: Annotated[
+        tuple[str, ...], Key("Gets the summary as JSON on its standard input.", Form.COMMAND)
+    ] = ()
+    template: Annotated[Template, Key("The form of what the webhook gets.")] = Template.JSON
+    text: Annotated[
+        str, Key("Own words instead of the summary's, with fields in braces.", Form.TEXT)
+    ] = ""
+
+
+@dataclass(frozen=True, slots=True)
+class MetricsSettings:
+    """Where metrics of runs go."""
+
+    textfile: Annotated[
+        Path | None,
+        Key("A file for the textfile collector of Prometheus' node exporter.", Form.PATH),
+    ] = None
+
+
 @dataclass(frozen=True, slots=True)
 class CredentialReference:
     """Where a key and its secret are to be found; nothing is looked up until it is used.
@@ -280,3 +336,11 @@ class Config:
     )
     callback: Annotated[CallbackSettings | None, Key("Our own receiver of callbacks.")] = None
     prices: Prices = field(default_factory=Prices)
+    notify: tuple[NotificationTarget, ...] = ()
+    ping: Annotated[
+        Secret | None,
+        Key("An address that hears of the start and the end of each run.", Form.REFERENCE),
+    ] = None
+    metrics: Annotated[MetricsSettings, Key("Where metrics of runs go.")] = field(
+        default_factory=MetricsSettings
+    )

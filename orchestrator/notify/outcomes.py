@@ -1,0 +1,147 @@
+"""How a run ended, in three words; and what is remembered of the runs before."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final
+
+from orchestrator.core.policy import ExitCode
+from orchestrator.core.settings import NotifyOn, Outcome
+from orchestrator.texts import utc_text
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from orchestrator.core.settings import NotificationTarget
+
+_UNFINISHED: Final = frozenset({ExitCode.UNFINISHED, ExitCode.INTERRUPTED, ExitCode.TERMINATED})
+
+
+def outcome_of(code: ExitCode) -> Outcome:
+    """What an exit code says of a run: success, unfinished (it goes on by itself), or failure."""
+    if code is ExitCode.DONE:
+        return Outcome.SUCCESS
+    return Outcome.UNFINISHED if code in _UNFINISHED else Outcome.FAILURE
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How one run ended.
+
+    Attributes:
+        code: its exit code.
+        at: when it ended, in UTC.
+        summary: the answer of `run --json`; of a run that did not begin, what is known.
+        lines: the summary for people.
+    """
+
+    code: ExitCode
+    at: datetime
+    summary: Mapping[str, Any]
+    lines: tuple[str, ...]
+
+    @property
+    def outcome(self) -> Outcome:
+        """In one word."""
+        return outcome_of(self.code)
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """What is remembered of the runs before this one.
+
+    Attributes:
+        outcome: of the last that succeeded or failed; None before the first.
+        last_success: when a run last ended with 0; None if none did.
+    """
+
+    outcome: Outcome | None = None
+    last_success: datetime | None = None
+
+    def after(self, ending: Ending) -> Past:
+        """What is remembered once a run has ended. An unfinished one changes nothing."""
+        match ending.outcome:
+            case Outcome.SUCCESS:
+                return Past(Outcome.SUCCESS, ending.at)
+            case Outcome.FAILURE:
+                return Past(Outcome.FAILURE, self.last_success)
+            case Outcome.UNFINISHED:
+                return self
+
+
+def wanted(
+    targets: Sequence[NotificationTarget], ending: Ending, past: Past
+) -> list[NotificationTarget]:
+    """The targets that hear of this ending."""
+    told = {NotifyOn.ALWAYS, NotifyOn(ending.outcome.value)}
+    if _is_change(ending.outcome, past.outcome):
+        told.add(NotifyOn.CHANGED)
+    return [target for target in targets if told.intersection(target.on)]
+
+
+def _is_change(outcome: Outcome, before: Outcome | None) -> bool:
+    """Whether it is the first failure after successes, or the first success after failures."""
+    match outcome:
+        case Outcome.FAILURE:
+            return before is not Outcome.FAILURE
+        case Outcome.SUCCESS:
+            return before is Outcome.FAILURE
+        case Outcome.UNFINISHED:
+            return False
+
+
+# --- the file -------------------------------------------------------------------------------------
+
+
+def file_of(state: Path) -> Path:
+    """Where the past is remembered: beside the ledger. It may be removed at any time."""
+    return state.with_name(f"{state.name}.outcome.json")
+
+
+def read_past(state: Path) -> Past:
+    """The past; an empty one where nothing readable is remembered."""
+    try:
+        content = json.loads(file_of(state).read_bytes())
+        success = content["last_success"]
+        return Past(
+            None if content["outcome"] is None else Outcome(content["outcome"]),
+            None if success is None else datetime.fromisoformat(success).astimezone(UTC),
+        )
+    except (OSError, ValueError, KeyError, TypeError):
+        return Past()
+
+
+def write_past(state: Path, past: Past) -> None:
+    """Remembers the past, whole or not at all.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    content = {
+        "outcome": None if past.outcome is None else past.outcome.value,
+        "last_success": None if past.last_success is None else utc_text(past.last_success),
+    }
+    replace_file(file_of(state), json.dumps(content) + "\n", 0o600)
+
+
+def replace_file(path: Path, text: str, mode: int) -> None:
+    """Writes a small file under a name of its own and renames it.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    part = path.with_name(f".{path.name}.{os.getpid()}")
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW
+    try:
+        descriptor = os.open(part, flags, mode)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            os.fchmod(descriptor, mode)
+            file.write(text)
+        part.replace(path)
+    except OSError:
+        part.unlink(missing_ok=True)
+        raise

@@ -1,0 +1,170 @@
+"""Sends notifications and pings: three tries each, in bounded time, and never with an error."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit, urlunsplit
+
+import anyio
+
+from orchestrator.core.hosts import is_on_this_machine
+from orchestrator.core.settings import Outcome
+from orchestrator.errors import TransportError
+from orchestrator.notify.messages import payload
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from orchestrator.core.settings import NotificationTarget
+    from orchestrator.notify.outcomes import Ending
+
+Post = Callable[[str, dict[str, Any] | None], Awaitable[int]]
+"""Sends a POST with JSON, or without a body, and follows no redirect; the HTTP status.
+
+Raises `TransportError` where there is no answer."""
+
+TRIES: Final = 3
+"""How often a notification is sent before it counts as undelivered."""
+
+_PAUSES_SECONDS: Final = (1.0, 4.0)
+"""Between the tries."""
+
+_TRY_SECONDS: Final = 8.0
+"""The longest that one try of a webhook or a ping may take."""
+
+_COMMAND_SECONDS: Final = 30.0
+"""The longest that a command may take; then it is killed."""
+
+_PING_SUFFIXES: Final = {
+    Outcome.SUCCESS: "",
+    Outcome.UNFINISHED: "/log",
+    Outcome.FAILURE: "/fail",
+}
+"""What is appended to the address of a ping, as healthchecks.io and its likes have it."""
+
+PING_START: Final = "/start"
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One target, ready to be told.
+
+    Attributes:
+        name: for people; never the address, which is a secret.
+        target: as the config has it.
+        address: of its webhook, looked up; empty for a command.
+    """
+
+    name: str
+    target: NotificationTarget
+    address: str = ""
+
+
+class Undelivered(Exception):
+    """A try came to nothing, for a reason that its text says."""
+
+
+async def notify(post: Post, deliveries: Sequence[Delivery], ending: Ending) -> list[str]:
+    """Tells every target how a run ended, all at once.
+
+    Returns:
+        A warning for each that could not be told: who, and why, in words without secrets.
+    """
+    warnings: list[str] = []
+
+    async def tell(delivery: Delivery) -> None:
+        content = payload(delivery.target, ending)
+        if delivery.target.command:
+            problem = await _run_once(delivery.target.command, content)
+        else:
+            problem = await _in_tries(post, delivery.address, content)
+        if problem:
+            warnings.append(f"{delivery.name} could not be told how the run ended: {problem}")
+
+    async with anyio.create_task_group() as tasks:
+        for delivery in deliveries:
+            tasks.start_soon(tell, delivery)
+    return sorted(warnings)
+
+
+async def ping(post: Post, address: str, suffix: str) -> str | None:
+    """Pings the address with a suffix behind its path; a warning if it cannot be reached."""
+    parts = urlsplit(address)
+    url = urlunsplit(parts._replace(path=parts.path.rstrip("/") + suffix))
+    problem = await _in_tries(post, url, None)
+    return f"the ping could not be sent: {problem}" if problem else None
+
+
+def ping_suffix(outcome: Outcome) -> str:
+    """What tells the service at the ping's address how a run ended."""
+    return _PING_SUFFIXES[outcome]
+
+
+async def _in_tries(post: Post, url: str, content: dict[str, Any] | None) -> str:
+    """Why it could not be sent, in words; empty if it could."""
+    if urlsplit(url).scheme != "https" and not is_on_this_machine(url):
+        return "its address is neither https nor on this machine"
+    problem = ""
+    for number in range(TRIES):
+        try:
+            with anyio.fail_after(_TRY_SECONDS):
+                status = await post(url, content)
+        except TimeoutError:
+            problem = "no answer in time"
+        except TransportError:
+            problem = "no connection"  # the error's own words may repeat the address
+        else:
+            if 200 <= status < 300:
+                return ""
+            problem = f"HTTP {status}"
+        if number < TRIES - 1:
+            await anyio.sleep(_PAUSES_SECONDS[number])
+    return problem
+
+
+async def _run_once(command: Sequence[str], content: dict[str, Any]) -> str:
+    """Why a command could not be told, in words; empty if it could."""
+    try:
+        with anyio.fail_after(_COMMAND_SECONDS):
+            await _run(command, json.dumps(content).encode() + b"\n")
+    except TimeoutError:
+        return f"{command[0]} was killed: it took longer than {_COMMAND_SECONDS:.0f} seconds"
+    except Undelivered as error:
+        return str(error)
+    return ""
+
+
+async def _run(command: Sequence[str], content: bytes) -> None:
+    """Runs a command without a shell, in a group of its own, so that all of it can be killed."""
+    try:
+        process = await anyio.open_process(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+    except OSError as error:
+        raise Undelivered(f"{command[0]} cannot be run ({error.strerror})") from error
+    try:
+        assert process.stdin is not None
+        with suppress(anyio.BrokenResourceError, anyio.ClosedResourceError):
+            # One that does not read its input is told all the same.
+            await process.stdin.send(content)
+        await process.stdin.aclose()
+        code = await process.wait()
+    finally:
+        with anyio.CancelScope(shield=True):
+            if process.returncode is None:
+                with suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGKILL)
+            await process.aclose()
+    if code:
+        raise Undelivered(f"{command[0]} ended with {code}")
