@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from orchestrator.cli.main import call, code_of, most_telling
+from orchestrator.cli.main import call
 from orchestrator.core.model import Series
-from orchestrator.core.policy import ExitCode, exit_code
+from orchestrator.core.policy import ExitCode, code_of, exit_code, most_telling
 from orchestrator.errors import LedgerError
 from orchestrator.fsync import make_folder
 from orchestrator.ledger import schema

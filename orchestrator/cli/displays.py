@@ -35,6 +35,9 @@ class RunOutput:
         as_json: the ending is a JSON object.
         log_format: of the lines: ``text`` or ``json``.
         quiet: only what a person must know.
+
+    Attributes:
+        mask: hides the secrets in a text.
     """
 
     def __init__(
@@ -46,16 +49,16 @@ class RunOutput:
         log_format: str,
         quiet: bool,
     ) -> None:
-        self._mask = hider(one.api_secret.reveal() for one in credentials)
+        self.mask = hider(one.api_secret.reveal() for one in credentials)
         self._as_json = as_json
         self._json_lines = log_format == "json"
         self._quiet = quiet
         self._log = logger(
-            sys.stderr, json=self._json_lines, mask=self._mask, now=clock.now, quiet=quiet
+            sys.stderr, json=self._json_lines, mask=self.mask, now=clock.now, quiet=quiet
         )
         console = Console(stderr=True, highlight=False)
         drawn = sys.stderr.isatty() and not (quiet or self._json_lines or console.is_dumb_terminal)
-        self.display: Display = LiveDisplay(console, self._mask) if drawn else LogDisplay(self._log)
+        self.display: Display = LiveDisplay(console, self.mask) if drawn else LogDisplay(self._log)
 
     def tell(self, run_summary: RunSummary | ExitCode) -> ExitCode:
         """Says how the run ended; the exit code."""
@@ -72,14 +75,14 @@ class RunOutput:
         for bug in run_summary.bugs:
             # Without the values of variables: a secret may be among them.
             lines = traceback.format_exception(type(bug), bug, bug.__traceback__)
-            click.echo(self._mask("".join(lines)), err=True, nl=False)
+            click.echo(self.mask("".join(lines)), err=True, nl=False)
         if self._json_lines:
             # What is not done is told in quiet, too.
             tell = self._log.info if run_summary.code is ExitCode.DONE else self._log.warning
             tell("run ended", **summary.as_json(run_summary))
         if self._as_json:
-            click.echo(self._mask(json_text(summary.as_json(run_summary))))
+            click.echo(self.mask(json_text(summary.as_json(run_summary))))
         elif not (self._json_lines or (self._quiet and run_summary.code is ExitCode.DONE)):
             for line in summary_text.text(run_summary):
-                say(self._mask(printable(line)))
+                say(self.mask(printable(line)))
         return run_summary.code

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import os
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+import click
+
 from orchestrator.app.setup import load
-from orchestrator.cli.output import say
+from orchestrator.cli.output import json_text, say
 from orchestrator.config import find_config
 from orchestrator.config.discovery import working_directory
 from orchestrator.core.commands import Called, remember
 from orchestrator.errors import InputError
+from orchestrator.texts import utc_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from datetime import datetime
     from pathlib import Path
 
     from orchestrator.config import Inputs
@@ -60,6 +63,10 @@ def _named_alone(config: Config) -> str:
     return "" if path == config.path else str(config.path)
 
 
-def announce(level: str, text: str) -> None:
-    """Writes a line to standard error, with its level unless that is ``info``."""
-    say(text if level == "info" else f"{level}: {text}", err=True)
+def announce(level: str, text: str, *, as_json: bool = False) -> None:
+    """Writes a line to standard error, with its level unless that is ``info``; or as JSON."""
+    if as_json:
+        line = {"time": utc_text(datetime.now(UTC)), "level": level, "event": text}
+        click.echo(json_text(line), err=True)
+    else:
+        say(text if level == "info" else f"{level}: {text}", err=True)

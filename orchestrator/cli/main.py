@@ -13,14 +13,10 @@ import click
 from orchestrator import __version__
 from orchestrator.cli.output import say
 from orchestrator.cli.streams import guard
-from orchestrator.core.policy import ExitCode
+from orchestrator.core.policy import ExitCode, code_of, most_telling
 from orchestrator.errors import (
     InputError,
-    InvalidTransition,
-    LedgerError,
-    LedgerLocked,
     OrchestratorError,
-    OutputError,
 )
 from orchestrator.texts import printable
 
@@ -139,35 +135,6 @@ def _call(arguments: list[str]) -> int:
         return _end(most_telling(group), as_json=_in_json(arguments))
     except Exception as error:  # noqa: BLE001 - the last place that can say something
         return _end(error, as_json=_in_json(arguments))
-
-
-def most_telling(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    """The one error of a group that decides the exit code: by the order of the exit codes."""
-    leaves: list[BaseException] = []
-    todo: list[BaseException] = [group]
-    while todo:
-        error = todo.pop(0)
-        if isinstance(error, BaseExceptionGroup):
-            todo.extend(error.exceptions)
-        else:
-            leaves.append(error)
-    order = (ExitCode.BAD_INPUT, ExitCode.LOCKED, ExitCode.DISK, ExitCode.BUG)
-    return min(leaves, key=lambda error: order.index(code_of(error)))
-
-
-def code_of(error: BaseException) -> ExitCode:
-    """The exit code of an error that ended a command."""
-    match error:
-        case InputError():
-            return ExitCode.BAD_INPUT
-        case LedgerLocked():
-            return ExitCode.LOCKED
-        case InvalidTransition():
-            return ExitCode.BUG
-        case LedgerError() | OutputError():
-            return ExitCode.DISK
-        case _:
-            return ExitCode.BUG
 
 
 def _in_json(arguments: list[str]) -> bool:

@@ -66,26 +66,9 @@ def load_inputs(
     Raises:
         InputError: every mistake of every file, the config's first.
     """
-    cwd = cwd or working_directory()
-    mistakes: list[Mistake] = []
-    settings: Config | None = None
-    source = ""
-    warnings: tuple[Mistake, ...] = ()
-    try:
-        path = find_config(config, jobs, env, cwd)
-        named = named_by(config, env)
-        users = users_of(jobs, cwd)
-    except InputError as error:
-        mistakes += error.mistakes
-    else:
-        distrusted = None
-        if path is not None and named is None:
-            distrusted = partial(distrust, path, users=users)
-        settings, wrong, warnings = read_config(
-            path, base=base_of(jobs, cwd), env=env, named_by=named, distrust=distrusted
-        )
-        mistakes += wrong
-        source = origin(path, named, users)
+    found = read_settings(jobs, config, env, cwd or working_directory())
+    settings = found.config
+    mistakes = list(found.mistakes)
     names = settings.credentials.keys() if settings else None
     read, wrong, more = read_jobs(jobs, credentials=names, now=now)
     mistakes += wrong
@@ -93,7 +76,48 @@ def load_inputs(
         mistakes += _without_price(settings, read)
     if mistakes or settings is None:
         raise InputError(mistakes)
-    return Inputs(settings, read, warnings + more, source)
+    return Inputs(settings, read, found.warnings + more, found.source)
+
+
+@dataclass(frozen=True, slots=True)
+class FoundConfig:
+    """A config as far as it can be read.
+
+    Attributes:
+        config: None where there is no file that may be read; with mistakes, what is right of it.
+        source: which file it is and how it was found, for people.
+    """
+
+    config: Config | None
+    mistakes: tuple[Mistake, ...]
+    warnings: tuple[Mistake, ...] = ()
+    source: str = ""
+
+
+def read_settings(
+    jobs: Sequence[Path], config: Path | None, env: Mapping[str, str], cwd: Path
+) -> FoundConfig:
+    """Finds the config of some job files and reads it; one that is not to be trusted is not read.
+
+    Args:
+        jobs: as the user named them.
+        config: the file that the user named; None: it is found.
+        env: the environment.
+        cwd: the working directory.
+    """
+    try:
+        path = find_config(config, jobs, env, cwd)
+        named = named_by(config, env)
+        users = users_of(jobs, cwd)
+    except InputError as error:
+        return FoundConfig(None, error.mistakes)
+    distrusted = None
+    if path is not None and named is None:
+        distrusted = partial(distrust, path, users=users)
+    settings, mistakes, warnings = read_config(
+        path, base=base_of(jobs, cwd), env=env, named_by=named, distrust=distrusted
+    )
+    return FoundConfig(settings, mistakes, warnings, origin(path, named, users))
 
 
 def _without_price(config: Config, jobs: Sequence[Job]) -> Iterator[Mistake]:

@@ -10,7 +10,12 @@ from typing import TYPE_CHECKING, Final
 from orchestrator.core.lifespans import UNKNOWN_LOOKS
 from orchestrator.errors import (
     ApiError,
+    InputError,
+    InvalidTransition,
+    LedgerError,
+    LedgerLocked,
     NotFound,
+    OutputError,
     Rejected,
     ServerFault,
     Throttled,
@@ -35,6 +40,35 @@ class ExitCode(IntEnum):
     UNFINISHED = 75
     INTERRUPTED = 130
     TERMINATED = 143
+
+
+def most_telling(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """The one error of a group that decides the exit code: by the order of the exit codes."""
+    leaves: list[BaseException] = []
+    todo: list[BaseException] = [group]
+    while todo:
+        error = todo.pop(0)
+        if isinstance(error, BaseExceptionGroup):
+            todo.extend(error.exceptions)
+        else:
+            leaves.append(error)
+    order = (ExitCode.BAD_INPUT, ExitCode.LOCKED, ExitCode.DISK, ExitCode.BUG)
+    return min(leaves, key=lambda error: order.index(code_of(error)))
+
+
+def code_of(error: BaseException) -> ExitCode:
+    """The exit code of an error that ended a command."""
+    match error:
+        case InputError():
+            return ExitCode.BAD_INPUT
+        case LedgerLocked():
+            return ExitCode.LOCKED
+        case InvalidTransition():
+            return ExitCode.BUG
+        case LedgerError() | OutputError():
+            return ExitCode.DISK
+        case _:
+            return ExitCode.BUG
 
 
 def is_retryable(error: BaseException) -> bool:

@@ -13,6 +13,8 @@ import click
 from orchestrator.app import check as checks
 from orchestrator.app import check_disk
 from orchestrator.app.check_disk import Check, Level
+from orchestrator.app.notifications import says_anything, send_test, unavailable
+from orchestrator.app.setup import clock_of
 from orchestrator.cli import options
 from orchestrator.cli.output import json_list, json_text, write, write_lines
 from orchestrator.config import load_inputs
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from orchestrator.config import Inputs
-    from orchestrator.core.settings import Credentials
+    from orchestrator.core.settings import Config, Credentials
 
 _ORDER: Final = (ExitCode.BAD_INPUT, ExitCode.DISK, ExitCode.FINDINGS)
 """The first that applies, as for a run."""
@@ -42,9 +44,15 @@ _MANY: Final = 25
     "disk or a damaged ledger does.",
 )
 @options.optional_jobs_argument
+@click.option(
+    "--notify",
+    "send",
+    is_flag=True,
+    help="Send a test message to everybody who hears of runs (`notify`, `ping`).",
+)
 @options.json_option
 @options.config_option
-def command(jobs: tuple[Path, ...], as_json: bool, config: Path | None) -> int:
+def command(jobs: tuple[Path, ...], send: bool, as_json: bool, config: Path | None) -> int:
     """Check everything that a run needs, one line each: `ok`, `warning` or `error` with a remedy.
 
     Config and job files, credentials, the way to the API, what the keys may ask for (one list
@@ -54,7 +62,7 @@ def command(jobs: tuple[Path, ...], as_json: bool, config: Path | None) -> int:
     made: list[Check] = []
 
     def kept() -> Iterator[Check]:
-        for check in _checks(jobs, config):
+        for check in _checks(jobs, config, send=send):
             made.append(check)
             yield check
 
@@ -77,7 +85,7 @@ def _fields(check: Check) -> dict[str, str]:
     }
 
 
-def _checks(jobs: Sequence[Path], config: Path | None) -> Iterator[Check]:
+def _checks(jobs: Sequence[Path], config: Path | None, *, send: bool) -> Iterator[Check]:
     try:
         inputs = load_inputs(jobs, config=config, env=os.environ)
     except InputError as error:
@@ -95,6 +103,22 @@ def _checks(jobs: Sequence[Path], config: Path | None) -> Iterator[Check]:
     yield from check_disk.file_format(inputs.config)
     yield from check_disk.readers(inputs.config)
     yield from checks.ledger(inputs.config, inputs.jobs)
+    yield from _notifications(inputs.config, send=send)
+
+
+def _notifications(config: Config, *, send: bool) -> Iterator[Check]:
+    if not says_anything(config):
+        if send:
+            words = "nobody hears how runs end: the config has neither notify nor ping"
+            yield Check(Level.WARNING, "notify", words, "add one, or leave --notify out")
+        return
+    for problem in unavailable(config):
+        yield Check(Level.WARNING, "notify", problem, "a run would go on without it")
+    if send:
+        told, problems = anyio.run(send_test, config, clock_of(None))
+        for problem in problems:
+            yield Check(Level.WARNING, "notify", problem, "a run would go on without it")
+        yield Check(Level.OK, "notify", f"{counted(told, 'test message')} sent")
 
 
 def _inputs(inputs: Inputs) -> Iterator[Check]:

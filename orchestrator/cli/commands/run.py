@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import sys
 import time
+from functools import partial
 from typing import TYPE_CHECKING
 
 import anyio
 import click
 
 from orchestrator.app import editions
+from orchestrator.app.notifications import Announcement
 from orchestrator.app.run import RunRequest, execute
 from orchestrator.app.setup import clock_of, credentials_of, with_credentials_of_open
 from orchestrator.cli import options
 from orchestrator.cli.commands.plan import show_plan
 from orchestrator.cli.displays import RunOutput
-from orchestrator.cli.inputs import read_inputs
+from orchestrator.cli.inputs import announce, read_inputs
 from orchestrator.cli.output import fit, say
 from orchestrator.core.hosts import is_on_this_machine
 from orchestrator.errors import InputError
@@ -118,38 +120,44 @@ def command(
     if buy_again and (dry_run or retry_failed or rebuild_ledger):
         raise click.UsageError("--again stands alone: without --dry-run, --retry-failed and so on")
     json_lines = log_format == "json" and not dry_run
-    inputs = read_inputs(jobs, config, now, quiet=json_lines)
     clock = clock_of(now)
     if dry_run:
-        return show_plan(inputs, clock.now(), as_json=as_json)
-    if now is not None:
-        _refuse_false_time(inputs.config)
-    credentials = with_credentials_of_open(inputs, credentials_of(inputs))
-    output = RunOutput(
-        credentials.values(), clock, as_json=as_json, log_format=log_format, quiet=quiet
-    )
-    if json_lines:
-        for warning in inputs.warnings:
-            output.display.note("warning", str(warning), {})
-    renewals: tuple[Renewal, ...] = ()
-    if span is not None:
-        choice = editions.choose(inputs, *span, clock.now())
-        _ask(inputs, choice, yes=yes)
-        renewals = choice.renewals
-    request = RunRequest(
-        inputs=inputs,
-        credentials=credentials,
-        clock=clock,
-        started=started,
-        deadline=deadline,
-        lock_wait=lock_wait,
-        retry_failed=retry_failed,
-        rebuild=rebuild_ledger,
-        again=renewals,
-        verbose=verbose,
-    )
-    output.display.note("info", f"config: {inputs.source}", {})
-    return output.tell(anyio.run(execute, request, output.display))
+        return show_plan(read_inputs(jobs, config, now), clock.now(), as_json=as_json)
+    with Announcement(
+        jobs, config, clock, partial(announce, "warning", as_json=json_lines)
+    ) as announcement:
+        inputs = read_inputs(jobs, config, now, quiet=json_lines)
+        if now is not None:
+            _refuse_false_time(inputs.config)
+        credentials = with_credentials_of_open(inputs, credentials_of(inputs))
+        output = RunOutput(
+            credentials.values(), clock, as_json=as_json, log_format=log_format, quiet=quiet
+        )
+        announcement.begin(inputs.config, output.mask)
+        if json_lines:
+            for warning in inputs.warnings:
+                output.display.note("warning", str(warning), {})
+        renewals: tuple[Renewal, ...] = ()
+        if span is not None:
+            choice = editions.choose(inputs, *span, clock.now())
+            _ask(inputs, choice, yes=yes)
+            renewals = choice.renewals
+        request = RunRequest(
+            inputs=inputs,
+            credentials=credentials,
+            clock=clock,
+            started=started,
+            deadline=deadline,
+            lock_wait=lock_wait,
+            retry_failed=retry_failed,
+            rebuild=rebuild_ledger,
+            again=renewals,
+            verbose=verbose,
+        )
+        output.display.note("info", f"config: {inputs.source}", {})
+        result = anyio.run(execute, request, output.display)
+        announcement.end(result)
+        return output.tell(result)
 
 
 def _span_of_again(

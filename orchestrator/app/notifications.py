@@ -1,0 +1,288 @@
+"""Tells those whom the config names how a run begins and ends; never changes how it ends."""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
+
+import anyio
+
+from orchestrator.config import proxies_of
+from orchestrator.config.credentials import Unavailable, look_up
+from orchestrator.config.discovery import working_directory
+from orchestrator.config.inputs import read_settings
+from orchestrator.core.policy import ExitCode, code_of, most_telling
+from orchestrator.errors import InputError, TransportError
+from orchestrator.notify import metrics, sending
+from orchestrator.notify.outcomes import (
+    Ending,
+    outcome_of,
+    read_past,
+    replace_file,
+    wanted,
+    write_past,
+)
+from orchestrator.reporting import summary, summary_text
+from orchestrator.texts import printable, short
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+    from types import TracebackType
+    from typing import Self
+
+    from orchestrator.core.ports import Clock
+    from orchestrator.core.settings import Config
+    from orchestrator.notify.sending import Delivery
+    from orchestrator.reporting.summary import RunSummary
+
+_METRICS_MODE: Final = 0o644
+"""The node exporter runs as another user; the file holds names of jobs and numbers alone."""
+
+
+def says_anything(config: Config) -> bool:
+    """Whether the config names anybody who hears of runs."""
+    return bool(config.notify or config.ping or config.metrics.textfile)
+
+
+class Announcement:
+    """One run, told to those whom its config names: when it begins, and how it ends.
+
+    Use it as a context manager around the whole command, and call `begin` once the config is
+    known and `end` with how the run ended. An error that passes through is told as the exit code
+    that it leads to; where the config was not known by then, it is read once more by itself.
+
+    Args:
+        jobs: the job files of the command, by which the config is found.
+        config: the config that the command names; None: it is found.
+        clock: the time of the ending.
+        warn: takes a line for each that could not be told.
+    """
+
+    def __init__(
+        self, jobs: Sequence[Path], config: Path | None, clock: Clock, warn: Callable[[str], None]
+    ) -> None:
+        self._jobs = jobs
+        self._named = config
+        self._clock = clock
+        self._warn = warn
+        self._config: Config | None = None
+        self._mask: Callable[[str], str] = lambda text: text
+        self._start: threading.Thread | None = None
+        self._ended: RunSummary | ExitCode | None = None
+
+    def begin(self, config: Config, mask: Callable[[str], str] = lambda text: text) -> None:
+        """Pings that the run begins; the run does not wait for it.
+
+        Args:
+            config: who hears of the run.
+            mask: hides what must not be told.
+        """
+        self._config, self._mask = config, mask
+        if config.ping is not None:
+            self._start = threading.Thread(
+                target=anyio.run, args=(self._ping, config, sending.PING_START), daemon=True
+            )
+            self._start.start()
+
+    def end(self, result: RunSummary | ExitCode) -> None:
+        """How the run ended: all of it, or an exit code where it did not begin."""
+        self._ended = result
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        _kind: type[BaseException] | None,
+        error: BaseException | None,
+        _traceback: TracebackType | None,
+    ) -> None:
+        if error is not None and not isinstance(error, Exception | BaseExceptionGroup):
+            return  # an interrupt of the command itself
+        config = self._config if self._config is not None else self._config_alone()
+        if config is None or not says_anything(config):
+            return
+        if self._start is not None:
+            self._start.join()
+        if error is not None:
+            ending = self._failed(error)
+        elif self._ended is not None:
+            ending = self._of(self._ended)
+        else:
+            return
+        try:
+            anyio.run(self._tell, config, ending)
+        except Exception as problem:  # noqa: BLE001 - whatever it is, the run ended as it did
+            self._warn(f"nobody could be told how the run ended ({type(problem).__name__})")
+
+    # --- what is told -----------------------------------------------------------------------------
+
+    def _of(self, result: RunSummary | ExitCode) -> Ending:
+        if isinstance(result, ExitCode):
+            words = "stopped while it waited for another run; nothing was done"
+            return self._short(result, words)
+        answer = json.loads(self._mask(json.dumps(summary.as_json(result))))
+        lines = [self._mask(printable(line)) for line in summary_text.text(result)]
+        return Ending(result.code, self._clock.now(), answer, tuple(lines))
+
+    def _failed(self, error: BaseException) -> Ending:
+        if isinstance(error, BaseExceptionGroup):
+            error = most_telling(error)
+        code = code_of(error)
+        if code is ExitCode.BUG:
+            return self._short(code, f"a bug of ours ({type(error).__name__}); see the log")
+        words = [str(one) for one in error.mistakes] if isinstance(error, InputError) else []
+        return self._short(code, *(words or [str(error)]))
+
+    def _short(self, code: ExitCode, *words: str) -> Ending:
+        """The ending of a run that did not begin, or not end by itself."""
+        lines = tuple(short(self._mask(word), 1000) for word in words)
+        answer = {
+            "jobs": [path.stem for path in self._jobs],
+            "why": list(lines),
+            "exit_code": int(code),
+            "exit_word": code.name.lower(),
+        }
+        return Ending(code, self._clock.now(), answer, lines)
+
+    def _config_alone(self) -> Config | None:
+        """The config where a job file cannot be read; None where it cannot be read itself."""
+        with suppress(InputError, OSError):
+            return read_settings(self._jobs, self._named, os.environ, working_directory()).config
+        return None
+
+    # --- telling ----------------------------------------------------------------------------------
+
+    async def _tell(self, config: Config, ending: Ending) -> None:
+        past = read_past(config.state)
+        targets = wanted(config.notify, ending, past)
+        await self._send(config, targets, ending)
+        after = past.after(ending)
+        if after != past and config.state.parent.is_dir():
+            try:
+                write_past(config.state, after)
+            except OSError as error:
+                self._warn(f"the outcome is not remembered beside the ledger ({error.strerror})")
+        if config.metrics.textfile is not None:
+            self._write_metrics(config.metrics.textfile, metrics.text_of(ending, after))
+
+    async def _send(self, config: Config, targets: Sequence[Any], ending: Ending) -> None:
+        deliveries = _deliveries(config, targets, self._warn)
+        async with _Web(config) as web, anyio.create_task_group() as tasks:
+            if config.ping is not None:
+                suffix = sending.ping_suffix(outcome_of(ending.code))
+                tasks.start_soon(_ping, web, config, suffix, self._warn)
+            for warning in await sending.notify(web.post, deliveries, ending):
+                self._warn(warning)
+
+    async def _ping(self, config: Config, suffix: str) -> None:
+        async with _Web(config) as web:
+            await _ping(web, config, suffix, self._warn)
+
+    def _write_metrics(self, path: Path, text: str) -> None:
+        try:
+            replace_file(path, text, _METRICS_MODE)
+        except OSError as error:
+            self._warn(f"metrics.textfile {path} cannot be written ({error.strerror})")
+
+
+async def _ping(web: _Web, config: Config, suffix: str, warn: Callable[[str], None]) -> None:
+    assert config.ping is not None
+    try:
+        address = look_up(config.ping.reveal(), os.environ)
+    except Unavailable as error:
+        warn(f"ping: {error.what}; {error.remedy}")
+        return
+    if problem := await sending.ping(web.post, address, suffix):
+        warn(problem)
+
+
+def _deliveries(
+    config: Config, targets: Sequence[Any], warn: Callable[[str], None]
+) -> list[Delivery]:
+    deliveries = []
+    for target in targets:
+        name = f"notify[{config.notify.index(target)}]"
+        address = ""
+        if target.webhook is not None:
+            try:
+                address = look_up(target.webhook.reveal(), os.environ)
+            except Unavailable as error:
+                warn(f"{name}: {error.what}; {error.remedy}")
+                continue
+        deliveries.append(sending.Delivery(name, target, address))
+    return deliveries
+
+
+def unavailable(config: Config) -> list[str]:
+    """What of the addresses cannot be had now, a sentence each."""
+    problems: list[str] = []
+    _deliveries(config, config.notify, problems.append)
+    if config.ping is not None:
+        try:
+            look_up(config.ping.reveal(), os.environ)
+        except Unavailable as error:
+            problems.append(f"ping: {error.what}; {error.remedy}")
+    return problems
+
+
+async def send_test(config: Config, clock: Clock) -> tuple[int, list[str]]:
+    """Sends a message to every target and a ping, whatever they hear of otherwise.
+
+    Returns:
+        How many were told, and a warning for each that could not be.
+    """
+    words = "This is a test: orchestrator can tell you how its runs end."
+    answer = {"jobs": [], "test": True, "why": [], "exit_code": 0, "exit_word": "done"}
+    ending = Ending(ExitCode.DONE, clock.now(), answer, (words,))
+    warnings: list[str] = []
+    deliveries = _deliveries(config, config.notify, warnings.append)
+    number = len(config.notify) + (config.ping is not None)
+    async with _Web(config) as web:
+        warnings += await sending.notify(web.post, deliveries, ending)
+        if config.ping is not None:
+            await _ping(web, config, "", warnings.append)
+    return number - len(warnings), warnings
+
+
+class _Web:
+    """The way of notifications: the proxy and the authorities of the config, no redirects."""
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+
+    async def __aenter__(self) -> Self:
+        from orchestrator.api import open_session  # noqa: PLC0415 - start-up time
+
+        self._proxies = proxies_of(self._config, os.environ)
+        self._session = open_session(self._config.api.authorities)
+        await self._session.__aenter__()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._session.close()
+
+    async def post(self, url: str, content: dict[str, Any] | None) -> int:
+        """Sends a POST; the HTTP status.
+
+        Raises:
+            TransportError: there is no answer.
+        """
+        import aiohttp  # noqa: PLC0415 - start-up time
+
+        from orchestrator.api.transport import through  # noqa: PLC0415
+
+        parts = urlsplit(url)
+        try:
+            proxy = self._proxies.towards(parts.scheme, parts.hostname or "", parts.port)
+            async with self._session.post(
+                url, json=content, allow_redirects=False, **through(proxy)
+            ) as answer:
+                return answer.status
+        except (aiohttp.ClientError, OSError, ValueError):
+            raise TransportError("no answer", maybe_sent=True) from None
