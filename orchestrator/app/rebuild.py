@@ -25,14 +25,9 @@ from orchestrator.core.commands import JOB, typed
 from orchestrator.core.ledger_records import from_ms
 from orchestrator.core.lifecycle import OPEN, State
 from orchestrator.core.model import Report, Resolution
+from orchestrator.core.ports import Contradiction, VerifiedFile
 from orchestrator.errors import CollectError, InputError, OutputError
-from orchestrator.ledger import (
-    Contradiction,
-    FoundFile,
-    LedgerRestore,
-    ledger_exists,
-    restored_ledger,
-)
+from orchestrator.ledger import ledger_exists, restored_ledger
 from orchestrator.reporting.phrases import counted
 
 if TYPE_CHECKING:
@@ -42,6 +37,7 @@ if TYPE_CHECKING:
     from orchestrator.collect.layout import Published
     from orchestrator.collect.manifest import Survey
     from orchestrator.core.model import Job, Series
+    from orchestrator.core.ports import LedgerRestore
     from orchestrator.core.settings import Config, Credentials
 
 _NAMED: Final = 5
@@ -264,7 +260,7 @@ class _Rebuilding:
         )
         return None
 
-    def _look(self, one: Published) -> FoundFile:
+    def _look(self, one: Published) -> VerifiedFile:
         """Reads a file; under its final name it has always been whole.
 
         Raises:
@@ -276,7 +272,7 @@ class _Rebuilding:
             raise CollectError("it is no file")
         with translate_os_errors(path, "read"):
             records, size = count(path, one.file_format), path.stat().st_size
-            return FoundFile(one.target, records, size, hash_file(path))
+            return VerifiedFile(records, size, hash_file(path), one.target)
 
     def _count(self, rebuilt: Rebuilt) -> None:
         taken_up = set(rebuilt.taken_up)

@@ -1,6 +1,6 @@
 """The ledger: what was asked for and what became of it. The only truth, kept in SQLite.
 
-Open one here; what it can do stands in `core.ports`: `Ledger`, `LedgerReader`.
+Open one here; what it can do stands in `core.ports`: `Ledger`, `LedgerReader`, `LedgerRestore`.
 """
 
 from orchestrator.ledger.opening import (
@@ -13,13 +13,9 @@ from orchestrator.ledger.opening import (
     refuse_network,
     restored_ledger,
 )
-from orchestrator.ledger.restore import Contradiction, FoundFile, LedgerRestore
 
 __all__ = [
     "IN_MEMORY",
-    "Contradiction",
-    "FoundFile",
-    "LedgerRestore",
     "ledger_exists",
     "lock_holder",
     "open_ledger",

@@ -1,4 +1,4 @@
-"""A new ledger takes its name when it is whole, so that an empty file of that name is a loss."""
+"""Makes new ledgers: each takes its name when it is complete, so an empty file is a loss."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from orchestrator.ledger.schema import migrate
 if TYPE_CHECKING:
     from pathlib import Path
 
-_UNFINISHED: Final = ".new"
+_UNFINISHED: Final = ".new"  # What the name of a new ledger ends in until it is complete.
 
 
 def begin_if_none(path: Path) -> None:

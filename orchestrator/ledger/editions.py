@@ -76,4 +76,8 @@ def superseded_ids(connection: sqlite3.Connection, only: int | None = None) -> l
         )
     """
     states = (State.SUPERSEDED.value, State.COLLECTED.value)
-    return [one for one in candidates if connection.execute(waiting, (one, *states)).fetchone()]
+    return [
+        report_id
+        for report_id in candidates
+        if connection.execute(waiting, (report_id, *states)).fetchone()
+    ]

@@ -1,4 +1,4 @@
-"""A ledger's file is not trusted: what is in it may have been put there to do harm.
+"""Refuses ledgers that something else has changed: the file may have been made to do harm.
 
 No function of SQL runs because the schema says so, no row is read that is larger than any of ours,
 and a ledger with triggers, views or other columns than ours is refused: they would change what is
@@ -19,8 +19,7 @@ from orchestrator.ledger.schema import VERSION, migrate
 if TYPE_CHECKING:
     from pathlib import Path
 
-_LARGEST_ROW: Final = 32 * 1024 * 1024
-"""Bytes of a row: a thousand times what the longest of ours has."""
+_MAX_ROW_BYTES: Final = 32 * 1024 * 1024  # A thousand times our longest row.
 
 _Columns = tuple[tuple[str, str, int], ...]
 
@@ -28,7 +27,7 @@ _Columns = tuple[tuple[str, str, int], ...]
 def harden(connection: sqlite3.Connection) -> None:
     """Has SQLite trust nothing that stands in the file."""
     connection.execute("PRAGMA trusted_schema = OFF")
-    connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _LARGEST_ROW)
+    connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _MAX_ROW_BYTES)
 
 
 def refuse_tampered(connection: sqlite3.Connection, path: Path, version: int) -> None:
@@ -56,9 +55,9 @@ def refuse_tampered(connection: sqlite3.Connection, path: Path, version: int) ->
             raise _tampered(path, "fewer indexes")
 
 
-def _tampered(path: Path, what: str) -> LedgerError:
+def _tampered(path: Path, content: str) -> LedgerError:
     return LedgerError(
-        f"the ledger {path} holds {what} that this program has not made: something else has "
+        f"the ledger {path} holds {content} that this program has not made: something else has "
         "changed the file; restore it from a backup, or move it away and use "
         f"{typed('run', JOB, '--rebuild-ledger')}"
     )

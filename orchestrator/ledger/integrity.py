@@ -1,4 +1,4 @@
-"""Damage of a ledger's file: found before anything is bought by it.
+"""Checks a ledger's file for damage, before anything is bought by it.
 
 SQLite itself notices only what it stumbles over; an index that lacks a report would have that
 report bought again. So all of the file is read once a run: at about 5 ms a megabyte. A small one
@@ -22,8 +22,7 @@ from orchestrator.ledger.hardening import harden
 if TYPE_CHECKING:
     from pathlib import Path
 
-SMALL_BYTES: Final = 64 * 1024 * 1024
-"""Ledgers up to this size are checked before anything else: in a third of a second."""
+SMALL_BYTES: Final = 64 * 1024 * 1024  # Up to this size the check takes a third of a second.
 
 
 def remedy() -> str:
@@ -46,8 +45,8 @@ def refuse_damage(connection: sqlite3.Connection, path: Path) -> None:
         LedgerError: it is damaged.
         sqlite3.Error: so damaged that it cannot even be checked.
     """
-    (found,) = connection.execute("PRAGMA integrity_check(1)").fetchone()
-    if found != "ok":
+    (result,) = connection.execute("PRAGMA integrity_check(1)").fetchone()
+    if result != "ok":
         raise LedgerError(f"the ledger {path}: {remedy()}")
 
 

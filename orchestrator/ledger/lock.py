@@ -19,8 +19,9 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from datetime import timedelta
 
-_PAUSE_SECONDS: Final = 0.25
-_NO_FILE: Final = frozenset({errno.ELOOP, errno.EMLINK, errno.EISDIR, errno.ENXIO})
+_PAUSE_SECONDS: Final = 0.25  # Between two attempts to take a lock that another run holds.
+_NOT_A_FILE: Final = frozenset({errno.ELOOP, errno.EMLINK, errno.EISDIR, errno.ENXIO})
+"""What opening a link, a folder, a pipe or a device ends with."""
 
 NETWORK_FILE_SYSTEMS: Final = frozenset(
     "nfs nfs4 cifs smb2 smb3 smbfs afs ncpfs ceph lustre gpfs beegfs fuse.sshfs fuse.glusterfs"
@@ -31,13 +32,13 @@ NETWORK_FILE_SYSTEMS: Final = frozenset(
 
 @asynccontextmanager
 async def run_lock(ledger: Path, wait: timedelta) -> AsyncIterator[None]:
-    """Holds the run lock of a ledger; waits for it at most so long.
+    """Holds the run lock of a ledger; waits for it no longer than `wait`.
 
     The lock is on a file of its own beside the ledger (a lock on the ledger itself would be lost
     whenever SQLite closes a file handle of it): beside the file itself, whatever links lead to it.
 
     Raises:
-        Locked: another run holds it.
+        LedgerLocked: another run holds it.
         LedgerError: the directory cannot be made or written, or is on a network file system.
         InputError: the ledger has more than one name.
     """
@@ -58,10 +59,10 @@ async def run_lock(ledger: Path, wait: timedelta) -> AsyncIterator[None]:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 break
             except BlockingIOError:
-                left = deadline - anyio.current_time()
-                if left <= 0:
+                remaining = deadline - anyio.current_time()
+                if remaining <= 0:
                     raise LedgerLocked(_who(handle, path)) from None
-                await anyio.sleep(min(_PAUSE_SECONDS, left))
+                await anyio.sleep(min(_PAUSE_SECONDS, remaining))
             except OSError as error:
                 raise LedgerError(
                     f"the file system does not lock {path}: {error.strerror}; point `state` at a "
@@ -77,7 +78,7 @@ async def run_lock(ledger: Path, wait: timedelta) -> AsyncIterator[None]:
 
 
 def holder(ledger: Path) -> str | None:
-    """Who holds the run lock of a ledger at this moment, in words; None if nobody does.
+    """Who holds the run lock of a ledger now, such as ``process 4711``; None if nobody does.
 
     Makes nothing, and holds the lock itself for no longer than it takes to ask.
 
@@ -112,7 +113,7 @@ def _open(path: Path, flags: int) -> int:
     try:
         handle = os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o600)
     except OSError as error:
-        if error.errno not in _NO_FILE:
+        if error.errno not in _NOT_A_FILE:
             raise
     else:
         if stat.S_ISREG(os.fstat(handle).st_mode):
@@ -152,11 +153,11 @@ def refuse_hard_links(ledger: Path) -> None:
         InputError: it has.
     """
     try:
-        found = ledger.stat()
+        status = ledger.stat()
     except OSError:
         return
-    names = found.st_nlink
-    if stat.S_ISREG(found.st_mode) and names > 1:
+    names = status.st_nlink
+    if stat.S_ISREG(status.st_mode) and names > 1:
         raise InputError(
             f"the ledger {ledger} has {names} names (hard links), and its log stands beside one "
             "of them only: opened under another name it would lack what is in the log. Remove the "
@@ -192,17 +193,17 @@ def refuse_network(directory: Path, mounts: str | None = None) -> None:
         except OSError:
             return
     real = directory.resolve()
-    best: tuple[int, str] = (-1, "")
+    nearest: tuple[int, str] = (-1, "")  # length and file system of the closest mount point above
     for line in mounts.splitlines():
         before, _, after = line.partition(" - ")
         fields = before.split()
         if len(fields) < 5 or not after:
             continue
         point = fields[4].replace("\\040", " ")
-        if real.is_relative_to(point) and len(point) >= best[0]:
-            best = (len(point), after.split()[0])
-    if best[1] in NETWORK_FILE_SYSTEMS:
+        if real.is_relative_to(point) and len(point) >= nearest[0]:
+            nearest = (len(point), after.split()[0])
+    if nearest[1] in NETWORK_FILE_SYSTEMS:
         raise LedgerError(
-            f"{directory} is on a network file system ({best[1]}), where a ledger is not safe; "
+            f"{directory} is on a network file system ({nearest[1]}), where a ledger is not safe; "
             "point `state` at a local disk (the reports themselves may stay where they are)"
         )

@@ -17,7 +17,7 @@ from anyio import to_thread
 from orchestrator.errors import InputError
 from orchestrator.ledger import integrity, lock
 from orchestrator.ledger.creation import give_name, remove_ledger
-from orchestrator.ledger.restore import LedgerRestore
+from orchestrator.ledger.restore import SqliteRestore
 from orchestrator.ledger.sqlite import SqliteLedger, connect, connect_in_memory, reading
 from orchestrator.ledger.sqlite_errors import explain
 from orchestrator.ledger.store import Store
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from datetime import datetime, timedelta
 
     from orchestrator.core.model import LedgerPoint
-    from orchestrator.core.ports import Clock, Ledger, LedgerReader
+    from orchestrator.core.ports import Clock, Ledger, LedgerReader, LedgerRestore
 
 IN_MEMORY: Final = "sqlite://"
 """The URL of a ledger in memory."""
@@ -128,7 +128,7 @@ def restored_ledger(
         with closing(connect(unfinished)) as connection:
             unfinished.chmod(0o600)  # SQLite gives its -wal and -shm files the same rights
             connection.execute("BEGIN IMMEDIATE")
-            restore = LedgerRestore(connection, at, point, events)
+            restore = SqliteRestore(connection, at, point, events)
             yield restore
             restore.finish()
             connection.execute("COMMIT")

@@ -1,13 +1,14 @@
-"""A ledger filled from what a manifest tells of a lost one."""
+"""Fills a new SQLite ledger with what a manifest tells of a lost one."""
 
 from __future__ import annotations
 
 import sqlite3
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from orchestrator.core.ledger_records import to_ms
 from orchestrator.core.lifecycle import State
+from orchestrator.core.ports import Contradiction
 from orchestrator.ledger import rows
 from orchestrator.ledger.store import Store
 
@@ -15,39 +16,14 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from orchestrator.core.model import GivenUp, LedgerPoint, Report, Resolution, Series
-    from orchestrator.core.ports import LedgerReader
+    from orchestrator.core.ports import LedgerReader, VerifiedFile
 
-_ASKED_ANEW: Final = frozenset({State.READY, State.VERIFIED})
-"""Their link is not known any more, nor is a file that did not reach its name: the API is asked."""
-
-
-class Contradiction(ValueError):
-    """Two lines that cannot both be true.
-
-    Attributes:
-        line: of the later one.
-        other: of the earlier one; None where it is not known.
-    """
-
-    def __init__(self, key: str, what: str, line: int, other: int | None) -> None:
-        super().__init__(what)
-        self.key = key
-        self.line = line
-        self.other = other
+_FETCHED_ANEW: Final = frozenset({State.READY, State.VERIFIED})
+"""Neither the link is known any more nor a file without its final name: the API is asked again."""
 
 
-@dataclass(frozen=True, slots=True)
-class FoundFile:
-    """A file in its place, as it was read: what a collected report has of it."""
-
-    target: str
-    rows: int
-    size_bytes: int
-    sha256: str
-
-
-class LedgerRestore:
-    """Fills a new ledger inside one transaction, which whoever calls begins and ends.
+class SqliteRestore:
+    """The port `LedgerRestore`, inside one transaction that others begin and end.
 
     Args:
         connection: of the new ledger.
@@ -78,7 +54,7 @@ class LedgerRestore:
 
     @property
     def reader(self) -> LedgerReader:
-        """Reads what has been restored so far."""
+        """See the port."""
         return self._store
 
     def put(
@@ -90,18 +66,7 @@ class LedgerRestore:
         foreign: tuple[tuple[str, int], ...] = (),
         again: bool = False,
     ) -> None:
-        """Puts a report back, under its number; a new one where that is 0.
-
-        Args:
-            report: as the manifest has it.
-            line: where it stands there.
-            failed: the event by which it came to nothing.
-            foreign: records of other accounts in its file.
-            again: it may take the place of an earlier line.
-
-        Raises:
-            Contradiction: its number or its request id are another line's.
-        """
+        """See the port."""
         columns = rows.values_of(_restored(report, self._at), self._store.number_of(report.series))
         columns["failed"] = failed
         names, marks = ", ".join(columns), ", ".join("?" * len(columns))
@@ -128,18 +93,16 @@ class LedgerRestore:
             ("report", "id", report.id),
             ("request_id", "request_id", report.request_id),
         ):
-            found = self._db.execute(
+            row = self._db.execute(
                 f"SELECT line FROM report JOIN restored ON report_id = id WHERE {column} = ?",  # noqa: S608 - names are ours
                 (value,),
             ).fetchone()
-            if found is not None:
-                return Contradiction(
-                    key, f"{value} stands in line {found[0]:,} too", line, found[0]
-                )
-        return Contradiction("report", "it contradicts what stands above", line, None)
+            if row is not None:
+                return Contradiction(key, f"{value} stands in line {row[0]:,} too", line)
+        return Contradiction("report", "it contradicts what stands above", line)
 
     def give_up(self, number: int, given_up: GivenUp | None) -> None:
-        """Puts an entry of what was given up back; None takes it away."""
+        """See the port."""
         self._db.execute("DELETE FROM given_up WHERE id = ?", (number,))
         if given_up is None:
             return
@@ -157,29 +120,26 @@ class LedgerRestore:
         )
 
     def remember(self, job: str, series: Series, resolution: Resolution) -> None:
-        """Puts back what a job's relative windows had become for a series."""
+        """See the port."""
         self._store.remember(job, {series: resolution})
 
     def forgive(self, series: Series, retried: int) -> None:
-        """Failures up to that event no longer count."""
+        """See the port."""
         self._db.execute(
             "UPDATE series SET retried = ? WHERE id = ?", (retried, self._store.number_of(series))
         )
 
-    def take_up(self, report: Report, found: FoundFile) -> None:
-        """Makes an open report collected whose file was found in its place.
-
-        Where it is a newer edition, the one that it replaces has its window no longer.
-        """
+    def take_up(self, report: Report, file: VerifiedFile) -> None:
+        """See the port."""
         self._db.execute(
             "UPDATE report SET state = ?, is_open = 0, has_window = 1, rows = ?, size_bytes = ?,"
             " sha256 = ?, target = ?, changed_at = ? WHERE id = ?",
             (
                 State.COLLECTED.value,
-                found.rows,
-                found.size_bytes,
-                found.sha256,
-                found.target,
+                file.rows,
+                file.size_bytes,
+                file.sha256,
+                file.target,
                 to_ms(self._at),
                 report.id,
             ),
@@ -197,12 +157,7 @@ class LedgerRestore:
         )
 
     def check(self) -> None:
-        """Refuses what cannot be, once all lines have been read.
-
-        Raises:
-            Contradiction: two reports have a moment of one series, or one refers to another that
-                is not there.
-        """
+        """See the port."""
         self._refuse_overlap()
         self._refuse_dangling()
 
@@ -216,7 +171,7 @@ class LedgerRestore:
         self._db.execute("DROP TABLE temp.restored")
 
     def _refuse_overlap(self) -> None:
-        found = self._db.execute(
+        lines = self._db.execute(
             """
             SELECT first.line, second.line FROM (
                 SELECT id, lag(id) OVER (
@@ -230,35 +185,35 @@ class LedgerRestore:
             WHERE until > window_start LIMIT 1
             """
         ).fetchone()
-        if found is not None:
-            other, line = sorted(found)
+        if lines is not None:
+            other, line = sorted(lines)
             raise Contradiction(
-                "date_start", f"line {other:,} has this window too, or a part of it", line, other
+                "date_start", f"line {other:,} has this window too, or a part of it", line
             )
 
     def _refuse_dangling(self) -> None:
-        found = self._db.execute(
+        row = self._db.execute(
             """
             SELECT line, replaces FROM report JOIN temp.restored ON report_id = id
             WHERE replaces IS NOT NULL AND replaces NOT IN (SELECT id FROM report) LIMIT 1
             """
         ).fetchone()
-        if found is not None:
-            raise Contradiction("replaces", f"there is no report {found[1]}", found[0], None)
-        found = self._db.execute(
+        if row is not None:
+            raise Contradiction("replaces", f"there is no report {row[1]}", row[0])
+        row = self._db.execute(
             """
             SELECT report_id FROM given_up
             WHERE report_id IS NOT NULL AND report_id NOT IN (SELECT id FROM report) LIMIT 1
             """
         ).fetchone()
-        if found is not None:
-            raise Contradiction("report", f"there is no report {found[0]}", 0, None)
+        if row is not None:
+            raise Contradiction("report", f"there is no report {row[0]}", 0)
 
 
 def _restored(report: Report, at: datetime) -> Report:
     """The report as a rebuilt ledger has it: without a link, and without an unfinished file."""
     report = replace(report, download_url=None, changed_at=report.changed_at or at)
-    if report.state not in _ASKED_ANEW:
+    if report.state not in _FETCHED_ANEW:
         return report
     return replace(
         report, state=State.SUBMITTED, rows=None, size_bytes=None, sha256=None, target=None

@@ -170,10 +170,10 @@ def reading(path: Path, *, whole: bool = False) -> Iterator[Store]:
     except sqlite3.Error as error:
         raise explain(error, path) from error
     except BaseExceptionGroup as group:
-        found = _of_sqlite(group)
-        if found is None:
+        cause = _of_sqlite(group)
+        if cause is None:
             raise
-        raise explain(found, path) from found
+        raise explain(cause, path) from cause
     finally:
         connection.close()
 

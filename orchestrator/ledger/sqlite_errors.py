@@ -1,4 +1,4 @@
-"""What SQLite reports, in our words: by its codes, since its texts differ between versions."""
+"""Translates errors of SQLite: by their codes, since its texts differ between versions."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _UNWRITABLE: Final = (
 )
 _HELD: Final = "another program holds it; close that program"
 
-_WORDS: Final = {
+_ADVICE: Final = {
     sqlite3.SQLITE_FULL: "the disk is full; make room and run again: nothing is lost",
     sqlite3.SQLITE_IOERR: "it cannot be read or written: the disk is full or fails, or `ulimit -f` "
     "is low; run again: nothing is lost",
@@ -30,11 +30,11 @@ _DAMAGE: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlit
 
 
 def explain(error: sqlite3.Error, path: Path) -> LedgerError:
-    """An error of SQLite in words, with what to do."""
+    """The error for a user: what has failed, and what to do."""
     # Errors of the module itself (a closed connection) have no code; an extended one has more bits.
     code = getattr(error, "sqlite_errorcode", -1) & 0xFF
     name = getattr(error, "sqlite_errorname", type(error).__name__)
-    words = _WORDS.get(code, f"SQLite reports {name}; check the disk and run again")
+    advice = _ADVICE.get(code, f"SQLite reports {name}; check the disk and run again")
     if code in _DAMAGE:
-        words = remedy()
-    return LedgerError(f"the ledger {path}: {words}")
+        advice = remedy()
+    return LedgerError(f"the ledger {path}: {advice}")

@@ -1,6 +1,7 @@
 """What the engine needs of the world, as interfaces. Their comments are the contract.
 
-One module for each side: the API, the collector, the ledger (to write, to read), the surroundings.
+One module for each side: the API, the collector, the ledger (to write, to read, to restore), and
+the surroundings.
 """
 
 from orchestrator.core.ports.api import (
@@ -16,6 +17,7 @@ from orchestrator.core.ports.api import (
 from orchestrator.core.ports.collect import Collector, VerifiedFile
 from orchestrator.core.ports.ledger import ChangeListener, Ledger
 from orchestrator.core.ports.ledger_reader import Histories, LedgerReader
+from orchestrator.core.ports.ledger_restore import Contradiction, LedgerRestore
 from orchestrator.core.ports.surroundings import Callbacks, Clock, NullObserver, Observer
 
 __all__ = [
@@ -24,10 +26,12 @@ __all__ = [
     "ChangeListener",
     "Clock",
     "Collector",
+    "Contradiction",
     "Download",
     "Histories",
     "Ledger",
     "LedgerReader",
+    "LedgerRestore",
     "NullObserver",
     "Observer",
     "Priority",

@@ -37,7 +37,7 @@ class Priority(IntEnum):
 
 
 class Slot(Protocol):
-    """What a request needs besides its turn, such as one of so many downloads at once."""
+    """What a request needs besides its turn: one of a limited number, such as downloads at once."""
 
     @property
     def pool(self) -> object:
@@ -63,7 +63,7 @@ class Slot(Protocol):
 
 
 class RateLimiter(Protocol):
-    """The one way to the API for one key: so many turns a second, by priority."""
+    """The only way to the API for one key: a limited number of turns a second, by priority."""
 
     def turn(
         self, priority: Priority, order: float = 0.0, slot: Slot | None = None
@@ -107,7 +107,7 @@ class Within:
 
     Attributes:
         life: one that would take longer, at its pace, is of no use: the file expires before.
-        patience: one that can go on another time ends after so long.
+        patience: one that can go on another time ends after this time.
     """
 
     life: timedelta

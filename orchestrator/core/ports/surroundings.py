@@ -50,7 +50,7 @@ class Observer(Protocol):
         ...
 
     def received(self, report: Report, size_bytes: int) -> None:
-        """So many more bytes of a report's archive have come."""
+        """`size_bytes` more bytes of a report's archive have come."""
         ...
 
     def note(self, level: str, text: str, **facts: FieldValue | float | None) -> None:
