@@ -1,4 +1,8 @@
-"""A run from its lock to its last word: puts everything together and calls the engine."""
+"""Runs jobs: takes the ledger's lock, collects what is missing, and sums up.
+
+`run` neither prints nor changes anything of the process around it. It installs signal handlers only
+where that is asked for.
+"""
 
 from __future__ import annotations
 
@@ -6,24 +10,29 @@ import contextlib
 import itertools
 import random
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING, Final, Protocol
+from functools import partial
+from typing import TYPE_CHECKING, Final, Protocol, TypedDict, Unpack
 
 import anyio
 from anyio import to_thread
 
 from orchestrator.api import KeyRateLimiter
-from orchestrator.app import callbacks, editions, overlaps
-from orchestrator.app.files import quarantined_file
-from orchestrator.app.garbage import rare_collections
-from orchestrator.app.ledger_reading import series_of
-from orchestrator.app.ledger_writing import WritableLedger, writing_ledger
+from orchestrator.app import callbacks, editions, overlaps, run_summary
+from orchestrator.app.ledger_writing import writing_ledger
 from orchestrator.app.manifest_check import refuse_unknown_files
 from orchestrator.app.plan import double_purchase_warnings
-from orchestrator.app.rebuild import rebuild_ledger
-from orchestrator.app.setup import open_sessions
-from orchestrator.app.shutdown import SignalHandler
+from orchestrator.app.rebuild import rebuild_ledger as rebuild
+from orchestrator.app.setup import (
+    ShiftedClock,
+    SystemClock,
+    credentials_of,
+    open_sessions,
+    refuse_shifted_clock,
+    with_credentials_of_open,
+)
+from orchestrator.app.shutdown import Shutdown, StoppedBeforeRun, drained, listen_for_signals
 from orchestrator.collect.cleanup import clear_kept, kept, sweep, unfinished
 from orchestrator.collect.collector import FileCollector
 from orchestrator.collect.disk import translate_os_errors
@@ -31,18 +40,15 @@ from orchestrator.collect.layout import series_folder
 from orchestrator.collect.safe_open import refuse_links
 from orchestrator.core import policy
 from orchestrator.core.commands import JOB, typed
-from orchestrator.core.intervals import intersect, union
-from orchestrator.core.lifecycle import OPEN, State
-from orchestrator.core.policy import ExitCode
-from orchestrator.engine.drain import Drain
+from orchestrator.engine import run as engine_run
 from orchestrator.engine.editions import renew
-from orchestrator.engine.run import RunContext, RunEnd, run
+from orchestrator.engine.run import RunContext, RunEnd
 from orchestrator.errors import OrchestratorError
 from orchestrator.reporting.line_folding import LineFolding
 from orchestrator.reporting.loop_lag import LoopLagMonitor
 from orchestrator.reporting.phrases import counted
 from orchestrator.reporting.run_stats import RunStats
-from orchestrator.reporting.summary import CollectedTotals, Others, RunSummary, UnfinishedSeries
+from orchestrator.reporting.summary import CollectedTotals, RunSummary
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -50,157 +56,311 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
+    from orchestrator.api.callback_server import CallbackServer
+    from orchestrator.app.ledger_writing import WritableLedger
     from orchestrator.config import Inputs
-    from orchestrator.core.intervals import Window
-    from orchestrator.core.model import Failure, FieldValue
+    from orchestrator.core.model import FieldValue
     from orchestrator.core.ports import Clock, Ledger, LedgerReader
-    from orchestrator.core.settings import Config, Credentials
+    from orchestrator.core.settings import Credentials
+    from orchestrator.engine.drain import Drain
     from orchestrator.engine.editions import Renewal, RenewalsEnd
     from orchestrator.engine.key_session import KeySession
-    from orchestrator.engine.run import SeriesEnd
+    from orchestrator.reporting.loop_lag import LoopLag
 
+_COUNT_SECONDS: Final = 60.0
+"""How often the lines are counted that were not shown, since others of their cause were."""
 
-_COUNTED_EVERY_SECONDS: Final = 60.0
-"""How often the lines are counted that were not told, since others of their cause were."""
-
-_WARNINGS: Final = 20
-"""So many warnings about what is bought twice are said one by one."""
+_MAX_WARNINGS: Final = 20
+"""Warnings about double purchases that are shown one by one; the rest are counted."""
 
 
 class Display(Protocol):
     """What shows a run to whoever watches."""
 
     def note(self, level: str, text: str, facts: Mapping[str, FieldValue | float | None]) -> None:
-        """Says something at once."""
+        """Shows a line at once. Level: ``debug``, ``info``, ``warning`` or ``error``."""
         ...
 
     async def keep_up(self, stats: RunStats, jobs: Sequence[str]) -> None:
-        """Shows the board until cancelled."""
+        """Shows the progress until cancelled, or returns where there is nothing to draw."""
         ...
 
     def close(self) -> None:
-        """Lets go of the terminal."""
+        """Gives the terminal back; the process is about to end at once."""
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class RunRequest:
-    """What one `run` is to do.
+class NoDisplay:
+    """A `Display` that shows nothing."""
 
-    Attributes:
-        inputs: jobs and config.
-        credentials: those that the jobs use, resolved.
-        clock: the wall clock.
-        started: when the command began, by `time.monotonic`.
-        deadline: counted from there; None if there is none.
-        lock_wait: how long to wait for the ledger's lock.
-        retry_failed: what was given up is debt again.
-        rebuild: make the ledger from the manifest first.
-        again: buy newer editions of these, and nothing else; empty: work off the debt.
-        verbose: every line is told, single tries too; else equal causes are counted.
+    def note(self, level: str, text: str, facts: Mapping[str, FieldValue | float | None]) -> None:
+        """Shows nothing."""
+
+    async def keep_up(self, stats: RunStats, jobs: Sequence[str]) -> None:
+        """Shows nothing."""
+
+    def close(self) -> None:
+        """Has nothing to give back."""
+
+
+async def run(
+    inputs: Inputs,
+    *,
+    credentials: Mapping[str, Credentials] | None = None,
+    clock: Clock | None = None,
+    deadline: timedelta | None = None,
+    lock_wait: timedelta = timedelta(),
+    retry_failed: bool = False,
+    rebuild_ledger: bool = False,
+    again: Sequence[Renewal] = (),
+    display: Display | None = None,
+    verbose: bool = False,
+    handle_signals: bool = False,
+    started: float | None = None,
+) -> RunSummary:
+    """Collects what the jobs want and is not collected yet.
+
+    Goes on with what is open, asks for what is missing, waits, downloads and verifies. What is
+    collected or asked for is never bought again.
+
+    A cancellation stops the run as a signal does: requests in flight are finished, downloads get
+    `engine.drain.GRACE` and keep what has come, and open reports are left for the next run. Then
+    the cancellation goes on. A second one, while the run stops, shortens that to `HURRY`.
+
+    Args:
+        inputs: see `load`.
+        credentials: by name, those that the jobs use; None: they are looked up.
+        clock: the wall clock; None: this machine's.
+        deadline: how long after `started` the run stops by itself; None: it works to its end.
+        lock_wait: how long to wait for another run on the same ledger.
+        retry_failed: ask again for what earlier runs have given up.
+        rebuild_ledger: make the ledger from the manifest first; it is lost.
+        again: buy newer editions of these, and nothing else; see `choose_editions`.
+        display: shows the run to a person; None: nothing is shown.
+        verbose: every line goes to the display; else lines of one cause are counted.
+        handle_signals: SIGINT, SIGTERM and SIGHUP stop the run in order; only in the main thread.
+        started: when the command began, by `time.monotonic`; None: now.
+
+    Returns:
+        What came of it; `RunSummary.code` is the exit code that the command would have.
+
+    Raises:
+        InputError: credentials are missing, or ledger and files do not belong together.
+        LedgerLocked: another run is active on the ledger.
+        LedgerError: the ledger cannot be read or written.
+        OutputError: the disk cannot be written.
+        StoppedBeforeRun: a signal came while the run waited for the lock.
     """
+    if isinstance(clock, ShiftedClock):
+        refuse_shifted_clock(inputs.config)
+    if credentials is None:
+        credentials = with_credentials_of_open(inputs, credentials_of(inputs))
+    request = _Request(
+        inputs=inputs,
+        credentials=credentials,
+        clock=clock or SystemClock(),
+        started=time.monotonic() if started is None else started,
+        deadline=deadline,
+        lock_wait=lock_wait,
+        retry_failed=retry_failed,
+        rebuild_ledger=rebuild_ledger,
+        again=tuple(again),
+        display=display or NoDisplay(),
+        verbose=verbose,
+        handle_signals=handle_signals,
+    )
+    shutdown = Shutdown()
+    try:
+        summary = await drained(shutdown, lambda: _run(request, shutdown))
+    except BaseExceptionGroup as group:
+        error = policy.most_telling(group)
+        raise error from error.__cause__
+    if summary is None:
+        assert shutdown.drain.signal is not None, "else the cancellation or an error is raised"
+        raise StoppedBeforeRun(shutdown.drain.signal)
+    return summary
+
+
+def run_sync(inputs: Inputs, **options: Unpack[RunOptions]) -> RunSummary:
+    """`run` for programs without an event loop; Ctrl-C stops it as a cancellation does.
+
+    Raises:
+        RuntimeError: an event loop runs in this thread; use ``await run(...)`` there.
+    """
+    return anyio.run(partial(run, inputs, **options))
+
+
+class RunOptions(TypedDict, total=False):
+    """The options of `run`, by keyword; see there."""
+
+    credentials: Mapping[str, Credentials] | None
+    clock: Clock | None
+    deadline: timedelta | None
+    lock_wait: timedelta
+    retry_failed: bool
+    rebuild_ledger: bool
+    again: Sequence[Renewal]
+    display: Display | None
+    verbose: bool
+    handle_signals: bool
+    started: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Request:
+    """What `run` was asked for, with the defaults filled in."""
 
     inputs: Inputs
     credentials: Mapping[str, Credentials]
     clock: Clock
-    started: float = field(default_factory=time.monotonic)
-    deadline: timedelta | None = None
-    lock_wait: timedelta = timedelta()
-    retry_failed: bool = False
-    rebuild: bool = False
-    again: tuple[Renewal, ...] = ()
-    verbose: bool = False
+    started: float
+    deadline: timedelta | None
+    lock_wait: timedelta
+    retry_failed: bool
+    rebuild_ledger: bool
+    again: tuple[Renewal, ...]
+    display: Display
+    verbose: bool
+    handle_signals: bool
+
+    def note(self, level: str, text: str) -> None:
+        """Shows a line."""
+        self.display.note(level, text, {})
+
+    @property
+    def wait(self) -> timedelta:
+        """How long to wait for the lock from now on: no longer than the deadline allows."""
+        if self.deadline is None:
+            return self.lock_wait
+        passed = timedelta(seconds=time.monotonic() - self.started)
+        return min(self.lock_wait, max(timedelta(), self.deadline - passed))
 
 
-async def execute(request: RunRequest, display: Display) -> RunSummary | ExitCode:
-    """Does the whole run, and says what came of it.
+async def _run(request: _Request, shutdown: Shutdown) -> RunSummary | None:
+    """The whole run; None where it was stopped before it had the lock."""
+    summary: RunSummary | None = None
 
-    Returns:
-        The ending; only an exit code where a signal came before the run had begun.
+    def inform(text: str) -> None:
+        request.note("info", text)
 
-    Raises:
-        OrchestratorError: see `writing_ledger` and `engine.run.run`; maybe in an exception group.
-    """
-    drain = Drain()
-    signals = SignalHandler(drain, lambda text: display.note("info", text, {}), display.close)
-    with rare_collections():
-        run_summary = await _carry_out(request, display, drain, signals)
-    if run_summary is not None:
-        return run_summary
-    assert drain.signal is not None, "only a signal ends the wait for the lock without an error"
-    return ExitCode(128 + drain.signal)
-
-
-async def _carry_out(
-    request: RunRequest, display: Display, drain: Drain, signals: SignalHandler
-) -> RunSummary | None:
-    run_summary: RunSummary | None = None
     async with anyio.create_task_group() as tasks:
-        await tasks.start(signals.listen)
+        if request.handle_signals:
+            await tasks.start(listen_for_signals, shutdown, inform, request.display.close)
         async with contextlib.AsyncExitStack() as stack:
-            writing: WritableLedger | None = None
-            with signals.waiting():
-                writing = await stack.enter_async_context(_ledger(request, display))
-            if writing is not None:
+            writable: WritableLedger | None = None
+            with shutdown.waiting():
+                writable = await stack.enter_async_context(_ledger(request))
+            if writable is not None:
                 if request.deadline is not None:
-                    tasks.start_soon(signals.at_deadline, request.deadline, request.started)
-                run_summary = await _under_lock(request, display, writing, drain, signals)
+                    deadline = (request.deadline, request.started, inform)
+                    tasks.start_soon(shutdown.at_deadline, *deadline)
+                now = request.clock.now()
+                await _prepare(request, writable.ledger, now)
+                executed = await _execute(request, writable, shutdown.drain, now)
+                summary = await _summarise(request, writable.ledger, executed, shutdown.why)
         tasks.cancel_scope.cancel()
-    return run_summary
+    return summary
 
 
-def _ledger(request: RunRequest, display: Display) -> AbstractAsyncContextManager[WritableLedger]:
+def _ledger(request: _Request) -> AbstractAsyncContextManager[WritableLedger]:
     config = request.inputs.config
-    wait = request.lock_wait
-    if request.deadline is not None:
-        passed = timedelta(seconds=time.monotonic() - request.started)
-        wait = min(wait, max(timedelta(), request.deadline - passed))
 
-    def rebuild() -> None:
-        rebuilt = rebuild_ledger(
-            config, request.inputs.jobs, request.credentials, request.clock.now()
-        )
+    def make_ledger() -> None:
+        rebuilt = rebuild(config, request.inputs.jobs, request.credentials, request.clock.now())
         for level, text in rebuilt.words():
-            display.note(level, text, {})
+            request.note(level, text)
 
     return writing_ledger(
         config,
         request.clock,
-        wait,
-        first=rebuild if request.rebuild else None,
-        announce=lambda level, text: display.note(level, text, {}),
+        request.wait,
+        first=make_ledger if request.rebuild_ledger else None,
+        announce=request.note,
         check_later=True,
     )
 
 
-async def _under_lock(
-    request: RunRequest,
-    display: Display,
-    writing: WritableLedger,
-    drain: Drain,
-    signals: SignalHandler,
-) -> RunSummary:
-    config, jobs = request.inputs.config, request.inputs.jobs
-    ledger = writing.ledger
-    now = request.clock.now()
-    if not request.again:
+# --- prepare --------------------------------------------------------------------------------------
+
+
+async def _prepare(request: _Request, ledger: Ledger, now: datetime) -> None:
+    """Refuses what must not be run, removes partial files that nobody needs, and warns.
+
+    Raises:
+        InputError: the jobs owe what files hold that the ledger does not know.
+        OutputError: the output directory cannot be read, or has a link where none may be.
+    """
+    inputs, directory = request.inputs, request.inputs.config.output.directory
+    if request.again:
+        await to_thread.run_sync(_refuse_links, directory, request.again)
+    else:
         await ledger.read(
-            lambda store: refuse_unknown_files(
-                config, store, jobs, now, retry_failed=request.retry_failed
+            lambda reader: refuse_unknown_files(
+                inputs.config, reader, inputs.jobs, now, retry_failed=request.retry_failed
             )
         )
-    else:
-        await to_thread.run_sync(_refuse_links, config.output.directory, request.again)
-    found = await to_thread.run_sync(unfinished, config.output.directory)
-    keep = await ledger.read(lambda store: store.unfinished(found))
-    await to_thread.run_sync(sweep, config.output.directory, keep)
-    for text in await ledger.read(lambda store: _bought_twice(store, request.inputs, now)):
-        display.note("warning", text, {})
+    partial_files = await to_thread.run_sync(unfinished, directory)
+    keep = await ledger.read(lambda reader: reader.unfinished(partial_files))
+    await to_thread.run_sync(sweep, directory, keep)
+    for text in await ledger.read(lambda reader: _double_purchases(reader, inputs, now)):
+        request.note("warning", text)
+
+
+def _refuse_links(directory: Path, renewals: Sequence[Renewal]) -> None:
+    """Nothing is bought anew for a folder that is a link: its files would stand elsewhere.
+
+    Raises:
+        OutputError: one is.
+    """
+    for folder in {directory / series_folder(renewal.current.series) for renewal in renewals}:
+        with translate_os_errors(folder, "write"):
+            refuse_links(directory, folder)
+
+
+def _double_purchases(reader: LedgerReader, inputs: Inputs, now: datetime) -> list[str]:
+    """Warnings of what the jobs are about to buy although another series has it."""
+    warnings = double_purchase_warnings(inputs, reader, now)
+    texts = list(itertools.islice(warnings, _MAX_WARNINGS))
+    more = sum(1 for _ in warnings)
+    if more:
+        texts.append(f"and {more:,} more like these: {typed('plan', JOB)} has all")
+    return texts
+
+
+# --- execute --------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Executed:
+    """What the work has left for the summary.
+
+    Attributes:
+        end: how the jobs stand.
+        renewed: how the newer editions stand, where these were asked for.
+        stats: what was counted.
+        loop_lag: how late the event loop's turns came.
+        receiver: of callbacks; None without one.
+        unreachable: why the API could not be reached; empty if it could.
+    """
+
+    end: RunEnd
+    renewed: RenewalsEnd | None
+    stats: RunStats
+    loop_lag: LoopLag
+    receiver: CallbackServer | None
+    unreachable: str
+
+
+async def _execute(
+    request: _Request, writable: WritableLedger, drain: Drain, now: datetime
+) -> _Executed:
+    """Does the work, with a display beside it, and writes the manifest whatever comes."""
+    config, jobs, ledger = request.inputs.config, request.inputs.jobs, writable.ledger
     sessions: dict[str, KeySession] = {}
-    lines = LineFolding(display.note)
-    log = display.note if request.verbose else lines.note
+    folding = LineFolding(request.display.note)
+    log = request.display.note if request.verbose else folding.note
     stats = RunStats(jobs, request.clock, log, lambda: _requests(sessions))
-    pulse = LoopLagMonitor()
+    loop_lag = LoopLagMonitor()
     async with (
         callbacks.open_receiver(config, jobs, stats) as receiver,
         open_sessions(
@@ -208,7 +368,7 @@ async def _under_lock(
         ) as opened,
     ):
         sessions |= opened
-        world = RunContext(
+        context = RunContext(
             ledger=ledger,
             collector=FileCollector(config.output, on_bytes=stats.received),
             sessions=sessions,
@@ -220,168 +380,124 @@ async def _under_lock(
             callbacks=receiver,
         )
         try:
-            async with anyio.create_task_group() as showing:
-                showing.start_soon(display.keep_up, stats, [job.name for job in jobs])
-                showing.start_soon(pulse.beat)
-                showing.start_soon(_count_aloud, lines)
-                showing.start_soon(ledger.check)
-                end, verdict = await _work(request, world, ledger, now)
+            async with anyio.create_task_group() as beside:
+                beside.start_soon(request.display.keep_up, stats, [job.name for job in jobs])
+                beside.start_soon(loop_lag.beat)
+                beside.start_soon(_count_lines, folding)
+                beside.start_soon(ledger.check)
+                end, renewed = await _work(request, context, now)
                 if not drain.begun:
                     await ledger.sound()
-                showing.cancel_scope.cancel()
+                beside.cancel_scope.cancel()
         except BaseException:
             # What stands at the end of a run that failed is worth a manifest too, if it can be
             # had; the error that ended the run is the one to hear about.
             with anyio.CancelScope(shield=True), contextlib.suppress(OrchestratorError):
-                await _write_manifest(request, writing)
+                await _write_manifest(request, writable)
             raise
-        await _write_manifest(request, writing)
-        await _clear_kept(config.output.directory, ledger, display)
+        await _write_manifest(request, writable)
+        await _clear_quarantine(request, ledger)
         unreachable = [session.unreachable for session in sessions.values() if session.unreachable]
-    lines.count_aloud()
-    why = signals.why or (f"out of reach: {unreachable[0]}" if unreachable else end.stopped)
+    folding.count_aloud()
+    return _Executed(
+        end, renewed, stats, loop_lag.stalls(), receiver, unreachable[0] if unreachable else ""
+    )
+
+
+async def _work(
+    request: _Request, context: RunContext, now: datetime
+) -> tuple[RunEnd, RenewalsEnd | None]:
+    """Works off the debt, or buys newer editions."""
+    if not request.again:
+        jobs = request.inputs.jobs
+        end = await engine_run.run(context, jobs, now, retry_failed=request.retry_failed)
+        return end, None
+    renewals = await context.ledger.read(
+        lambda reader: editions.still_current(reader, request.again)
+    )
+    renewed = await renew(context, renewals)
+    for text in (*editions.failures(renewed), *editions.shrunk(renewed, renewals)):
+        context.observer.note("warning", text)
+    return RunEnd(now, renewed.remains, unsettled=(), series=0), renewed
+
+
+async def _count_lines(folding: LineFolding) -> None:
+    while True:
+        await anyio.sleep(_COUNT_SECONDS)
+        folding.count_aloud()
+
+
+async def _write_manifest(request: _Request, writable: WritableLedger) -> None:
+    # Not from a ledger that may be damaged: the old one may have to bring it back.
+    if writable.ledger.is_sound:
+        await writable.manifest.write(request.clock.now())
+
+
+async def _clear_quarantine(request: _Request, ledger: Ledger) -> None:
+    """Removes quarantined files whose time other reports have collected: personal data."""
+    directory = request.inputs.config.output.directory
+    quarantined = await to_thread.run_sync(kept, directory)
+    if not quarantined:
+        return
+    done_with = await ledger.read(lambda reader: reader.done_with(quarantined))
+    if done_with and ledger.is_sound:
+        removed = await to_thread.run_sync(clear_kept, directory, done_with)
+        text = f"{counted(removed, 'file')} kept aside removed: all of their time is collected now"
+        request.note("info", text)
+
+
+def _requests(sessions: Mapping[str, KeySession]) -> int:
+    limiters = {id(session.rate_limiter): session.rate_limiter for session in sessions.values()}
+    return sum(
+        rate_limiter.turns
+        for rate_limiter in limiters.values()
+        if isinstance(rate_limiter, KeyRateLimiter)
+    )
+
+
+# --- summarise ------------------------------------------------------------------------------------
+
+
+async def _summarise(
+    request: _Request, ledger: Ledger, executed: _Executed, why_stopped: str
+) -> RunSummary:
+    """Adds up what stands now, and shows the last warnings."""
+    config, jobs, end = request.inputs.config, request.inputs.jobs, executed.end
+    if not why_stopped and executed.unreachable:
+        why_stopped = f"out of reach: {executed.unreachable}"
+    why_stopped = why_stopped or end.stopped
+    stats = executed.stats
     if stats.display_error is not None:
-        display.note("warning", f"the display failed, the run did not: {stats.display_error!r}", {})
-    for text in await ledger.read(lambda store: overlaps.subaccount_warnings(store, jobs)):
-        display.note("warning", text, {})
-    whole = stats.sum()
-    stalls = pulse.stalls()
-    if stalls.words:
-        display.note("info", stalls.words, stalls.as_json)
-    if silence := callbacks.silence(receiver, config, whole.collected):
-        display.note("warning", silence, {})
-    in_all, left, others = await ledger.read(lambda store: _survey(store, request.inputs, end))
+        text = f"the display failed, the run did not: {stats.display_error!r}"
+        request.note("warning", text)
+    for text in await ledger.read(lambda reader: overlaps.subaccount_warnings(reader, jobs)):
+        request.note("warning", text)
+    if executed.loop_lag.words:
+        request.display.note("info", executed.loop_lag.words, executed.loop_lag.as_json)
+    totals = stats.sum()
+    if silence := callbacks.silence(executed.receiver, config, totals.collected):
+        request.note("warning", silence)
+    renewed = executed.renewed
     return RunSummary(
         jobs=jobs,
         now=end.now,
         code=policy.exit_code(end.remains),
         lasted=timedelta(seconds=time.monotonic() - request.started),
         requests=stats.requests(),
-        collected=CollectedTotals(whole.collected, whole.rows, whole.size_bytes),
-        in_all=in_all,
+        collected=CollectedTotals(totals.collected, totals.rows, totals.size_bytes),
+        in_all=await ledger.read(lambda reader: run_summary.collected_totals(reader, jobs)),
         directory=str(config.output.directory),
-        unfinished=left,
+        unfinished=await ledger.read(
+            lambda reader: tuple(
+                run_summary.unfinished_series(reader, config, series) for series in end.unsettled
+            )
+        ),
         plan_notes=stats.plan_notes,
-        why_stopped=why,
-        verdict="" if verdict is None else editions.verdict(verdict, why),
-        callbacks=callbacks.numbers(receiver),
-        event_loop=stalls,
+        why_stopped=why_stopped,
+        verdict="" if renewed is None else editions.verdict(renewed, why_stopped),
+        callbacks=callbacks.numbers(executed.receiver),
+        event_loop=executed.loop_lag,
         remains=end.remains,
-        others=others,
+        others=await ledger.read(lambda reader: run_summary.others(reader, jobs, end)),
         bugs=end.bugs,
     )
-
-
-def _refuse_links(directory: Path, renewals: Sequence[Renewal]) -> None:
-    """Nothing is bought anew for a folder that is a link: its files would stand elsewhere.
-
-    Raises:
-        OutputError: one is.
-    """
-    for folder in {directory / series_folder(one.current.series) for one in renewals}:
-        with translate_os_errors(folder, "write"):
-            refuse_links(directory, folder)
-
-
-async def _count_aloud(lines: LineFolding) -> None:
-    while True:
-        await anyio.sleep(_COUNTED_EVERY_SECONDS)
-        lines.count_aloud()
-
-
-async def _write_manifest(request: RunRequest, writing: WritableLedger) -> None:
-    # Not from a ledger that may be damaged: the old one may have to bring it back.
-    if writing.ledger.is_sound:
-        await writing.manifest.write(request.clock.now())
-
-
-async def _clear_kept(directory: Path, ledger: Ledger, display: Display) -> None:
-    """What was kept aside is personal data, and of no use once others have brought all of it."""
-    found = await to_thread.run_sync(kept, directory)
-    done_with = await ledger.read(lambda store: store.done_with(found)) if found else None
-    if done_with and ledger.is_sound:
-        removed = await to_thread.run_sync(clear_kept, directory, done_with)
-        words = f"{counted(removed, 'file')} kept aside removed: all of their time is collected now"
-        display.note("info", words, {})
-
-
-async def _work(
-    request: RunRequest, world: RunContext, ledger: Ledger, now: datetime
-) -> tuple[RunEnd, RenewalsEnd | None]:
-    """Works off the debt, or buys newer editions."""
-    if not request.again:
-        end = await run(world, request.inputs.jobs, now, retry_failed=request.retry_failed)
-        return end, None
-    renewals = await ledger.read(lambda store: editions.still_current(store, request.again))
-    renewed = await renew(world, renewals)
-    for text in (*editions.failures(renewed), *editions.shrunk(renewed, renewals)):
-        world.observer.note("warning", text)
-    return RunEnd(now, renewed.remains, unsettled=(), series=0), renewed
-
-
-def _bought_twice(store: LedgerReader, inputs: Inputs, now: datetime) -> list[str]:
-    """What the jobs are about to buy although another series has it, in words."""
-    warnings = double_purchase_warnings(inputs, store, now)
-    found = list(itertools.islice(warnings, _WARNINGS))
-    more = sum(1 for _ in warnings)
-    if more:
-        found.append(f"and {more:,} more like these: {typed('plan', JOB)} has all")
-    return found
-
-
-def _requests(sessions: Mapping[str, KeySession]) -> int:
-    gates = {id(session.rate_limiter): session.rate_limiter for session in sessions.values()}
-    return sum(
-        rate_limiter.turns
-        for rate_limiter in gates.values()
-        if isinstance(rate_limiter, KeyRateLimiter)
-    )
-
-
-def _survey(
-    store: LedgerReader, inputs: Inputs, end: RunEnd
-) -> tuple[CollectedTotals, tuple[UnfinishedSeries, ...], Others]:
-    """What stands in all, what is left of every series that is not done, and of other jobs."""
-    reports = rows = size_bytes = 0
-    keys = set()
-    for series in series_of(store, inputs.jobs):
-        keys.add(series.key)
-        number, its_rows, its_bytes = store.counts(series).get(State.COLLECTED, (0, 0, 0))
-        reports += number
-        rows += its_rows
-        size_bytes += its_bytes
-    left = tuple(_leftover(store, inputs.config, one) for one in end.unsettled)
-    disputed, given_up = store.waiting_for_a_person(frozenset(keys))
-    others = Others(
-        open=end.others.open,
-        series=end.others.series,
-        jobs=end.others.jobs,
-        refused=end.others.refused,
-        disputed=disputed,
-        given_up=given_up,
-    )
-    return CollectedTotals(reports, rows, size_bytes), left, others
-
-
-def _leftover(store: LedgerReader, config: Config, end: SeriesEnd) -> UnfinishedSeries:
-    counts = store.counts(end.series) if end.open else {}
-    failures = store.failures(end.series) if end.owed else ()
-    tried = intersect(end.owed, union(one.window for one in failures))
-    of_it = [one for one in failures if any(one.window.overlaps(window) for window in tried)]
-    return UnfinishedSeries(
-        job=end.job,
-        series=end.series,
-        owed=end.owed,
-        refused=end.refused,
-        open={state: number for state, (number, _, _) in counts.items() if state in OPEN},
-        given_up=end.given_up,
-        disputed=end.disputed,
-        tried=tried,
-        attempts=max((_attempts(window, of_it) for window in tried), default=0),
-        last_failure=of_it[-1].reason if of_it else "",
-        kept={report.id: quarantined_file(config, report) for report in end.disputed},
-    )
-
-
-def _attempts(window: Window, failures: Sequence[Failure]) -> int:
-    return sum(one.window.overlaps(window) for one in failures)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from orchestrator.app.ledger_reading import reading_ledger
 from orchestrator.config import load_inputs, proxies_of, resolve_credentials
+from orchestrator.core.hosts import is_on_this_machine
 from orchestrator.core.local_dates import use_zones_of
 from orchestrator.errors import InputError, OrchestratorError
 
@@ -77,6 +78,19 @@ class ShiftedClock:
 def clock_of(now: datetime | None) -> Clock:
     """The machine's clock, or one that begins at `now`."""
     return SystemClock() if now is None else ShiftedClock(now)
+
+
+def refuse_shifted_clock(config: Config) -> None:
+    """A shifted clock against the real API would ask, and pay, for the wrong days.
+
+    Raises:
+        InputError: the API is not on this machine.
+    """
+    if not is_on_this_machine(config.api.base_url):
+        raise InputError(
+            f"--now: {config.api.base_url} is not on this machine, and the real API has its own "
+            "time; use --now with `plan`, or against `orchestrator simulate`"
+        )
 
 
 def credentials_of(inputs: Inputs) -> dict[str, Credentials]:

@@ -1,4 +1,4 @@
-"""What stops a run from outside: signals, and the deadline."""
+"""What stops a run from outside: signals, the deadline, and the cancellation of its task."""
 
 from __future__ import annotations
 
@@ -6,50 +6,55 @@ import os
 import signal
 import time
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 import anyio
+from anyio.lowlevel import checkpoint
 
-from orchestrator.engine.drain import GRACE, HURRY
+from orchestrator.engine.drain import GRACE, HURRY, Drain
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Awaitable, Callable, Iterator
     from datetime import timedelta
 
     from anyio.abc import TaskStatus
 
-    from orchestrator.engine.drain import Drain
+Result = TypeVar("Result")
 
 _GRACE: Final = f"{GRACE.total_seconds():.0f} seconds"
-_SECONDS: Final = f"{HURRY.total_seconds():.0f} seconds"
+_HURRY: Final = f"{HURRY.total_seconds():.0f} seconds"
 
 
-class SignalHandler:
-    """Drains a run at the first signal, hurries it at the second, ends the process at the third.
-
-    Args:
-        drain: the run's.
-        say: writes a line for whoever sent the signal.
-        let_go: called before the process ends at once; gives the terminal back.
+class StoppedBeforeRun(Exception):
+    """A signal came while the run waited for the ledger's lock; nothing was done.
 
     Attributes:
-        why: what began the drain, in words; empty if nothing did.
+        signal: its number.
     """
 
-    def __init__(
-        self, drain: Drain, say: Callable[[str], None], let_go: Callable[[], None]
-    ) -> None:
-        self._drain = drain
-        self._say = say
-        self._let_go = let_go
-        self._waiting: anyio.CancelScope | None = None
+    def __init__(self, number: int) -> None:
+        super().__init__("stopped while waiting for another run to end; nothing was done")
+        self.signal = number
+
+
+class Shutdown:
+    """How a run is stopped, and why.
+
+    Attributes:
+        drain: the run's.
+        why: what began the drain, for people; empty if nothing did.
+    """
+
+    def __init__(self) -> None:
+        self.drain = Drain()
         self.why = ""
+        self._waiting: anyio.CancelScope | None = None
 
     @contextmanager
     def waiting(self) -> Iterator[None]:
         """What comes before the run, and may be cancelled as a whole."""
         with anyio.CancelScope() as scope:
-            if self._drain.begun:
+            if self.drain.begun:
                 scope.cancel()
             self._waiting = scope
             try:
@@ -57,61 +62,128 @@ class SignalHandler:
             finally:
                 self._waiting = None
 
-    async def listen(self, *, task_status: TaskStatus[None]) -> None:
-        """Takes SIGINT, SIGTERM and SIGHUP until cancelled; started once it does.
+    def begin(self, why: str, number: int | None = None) -> None:
+        """Begins the drain, by a signal of that number or without one. Again, it does nothing."""
+        if not self.drain.begun:
+            self.why = why
+            self.drain.begin(number)
+            if self._waiting is not None:
+                self._waiting.cancel()
 
-        A SIGHUP counts as a SIGTERM, unless it is ignored already, as `nohup` has it.
-        """
-        heard = [signal.SIGINT, signal.SIGTERM]
-        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
-            heard.append(signal.SIGHUP)
-        with anyio.open_signal_receiver(*heard) as signals:
-            task_status.started()
-            number = 0
-            async for received in signals:
-                number += 1
-                self._take(number, received)
-
-    def _take(self, number: int, received: signal.Signals) -> None:
-        match number:
-            case 1:
-                self._say(
-                    f"{received.name}: stopping; requests in flight are finished, downloads have "
-                    f"{_GRACE} and keep what has come, "
-                    f"open reports are left for the next run; a second signal gives them {_SECONDS}"
-                )
-                self._begin(received.name, _number(received))
-            case 2:
-                self._say(
-                    f"{received.name}: {_SECONDS} for what is in flight; a third signal ends it "
-                    "at once"
-                )
-                self._drain.hurry()
-            case _:
-                self._let_go()
-                os._exit(128 + _number(received))
-
-    async def at_deadline(self, deadline: timedelta, started: float) -> None:
-        """Drains at the deadline.
+    async def at_deadline(
+        self, deadline: timedelta, started: float, inform: Callable[[str], None]
+    ) -> None:
+        """Begins the drain at the deadline.
 
         Args:
             deadline: counted from `started`.
             started: by `time.monotonic`.
+            inform: shows a line to a person.
         """
-        left = max(0.0, started + deadline.total_seconds() - time.monotonic())
-        self._drain.ends_at = anyio.current_time() + left
-        await anyio.sleep(left)
-        if not self._drain.begun:
-            self._say("the deadline has come: stopping; open reports are left for the next run")
-            self._begin("the deadline has come", None)
-
-    def _begin(self, why: str, number: int | None) -> None:
-        if not self._drain.begun:
-            self.why = why
-            self._drain.begin(number)
-            if self._waiting is not None:
-                self._waiting.cancel()
+        wait = max(0.0, started + deadline.total_seconds() - time.monotonic())
+        self.drain.ends_at = anyio.current_time() + wait
+        await anyio.sleep(wait)
+        if not self.drain.begun:
+            inform("the deadline has come: stopping; open reports are left for the next run")
+            self.begin("the deadline has come")
 
 
-def _number(received: signal.Signals) -> int:
-    return int(signal.SIGTERM if received is signal.SIGHUP else received)
+# --- cancellation ---------------------------------------------------------------------------------
+
+
+async def drained(shutdown: Shutdown, work: Callable[[], Awaitable[Result]]) -> Result:
+    """Awaits `work` so that a cancellation drains it instead of cutting it off.
+
+    The work is done in a task of its own, which no cancellation reaches: neither that of a scope
+    of anyio nor that of a task of asyncio, which ignores shields. The first cancellation begins
+    the drain, each further one hurries it; when the work has ended, the cancellation goes on.
+
+    Raises:
+        BaseException: what `work` raises, also where it was cancelled.
+    """
+    await checkpoint()  # who is cancelled already begins nothing
+    ended = anyio.Event()
+    results: list[Result] = []
+    errors: list[BaseException] = []
+
+    async def shielded() -> None:
+        try:
+            with anyio.CancelScope(shield=True):
+                results.append(await work())
+        except BaseException as error:  # noqa: BLE001 - raised below, without a group around it
+            errors.append(error)
+        finally:
+            ended.set()
+
+    try:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(shielded)
+            try:
+                await ended.wait()
+            except anyio.get_cancelled_exc_class():
+                shutdown.begin("cancelled")
+                await _wait_to_the_end(ended, shutdown.drain)
+                raise
+    except anyio.get_cancelled_exc_class():
+        if not errors:
+            raise
+    if errors:
+        raise errors[0] from errors[0].__cause__
+    return results[0]
+
+
+async def _wait_to_the_end(ended: anyio.Event, drain: Drain) -> None:
+    with anyio.CancelScope(shield=True):
+        while not ended.is_set():
+            try:
+                await ended.wait()
+            except anyio.get_cancelled_exc_class():  # of the task: a shield does not stop that one
+                drain.hurry()
+
+
+# --- signals --------------------------------------------------------------------------------------
+
+
+async def listen_for_signals(
+    shutdown: Shutdown,
+    inform: Callable[[str], None],
+    let_go: Callable[[], None],
+    *,
+    task_status: TaskStatus[None],
+) -> None:
+    """Takes SIGINT, SIGTERM and SIGHUP until cancelled; started once it does.
+
+    The first drains the run, the second hurries it, the third ends the process at once. A SIGHUP
+    counts as a SIGTERM, unless it is ignored already, as `nohup` has it.
+
+    Args:
+        shutdown: of the run.
+        inform: shows a line to whoever sent the signal.
+        let_go: called before the process ends at once; gives the terminal back.
+        task_status: started once signals are taken.
+    """
+    numbers = [signal.SIGINT, signal.SIGTERM]
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        numbers.append(signal.SIGHUP)
+    count = 0
+    with anyio.open_signal_receiver(*numbers) as signals:
+        task_status.started()
+        async for received in signals:
+            count += 1
+            number = int(signal.SIGTERM if received is signal.SIGHUP else received)
+            if count == 1:
+                inform(
+                    f"{received.name}: stopping; requests in flight are finished, downloads have "
+                    f"{_GRACE} and keep what has come, "
+                    f"open reports are left for the next run; a second signal gives them {_HURRY}"
+                )
+                shutdown.begin(received.name, number)
+            elif count == 2:
+                inform(
+                    f"{received.name}: {_HURRY} for what is in flight; a third signal ends it "
+                    "at once"
+                )
+                shutdown.drain.hurry()
+            else:
+                let_go()
+                os._exit(128 + number)

@@ -14,10 +14,7 @@ from orchestrator import __version__
 from orchestrator.cli.output import say
 from orchestrator.cli.streams import guard
 from orchestrator.core.policy import ExitCode, code_of, most_telling
-from orchestrator.errors import (
-    InputError,
-    OrchestratorError,
-)
+from orchestrator.errors import InputError, OrchestratorError
 from orchestrator.texts import printable
 
 COMMANDS: Final = {

@@ -14,18 +14,17 @@ from importlib.resources import files as package_files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-import anyio
 import click
 from rich.console import Console
 from rich.table import Table
 
 from orchestrator.app.compare import compare
 from orchestrator.app.files import from_here
-from orchestrator.app.run import RunRequest, execute
 from orchestrator.app.setup import clock_of, credentials_of
 from orchestrator.cli import options
 from orchestrator.cli.displays import RunOutput
 from orchestrator.cli.inputs import read_inputs
+from orchestrator.cli.run_process import run_in_this_process
 from orchestrator.cli.simulating import WorldOptions, python_command
 from orchestrator.core.policy import ExitCode
 from orchestrator.errors import InputError, OutputError
@@ -109,8 +108,9 @@ def command(
         output = RunOutput(
             credentials.values(), clock, as_json=False, log_format="text", quiet=False
         )
-        request = RunRequest(inputs=inputs, credentials=credentials, clock=clock)
-        run_summary = anyio.run(execute, request, output.display)
+        run_summary = run_in_this_process(
+            inputs, credentials=credentials, clock=clock, display=output.display
+        )
         code = output.tell(run_summary)
         if isinstance(run_summary, ExitCode) or code is not ExitCode.DONE:
             return code

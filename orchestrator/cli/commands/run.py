@@ -7,19 +7,22 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING
 
-import anyio
 import click
 
 from orchestrator.app import editions
 from orchestrator.app.notifications import Announcement
-from orchestrator.app.run import RunRequest, execute
-from orchestrator.app.setup import clock_of, credentials_of, with_credentials_of_open
+from orchestrator.app.setup import (
+    clock_of,
+    credentials_of,
+    refuse_shifted_clock,
+    with_credentials_of_open,
+)
 from orchestrator.cli import options
 from orchestrator.cli.commands.plan import show_plan
 from orchestrator.cli.displays import RunOutput
 from orchestrator.cli.inputs import announce, read_inputs
 from orchestrator.cli.output import fit, say
-from orchestrator.core.hosts import is_on_this_machine
+from orchestrator.cli.run_process import run_in_this_process
 from orchestrator.errors import InputError
 
 if TYPE_CHECKING:
@@ -27,7 +30,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from orchestrator.config import Inputs
-    from orchestrator.core.settings import Config
     from orchestrator.engine.editions import Renewal
 
 
@@ -128,7 +130,7 @@ def command(
     ) as announcement:
         inputs = read_inputs(jobs, config, now, quiet=json_lines)
         if now is not None:
-            _refuse_false_time(inputs.config)
+            refuse_shifted_clock(inputs.config)
         credentials = with_credentials_of_open(inputs, credentials_of(inputs))
         output = RunOutput(
             credentials.values(), clock, as_json=as_json, log_format=log_format, quiet=quiet
@@ -142,20 +144,20 @@ def command(
             choice = editions.choose(inputs, *span, clock.now())
             _ask(inputs, choice, yes=yes)
             renewals = choice.renewals
-        request = RunRequest(
-            inputs=inputs,
+        output.display.note("info", f"config: {inputs.source}", {})
+        result = run_in_this_process(
+            inputs,
             credentials=credentials,
             clock=clock,
+            display=output.display,
             started=started,
             deadline=deadline,
             lock_wait=lock_wait,
             retry_failed=retry_failed,
-            rebuild=rebuild_ledger,
+            rebuild_ledger=rebuild_ledger,
             again=renewals,
             verbose=verbose,
         )
-        output.display.note("info", f"config: {inputs.source}", {})
-        result = anyio.run(execute, request, output.display)
         announcement.end(result)
         return output.tell(result)
 
@@ -173,19 +175,6 @@ def _span_of_again(
             "--from, --to and --yes go with --again; what a run collects, the job file says"
         )
     return None
-
-
-def _refuse_false_time(config: Config) -> None:
-    """`--now` against the real API would ask, and pay, for the wrong days.
-
-    Raises:
-        InputError: the API is not on this machine.
-    """
-    if not is_on_this_machine(config.api.base_url):
-        raise InputError(
-            f"--now: {config.api.base_url} is not on this machine, and the real API has its own "
-            "time; use --now with `plan`, or against `orchestrator simulate`"
-        )
 
 
 def _ask(inputs: Inputs, choice: editions.Choice, *, yes: bool) -> None:

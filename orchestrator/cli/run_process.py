@@ -1,0 +1,49 @@
+"""Runs jobs in a process that is there for nothing else: it takes signals, and tunes Python."""
+
+from __future__ import annotations
+
+import gc
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Final
+
+from orchestrator.app.run import RunOptions, run_sync
+from orchestrator.app.shutdown import StoppedBeforeRun
+from orchestrator.core.policy import ExitCode
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Unpack
+
+    from orchestrator.config import Inputs
+    from orchestrator.reporting.summary import RunSummary
+
+_THRESHOLDS: Final = (50_000, 20, 50)
+"""New objects before the youngest are searched, and how often the older ones are.
+
+A run makes hardly any cycles, and what it keeps is bounded. By default the search comes every 700
+objects and a full one every few seconds, which stops the event loop for some 50 ms and takes a
+tenth of a busy run's CPU.
+"""
+
+
+def run_in_this_process(inputs: Inputs, **options: Unpack[RunOptions]) -> RunSummary | ExitCode:
+    """What came of a run; only an exit code where a signal came before it had the lock."""
+    with_signals: RunOptions = {**options, "handle_signals": True}
+    try:
+        with rare_collections():
+            return run_sync(inputs, **with_signals)
+    except StoppedBeforeRun as stopped:
+        return ExitCode(128 + stopped.signal)
+
+
+@contextmanager
+def rare_collections() -> Iterator[None]:
+    """Searches for garbage rarely while inside, and not among what was there before: modules."""
+    before = gc.get_threshold()
+    gc.freeze()
+    gc.set_threshold(*_THRESHOLDS)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
+        gc.unfreeze()
