@@ -1,6 +1,7 @@
-"""The receiver of callbacks: a small web server of the run, which believes nothing but the path.
+"""Receives the callbacks of the API during a run: a small web server.
 
-Import it only where callbacks are configured: the server's half of aiohttp takes its time.
+It believes nothing of a call but the token in its path: a callback only says that a report is worth
+a poll. Import it only where callbacks are configured, because aiohttp's server takes long to load.
 """
 
 from __future__ import annotations
@@ -25,36 +26,39 @@ if TYPE_CHECKING:
     from orchestrator.core.settings import CallbackSettings
 
 MAX_CONNECTIONS: Final = 100
-"""At a time. One more, and the oldest goes: who only holds connections keeps nobody out."""
+"""Maximum number of open connections. One more closes the oldest, so that nobody can block it."""
 
 MAX_BODY: Final = 64 * 1024
-"""Bytes of a call's body that are read, and thrown away. A report object has about one thousand."""
+"""Maximum number of bytes of a body, which is read and thrown away. A report has about 1,000."""
 
 BODY_SECONDS: Final = 5.0
-"""How long a body may take."""
+"""Seconds that a body may take."""
 
 RATE: Final = 200.0
+"""Calls a second that are answered in full; beyond it: 429."""
+
 BURST: Final = 1_000.0
-"""Calls a second that are taken in full, and so many at once: a hundred keys' reports may end
-together."""
+"""Calls that may come at once: the reports of a hundred keys may end together."""
 
 MANY_UNKNOWN: Final = 1_000
-"""So many calls to addresses that nobody knows are worth a word."""
+"""Calls to unknown addresses after which a warning is written, once."""
 
 _IDLE_SECONDS: Final = 15.0
+"""Seconds after which an idle connection is closed."""
+
 _SHUTDOWN_SECONDS: Final = 1.0
-_MAX_HEADER: Final = 4096
+_MAX_HEADER: Final = 4096  # bytes of a header line
 _MAX_HEADERS: Final = 64
-_MAX_TOKEN: Final = 1_000
+_MAX_TOKEN: Final = 1_000  # characters
 
 _SILENT: Final = logging.getLogger("orchestrator.callbacks")
-"""Whatever strangers send is no news, and must not be written where a log is read."""
+"""aiohttp's own messages go nowhere: what strangers send must not reach the log."""
 _SILENT.disabled = True
 
 
 @dataclass(slots=True)
 class CallCounts:
-    """What came in.
+    """Counts of the calls that came in.
 
     Attributes:
         received: calls to an address of ours.
@@ -69,9 +73,9 @@ class CallCounts:
 
 
 class CallbackServer:
-    """Listens for callbacks. Get one from `receiving`. Implements `core.ports.Callbacks`.
+    """Listens for callbacks. Made by `receiving`. Implements `core.ports.Callbacks`.
 
-    A call to a right address rings before its body is read, and whatever becomes of the body.
+    A call to a known address is passed on before its body is read, whatever the body is.
 
     Attributes:
         calls: what came in.
@@ -103,7 +107,7 @@ class CallbackServer:
     # --- one call -----------------------------------------------------------------------------
 
     async def answer(self, request: web.BaseRequest) -> web.StreamResponse:
-        """One call: rings if it may, and answers with a status and nothing else."""
+        """Handles one call: passes it on if it is ours, and answers with a status and no body."""
         is_known = self._ring(request)
         if is_known:
             self.calls.received += 1
@@ -120,14 +124,14 @@ class CallbackServer:
         return _answer(status)
 
     def _ring(self, request: web.BaseRequest) -> bool:
-        """Whether the address is one of ours; if it is, it rings."""
+        """Passes a call on; whether its address is one of ours."""
         path = request.raw_path.partition("?")[0]
         token = path.rstrip("/").rpartition("/")[2]
         if request.method != "POST" or not 0 < len(token) <= _MAX_TOKEN:
             return False
         try:
             return self._addresses.call(token)
-        except Exception as error:  # noqa: BLE001 - the server would swallow it; the run must hear
+        except Exception as error:  # noqa: BLE001 - the server would hide it
             if not self._has_failed:
                 self._has_failed = True
                 self._observer.note(
@@ -147,11 +151,11 @@ class CallbackServer:
 
 
 async def _drop_body(request: web.BaseRequest) -> int:
-    """Reads a body of bounded size in bounded time, and forgets it; the status to answer."""
+    """Reads a body within its bounds and throws it away; the HTTP status to answer."""
     if (request.content_length or 0) > MAX_BODY:
         return 413
     if "Expect" in request.headers:
-        return 200  # the caller waits for leave to send a body that nobody needs
+        return 200  # the caller has not sent the body yet, and nobody needs it
     size = 0
     try:
         with anyio.move_on_after(BODY_SECONDS):
@@ -176,7 +180,7 @@ def _answer(status: int, headers: dict[str, str] | None = None) -> web.Response:
 
 
 class _Connection(web.RequestHandler):
-    """A connection; what is no HTTP gets an answer that says nothing either."""
+    """A connection. What is not HTTP gets an answer without a body, too."""
 
     __slots__ = ("_calls",)
 
@@ -198,11 +202,11 @@ class _Connection(web.RequestHandler):
 
 
 class _ConnectionServer(web.Server):
-    """A server with room for so many connections."""
+    """A web server with at most `MAX_CONNECTIONS` open connections."""
 
-    def __init__(self, receiver: CallbackServer) -> None:
+    def __init__(self, server: CallbackServer) -> None:
         super().__init__(
-            receiver.answer,
+            server.answer,
             logger=_SILENT,
             access_log=None,
             keepalive_timeout=_IDLE_SECONDS,
@@ -212,7 +216,7 @@ class _ConnectionServer(web.Server):
             max_field_size=_MAX_HEADER,
             max_headers=_MAX_HEADERS,
         )
-        self.calls = receiver.calls
+        self.calls = server.calls
         self._inside: dict[web.RequestHandler, asyncio.Transport] = {}
 
     def __call__(self) -> web.RequestHandler:
@@ -237,18 +241,18 @@ class _ConnectionServer(web.Server):
 async def receiving(
     settings: CallbackSettings, observer: Observer
 ) -> AsyncIterator[CallbackServer | None]:
-    """A receiver for as long as the context lasts.
+    """Runs a server for as long as the context lasts.
 
     Args:
         settings: where it listens, and how it is reached.
         observer: told where it listens, or why it cannot.
 
     Yields:
-        The receiver; None where its address cannot be had: that must not end a run, which can
-        look at its reports itself.
+        The server; None where it cannot listen. That must not end a run, which can poll its
+        reports.
     """
-    receiver = CallbackServer(settings.public_url, observer)
-    runner = web.ServerRunner(_ConnectionServer(receiver), shutdown_timeout=_SHUTDOWN_SECONDS)
+    server = CallbackServer(settings.public_url, observer)
+    runner = web.ServerRunner(_ConnectionServer(server), shutdown_timeout=_SHUTDOWN_SECONDS)
     host, port = settings.host_and_port
     try:
         await runner.setup()
@@ -262,12 +266,12 @@ async def receiving(
             )
             yield None
             return
-        receiver.address = runner.addresses[0][:2]
+        server.address = runner.addresses[0][:2]
         observer.note(
             "info",
-            f"callbacks: listening on {_shown(receiver.address)} for {settings.public_url}",
+            f"callbacks: listening on {_shown(server.address)} for {settings.public_url}",
         )
-        yield receiver
+        yield server
     finally:
         with anyio.CancelScope(shield=True):
             await runner.cleanup()

@@ -1,4 +1,4 @@
-"""Callback addresses: whose they are, who listens at them, and what came too early."""
+"""Makes callback URLs, and passes each call on to whoever waits for it. Does no input or output."""
 
 from __future__ import annotations
 
@@ -15,15 +15,16 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 _TOKEN_BYTES: Final = 24
-"""192 random bits: nobody guesses an address."""
+"""Random bytes of a token: 192 bits, which nobody guesses."""
 
 _BURST: Final = 3
+"""Calls of one address that are passed on at once: a forged one must not hide the true one."""
+
 _REFILL_PER_SECOND: Final = 1.0
-"""So often an address rings: a few calls at once (a forged one must not hide the true one that
-comes a moment later), then once a second."""
+"""Calls a second of one address that are passed on after that."""
 
 _REMEMBERED: Final = 10_000
-"""So many addresses at which nobody listens are known: not yet listened at, or no longer."""
+"""Maximum number of addresses that are remembered while nobody listens at them."""
 
 
 class TokenBucket:
@@ -62,18 +63,18 @@ class _CallbackUrl:
 
 
 class CallbackUrls:
-    """The book of addresses under one public URL. Does no input or output.
+    """The callback URLs under one public URL.
 
-    An address is ``public_url/TOKEN``. Only the token is believed, since a reverse proxy may
-    strip what stands before it. Tokens are looked up by their hash, so that the time of a look-up
-    tells nothing of how much of a guess was right.
+    A callback URL is ``public_url/TOKEN``. Only the token counts, since a reverse proxy may strip
+    what stands before it. Tokens are looked up by their hash, so that the time of a look-up does
+    not tell how much of a guess was right.
 
     Attributes:
-        given: how many addresses were given out.
+        given: number of addresses that were given out.
 
     Args:
         public_url: what the addresses begin with.
-        time: a clock that never goes back, in seconds.
+        time: a monotonic clock, in seconds.
     """
 
     def __init__(self, public_url: str, *, time: Callable[[], float] = anyio.current_time) -> None:
@@ -118,7 +119,7 @@ class CallbackUrls:
                 self._rest(key, address)
 
     def call(self, token: str) -> bool:
-        """Somebody calls an address: rings where it is listened at; whether it is known at all."""
+        """Passes a call to whoever listens at its address; whether the address is known."""
         key = _hash(token)
         address = self._listened.get(key)
         if address is None:

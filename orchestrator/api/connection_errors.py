@@ -1,7 +1,7 @@
-"""Why a connection is refused, in words that are the same with every version of every library.
+"""Says why a connection failed, in words that do not depend on the versions of libraries.
 
-The operating system's words for an error number are passed on (`os.strerror`), and OpenSSL's own
-name of a failure, for a search. What asyncio, aiohttp and OpenSSL put into prose never is.
+The words are the operating system's for an error number (`os.strerror`), or OpenSSL's name of the
+failure, which can be searched for. Sentences of asyncio, aiohttp and OpenSSL are never repeated.
 """
 
 from __future__ import annotations

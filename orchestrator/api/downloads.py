@@ -1,4 +1,4 @@
-"""Where a finished file is had: at the API, and where else its link leads."""
+"""Opens the download of a finished file: at the API, or at the host that its link names."""
 
 from __future__ import annotations
 
@@ -34,23 +34,23 @@ if TYPE_CHECKING:
     from orchestrator.core.proxies import Proxies
 
 MAX_REDIRECTS: Final = 3
-"""Hops that a download follows."""
+"""Maximum number of redirects that a download follows."""
 
 _MAX_KEY_PAUSE: Final = timedelta(minutes=1)
-"""A file that is to be asked for only after a longer wait is throttled alone, not its key."""
+"""Longest `Retry-After` of a download that slows its key down; a longer one is for the file."""
 
 _PLAIN: Final = {"Accept-Encoding": "identity"}
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 _WHOLE: Final = frozenset({200, 203, 204})
-"""Answers with the whole file; 204: it has no byte."""
+"""HTTP status of answers that hold the whole file; 204: it is empty."""
 
 
 class FileUrls:
     """Opens the downloads of one API key.
 
-    The link of another host whose path is that of the media endpoint is asked for at `base_url`
-    first: that works behind a gateway, and leaks nothing. The key and secret go to `base_url`'s
-    own scheme, host and port, and where that is the vendor's, to the vendor's https hosts.
+    A link to another host with the path of the media endpoint is tried at `base_url` first: that
+    works behind a gateway, and shows the key to nobody else. Key and secret go to the scheme, host
+    and port of `base_url`, and where that is the vendor's, to the vendor's other https hosts.
 
     Args:
         session: for the requests.
@@ -173,7 +173,7 @@ class FileUrls:
     ) -> ClientResponse:
         proxy = urls.proxy_towards(self._proxies, url)
         try:
-            # Headers that trickle, and provisional answers without end, are activity to aiohttp.
+            # aiohttp's own timeout does not end slow headers, or endless provisional answers.
             with anyio.fail_after(self._timeout.sock_read):
                 response = await stack.enter_async_context(
                     self._session.get(
@@ -204,7 +204,7 @@ class FileUrls:
             return ServerFault(
                 f"{call}: answered HTTP {status} instead of the file", call=call, elsewhere=True
             )
-        # What another host says is no word of the API: neither the key nor its rate is to blame.
+        # What another host answers says nothing about the key or its rate.
         if is_api:
             said = await self._refusal(response, call)
             if isinstance(said, ServerFault) or (
@@ -230,9 +230,9 @@ class FileUrls:
 
 
 def _more_telling(first: ApiError | None, second: ApiError) -> ApiError:
-    """Of the failures of both ways to a file, the one that decides what becomes of it.
+    """Of the failures of both ways to a file, the one by which its fate is decided.
 
-    One that may pass before one that will not; else the API's own.
+    A failure that may pass wins over one that will not; otherwise the API's own wins.
     """
     may_pass = isinstance(second, ServerFault | Throttled) or (
         isinstance(second, TransportError) and second.maybe_sent

@@ -1,8 +1,8 @@
-"""Encoded bodies: decoded piece by piece, in bounded memory, whatever the label says.
+"""Decodes compressed bodies piece by piece, in bounded memory.
 
-Every call asks for plain bytes. What comes compressed all the same is decoded; where the label is
-false, the bytes are taken as they are. So the bytes themselves are believed first: gzip begins
-with a number of its own, a ZIP with ``PK``, JSON with a bracket.
+Every call asks for plain bytes, but a server may compress all the same, or label a plain body as
+compressed. So the first bytes decide before the label does: gzip begins with a magic number, a ZIP
+with ``PK``, JSON with a bracket.
 """
 
 from __future__ import annotations
@@ -16,16 +16,20 @@ if TYPE_CHECKING:
     from multidict import CIMultiDictProxy
 
 BLOCK: Final = 256 * 1024
-"""Decoded bytes at once."""
+"""Maximum number of decoded bytes that are held at once."""
 
 _GZIP: Final = b"\x1f\x8b"
 _BEGIN: Final = 4
-"""So many bytes tell what a body is."""
+"""Bytes that are needed to tell what a body is."""
 
 _MAX_LAYERS: Final = 4
-_LARGEST_RATIO: Final = 200
-_FLOOR: Final = 64 * 1024**2
-"""Below this size nothing is called a bomb."""
+"""Maximum number of codings that are applied to one body."""
+
+_MAX_RATIO: Final = 200
+"""Decoded bytes for each encoded byte, beyond which a body is taken for a decompression bomb."""
+
+_ALWAYS_ALLOWED: Final = 64 * 1024**2
+"""Decoded bytes below which no ratio is too high."""
 
 _ZLIB_WITH_HEADER: Final = zlib.MAX_WBITS
 _ZLIB_RAW: Final = -zlib.MAX_WBITS
@@ -56,10 +60,10 @@ def is_json(begin: bytes) -> bool:
 
 
 class Decoder:
-    """Decodes one body. Nothing larger than `BLOCK` is made at once, no bomb is unpacked.
+    """Decodes one body in blocks of at most `BLOCK` bytes, and refuses decompression bombs.
 
     Args:
-        labels: its codings, as it says itself.
+        labels: its codings, by its own headers.
         is_plain: whether bytes begin as what was asked for does.
     """
 
@@ -69,7 +73,7 @@ class Decoder:
         self._labels = labels
         self._is_plain = is_plain
         self._layers = layers
-        self._begin: bytes | None = b""  # None: it is known what the body is
+        self._begin: bytes | None = b""  # None: the first bytes were judged
         self._inflate: _Inflate | None = None
         self._inner: Decoder | None = None
 
@@ -186,7 +190,7 @@ class _Inflate:
 
     def _count(self, block: bytes) -> None:
         self._given += len(block)
-        if self._given > max(_FLOOR, _LARGEST_RATIO * self._taken):
+        if self._given > max(_ALWAYS_ALLOWED, _MAX_RATIO * self._taken):
             raise EncodingError(
-                f"its {self._name} coding unpacks to more than {_LARGEST_RATIO} times its size"
+                f"its {self._name} coding unpacks to more than {_MAX_RATIO} times its size"
             )

@@ -1,4 +1,4 @@
-"""Refusals, pure: which of our errors an answer that is no success becomes, and in which words."""
+"""Turns an answer that is no success into one of our errors. Pure."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 MAX_RETRY_AFTER: Final = timedelta(days=365)
-"""A longer ``Retry-After`` is taken as this. How long a run waits is its own affair."""
+"""A longer ``Retry-After`` is shortened to this. How long a run really waits, the engine says."""
 
-_MAX_PARAMETERS: Final = 20
+_MAX_PARAMETERS: Final = 20  # of `invalid_parameters` that are read
 _A_DATE: Final = re.compile(r"date[ _-]?(start|end|range)|(start|end)[ _-]?date", re.IGNORECASE)
 
 

@@ -1,8 +1,8 @@
-"""Asking for the rest of a file, and judging whether what comes is that (RFC 9110, 13 and 14).
+"""Asks for the rest of a file, and checks that the answer is that rest (RFC 9110, 13 and 14).
 
-Neither Range nor validators are documented for the API. So the rest is asked for only where an
-earlier answer for this file carried a strong validator, with ``If-Range``: a server that knows
-nothing of all this sends the whole file, and one whose file has changed does so too.
+Range requests are not documented for the API. So the rest is asked for only where an earlier answer
+for this file had a strong validator, and with ``If-Range``: a server that does not support this,
+or whose file has changed, sends the whole file.
 """
 
 from __future__ import annotations

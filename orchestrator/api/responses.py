@@ -1,4 +1,4 @@
-"""The bytes of an answer: read with a bound, or handed on as a stream."""
+"""Reads the body of an answer: whole with a bound, or as a stream."""
 
 from __future__ import annotations
 
@@ -18,19 +18,20 @@ if TYPE_CHECKING:
     from orchestrator.core.ports import Resume, Within
 
 _PIECE: Final = 256 * 1024
+"""Bytes that are read at once."""
 
 SLOWEST: Final = 1024
 """Bytes a second below which a download of unknown length has failed.
 
-Without it, a server that lets a byte drip now and then would hold a download's place for good.
+Without it, a server that sends a byte now and then would keep a download slot for ever.
 """
 
 PATIENCE_SECONDS: Final = 600.0
-"""How long a download may be too slow: so often its pace is judged."""
+"""Seconds between two judgements of a download's speed."""
 
 
 class Stream:
-    """A file on its way: `core.ports.Download`. Its pieces can be taken once.
+    """A download in progress; implements `core.ports.Download`. Its pieces can be taken once.
 
     Args:
         response: whose body it is.
@@ -142,15 +143,15 @@ class Stream:
 
 
 class _Pace:
-    """How fast a body comes, and whether that is fast enough.
+    """Measures how fast a body comes, and judges whether that is fast enough.
 
     Args:
         within: how long it may take.
         expected: bytes that are to come; None where nobody says.
-        can_go_on: whether what comes is of use if the rest does not.
+        can_go_on: whether the beginning is of use if the rest does not come.
 
     Attributes:
-        received: bytes that came.
+        received: number of bytes that came.
     """
 
     def __init__(self, within: Within, expected: int | None, *, can_go_on: bool) -> None:
@@ -158,12 +159,12 @@ class _Pace:
         self._life = within.life.total_seconds()
         self._patience = within.patience.total_seconds() if can_go_on else self._life
         self._expected = expected
-        self._waited = 0.0  # for the server; what the taker of the pieces needs is not its fault
+        self._waited = 0.0  # seconds, for the server only
         self._judged_at = 0.0
         self._judged_received = 0
 
     def judge(self, size_bytes: int, waited: float) -> str:
-        """Takes note of a piece, and how long it was waited for; what is wrong with the pace."""
+        """Notes a piece and the seconds that it was waited for; why that is too slow, or empty."""
         self.received += size_bytes
         self._waited += waited
         took = self._waited - self._judged_at

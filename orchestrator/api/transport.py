@@ -1,4 +1,4 @@
-"""The connection: how sessions are opened, and what a failure below HTTP means to us."""
+"""Opens connections to the API, and turns failures below HTTP into `TransportError`."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ if TYPE_CHECKING:
     from orchestrator.core.settings import ApiSettings
 
 KEEP_ALIVE_SECONDS: Final = 4
-"""How long an idle connection is used again.
+"""Seconds for which an idle connection is used again.
 
-Shorter than the 5 s after which the hastiest common servers close it: a create that meets a
-connection being closed is a create of which nobody knows whether it happened.
+Less than the 5 s after which common servers close it: of a create on a connection that is being
+closed nobody would know whether it happened.
 """
 
 CONNECT_MAX: Final = timedelta(seconds=15)
 """Longest wait for a connection, name look-up and TLS included."""
 
-# Not sent, whatever went wrong: the connection was never there, or the address is none.
+# The request was surely not sent: there was no connection, or the address is invalid.
 _SURELY_NOT_SENT: Final = (
     aiohttp.ClientConnectorError,  # refused, unreachable, DNS, TLS, certificate
     aiohttp.ClientConnectorCertificateError,
@@ -42,10 +42,10 @@ _SURELY_NOT_SENT: Final = (
     aiohttp.ServerFingerprintMismatch,
     aiohttp.InvalidURL,
     aiohttp.NonHttpUrlClientError,
-    UnicodeError,  # a host that is no name: ``a..b``
+    UnicodeError,  # an invalid host name: ``a..b``
 )
 
-# Their texts hold the URL, whose query may be a signature; the first one's repr holds headers.
+# Their texts hold the URL, whose query may be a signature; the first one's repr has headers.
 _INDISCREET: Final = (
     aiohttp.ClientResponseError,
     aiohttp.ConnectionTimeoutError,
@@ -57,7 +57,7 @@ _INDISCREET: Final = (
 BELOW_HTTP: Final = (aiohttp.ClientError, OSError, UnicodeError)
 """Every exception by which aiohttp, the sockets and TLS report a failure; timeouts included.
 
-Looking up the address of a host that cannot be one, such as ``a..b``, raises a UnicodeError.
+Looking up an invalid host name, such as ``a..b``, raises a UnicodeError.
 """
 
 
@@ -67,8 +67,8 @@ def open_session(authorities: str = "") -> aiohttp.ClientSession:
     It holds no credentials: they are a header of each request. Certificates are always verified.
     aiohttp reads nothing from the environment: no ``.netrc``, whose password would go to any host
     that it names, and no proxy, which each request is given by `through`. Cookies are not kept.
-    The pool has no limit of its own: the gate and the limits bound what is in flight, and a create
-    must not wait in a second queue once its intent is written.
+    The pool has no limit of its own: the rate limiter and the slots bound what is in flight, and a
+    create must not wait in a second queue once its intent is written.
 
     Args:
         authorities: certificates in PEM form that are trusted besides the machine's own.
@@ -115,8 +115,8 @@ async def send_once(request: ClientRequest, handler: ClientHandlerType) -> Clien
     """Middleware: a request is sent once.
 
     aiohttp sends a GET or DELETE (never a POST) again by itself if the connection breaks. That
-    would be a second request in one turn of the gate, so the error is put in a wrapping that it
-    does not know.
+    would be a second request in one turn of the rate limiter, so the error is wrapped in one that
+    aiohttp does not repeat for.
     """
     try:
         return await handler(request)
@@ -267,7 +267,7 @@ def _words(error: BaseException) -> str:  # noqa: C901, PLR0911, PLR0912 - a tab
 
 
 def _socket_with_keep_alive(address: aiohttp.AddrInfoType) -> socket.socket:
-    # A peer that vanished without a word is noticed by the kernel, during long downloads too.
+    # So the kernel notices a peer that vanished, also during long downloads.
     family, kind, protocol, _, _ = address
     connection = socket.socket(family, kind, protocol)
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)

@@ -1,4 +1,4 @@
-"""Addresses: where the API is, and where its links may lead."""
+"""Checks addresses: the base URL of the API, and where links and redirects may lead."""
 
 from __future__ import annotations
 

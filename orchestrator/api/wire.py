@@ -1,7 +1,7 @@
-"""The wire format, pure: what is sent and what comes back, as JSON, in every dialect of the API.
+"""Turns our values into the JSON of requests, and the JSON of answers into our values. Pure.
 
-Source of the dialects: the vendor's reference pages of 2020 to 2026 and its 2021 definition,
-which disagree on names and places of fields; all of them are read.
+The vendor's reference pages of 2020 to 2026 and its definition of 2021 disagree on names and places
+of fields; all of them are read.
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ ECHOED_FIELDS: Final = frozenset(
     | products.COMMON_FIELDS
     | {field for product in products.PRODUCTS.values() for field in product.fields}
 )
-"""The fields of an answer that can be an echo of the request; whatever else it has is not read."""
+"""Fields of an answer that can repeat the request; other fields are not read as such."""
 
 _WRAPPERS: Final = ("report", "request", "request_params", "data")
-"""Members in which an answer may wrap the report that it tells of."""
+"""Members in which an answer may wrap its report object."""
 
-_MAX_ID: Final = 256
-_MAX_STATUS_WORD: Final = 64
-_MAX_URL: Final = 8192
+_MAX_ID: Final = 256  # characters
+_MAX_STATUS_WORD: Final = 64  # characters
+_MAX_URL: Final = 8192  # characters
 _FIRST_DATE: Final = datetime(1900, 1, 1, tzinfo=UTC)
 _LAST_DATE: Final = datetime(2200, 1, 1, tzinfo=UTC)
 _DATE: Final = re.compile(
@@ -116,7 +116,7 @@ def read_report(answer: object) -> RemoteReport:
 def read_created(answer: Mapping[str, Any]) -> RemoteReport:
     """The report in the answer to a create, of which only the id must be readable.
 
-    It was paid: an odd date or status beside its id must not have it forgotten.
+    It was paid: an odd date or status beside its id must not make us forget it.
 
     Raises:
         WireError: there is no request_id at any of the places where one may stand.
@@ -321,7 +321,7 @@ def _read_date(fields: Mapping[str, Any], name: str) -> datetime | None:
 
 @lru_cache(maxsize=1024)
 def _moment(text: str) -> datetime:
-    """A date as a moment in UTC. Remembered: each look repeats the dates of the one before.
+    """A date as a moment in UTC. Cached: each poll repeats the dates of the one before.
 
     A leap second, and midnight at the end of a day, are the moment after.
 
@@ -346,7 +346,7 @@ def _moment(text: str) -> datetime:
         moment = local.astimezone(UTC) + more
     except (ValueError, OverflowError):
         raise WireError("is no date of the calendar") from None
-    if not _FIRST_DATE <= moment < _LAST_DATE:  # what is reckoned with it must stay a date
+    if not _FIRST_DATE <= moment < _LAST_DATE:  # sums with it must stay dates
         raise WireError(f"is in the year {moment.year}")
     return moment
 
