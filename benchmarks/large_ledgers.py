@@ -8,7 +8,8 @@ from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 from orchestrator.app.manifest_sync import entries
-from orchestrator.collect.manifest import write_manifest
+from orchestrator.collect.manifest_writing import write_manifest
+from orchestrator.collect.stores.folder import FolderStore
 from orchestrator.core.model import Series
 from orchestrator.ledger.rows import body_text
 from orchestrator.ledger.sqlite import connect, reading
@@ -116,7 +117,7 @@ class Dataset:
         """Writes the manifest as the end of a run does; its size in bytes."""
         output = self.folder / "reports"
         with reading(self.state) as store:
-            write_manifest(output, entries(store), datetime.now(UTC), store.point())
+            write_manifest(FolderStore(output), entries(store), datetime.now(UTC), store.point())
         return (output / "manifest.jsonl").stat().st_size
 
 

@@ -10,6 +10,7 @@ import pytest
 from benchmarks import ledger
 from benchmarks.large_ledgers import Dataset
 from orchestrator.collect.manifest import read_manifest, survey
+from orchestrator.collect.stores.folder import FolderStore
 from orchestrator.core.intervals import Window
 from orchestrator.core.lifecycle import State
 from orchestrator.ledger.sqlite import connect, reading
@@ -37,8 +38,8 @@ def test_a_ledger_made_by_sql_is_sound_and_holds_what_its_job_wants(tmp_path: Pa
         steps = [state for *_, state, _ in store.events(1)]
         assert steps == ["submitting", "submitted", "ready", "verified", "collected"]
         made.make_manifest()
-        assert survey(tmp_path / "reports").point == store.point()
-    assert len(list(read_manifest(tmp_path / "reports" / "manifest.jsonl"))) == 12
+        assert survey(FolderStore(tmp_path / "reports")).point == store.point()
+    assert len(list(read_manifest(FolderStore(tmp_path / "reports")))) == 12
 
 
 @pytest.mark.parametrize(

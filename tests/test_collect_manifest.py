@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator.collect import safe_open
-from orchestrator.collect.manifest import read_manifest, survey, write_manifest
+from orchestrator.collect.manifest import read_manifest, survey
 from orchestrator.collect.manifest_entries import (
     Entry,
     FileEntry,
@@ -26,9 +26,15 @@ from orchestrator.collect.manifest_entries import (
     ResolvedEntry,
     SeriesEntry,
 )
-from orchestrator.collect.manifest_journal import ManifestJournal, bodies_of
 from orchestrator.collect.manifest_reading import BadLine, parse_entry, parse_line
-from orchestrator.collect.manifest_writing import entry_body, sealed
+from orchestrator.collect.manifest_writing import (
+    ManifestJournal,
+    bodies_of,
+    entry_body,
+    sealed,
+    write_manifest,
+)
+from orchestrator.collect.stores.folder import FolderStore
 from orchestrator.core.intervals import Window
 from orchestrator.core.lifecycle import State
 from orchestrator.core.model import GivenUp, LedgerPoint, Report, Series
@@ -166,7 +172,7 @@ def test_every_entry_is_read_back_as_it_was_written(entry: Entry) -> None:
 
 
 def test_a_manifest_is_lines_of_json_that_other_programs_can_read(tmp_path: Path) -> None:
-    written = write_manifest(tmp_path / "reports", ENTRIES, NOW, POINT)
+    written = write_manifest(FolderStore(tmp_path / "reports"), ENTRIES, NOW, POINT)
     path = tmp_path / "reports" / "manifest.jsonl"
     whole = path.read_bytes()
     assert (written.entries, written.size_bytes) == (3, len(whole))
@@ -228,7 +234,7 @@ def test_a_manifest_is_lines_of_json_that_other_programs_can_read(tmp_path: Path
         {"kind": "mark", "job": "nightly", "mark": "2024-02-01T00:00:00Z", "body": SMS.body},
         {"kind": "end", "lines": 4},
     ]
-    assert tuple(read_manifest(path)) == ENTRIES
+    assert tuple(read_manifest(FolderStore(path.parent))) == ENTRIES
     assert sorted(found.name for found in (tmp_path / "reports").rglob("*")) == [
         ".partial",
         "manifest.jsonl",
@@ -246,22 +252,22 @@ def test_a_time_without_an_offset_is_a_bug() -> None:
 
 
 def test_the_old_manifest_stands_until_the_new_one_is_complete(tmp_path: Path) -> None:
-    write_manifest(tmp_path, [MARK], NOW, POINT)
+    write_manifest(FolderStore(tmp_path), [MARK], NOW, POINT)
 
     def half() -> Iterator[Entry]:
         yield FILE
         raise RuntimeError("the ledger broke")
 
     with pytest.raises(RuntimeError):
-        write_manifest(tmp_path, half(), NOW, POINT)
-    assert list(read_manifest(tmp_path / "manifest.jsonl")) == [MARK]
+        write_manifest(FolderStore(tmp_path), half(), NOW, POINT)
+    assert list(read_manifest(FolderStore(tmp_path))) == [MARK]
     assert list((tmp_path / ".partial").iterdir()) == []
 
 
 def test_a_full_disk_is_said_in_words_and_the_old_manifest_stands(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write_manifest(tmp_path, [MARK], NOW, POINT)
+    write_manifest(FolderStore(tmp_path), [MARK], NOW, POINT)
 
     def on_a_full_disk(_path: Path, **_options: Any) -> Any:
         return Path("/dev/full").open("wb")
@@ -269,12 +275,12 @@ def test_a_full_disk_is_said_in_words_and_the_old_manifest_stands(
     with monkeypatch.context() as patched:
         patched.setattr(safe_open, "create", on_a_full_disk)
         with pytest.raises(OutputError) as caught:
-            write_manifest(tmp_path, ENTRIES, NOW, POINT)
+            write_manifest(FolderStore(tmp_path), ENTRIES, NOW, POINT)
     assert str(caught.value) == (
         f"cannot write {tmp_path}/manifest.jsonl: the disk is full; make room and run again,"
         " nothing collected so far is lost"
     )
-    assert list(read_manifest(tmp_path / "manifest.jsonl")) == [MARK]
+    assert list(read_manifest(FolderStore(tmp_path))) == [MARK]
 
 
 def test_many_entries_stream_through(tmp_path: Path) -> None:
@@ -286,8 +292,8 @@ def test_many_entries_stream_through(tmp_path: Path) -> None:
         for asked in range(1, 10_001):  # noqa: B007 - counted for the assertion
             yield FILE
 
-    assert write_manifest(tmp_path, source(), NOW, POINT).entries == asked == 10_000
-    entries = iter(read_manifest(tmp_path / "manifest.jsonl"))
+    assert write_manifest(FolderStore(tmp_path), source(), NOW, POINT).entries == asked == 10_000
+    entries = iter(read_manifest(FolderStore(tmp_path)))
     assert next(entries) == FILE
     assert sum(1 for _ in entries) == 9_999
 
@@ -451,24 +457,25 @@ SPOILED: dict[str, tuple[Callable[[list[bytes]], list[bytes]], str]] = {
 def test_whatever_was_cut_or_changed_is_named_with_its_line(
     tmp_path: Path, spoil: Callable[[list[bytes]], list[bytes]], words: str
 ) -> None:
-    write_manifest(tmp_path, ENTRIES, NOW, POINT)
+    write_manifest(FolderStore(tmp_path), ENTRIES, NOW, POINT)
     path = tmp_path / "manifest.jsonl"
     path.write_bytes(b"".join(spoil(path.read_bytes().splitlines(keepends=True))))
     with pytest.raises(InputError) as caught:
-        list(read_manifest(path))
+        list(read_manifest(FolderStore(path.parent)))
     assert str(caught.value) == f"{path}:{words}; {REMEDY}"
 
 
 def test_a_missing_manifest_is_said_in_words(tmp_path: Path) -> None:
     path = tmp_path / "manifest.jsonl"
     with pytest.raises(InputError) as caught:
-        list(read_manifest(path))
+        list(read_manifest(FolderStore(path.parent)))
     assert str(caught.value) == f"{path}: there is no manifest; {REMEDY}"
 
 
 def test_a_manifest_that_is_a_folder_is_said_in_words(tmp_path: Path) -> None:
+    (tmp_path / "manifest.jsonl").mkdir()
     with pytest.raises(InputError, match=r": cannot be read \(Is a directory\); restore"):
-        list(read_manifest(tmp_path))
+        list(read_manifest(FolderStore(tmp_path)))
 
 
 @given(st.binary(max_size=60) | st.text().map(str.encode))
@@ -493,8 +500,8 @@ def test_no_object_makes_anything_but_an_entry_or_a_mistake(fields: dict[str, An
 
 def appended(directory: Path, *batches: tuple[tuple[Entry, ...], LedgerPoint]) -> Path:
     """A manifest that was appended to."""
-    written = write_manifest(directory, ENTRIES, NOW, POINT)
-    journal = ManifestJournal(directory, written.size_bytes, written.crc)
+    written = write_manifest(FolderStore(directory), ENTRIES, NOW, POINT)
+    journal = ManifestJournal(FolderStore(directory), written.size_bytes, written.crc)
     for entries, point in batches:
         journal.append(bodies_of(entries), point)
     journal.close()
@@ -503,7 +510,7 @@ def appended(directory: Path, *batches: tuple[tuple[Entry, ...], LedgerPoint]) -
 
 def test_what_is_appended_is_read_after_the_rest(tmp_path: Path) -> None:
     path = appended(tmp_path, ((ReportEntry(OPEN),), LATER), ((MARK, FILE), POINT))
-    reading = read_manifest(path)
+    reading = read_manifest(FolderStore(path.parent))
     found = [(reading.line, reading.is_appended, entry) for entry in reading]
     assert found == [
         (2, False, FILE),
@@ -516,12 +523,12 @@ def test_what_is_appended_is_read_after_the_rest(tmp_path: Path) -> None:
 
 
 def test_a_survey_tells_how_far_the_ledger_had_got(tmp_path: Path) -> None:
-    assert not survey(tmp_path / "nowhere").exists
+    assert not survey(FolderStore(tmp_path / "nowhere")).exists
     path = appended(tmp_path)
-    assert survey(tmp_path).point == POINT
-    assert survey(tmp_path).appended == 0
+    assert survey(FolderStore(tmp_path)).point == POINT
+    assert survey(FolderStore(tmp_path)).appended == 0
     path = appended(tmp_path, ((ReportEntry(OPEN),), LATER))
-    found = survey(tmp_path)
+    found = survey(FolderStore(tmp_path))
     assert (found.point, found.appended, found.problem) == (LATER, 2, None)
     assert (found.size_bytes, found.crc) == (path.stat().st_size, zlib.crc32(path.read_bytes()))
 
@@ -534,23 +541,25 @@ def test_a_last_line_that_was_cut_is_no_line_and_is_written_over(
     path = appended(tmp_path, ((ReportEntry(OPEN),), LATER))
     whole = path.read_bytes()
     path.write_bytes(whole[:-cut] + noise)
-    assert [type(entry) for entry in read_manifest(path)][:3] == [type(one) for one in ENTRIES]
-    found = survey(tmp_path)
+    assert [type(entry) for entry in read_manifest(FolderStore(path.parent))][:3] == [
+        type(one) for one in ENTRIES
+    ]
+    found = survey(FolderStore(tmp_path))
     assert (found.point, found.problem) == (POINT, None)
-    journal = ManifestJournal(tmp_path, found.size_bytes, found.crc)
+    journal = ManifestJournal(FolderStore(tmp_path), found.size_bytes, found.crc)
     journal.append(bodies_of([ReportEntry(OPEN)]), LATER)
     journal.close()
-    assert survey(tmp_path).point == LATER
-    assert list(read_manifest(path))[-1] == ReportEntry(OPEN)
+    assert survey(FolderStore(tmp_path)).point == LATER
+    assert list(read_manifest(FolderStore(path.parent)))[-1] == ReportEntry(OPEN)
 
 
 def test_a_digit_that_changed_in_what_was_appended_is_named_with_its_line(tmp_path: Path) -> None:
     path = appended(tmp_path, ((ReportEntry(OPEN),), LATER), ((MARK,), LATER))
     path.write_bytes(path.read_bytes().replace(b'"report":18', b'"report":19'))
     with pytest.raises(InputError) as caught:
-        list(read_manifest(path))
+        list(read_manifest(FolderStore(path.parent)))
     assert str(caught.value) == f"{path}:6:1: {NOT_AS_WRITTEN}; {REMEDY}"
-    found = survey(tmp_path)
+    found = survey(FolderStore(tmp_path))
     assert found.point == LATER, "what is behind the change still tells how far the ledger was"
     assert found.problem is not None
     assert found.problem.line == 6
@@ -568,7 +577,7 @@ def test_a_disk_that_takes_no_more_leaves_what_stood_there(
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         return really_write(handle, block[:50])
 
-    journal = ManifestJournal(tmp_path, len(whole), zlib.crc32(whole))
+    journal = ManifestJournal(FolderStore(tmp_path), len(whole), zlib.crc32(whole))
     with monkeypatch.context() as patched:
         patched.setattr(os, "write", half)
         with pytest.raises(OutputError, match="the disk is full; make room and run again"):
@@ -607,12 +616,12 @@ def first_version(path: Path) -> list[bytes]:
 def test_version_1_is_read(tmp_path: Path) -> None:
     path = tmp_path / "manifest.jsonl"
     first_version(path)
-    assert list(read_manifest(path)) == [
+    assert list(read_manifest(FolderStore(path.parent))) == [
         FileEntry(*(getattr(FILE, name) for name in FileEntry.__slots__[:10])),
         RESOLVED,
         MARK,
     ]
-    found = survey(tmp_path)
+    found = survey(FolderStore(tmp_path))
     assert found.header is not None
     assert (found.header.version, found.header.events) == (1, 17)
     assert (found.point, found.problem) == (None, None)
@@ -646,6 +655,6 @@ def test_whatever_was_changed_of_version_1_is_named_with_its_line(
     path = tmp_path / "manifest.jsonl"
     path.write_bytes(b"".join(spoil(first_version(path))))
     with pytest.raises(InputError) as caught:
-        list(read_manifest(path))
+        list(read_manifest(FolderStore(path.parent)))
     assert str(caught.value) == f"{path}:{words}; {REMEDY}"
-    assert survey(tmp_path).problem == caught.value.mistakes[0]
+    assert survey(FolderStore(tmp_path)).problem == caught.value.mistakes[0]

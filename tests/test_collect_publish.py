@@ -14,7 +14,7 @@ import pytest
 from orchestrator.collect.collector import FileCollector
 from orchestrator.collect.disk import DurableDirectories
 from orchestrator.collect.layout import WorkFiles
-from orchestrator.collect.publish import publish
+from orchestrator.collect.stores.folder import FolderStore
 from orchestrator.core.settings import Format, OutputSettings
 from orchestrator.errors import NameTaken, OutputError
 from tests.kit.archives import BytesDownload, a_report, csv_bytes, streamed_zip
@@ -70,45 +70,43 @@ def test_content_is_synced_before_the_name_and_every_folder_after_it_is_made(
     tmp_path: Path, verified: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     current = Current(99, monkeypatch)
-    assert publish(verified, DurableDirectories(tmp_path), TARGET, SHA256, fresh=True)
+    assert FolderStore(tmp_path).put(verified, TARGET, SHA256, hashed=True)
     assert current.log == CALLS
 
 
 def test_folders_known_to_be_safe_are_not_synced_again(
     tmp_path: Path, verified: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    folders = DurableDirectories(tmp_path)
-    assert publish(verified, folders, TARGET, SHA256, fresh=True)
+    store = FolderStore(tmp_path)
+    assert store.put(verified, TARGET, SHA256, hashed=True)
     verified.write_bytes(CONTENT)
     current = Current(99, monkeypatch)
-    assert publish(verified, folders, TARGET.replace("x.csv", "y.csv"), SHA256, fresh=True)
+    assert store.put(verified, TARGET.replace("x.csv", "y.csv"), SHA256, hashed=True)
     assert [call for call in current.log if call != "mkdir"] == ["fsync", "replace", "fsync"]
 
 
 def test_a_file_whose_content_was_synced_is_only_renamed(
     tmp_path: Path, verified: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    folders = DurableDirectories(tmp_path)
-    folders.make((tmp_path / TARGET).parent)
+    store = FolderStore(tmp_path)
+    store._folders.make((tmp_path / TARGET).parent)
     current = Current(99, monkeypatch)
-    assert publish(verified, folders, TARGET, SHA256, fresh=True, synced=True)
+    assert store.put(verified, TARGET, SHA256, hashed=True, synced=True)
     assert current.log == ["replace", "fsync"]
 
 
 def test_a_folder_that_somebody_removed_is_made_again(tmp_path: Path, verified: Path) -> None:
-    folders = DurableDirectories(tmp_path)
-    folders.make((tmp_path / TARGET).parent)
+    store = FolderStore(tmp_path)
+    store._folders.make((tmp_path / TARGET).parent)
     shutil.rmtree(tmp_path / TARGET.split("/", maxsplit=1)[0])
-    assert publish(verified, folders, TARGET, SHA256, fresh=True, synced=True)
+    assert store.put(verified, TARGET, SHA256, hashed=True, synced=True)
     assert (tmp_path / TARGET).read_bytes() == CONTENT
 
 
 def test_a_fresh_file_that_somebody_removed_is_not_there(tmp_path: Path, verified: Path) -> None:
     verified.unlink()
-    assert not publish(
-        verified, DurableDirectories(tmp_path), TARGET, SHA256, fresh=True, synced=True
-    )
-    assert not publish(verified, DurableDirectories(tmp_path), TARGET, SHA256, fresh=True)
+    assert not FolderStore(tmp_path).put(verified, TARGET, SHA256, hashed=True, synced=True)
+    assert not FolderStore(tmp_path).put(verified, TARGET, SHA256, hashed=True)
 
 
 @pytest.mark.parametrize("calls", range(len(CALLS)))
@@ -118,9 +116,9 @@ def test_a_power_cut_at_any_call_is_finished_by_the_next_run(
     with pytest.MonkeyPatch.context() as monkeypatch:
         Current(calls, monkeypatch)
         with pytest.raises(PowerCut):
-            publish(verified, DurableDirectories(tmp_path), TARGET, SHA256, fresh=True)
+            FolderStore(tmp_path).put(verified, TARGET, SHA256, hashed=True)
     for _ in range(2):  # and once more changes nothing
-        assert publish(verified, DurableDirectories(tmp_path), TARGET, SHA256, fresh=False)
+        assert FolderStore(tmp_path).put(verified, TARGET, SHA256, hashed=False)
         assert (tmp_path / TARGET).read_bytes() == CONTENT
         assert not verified.exists()
 
@@ -129,9 +127,9 @@ def test_a_restart_after_the_rename_syncs_the_folders_again(
     tmp_path: Path, verified: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whether the crashed run got to sync them, nobody knows."""
-    assert publish(verified, DurableDirectories(tmp_path), TARGET, SHA256, fresh=True)
+    assert FolderStore(tmp_path).put(verified, TARGET, SHA256, hashed=True)
     current = Current(99, monkeypatch)
-    assert publish(verified, DurableDirectories(tmp_path), TARGET, SHA256, fresh=False)
+    assert FolderStore(tmp_path).put(verified, TARGET, SHA256, hashed=False)
     assert current.log.count("fsync") == 1 + 4 + 2  # root, four levels, file, folder
 
 
@@ -140,14 +138,14 @@ def test_a_file_that_a_power_cut_tore_is_fetched_again(
     tmp_path: Path, verified: Path, torn: bytes
 ) -> None:
     verified.write_bytes(torn)
-    assert not publish(verified, DurableDirectories(tmp_path), TARGET, SHA256, fresh=False)
+    assert not FolderStore(tmp_path).put(verified, TARGET, SHA256, hashed=False)
     assert not verified.exists()
     assert not (tmp_path / TARGET).exists()
 
 
 def test_nothing_there_means_fetch_again(tmp_path: Path) -> None:
     aside = WorkFiles.of(tmp_path, a_report()).verified(Format.CSV)
-    assert not publish(aside, DurableDirectories(tmp_path), TARGET, SHA256, fresh=True)
+    assert not FolderStore(tmp_path).put(aside, TARGET, SHA256, hashed=True)
 
 
 def test_another_content_under_the_name_and_nothing_aside_means_fetch_again(
@@ -157,7 +155,7 @@ def test_another_content_under_the_name_and_nothing_aside_means_fetch_again(
     place = tmp_path / TARGET
     place.parent.mkdir(parents=True)
     place.write_bytes(b"another")
-    assert not publish(verified, DurableDirectories(tmp_path), TARGET, SHA256, fresh=False)
+    assert not FolderStore(tmp_path).put(verified, TARGET, SHA256, hashed=False)
     assert place.read_bytes() == b"another"
 
 
@@ -183,7 +181,7 @@ def test_what_is_not_ours_is_never_overwritten(
     place.parent.mkdir(parents=True)
     occupy(place)
     with pytest.raises(NameTaken) as caught:
-        publish(verified, DurableDirectories(tmp_path), TARGET, SHA256, fresh=True)
+        FolderStore(tmp_path).put(verified, TARGET, SHA256, hashed=True)
     what, why = "another file", "with other content, and is not overwritten"
     if place.is_symlink():
         what, why = "a symbolic link", "which is neither followed nor overwritten"
@@ -195,7 +193,7 @@ def test_the_same_content_under_the_name_is_fine(tmp_path: Path, verified: Path)
     place = tmp_path / TARGET
     place.parent.mkdir(parents=True)
     place.write_bytes(CONTENT)
-    assert publish(verified, DurableDirectories(tmp_path), TARGET, SHA256, fresh=True)
+    assert FolderStore(tmp_path).put(verified, TARGET, SHA256, hashed=True)
     assert not verified.exists()
 
 
@@ -206,7 +204,7 @@ def test_a_ledger_that_names_places_outside_is_not_obeyed(
     tmp_path: Path, verified: Path, target: str
 ) -> None:
     with pytest.raises(OutputError, match=r"leads out of the output directory .*; nothing was"):
-        publish(verified, DurableDirectories(tmp_path), target, SHA256, fresh=True)
+        FolderStore(tmp_path).put(verified, target, SHA256, hashed=True)
     assert verified.exists()
 
 

@@ -18,6 +18,7 @@ from orchestrator.app.manifest_check import Stands, compare
 from orchestrator.app.rebuild import rebuild_ledger
 from orchestrator.cli.main import call
 from orchestrator.collect.manifest import survey
+from orchestrator.collect.stores.folder import FolderStore
 from orchestrator.config import load_inputs
 from orchestrator.core.lifecycle import State
 from orchestrator.core.model import Report, Series
@@ -128,9 +129,9 @@ def test_it_has_an_identity_of_its_own(tmp_path: Path) -> None:
 
 
 def test_a_manifest_of_version_1_becomes_one_of_version_2(place: Place) -> None:
-    assert survey(place.directory / "reports").problem is None
+    assert survey(FolderStore(place.directory / "reports")).problem is None
     assert place.run("--quiet", *AT) == 0
-    found = survey(place.directory / "reports")
+    found = survey(FolderStore(place.directory / "reports"))
     assert found.header is not None
     assert (found.header.version, found.problem) == (2, None)
     with reading(place.state) as store:
@@ -275,7 +276,7 @@ def test_a_ledger_of_version_3_opens_without_loss(tmp_path: Path) -> None:
 
 def test_a_manifest_of_version_2_is_the_ledgers_own_as_it_stands(latest: Place) -> None:
     manifest = latest.directory / "reports" / "manifest.jsonl"
-    found = survey(manifest.parent)
+    found = survey(FolderStore(manifest.parent))
     assert (found.problem, bool(found.appended)) == (None, True)
     with open_reader(latest.state) as reader:
         assert found.point == reader.point()

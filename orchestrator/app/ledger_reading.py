@@ -28,11 +28,12 @@ def ledger_is_missing(config: Config) -> str | None:
     A ledger that exists is not missing.
     """
     from orchestrator.collect.manifest import survey  # noqa: PLC0415 - start-up time
+    from orchestrator.collect.stores import output_store  # noqa: PLC0415
 
     if ledger_exists(config.state):
         return None
     found = holds_files(config.output.directory)
-    if found == MANIFEST and survey(config.output.directory).tells_nothing:
+    if found == MANIFEST and survey(output_store(config.output)).tells_nothing:
         found = next((path.name for path in config.output.directory.glob("report_account=*")), None)
     return found
 

@@ -14,7 +14,8 @@ from orchestrator.app.check_disk import require_output
 from orchestrator.app.ledger_reading import refuse_missing_ledger
 from orchestrator.app.manifest_check import Stands, compare
 from orchestrator.app.manifest_sync import ManifestSync
-from orchestrator.collect.manifest import put_aside
+from orchestrator.collect.manifest_writing import put_aside
+from orchestrator.collect.stores import output_store
 from orchestrator.ledger import ledger_exists, open_ledger
 
 if TYPE_CHECKING:
@@ -85,7 +86,9 @@ async def writing_ledger(
             # Not from a ledger that may be damaged: the old one may have to bring it back.
             await ledger.check()
             if comparison.words:
-                kept = await to_thread.run_sync(put_aside, config.output.directory)
+                kept = await to_thread.run_sync(
+                    put_aside, output_store(config.output), config.output.directory
+                )
                 announce(
                     "warning",
                     f"{comparison.words}; it is kept as {kept}, and written anew from the ledger",

@@ -13,6 +13,7 @@ from orchestrator.collect.disk import explain
 from orchestrator.collect.layout import published, series_folder
 from orchestrator.collect.manifest import read_manifest, survey
 from orchestrator.collect.manifest_entries import FileEntry
+from orchestrator.collect.stores import output_store
 from orchestrator.core.commands import JOB, typed
 from orchestrator.core.intervals import union
 from orchestrator.errors import InputError, OutputError
@@ -21,10 +22,10 @@ from orchestrator.reporting.phrases import counted
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from datetime import datetime
-    from pathlib import Path
 
     from orchestrator.collect.layout import Published
     from orchestrator.collect.manifest import Survey
+    from orchestrator.collect.stores.base import OutputStore
     from orchestrator.core.intervals import Window
     from orchestrator.core.model import Job, LedgerPoint, Series
     from orchestrator.core.ports import LedgerReader
@@ -65,7 +66,7 @@ def compare(config: Config, store: LedgerReader) -> Comparison:
         InputError: they do not belong together, or the ledger is an older one: what it does not
             know would be bought again. Or the manifest is so damaged that nobody can say.
     """
-    found = survey(config.output.directory)
+    found = survey(output_store(config.output))
     if found.tells_nothing and found.point != store.point():
         return Comparison(Stands.BEHIND, found)
     if found.header is None:
@@ -124,7 +125,7 @@ def _if_lost(config: Config) -> str:
 
 
 def _older(
-    config: Config, manifest: Path, events: tuple[int, int], changes: tuple[int, int] = (0, 0)
+    config: Config, manifest: str, events: tuple[int, int], changes: tuple[int, int] = (0, 0)
 ) -> InputError:
     name = "event"
     here, there = events
@@ -148,7 +149,7 @@ def _compare_first_version(
         raise _older(config, found.path, (point.events, found.header.events))
     if found.problem is None and found.header.fingerprint == store.fingerprint():
         return
-    files = _files_told(found.path)
+    files = _files_told(output_store(config.output))
     while batch := list(islice(files, _BATCH)):
         known = store.owners_of([entry.request_id for entry in batch if entry.request_id])
         for entry in batch:
@@ -156,10 +157,10 @@ def _compare_first_version(
                 raise _another_ledger(config, found, f"this one does not know {entry.path}")
 
 
-def _files_told(manifest: Path) -> Iterator[FileEntry]:
-    """The files that a manifest tells of, as far as it can be read."""
+def _files_told(output: OutputStore) -> Iterator[FileEntry]:
+    """The files that the manifest of a store tells of, as far as it can be read."""
     with suppress(InputError):
-        for entry in read_manifest(manifest):
+        for entry in read_manifest(output):
             if isinstance(entry, FileEntry):
                 yield entry
 
@@ -231,7 +232,7 @@ def unknown(
         OutputError: the folder cannot be read.
     """
     try:
-        for one in published(config.output.directory, series, within):
+        for one in published(output_store(config.output), series, within):
             if not store.is_published(series, one.window, one.target):
                 yield one
     except OSError as error:

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Final
 
 from anyio import to_thread
 
-from orchestrator.collect.manifest import write_manifest
 from orchestrator.collect.manifest_entries import (
     Entry,
     FileEntry,
@@ -16,7 +15,8 @@ from orchestrator.collect.manifest_entries import (
     ResolvedEntry,
     SeriesEntry,
 )
-from orchestrator.collect.manifest_journal import ManifestJournal, bodies_of
+from orchestrator.collect.manifest_writing import ManifestJournal, bodies_of, write_manifest
+from orchestrator.collect.stores import output_store
 from orchestrator.core.ledger_records import to_ms
 from orchestrator.core.lifecycle import State
 from orchestrator.ledger import open_reader
@@ -44,10 +44,11 @@ class ManifestSync:
 
     def __init__(self, config: Config, survey: Survey | None) -> None:
         self._config = config
+        self._store = output_store(config.output)
         self._journal: ManifestJournal | None = None
         self._is_whole = False
         if survey is not None:
-            self._journal = ManifestJournal(config.output.directory, survey.size_bytes, survey.crc)
+            self._journal = ManifestJournal(self._store, survey.size_bytes, survey.crc)
             self._is_whole = not survey.appended
 
     async def write(self, now: datetime) -> None:
@@ -61,11 +62,10 @@ class ManifestSync:
             await to_thread.run_sync(self._write, now)
 
     def _write(self, now: datetime) -> None:
-        directory = self._config.output.directory
         with open_reader(self._config.state) as reader:
-            written = write_manifest(directory, entries(reader), now, reader.point())
+            written = write_manifest(self._store, entries(reader), now, reader.point())
         self.close()
-        self._journal = ManifestJournal(directory, written.size_bytes, written.crc)
+        self._journal = ManifestJournal(self._store, written.size_bytes, written.crc)
         self._is_whole = True
 
     def prepare(

@@ -20,6 +20,7 @@ from orchestrator.collect.manifest_entries import (
     SeriesEntry,
 )
 from orchestrator.collect.safe_open import hash_file, is_file
+from orchestrator.collect.stores import output_store
 from orchestrator.collect.verify import count
 from orchestrator.core.commands import JOB, typed
 from orchestrator.core.ledger_records import from_ms
@@ -124,12 +125,12 @@ def rebuild_ledger(
             f"--rebuild-ledger: there is a ledger at {config.state} already; leave the option out, "
             "or move that file away first"
         )
-    found = survey(config.output.directory)
+    found = survey(store := output_store(config.output))
     if found.problem is not None:
-        reading = Reading(found.path, _remedy())
+        reading = Reading(store, _remedy())
         raise reading.mistake(found.problem.key, found.problem.what, found.problem.line)
     if not found.exists and layout.holds_files(config.output.directory) is None:
-        raise Reading(found.path, "there are no files either: leave --rebuild-ledger out").mistake(
+        raise Reading(store, "there are no files either: leave --rebuild-ledger out").mistake(
             "", "there is no manifest", 0
         )
     # A manifest of version 1 does not say how far its ledger had got, only its latest event.
@@ -145,6 +146,7 @@ class _Rebuilding:
         self, config: Config, restore: LedgerRestore, found: Survey, now: datetime
     ) -> None:
         self._config = config
+        self._store = output_store(config.output)
         self._found = found
         self._now = now
         self._new = restore
@@ -152,7 +154,7 @@ class _Rebuilding:
     def rebuild(self, jobs: Sequence[Job], credentials: Mapping[str, Credentials]) -> Rebuilt:
         rebuilt = Rebuilt(self._found.exists)
         if self._found.exists:
-            self._read(Reading(self._found.path, _remedy()))
+            self._read(Reading(self._store, _remedy()))
         self._take_up(rebuilt, jobs, credentials)
         self._count(rebuilt)
         return rebuilt
@@ -209,7 +211,7 @@ class _Rebuilding:
                     rebuilt.taken_up.append(one.target)
                 else:
                     rebuilt.left.append(f"{one.target} ({why})")
-        for folder, number in layout.folders_with_files(self._config.output.directory):
+        for folder, number in layout.folders_with_files(self._store):
             if folder not in folders:
                 why = "neither the manifest nor these jobs know its series"
                 rebuilt.left.append(f"{counted(number, 'file')} in {folder} ({why})")

@@ -17,7 +17,7 @@ from orchestrator.collect.download_reader import DownloadReader
 from orchestrator.collect.echo_check import refutes
 from orchestrator.collect.formats import output_format
 from orchestrator.collect.partial_download import PartialDownload
-from orchestrator.collect.publish import publish
+from orchestrator.collect.stores import output_store
 from orchestrator.core.commands import typed
 from orchestrator.core.ports import VerifiedFile
 from orchestrator.core.settings import Format
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from orchestrator.collect.convert import Converted
+    from orchestrator.collect.stores.base import OutputStore
     from orchestrator.core.echo import EchoDifference
     from orchestrator.core.model import Report
     from orchestrator.core.ports import Download, Resume
@@ -47,14 +48,20 @@ class FileCollector:
     Args:
         output: where, and in which form.
         on_bytes: told in the event loop of the bytes of each chunk that came; must not block.
+        store: where published files stand; None: where `output` says.
 
     Raises:
         InputError: its format needs a library that is not installed.
     """
 
     def __init__(
-        self, output: OutputSettings, *, on_bytes: Callable[[Report, int], None] | None = None
+        self,
+        output: OutputSettings,
+        *,
+        on_bytes: Callable[[Report, int], None] | None = None,
+        store: OutputStore | None = None,
     ) -> None:
+        self._store = store or output_store(output)
         self._directory = output.directory
         self._format = output.format
         self._output_format = output_format(output.format)
@@ -270,12 +277,11 @@ class FileCollector:
         verified = files.verified(layout.format_of(report.target))
         made = self._fresh.get(verified)
         fresh = made is not None and made.sha256 == report.sha256
-        stands = publish(
+        stands = self._store.put(
             verified,
-            self._folders,
             report.target,
             report.sha256,
-            fresh=fresh,
+            hashed=fresh,
             synced=fresh and made is not None and made.synced,
         )
         self._fresh.pop(verified, None)
@@ -340,11 +346,7 @@ class FileCollector:
 
     def _withdraw(self, report: Report) -> None:
         assert report.target is not None, "a report whose file is still to go has a target"
-        place = layout.target_path(self._directory, report.target)
-        with disk.translate_os_errors(place, "remove"):
-            safe_open.refuse_links(self._directory, place.parent)
-            if disk.remove(place):
-                disk.sync_folder(place.parent)
+        self._store.delete(report.target)
 
     async def discard(self, report: Report) -> None:
         """Removes what was fetched of a report and is not published, kept aside or not.

@@ -7,13 +7,12 @@ made of ``A-Z a-z 0-9 . _ -`` and percent signs, and is never ``.`` or ``..``.
 from __future__ import annotations
 
 import hashlib
-import os
 import re
+from collections import Counter
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
-from orchestrator.collect import safe_open
 from orchestrator.core.intervals import Window
 from orchestrator.core.settings import Format
 from orchestrator.errors import OutputError
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
+    from orchestrator.collect.stores.base import OutputStore
     from orchestrator.core.model import Report, Series
 
 PARTIAL: Final = ".partial"
@@ -35,6 +35,8 @@ MANIFEST_PART: Final = "manifest.jsonl.part"
 
 _ODD: Final = re.compile(rb"[^A-Za-z0-9._-]")
 _EDITION: Final = re.compile(r"_e([1-9][0-9]{0,8})\.[a-z.]+\Z")
+_FIRST_FOLDER: Final = "report_account="
+_FOLDERS: Final = 4  # Levels of folders above a published file.
 _STAMP: Final = "%Y%m%dT%H%M%SZ"
 _LONGEST_PART: Final = 120
 """Characters of one part of a path: with our prefixes it stays below the usual 255."""
@@ -82,7 +84,7 @@ def series_folder(series: Series) -> str:
     """Where the published files of a series stand, relative to the output directory."""
     return "/".join(
         (
-            f"report_account={safe(series.account_id)}",
+            f"{_FIRST_FOLDER}{safe(series.account_id)}",
             f"report_product={safe(series.product)}",
             f"report_direction={'any' if series.direction is None else safe(series.direction)}",
             f"report_filter={safe(series.filter_id)}",
@@ -106,12 +108,12 @@ class Published:
 
 
 def published(
-    directory: Path, series: Series, within: Sequence[Window] | None = None
+    store: OutputStore, series: Series, within: Sequence[Window] | None = None
 ) -> Iterator[Published]:
     """The files in the folder of a series that have the names of published ones.
 
     Args:
-        directory: the output directory.
+        store: where the files stand.
         series: whose folder; one that is not there is empty.
         within: only those that hold a moment of one of these windows.
 
@@ -119,29 +121,25 @@ def published(
         OSError: the folder cannot be read, or a link leads to it.
     """
     folder = series_folder(series)
-    safe_open.refuse_links(directory, directory / folder)
-    try:
-        names = os.listdir(directory / folder)  # noqa: PTH208 - there may be very many
-    except (FileNotFoundError, NotADirectoryError):
-        return
+    names = [key[len(folder) + 1 :] for key in store.list(f"{folder}/")]
     if within is not None:
         # Compared as they are written: of a hundred thousand names only a few are read.
-        stamps = [(one.start.strftime(_STAMP), one.end.strftime(_STAMP)) for one in within]
+        stamps = [(span.start.strftime(_STAMP), span.end.strftime(_STAMP)) for span in within]
         names = [
             name
             for name in names
             if any(name[:16] < end and name[17:33] > start for start, end in stamps)
         ]
     for name in sorted(names):
-        found = _NAME.fullmatch(name)
-        if found is None:
+        match = _NAME.fullmatch(name)
+        if match is None:
             continue
         try:
-            window = Window(_parse_stamp(found["start"]), _parse_stamp(found["end"]))
+            window = Window(_parse_stamp(match["start"]), _parse_stamp(match["end"]))
         except ValueError:
             continue  # a name of somebody else's, after all
-        edition = int(found["edition"] or 1)
-        yield Published(f"{folder}/{name}", window, edition, Format(found["format"]))
+        edition = int(match["edition"] or 1)
+        yield Published(f"{folder}/{name}", window, edition, Format(match["format"]))
 
 
 def _parse_stamp(stamp: str) -> datetime:
@@ -152,28 +150,24 @@ def _parse_stamp(stamp: str) -> datetime:
     )  # fmt: skip
 
 
-def folders_with_files(directory: Path) -> Iterator[tuple[str, int]]:
-    """Every folder of a series, relative to the output directory, and how many files it holds."""
-    for folder in sorted(directory.glob("report_account=*/*/*/*")):
-        if folder.is_dir() and not _is_behind_link(directory, folder):
-            names = (_NAME.fullmatch(path.name) for path in folder.iterdir())
-            number = sum(name is not None for name in names)
-            if number:
-                yield folder.relative_to(directory).as_posix(), number
+def folders_with_files(store: OutputStore) -> list[tuple[str, int]]:
+    """Every folder of a series, and how many files it holds.
 
-
-def _is_behind_link(directory: Path, folder: Path) -> bool:
-    try:
-        safe_open.refuse_links(directory, folder)
-    except OSError:
-        return True
-    return False
+    Raises:
+        OSError: the store cannot be listed.
+    """
+    numbers: Counter[str] = Counter()
+    for key in store.list(_FIRST_FOLDER):
+        folder, _, name = key.rpartition("/")
+        if folder.count("/") == _FOLDERS - 1 and _NAME.fullmatch(name):
+            numbers[folder] += 1
+    return sorted(numbers.items())
 
 
 def edition_of(path: str) -> int:
     """The edition of a published file, by its name."""
-    found = _EDITION.search(path)
-    return int(found[1]) if found else 1
+    match = _EDITION.search(path)
+    return int(match[1]) if match else 1
 
 
 def is_inside(path: str) -> bool:
@@ -217,7 +211,7 @@ def holds_files(directory: Path) -> str | None:
     """What tells that a directory holds collected files: a manifest, or a folder; None if none."""
     if (directory / MANIFEST).exists():
         return MANIFEST
-    return min((path.name for path in directory.glob("report_account=*")), default=None)
+    return min((path.name for path in directory.glob(f"{_FIRST_FOLDER}*")), default=None)
 
 
 @dataclass(frozen=True, slots=True)

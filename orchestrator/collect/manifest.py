@@ -1,4 +1,4 @@
-"""The manifest: a projection of the ledger beside the files, from which it can be rebuilt.
+"""Reads the manifest: a projection of the ledger beside the files, from which it can be rebuilt.
 
 ``manifest.jsonl`` is JSON Lines in UTF-8: a header, an entry a line for all that the ledger knew
 when it was written as a whole, an end line, and then what has changed since, appended as a run
@@ -13,7 +13,7 @@ import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from orchestrator.collect import disk, layout, safe_open
+from orchestrator.collect.layout import MANIFEST
 from orchestrator.collect.manifest_reading import (
     BadLine,
     Header,
@@ -24,103 +24,22 @@ from orchestrator.collect.manifest_reading import (
     parse_line,
     parse_point,
 )
-from orchestrator.collect.manifest_writing import end_body, entry_body, header_body, sealed
 from orchestrator.errors import InputError, Mistake
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-    from datetime import datetime
-    from pathlib import Path
+    from collections.abc import Iterator
     from typing import BinaryIO
 
     from orchestrator.collect.manifest_entries import Entry
+    from orchestrator.collect.stores.base import OutputStore
     from orchestrator.core.model import LedgerPoint
 
-_BUFFER_BYTES: Final = 1024 * 1024
 _LONGEST_LINE: Final = 16 * 1024 * 1024
 
 REMEDY: Final = (
     "restore manifest.jsonl from a backup; or, if the ledger beside it is the latest, move the "
     "manifest away: the next run writes it anew from the ledger"
 )
-
-
-# --- writing it as a whole ------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Written:
-    """A manifest that was written as a whole.
-
-    Attributes:
-        entries: how many it has.
-        size_bytes: of the file.
-        crc: its CRC-32.
-    """
-
-    entries: int
-    size_bytes: int
-    crc: int
-
-
-def write_manifest(
-    directory: Path, entries: Iterable[Entry], made_at: datetime, point: LedgerPoint
-) -> Written:
-    """Replaces the manifest of an output directory.
-
-    The entries are written as they come, in constant memory. The old manifest stands until the
-    new one is complete and synced; if `entries` raises, it stays.
-
-    Args:
-        directory: the output directory; made if it is not there.
-        entries: in the order they are to stand.
-        made_at: the present moment, aware.
-        point: which ledger they are of, and how far it has got.
-
-    Raises:
-        OutputError: the disk.
-    """
-    place = directory / layout.MANIFEST
-    part = directory / layout.PARTIAL / layout.MANIFEST_PART
-    with disk.translate_os_errors(place, "write"):
-        disk.DurableDirectories(directory).make(part.parent)
-        try:
-            with safe_open.create(part, buffering=_BUFFER_BYTES) as file:
-                written = _write(file, header_body(made_at, point), entries)
-            disk.sync_file(part)
-            part.replace(place)
-            disk.sync_folder(directory)
-        finally:
-            disk.remove(part)
-    return written
-
-
-def _write(file: BinaryIO, header: bytes, entries: Iterable[Entry]) -> Written:
-    line, crc = sealed(header, 0)
-    size_bytes = file.write(line)
-    count = 0
-    for entry in entries:
-        line, crc = sealed(entry_body(entry), crc)
-        size_bytes += file.write(line)
-        count += 1
-    line, crc = sealed(end_body(count + 1), crc)
-    size_bytes += file.write(line)
-    return Written(count, size_bytes, crc)
-
-
-def put_aside(directory: Path) -> Path:
-    """Gives a manifest that was changed another name, so that a person can look at it; where.
-
-    Raises:
-        OutputError: the disk.
-    """
-    place = directory / layout.MANIFEST
-    kept = directory / layout.ASIDE / f"{layout.MANIFEST}.changed"
-    with disk.translate_os_errors(place, "keep"):
-        disk.DurableDirectories(directory).make(kept.parent)
-        place.replace(kept)
-        disk.sync_folder(directory)
-    return kept
 
 
 # --- its lines ------------------------------------------------------------------------------------
@@ -245,7 +164,7 @@ def kind_of(raw: bytes) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class Survey:
-    """How the manifest of an output directory stands.
+    """How the manifest of a store stands.
 
     Attributes:
         path: where it is, or would be.
@@ -259,7 +178,7 @@ class Survey:
         crc: of the file up to there.
     """
 
-    path: Path
+    path: str
     exists: bool
     header: Header | None = None
     point: LedgerPoint | None = None
@@ -275,15 +194,15 @@ class Survey:
         return not self.exists or (self.problem is None and not self.entries)
 
 
-def survey(directory: Path) -> Survey:
-    """Reads all of the manifest of an output directory, about half a million lines a second.
+def survey(store: OutputStore) -> Survey:
+    """Reads all of the manifest of a store, about half a million lines a second.
 
     Raises:
         InputError: it is there, and cannot be opened or read.
     """
-    path = directory / layout.MANIFEST
+    path = store.location(MANIFEST)
     try:
-        with safe_open.read(path, buffering=_BUFFER_BYTES) as file:
+        with store.open(MANIFEST) as file:
             return _survey(path, file)
     except (FileNotFoundError, NotADirectoryError):
         return Survey(path, exists=False)
@@ -291,7 +210,7 @@ def survey(directory: Path) -> Survey:
         raise InputError([_mistake(path, 0, "", f"cannot be read ({error.strerror})")]) from error
 
 
-def _survey(path: Path, file: BinaryIO) -> Survey:
+def _survey(path: str, file: BinaryIO) -> Survey:
     lines = _Lines(file)
     point: LedgerPoint | None = None
     problem: Mistake | None = None
@@ -352,12 +271,12 @@ class Reading:
     transaction.
 
     Args:
-        path: of the manifest.
+        store: whose manifest.
         remedy: what to do where it cannot be used.
     """
 
-    def __init__(self, path: Path, remedy: str = REMEDY) -> None:
-        self._path = path
+    def __init__(self, store: OutputStore, remedy: str = REMEDY) -> None:
+        self._store = store
         self._remedy = remedy
         self._lines: _Lines | None = None
 
@@ -378,7 +297,7 @@ class Reading:
             InputError: it is not there, cannot be read, is malformed (with the line) or cut.
         """
         try:
-            with safe_open.read(self._path, buffering=_BUFFER_BYTES) as file:
+            with self._store.open(MANIFEST) as file:
                 self._lines = _Lines(file)
                 for raw in self._lines.read():
                     fields = parse_line(raw)
@@ -394,13 +313,15 @@ class Reading:
     def mistake(self, key: str, what: str, line: int | None = None) -> InputError:
         """What is wrong with a line; None: the latest one; 0: none, but the whole."""
         number = self.line if line is None else line
-        return InputError([_mistake(self._path, number, key, what, self._remedy)])
+        return InputError(
+            [_mistake(self._store.location(MANIFEST), number, key, what, self._remedy)]
+        )
 
 
-def read_manifest(path: Path, remedy: str = REMEDY) -> Reading:
+def read_manifest(store: OutputStore, remedy: str = REMEDY) -> Reading:
     """The entries of a manifest; see `Reading`."""
-    return Reading(path, remedy)
+    return Reading(store, remedy)
 
 
-def _mistake(path: Path, line: int, key: str, what: str, remedy: str = REMEDY) -> Mistake:
-    return Mistake(str(path), line, 1 if line else 0, key, what, remedy)
+def _mistake(path: str, line: int, key: str, what: str, remedy: str = REMEDY) -> Mistake:
+    return Mistake(path, line, 1 if line else 0, key, what, remedy)

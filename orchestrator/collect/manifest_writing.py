@@ -1,4 +1,4 @@
-"""The lines of a manifest, as they are written. Pure.
+"""Writes the manifest: as a whole, and appended to as a run goes.
 
 Every line is a JSON object whose last field, ``check``, is the CRC-32 of all bytes of the file up
 to that field: a line that was changed, lost or doubled is known, and which one it is.
@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import json
 import zlib
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
+from orchestrator.collect import disk, layout, safe_open
 from orchestrator.collect.manifest_entries import (
     Entry,
     FileEntry,
@@ -23,8 +25,11 @@ from orchestrator.collect.manifest_entries import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
+    from pathlib import Path
+    from typing import BinaryIO
 
+    from orchestrator.collect.stores.base import OutputStore
     from orchestrator.core.intervals import Window
     from orchestrator.core.model import LedgerPoint, Report, Series
 
@@ -32,6 +37,120 @@ VERSION: Final = 2
 """Of the form in which manifests are written."""
 
 CHECK_BYTES: Final = len(b',"check":"00000000"}\n')
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A manifest that was written as a whole.
+
+    Attributes:
+        entries: how many it has.
+        size_bytes: of the file.
+        crc: its CRC-32.
+    """
+
+    entries: int
+    size_bytes: int
+    crc: int
+
+
+def write_manifest(
+    store: OutputStore, entries: Iterable[Entry], made_at: datetime, point: LedgerPoint
+) -> Written:
+    """Replaces the manifest of a store.
+
+    The entries are written as they come, in constant memory. The old manifest stands until the
+    new one is complete; if `entries` raises, it stays.
+
+    Args:
+        store: beside whose files it stands.
+        entries: in the order they are to stand.
+        made_at: the present moment, aware.
+        point: which ledger they are of, and how far it has got.
+
+    Raises:
+        OutputError: the store refuses it.
+    """
+    with store.replace(layout.MANIFEST) as file:
+        return _write(file, header_body(made_at, point), entries)
+
+
+def _write(file: BinaryIO, header: bytes, entries: Iterable[Entry]) -> Written:
+    line, crc = sealed(header, 0)
+    size_bytes = file.write(line)
+    count = 0
+    for entry in entries:
+        line, crc = sealed(entry_body(entry), crc)
+        size_bytes += file.write(line)
+        count += 1
+    line, crc = sealed(end_body(count + 1), crc)
+    size_bytes += file.write(line)
+    return Written(count, size_bytes, crc)
+
+
+class ManifestJournal:
+    """Appends to a manifest as a run goes, so that a lost ledger loses nothing that was bought.
+
+    Args:
+        store: whose manifest.
+        size_bytes: up to the end of its last line; what follows is cut off.
+        crc: its CRC-32 up to there.
+    """
+
+    def __init__(self, store: OutputStore, size_bytes: int, crc: int) -> None:
+        self._end = store.append_to(layout.MANIFEST, size_bytes)
+        self._crc = crc
+
+    def append(self, bodies: Iterable[bytes], point: LedgerPoint) -> None:
+        """Appends what a transaction has changed; returns once that is synced.
+
+        Args:
+            bodies: from `bodies_of`.
+            point: how far the ledger has got with it.
+
+        Raises:
+            OutputError: the store refuses it. Nothing more is appended from then on.
+        """
+        crc = self._crc
+        lines = []
+        for body in (*bodies, reached_body(point)):
+            line, crc = sealed(body, crc)
+            lines.append(line)
+        self._end.append(b"".join(lines))
+        self._crc = crc
+
+    def close(self) -> None:
+        """Lets go of the file; may be called again."""
+        self._end.close()
+
+
+def bodies_of(entries: Iterable[Entry]) -> list[bytes]:
+    """The lines of entries, as `ManifestJournal.append` takes them."""
+    return [entry_body(entry) for entry in entries]
+
+
+def put_aside(store: OutputStore, directory: Path) -> Path:
+    """Moves a manifest that was changed to the work area, so that a person can look at it; where.
+
+    Args:
+        store: whose manifest.
+        directory: the output directory, which holds the work area.
+
+    Raises:
+        OutputError: the disk.
+    """
+    kept = directory / layout.ASIDE / f"{layout.MANIFEST}.changed"
+    with disk.translate_os_errors(directory / layout.MANIFEST, "keep"):
+        disk.DurableDirectories(directory).make(kept.parent)
+        with store.open(layout.MANIFEST) as file, safe_open.create(kept, private=True) as copy:
+            copy.writelines(safe_open.read_blocks(file))
+        disk.sync_file(kept)
+        disk.sync_folder(kept.parent)
+        store.delete(layout.MANIFEST)
+    return kept
+
+
+# --- its lines ------------------------------------------------------------------------------------
 
 
 def sealed(body: bytes, crc: int) -> tuple[bytes, int]:

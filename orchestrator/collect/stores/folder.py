@@ -1,0 +1,218 @@
+"""The `OutputStore` on a local disk, or one on a network: a folder.
+
+A file gets its name so that neither a crash nor a power cut loses it. The order is the promise:
+content synced, renamed, folder synced. No link below the folder is followed.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Final
+
+from orchestrator.collect import disk, layout, safe_open
+from orchestrator.collect.stores.base import Stat
+from orchestrator.errors import NameTaken, OutputError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+    from typing import BinaryIO
+
+_BUFFER_BYTES: Final = 1024 * 1024  # Of a file that is replaced, which is written in small pieces.
+_SYNC: Final = getattr(os, "fdatasync", os.fsync)  # macOS has no fdatasync
+
+
+class FolderStore:
+    """See `OutputStore`. Local files that are put must lie on the same file system.
+
+    Args:
+        root: made by the first file, if it is not there; it may be a link itself.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._folders = disk.DurableDirectories(root)
+
+    def location(self, key: str) -> str:
+        return str(self._root / key)
+
+    def _path(self, key: str) -> Path:
+        return layout.target_path(self._root, key)
+
+    def put(
+        self, local: Path, key: str, sha256: str, *, hashed: bool = False, synced: bool = False
+    ) -> bool:
+        place = self._path(key)
+        with disk.translate_os_errors(local, "publish"):
+            if not self._folders.knows(place.parent):
+                safe_open.refuse_links(self._root, place.parent)
+            if not hashed and not _is_sound(local, sha256):
+                disk.remove(local)
+                return self._stands(place, sha256)
+            if _is_taken(place) and not _has_hash(place, sha256):
+                other = "another file stands at {}, with other content, and is not overwritten"
+                if place.is_symlink():
+                    other = (
+                        "a symbolic link stands at {}, which is neither followed nor overwritten"
+                    )
+                raise NameTaken(other.format(place))
+            try:
+                if not synced:
+                    disk.sync_file(local)
+                self._move(local, place)
+            except FileNotFoundError:
+                return self._stands(place, sha256)
+            self._folders.sync(place.parent)
+            return True
+
+    def _move(self, local: Path, place: Path) -> None:
+        """Renames; each system call lets another thread take over, so none is made to be sure."""
+        if self._folders.knows(place.parent):
+            try:
+                local.replace(place)
+            except FileNotFoundError:
+                pass  # the file, or the folder: somebody may have removed either
+            else:
+                return
+        self._folders.make(place.parent)
+        local.replace(place)
+
+    def _stands(self, place: Path, sha256: str) -> bool:
+        """Whether the file is published already; makes sure that this is so for good."""
+        if not _is_taken(place) or not _has_hash(place, sha256):
+            return False
+        self._folders.make(place.parent)
+        disk.sync_file(place)
+        self._folders.sync(place.parent)
+        return True
+
+    def stat(self, key: str) -> Stat | None:
+        path = self._path(key)
+        if not safe_open.is_file(path):
+            return None
+        status = path.lstat()
+        return Stat(status.st_size, f"{status.st_ino}-{status.st_mtime_ns}-{status.st_size}")
+
+    def open(self, key: str) -> BinaryIO:
+        path = self._path(key)
+        safe_open.refuse_links(self._root, path.parent)
+        return safe_open.read(path, buffering=_BUFFER_BYTES)
+
+    def list(self, prefix: str) -> Iterator[str]:
+        folder, _, begin = prefix.rpartition("/")
+        place = self._root / folder
+        safe_open.refuse_links(self._root, place)
+        return self._keys_in(place, f"{folder}/" if folder else "", begin)
+
+    def _keys_in(self, place: Path, prefix: str, begin: str = "") -> Iterator[str]:
+        try:
+            entries = os.scandir(place)
+        except (FileNotFoundError, NotADirectoryError):
+            return
+        with entries:
+            for entry in entries:
+                if not entry.name.startswith(begin) or entry.name.startswith("."):
+                    continue
+                # Folders are levels such as `report_product=SMS`; one under another name is in the
+                # way of a file, so it is listed, as a file that cannot be opened.
+                if "=" in entry.name and entry.is_dir(follow_symlinks=False):
+                    yield from self._keys_in(place / entry.name, f"{prefix}{entry.name}/")
+                else:
+                    yield prefix + entry.name
+
+    def delete(self, key: str) -> bool:
+        place = self._path(key)
+        with disk.translate_os_errors(place, "remove"):
+            safe_open.refuse_links(self._root, place.parent)
+            removed = disk.remove(place)
+            if removed:
+                disk.sync_folder(place.parent)
+            return bool(removed)
+
+    @contextmanager
+    def replace(self, key: str, *, unless_changed: str | None = None) -> Iterator[BinaryIO]:
+        place = self._path(key)
+        part = self._root / layout.PARTIAL / f"{place.name}.part"
+        with disk.translate_os_errors(place, "write"):
+            self._folders.make(part.parent)
+            try:
+                with safe_open.create(part, buffering=_BUFFER_BYTES) as file:
+                    yield file
+                disk.sync_file(part)
+                if unless_changed is not None:
+                    self._require_version(key, unless_changed)
+                self._folders.make(place.parent)
+                part.replace(place)
+                self._folders.sync(place.parent)
+            finally:
+                disk.remove(part)
+
+    def _require_version(self, key: str, version: str) -> None:
+        stat = self.stat(key)
+        if stat is None or stat.version != version:
+            raise OutputError(f"{self.location(key)} was changed by somebody else; run again")
+
+    def append_to(self, key: str, size_bytes: int) -> _FolderAppender:
+        return _FolderAppender(self._path(key), size_bytes)
+
+
+class _FolderAppender:
+    def __init__(self, path: Path, size_bytes: int) -> None:
+        self._path = path
+        self._size_bytes = size_bytes
+        self._handle: int | None = None
+        self._broken = False
+
+    def append(self, block: bytes) -> None:
+        if self._broken:
+            raise OutputError(f"{self._path} could not be appended to; run again")
+        with disk.translate_os_errors(self._path, "write"):
+            self._broken = True
+            handle = self._open()
+            try:
+                _write(handle, block)
+                _SYNC(handle)
+            except OSError:
+                with suppress(OSError):
+                    os.ftruncate(handle, self._size_bytes)
+                raise
+            self._broken = False
+        self._size_bytes += len(block)
+
+    def _open(self) -> int:
+        if self._handle is None:
+            self._handle = safe_open.descriptor_of(self._path, os.O_WRONLY)
+            os.ftruncate(self._handle, self._size_bytes)
+            os.lseek(self._handle, self._size_bytes, os.SEEK_SET)
+        return self._handle
+
+    def close(self) -> None:
+        if self._handle is not None:
+            os.close(self._handle)
+            self._handle = None
+
+
+def _write(handle: int, block: bytes) -> None:
+    rest = memoryview(block)
+    while rest:
+        rest = rest[os.write(handle, rest) :]
+
+
+def _is_sound(local: Path, sha256: str) -> bool:
+    try:
+        return safe_open.hash_file(local) == sha256
+    except FileNotFoundError:
+        return False
+
+
+def _is_taken(place: Path) -> bool:
+    try:
+        place.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    return True
+
+
+def _has_hash(place: Path, sha256: str) -> bool:
+    return safe_open.is_file(place) and safe_open.hash_file(place) == sha256
