@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from orchestrator.core.volume import Sizing
 
 BEFORE_SPLIT: Final = 8
-"""After so many the chunk is cut in half, once."""
+"""Failed reports over a chunk after which it is cut in half, once."""
 
 SHRINK: Final = 4
 """A truncated window is asked for again in chunks of at most this part of it."""
@@ -114,7 +114,7 @@ _FINER: Final = (
     *(Span(count, Unit.DAYS) for count in (3, 1)),
     *(Span(count, Unit.HOURS) for count in (12, 6, 3, 1)),
 )
-"""The sizes that are tried where a chunk would hold too many records."""
+"""Sizes that are tried in turn where a chunk would hold too many records."""
 
 
 def _sizes(size: Span) -> tuple[Span, ...]:

@@ -1,4 +1,4 @@
-"""Our clock and the API's: which one counts, and what is said where they differ."""
+"""Compares this machine's clock with the API's: the earlier counts, a difference is warned of."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ if TYPE_CHECKING:
     from datetime import datetime
 
 DATE_GRAIN: Final = timedelta(seconds=1)
-"""How exact a ``Date`` header is: the server's clock is at most so much further."""
+"""Precision of a ``Date`` header: the server's clock may be ahead of it by less than this."""
 
 CLOCK_TOLERANCE: Final = timedelta(minutes=1)
-"""A machine's clock that is further off the API's is worth a warning."""
+"""Difference of the clocks above which a run warns."""
 
 
 def earlier_of_both(now: datetime, server_ahead: timedelta) -> datetime:

@@ -1,4 +1,4 @@
-"""Commands that messages name, written so that they can be typed as they stand."""
+"""Writes the commands that messages name, so that they can be copied and run."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ JOB: Final = "JOB"
 """Stands for the job files with which the program was called; stays where it was given none."""
 
 _MAX_JOBS: Final = 4
-"""Paths that are written into a command; of more the reader knows better than a long line."""
+"""Maximum number of job files that are written into a command; beyond it `JOB` stands there."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""What lists of reports prove of a moment: must a report that was made then stand in them? Pure.
+"""Decides whether lists of reports prove that nothing was created at a moment. Pure.
 
 A list that does not show a report proves nothing by itself: it may lag behind, hold the newest ten
 alone, leave an account out, or take its dates for those of another zone. It proves something
@@ -20,21 +20,26 @@ if TYPE_CHECKING:
     from orchestrator.core.model import Owner, Report
 
 FEW: Final = 5
-"""No API is expected to cut its lists to fewer entries."""
+"""Entries; no API is expected to cut its lists shorter than this."""
 
 CREATE_TAKES: Final = timedelta(minutes=2)
-"""A create that may have happened did so within this time: its timeout, and what a server may go
-on working after its gateway has given up."""
+"""Longest time from the intent until a create happens: its timeout, and what a server may still
+work after its gateway has given up."""
 
 CLOCK_SLACK: Final = timedelta(minutes=10)
 """How far a time that the API gives a report may differ from its ``Date`` header."""
 
 _DATE_SLACK: Final = timedelta(minutes=1)
+"""How far our clock and a ``Date`` header may have moved apart since it was read."""
+
 _ANY_CLOCK: Final = timedelta(days=1)
 """How far our clock may have been off where no ``Date`` had been seen."""
 
 _WIDEST: Final = timedelta(hours=2)
+"""Longest moment that is asked for by its dates; a wider one would list too much."""
+
 _ORDER_SLACK: Final = timedelta(minutes=1)
+"""How far two neighbours of a sorted list may be out of order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,9 +60,9 @@ def moment_of(intended_at: datetime, ahead_then: timedelta, ahead_now: timedelta
 
     Args:
         intended_at: when its intent was written, by our clock as it stood then.
-        ahead_then: the API's clock less ours at that time; zero: nobody knew.
-        ahead_now: the same by now; zero: nobody knows. Where it differs, one of the clocks was set
-            meanwhile, maybe between the reading and the intent.
+        ahead_then: the API's clock less ours at that time; zero: it was not known.
+        ahead_now: the same by now; zero: it is not known. Where it differs, one of the clocks was
+            set meanwhile, maybe between the reading and the intent.
     """
     if not ahead_then:
         slack, readings = _ANY_CLOCK, (timedelta(), ahead_now)
@@ -72,7 +77,7 @@ class Relation(Enum):
     """How an entry of a list stands to the create that is looked for, by the order of events."""
 
     STRANGER = "stranger"
-    """Nobody's of ours."""
+    """It is not ours."""
     OURS = "ours"
     """Ours, and which came first is not known."""
     EARLIER = "earlier"
@@ -204,7 +209,7 @@ def tiles_cover(tiles: Sequence[Page], longest: int, *, shows_later: bool, heeds
 
 @dataclass(frozen=True, slots=True)
 class UnknownCreate:
-    """A create whose outcome nobody knows, at one search for its report.
+    """A create with unknown outcome, at one search for its report.
 
     Attributes:
         report: whose create may have happened.

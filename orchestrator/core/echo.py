@@ -1,4 +1,4 @@
-"""The echo: what a report object repeats of the request, held against what was asked for.
+"""Compares what a report object repeats of the request (the echo) with what was asked for.
 
 An API may write rightly what we wrote otherwise: another case, a plus before a number, a list in
 another order. What remains is a difference; only the file itself can refute it

@@ -1,4 +1,4 @@
-"""Which hosts are this very machine."""
+"""Tells whether a host name or an address is this machine."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Interval arithmetic on half-open windows: the whole mathematics of wanted, had and debt.
+"""Interval arithmetic on windows of time, whose end is exclusive: union, difference, length.
 
 A *span set* here is a tuple of windows that is normal: sorted, disjoint, no two touching. Every
 function takes windows in any order and returns span sets.

@@ -1,7 +1,7 @@
-"""The life of a report: states, events, and the one function that joins them.
+"""The states of a report, the events that change them, and `transition`, which joins the two.
 
-`transition` is pure and total: for every state and every event it either returns the next state
-or raises `InvalidTransition`. Only events change a state; nothing changes by the clock.
+`transition` is pure and total: for every state and event it returns the next state or raises
+`InvalidTransition`. Only events change a state; time alone never does.
 """
 
 from __future__ import annotations
@@ -15,28 +15,28 @@ from orchestrator.errors import InvalidTransition
 
 
 class State(Enum):
-    """Where a report is in its life. Lower case is ours; the API's own words are `Status`."""
+    """The state of a report in the ledger. The API's own states are `vonage.Status`."""
 
     SUBMITTING = "submitting"
-    """The intent is written; whether the API knows the report is not."""
+    """The intent to create it is written; whether the API has it is not known yet."""
     SUBMITTED = "submitted"
-    """The API has it, under a request_id."""
+    """The API has it; its request_id is known."""
     READY = "ready"
     """Finished at the API; the file waits there."""
     VERIFIED = "verified"
-    """The file is here, checked and hashed, about to take its final name."""
+    """The file is downloaded, checked and hashed, and about to take its final name."""
     COLLECTED = "collected"
     """The file stands under its final name."""
     SUPERSEDED = "superseded"
     """A newer edition of the same window has been collected."""
     ABSENT = "absent"
-    """The create surely did not happen."""
+    """It was surely not created."""
     HELD = "held"
-    """Nobody can say whether the create happened."""
+    """We sent the create, and could not find out whether the API accepted it."""
     DISPUTED = "disputed"
     """What came back is not what was asked for; a person decides."""
     WAIVED = "waived"
-    """A person decided to do without."""
+    """A person decided to skip its window."""
     DISCARDED = "discarded"
     """A person set it aside; its window may be bought again."""
     TRUNCATED = "truncated"
@@ -54,12 +54,12 @@ class State(Enum):
 
     @property
     def is_open(self) -> bool:
-        """Whether a run still has work with it."""
+        """Whether a run still has work to do for it."""
         return self in OPEN
 
     @property
     def has_window(self) -> bool:
-        """Whether its window counts as had: it is not to be bought again."""
+        """Whether it keeps its window from being bought again."""
         return self in HAD
 
 
@@ -69,7 +69,7 @@ OPEN: Final = frozenset(
 HAD: Final = OPEN | {State.COLLECTED, State.DISPUTED, State.WAIVED}
 
 UNPAID: Final = frozenset({State.ABSENT, State.FAILED, State.ABORTED, State.CANCELLED})
-"""Where a report ends that has brought no records, as far as anybody knows."""
+"""Final states of reports that probably cost nothing, since they brought no records."""
 
 
 # --- events ---------------------------------------------------------------------------------------
@@ -84,14 +84,14 @@ class Created:
 
 @dataclass(frozen=True, slots=True)
 class NotCreated:
-    """The create surely made nothing: refused before it was sent, or by a clear answer."""
+    """Nothing was created: the request was not sent, or the API refused it clearly."""
 
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
 class CreateUnknown:
-    """The create may have happened: a timeout, a reset, a 5xx, a cut answer."""
+    """It may have been created: after a timeout, a reset, a 5xx or a cut answer."""
 
     reason: str
 
@@ -114,7 +114,7 @@ class FoundAbsent:
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """Neither found nor surely absent."""
+    """The report was neither found nor proved absent."""
 
     reason: str
 
@@ -219,21 +219,21 @@ class Superseded:
 
 @dataclass(frozen=True, slots=True)
 class Waived:
-    """The user does without what a report would have brought."""
+    """The user skips the window of the report."""
 
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
 class Refetched:
-    """The user has a disputed, expired or lost report looked at again, at no cost."""
+    """The user has a disputed, expired or lost report asked for again, at no cost."""
 
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
 class Resubmitted:
-    """A report is set aside by decision; its window may be bought again."""
+    """A person discards a report; its window may be bought again."""
 
     reason: str
     proof: Proof = Proof.PERSON
@@ -324,12 +324,12 @@ _WITHOUT_FILE: Final = frozenset(
         State.LOST,
     }
 )
-"""Reports that came to nothing: their windows are debt, unless another report has them."""
+"""States without a file: the window is debt, unless another report has it."""
 
 _UNSETTLED: Final = frozenset(
     {State.SUBMITTING, State.HELD, State.SUBMITTED, State.READY, State.DISPUTED}
 )
-"""Reports of which a person may decide otherwise than a run would."""
+"""States in which a person may decide otherwise than a run would."""
 
 _DISPUTABLE: Final = frozenset({State.SUBMITTED, State.READY, State.VERIFIED})
 

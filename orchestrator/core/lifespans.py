@@ -1,7 +1,7 @@
-"""How long the API keeps reports and files, and what proves that one is no more. All pure.
+"""Decides when a report or a file is surely gone at the API. Pure.
 
-A 404 by itself proves nothing: gateways answer so, replicas lag, links expire. It takes time by
-the API's own clock, and looks until the end.
+A single 404 proves nothing: gateways answer so, replicas lag, links expire. It takes a row of polls
+that lasts until the end of the life that the API promises, by the API's own clock.
 """
 
 from __future__ import annotations
@@ -18,31 +18,31 @@ if TYPE_CHECKING:
     from datetime import datetime
 
 LAST_LOOKS: Final = 3
-"""So many looks in a row after the end of a life must fail before it counts as over."""
+"""Polls in a row that must fail after the end of a life before it counts as over."""
 
 UNKNOWN_FOR: Final = timedelta(hours=1)
-"""For so long every look must meet a 404 before the API may be said not to know a report."""
+"""Time in which every poll must meet a 404 before the API counts as not knowing a report."""
 
 UNKNOWN_LOOKS: Final = 10
-"""So many looks there must be in that time."""
+"""Minimum number of polls in that time."""
 
 EMPTY_LOOKS: Final = 3
-"""So many looks in a row must say "0 records, no link" before that counts as an empty file."""
+"""Polls in a row that must say "0 records, no link" before that counts as an empty file."""
 
 EMPTY_FOR: Final = timedelta(seconds=60)
-"""And for at least so long: count and link may be filled in a moment after the status."""
+"""Minimum time that they must span: count and link may be filled in after the status."""
 
 _CREATE: Final = timedelta(minutes=2)
-"""A create takes less: its timeout, and what our clock and the API's may differ by meanwhile."""
+"""Longest time that a create takes: its timeout, and what the two clocks may differ by."""
 
 
 @dataclass(frozen=True, slots=True)
 class NotFoundRow:
-    """An unbroken row of looks at one report that were all answered by 404.
+    """An unbroken row of polls of one report that were all answered by 404.
 
     Attributes:
-        looks: how many there were.
-        lasted: from the first of them to the last, by the API's clock; None: nobody can say.
+        looks: number of polls.
+        lasted: from the first of them to the last, by the API's clock; None: unknown.
         after_its_life: how many of them came after the life of the report, and of its file if it
             ever had one, was over by the API's clock.
         was_finished: the API has called the report finished before: it cannot be unknown there.

@@ -1,4 +1,4 @@
-"""Is a listed report the one that an unknown create made? The search for twins."""
+"""Decides whether a listed report is the one that an unanswered create made. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The nouns: what is asked for, what the API answers, what the ledger holds. All frozen."""
+"""The values that all packages share: what is asked for, what the API answers, what is stored.
+
+All are frozen. They hold no rule about what is done with them.
+"""
 
 from __future__ import annotations
 
@@ -250,7 +253,7 @@ class RemoteReport:
 
 @dataclass(frozen=True, slots=True)
 class Owner:
-    """As much of the row of ours that has a request id as tells whose it is, and since when.
+    """Which row of ours has a request id, and since when.
 
     Attributes:
         report_id: our number of it; later rows have higher ones.
@@ -300,7 +303,7 @@ class Report:
         api_key: the key that bought it; never the secret.
         job: the name of the job that bought it first.
         intended_at: when the intent was written, by our clock.
-        server_ahead: the server's clock less ours, when the intent was written; zero: nobody knew.
+        server_ahead: the server's clock less ours, when the intent was written; zero: unknown.
         callback_url: what was sent along; None if nothing was.
         request_id: the API's name for it; None until it is known.
         submitted_at: when the id became known.
@@ -311,7 +314,7 @@ class Report:
         size_bytes: of the published file.
         sha256: of the published file, in hex.
         target: the published file, relative to the output directory, with forward slashes.
-        reason: in words, why it stands where it stands; the API's own words where there are any.
+        reason: why it is in this state, in words; the API's own where there are any.
         changed_at: when the state last changed.
         edition: from 1; a higher one was bought on purpose, over a collected report.
         replaces: our number of the report whose place it takes once it is collected.
@@ -384,7 +387,7 @@ class Resolution:
 
 @dataclass(frozen=True, slots=True)
 class GivenUp:
-    """A window that no run asks for until it is told to.
+    """A window that no run asks for until a person says so.
 
     Attributes:
         acknowledged: the user waived it: it no longer makes a run exit 1.
@@ -405,12 +408,12 @@ class Failure:
 
     Attributes:
         window: what it was for.
-        truncated: the API cut its file; otherwise it failed, its file was lost, or nobody knows
-            whether it was made.
+        truncated: the API cut its file; otherwise it failed, its file was lost, or it is
+            unknown whether it was created.
         reason: in words.
         proved: for a truncated one: a smaller report inside its window has come back complete.
         report_id: our number of it.
-        rows: for a truncated one: the records that it is known to have had; None: nobody knows.
+        rows: for a truncated one: the records that it is known to have had; None: unknown.
         counts: for a truncated one: it counts as a purchase. One does not where a person has had
             a say since, or where all of its window has been collected: it only shapes chunks.
     """
@@ -436,7 +439,7 @@ class SeriesState:
             truncated ones, and those that failed since the user last said `--retry-failed`.
         given_up: what no run asks for until it is told to.
         disputed: the reports that wait for a person.
-        open: how many reports a run still has work with, held ones among them.
+        open: number of reports that a run still has work to do for, held ones among them.
     """
 
     resolution: Resolution = Resolution()

@@ -1,4 +1,4 @@
-"""What follows for a piece of a debt: ask for it, defer it, give it up, or wait."""
+"""The steps that may follow for a part of a debt: buy it, defer it, give it up, or wait."""
 
 from __future__ import annotations
 
@@ -27,17 +27,17 @@ class Buy:
 
 @dataclass(frozen=True, slots=True)
 class Defer:
-    """Not in this run any more."""
+    """Leave this window to a later run."""
 
     window: Window
 
 
 @dataclass(frozen=True, slots=True)
 class GiveUp:
-    """Not by itself any more.
+    """Ask for this window no more, until a person says so.
 
     Attributes:
-        report_id: our number of the report that was the last straw.
+        report_id: our number of the report that failed last.
     """
 
     window: Window
@@ -47,7 +47,7 @@ class GiveUp:
 
 @dataclass(frozen=True, slots=True)
 class WaitForOpen:
-    """Nothing more until what is open has come back: the rest is cut by what it holds."""
+    """Wait for the open reports: the size of the next chunks depends on what they hold."""
 
 
 Step = Buy | Defer | GiveUp | WaitForOpen

@@ -1,4 +1,4 @@
-"""Which series ask for records that another one asks for too: the API bills each record twice."""
+"""Tells whether two series ask for the same records, which the API would bill twice. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What entitles us to buy a window again: every event that frees a window carries one of these."""
+"""The reasons that allow a window to be bought again; every event that frees one has a `Proof`."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Proof(StrEnum):
     """
 
     UNKNOWN_TO_THE_API = "unknown to the API"
-    """For an hour of the API's clock every look met a 404, while it showed others of the key."""
+    """For an hour of the API's clock every poll met a 404, while it showed others of the key."""
 
     LISTS_LACK_IT = "lists lack it"
     """Lists that demonstrably cover the moment of the create do not show it."""

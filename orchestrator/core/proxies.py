@@ -1,4 +1,4 @@
-"""Which forward proxy a request goes through, if any."""
+"""Chooses the forward proxy for a request, if there is one."""
 
 from __future__ import annotations
 

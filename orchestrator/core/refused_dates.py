@@ -1,4 +1,4 @@
-"""What is asked instead of a window whose dates the API refuses (422): smaller ones.
+"""Chooses smaller windows where the API refuses the dates of a window (422).
 
 A refused create costs nothing, so a refused window is cut at the border of what the API keeps, then
 halved, down to a day, before anything of it is given up. What was learned in a run is used for the
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 _DAY: Final = timedelta(days=1)
 
 IN_VAIN: Final = 200
-"""So many windows of a series may be refused in a run without one that passes; then it is left.
+"""Refused windows of a series in a run, without one that passes, after which the run leaves it.
 
-Whole years can be found to be too old with fewer: it is not the dates that are wrong then.
+Whole years can be found to be too old with fewer, so the dates are not what is wrong then.
 """
 
 
@@ -35,7 +35,7 @@ class _Refusal:
 
 @dataclass(slots=True)
 class RefusedDates:
-    """What the API has said of the dates of one series in this run.
+    """Which dates of one series the API has refused in this run, and which passed.
 
     Attributes:
         edge: the oldest moment of which it keeps records, by its clock; None until it refused one.
@@ -81,7 +81,7 @@ class RefusedDates:
 
     @property
     def number(self) -> int:
-        """How many windows were refused."""
+        """Number of refused windows."""
         return len(self._refused)
 
     @property

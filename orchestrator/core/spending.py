@@ -1,4 +1,4 @@
-"""Bounds on what is bought: records or money, in a run, a day and a month. All pure."""
+"""The limits on what is bought: records or money, in a run, a day and a month. Pure."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""How many records to expect of a window, from what was collected around it.
+"""Estimates the records of a window from what was collected around it. Pure.
 
-Two questions, two answers. What will a window cost? The mean of what was seen near it
-(`History.expected`). Will a report of it stay below so many records? That is judged by the densest
-stretch seen near it, with a margin (`Sizing.fits`).
+The cost of a window is estimated by the mean of what was collected near it (`History.expected`).
+Whether a report of it stays below a number of records is judged by the densest stretch near it,
+with a margin (`Sizing.fits`).
 """
 
 from __future__ import annotations
@@ -21,28 +21,29 @@ if TYPE_CHECKING:
     from orchestrator.core.model import Job
 
 MARGIN: Final = 1.5
-"""A chunk is to hold at most the target over this, by the densest stretch seen."""
+"""By which the target is divided: the densest stretch that was seen may not be the densest."""
 
 SCARCE: Final = timedelta(days=7)
-"""Less than this seen near a chunk says little of its other days: a Sunday nothing of a Monday."""
+"""Collected time near a chunk below which its other days are uncertain: Sundays tell little of
+Mondays."""
 
 SCARCE_FACTOR: Final = 5.0
-"""By which a little seen is multiplied; so is what was seen of the series' likes only."""
+"""By which an estimate from less than `SCARCE`, or from similar series only, is multiplied."""
 
 OF_A_DAY: Final = 3.0
-"""By which the mean of a day is multiplied for less than a day of it: noon is not midnight."""
+"""By which the mean of a day is multiplied for a part of a day: noon is busier than midnight."""
 
 STEP: Final = 4
-"""Where records are bounded and little was seen, so many times as much is asked for next."""
+"""Where records are limited and little was seen: the next chunk over all that was seen so far."""
 
 NEAR: Final = timedelta(days=45)
-"""What was seen this near a chunk is what counts for it; the nearest, where there is nothing."""
+"""How near to a chunk collected time must be to count for it; without any, the nearest counts."""
 
-_BUCKET: Final = timedelta(days=28)
+_BUCKET: Final = timedelta(days=28)  # estimates are cached for each of these
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _DAY: Final = timedelta(days=1)
 _HOUR: Final = timedelta(hours=1)
-_CHANCE: Final = 3.0
+_CHANCE: Final = 3.0  # records that a chunk may have more by chance
 
 
 @dataclass(frozen=True, slots=True)

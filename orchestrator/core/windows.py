@@ -1,4 +1,4 @@
-"""What a job's windows mean at a moment: relative words, marks, the clip, retention."""
+"""Computes which time a job wants at a moment: relative windows, marks, settling, retention."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 _DAY: Final = timedelta(days=1)
 
 URGENT: Final = timedelta(hours=48)
-"""Windows this close to the end of retention are asked for before all others."""
+"""Time before the end of retention in which windows are asked for before all others."""
 
 
 def relative(spec: LastWindow | CalendarWord, now: datetime, zone: ZoneInfo) -> Window:
