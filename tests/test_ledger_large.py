@@ -253,7 +253,7 @@ READS: dict[str, Callable[[Store], object]] = {
     "counts": lambda store: store.counts(SMS),
     "paces": lambda store: store.histories().recent_durations(),
     "a history": lambda store: store.histories().of(SMS),
-    "open reports": lambda store: list(store.open_places()),
+    "open reports": lambda store: list(store.open_positions()),
     "a page of them": lambda store: store.open_page(frozenset({SMS.key}), (1, 1), 10, 10),
     "rivals": lambda store: store.unresolved_creates(store.report(1)),
     "files in the making": lambda store: store.unfinished([1]),
@@ -375,7 +375,7 @@ def test_a_ledger_of_the_first_version_is_brought_up_to_date_with_all_it_knows(
     with reading(new) as expected, reading(old) as store:
         assert list(store.reports(SMS)) == list(expected.reports(SMS))
         assert store.series_state("job", SMS) == expected.series_state("job", SMS)
-        assert list(store.open_places()) == list(expected.open_places())
+        assert list(store.open_positions()) == list(expected.open_positions())
         names = "SELECT type, name, tbl_name, sql FROM sqlite_schema ORDER BY name"
         assert [tuple(row) for row in store._db.execute(names)] == [
             tuple(row) for row in expected._db.execute(names)

@@ -204,7 +204,7 @@ class LedgerMachine(RuleBasedStateMachine):
     @invariant()
     def open_agrees(self) -> None:
         expected = {number for number, row in self.rows.items() if row.state.is_open}
-        assert {number for _, number in self.store.open_places()} == expected
+        assert {number for _, number in self.store.open_positions()} == expected
 
     @invariant()
     def sound(self) -> None:

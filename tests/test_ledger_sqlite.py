@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import sqlite3
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,8 +14,8 @@ import pytest
 from orchestrator.core import lifecycle as life
 from orchestrator.core.intervals import Window
 from orchestrator.core.lifecycle import State
-from orchestrator.core.model import Failure, Report, Resolution, Series
-from orchestrator.errors import InvalidTransition, LedgerError, RequestIdConflict
+from orchestrator.core.model import Report, Series
+from orchestrator.errors import LedgerError
 from orchestrator.ledger import rows, schema
 from orchestrator.ledger.sqlite import SqliteLedger, connect, reading
 from orchestrator.ledger.store import Store
@@ -105,74 +104,7 @@ async def test_a_report_comes_back_with_every_fact(ledger: SqliteLedger, path: P
             ("Finished", "ready"),
             ("Verified", "verified"),
         ]
-
-
-@pytest.mark.parametrize(
-    ("events", "is_known"),
-    [
-        ([life.Verified("ab" * 32, 7, 512, "a/b.csv")], True),
-        ([life.Verified("ab" * 32, 7, 512, "a/b.csv"), life.FileMissing("gone")], True),
-        ([life.Disputed("a wrong count")], True),
-        ([life.Disputed("a wrong count"), life.Waived("as the user asked")], False),
-        ([life.Disputed("a wrong count"), life.Resubmitted("by the user")], False),
-        ([life.Verified("ab" * 32, 7, 512, "a/b.csv"), life.Published()], False),
-        ([life.CutShort(7, "too large")], False),
-        ([life.FileGone("gone")], False),
-    ],
-    ids=lambda one: one if isinstance(one, bool) else type(one[-1]).__name__,
-)
-async def test_a_link_and_an_address_are_forgotten_when_they_are_of_no_more_use(
-    ledger: SqliteLedger, path: Path, events: list[life.Event], is_known: bool
-) -> None:
-    """Whoever reads the ledger could have the file, or call us; a backup keeps it for years."""
-    report = await ledger.apply(await record_intent(ledger, 1), life.Created("r-1"))
-    report = await ledger.apply(report, life.Finished(7, "https://api/v3/media/1"))
-    for event in events:
-        report = await ledger.apply(report, event)
-    known = ("https://example.com/hook", "https://api/v3/media/1") if is_known else (None, None)
-    assert (report.callback_url, report.download_url) == known
-    with reading(path) as store:
-        assert store.report(1) == report
-        assert not any("media" in facts for *_, facts in store.events(1))
-
-
-async def test_a_moment_that_is_had_cannot_be_bought(ledger: SqliteLedger) -> None:
-    await record_intent(ledger, 1)
-    with pytest.raises(InvalidTransition, match="report 1 has it already"):
-        await record_intent(ledger, 1)
-
-
-async def test_a_name_that_another_row_has_is_refused(ledger: SqliteLedger) -> None:
-    await ledger.apply(await record_intent(ledger, 1), life.Created("r-1"))
-    other = await record_intent(ledger, 2)
-    with pytest.raises(
-        RequestIdConflict, match="names it r-1, which is the name of report 1 already"
-    ):
-        await ledger.apply(other, life.Created("r-1"))
-    assert [report.id for report in await ledger.unresolved_creates(other)] == []
-    assert (await ledger.series_state("nightly", SERIES)).open == 2
-
-
-async def test_an_error_undoes_its_own_work_and_nothing_else(ledger: SqliteLedger) -> None:
-    """Thirty callers at once, one of them wrong: one transaction serves the others."""
-    failures: list[str] = []
-
-    async def one(number: int) -> None:
-        try:
-            await record_intent(ledger, 5 if number == 6 else number)
-        except InvalidTransition as error:
-            failures.append(str(error))
-
-    async with anyio.create_task_group() as tasks:
-        for number in range(30):
-            tasks.start_soon(one, number)
-    series_state = await ledger.series_state("nightly", SERIES)
-    assert series_state.open == 29
-    assert len(failures) == 1
-    assert series_state.had == (
-        Window(day(0).start, day(5).end),
-        Window(day(7).start, day(29).end),
-    )
+        assert not any("media" in facts for *_, facts in store.events(1))  # no link to a file
 
 
 async def test_many_callers_share_a_commit(path: Path) -> None:
@@ -207,80 +139,6 @@ async def test_a_commit_that_fails_is_everybodys_error(path: Path) -> None:
     connection.close()
     with reading(path) as store:
         assert list(store.all_series()) == []
-
-
-async def test_a_cancelled_caller_leaves_the_ledger_usable(ledger: SqliteLedger) -> None:
-    with anyio.CancelScope() as scope:
-        scope.cancel()
-        await record_intent(ledger, 1)
-    assert (await ledger.series_state("nightly", SERIES)).open == 1
-
-
-async def test_giving_up_and_its_three_ways_out(ledger: SqliteLedger) -> None:
-    report = await ledger.apply(await record_intent(ledger, 1), life.Created("r-1"))
-    failed = await ledger.end_and_give_up(report, life.Failed("no"), "the API says FAILED")
-    (one,) = (await ledger.series_state("nightly", SERIES)).given_up
-    assert (one.window, one.report_id, one.reason) == (day(1), 1, "the API says FAILED")
-    assert await ledger.acknowledge(failed) == 1
-    assert await ledger.retry(SERIES) == 0, "what the user waived is not bought after all"
-    assert await ledger.undo_give_up(failed) == 1
-    assert (await ledger.series_state("nightly", SERIES)).had == ()
-
-
-async def test_reports_that_came_to_nothing_count_until_they_are_forgiven(
-    ledger: SqliteLedger, clock: Clock
-) -> None:
-    report = await ledger.apply(await record_intent(ledger, 3), life.Created("r-1"))
-    await ledger.apply(report, life.Failed("no"))
-    report = await ledger.apply(await record_intent(ledger, 5), life.Created("r-2"))
-    await ledger.apply(report, life.CutShort(9, "too large"))
-    await ledger.apply(await record_intent(ledger, 9), life.NotCreated("429"))
-    failed = Failure(day(3), truncated=False, reason="no", report_id=1)
-    truncated = Failure(day(5), truncated=True, reason="too large", report_id=2, rows=9)
-    assert (await ledger.series_state("nightly", SERIES)).failures == (failed, truncated)
-    clock.at += timedelta(days=30)  # wrong, and set right below: what counts is the order
-    await ledger.retry(SERIES)
-    clock.at -= timedelta(days=30)
-    truncated = replace(truncated, counts=False)
-    assert (await ledger.series_state("nightly", SERIES)).failures == (truncated,)
-    report = await ledger.apply(await record_intent(ledger, 3), life.Created("r-3"))
-    await ledger.apply(report, life.Lost("404"))
-    lost = Failure(day(3), truncated=False, reason="404", report_id=4)
-    assert (await ledger.series_state("nightly", SERIES)).failures == (truncated, lost)
-
-
-async def test_resolutions_belong_to_a_job_and_a_series(ledger: SqliteLedger) -> None:
-    resolution = Resolution((day(1), day(5)), day(6).start)
-    await ledger.remember("nightly", {SERIES: resolution})
-    assert (await ledger.series_state("nightly", SERIES)).resolution == resolution
-    assert (await ledger.series_state("other", SERIES)).resolution == Resolution()
-    await ledger.remember("nightly", {SERIES: Resolution((), day(9).start)})
-    assert (await ledger.series_state("nightly", SERIES)).resolution == Resolution((), day(9).start)
-
-
-async def test_open_reports_come_in_the_order_in_which_their_files_expire(
-    ledger: SqliteLedger,
-) -> None:
-    for number in range(3):
-        report = await record_intent(ledger, number)
-        report = await ledger.apply(report, life.Created(f"r-{number}"))
-        if number == 2:
-            await ledger.apply(report, life.Finished(1, "https://api/1"))
-    found = [report.request_id async for report in ledger.open_reports([SERIES])]
-    assert found == ["r-2", "r-0", "r-1"]
-    other = Series.of("abcd1234", "VERIFY-API")
-    assert [report async for report in ledger.open_reports([other])] == []
-
-
-async def test_who_owns_which_id_and_who_else_is_unsettled(ledger: SqliteLedger) -> None:
-    await ledger.apply(await record_intent(ledger, 1), life.Created("r-1"))
-    unknown = await record_intent(ledger, 2)
-    other = await record_intent(ledger, 3)
-    assert await ledger.owners_of(["r-1", "r-2"]) == {"r-1": 1}
-    owner = (await ledger.owners(["r-1", "r-2"]))["r-1"]
-    assert (owner.report_id, owner.api_key) == (1, "abcd1234")
-    assert owner.intended_at <= (owner.submitted_at or owner.intended_at)
-    assert [report.id for report in await ledger.unresolved_creates(unknown)] == [other.id]
 
 
 def test_every_commit_is_synced(path: Path) -> None:

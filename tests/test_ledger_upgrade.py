@@ -240,9 +240,9 @@ def everything(path: Path) -> Any:
         return [
             (
                 series,
-                [(one, reader.failed(one.id)) for one in reader.reports(series)],
+                [(one, reader.failure_event(one.id)) for one in reader.reports(series)],
                 list(reader.files(series)),
-                [reader.foreign_of(one.report) for one in reader.files(series)],
+                [reader.foreign_rows_of(one.report) for one in reader.files(series)],
                 reader.series_state("nightly", series),
                 reader.retried(series),
             )

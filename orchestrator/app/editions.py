@@ -134,7 +134,7 @@ def _current(
     """Every report once, under the first job that has its series and reaches it."""
     seen: set[int] = set()
     for job, entry, _ in debts.by_series(jobs):
-        for report in store.current(entry.series, spans[job.name]):
+        for report in store.collected_in(entry.series, spans[job.name]):
             if report.id not in seen:
                 seen.add(report.id)
                 yield Renewal(job, entry, report)

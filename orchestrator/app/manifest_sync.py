@@ -89,10 +89,10 @@ def entries(store: LedgerReader) -> Iterator[Entry]:
     for series in store.all_series():
         with_subaccounts = series.includes_subaccounts
         for one in store.files(series):
-            foreign = store.foreign_of(one.report) if with_subaccounts else ()
+            foreign = store.foreign_rows_of(one.report) if with_subaccounts else ()
             yield FileEntry(series, *one, foreign)
         for report in store.reports(series, _OTHERS):
-            yield ReportEntry(report, store.failed(report.id))
+            yield ReportEntry(report, store.failure_event(report.id))
         retried = store.retried(series)
         if retried:
             yield SeriesEntry(series, retried)
@@ -106,7 +106,7 @@ def _changed(store: LedgerReader, changes: LedgerChanges) -> Iterator[Entry]:
     """What a transaction has changed, as it stands now."""
     reports: Iterable[Report] = changes.reports.values()
     if changes.unsure:
-        reports = store.there(changes.reports)
+        reports = store.reports_numbered(changes.reports)
     for report in reports:
         yield _report(store, report)
     for series_id in changes.series:
@@ -120,7 +120,7 @@ def _changed(store: LedgerReader, changes: LedgerChanges) -> Iterator[Entry]:
 
 def _report(store: LedgerReader, report: Report) -> Entry:
     if report.state is not State.COLLECTED:
-        return ReportEntry(report, store.failed(report.id))
+        return ReportEntry(report, store.failure_event(report.id))
     assert report.target is not None
     assert report.sha256 is not None
     with_subaccounts = report.series.includes_subaccounts
@@ -141,7 +141,7 @@ def _report(store: LedgerReader, report: Report) -> Entry:
         submitted_ms=None if report.submitted_at is None else to_ms(report.submitted_at),
         ready_ms=None if report.ready_at is None else to_ms(report.ready_at),
         replaces=report.replaces,
-        foreign=store.foreign_of(report.id) if with_subaccounts else (),
+        foreign=store.foreign_rows_of(report.id) if with_subaccounts else (),
     )
 
 

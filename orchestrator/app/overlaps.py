@@ -132,7 +132,7 @@ def subaccount_overlaps(reader: LedgerReader, jobs: Iterable[Job]) -> Iterator[S
     by_account: dict[str, list[Series]] | None = None
     collected: dict[str, tuple[Window, ...]] = {}
     overlaps: dict[tuple[str, str], SubaccountOverlap] = {}
-    for records in reader.foreign():
+    for records in reader.foreign_rows():
         if by_account is None:
             by_account = defaultdict(list)
             for series in reader.all_series():

@@ -229,7 +229,7 @@ class _Rebuilding:
             ),
             None,
         )
-        if owner is None and (holder := reader.over(series, one.window)) is not None:
+        if owner is None and (holder := reader.holder_of(series, one.window)) is not None:
             return f"{holder} has a part of its time"
         if owner is None and not api_key:
             return "no job of this command has its series"

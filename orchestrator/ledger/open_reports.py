@@ -18,15 +18,15 @@ if TYPE_CHECKING:
 
 _OPEN: Final = ", ".join(sorted(f"'{state.value}'" for state in OPEN))
 
-OpenPlace = tuple[int | None, int]
+OpenPosition = tuple[int | None, int]
 """Where an open report stands in their order: when it was ready, in milliseconds, and its id."""
 
-FIRST: Final[OpenPlace] = (0, 0)
+FIRST: Final[OpenPosition] = (0, 0)
 """Before all of them."""
 
 
 class OpenReports:
-    """Reads the open reports of one connection. No memory that grows with their number."""
+    """Reads the open reports of one connection, in memory that does not grow with their number."""
 
     def __init__(
         self, connection: sqlite3.Connection, series: SeriesTable, reports: ReportTable
@@ -35,17 +35,17 @@ class OpenReports:
         self._series = series
         self._reports = reports
 
-    def open_places(
+    def open_positions(
         self,
         keys: frozenset[str] | None = None,
-        after: OpenPlace = FIRST,
+        after: OpenPosition = FIRST,
         api_keys: frozenset[str] = frozenset(),
-    ) -> Iterator[OpenPlace]:
+    ) -> Iterator[OpenPosition]:
         """The open reports of these series, or bought with these API keys, by expiry; lazy.
 
         Args:
             keys: of the series; None: of all of them.
-            after: only those behind this place in that order.
+            after: only those behind this position in that order.
             api_keys: those of any series that they bought, as well.
         """
         wanted = None if keys is None else {self._series.find_key(key) for key in keys}
@@ -85,25 +85,25 @@ class OpenReports:
     def open_page(
         self,
         keys: frozenset[str],
-        after: OpenPlace,
+        after: OpenPosition,
         newest: int,
         most: int,
         api_keys: frozenset[str] = frozenset(),
-    ) -> tuple[list[Report], OpenPlace | None]:
-        """The next open reports of `open_places` behind a place, and the place of the last one.
+    ) -> tuple[list[Report], OpenPosition | None]:
+        """The next page of open reports, and the position of the last of them.
 
         Args:
             keys: of the series.
-            after: the place of the last one of the page before.
+            after: the position of the last report of the page before.
             newest: reports of higher numbers are left out.
             most: maximum number of reports.
             api_keys: those of any series that they bought, as well.
 
         Returns:
-            The place is None where there are none.
+            The page, and None as the position where it is empty.
         """
-        places = (place for place in self.open_places(keys, after, api_keys) if place[1] <= newest)
-        page = list(islice(places, most))
+        positions = self.open_positions(keys, after, api_keys)
+        page = list(islice((at for at in positions if at[1] <= newest), most))
         return [self._reports.report(number) for _, number in page], page[-1] if page else None
 
     def waiting_for_a_person(self, keys: frozenset[str]) -> tuple[int, int]:
@@ -123,7 +123,7 @@ class OpenReports:
 
     def keys_of_open(self, keys: frozenset[str]) -> frozenset[str]:
         """See `LedgerReader.keys_of_open`."""
-        return frozenset(self._bought_with(number) for _, number in self.open_places(keys))
+        return frozenset(self._bought_with(number) for _, number in self.open_positions(keys))
 
     def unfinished(self, ids: Iterable[int]) -> frozenset[int]:
         """See `LedgerReader.unfinished`."""

@@ -73,7 +73,7 @@ class ReportWriter:
         series_id = self._series.number_of(series)
         if replaces is not None:
             editions.check(self._db, replaces)
-        elif (holder := self._windows.over(series, window)) is not None:
+        elif (holder := self._windows.holder_of(series, window)) is not None:
             raise InvalidTransition(
                 f"{series}, {window}: {holder} has it already; buying it would be paying twice"
             )
@@ -155,7 +155,7 @@ class ReportWriter:
             WindowHad: another report has a part of it by now.
         """
         self._given_up.release(report)
-        holder = self._windows.over(report.series, report.window)
+        holder = self._windows.holder_of(report.series, report.window)
         if holder is not None:
             raise WindowHad(
                 f"report {report.id} ({report.series}, {report.window}): {holder} has its window, "

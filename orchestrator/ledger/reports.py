@@ -65,8 +65,8 @@ class ReportTable:
             raise KeyError(value)
         return rows.report_of(row, self._series.series_numbered(row["series_id"]))
 
-    def there(self, ids: Iterable[int]) -> Iterator[Report]:
-        """See `LedgerReader.there`."""
+    def reports_numbered(self, ids: Iterable[int]) -> Iterator[Report]:
+        """See `LedgerReader.reports_numbered`."""
         for number in ids:
             try:
                 yield self.report(number)
@@ -88,13 +88,13 @@ class ReportTable:
         ).fetchone()
         return later is not None
 
-    def failed(self, report_id: int) -> int | None:
-        """See `LedgerReader.failed`."""
+    def failure_event(self, report_id: int) -> int | None:
+        """See `LedgerReader.failure_event`."""
         row = self._db.execute("SELECT failed FROM report WHERE id = ?", (report_id,)).fetchone()
         return None if row is None else row[0]
 
-    def foreign_of(self, report_id: int) -> tuple[tuple[str, int], ...]:
-        """See `LedgerReader.foreign_of`."""
+    def foreign_rows_of(self, report_id: int) -> tuple[tuple[str, int], ...]:
+        """See `LedgerReader.foreign_rows_of`."""
         return subaccount_rows.of(self._db, report_id)
 
     def newer_edition(self, report: Report) -> int | None:
@@ -120,8 +120,8 @@ class ReportTable:
         for row in cursor:
             yield rows.report_of(row, series)
 
-    def current(self, series: Series, window: Window) -> Iterator[Report]:
-        """See `LedgerReader.current`."""
+    def collected_in(self, series: Series, window: Window) -> Iterator[Report]:
+        """See `LedgerReader.collected_in`."""
         start, end = window.epoch
         for row in self._db.execute(
             f"SELECT {rows.COLUMNS} FROM report INDEXED BY report_had"  # noqa: S608 - names are ours
@@ -218,8 +218,8 @@ class ReportTable:
         ids = editions.superseded_ids(self._db, by.replaces if by else None)
         return [self.report(report_id) for report_id in ids]
 
-    def foreign(self) -> Iterator[SubaccountRows]:
-        """See `LedgerReader.foreign`."""
+    def foreign_rows(self) -> Iterator[SubaccountRows]:
+        """See `LedgerReader.foreign_rows`."""
         return subaccount_rows.of_all_files(self._db, self._series.series_numbered)
 
     def bought(self, since: datetime, up_to: int) -> Bought:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from orchestrator.core.ports import ChangeListener, Clock
     from orchestrator.core.spending import Bought
     from orchestrator.core.volume import History
-    from orchestrator.ledger.open_reports import OpenPlace
+    from orchestrator.ledger.open_reports import OpenPosition
 
 _PAGE: Final = 200  # Open reports that one transaction reads: in memory at once.
 _BUSY_SECONDS: Final = 30.0  # Wait for another program that holds the file; then it is an error.
@@ -346,16 +346,16 @@ class SqliteLedger(GroupCommits):
         keys = frozenset(wanted.key for wanted in series)
         bought_with = frozenset(api_keys)
         newest = await self.newest()
-        place: OpenPlace | None = FIRST
-        while place is not None:
-            after = place
+        position: OpenPosition | None = FIRST
+        while position is not None:
+            after = position
 
             def work(
-                store: Store, after: OpenPlace = after
-            ) -> tuple[list[Report], OpenPlace | None]:
+                store: Store, after: OpenPosition = after
+            ) -> tuple[list[Report], OpenPosition | None]:
                 return store.open_page(keys, after, newest, _PAGE, bought_with)
 
-            page, place = await self.transact(work)
+            page, position = await self.transact(work)
             for report in page:
                 yield report
 

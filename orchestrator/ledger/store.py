@@ -48,7 +48,7 @@ class Store:
         windows = SeriesWindows(connection, series)
         self.had = windows.had
         self.failures = windows.failures
-        self.over = windows.over
+        self.holder_of = windows.holder_of
 
         resolutions = ResolutionTable(connection, series, changes)
         self.resolution = resolutions.resolution
@@ -66,13 +66,13 @@ class Store:
         reports = ReportTable(connection, series, windows)
         self.report = reports.report
         self.report_by_request = reports.report_by_request
-        self.there = reports.there
+        self.reports_numbered = reports.reports_numbered
         self.is_asked_again = reports.is_asked_again
-        self.failed = reports.failed
-        self.foreign_of = reports.foreign_of
+        self.failure_event = reports.failure_event
+        self.foreign_rows_of = reports.foreign_rows_of
         self.newer_edition = reports.newer_edition
         self.reports = reports.reports
-        self.current = reports.current
+        self.collected_in = reports.collected_in
         self.files = reports.files
         self.is_published = reports.is_published
         self.counts = reports.counts
@@ -80,7 +80,7 @@ class Store:
         self.size = reports.size
         self.newest = reports.newest
         self.superseded = reports.superseded
-        self.foreign = reports.foreign
+        self.foreign_rows = reports.foreign_rows
         self.bought = reports.bought
         self.owners_of = reports.owners_of
         self.owners = reports.owners
@@ -88,7 +88,7 @@ class Store:
         self.unresolved_creates = reports.unresolved_creates
 
         open_reports = OpenReports(connection, series, reports)
-        self.open_places = open_reports.open_places
+        self.open_positions = open_reports.open_positions
         self.open_page = open_reports.open_page
         self.number_open = open_reports.number_open
         self.waiting_for_a_person = open_reports.waiting_for_a_person

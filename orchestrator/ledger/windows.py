@@ -78,8 +78,8 @@ class SeriesWindows:
         )
         return tuple(_failure_of(row) for row in cursor)
 
-    def over(self, series: Series, window: Window) -> str | None:
-        """See `LedgerReader.over`."""
+    def holder_of(self, series: Series, window: Window) -> str | None:
+        """See `LedgerReader.holder_of`."""
         series_id = self._series.find(series)
         if series_id is None:
             return None

@@ -16,7 +16,7 @@ import pytest
 from orchestrator.core import lifecycle as life
 from orchestrator.core.intervals import Window
 from orchestrator.core.lifecycle import State
-from orchestrator.core.model import Report, Resolution, Series, SeriesState
+from orchestrator.core.model import Failure, Report, Resolution, Series, SeriesState
 from orchestrator.errors import (
     InputError,
     InvalidTransition,
@@ -179,12 +179,31 @@ async def test_a_report_comes_back_with_every_fact(ledger: Ledger) -> None:
     )
     assert await ledger.reread(report) == report
     assert await ledger.read(lambda reader: reader.report_by_request("r-1")) == report
-    assert await ledger.read(lambda reader: list(reader.there([1, 99]))) == [report]
+    assert await ledger.read(lambda reader: list(reader.reports_numbered([1, 99]))) == [report]
 
 
-async def test_links_and_addresses_of_what_is_settled_are_forgotten(ledger: Ledger) -> None:
-    report = await collected(ledger, 1)
-    assert (report.callback_url, report.download_url) == (None, None)
+@pytest.mark.parametrize(
+    ("events", "is_known"),
+    [
+        ([VERIFIED], True),
+        ([VERIFIED, life.FileMissing("gone")], True),
+        ([life.Disputed("a wrong count")], True),
+        ([life.Disputed("a wrong count"), life.Waived("as the user asked")], False),
+        ([life.Disputed("a wrong count"), life.Resubmitted("by the user")], False),
+        ([VERIFIED, life.Published()], False),
+        ([life.CutShort(7, "too large")], False),
+        ([life.FileGone("gone")], False),
+    ],
+    ids=lambda value: value if isinstance(value, bool) else type(value[-1]).__name__,
+)
+async def test_a_link_and_an_address_are_forgotten_when_they_are_of_no_more_use(
+    ledger: Ledger, events: list[Event], *, is_known: bool
+) -> None:
+    """Whoever reads the ledger could have the file, or call us; a backup keeps it for years."""
+    report = await asked(ledger, 1, life.Created("r-1"), FINISHED, *events)
+    expected = ("https://example.com/hook", FINISHED.download_url) if is_known else (None, None)
+    assert (report.callback_url, report.download_url) == expected
+    assert await ledger.reread(report) == report
 
 
 async def test_no_window_is_bought_twice(ledger: Ledger) -> None:
@@ -236,9 +255,9 @@ async def test_a_collected_report_is_a_file(ledger: Ledger) -> None:
         assert reader.number_in(SMS, State.COLLECTED) == 1
         assert reader.is_published(SMS, day(1), str(report.target))
         assert not reader.is_published(SMS, day(2), str(report.target))
-        assert reader.over(SMS, day(1)) == "report 1"
-        assert reader.over(SMS, day(2)) is None
-        assert list(reader.current(SMS, day(1))) == [report]
+        assert reader.holder_of(SMS, day(1)) == "report 1"
+        assert reader.holder_of(SMS, day(2)) is None
+        assert list(reader.collected_in(SMS, day(1))) == [report]
         assert reader.size() == (1, 1)
 
     await ledger.read(work)
@@ -249,13 +268,13 @@ async def test_what_nobody_knows_is_no_error(ledger: Ledger) -> None:
         assert list(reader.all_series()) == []
         assert list(reader.reports(SMS)) == []
         assert list(reader.files(SMS)) == []
-        assert list(reader.current(SMS, day(1))) == []
+        assert list(reader.collected_in(SMS, day(1))) == []
         assert reader.counts(SMS) == {}
         assert reader.series_state("nightly", SMS) == SeriesState()
         assert (*reader.had(SMS), *reader.failures(SMS), *reader.given_up(SMS)) == ()
         assert reader.resolution("nightly", SMS) == Resolution()
         assert reader.newest() == reader.retried(SMS) == reader.number_in(SMS, State.HELD) == 0
-        assert reader.failed(1) is None
+        assert reader.failure_event(1) is None
         assert not reader.histories().of(SMS)
         with pytest.raises(KeyError):
             reader.report(1)
@@ -316,6 +335,25 @@ async def test_failures_count_until_they_are_retried(ledger: Ledger) -> None:
     assert await ledger.read(lambda reader: reader.is_asked_again(failed))
 
 
+async def test_failures_count_by_the_order_of_events_and_not_by_clocks(
+    kind: Kind, ledger: Ledger
+) -> None:
+    await asked(ledger, 3, life.Created("r-1"), life.Failed("no"))
+    await asked(ledger, 5, life.Created("r-2"), life.CutShort(9, "too large"))
+    await asked(ledger, 9, life.NotCreated("429"))
+    failed = Failure(day(3), truncated=False, reason="no", report_id=1)
+    truncated = Failure(day(5), truncated=True, reason="too large", report_id=2, rows=9)
+    assert (await ledger.series_state("nightly", SMS)).failures == (failed, truncated)
+    kind.clock.at += timedelta(days=30)  # wrong, and set right below
+    await ledger.retry(SMS)
+    kind.clock.at -= timedelta(days=30)
+    truncated = replace(truncated, counts=False)
+    assert (await ledger.series_state("nightly", SMS)).failures == (truncated,)
+    await asked(ledger, 3, life.Created("r-3"), life.Lost("404"))
+    lost = Failure(day(3), truncated=False, reason="404", report_id=4)
+    assert (await ledger.series_state("nightly", SMS)).failures == (truncated, lost)
+
+
 async def test_what_is_waived_is_not_retried(ledger: Ledger) -> None:
     report = await asked(ledger, 1, life.Created("r-1"))
     await ledger.end_and_give_up(report, life.Failed("no luck"), "it failed too often")
@@ -370,7 +408,7 @@ async def test_an_edition_takes_the_place_of_what_it_replaces(ledger: Ledger) ->
     assert (second.edition, second.state) == (2, State.COLLECTED)
     (old,) = await ledger.superseded(second)
     assert (old.id, old.state) == (first.id, State.SUPERSEDED)
-    assert await ledger.read(lambda reader: list(reader.current(SMS, day(1)))) == [second]
+    assert await ledger.read(lambda reader: list(reader.collected_in(SMS, day(1)))) == [second]
     await ledger.withdrawn(old)
     assert await ledger.superseded() == []
     with pytest.raises(InvalidTransition, match="is not what is collected"):
@@ -382,8 +420,8 @@ async def test_records_of_other_accounts(ledger: Ledger) -> None:
     verified = replace(VERIFIED, foreign=(("ef567890", 2),))
     events = (life.Created("r-1"), FINISHED, verified, life.Published())
     report = await asked(ledger, 1, *events, series=series)
-    assert await ledger.read(lambda reader: reader.foreign_of(report.id)) == (("ef567890", 2),)
-    (foreign,) = await ledger.read(lambda reader: list(reader.foreign()))
+    assert await ledger.read(lambda reader: reader.foreign_rows_of(report.id)) == (("ef567890", 2),)
+    (foreign,) = await ledger.read(lambda reader: list(reader.foreign_rows()))
     assert (foreign.series, foreign.account_id, foreign.rows) == (series, "ef567890", 2)
 
 

@@ -130,7 +130,7 @@ class LedgerReader(Protocol):
         """
         ...
 
-    def there(self, ids: Iterable[int]) -> Iterator[Report]:
+    def reports_numbered(self, ids: Iterable[int]) -> Iterator[Report]:
         """The reports of these numbers; numbers that no report has are left out."""
         ...
 
@@ -142,7 +142,7 @@ class LedgerReader(Protocol):
         """The collected files of a series, by window."""
         ...
 
-    def current(self, series: Series, window: Window) -> Iterator[Report]:
+    def collected_in(self, series: Series, window: Window) -> Iterator[Report]:
         """The collected reports that have a part of a window, by time."""
         ...
 
@@ -157,7 +157,7 @@ class LedgerReader(Protocol):
         """
         ...
 
-    def over(self, series: Series, window: Window) -> str | None:
+    def holder_of(self, series: Series, window: Window) -> str | None:
         """What has a part of a window, as a phrase (``report 18``); None if nothing has."""
         ...
 
@@ -169,15 +169,15 @@ class LedgerReader(Protocol):
         """Whether a file of that name was, or may just have been, published for a report."""
         ...
 
-    def failed(self, report_id: int) -> int | None:
+    def failure_event(self, report_id: int) -> int | None:
         """The event by which a report came to nothing, where that counts as a purchase."""
         ...
 
-    def foreign_of(self, report_id: int) -> tuple[tuple[str, int], ...]:
+    def foreign_rows_of(self, report_id: int) -> tuple[tuple[str, int], ...]:
         """Records of other accounts in a report's file, by account."""
         ...
 
-    def foreign(self) -> Iterator[SubaccountRows]:
+    def foreign_rows(self) -> Iterator[SubaccountRows]:
         """Records of other accounts in all collected files of series with subaccounts."""
         ...
 
