@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from anyio.from_thread import start_blocking_portal
 
-from orchestrator.app import check as checks
-from orchestrator.app import check_disk
+from orchestrator.app import check_api, check_disk
 from orchestrator.app.check_disk import Level
 from orchestrator.cli.main import call
 from orchestrator.config import config_schema, job_schema
@@ -195,11 +194,13 @@ def test_a_clock_that_is_wrong_is_a_warning(home: Path, capsys: pytest.CaptureFi
     ],
 )
 def test_clocks_in_words(seconds: int, words: str) -> None:
-    assert checks.clock(timedelta(seconds=seconds), REAL).words == words
+    assert check_api.clock(timedelta(seconds=seconds), REAL).words == words
 
 
 def test_no_simulator_is_suspected_behind_the_real_api() -> None:
-    assert checks.clock(timedelta(hours=1), REAL).remedy == "let it be set from the network (NTP)"
+    assert (
+        check_api.clock(timedelta(hours=1), REAL).remedy == "let it be set from the network (NTP)"
+    )
 
 
 def test_a_server_that_is_down_is_one_error_and_the_rest_is_checked(

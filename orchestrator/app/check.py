@@ -1,225 +1,178 @@
-"""What `check` looks at: each check is one line, with a remedy where it needs one."""
+"""Checks everything that a run needs. Sends nothing that costs anything, and changes nothing."""
 
 from __future__ import annotations
 
-import os
-import socket
+from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
 
 import anyio
+from anyio import to_thread
 
-from orchestrator.api.connection_errors import listen_words
+from orchestrator.app import check_api, check_disk
 from orchestrator.app.check_disk import Check, Level, require_output
 from orchestrator.app.ledger_reading import ledger_is_missing, reading_ledger
 from orchestrator.app.manifest_check import compare, refuse_unknown_files
-from orchestrator.app.setup import clock_of, open_sessions
-from orchestrator.config import proxies_of, resolve_credentials
-from orchestrator.core import clocks
+from orchestrator.app.notifications import says_anything, send_test, unavailable
+from orchestrator.app.setup import clock_of
 from orchestrator.core.policy import ExitCode
-from orchestrator.core.ports import Priority
-from orchestrator.core.vonage import ALL_STATUSES
-from orchestrator.errors import (
-    ApiError,
-    InputError,
-    LedgerError,
-    OlderTables,
-    OutputError,
-    TransportError,
-    Unauthorized,
-)
-from orchestrator.ledger import (
-    ledger_exists,
-    lock_holder,
-    refuse_hard_links,
-    refuse_network,
-)
-from orchestrator.reporting.phrases import counted
+from orchestrator.errors import InputError, LedgerError, OlderTables, OutputError
+from orchestrator.ledger import ledger_exists, lock_holder, refuse_hard_links, refuse_network
+from orchestrator.reporting.phrases import counted, time_words
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 
+    from orchestrator.config import Inputs
     from orchestrator.core.model import Job
     from orchestrator.core.settings import Config, Credentials
-    from orchestrator.engine.key_session import KeySession
 
-_LOOK_BACK: Final = timedelta(hours=1)
+_ORDER: Final = (ExitCode.BAD_INPUT, ExitCode.DISK, ExitCode.FINDINGS)
+"""The first that applies is the exit code, as for a run."""
 
-
-# --- credentials ----------------------------------------------------------------------------------
-
-
-def credentials(config: Config, names: Sequence[str]) -> tuple[dict[str, Credentials], list[Check]]:
-    """The credentials that can be had, and a line for each name."""
-    found: dict[str, Credentials] = {}
-    checks = []
-    for name in names:
-        try:
-            found |= resolve_credentials(config, [name], os.environ)
-        except InputError as error:
-            checks += [
-                Check(Level.ERROR, "credentials", str(mistake), code=ExitCode.BAD_INPUT)
-                for mistake in error.mistakes
-            ]
-        else:
-            words = f"{name} is key {found[name].api_key}, and has a secret"
-            checks.append(Check(Level.OK, "credentials", words))
-    try:
-        resolve_credentials(config, list(found), os.environ)
-    except InputError as error:
-        checks.append(Check(Level.ERROR, "credentials", str(error), code=ExitCode.BAD_INPUT))
-    return found, checks
+_MANY_CALLS: Final = 25
+"""List calls of one key from which on it is said how long they take."""
 
 
-# --- the way to the API ---------------------------------------------------------------------------
+@dataclass(frozen=True, slots=True)
+class CheckResult:
+    """What was checked.
 
-
-async def reach(config: Config) -> Check:
-    """Proxy, name, connection and TLS, as a run has them; asked without a key.
-
-    Raises:
-        InputError: the config or the environment names a proxy that cannot be used.
+    Attributes:
+        checks: in their order.
     """
-    from orchestrator import api  # noqa: PLC0415 - start-up time
 
-    proxies = proxies_of(config, os.environ)
-    base_url = config.api.base_url
-    try:
-        proxy = await api.reach(config.api, proxies)
-    except TransportError as error:
-        what, _, remedy = str(error).removeprefix(f"{error.call}: ").rpartition("; ")
-        return Check(Level.ERROR, "reach", what or remedy, remedy if what else "")
-    way = f" by the proxy {proxy} ({proxy.source})" if proxy is not None else ""
-    return Check(Level.OK, "reach", f"{base_url} takes connections{way}")
+    checks: tuple[Check, ...]
+
+    @property
+    def code(self) -> ExitCode:
+        """The exit code with which a run would end; `ExitCode.DONE` if nothing is in its way."""
+        codes = {check.code for check in self.checks if check.level is Level.ERROR}
+        return next((code for code in _ORDER if code in codes), ExitCode.DONE)
 
 
-def variables() -> Iterator[Check]:
-    """The variables by which TLS finds the authorities that the machine trusts."""
-    for name, is_there in (("SSL_CERT_FILE", os.path.isfile), ("SSL_CERT_DIR", os.path.isdir)):
-        value = os.environ.get(name)
-        if value and not any(is_there(part) for part in value.split(os.pathsep)):
-            words = f"the variable {name} names nothing that is there, and TLS goes without it"
-            yield Check(Level.WARNING, "reach", words, f"mend or unset {name}")
+async def check(
+    inputs: Inputs,
+    *,
+    on_check: Callable[[Check], None] | None = None,
+    inform: Callable[[str], None] | None = None,
+    send_messages: bool = False,
+) -> CheckResult:
+    """Checks everything that a run of the jobs needs.
 
-
-async def rights(
-    config: Config, credentials: Mapping[str, Credentials], accounts: Mapping[str, Sequence[str]]
-) -> list[Check]:
-    """One list call for each key and account, which costs nothing; and the clock.
+    Credentials, the connection to the API, what the keys may ask for (one list call for each key
+    and account, which is free), clock, disk, lock, ledger and notifications.
 
     Args:
-        config: where the API is.
-        credentials: by name.
-        accounts: by API key.
+        inputs: see `load`; without jobs each key is checked for its own account.
+        on_check: called with each check as it is made.
+        inform: called with a sentence where the next check takes long.
+        send_messages: send a test message to everybody who hears of runs.
     """
-    checks: dict[str, list[Check]] = {key: [] for key in accounts}
-    async with open_sessions(config, credentials, clock_of(None)) as sessions:
-        by_key = {session.api_key: session for session in sessions.values()}
-        async with anyio.create_task_group() as tasks:
-            for key, wanted in accounts.items():
-                tasks.start_soon(_rights_of_key, by_key[key], wanted, config, checks[key])
-        ahead = [session.api.server_ahead for session in by_key.values()]
-    answered = any(check.subject == "rights" for found in checks.values() for check in found)
-    found = [check for key in checks for check in checks[key]]
-    return [*found, clock(max(ahead, key=abs), config.api.base_url)] if answered else found
+    checks: list[Check] = []
+    async for made in _checks(inputs, inform, send_messages=send_messages):
+        checks.append(made)
+        if on_check is not None:
+            on_check(made)
+    return CheckResult(tuple(checks))
 
 
-async def _rights_of_key(
-    session: KeySession, accounts: Sequence[str], config: Config, checks: list[Check]
-) -> None:
-    allowed = 0
-    for account_id in accounts:
-        try:
-            await _list(session, account_id, config)
-        except ApiError as error:
-            checks.append(_refusal(session.api_key, account_id, error))
-            if isinstance(error, TransportError):
-                return
-            if isinstance(error, Unauthorized) and error.status == 401:
-                return
-        else:
-            allowed += 1
-    if allowed:
-        whose = f"account {accounts[0]}" if len(accounts) == 1 else counted(allowed, "account")
-        words = f"key {session.api_key} may ask for the reports of {whose}"
-        checks.insert(0, Check(Level.OK, "rights", words))
+def check_sync(
+    inputs: Inputs,
+    *,
+    on_check: Callable[[Check], None] | None = None,
+    inform: Callable[[str], None] | None = None,
+    send_messages: bool = False,
+) -> CheckResult:
+    """`check` for programs without an event loop."""
+    return anyio.run(
+        partial(check, inputs, on_check=on_check, inform=inform, send_messages=send_messages)
+    )
 
 
-async def _list(session: KeySession, account_id: str, config: Config) -> None:
-    since = clock_of(None).now() - _LOOK_BACK
-    request = partial(session.api.list, account_id, ALL_STATUSES, since)
+def checks_of_bad_input(error: InputError) -> CheckResult:
+    """What there is to say where config or job files cannot be read: their mistakes."""
+    return CheckResult(
+        tuple(
+            Check(Level.ERROR, "input", str(mistake), code=ExitCode.BAD_INPUT)
+            for mistake in error.mistakes
+        )
+    )
+
+
+async def _checks(
+    inputs: Inputs, inform: Callable[[str], None] | None, *, send_messages: bool
+) -> AsyncIterator[Check]:
+    config = inputs.config
+    for made in _inputs(inputs):
+        yield made
+    names = inputs.credential_names if inputs.jobs else tuple(config.credentials)
+    credentials, lines = check_api.credentials(config, names)
+    for made in lines:
+        yield made
+    async for made in _api(inputs, credentials, inform):
+        yield made
+    for made in (
+        *check_api.callbacks(config),
+        check_disk.folder("output.directory", config.output.directory),
+        check_disk.folder("state", config.state.parent),
+        *check_disk.file_format(config),
+        *check_disk.readers(config),
+        *await to_thread.run_sync(lambda: list(_ledger(config, inputs.jobs))),
+    ):
+        yield made
+    async for made in _notifications(config, send=send_messages):
+        yield made
+
+
+def _inputs(inputs: Inputs) -> Iterator[Check]:
+    yield Check(Level.OK, "config", inputs.source)
+    for warning in inputs.warnings:
+        yield Check(Level.WARNING, "input", str(warning))
+    for job in inputs.jobs:
+        yield Check(
+            Level.OK, "job", f"{job.name} ({job.path}): {counted(len(job.series), 'series')}"
+        )
+
+
+async def _api(
+    inputs: Inputs, credentials: Mapping[str, Credentials], inform: Callable[[str], None] | None
+) -> AsyncIterator[Check]:
+    config = inputs.config
     try:
-        # Throttled requests are sent again for ever; a check must come to an end.
-        with anyio.fail_after(2 * config.api.timeout.total_seconds()):
-            await session.turn(request, Priority.POLL)
-    except TimeoutError:
-        raise ApiError("the API kept throttling; another program may use the same key") from None
-
-
-def _refusal(key: str, account_id: str, error: ApiError) -> Check:
-    match error:
-        case TransportError():
-            return Check(Level.ERROR, "reach", str(error), "nothing more was asked with this key")
-        case Unauthorized(status=401):
-            words = f"the API does not accept key {key} ({_said(error)})"
-            remedy = "check the key and its secret in the credentials"
-            return Check(Level.ERROR, "rights", words, remedy)
-        case Unauthorized():
-            words = f"key {key} may not ask for account {account_id} ({_said(error)})"
-            remedy = (
-                "use the account's own credentials, or those of its primary account, and let the "
-                "Reports API be enabled for it"
-            )
-            return Check(Level.ERROR, "rights", words, remedy)
-        case _:
-            # Its last words are its remedy.
-            what, _, remedy = str(error).rpartition("; ")
-            words = f"key {key}, account {account_id}: {what or remedy}"
-            return Check(Level.WARNING, "rights", words, remedy if what else "")
-
-
-def _said(error: Unauthorized) -> str:
-    return str(error.problem or f"HTTP {error.status} without words")
-
-
-def clock(ahead: timedelta, base_url: str) -> Check:
-    """How far the clock of the API at `base_url` is ahead of ours."""
-    seconds = round(abs(ahead).total_seconds())
-    if not clocks.is_off(ahead):
-        return Check(Level.OK, "clock", f"within {counted(seconds, 'second')} of the API's")
-    side = "behind" if ahead > timedelta() else "ahead of"
-    words = f"this machine's clock is {counted(seconds, 'second')} {side} the API's"
-    return Check(Level.WARNING, "clock", words, clocks.remedy(base_url))
-
-
-def callbacks(config: Config) -> Iterator[Check]:
-    """Whether a run could listen for callbacks; nothing where it is not to."""
-    if config.callback is None:
+        reach = await check_api.reach(config)
+    except InputError as error:
+        yield Check(Level.ERROR, "reach", str(error), code=ExitCode.BAD_INPUT)
         return
-    listen = config.callback.listen
-    host, port = config.callback.host_and_port
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    try:
-        if lock_holder(config.state) is not None:
-            words = f"{listen} was not tried: a run is active, and may listen there"
-            yield Check(Level.OK, "callbacks", words)
-            return
-        socket.create_server((host, port), family=family).close()
-    except LedgerError:
-        return  # what is wrong with the lock has a line of its own
-    except (OSError, UnicodeError) as error:
-        words = f"callback.listen {listen} cannot be listened on ({listen_words(error)})"
-        yield Check(Level.WARNING, "callbacks", words, "change callback.listen; a run does without")
-    else:
-        words = f"a run can listen on {listen} for {config.callback.public_url}"
-        yield Check(Level.OK, "callbacks", words)
+    if urlsplit(config.api.base_url).scheme == "https":
+        for made in check_api.variables():
+            yield made
+    yield reach
+    if reach.level is Level.ERROR or not credentials:
+        return
+    accounts = _accounts(inputs, credentials)
+    most = max(len(wanted) for wanted in accounts.values())
+    if most > _MANY_CALLS and inform is not None:
+        least = timedelta(seconds=most / config.api.requests_per_second)
+        inform(f"asking for {most:,} accounts: at least {time_words(least)}")
+    for made in await check_api.rights(config, credentials, accounts):
+        yield made
 
 
-# --- the ledger -----------------------------------------------------------------------------------
+def _accounts(inputs: Inputs, credentials: Mapping[str, Credentials]) -> dict[str, list[str]]:
+    """The accounts to ask for, by API key: those of the jobs, or each key's own."""
+    wanted: dict[str, dict[str, None]] = {each.api_key: {} for each in credentials.values()}
+    for job in inputs.jobs:
+        for entry in job.series:
+            if entry.credentials in credentials:
+                key = credentials[entry.credentials].api_key
+                wanted[key][entry.series.account_id] = None
+    return {key: list(accounts) or [key] for key, accounts in wanted.items()}
 
 
-def ledger(config: Config, jobs: Sequence[Job]) -> Iterator[Check]:
+def _ledger(config: Config, jobs: Sequence[Job]) -> Iterator[Check]:
     """Whether a run could take the ledger, and whether it would refuse it: with its exit code.
 
     A lock that is held is only mentioned: that run will end.
@@ -236,12 +189,12 @@ def ledger(config: Config, jobs: Sequence[Job]) -> Iterator[Check]:
     changed = ""
     try:
         refuse_hard_links(config.state)
-        with reading_ledger(config, whole=True) as store:
+        with reading_ledger(config, whole=True) as reader:
             if who is None:  # a run that is active writes both, and has compared them
                 require_output(config)
-                changed = compare(config, store).words
-                refuse_unknown_files(config, store, jobs, clock_of(None).now())
-            series, reports = store.size()
+                changed = compare(config, reader).words
+                refuse_unknown_files(config, reader, jobs, clock_of(None).now())
+            series, reports = reader.size()
     except OlderTables as error:
         yield Check(Level.OK, "ledger", str(error))
     except InputError as error:
@@ -256,3 +209,18 @@ def ledger(config: Config, jobs: Sequence[Job]) -> Iterator[Check]:
         if not ledger_exists(config.state) and ledger_is_missing(config) is None:
             words = f"none yet at {config.state}: the first run begins it"
         yield Check(Level.OK, "ledger", words)
+
+
+async def _notifications(config: Config, *, send: bool) -> AsyncIterator[Check]:
+    if not says_anything(config):
+        if send:
+            words = "nobody hears how runs end: the config has neither notify nor ping"
+            yield Check(Level.WARNING, "notify", words, "add one, or leave --notify out")
+        return
+    for problem in unavailable(config):
+        yield Check(Level.WARNING, "notify", problem, "a run would go on without it")
+    if send:
+        told, problems = await send_test(config, clock_of(None))
+        for problem in problems:
+            yield Check(Level.WARNING, "notify", problem, "a run would go on without it")
+        yield Check(Level.OK, "notify", f"{counted(told, 'test message')} sent")
