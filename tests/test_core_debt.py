@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orchestrator.core import windows
-from orchestrator.core.debt import by_series, debt, urgent, wants
+from orchestrator.core.debt import EarlierJob, by_series, debt, urgent
 from orchestrator.core.intervals import Window, intersect, subtract, union
 from orchestrator.core.model import (
     AbsoluteWindow,
@@ -183,8 +183,8 @@ def test_two_jobs_of_one_command_share_a_series_and_the_first_buys() -> None:
     now = utc("2026-03-01T12:00")
     owed = []
     for one, entry, earlier in by_series([month, longer]):
-        elsewhere = [want for other in earlier for want in wants(other, now, SeriesState())]
-        owed.append(debt(one, entry, now, SeriesState(), elsewhere).owed)
+        before = [EarlierJob(other, now, Resolution()) for other in earlier]
+        owed.append(debt(one, entry, now, SeriesState(), before).owed)
     assert owed == [
         (window("2026-01-01", "2026-02-01"),),
         (window("2026-02-01", "2026-02-10"),),

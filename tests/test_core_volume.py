@@ -167,8 +167,7 @@ def job(target_rows: int | None = 1000, chunk: Span = MONTH) -> Job:
 
 
 def debt_of(one: Job, history: History, failures: tuple[Failure, ...] = ()) -> debts.Debt:
-    sized = volume.sizing(one, history, None)
-    return debts.debt(one, one.series[0], NOW, SeriesState(failures=failures), sizing=sized)
+    return debts.debt(one, one.series[0], NOW, SeriesState(failures=failures), history=history)
 
 
 def test_of_an_unknown_series_the_newest_day_comes_first_and_alone() -> None:
@@ -224,10 +223,8 @@ def test_the_smaller_of_both_limits_sizes_the_chunks() -> None:
 
 def careful(history: History, room: int = 10**9) -> list[Step]:
     one = job(None)
-    sized = volume.sizing(one, history, room)
-    return list(
-        attempts.steps(debts.debt(one, one.series[0], NOW, SeriesState(), sizing=sized), ())
-    )
+    owed = debts.debt(one, one.series[0], NOW, SeriesState(), history=history, room=room)
+    return list(attempts.steps(owed, ()))
 
 
 def test_with_a_budget_the_newest_hour_comes_first() -> None:

@@ -114,7 +114,7 @@ def _wanted(
     """The time that the jobs want of a series."""
     return union(
         *(
-            wants(job, now, store.series_state(job.name, series))
+            wants(job, now, store.resolution(job.name, series))
             for job in inputs.jobs
             if any(entry.series == series for entry in job.series)
         )

@@ -19,7 +19,6 @@ from orchestrator.config import resolve_credentials
 from orchestrator.core import debt as debts
 from orchestrator.core import intervals, spending, volume
 from orchestrator.core.lifecycle import State
-from orchestrator.core.model import SeriesState
 from orchestrator.errors import InputError
 
 if TYPE_CHECKING:
@@ -122,19 +121,17 @@ def series_plans(
     bounds = () if config is None else spending.bounds(config.limits, config.prices)
     for job, entry, earlier in debts.by_series(jobs):
         series = entry.series
-        others = [
-            (other, SeriesState(resolution=reader.resolution(other.name, series)))
-            for other in earlier
+        before = [
+            debts.EarlierJob(other, now, reader.resolution(other.name, series)) for other in earlier
         ]
         series_state = reader.series_state(job.name, series)
         history = volume.History() if config is None else histories.of(series)
-        bought = debts.bought_by(others, now)
-        sizing = volume.sizing(job, history, spending.least_room(bounds, series.product))
-        debt = debts.debt(job, entry, now, series_state, bought, sizing=sizing)
+        room = spending.least_room(bounds, series.product)
+        debt = debts.debt(job, entry, now, series_state, before, history=history, room=room)
         held = reader.number_in(series, State.HELD) if series_state.open else 0
         blocked: tuple[Window, ...] = ()
         if series_state.given_up or series_state.disputed:
-            blocked = debts.wants(job, now, series_state)
+            blocked = debts.wants(job, now, series_state.resolution)
         yield SeriesPlan(
             debt=debt,
             first=not earlier,

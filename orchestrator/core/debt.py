@@ -1,13 +1,18 @@
-"""The debt: wanted less had, per series. What to ask for, and nothing else."""
+"""Computes the debt of a series: what its job wants, less what the ledger has.
+
+`debt` is the only recipe: `plan` and `run` both use it. Nothing here reads the ledger or a clock.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
+from orchestrator.core import volume
 from orchestrator.core import windows as job_windows
 from orchestrator.core.chunks import cut
-from orchestrator.core.intervals import Window, intersect, subtract, union
+from orchestrator.core.intervals import Window, intersect, subtract
+from orchestrator.core.volume import History
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -15,6 +20,9 @@ if TYPE_CHECKING:
 
     from orchestrator.core.model import Failure, Job, JobSeries, Resolution, SeriesState
     from orchestrator.core.volume import Sizing
+
+
+_NO_HISTORY: Final = History()
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,14 +77,30 @@ class Debt:
         return cut(self.owed, self.job.chunk, self.job.zone, self.failures, self.sizing)
 
 
+@dataclass(frozen=True, slots=True)
+class EarlierJob:
+    """A job that the command names before another one, and that buys what both want of a series.
+
+    Attributes:
+        job: the job.
+        now: the moment that the run took as its own for the key of that job.
+        resolution: of the job's relative windows for the series, as the ledger has it.
+    """
+
+    job: Job
+    now: datetime
+    resolution: Resolution
+
+
 def debt(
     job: Job,
     entry: JobSeries,
     now: datetime,
     series_state: SeriesState,
-    elsewhere: Iterable[Window] = (),
+    earlier: Iterable[EarlierJob] = (),
     *,
-    sizing: Sizing | None = None,
+    history: History = _NO_HISTORY,
+    room: int | None = None,
 ) -> Debt:
     """The debt of one series of a job.
 
@@ -84,12 +108,17 @@ def debt(
         job: the job.
         entry: one of its series.
         now: the moment that the run took as its own.
-        series_state: what the ledger knows of the series, as this job sees it.
-        elsewhere: what earlier jobs of the same command want of this series: they buy it.
-        sizing: how its chunks are kept small; None where time alone decides.
+        series_state: what the ledger has of the series, as this job sees it.
+        earlier: the earlier jobs of the same command that hold the series; they buy what they
+            want of it.
+        history: what was collected of the series; used only where `volume.is_sized`.
+        room: the records that one chunk may hold by the budget; None: any number.
     """
     resolution = job_windows.resolve(job, now, series_state.resolution)
     wanted = job_windows.wanted(job, now, resolution)
+    elsewhere = [
+        window for other in earlier for window in wants(other.job, other.now, other.resolution)
+    ]
     owed = subtract(wanted, (*series_state.had, *elsewhere))
     edge = job_windows.retention_edge(entry.series, now)
     return Debt(
@@ -103,18 +132,19 @@ def debt(
         ),
         failures=series_state.failures,
         resolution=resolution,
-        sizing=sizing,
+        sizing=volume.sizing(job, history, room),
     )
 
 
-def wants(job: Job, now: datetime, series_state: SeriesState) -> tuple[Window, ...]:
-    """Every moment that a job may ask for by now of a series; clipped."""
-    return job_windows.wanted(job, now, job_windows.resolve(job, now, series_state.resolution))
+def wants(job: Job, now: datetime, resolution: Resolution) -> tuple[Window, ...]:
+    """Every moment that a job may ask for by now, had or not; clipped.
 
-
-def bought_by(earlier: Iterable[tuple[Job, SeriesState]], now: datetime) -> tuple[Window, ...]:
-    """What the earlier jobs of a command want of a series, each with its standing: they buy it."""
-    return union(*(wants(job, now, series_state) for job, series_state in earlier))
+    Args:
+        job: the job.
+        now: the moment that the run took as its own.
+        resolution: of its relative windows for the series, as the ledger has it.
+    """
+    return job_windows.wanted(job, now, job_windows.resolve(job, now, resolution))
 
 
 def by_series(jobs: Sequence[Job]) -> Iterator[tuple[Job, JobSeries, tuple[Job, ...]]]:

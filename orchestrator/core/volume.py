@@ -223,6 +223,11 @@ class Sizing:
         return self.history.at_most(window) * MARGIN <= self.target
 
 
+def is_sized(job: Job, room: int | None) -> bool:
+    """Whether records bound the chunks of a job's series, so that their history is of use."""
+    return room is not None or job.target_rows is not None
+
+
 def sizing(job: Job, history: History, room: int | None) -> Sizing | None:
     """How the chunks of a series are sized; None: by time alone.
 

@@ -351,7 +351,7 @@ class _Run:
         session = self._world.sessions[entry.credentials]
         now = self._now_of(session)
         debt = debts.debt(job, entry, now, series_state)
-        wants = debts.wants(job, now, series_state)
+        wants = debts.wants(job, now, series_state.resolution)
         return SeriesEnd(
             job=job,
             series=entry.series,

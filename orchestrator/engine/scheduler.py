@@ -499,20 +499,13 @@ class Scheduler:
             await self._budget.refresh(self._ledger, lane.session.api.server_now() or now)
         ledger, series = self._ledger, entry.series
         self._busy[series.key].room = self._budget.room(series)
-        target = self._budget.target(series)
-        others = []
+        room = self._budget.target(series)
+        before = []
         for other in earlier:
             session = self._desks[self._credentials[other.name, series.key]]
             if not self._is_out(session, series):
-                others.append((other, await ledger.series_state(other.name, series), session))
+                resolution = (await ledger.series_state(other.name, series)).resolution
+                before.append(debts.EarlierJob(other, self._now_of(session), resolution))
         series_state = await ledger.series_state(job.name, series)
-        sized = None
-        if target is not None or job.target_rows is not None:
-            sized = volume.sizing(job, await ledger.history(series), target)
-        bought = intervals.union(
-            *(
-                debts.wants(other, self._now_of(session), theirs)
-                for other, theirs, session in others
-            )
-        )
-        return debts.debt(job, entry, now, series_state, bought, sizing=sized)
+        history = await ledger.history(series) if volume.is_sized(job, room) else volume.History()
+        return debts.debt(job, entry, now, series_state, before, history=history, room=room)
