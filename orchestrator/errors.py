@@ -1,30 +1,31 @@
-"""Every error of the program, by its cause.
+"""Every error that the program raises on purpose, by its cause.
 
 ::
 
     OrchestratorError
-    ├── InputError             a job file, the config or the command line       exit 2
-    ├── ApiError               a call of the Reports API did not do its work
-    │   ├── TransportError     no complete answer: refused, reset, timed out
-    │   ├── Throttled          429, or a 403 whose type ends in #rate-limit
-    │   ├── Unauthorized       401, 403: this key, or this account
-    │   ├── NotFound           404, 410
-    │   ├── FileRefused        another 4xx of a file's address, or a link that leads nowhere
-    │   ├── Rejected           400, 409, 422: the request itself is wrong
-    │   └── ServerFault        5xx, or an answer that cannot be read
-    ├── LedgerError            the ledger cannot be read or written             exit 74
-    │   ├── Locked             another run holds it                             exit 3
-    │   ├── OlderTables        of an older version: only a run brings it up to date
-    │   ├── Taken              a request_id that another row has
-    │   ├── WindowHad          a report's window that another report has by now
-    │   └── InvalidTransition  an event that the report's state does not allow  exit 70
-    ├── CollectError           a finished report could not be made into a file
-    │   ├── CorruptArchive     the archive or its CSV is not what was promised
-    │   │   ├── WrongCount     it is sound, and holds another number of records
-    │   │   └── TooLong        it is longer than so many records can be, or has no end
-    │   ├── NoRoom             it would leave too little room on the disk
-    │   └── NameTaken          another file stands under the name of the published one
-    └── OutputError            the disk: full, read-only, unwritable            exit 74
+    ├── InputError               a job file, the config or the command line     exit 2
+    ├── ApiError                 a call of the Reports API failed
+    │   ├── TransportError       no complete answer: refused, reset, timed out
+    │   ├── Throttled            429, or a 403 whose type ends in #rate-limit
+    │   ├── Unauthorized         401, 403: this key, or this account
+    │   ├── NotFound             404, 410
+    │   ├── FileRefused          another 4xx of a file's address, or an invalid link
+    │   ├── Rejected             400, 409, 422: the request itself is wrong
+    │   └── ServerFault          5xx, or an answer that cannot be read
+    │       └── TooLarge         an answer that is too long to be read
+    ├── LedgerError              the ledger cannot be read or written           exit 74
+    │   ├── LedgerLocked         another run has the lock                       exit 3
+    │   ├── OldLedgerVersion     only a run brings it up to date
+    │   ├── RequestIdConflict    another report has this request_id
+    │   ├── WindowTaken          another report has this window by now
+    │   └── InvalidTransition    an event that the report's state does not allow  exit 70
+    ├── CollectError             a finished report could not be made into a file
+    │   ├── CorruptArchive       the archive or its CSV is not what was promised
+    │   │   ├── WrongCount       it is intact, but holds another number of records
+    │   │   └── TooLong          it is longer than its records can be, or does not end
+    │   ├── NoRoom               it would leave too little room on the disk
+    │   └── NameTaken            another file has the name of the published one
+    └── OutputError              the disk: full, read-only, not writable        exit 74
 
 ``str()`` of each is one sentence or more for people: what was wrong, where, what to do.
 Attributes carry the facts. No error text ever holds a secret.
@@ -43,12 +44,12 @@ if TYPE_CHECKING:
 
 
 class OrchestratorError(Exception):
-    """The root: whatever the program itself raises on purpose."""
+    """The base class of all errors that the program raises on purpose."""
 
 
 @dataclass(frozen=True, slots=True)
 class Mistake:
-    """One thing wrong with an input, and the place it stands.
+    """One mistake in an input, and where it is.
 
     Attributes:
         file: the file as the user named it; empty for the command line.
@@ -76,7 +77,7 @@ class Mistake:
 
 
 class InputError(OrchestratorError):
-    """Bad input: all mistakes that were found, at once. Nothing was sent."""
+    """Invalid input, with all mistakes that it has. Nothing was sent."""
 
     def __init__(self, mistakes: Sequence[Mistake] | str) -> None:
         if isinstance(mistakes, str):
@@ -87,7 +88,7 @@ class InputError(OrchestratorError):
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """An RFC 7807 problem object, as far as the API filled it in.
+    """An RFC 7807 problem object, as far as the API has filled it in.
 
     ``invalid_parameters`` are (name, reason) pairs, which a 422 may carry.
     """
@@ -99,19 +100,19 @@ class Problem:
     invalid_parameters: tuple[tuple[str, str], ...] = ()
 
     def __str__(self) -> str:
-        """The API's own words, shortened to what a person needs."""
-        words = ": ".join(part for part in (self.title, self.detail) if part) or "no words"
+        """The API's own words, shortened."""
+        text = ": ".join(part for part in (self.title, self.detail) if part) or "no words"
         named = "; ".join(f"{name}: {reason}" for name, reason in self.invalid_parameters)
-        return f"HTTP {self.status} {short(words)}" + (f" ({short(named)})" if named else "")
+        return f"HTTP {self.status} {short(text)}" + (f" ({short(named)})" if named else "")
 
 
 class ApiError(OrchestratorError):
-    """A call of the Reports API did not do its work.
+    """A call of the Reports API failed.
 
     Attributes:
         call: the call in words, such as ``POST /v2/reports``; never a secret in it.
-        problem: what the API said, where it said something.
-        elsewhere: it says nothing of how the API is: a file cannot be had, there or elsewhere.
+        problem: what the API says about it; None where it says nothing.
+        is_about_file: only a file cannot be had; it says nothing about the state of the API.
     """
 
     def __init__(
@@ -120,15 +121,15 @@ class ApiError(OrchestratorError):
         *,
         call: str = "",
         problem: Problem | None = None,
-        elsewhere: bool = False,
+        is_about_file: bool = False,
     ) -> None:
         super().__init__(short(message, MAX_REASON))
         self.call = call
         self.problem = problem
-        self.elsewhere = elsewhere
+        self.is_about_file = is_about_file
 
     def hide(self, hidden: Callable[[str], str]) -> None:
-        """Takes secrets out of its text."""
+        """Takes the secrets out of its texts."""
         self.args = (hidden(str(self)),)
         self.call = hidden(self.call)
 
@@ -137,23 +138,23 @@ class TransportError(ApiError):
     """No complete answer came.
 
     Attributes:
-        maybe_sent: False only where the request surely never reached the server (connection
-            refused, name not found, TLS failure). Decides whether a create is repeated or
-            reconciled.
+        maybe_sent: False only where the request surely did not reach the server (connection
+            refused, name not found, TLS failure). It decides whether a create is sent again or
+            looked for at the API.
     """
 
     def __init__(
-        self, message: str, *, call: str = "", maybe_sent: bool, elsewhere: bool = False
+        self, message: str, *, call: str = "", maybe_sent: bool, is_about_file: bool = False
     ) -> None:
-        super().__init__(message, call=call, elsewhere=elsewhere)
+        super().__init__(message, call=call, is_about_file=is_about_file)
         self.maybe_sent = maybe_sent
 
 
 class _MayAskToWait(ApiError):
-    """An answer that may say when to come back.
+    """An answer that may say when to try again.
 
     Attributes:
-        retry_after: what ``Retry-After`` asked for; None where it did not come.
+        retry_after: the wait that ``Retry-After`` asks for; None without that header.
     """
 
     def __init__(
@@ -163,14 +164,14 @@ class _MayAskToWait(ApiError):
         call: str = "",
         problem: Problem | None = None,
         retry_after: timedelta | None = None,
-        elsewhere: bool = False,
+        is_about_file: bool = False,
     ) -> None:
-        super().__init__(message, call=call, problem=problem, elsewhere=elsewhere)
+        super().__init__(message, call=call, problem=problem, is_about_file=is_about_file)
         self.retry_after = retry_after
 
 
 class Throttled(_MayAskToWait):
-    """Too many requests of this API key."""
+    """This API key makes too many requests."""
 
 
 class Unauthorized(ApiError):
@@ -188,13 +189,13 @@ class Unauthorized(ApiError):
 
 
 class NotFound(ApiError):
-    """The report or the file is not there (404, 410): never was, too old, or not ours."""
+    """The report or the file is not there (404, 410): it never was, is too old, or is not ours."""
 
 
 class FileRefused(ApiError):
-    """A file's address refuses it: a dead signature, another host's rules, an odd link.
+    """A file cannot be had at its address: an expired signature, a rule of the host, a bad link.
 
-    It is the link's fault, never the key's; a fresh status may bring a better link.
+    The link is to blame, never the key; a new status answer may bring a better link.
 
     Attributes:
         status: the HTTP status, a 4xx other than 404 and 410; None: the link cannot be followed.
@@ -207,9 +208,9 @@ class FileRefused(ApiError):
         status: int | None,
         call: str = "",
         problem: Problem | None = None,
-        elsewhere: bool = False,
+        is_about_file: bool = False,
     ) -> None:
-        super().__init__(message, call=call, problem=problem, elsewhere=elsewhere)
+        super().__init__(message, call=call, problem=problem, is_about_file=is_about_file)
         self.status = status
 
 
@@ -240,7 +241,7 @@ class ServerFault(_MayAskToWait):
 
 
 class TooLarge(ServerFault):
-    """An answer that is longer than what is read of one: asked again it is no shorter."""
+    """An answer is longer than what is read of one; asking again would not make it shorter."""
 
 
 class LedgerError(OrchestratorError):
@@ -248,23 +249,23 @@ class LedgerError(OrchestratorError):
 
 
 class LedgerLocked(LedgerError):
-    """Another run holds the ledger's lock."""
+    """Another run has the lock of the ledger."""
 
 
-class OlderTables(LedgerError):
-    """A ledger of an older version, which a command that only reads cannot use."""
+class OldLedgerVersion(LedgerError):
+    """The ledger is of an older version, which a command that only reads cannot use."""
 
 
 class RequestIdConflict(LedgerError):
-    """A request_id that another row of the ledger has: the API gave one name to two reports."""
+    """Another report in the ledger has this request_id: the API gave one id to two reports."""
 
 
-class WindowHad(LedgerError):
-    """A report that came to nothing cannot come back: another has a part of its window by now."""
+class WindowTaken(LedgerError):
+    """A failed report cannot be taken up again: another one has a part of its window by now."""
 
 
 class InvalidTransition(LedgerError):
-    """An event came that the report's state does not allow: a bug, never bad luck."""
+    """An event came that the report's state does not allow. This is always a bug."""
 
 
 class CollectError(OrchestratorError):
@@ -279,7 +280,7 @@ class CorruptArchive(CollectError):
 
 
 class WrongCount(CorruptArchive):
-    """The archive is sound, and holds another number of records than the API promised.
+    """The archive is intact, but holds another number of records than the API promised.
 
     Attributes:
         rows: counted in the file.
@@ -297,12 +298,12 @@ class TooLong(CorruptArchive):
 
 
 class NoRoom(CollectError):
-    """A download would leave too little room on the disk: it is left to the next run."""
+    """A download would leave too little room on the disk; the next run tries it again."""
 
 
 class NameTaken(CollectError):
-    """Another file, with other content, stands under the name that a verified file should take."""
+    """Another file, with other content, already has the name of a verified file."""
 
 
 class OutputError(OrchestratorError):
-    """The disk does not take what must be written: full, read-only, no permission."""
+    """The disk cannot be written to: full, read-only, no permission."""

@@ -1,4 +1,4 @@
-"""Where the process begins: a signal that comes while modules load must end it all the same."""
+"""Starts the process: prepares signals, umask and secrets, and then loads the command line."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ _PR_SET_DUMPABLE: Final = 4
 
 def entry() -> NoReturn:
     """Runs the command line and ends the process."""
-    # The first process of a container has no default handlers: without these it would go on, and
-    # be killed for good a little later. Nothing has begun yet, so it simply ends.
+    # The first process of a container has no default handlers, so a signal that comes while modules
+    # load would be ignored. Nothing has begun yet, so it simply ends.
     for number in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) is signal.SIG_DFL:  # `nohup` has SIGHUP ignored: so be it
             signal.signal(number, _end)
-    # Python would write the keys of every TLS connection there, and the secret could be read.
+    # Python would write the keys of every TLS connection there: the secret could be read.
     os.environ.pop("SSLKEYLOGFILE", None)
     _keep_no_core()
     # Records are personal data; a config may let the group read them, and sets its own umask.
@@ -29,14 +29,14 @@ def entry() -> NoReturn:
 
 
 def _keep_no_core() -> None:
-    """Has the system write no image of this process, in which the secret would stand."""
+    """Forbids core dumps of this process, because the secret would be in them."""
     with suppress(ImportError, ValueError, OSError):
         import resource  # noqa: PLC0415 - not on every system
 
         _, hard_limit = resource.getrlimit(resource.RLIMIT_CORE)
         resource.setrlimit(resource.RLIMIT_CORE, (0, hard_limit))
     if sys.platform == "linux":
-        # A program that the kernel pipes such images to gets them whatever the limit says.
+        # A program that the kernel pipes core dumps to would get them in spite of the limit.
         with suppress(ImportError, OSError, AttributeError):
             import ctypes  # noqa: PLC0415 - on Linux alone
 
@@ -44,5 +44,5 @@ def _keep_no_core() -> None:
 
 
 def _end(_number: int, _frame: object) -> NoReturn:
-    """Ends as SIGTERM does, whichever it was: a run takes both for the same wish."""
+    """Ends with the exit code of SIGTERM for both signals: a run treats them alike."""
     raise SystemExit(128 + signal.SIGTERM)

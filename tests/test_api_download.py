@@ -160,7 +160,7 @@ async def test_a_link_that_must_not_be_followed(base_url: str, link: str, words:
     assert words in str(caught.value)
     assert "sig" not in str(caught.value)
     assert caught.value.status is None
-    assert caught.value.elsewhere
+    assert caught.value.is_about_file
 
 
 @pytest.mark.parametrize(
@@ -172,7 +172,7 @@ async def test_a_redirect_to_nowhere_is_the_files_own_affair(to: bytes) -> None:
     async with raw_server(answer) as url, client_of(url) as api:
         with pytest.raises(ApiError) as caught:
             await fetch(api, f"{url}/f")
-    assert caught.value.elsewhere
+    assert caught.value.is_about_file
 
 
 async def test_a_redirect_must_say_where() -> None:
@@ -226,7 +226,7 @@ async def test_what_another_host_answers_is_no_word_about_the_key(
         with pytest.raises(ApiError) as caught:
             await fetch(api, f"{url}/f?signature=abc")
     assert type(caught.value) is error
-    assert caught.value.elsewhere
+    assert caught.value.is_about_file
     assert "signature" not in str(caught.value)
 
 
@@ -507,7 +507,7 @@ async def test_of_two_failures_the_one_that_may_pass_is_told(
         with pytest.raises(ApiError) as caught:
             await fetch(api, f"{other}/v3/media/f1")
     assert type(caught.value) is error
-    assert caught.value.elsewhere is (error is not Throttled)
+    assert caught.value.is_about_file is (error is not Throttled)
 
 
 async def test_an_api_that_is_down_is_not_asked_elsewhere() -> None:

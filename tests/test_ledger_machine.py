@@ -17,7 +17,7 @@ from orchestrator.core import lifecycle as life
 from orchestrator.core.intervals import Window, union
 from orchestrator.core.lifecycle import Event, State, transition
 from orchestrator.core.model import Report, Series
-from orchestrator.errors import InvalidTransition, WindowHad
+from orchestrator.errors import InvalidTransition, WindowTaken
 from orchestrator.ledger.sqlite import connect
 from orchestrator.ledger.store import Store
 
@@ -147,7 +147,7 @@ class LedgerMachine(RuleBasedStateMachine):
         if expected.has_window and not row.state.has_window and others:
             try:
                 self.store.apply(row.report, event, AT)
-            except WindowHad:
+            except WindowTaken:
                 return
             raise AssertionError("two reports have the same moment")
         row.report = self.store.apply(row.report, event, AT)

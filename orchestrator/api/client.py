@@ -221,7 +221,7 @@ class VonageReports:
                 stream = await self._files.open(stack, download_url, within, resume)
             except ApiError as error:
                 # That a file fails says nothing about the API; the next status call does.
-                error.elsewhere |= not isinstance(error, Throttled)
+                error.is_about_file |= not isinstance(error, Throttled)
                 error.hide(self._hide)
                 raise
             yield stream

@@ -103,7 +103,7 @@ class FileUrls:
         try:
             stream = await self._follow(stack, ways[0], within, resume)
         except (TransportError, Throttled) as error:
-            if not error.elsewhere:
+            if not error.is_about_file:
                 raise
             first: ApiError | None = error
         except ApiError as error:
@@ -143,13 +143,13 @@ class FileUrls:
             target = response.headers.get("Location", "")
             if not target:
                 raise ServerFault(
-                    f"{call}: redirects, but does not say where", call=call, elsewhere=True
+                    f"{call}: redirects, but does not say where", call=call, is_about_file=True
                 )
             await stack.aclose()
         raise ServerFault(
             f"GET {urls.path_of(link)}: redirects more than {MAX_REDIRECTS} times",
             call="download",
-            elsewhere=True,
+            is_about_file=True,
         )
 
     def _shown(self, text: str) -> str:
@@ -189,7 +189,7 @@ class FileUrls:
         except (InvalidURL, ValueError, OverflowError):
             raise urls.no_address(call) from None
         except BELOW_HTTP as error:
-            failure = transport_error(error, call, proxy=proxy, elsewhere=not is_api)
+            failure = transport_error(error, call, proxy=proxy, is_about_file=not is_api)
             raise failure from failure.__cause__
         if is_api:
             self._note_date(response)
@@ -199,10 +199,10 @@ class FileUrls:
         status = response.status
         if status in {404, 410}:
             message = f"{call}: the file is not there, or no longer"
-            return NotFound(message, call=call, elsewhere=not is_api)
+            return NotFound(message, call=call, is_about_file=not is_api)
         if status < 400:
             return ServerFault(
-                f"{call}: answered HTTP {status} instead of the file", call=call, elsewhere=True
+                f"{call}: answered HTTP {status} instead of the file", call=call, is_about_file=True
             )
         # What another host answers says nothing about the key or its rate.
         if is_api:
@@ -217,7 +217,7 @@ class FileUrls:
                 f"{call}: the file's address answers HTTP {status}; the link may have died",
                 status=status,
                 call=call,
-                elsewhere=not is_api,
+                is_about_file=not is_api,
             )
         wait = problems.read_retry_after(response.headers, self._now())
         asks = f" and asks to wait {wait}" if wait else ""
@@ -225,7 +225,7 @@ class FileUrls:
             f"{call}: the file's address answers HTTP {status}{asks}",
             call=call,
             retry_after=wait,
-            elsewhere=True,
+            is_about_file=True,
         )
 
 

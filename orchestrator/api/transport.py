@@ -163,7 +163,7 @@ async def reach(api: ApiSettings, proxies: Proxies) -> Proxy | None:
 
 
 def transport_error(
-    error: BaseException, call: str, *, proxy: Proxy | None = None, elsewhere: bool = False
+    error: BaseException, call: str, *, proxy: Proxy | None = None, is_about_file: bool = False
 ) -> TransportError:
     """The error for a failure below HTTP; its cause is set, where that keeps no secret.
 
@@ -173,7 +173,7 @@ def transport_error(
         error: what aiohttp raised.
         call: the call in words.
         proxy: by which it went.
-        elsewhere: see `ApiError`.
+        is_about_file: see `ApiError`.
     """
     if isinstance(error, _SentOnce) and error.__cause__ is not None:
         error = error.__cause__
@@ -181,7 +181,7 @@ def transport_error(
         f"{call}: {_words_of_proxy(error, proxy) or _words(error)}",
         call=call,
         maybe_sent=not isinstance(error, _SURELY_NOT_SENT),
-        elsewhere=elsewhere,
+        is_about_file=is_about_file,
     )
     mapped.__cause__ = None if isinstance(error, _INDISCREET) else error
     return mapped

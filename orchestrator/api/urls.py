@@ -64,7 +64,7 @@ def follow(base: URL, at: URL, target: str) -> URL:
     def refused(why: str) -> FileRefused:
         call = f"GET {path_of(target)}"
         message = f"{call}: the API's link {why}"
-        return FileRefused(message, status=None, call=call, elsewhere=True)
+        return FileRefused(message, status=None, call=call, is_about_file=True)
 
     try:
         text = target.strip()
@@ -117,7 +117,7 @@ def _is_vendor(url: URL) -> bool:
 def no_address(call: str) -> FileRefused:
     """The error for a link whose host or port turns out to be none."""
     return FileRefused(
-        f"{call}: the API's link is no address", status=None, call=call, elsewhere=True
+        f"{call}: the API's link is no address", status=None, call=call, is_about_file=True
     )
 
 

@@ -18,7 +18,7 @@ from orchestrator.app.manifest_check import compare, refuse_unknown_files
 from orchestrator.app.notifications import says_anything, send_test, unavailable
 from orchestrator.app.setup import clock_of
 from orchestrator.core.policy import ExitCode
-from orchestrator.errors import InputError, LedgerError, OlderTables, OutputError
+from orchestrator.errors import InputError, LedgerError, OldLedgerVersion, OutputError
 from orchestrator.ledger import ledger_exists, lock_holder, refuse_hard_links, refuse_network
 from orchestrator.reporting.phrases import counted, time_words
 
@@ -195,7 +195,7 @@ def _ledger(config: Config, jobs: Sequence[Job]) -> Iterator[Check]:
                 changed = compare(config, reader).words
                 refuse_unknown_files(config, reader, jobs, clock_of(None).now())
             series, reports = reader.size()
-    except OlderTables as error:
+    except OldLedgerVersion as error:
         yield Check(Level.OK, "ledger", str(error))
     except InputError as error:
         yield Check(Level.ERROR, "ledger", str(error), code=ExitCode.BAD_INPUT)

@@ -67,7 +67,7 @@ class Breaker:
         That a file cannot be had, here or at another host, tells nothing of the API. An answer
         that is too large is one.
         """
-        if error is not None and (not isinstance(error, ApiError) or error.elsewhere):
+        if error is not None and (not isinstance(error, ApiError) or error.is_about_file):
             return
         if not isinstance(error, TransportError | ServerFault) or isinstance(error, TooLarge):
             self._failures = 0

@@ -13,7 +13,7 @@ from orchestrator.core import echo, lifecycle
 from orchestrator.core.commands import JOB, typed
 from orchestrator.core.lifecycle import State
 from orchestrator.core.ports import Priority
-from orchestrator.errors import InputError, NotFound, WindowHad
+from orchestrator.errors import InputError, NotFound, WindowTaken
 
 if TYPE_CHECKING:
     from orchestrator.core.lifecycle import Event
@@ -144,7 +144,7 @@ async def waive(report: Report, ledger: Ledger) -> Report:
 async def _apply(ledger: Ledger, report: Report, event: Event) -> Report:
     try:
         return await ledger.apply(report, event)
-    except WindowHad as error:
+    except WindowTaken as error:
         raise InputError(f"{error}; nothing about it waits for a decision") from error
 
 

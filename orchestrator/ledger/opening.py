@@ -86,7 +86,7 @@ def open_reader(url: str | Path, *, whole: bool = False) -> Iterator[LedgerReade
     Raises:
         InputError: no ledger is known by such a URL.
         LedgerError: there is none, it cannot be read, or is damaged.
-        OlderTables: it is of an older version: a run brings it up to date.
+        OldLedgerVersion: it is of an older version: a run brings it up to date.
     """
     path = _file_of(url)
     if path is None:

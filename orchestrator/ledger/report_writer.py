@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from orchestrator.core import attempts
 from orchestrator.core.lifecycle import Published, State, Superseded, transition
 from orchestrator.core.model import Report
-from orchestrator.errors import InvalidTransition, RequestIdConflict, WindowHad
+from orchestrator.errors import InvalidTransition, RequestIdConflict, WindowTaken
 from orchestrator.ledger import editions, rows, subaccount_rows
 
 if TYPE_CHECKING:
@@ -152,12 +152,12 @@ class ReportWriter:
         What was given up with it is given up no longer.
 
         Raises:
-            WindowHad: another report has a part of it by now.
+            WindowTaken: another report has a part of it by now.
         """
         self._given_up.release(report)
         holder = self._windows.holder_of(report.series, report.window)
         if holder is not None:
-            raise WindowHad(
+            raise WindowTaken(
                 f"report {report.id} ({report.series}, {report.window}): {holder} has its window, "
                 "or a part of it, by now"
             )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 import anyio
 
 from orchestrator.core.commands import JOB, typed
-from orchestrator.errors import LedgerError, OlderTables
+from orchestrator.errors import LedgerError, OldLedgerVersion
 from orchestrator.ledger import hardening, integrity
 from orchestrator.ledger.creation import begin_if_none, refuse_empty
 from orchestrator.ledger.group_commit import GroupCommits
@@ -128,7 +128,7 @@ def _set_up(
     if read_only:
         reached = check(connection, str(path))
         if reached < VERSION:
-            raise OlderTables(
+            raise OldLedgerVersion(
                 f"{path} was written by an older version of orchestrator; "
                 f"{typed('run', JOB)} brings it up to date"
             )

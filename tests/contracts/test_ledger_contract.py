@@ -23,7 +23,7 @@ from orchestrator.errors import (
     LedgerError,
     LedgerLocked,
     RequestIdConflict,
-    WindowHad,
+    WindowTaken,
 )
 from orchestrator.ledger import (
     IN_MEMORY,
@@ -378,7 +378,7 @@ async def test_a_report_takes_its_window_again_where_nobody_has_it(ledger: Ledge
     lost = await asked(ledger, 1, life.NotCreated("HTTP 403"))
     bought = await asked(ledger, 1)
     before = await everything(ledger)
-    with pytest.raises(WindowHad, match=f"report {bought.id} has its window"):
+    with pytest.raises(WindowTaken, match=f"report {bought.id} has its window"):
         await ledger.apply(lost, life.Adopted("r-9"))
     assert await everything(ledger) == before
 

@@ -181,7 +181,7 @@ class Ledger(Protocol):
         Raises:
             InvalidTransition: the state does not allow it, or the ledger has another state of the
                 report than `report` says. A repeated call therefore changes nothing.
-            WindowHad: the event would give the report its window again, which another has by now.
+            WindowTaken: the event would give the report its window again, which another has by now.
             RequestIdConflict: another report has the request id that the event brings.
         """
         ...
