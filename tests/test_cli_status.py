@@ -198,7 +198,10 @@ def test_programs_get_every_state_and_every_report(
         "items_count": None,
         "reason": "the list proves nothing",
         "window_is": None,
-        "what": "nobody can say whether the API has it: the list proves nothing",
+        "what": (
+            "we asked for it and could not find out whether the API accepted it: the list proves "
+            "nothing"
+        ),
         "then": held["then"],
     }
     assert by_state["lost"]["window_is"] == "owed"

@@ -61,7 +61,7 @@ ADOPTED = given_up(
 
 STATES = {
     State.SUBMITTING: (
-        "asked for, but whether the API has it is not known: why",
+        "asked for, but we do not know yet whether the API accepted it: why",
         "`orchestrator run JOB` looks for it at the API before anything is bought again",
     ),
     State.SUBMITTED: (
@@ -80,7 +80,7 @@ STATES = {
     State.SUPERSEDED: ("a newer edition of the same window was collected: why", ""),
     State.ABSENT: ("was not created: why", ADOPTED),
     State.HELD: (
-        "nobody can say whether the API has it: why",
+        "we asked for it and could not find out whether the API accepted it: why",
         (
             "`orchestrator run JOB` looks for it again, for 72 hours; or decide: "
             "`orchestrator resolve 17 --adopt REQUEST_ID` (free) if you find it at the API, "
@@ -100,12 +100,12 @@ STATES = {
         "skipped: why",
         "`orchestrator resolve 17 --resubmit` buys it after all",
     ),
-    State.DISCARDED: ("set aside: why", GIVEN_UP),
-    State.TRUNCATED: ("cut short, so records are missing: why", GIVEN_UP),
+    State.DISCARDED: ("discarded: why", GIVEN_UP),
+    State.TRUNCATED: ("the API cut its file short, so records are missing: why", GIVEN_UP),
     State.FAILED: ("failed at the API: why", GIVEN_UP),
-    State.ABORTED: ("ended at the API, and not by us: why", GIVEN_UP),
+    State.ABORTED: ("aborted at the API, not by us: why", GIVEN_UP),
     State.CANCELLED: ("cancelled: why", GIVEN_UP),
-    State.EXPIRED: ("its file was gone before it was here: why", LOOKED_AT),
+    State.EXPIRED: ("the API deleted its file before it was downloaded: why", LOOKED_AT),
     State.LOST: ("the API no longer knows it: why", LOOKED_AT),
 }
 
@@ -141,7 +141,7 @@ def test_without_a_reason_nothing_dangles(state: State) -> None:
             ("skipped, as you decided; `orchestrator resolve 17 --resubmit` asks for it after all"),
         ),
         (Fate.AGAIN, "its window has been asked for again"),
-        (Fate.OWED, "`orchestrator run JOB` asks for its window again, as far as a job wants it"),
+        (Fate.OWED, "`orchestrator run JOB` asks for its window again if a job still wants it"),
     ],
     ids=lambda value: value.value if isinstance(value, Fate) else "",
 )

@@ -1,4 +1,4 @@
-"""Lines of one cause are told a few times and then counted, so that a log stays readable."""
+"""Writes the first lines of each cause and counts the others, so that a log stays readable."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ if TYPE_CHECKING:
     from orchestrator.core.model import FieldValue
 
 MAX_ALIKE: Final = 3
-"""Lines of one cause that are told one by one: enough to see what they have in common."""
+"""Lines of one cause that are written one by one: enough to see what they have in common."""
 
 _MAX_CAUSES: Final = 1000
-"""Causes that are told apart; what comes later is counted together."""
+"""Maximum number of causes that are told apart; later ones are counted together."""
 
 _MAX_NAME: Final = 160
-"""Characters of a line by which the count of its likes names it."""
+"""Characters of a line that name the cause where similar lines are counted."""
 
 _PARTICULAR: Final = re.compile(r"[\w.:/+%-]*\d[\w.:/+%-]*")
 """What differs between lines of one cause: numbers, dates, accounts, ids."""

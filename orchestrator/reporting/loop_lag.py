@@ -1,4 +1,4 @@
-"""The pulse of the event loop: how late its turns come, in memory of constant size."""
+"""Measures how late the turns of the event loop come, in memory of constant size."""
 
 from __future__ import annotations
 
@@ -9,11 +9,10 @@ from typing import Final
 import anyio
 
 INTERVAL_SECONDS: Final = 0.02
-"""Between beats: short enough to see a stall of 50 ms, and about a hundredth of a core where the
-rest of the program sleeps."""
+"""Seconds between measurements: short enough to see a stall of 50 ms; costs about 1 % of a core."""
 
 WARNING_MS: Final = 50.0
-"""What 999 of 1,000 turns stay below on a machine that has time for the run."""
+"""Milliseconds that 999 of 1,000 turns stay below on a healthy machine; above it a run warns."""
 
 _FIRST_BUCKET_MS: Final = 0.1
 _GROWTH: Final = 1.1
@@ -21,10 +20,10 @@ _BUCKETS: Final = 1 + math.ceil(math.log(1e6 / _FIRST_BUCKET_MS) / math.log(_GRO
 """From a tenth of a millisecond to a quarter of an hour, each bucket ends 10 % above the last."""
 
 _MAX_MISSED_BEATS: Final = 30_000
-"""Beats that one stall can swallow: ten minutes of them. More would themselves take time."""
+"""Maximum number of missed measurements that are counted for one stall: those of ten minutes."""
 
 _MIN_BEATS: Final = 1_000
-"""The slowest of a thousand can only be told of so many."""
+"""Measurements that are needed before the slowest of a thousand means something."""
 
 
 @dataclass(frozen=True, slots=True)

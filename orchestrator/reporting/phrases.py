@@ -136,25 +136,25 @@ def later_words(later: Later, now: datetime, zone: ZoneInfo) -> str:
 
 
 class Fate(Enum):
-    """What became of the window of a report that did not bring a file."""
+    """What follows for the window of a report that brought no file."""
 
     GIVEN_UP = "given up"
-    """No run asks for it until it is told to."""
+    """No run asks for it until a person says so."""
     WAIVED = "waived"
-    """The user does without it."""
+    """The user skips it."""
     AGAIN = "again"
     """It has been asked for again."""
     OWED = "owed"
-    """It is debt, as far as a job wants it."""
+    """The next run asks for it, if a job still wants it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """A report's standing for people.
+    """The state of a report, in words.
 
     Attributes:
-        what: what happened, with the API's own words where there are any.
-        then: what follows by itself, or what the user can do; empty where nothing is left to do.
+        what: what happened, with the API's own words where there are any. Stands in JSON.
+        then: what follows by itself, or what the user can do; empty if nothing. Stands in JSON.
     """
 
     what: str
@@ -167,21 +167,21 @@ class Explanation:
 def explain(  # noqa: C901, PLR0911, PLR0912 - one arm a state
     report: Report, fate: Fate, now: datetime, attempts: int = 0, kept: str = ""
 ) -> Explanation:
-    """Why a report stands where it stands, and what to do about it.
+    """Explains why a report is in its state, and what to do about it.
 
     Args:
-        report: as the ledger has it.
-        fate: of its window; means something only where the report came to nothing.
+        report: from the ledger.
+        fate: of its window; used only where the report brought no file.
         now: the present moment.
-        attempts: how many reports have failed over its window; those that count.
-        kept: where the file of a disputed report is kept; empty if there is none.
+        attempts: number of failed reports over its window that count.
+        kept: path of the quarantined file of a disputed report; empty if there is none.
     """
     reason = f": {report.reason}" if report.reason else ""
     run = typed("run", JOB)
     match report.state:
         case State.SUBMITTING:
             return Explanation(
-                f"asked for, but whether the API has it is not known{reason}",
+                f"asked for, but we do not know yet whether the API accepted it{reason}",
                 f"{run} looks for it at the API before anything is bought again",
             )
         case State.SUBMITTED:
@@ -206,7 +206,7 @@ def explain(  # noqa: C901, PLR0911, PLR0912 - one arm a state
             return Explanation(f"was not created{reason}", _after(report, fate, attempts))
         case State.HELD:
             return Explanation(
-                f"nobody can say whether the API has it{reason}",
+                f"we asked for it and could not find out whether the API accepted it{reason}",
                 f"{run} looks for it again, for 72 hours; or decide: "
                 f"{_resolve(report, '--adopt', 'REQUEST_ID')} (free) if you find it at the API, "
                 f"{_resolve(report, '--waive')} skips its period, "
@@ -229,22 +229,24 @@ def explain(  # noqa: C901, PLR0911, PLR0912 - one arm a state
                 f"skipped{reason}", f"{_resolve(report, '--resubmit')} buys it after all"
             )
         case State.DISCARDED:
-            return Explanation(f"set aside{reason}", _after(report, fate, attempts))
+            return Explanation(f"discarded{reason}", _after(report, fate, attempts))
         case State.TRUNCATED:
             return Explanation(
-                f"cut short, so records are missing{reason}", _after(report, fate, attempts)
+                f"the API cut its file short, so records are missing{reason}",
+                _after(report, fate, attempts),
             )
         case State.FAILED:
             return Explanation(f"failed at the API{reason}", _after(report, fate, attempts))
         case State.ABORTED:
             return Explanation(
-                f"ended at the API, and not by us{reason}", _after(report, fate, attempts)
+                f"aborted at the API, not by us{reason}", _after(report, fate, attempts)
             )
         case State.CANCELLED:
             return Explanation(f"cancelled{reason}", _after(report, fate, attempts))
         case State.EXPIRED:
             return Explanation(
-                f"its file was gone before it was here{reason}", _after(report, fate, attempts)
+                f"the API deleted its file before it was downloaded{reason}",
+                _after(report, fate, attempts),
             )
         case State.LOST:
             return Explanation(
@@ -299,5 +301,5 @@ def _after(report: Report, fate: Fate, attempts: int) -> str:
             return "its window has been asked for again"
         case Fate.OWED:
             tried = f" ({attempts} of at most {AT_MOST} attempts failed)" if attempts else ""
-            return f"{typed('run', JOB)} asks for its window again, as far as a job wants it{tried}"
+            return f"{typed('run', JOB)} asks for its window again if a job still wants it{tried}"
     assert_never(fate)

@@ -26,13 +26,13 @@ if TYPE_CHECKING:
     Voice = Callable[[str, str, Mapping[str, Fact]], None]
 
 AT_THE_API: Final = frozenset({State.SUBMITTING, State.SUBMITTED, State.HELD})
-"""States in which we wait for the API."""
+"""States in which a report waits for the API."""
 
-_BADLY: Final = frozenset(
+_FAILED: Final = frozenset(
     {State.TRUNCATED, State.FAILED, State.ABORTED, State.EXPIRED, State.LOST, State.DISPUTED}
 )
-_FEW: Final = 5
-"""So many reports must have been collected before a guess at the rest is worth saying."""
+_MIN_REPORTS: Final = 5
+"""Reports that must have been collected before the time left can be estimated."""
 
 
 @dataclass(slots=True)
@@ -42,16 +42,16 @@ class RowStats:
     Attributes:
         account_id: the account.
         product: the product, all directions and filters together.
-        wanted_seconds: the time that this run is to bring: owed as it began, or found open.
+        wanted_seconds: the time that this run has to collect: missing when it began, or open.
         owed_seconds: the part of it that is not asked for yet.
         collected_seconds: the part of it that is collected.
-        waiting: reports that the API works on.
-        fetching: reports that are finished there, and not here yet.
-        collected: reports collected in this run.
-        rows: their records.
+        waiting: number of reports that the API works on.
+        fetching: number of reports that are finished there, and not downloaded yet.
+        collected: number of reports collected in this run.
+        rows: records of these.
         size_bytes: of their files.
         received_bytes: of archives, by this run.
-        ended_badly: reports that came to nothing in this run, or are disputed.
+        ended_badly: number of reports that brought no file in this run, or are disputed.
     """
 
     account_id: str
@@ -183,7 +183,7 @@ class RunStats:
             self.display_error = self.display_error or error
 
     def received(self, report: Report, size_bytes: int) -> None:
-        """So many more bytes of a report's archive have come."""
+        """More bytes of a report's archive have come."""
         followed = self._open.get(report.id)
         if followed is not None:
             followed[0].received_bytes += size_bytes
@@ -232,9 +232,9 @@ class RunStats:
                 self._first = self._progress()
         elif state is State.ABSENT and report.series.key in self._wanted_keys:
             row.owed_seconds += seconds
-        elif state in _BADLY:
+        elif state in _FAILED:
             row.ended_badly += 1
-        if state in _BADLY or (state is State.HELD and event is not None):
+        if state in _FAILED or (state is State.HELD and event is not None):
             self.note(
                 "warning",
                 f"report {report.id} ({chunk_text(report)}): {state.value}: "
@@ -291,15 +291,15 @@ class RunStats:
         return timedelta(seconds=time.monotonic() - self._started)
 
     def remaining(self) -> timedelta | None:
-        """A guess at the time left, by the pace since the first report; None where none is honest.
+        """An estimate of the time left, by the speed since the first report; None: too early.
 
-        The pace of a few reports, or of the wait for the first one, says nothing.
+        The speed of a few reports, or of the wait for the first one, says nothing.
         """
         if self._first is None:
             return None
         at, seconds, reports = self._progress()
         first_at, first_seconds, first_reports = self._first
-        if reports - first_reports < _FEW or at <= first_at or seconds <= first_seconds:
+        if reports - first_reports < _MIN_REPORTS or at <= first_at or seconds <= first_seconds:
             return None
         remaining_seconds = max(0.0, self.sum().wanted_seconds - seconds)
         return timedelta(seconds=remaining_seconds * (at - first_at) / (seconds - first_seconds))
