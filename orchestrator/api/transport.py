@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any, Final
 import aiohttp
 from yarl import URL
 
-import orchestrator
 from orchestrator.api import urls
 from orchestrator.api.connection_errors import certificate_words, system_words, tls_words
 from orchestrator.errors import TransportError
+from orchestrator.version import __version__
 
 if TYPE_CHECKING:
     from aiohttp import ClientHandlerType, ClientRequest, ClientResponse
@@ -82,7 +82,7 @@ def open_session(authorities: str = "") -> aiohttp.ClientSession:
     return aiohttp.ClientSession(
         connector=connector,
         cookie_jar=aiohttp.DummyCookieJar(),
-        headers={"User-Agent": f"orchestrator/{orchestrator.__version__}"},
+        headers={"User-Agent": f"orchestrator/{__version__}"},
         trust_env=False,
         raise_for_status=False,
     )

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from anyio import to_thread
 
@@ -23,6 +23,14 @@ if TYPE_CHECKING:
 
     from orchestrator.core.ports import Clock, Ledger
     from orchestrator.core.settings import Config
+
+
+Announce: TypeAlias = "Callable[[str, str], None]"
+"""Takes level (``info`` or ``warning``) and text of what a person should know; in any thread."""
+
+
+def no_announcement(level: str, text: str) -> None:
+    """An `Announce` that tells nobody."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +53,7 @@ async def writing_ledger(
     lock_wait: timedelta = timedelta(),
     *,
     first: Callable[[], None] | None = None,
-    announce: Callable[[str, str], None],
+    announce: Announce,
     check_later: bool = False,
 ) -> AsyncIterator[WritableLedger]:
     """The ledger under the run's lock; begun anew where there is none, which is announced.

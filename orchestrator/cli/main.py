@@ -10,12 +10,12 @@ from typing import Final
 
 import click
 
-from orchestrator import __version__
 from orchestrator.cli.output import say
 from orchestrator.cli.streams import guard
 from orchestrator.core.policy import ExitCode, code_of, most_telling
 from orchestrator.errors import InputError, OrchestratorError
 from orchestrator.texts import printable
+from orchestrator.version import __version__
 
 COMMANDS: Final = {
     "run": "Collect what the jobs want: submit, watch, download, verify.",

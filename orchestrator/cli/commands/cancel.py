@@ -2,31 +2,22 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import anyio
 import click
 
-from orchestrator.app.ledger_reading import refuse_missing_ledger
-from orchestrator.app.ledger_writing import writing_ledger
-from orchestrator.app.setup import clock_of, credentials_of, open_sessions, with_credentials_of_open
+from orchestrator.app.cancel import CancelResult, cancel
 from orchestrator.cli import options
 from orchestrator.cli.inputs import announce, read_inputs
 from orchestrator.cli.output import json_text, say, series_fields, window_fields
 from orchestrator.core.local_dates import chunk_text
-from orchestrator.core.policy import ExitCode
-from orchestrator.engine import cancel
-from orchestrator.ledger import ledger_exists
 from orchestrator.reporting.phrases import counted
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
     from datetime import timedelta
     from pathlib import Path
-
-    from orchestrator.config import Inputs
-    from orchestrator.core.settings import Credentials
-    from orchestrator.engine.cancel import Cancellation
 
 
 @click.command(
@@ -65,72 +56,39 @@ def command(
     which nobody knows yet whether the API has it.
     """
     inputs = read_inputs(jobs, config, quiet=True)
-    refuse_missing_ledger(inputs.config)
-    credentials = with_credentials_of_open(inputs, credentials_of(inputs))
-    results: Sequence[Cancellation] = ()
-    forgotten = 0
-    if ledger_exists(inputs.config.state):
-        results, forgotten = anyio.run(_cancel, inputs, credentials, forget, lock_wait)
-    code = _code(results)
+    result = anyio.run(
+        partial(cancel, inputs, forget=forget, lock_wait=lock_wait, announce=announce)
+    )
     if as_json:
-        click.echo(json_text(_as_json(results, forgotten, code)))
-        return code
-    for one in results:
-        report = one.report
-        say(f"report {report.id}, {chunk_text(report)}: {one.words}")
-    cancelled = sum(one.done for one in results)
-    still = sum(one.report.state.is_open for one in results)
+        click.echo(json_text(_as_json(result)))
+        return result.code
+    for each in result.reports:
+        say(f"report {each.report.id}, {chunk_text(each.report)}: {each.words}")
     click.echo(
-        f"{counted(cancelled, 'report')} cancelled, {still:,} still open"
-        if results
+        f"{counted(result.cancelled, 'report')} cancelled, {result.still_open:,} still open"
+        if result.reports
         else "nothing is open"
     )
     if forget:
-        click.echo(f"{counted(forgotten, 'series')} of relative windows begin anew today")
-    return code
+        click.echo(f"{counted(result.forgotten, 'series')} of relative windows begin anew today")
+    return result.code
 
 
-async def _cancel(
-    inputs: Inputs, credentials: Mapping[str, Credentials], forget: bool, lock_wait: timedelta
-) -> tuple[Sequence[Cancellation], int]:
-    clock = clock_of(None)
-    forgotten = 0
-    async with (
-        writing_ledger(inputs.config, clock, lock_wait, announce=announce) as writing,
-        open_sessions(inputs.config, credentials, clock) as sessions,
-    ):
-        by_name_and_key = {
-            **{session.api_key: session for session in sessions.values()},
-            **sessions,
-        }
-        results = await cancel.cancel(inputs.jobs, writing.ledger, by_name_and_key)
-        if forget:
-            forgotten = await cancel.forget(inputs.jobs, writing.ledger, clock.now())
-        await writing.manifest.write(clock.now())
-    return results, forgotten
-
-
-def _code(results: Sequence[Cancellation]) -> ExitCode:
-    if any(one.report.state.is_open for one in results):
-        return ExitCode.UNFINISHED
-    return ExitCode.DONE
-
-
-def _as_json(results: Sequence[Cancellation], forgotten: int, code: ExitCode) -> dict[str, Any]:
+def _as_json(result: CancelResult) -> dict[str, Any]:
     return {
         "reports": [
             {
-                "report": one.report.id,
-                "request_id": one.report.request_id,
-                **series_fields(one.report.series),
-                **window_fields(one.report.window),
-                "state": one.report.state.value,
-                "cancelled": one.done,
-                "words": one.words,
+                "report": each.report.id,
+                "request_id": each.report.request_id,
+                **series_fields(each.report.series),
+                **window_fields(each.report.window),
+                "state": each.report.state.value,
+                "cancelled": each.done,
+                "words": each.words,
             }
-            for one in results
+            for each in result.reports
         ],
-        "forgotten_series": forgotten,
-        "exit_code": int(code),
-        "exit_word": code.name.lower(),
+        "forgotten_series": result.forgotten,
+        "exit_code": int(result.code),
+        "exit_word": result.code.name.lower(),
     }
