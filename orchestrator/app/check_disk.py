@@ -17,6 +17,7 @@ from orchestrator.collect.layout import ASIDE, MANIFEST, PARTIAL
 from orchestrator.core.policy import ExitCode
 from orchestrator.core.settings import Readers
 from orchestrator.errors import InputError, OutputError
+from orchestrator.ledger import ledger_files
 from orchestrator.reporting.phrases import size_words
 
 if TYPE_CHECKING:
@@ -116,8 +117,7 @@ def readers(config: Config) -> Iterator[Check]:
         yield _writable("output.directory", directory)
     state = config.state
     folder = state.parent
-    names = (state.name + suffix for suffix in ("", "-wal", "-shm", ".lock"))
-    is_open = any(_is_open(folder / name, Readers.PRIVATE) for name in names)
+    is_open = any(_is_open(file, Readers.PRIVATE) for file in ledger_files(state))
     if is_open and _is_open(folder, Readers.PRIVATE):
         words = f"the ledger {state} is open to other users of this machine"
         yield Check(Level.WARNING, "private", words, _chmod("go=", state) + "*")

@@ -6,6 +6,7 @@ Open one here; what it can do stands in `core.ports`: `Ledger`, `LedgerReader`, 
 from orchestrator.ledger.opening import (
     IN_MEMORY,
     ledger_exists,
+    ledger_files,
     lock_holder,
     open_ledger,
     open_reader,
@@ -17,6 +18,7 @@ from orchestrator.ledger.opening import (
 __all__ = [
     "IN_MEMORY",
     "ledger_exists",
+    "ledger_files",
     "lock_holder",
     "open_ledger",
     "open_reader",

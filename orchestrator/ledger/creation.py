@@ -14,6 +14,7 @@ from orchestrator.ledger.schema import migrate
 if TYPE_CHECKING:
     from pathlib import Path
 
+_SUFFIXES: Final = ("", "-wal", "-shm", "-journal")
 _UNFINISHED: Final = ".new"  # What the name of a new ledger ends in until it is complete.
 
 
@@ -73,5 +74,10 @@ def refuse_empty(path: Path) -> None:
 
 def remove_ledger(path: Path) -> None:
     """Removes what is there of a ledger: its file, and its logs."""
-    for suffix in ("", "-wal", "-shm", "-journal"):
-        path.with_name(path.name + suffix).unlink(missing_ok=True)
+    for file in files_of(path):
+        file.unlink(missing_ok=True)
+
+
+def files_of(path: Path) -> tuple[Path, ...]:
+    """The files of which a ledger may consist: itself, and the logs that SQLite keeps beside it."""
+    return tuple(path.with_name(path.name + suffix) for suffix in _SUFFIXES)

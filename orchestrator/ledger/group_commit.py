@@ -1,4 +1,4 @@
-"""Group commits: one transaction, and one sync of the disk, for all that is asked together."""
+"""Commits in groups: one transaction, and one sync of the disk, for all that is asked together."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class _Entry:
 
 @dataclass(slots=True)
 class _Batch:
-    """The pieces of one transaction; who brought the first one leads it.
+    """The pieces of work of one transaction; the caller who brought the first one runs it.
 
     Attributes:
         turn: set when the transaction before it has ended.
@@ -56,15 +56,12 @@ class GroupCommits:
     Args:
         connection: whose transactions begin and end here alone.
         path: for error texts.
-        told: is told of what changes; None: nobody is.
     """
 
-    def __init__(
-        self, connection: sqlite3.Connection, path: Path, told: ChangeListener | None = None
-    ) -> None:
+    def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
         self._db = connection
         self._path = path
-        self._told = told
+        self._listener: ChangeListener | None = None
         self._store = Store(connection)
         self._batch = _Batch()
         self._leading = False
@@ -72,7 +69,7 @@ class GroupCommits:
 
     def tell(self, listener: ChangeListener) -> None:
         """See the port `Ledger.tell`."""
-        self._told = listener
+        self._listener = listener
 
     async def read(self, work: Callable[[LedgerReader], T]) -> T:
         """See the port `Ledger.read`."""
@@ -151,7 +148,9 @@ class GroupCommits:
         if not changes:
             return None
         point = self._store.count_change()
-        return None if self._told is None else self._told.prepare(self._store, changes, point)
+        return (
+            None if self._listener is None else self._listener.prepare(self._store, changes, point)
+        )
 
     def _run_one(self, entry: _Entry, *, alone: bool) -> None:
         if not alone:

@@ -42,7 +42,7 @@ async def run_lock(ledger: Path, wait: timedelta) -> AsyncIterator[None]:
         LedgerError: the directory cannot be made or written, or is on a network file system.
         InputError: the ledger has more than one name.
     """
-    path = _lock_of(ledger)
+    path = lock_of(ledger)
     try:
         make_folder(path.parent)
         refuse_network(path.parent)
@@ -85,7 +85,7 @@ def holder(ledger: Path) -> str | None:
     Raises:
         LedgerError: the lock's file is there, but cannot be opened.
     """
-    path = _lock_of(ledger)
+    path = lock_of(ledger)
     try:
         handle = _open(path, os.O_RDONLY)
     except (FileNotFoundError, NotADirectoryError):
@@ -125,7 +125,12 @@ def _open(path: Path, flags: int) -> int:
     )
 
 
-def _lock_of(ledger: Path) -> Path:
+def lock_of(ledger: Path) -> Path:
+    """The file that is locked for a ledger.
+
+    Raises:
+        LedgerError: the ledger's links lead in a circle.
+    """
     real = real_path(ledger)
     return real.with_name(real.name + ".lock")
 

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Final
 
 from anyio import to_thread
 
-from orchestrator.errors import InputError
+from orchestrator.errors import InputError, LedgerError
 from orchestrator.ledger import integrity, lock
-from orchestrator.ledger.creation import give_name, remove_ledger
+from orchestrator.ledger.creation import files_of, give_name, remove_ledger
 from orchestrator.ledger.restore import SqliteRestore
 from orchestrator.ledger.sqlite import SqliteLedger, connect, connect_in_memory, reading
 from orchestrator.ledger.sqlite_errors import explain
@@ -146,6 +146,17 @@ def ledger_exists(url: str | Path) -> bool:
     """Whether there is something where a URL says that the ledger is."""
     path = _file_of(url)
     return path is not None and path.exists()
+
+
+def ledger_files(url: str | Path) -> tuple[Path, ...]:
+    """The files that a ledger may have, the ledger itself first, the lock last; none in memory."""
+    path = _file_of(url)
+    if path is None:
+        return ()
+    try:
+        return (*files_of(path), lock.lock_of(path))
+    except LedgerError:  # its links lead in a circle, so nothing can have locked it
+        return files_of(path)
 
 
 def lock_holder(url: str | Path) -> str | None:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from orchestrator.core.intervals import Window
     from orchestrator.core.lifecycle import Event
     from orchestrator.core.model import Owner, Report, Resolution, Series, SeriesState
-    from orchestrator.core.ports import ChangeListener, Clock
+    from orchestrator.core.ports import Clock
     from orchestrator.core.spending import Bought
     from orchestrator.core.volume import History
     from orchestrator.ledger.open_reports import OpenPosition
@@ -116,7 +116,7 @@ def _open_uri(uri: str) -> sqlite3.Connection:
 
 def _has_no_log(path: Path) -> bool:
     real = path.resolve()
-    log = real.with_name(real.name + "-wal")
+    log = real.with_name(f"{real.name}-wal")
     return not log.exists() or not log.stat().st_size
 
 
@@ -193,7 +193,6 @@ class SqliteLedger(GroupCommits):
         path: for error texts.
         clock: stamps the events.
         check_later: as it was told to `connect`: `check` must be called.
-        told: is told of what changes; None: nobody is.
     """
 
     def __init__(
@@ -203,9 +202,8 @@ class SqliteLedger(GroupCommits):
         clock: Clock,
         *,
         check_later: bool = False,
-        told: ChangeListener | None = None,
     ) -> None:
-        super().__init__(connection, path, told)
+        super().__init__(connection, path)
         self._clock = clock
         self._is_sound = not check_later
         self._passed = anyio.Event()

@@ -28,6 +28,7 @@ from orchestrator.errors import (
 from orchestrator.ledger import (
     IN_MEMORY,
     ledger_exists,
+    ledger_files,
     lock_holder,
     open_ledger,
     open_reader,
@@ -561,6 +562,10 @@ async def test_what_was_written_is_there_when_it_is_opened_again(durable: Kind) 
     async with durable.open(check_later=True) as ledger:
         assert await everything(ledger) == before
     assert ledger_exists(durable.url)
+    assert {file.name for file in ledger_files(durable.url) if file.exists()} == {
+        "ledger.db",
+        "ledger.db.lock",
+    }
 
 
 async def test_one_run_holds_the_lock(durable: Kind) -> None:
@@ -594,6 +599,7 @@ def test_a_reader_of_a_ledger_in_memory_finds_it_empty() -> None:
     with open_reader(IN_MEMORY) as reader:
         assert reader.size() == (0, 0)
     assert not ledger_exists(IN_MEMORY)
+    assert ledger_files(IN_MEMORY) == ()
 
 
 async def test_a_restored_ledger_goes_on_where_the_lost_one_was(kind: Kind, tmp_path: Path) -> None:
