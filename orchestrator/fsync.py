@@ -1,4 +1,4 @@
-"""The ledger's folder, made so that a power cut cannot take it with what it holds."""
+"""Makes folders, and syncs the names in them, so that a power cut cannot take them away."""
 
 from __future__ import annotations
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from orchestrator.collect.cleanup import sweep
 from orchestrator.collect.collector import FileCollector
+from orchestrator.collect.work_area import sweep
 from orchestrator.core.settings import Format, OutputSettings
 from orchestrator.errors import CollectError, CorruptArchive, OutputError
 from tests.kit.archives import BytesDownload, RawZip, a_report, csv_bytes, csv_in, streamed_zip

@@ -16,7 +16,7 @@ from anyio import to_thread
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from orchestrator.collect import inflate, inflate_library
+from orchestrator.collect import inflate
 from orchestrator.collect.archive import read_member
 from orchestrator.collect.collector import FileCollector
 from orchestrator.collect.formats import output_format
@@ -39,7 +39,7 @@ from tests.test_fuzz_archives import EVIL_ONES, VALID, fuzzed, mutants, unpacked
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
 
-    from orchestrator.collect.inflate_library import Inflater
+    from orchestrator.collect.inflate import Inflater
 
 CONTENT = csv_bytes()
 CSV = output_format(Format.CSV)
@@ -50,7 +50,7 @@ MIB = 1024 * 1024
 @pytest.fixture(params=["zlib", "isal"])
 def engine(request: pytest.FixtureRequest) -> Inflater:
     """Each library that inflates."""
-    found = inflate_library.ZLIB if request.param == "zlib" else inflate_library.isal()
+    found = inflate.ZLIB if request.param == "zlib" else inflate.isal()
     if found is None:
         pytest.skip("isal is not installed")
     return found
@@ -114,7 +114,7 @@ def test_what_one_pass_takes_is_what_the_careful_reader_takes(
     name: str, archive: bytes, at: list[int]
 ) -> None:
     """It may give up what the other takes; it may not take anything else."""
-    engine = inflate_library.ZLIB if name == "zlib" else inflate_library.isal()
+    engine = inflate.ZLIB if name == "zlib" else inflate.isal()
     if engine is None:
         pytest.skip("isal is not installed")
     found = in_one_pass(archive, engine, at)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from orchestrator.collect import inflate
 from orchestrator.collect.archive import read_member
-from orchestrator.collect.record_counter import RecordCounter
+from orchestrator.collect.counting import RecordCounter
 from orchestrator.errors import CorruptArchive
 from orchestrator.simulator.faults.bad_archives import EVIL, HONEST, bad_archive
 from tests.kit.archives import NAME, csv_bytes, seekable_zip, streamed_zip

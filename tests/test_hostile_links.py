@@ -15,10 +15,9 @@ import pytest
 
 from orchestrator.cli.main import call
 from orchestrator.collect import layout, safe_open
-from orchestrator.collect.cleanup import sweep
 from orchestrator.collect.collector import FileCollector
 from orchestrator.collect.disk import DurableDirectories
-from orchestrator.collect.partial_download import PartialDownload
+from orchestrator.collect.work_area import PartialDownload, WorkFiles, sweep
 from orchestrator.core.ports import Resume
 from orchestrator.core.settings import Format, OutputSettings
 from orchestrator.errors import CorruptArchive, LedgerError, NameTaken, OutputError
@@ -102,7 +101,7 @@ async def test_a_link_in_place_of_an_unfinished_file_gives_way(
 ) -> None:
     go_the_way(way, monkeypatch)
     collector = FileCollector(OutputSettings(scene.output, form))
-    files = layout.WorkFiles.of(scene.output, a_report())
+    files = WorkFiles.of(scene.output, a_report())
     files.partial_folder.mkdir(0o700)
     assert collector.resumable(a_report(7)) is None, "the folder has been looked through by now"
     for path in files.unfinished():
@@ -119,7 +118,7 @@ async def test_a_link_in_place_of_an_unfinished_file_gives_way(
 @pytest.mark.anyio
 async def test_a_link_in_place_of_a_kept_file_or_its_note_gives_way(scene: Scene) -> None:
     collector = FileCollector(OutputSettings(scene.output))
-    files = layout.WorkFiles.of(scene.output, a_report())
+    files = WorkFiles.of(scene.output, a_report())
     files.aside_folder.mkdir(0o700)
     for path in files.kept():
         path.symlink_to(scene.victim)
@@ -145,7 +144,7 @@ async def test_a_download_set_aside_that_is_a_link_begins_anew(
     scene: Scene, plant: Callable[[Path, Path], None]
 ) -> None:
     """The note beside it fits; what would be appended to is a file of somebody else."""
-    files = layout.WorkFiles.of(scene.output, a_report())
+    files = WorkFiles.of(scene.output, a_report())
     files.partial_folder.mkdir()
     half = Resume(len(VICTIM), 2 * len(VICTIM), '"a validator"')
     files.archive.write_bytes(VICTIM)

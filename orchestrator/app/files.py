@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from orchestrator.app.ledger_reading import collected, reading_ledger
-from orchestrator.collect.layout import WorkFiles, target_path
+from orchestrator.collect.layout import target_path
+from orchestrator.collect.work_area import WorkFiles
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

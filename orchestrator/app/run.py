@@ -33,11 +33,11 @@ from orchestrator.app.setup import (
     with_credentials_of_open,
 )
 from orchestrator.app.shutdown import Shutdown, StoppedBeforeRun, drained, listen_for_signals
-from orchestrator.collect.cleanup import clear_kept, kept, sweep, unfinished
 from orchestrator.collect.collector import FileCollector
 from orchestrator.collect.disk import translate_os_errors
 from orchestrator.collect.layout import series_folder
 from orchestrator.collect.safe_open import refuse_links
+from orchestrator.collect.work_area import clear_kept, kept, sweep, unfinished
 from orchestrator.core import policy
 from orchestrator.core.commands import JOB, typed
 from orchestrator.engine import run as engine_run

@@ -9,18 +9,15 @@ from typing import TYPE_CHECKING
 
 from anyio import to_thread
 
-from orchestrator.collect import disk, inflate, inflate_library, layout, safe_open
-from orchestrator.collect.account_counter import with_subaccounts
+from orchestrator.collect import disk, inflate, safe_open
 from orchestrator.collect.archive import read_member
-from orchestrator.collect.archive_file import ArchiveFile
 from orchestrator.collect.cancellable_thread import in_thread
-from orchestrator.collect.cleanup import unfinished
 from orchestrator.collect.convert import convert
-from orchestrator.collect.download_reader import PIECE
+from orchestrator.collect.counting import with_subaccounts
 from orchestrator.collect.formats import output_format
-from orchestrator.collect.partial_download import PartialDownload
-from orchestrator.collect.pipeline import pump
+from orchestrator.collect.pipeline import PIECE, ArchiveFile, pump
 from orchestrator.collect.unpack import StreamingUnpacker
+from orchestrator.collect.work_area import PartialDownload
 from orchestrator.core.ports import Resume
 from orchestrator.errors import CorruptArchive, OutputError, WrongCount
 
@@ -33,52 +30,11 @@ if TYPE_CHECKING:
 
     from orchestrator.collect.convert import Converted
     from orchestrator.collect.disk_reserve import DiskReserve
-    from orchestrator.collect.download_reader import DownloadReader
+    from orchestrator.collect.pipeline import DownloadReader
+    from orchestrator.collect.work_area import PartialFolder, WorkFiles
     from orchestrator.core.model import Report
     from orchestrator.core.ports import Download
     from orchestrator.core.settings import Format
-
-
-class PartialFolder:
-    """The folder of unfinished files; knows of which reports something may lie about in it.
-
-    Only the run that holds the ledger's lock writes there, so one look at it is enough.
-    """
-
-    def __init__(self, folders: disk.DurableDirectories) -> None:
-        self._folders = folders
-        self._littered: set[int] | None = None
-
-    def begin(self, files: layout.WorkFiles, report_id: int, *, keep: bool = False) -> None:
-        """Makes the folder, and room in it for a report; with `keep`, what is there stays.
-
-        Raises:
-            OSError: the disk.
-            OutputError: the disk, as it is read.
-        """
-        self._folders.make(files.partial_folder)
-        if self.may_hold(report_id):
-            if not keep:
-                disk.remove(*files.unfinished())
-            self._known().discard(report_id)
-
-    def may_hold(self, report_id: int) -> bool:
-        """Whether something of a report may lie about there.
-
-        Raises:
-            OutputError: the disk.
-        """
-        return report_id in self._known()
-
-    def _known(self) -> set[int]:
-        if self._littered is None:
-            self._littered = set(unfinished(self._folders.root))
-        return self._littered
-
-    def has_litter_of(self, report_id: int) -> None:
-        """Something was left there."""
-        if self._littered is not None:
-            self._littered.add(report_id)
 
 
 class ArchiveFetch:
@@ -99,7 +55,7 @@ class ArchiveFetch:
     def __init__(
         self,
         report: Report,
-        files: layout.WorkFiles,
+        files: WorkFiles,
         file_format: Format,
         partial: PartialFolder,
         *,
@@ -184,7 +140,7 @@ class ArchiveFetch:
                 self._format,
                 self._report.items_count,
                 by_account=with_subaccounts(self._report),
-                engine=inflate_library.fastest(),
+                engine=inflate.fastest(),
                 room=self._make_room,
             )
 

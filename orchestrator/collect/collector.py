@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, NamedTuple
 from anyio import CancelScope, CapacityLimiter, get_cancelled_exc_class, to_thread
 
 from orchestrator.collect import disk, inflate, layout, quarantine, safe_open
-from orchestrator.collect.archive_fetch import ArchiveFetch, PartialFolder
+from orchestrator.collect.archive_fetch import ArchiveFetch
 from orchestrator.collect.cancellable_thread import in_thread
 from orchestrator.collect.disk_reserve import DiskReserve
-from orchestrator.collect.download_reader import DownloadReader
 from orchestrator.collect.echo_check import refutes
 from orchestrator.collect.formats import output_format
-from orchestrator.collect.partial_download import PartialDownload
+from orchestrator.collect.pipeline import DownloadReader
 from orchestrator.collect.stores import output_store
+from orchestrator.collect.work_area import PartialDownload, PartialFolder, WorkFiles
 from orchestrator.core.commands import typed
 from orchestrator.core.ports import VerifiedFile
 from orchestrator.core.settings import Format
@@ -190,7 +190,7 @@ class FileCollector:
         return await in_thread(self._refutes(self._files(report), differences), self._cores)
 
     def _refutes(
-        self, files: layout.WorkFiles, differences: Sequence[EchoDifference]
+        self, files: WorkFiles, differences: Sequence[EchoDifference]
     ) -> Generator[None, None, bool]:
         verified = files.verified(self._format)
         with disk.translate_os_errors(verified, "read"), safe_open.read(verified) as file:
@@ -229,7 +229,7 @@ class FileCollector:
     def _make(
         self,
         report: Report,
-        files: layout.WorkFiles,
+        files: WorkFiles,
         steps: Generator[None, None, Converted],
     ) -> Generator[None, None, VerifiedFile]:
         with disk.translate_os_errors(files.part(self._format), "write"):
@@ -240,7 +240,7 @@ class FileCollector:
     def _settle(
         self,
         report: Report,
-        files: layout.WorkFiles,
+        files: WorkFiles,
         converted: Converted,
         file_format: Format,
         *,
@@ -325,9 +325,7 @@ class FileCollector:
                 f"{typed('resolve', report.id, '--resubmit')} buys it again"
             ) from error
 
-    def _accept(
-        self, report: Report, files: layout.WorkFiles
-    ) -> Generator[None, None, VerifiedFile]:
+    def _accept(self, report: Report, files: WorkFiles) -> Generator[None, None, VerifiedFile]:
         with disk.translate_os_errors(files.part(self._format), "write"):
             self._folders.make(files.partial_folder)
             try:
@@ -359,14 +357,14 @@ class FileCollector:
             await to_thread.run_sync(broken.clear, False)
         await to_thread.run_sync(self._discard, self._files(report))
 
-    def _discard(self, files: layout.WorkFiles) -> None:
+    def _discard(self, files: WorkFiles) -> None:
         with disk.translate_os_errors(files.archive, "remove"):
             for folder in (files.partial_folder, files.aside_folder):
                 safe_open.refuse_links(self._directory, folder)
             disk.remove(*files.unfinished(), *files.kept())
 
-    def _files(self, report: Report) -> layout.WorkFiles:
-        return layout.WorkFiles.of(self._directory, report)
+    def _files(self, report: Report) -> WorkFiles:
+        return WorkFiles.of(self._directory, report)
 
 
 def _nothing(report: Report) -> bytes:

@@ -12,10 +12,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from orchestrator.collect import inflate
-from orchestrator.collect.account_counter import AccountCounter
 from orchestrator.collect.archive import read_member
 from orchestrator.collect.cancellable_thread import STEP_BYTES
-from orchestrator.collect.record_counter import RecordCounter
+from orchestrator.collect.counting import AccountCounter, RecordCounter
 from orchestrator.collect.safe_open import read_blocks
 
 if TYPE_CHECKING:

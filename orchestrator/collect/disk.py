@@ -16,14 +16,11 @@ from typing import TYPE_CHECKING, Final
 from orchestrator.collect import safe_open
 from orchestrator.collect.layout import ASIDE, PARTIAL
 from orchestrator.errors import OutputError
+from orchestrator.fsync import sync_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import BinaryIO
-
-_NO_SYNC_OF_FOLDERS: Final = frozenset({errno.EINVAL, errno.ENOTSUP, errno.EBADF})
-"""What file systems answer that cannot sync a directory: there is nothing more to be done."""
-
 
 _ALWAYS_PRIVATE: Final = frozenset({PARTIAL, ASIDE})
 """Folders for this program alone, whoever may read the collected files."""
@@ -98,18 +95,6 @@ def sync_file(path: Path) -> None:
     descriptor = safe_open.descriptor_of(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def sync_folder(path: Path) -> None:
-    """Returns once the names in a folder would survive a power cut."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    except OSError as error:
-        if error.errno not in _NO_SYNC_OF_FOLDERS:
-            raise
     finally:
         os.close(descriptor)
 

@@ -1,15 +1,22 @@
-"""Unpacks the one file of an archive as a stream, within bounds, and checks what comes out."""
+"""Unpacks the one file of an archive as a stream, within bounds, and checks what comes out.
+
+ISA-L (the extra ``fast``) inflates about twice as fast as zlib. What it refuses is unpacked again
+with zlib, whose verdict counts; what it accepts is proved by checksum and size like all else.
+"""
 
 from __future__ import annotations
 
 import zlib
-from typing import TYPE_CHECKING, Final
+from dataclasses import dataclass
+from functools import cache
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from orchestrator.collect.archive import STORED
 from orchestrator.errors import CorruptArchive
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from typing import BinaryIO
 
     from orchestrator.collect.archive import Member
@@ -154,3 +161,66 @@ def inflated(packed: Iterable[bytes], wbits: int, what: str) -> Iterator[bytes]:
             yield block
     except zlib.error as error:
         raise CorruptArchive(f"{what} are damaged") from error
+
+
+# --- libraries that inflate -----------------------------------------------------------------------
+
+
+class Stream(Protocol):
+    """A deflated stream that is being unpacked: as `zlib.decompressobj` makes it."""
+
+    @property
+    def eof(self) -> bool:
+        """The stream's end has been seen."""
+        ...
+
+    @property
+    def unconsumed_tail(self) -> bytes:
+        """What was fed and not taken in yet, as the output was full."""
+        ...
+
+    @property
+    def unused_data(self) -> bytes:
+        """What was fed behind the stream's end."""
+        ...
+
+    def decompress(self, packed: Any, most: int, /) -> bytes:
+        """At most so many of the next bytes."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Inflater:
+    """A library that inflates.
+
+    Attributes:
+        name: of the library.
+        raw: begins a stream of raw deflate, without any header.
+        crc32: as `zlib.crc32`.
+        error: what is raised for damaged bytes.
+    """
+
+    name: str
+    raw: Callable[[], Stream]
+    crc32: Callable[[bytes, int], int]
+    error: type[Exception]
+
+
+ZLIB: Final = Inflater("zlib", lambda: zlib.decompressobj(-zlib.MAX_WBITS), zlib.crc32, zlib.error)
+
+
+@cache
+def isal() -> Inflater | None:
+    """ISA-L, where the extra ``fast`` is installed."""
+    try:
+        library: Any = import_module("isal.isal_zlib")
+    except ImportError:  # not installed, or built for another machine
+        return None
+    return Inflater(
+        "isal", lambda: library.decompressobj(-zlib.MAX_WBITS), library.crc32, library.error
+    )
+
+
+def fastest() -> Inflater:
+    """The library for large archives: ISA-L where it is installed, else zlib."""
+    return isal() or ZLIB

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from orchestrator.collect.stores.base import OutputStore
-    from orchestrator.core.model import Report, Series
+    from orchestrator.core.model import Series
 
 PARTIAL: Final = ".partial"
 """The folder of unfinished files: on the same file system, so that a rename is atomic."""
@@ -41,16 +41,12 @@ _STAMP: Final = "%Y%m%dT%H%M%SZ"
 _LONGEST_PART: Final = 120
 """Characters of one part of a path: with our prefixes it stays below the usual 255."""
 
-_SUFFIXES: Final = "|".join(re.escape(name.value) for name in Format)
+SUFFIXES: Final = "|".join(re.escape(name.value) for name in Format)
 
 _NAME: Final = re.compile(
     r"(?P<start>[0-9]{8}T[0-9]{6}Z)_(?P<end>[0-9]{8}T[0-9]{6}Z)"
-    r"(?:_e(?P<edition>[1-9][0-9]{0,8}))?\.(?P<format>" + _SUFFIXES + ")"
+    r"(?:_e(?P<edition>[1-9][0-9]{0,8}))?\.(?P<format>" + SUFFIXES + ")"
 )
-
-_KEPT: Final = re.compile(r"(\d+)_[A-Za-z0-9._%-]+\.(?:txt|" + _SUFFIXES + ")")
-
-_OURS: Final = re.compile(r"(\d+)_[A-Za-z0-9._%-]+\.(?:part|verified\.[a-z.]+)")
 
 
 def safe(text: str) -> str:
@@ -212,76 +208,3 @@ def holds_files(directory: Path) -> str | None:
     if (directory / MANIFEST).exists():
         return MANIFEST
     return min((path.name for path in directory.glob(f"{_FIRST_FOLDER}*")), default=None)
-
-
-@dataclass(frozen=True, slots=True)
-class WorkFiles:
-    """The places of one report's files that are not published (yet).
-
-    Attributes:
-        partial_folder: of what is unfinished.
-        aside_folder: of what is kept for a person.
-        stem: our number and the API's id: unique, and telling to a person.
-    """
-
-    partial_folder: Path
-    aside_folder: Path
-    stem: str
-
-    @classmethod
-    def of(cls, directory: Path, report: Report) -> WorkFiles:
-        """The places for a report."""
-        stem = f"{report.id}_{safe(report.request_id or 'no-id')}"
-        return cls(directory / PARTIAL, directory / ASIDE, stem)
-
-    @property
-    def archive(self) -> Path:
-        """The archive on its way from the API."""
-        return self.partial_folder / f"{self.stem}.archive.part"
-
-    @property
-    def part_note(self) -> Path:
-        """How much of a broken download is in `archive`, for the next run to go on from."""
-        return self.partial_folder / f"{self.stem}.resume.part"
-
-    def part(self, file_format: Format) -> Path:
-        """The file that is being written."""
-        return self.partial_folder / f"{self.stem}.{file_format.value}.part"
-
-    def verified(self, file_format: Format) -> Path:
-        """The checked file that waits for its final name."""
-        return self.partial_folder / f"{self.stem}.verified.{file_format.value}"
-
-    def unfinished(self) -> Iterator[Path]:
-        """Every place in the folder of unfinished files that may hold something."""
-        yield self.archive
-        yield self.part_note
-        for file_format in Format:
-            yield self.part(file_format)
-            yield self.verified(file_format)
-
-    def aside(self, file_format: Format) -> Path:
-        """The file kept for a person: the archive as it came (zip), or what was made of it."""
-        return self.aside_folder / f"{self.stem}.{file_format.value}"
-
-    @property
-    def note(self) -> Path:
-        """Why it is kept."""
-        return self.aside_folder / f"{self.stem}.txt"
-
-    def kept(self) -> Iterator[Path]:
-        """Every place in the folder of kept files that may hold something."""
-        yield from map(self.aside, Format)
-        yield self.note
-
-
-def report_id_of(name: str) -> int | None:
-    """Our number of the report that an unfinished file belongs to; None for foreign files."""
-    ours = _OURS.fullmatch(name)
-    return int(ours[1]) if ours else None
-
-
-def kept_report_id_of(name: str) -> int | None:
-    """Our number of the report that a file kept aside belongs to; None for foreign files."""
-    kept = _KEPT.fullmatch(name)
-    return int(kept[1]) if kept else None

@@ -23,6 +23,7 @@ from orchestrator.collect.manifest_entries import (
     ResolvedEntry,
     SeriesEntry,
 )
+from orchestrator.fsync import sync_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -145,7 +146,7 @@ def put_aside(store: OutputStore, directory: Path) -> Path:
         with store.open(layout.MANIFEST) as file, safe_open.create(kept, private=True) as copy:
             copy.writelines(safe_open.read_blocks(file))
         disk.sync_file(kept)
-        disk.sync_folder(kept.parent)
+        sync_folder(kept.parent)
         store.delete(layout.MANIFEST)
     return kept
 

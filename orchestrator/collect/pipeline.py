@@ -1,24 +1,169 @@
-"""Moves an archive through its stations, each in a thread of its own: spool, unpack, store.
+"""Takes a download, keeps it on the disk, and unpacks it, all at the same time.
 
-All stations work at the same time, on different pieces; between them at most a few megabytes
-wait. Cancellation is heard between two pieces.
+Each stage has a thread of its own and works on another piece: read, keep, unpack, store. Between
+them at most a few megabytes wait. Cancellation takes effect between two pieces. Nothing here
+judges whether the archive is right.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from anyio import create_memory_object_stream, create_task_group, to_thread
 
-from orchestrator.errors import TransportError
+from orchestrator.collect import disk, safe_open
+from orchestrator.errors import CorruptArchive, TooLong, TransportError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+    from typing import BinaryIO
+
     from anyio import CapacityLimiter
     from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
-    from orchestrator.collect.archive_file import ArchiveFile
-    from orchestrator.collect.download_reader import DownloadReader
     from orchestrator.collect.unpack import StreamingUnpacker
+    from orchestrator.core.ports import Download
+
+PIECE: Final = 1024 * 1024
+"""Bytes gathered before they are handed to a thread: the hand-over costs as much as a write."""
+
+
+class DownloadReader:
+    """A stream that is being taken, from its beginning or from where an earlier one broke.
+
+    Args:
+        download: the stream.
+        largest: more bytes than this cannot be right.
+        on_bytes: told of every chunk that came.
+
+    Attributes:
+        received: bytes of the file that are here, those before the stream's start included.
+        ended: nothing more will come.
+
+    Raises:
+        TooLong: more bytes are announced than can be right.
+    """
+
+    def __init__(
+        self,
+        download: Download,
+        *,
+        largest: int,
+        on_bytes: Callable[[int], None],
+    ) -> None:
+        self._announced = download.length
+        self._largest = largest
+        self._on_bytes = on_bytes
+        self._failure: TransportError | None = None
+        self.received = download.start
+        self.ended = False
+        if self._announced is not None and self._announced > largest:
+            raise TooLong(
+                f"the download is {self._announced:,} bytes long, far too many for its records"
+            )
+        self._chunks = download.chunks()
+
+    async def next(self) -> list[bytes]:
+        """The next bytes: at least `PIECE`, or whatever is left; what came before a break, too.
+
+        Raises:
+            TransportError: the stream broke or ended early; nothing that came is held back.
+            CorruptArchive: more bytes came than were announced.
+            TooLong: more bytes came than can be right.
+        """
+        if self._failure is not None:
+            raise self._failure
+        pieces: list[bytes] = []
+        held = 0
+        try:
+            while held < PIECE:
+                chunk = await anext(self._chunks, None)
+                if chunk is None:
+                    self.ended = True
+                    self._check_not_too_short()
+                    break
+                self.received += len(chunk)
+                self._check_not_too_long()
+                self._on_bytes(len(chunk))
+                pieces.append(chunk)
+                held += len(chunk)
+        except TransportError as error:
+            if not pieces:
+                raise
+            self.ended = False
+            self._failure = error
+        return pieces
+
+    async def close(self) -> None:
+        """Ends the stream here and now, not whenever it is collected as garbage."""
+        close = getattr(self._chunks, "aclose", None)
+        if close is not None:
+            await close()
+
+    def _check_not_too_short(self) -> None:
+        if self._announced is not None and self.received < self._announced:
+            raise TransportError(
+                f"the download ended after {self.received:,} of {self._announced:,} bytes",
+                maybe_sent=True,
+            )
+
+    def _check_not_too_long(self) -> None:
+        if self._announced is not None and self.received > self._announced:
+            raise CorruptArchive(
+                f"the download goes on behind the {self._announced:,} bytes announced"
+            )
+        if self.received > self._largest:
+            raise TooLong(
+                f"the download goes on behind {self._largest:,} bytes, far too many for its records"
+            )
+
+
+class ArchiveFile:
+    """An archive as it comes. Its methods are called in threads, one call at a time.
+
+    Args:
+        path: where; whatever stands there gives way.
+        size_bytes: so much of it stands there already, and stays.
+        room: is told how many bytes are about to be written, and may raise `NoRoom`.
+    """
+
+    def __init__(
+        self, path: Path, size_bytes: int = 0, *, room: Callable[[int], None] | None = None
+    ) -> None:
+        self._path = path
+        self._room = room
+        self._file: BinaryIO | None = None
+        self.size_bytes = size_bytes
+
+    def write(self, pieces: Sequence[bytes]) -> None:
+        """Appends.
+
+        Raises:
+            NoRoom: they may not be written.
+            OutputError: the disk.
+        """
+        size_bytes = sum(map(len, pieces))
+        if self._room is not None:
+            self._room(size_bytes)
+        with disk.translate_os_errors(self._path, "write"):
+            if self._file is None:
+                make = safe_open.append if self.size_bytes else safe_open.create
+                self._file = make(self._path)
+                self._early = disk.WritebackFile(self._file)
+            self._file.writelines(pieces)
+            self.size_bytes += size_bytes
+            self._early.wrote(size_bytes)
+
+    def close(self) -> None:
+        """Lets the file go, written or not.
+
+        Raises:
+            OutputError: the disk.
+        """
+        if self._file is not None:
+            with disk.translate_os_errors(self._path, "write"):
+                self._file.close()
 
 
 async def pump(

@@ -7,18 +7,19 @@ import stat
 from typing import TYPE_CHECKING
 
 from orchestrator.collect import disk, safe_open
-from orchestrator.collect.account_counter import with_subaccounts
 from orchestrator.collect.convert import Converted, convert, hash_in_steps
+from orchestrator.collect.counting import with_subaccounts
 from orchestrator.collect.formats import output_format
 from orchestrator.core.commands import typed
 from orchestrator.core.settings import Format
 from orchestrator.errors import CollectError
+from orchestrator.fsync import sync_folder
 
 if TYPE_CHECKING:
     from collections.abc import Generator
     from pathlib import Path
 
-    from orchestrator.collect.layout import WorkFiles
+    from orchestrator.collect.work_area import WorkFiles
     from orchestrator.core.model import Report
 
 
@@ -48,7 +49,7 @@ def keep(
         with safe_open.create(files.note, private=True) as note:
             note.write(_note(report, place, reason).encode())
         disk.sync_file(files.note)
-        disk.sync_folder(files.aside_folder)
+        sync_folder(files.aside_folder)
         disk.remove(*files.unfinished())
         return place
 

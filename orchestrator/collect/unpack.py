@@ -13,10 +13,9 @@ import contextlib
 from typing import TYPE_CHECKING, Final
 
 from orchestrator.collect import disk, inflate
-from orchestrator.collect.account_counter import AccountCounter
 from orchestrator.collect.archive import DEFLATED, read_start
 from orchestrator.collect.convert import Converted
-from orchestrator.collect.record_counter import RecordCounter
+from orchestrator.collect.counting import AccountCounter, RecordCounter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
 
     from orchestrator.collect.archive import Member
     from orchestrator.collect.formats.base import OutputFormat
-    from orchestrator.collect.inflate_library import Inflater
+    from orchestrator.collect.inflate import Inflater
 
 SLICE: Final = 32 * 1024
 """Packed bytes that the engine is given at once."""

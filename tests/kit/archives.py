@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from orchestrator.collect import download_reader, inflate_library
+from orchestrator.collect import inflate, pipeline
 from orchestrator.collect.formats import csv_zst, output_format
 from orchestrator.core.intervals import Window
 from orchestrator.core.lifecycle import State
@@ -34,11 +34,11 @@ def go_the_way(way: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Makes the collector treat every archive as a small one, or as a large one."""
     if way == "at once":
         return
-    engine = inflate_library.isal() if way == "streamed by isal" else inflate_library.ZLIB
+    engine = inflate.isal() if way == "streamed by isal" else inflate.ZLIB
     if engine is None:
         pytest.skip("isal is not installed")
-    monkeypatch.setattr(download_reader, "PIECE", 1)
-    monkeypatch.setattr(inflate_library, "fastest", lambda: engine)
+    monkeypatch.setattr(pipeline, "PIECE", 1)
+    monkeypatch.setattr(inflate, "fastest", lambda: engine)
 
 
 NASTY_ROWS = (

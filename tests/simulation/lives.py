@@ -13,7 +13,7 @@ import anyio
 from anyio import lowlevel, to_thread
 
 from orchestrator.api.callback_server import receiving
-from orchestrator.collect.cleanup import sweep
+from orchestrator.collect.work_area import sweep
 from orchestrator.core.lifecycle import State
 from orchestrator.core.settings import CallbackSettings
 from orchestrator.engine.drain import Drain

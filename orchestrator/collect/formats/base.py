@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, ClassVar, Protocol
 
 from orchestrator.collect import safe_open
 from orchestrator.collect.cancellable_thread import STEP_BYTES
+from orchestrator.collect.counting import RecordCounter
 from orchestrator.collect.disk import WritebackFile
-from orchestrator.collect.record_counter import RecordCounter
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 from orchestrator.collect import disk, layout, safe_open
 from orchestrator.collect.stores.base import Stat
 from orchestrator.errors import NameTaken, OutputError
+from orchestrator.fsync import sync_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -127,7 +128,7 @@ class FolderStore:
             safe_open.refuse_links(self._root, place.parent)
             removed = disk.remove(place)
             if removed:
-                disk.sync_folder(place.parent)
+                sync_folder(place.parent)
             return bool(removed)
 
     @contextmanager

@@ -13,8 +13,8 @@ import pytest
 
 from orchestrator.collect.collector import FileCollector
 from orchestrator.collect.disk import DurableDirectories
-from orchestrator.collect.layout import WorkFiles
 from orchestrator.collect.stores.folder import FolderStore
+from orchestrator.collect.work_area import WorkFiles
 from orchestrator.core.settings import Format, OutputSettings
 from orchestrator.errors import NameTaken, OutputError
 from tests.kit.archives import BytesDownload, a_report, csv_bytes, streamed_zip

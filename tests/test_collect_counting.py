@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.collect.record_counter import RecordCounter
+from orchestrator.collect.counting import RecordCounter
 from orchestrator.errors import CorruptArchive
 
 FIELDS = st.text(alphabet='a,"\n\r;é\0漢', max_size=8)

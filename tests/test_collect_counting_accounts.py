@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.collect.account_counter import AccountCounter
+from orchestrator.collect.counting import AccountCounter
 
 HEADER = b'"account_id","to","message_body"\n'
 

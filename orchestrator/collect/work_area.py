@@ -1,0 +1,288 @@
+"""The work area: files of reports that are unfinished, or kept for a person. Always local.
+
+It lies in two folders of the output directory, so that a rename into the data is atomic. Nothing
+here is part of the collected data, and no published file is touched.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import stat
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from orchestrator.collect import disk, layout, safe_open
+from orchestrator.core.ports import Resume
+from orchestrator.core.settings import Format
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from collections.abc import Set as AbstractSet
+    from pathlib import Path
+
+    from orchestrator.core.model import Report
+
+_KEPT: Final = re.compile(r"(\d+)_[A-Za-z0-9._%-]+\.(?:txt|" + layout.SUFFIXES + ")")
+
+_OURS: Final = re.compile(r"(\d+)_[A-Za-z0-9._%-]+\.(?:part|verified\.[a-z.]+)")
+
+
+@dataclass(frozen=True, slots=True)
+class WorkFiles:
+    """The places of one report's files that are not published (yet).
+
+    Attributes:
+        partial_folder: of what is unfinished.
+        aside_folder: of what is kept for a person.
+        stem: our number and the API's id: unique, and telling to a person.
+    """
+
+    partial_folder: Path
+    aside_folder: Path
+    stem: str
+
+    @classmethod
+    def of(cls, directory: Path, report: Report) -> WorkFiles:
+        """The places for a report."""
+        stem = f"{report.id}_{layout.safe(report.request_id or 'no-id')}"
+        return cls(directory / layout.PARTIAL, directory / layout.ASIDE, stem)
+
+    @property
+    def archive(self) -> Path:
+        """The archive on its way from the API."""
+        return self.partial_folder / f"{self.stem}.archive.part"
+
+    @property
+    def part_note(self) -> Path:
+        """How much of a broken download is in `archive`, for the next run to go on from."""
+        return self.partial_folder / f"{self.stem}.resume.part"
+
+    def part(self, file_format: Format) -> Path:
+        """The file that is being written."""
+        return self.partial_folder / f"{self.stem}.{file_format.value}.part"
+
+    def verified(self, file_format: Format) -> Path:
+        """The checked file that waits for its final name."""
+        return self.partial_folder / f"{self.stem}.verified.{file_format.value}"
+
+    def unfinished(self) -> Iterator[Path]:
+        """Every place in the folder of unfinished files that may hold something."""
+        yield self.archive
+        yield self.part_note
+        for file_format in Format:
+            yield self.part(file_format)
+            yield self.verified(file_format)
+
+    def aside(self, file_format: Format) -> Path:
+        """The file kept for a person: the archive as it came (zip), or what was made of it."""
+        return self.aside_folder / f"{self.stem}.{file_format.value}"
+
+    @property
+    def note(self) -> Path:
+        """Why it is kept."""
+        return self.aside_folder / f"{self.stem}.txt"
+
+    def kept(self) -> Iterator[Path]:
+        """Every place in the folder of kept files that may hold something."""
+        yield from map(self.aside, Format)
+        yield self.note
+
+
+def report_id_of(name: str) -> int | None:
+    """Our number of the report that an unfinished file belongs to; None for foreign files."""
+    ours = _OURS.fullmatch(name)
+    return int(ours[1]) if ours else None
+
+
+def kept_report_id_of(name: str) -> int | None:
+    """Our number of the report that a file kept aside belongs to; None for foreign files."""
+    kept = _KEPT.fullmatch(name)
+    return int(kept[1]) if kept else None
+
+
+# --- what earlier runs have left ------------------------------------------------------------------
+
+
+def unfinished(directory: Path) -> frozenset[int]:
+    """Our numbers of the reports of which unfinished files are there.
+
+    Raises:
+        OutputError: the disk.
+    """
+    return _reports_in(directory, layout.PARTIAL, report_id_of)
+
+
+def kept(directory: Path) -> frozenset[int]:
+    """Our numbers of the reports of which files are kept aside for a person.
+
+    Raises:
+        OutputError: the disk.
+    """
+    return _reports_in(directory, layout.ASIDE, kept_report_id_of)
+
+
+def _reports_in(
+    directory: Path, name: str, report_of: Callable[[str], int | None]
+) -> frozenset[int]:
+    folder = directory / name
+    with disk.translate_os_errors(folder, "read"):
+        safe_open.refuse_links(directory, folder)
+        if not folder.is_dir():
+            return frozenset()
+        found = (report_of(path.name) for path in folder.iterdir())
+        return frozenset(report_id for report_id in found if report_id is not None)
+
+
+def sweep(directory: Path, keep: AbstractSet[int]) -> int:
+    """Removes unfinished files that no report needs any more; how many there were.
+
+    Only the run that holds the ledger's lock may call it, before it fetches anything. Files that
+    are not named like ours are left alone, as is what is kept aside for a person.
+
+    Args:
+        directory: the output directory; it need not be there.
+        keep: our numbers of the reports whose unfinished files are still wanted.
+
+    Raises:
+        OutputError: the disk.
+    """
+    partial = directory / layout.PARTIAL
+    removed = 0
+    with disk.translate_os_errors(partial, "clear"):
+        safe_open.refuse_links(directory, partial)
+        if not partial.is_dir():
+            return 0
+        for path in partial.iterdir():
+            report_id = report_id_of(path.name)
+            ours = report_id is not None or path.name == layout.MANIFEST_PART
+            if ours and report_id not in keep and (path.is_symlink() or not path.is_dir()):
+                removed += disk.remove(path)
+    return removed
+
+
+def clear_kept(directory: Path, done_with: AbstractSet[int]) -> int:
+    """Removes what is kept aside of reports that nobody needs any more; how many files it was.
+
+    Args:
+        directory: the output directory.
+        done_with: our numbers of the reports.
+
+    Raises:
+        OutputError: the disk.
+    """
+    folder = directory / layout.ASIDE
+    with disk.translate_os_errors(folder, "clear"):
+        safe_open.refuse_links(directory, folder)
+        gone = [
+            path
+            for path in folder.iterdir()
+            if kept_report_id_of(path.name) in done_with
+            and (path.is_symlink() or not path.is_dir())
+        ]
+        return disk.remove(*gone)
+
+
+class PartialFolder:
+    """The folder of unfinished files; knows of which reports something may lie about in it.
+
+    Only the run that holds the ledger's lock writes there, so one look at it is enough.
+    """
+
+    def __init__(self, folders: disk.DurableDirectories) -> None:
+        self._folders = folders
+        self._littered: set[int] | None = None
+
+    def begin(self, files: WorkFiles, report_id: int, *, keep: bool = False) -> None:
+        """Makes the folder, and room in it for a report; with `keep`, what is there stays.
+
+        Raises:
+            OSError: the disk.
+            OutputError: the disk, as it is read.
+        """
+        self._folders.make(files.partial_folder)
+        if self.may_hold(report_id):
+            if not keep:
+                disk.remove(*files.unfinished())
+            self._known().discard(report_id)
+
+    def may_hold(self, report_id: int) -> bool:
+        """Whether something of a report may lie about there.
+
+        Raises:
+            OutputError: the disk.
+        """
+        return report_id in self._known()
+
+    def _known(self) -> set[int]:
+        if self._littered is None:
+            self._littered = set(unfinished(self._folders.root))
+        return self._littered
+
+    def has_litter_of(self, report_id: int) -> None:
+        """Something was left there."""
+        if self._littered is not None:
+            self._littered.add(report_id)
+
+
+# --- downloads that broke -------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class PartialDownload:
+    """The beginning of an archive on the disk.
+
+    Attributes:
+        resume: where it goes on, and what proves that the file is still the same.
+        items_count: what the API promised when it was fetched; it bounded what was taken.
+    """
+
+    resume: Resume
+    items_count: int | None
+
+    def write(self, files: WorkFiles) -> None:
+        """Puts the note beside the archive, once the archive itself is on the disk.
+
+        Raises:
+            OSError: the disk.
+        """
+        with safe_open.read(files.archive) as archive:
+            if os.fstat(archive.fileno()).st_size != self.resume.offset:
+                raise OSError("the archive is not as long as it should be")
+            os.fsync(archive.fileno())
+        note = {
+            "offset": self.resume.offset,
+            "length": self.resume.length,
+            "validator": self.resume.validator,
+            "items_count": self.items_count,
+        }
+        with safe_open.create(files.part_note, private=True) as file:
+            file.write(json.dumps(note).encode())
+
+    @classmethod
+    def read(cls, files: WorkFiles) -> PartialDownload | None:
+        """What an earlier run has set aside of a report; None where that is of no use."""
+        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+            with safe_open.read(files.part_note) as file:
+                note = json.load(file)
+            offset, length, validator = note["offset"], note["length"], note["validator"]
+            items_count = note["items_count"]
+            is_sound = (
+                type(offset) is int
+                and type(length) is int
+                and isinstance(validator, str)
+                and (items_count is None or type(items_count) is int)
+                and 0 < offset < length
+                and _is_ours(files.archive.lstat(), offset)
+            )
+            if is_sound:
+                return cls(Resume(offset, length, validator), items_count)
+        return None
+
+
+def _is_ours(archive: os.stat_result, size_bytes: int) -> bool:
+    """Whether it is a file of that size, and has no second name that may be somebody else's."""
+    is_file = stat.S_ISREG(archive.st_mode) and archive.st_nlink == 1
+    return is_file and archive.st_size == size_bytes
