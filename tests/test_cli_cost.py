@@ -60,10 +60,7 @@ def test_with_a_price_the_money_shows(home: Path, capsys: pytest.CaptureFixture[
     (home / "config.yaml").write_text(config, encoding="utf-8")
     text = plan(capsys, home)
     assert "expected, by what was collected before: about 28 records, 0.0014 EUR\n" in text
-    assert (
-        "1 series of which nobody can say how many records there are: nothing like it was "
-        "collected yet\n"
-    ) in text
+    assert ("record count unknown for 1 series: nothing similar was collected yet\n") in text
     answer: Any = json.loads(plan(capsys, home, "--json"))
     assert answer["jobs"][0]["series"][0]["expected_price"] == "0.00140"
     assert answer["totals"]["expected_price"] == "0.00140"
@@ -79,7 +76,7 @@ def test_sized_chunks_show_in_the_plan(home: Path, capsys: pytest.CaptureFixture
     assert sms["probe_first"] is False
     assert verify["probe_first"] is True
     assert answer["totals"]["probes"] == 1
-    assert "1 series of which a day comes first: " in plan(capsys, home, job=sized)
+    assert "for 1 series one day is collected first, " in plan(capsys, home, job=sized)
 
 
 @pytest.mark.parametrize(

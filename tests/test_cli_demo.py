@@ -66,7 +66,7 @@ def test_the_next_steps_work_as_typed_where_only_the_path_of_the_program_does(
     assert [line for line in lines if line.startswith(f"  '{program}' ")] == [
         f"  '{program}' files demo.yaml  # every file, its window, rows and hash",
         f"  '{program}' status demo.yaml # where every report stands",
-        f"  '{program}' run demo.yaml    # nothing is owed, so nothing is bought",
+        f"  '{program}' run demo.yaml    # nothing is missing, so nothing is bought",
         f"  '{program}' simulate --port 81 --speed 1 --rate 5 --records-per-day 20",
     ]
 
@@ -89,7 +89,7 @@ def test_the_next_steps_have_the_bare_name_where_that_works(
     program.touch(mode=0o755)
     monkeypatch.setenv("PATH", str(tmp_path))
     _next_steps(tmp_path / "demo", WorldOptions(), "http://127.0.0.1:81")
-    assert "\n  orchestrator run demo.yaml    # nothing is owed" in capsys.readouterr().out
+    assert "\n  orchestrator run demo.yaml    # nothing is missing" in capsys.readouterr().out
 
 
 def test_a_directory_that_holds_something_is_refused(

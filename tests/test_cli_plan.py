@@ -67,18 +67,17 @@ def test_people_read_a_table_and_what_it_adds_up_to(
     assert capsys.readouterr().out == (
         "job nightly (nightly.yaml) at 2026-03-02 06:30 UTC: up to 2026-02-27 00:00 UTC, in "
         "chunks of 1 month at most\n"
-        "  ACCOUNT   PRODUCT     DIRECTION  FILTER            OWED                      CHUNKS"
-        "  RECORDS  HAD ALREADY\n"
+        "  ACCOUNT   PRODUCT     DIRECTION  FILTER            TO COLLECT                CHUNKS"
+        "  EST. RECORDS  ALREADY COLLECTED\n"
         "  abcd1234  VERIFY-API  any        all               2025-12-01 to 2026-02-15       3"
-        "  unknown  nothing\n"
+        "       unknown  nothing\n"
         "  abcd1234  SMS         outbound   status=delivered  2025-12-01 to 2026-02-15       3"
-        "  unknown  nothing\n"
+        "       unknown  nothing\n"
         "\n"
-        "in all: 6 chunks of 2 series, 12 requests (a create and a download each; looks at their "
+        "in all: 6 chunks of 2 series, 12 requests (a create and a download each; polls of their "
         "progress come on top)\n"
         "at least 2 seconds, by the rate limit of 5 requests a second for each API key\n"
-        "2 series of which nobody can say how many records there are: nothing like it was "
-        "collected yet\n"
+        "record count unknown for 2 series: nothing similar was collected yet\n"
         f"{BY_OUR_CLOCK}\n"
     )
 
@@ -186,7 +185,7 @@ def test_what_is_had_is_not_asked_for(home: Path, capsys: pytest.CaptureFixture[
 
     assert plan(job) == 0
     text = capsys.readouterr().out
-    assert "2026-01-20 to 2026-02-01       1        0  2025-12-01 to 2026-01-20\n" in text
+    assert "2026-01-20 to 2026-02-01       1             0  2025-12-01 to 2026-01-20\n" in text
     assert text.endswith("a run first goes on with 1 open report\n" + BY_OUR_CLOCK + "\n")
 
 
@@ -197,9 +196,9 @@ def test_a_job_that_has_all_owes_nothing(home: Path, capsys: pytest.CaptureFixtu
     assert capsys.readouterr().out == (
         "job nightly (nightly.yaml) at 2026-03-02 06:30 UTC: up to 2026-03-02 00:00 UTC, in "
         "chunks of 1 month at most\n"
-        "  1 series without debt: all that is wanted is had, or asked for\n"
+        "  1 series is already complete or in progress\n"
         "\n"
-        "in all: nothing is owed\n"
+        "in all: nothing to collect\n"
         f"{BY_OUR_CLOCK}\n"
     )
 
@@ -215,8 +214,8 @@ def test_what_waits_for_a_person_is_named(home: Path, capsys: pytest.CaptureFixt
     job = write_job(home, job_of("[{from: 2025-12-01, to: 2025-12-05}]"))
     assert plan(job) == 0
     assert capsys.readouterr().out.endswith(
-        "1 report held, as nobody can say whether they exist: see `orchestrator status nightly.yaml"
-        " --held`\n"
+        "1 report held, as we do not know whether the API accepted them: see `orchestrator status "
+        "nightly.yaml --held`\n"
         "1 window given up, and not asked for: see `orchestrator status nightly.yaml --failed`\n"
         "1 report disputed, waiting for you: see `orchestrator status nightly.yaml --failed`\n"
         f"{BY_OUR_CLOCK}\n"
@@ -247,7 +246,7 @@ def test_missed_nights_are_made_up_for_and_named(
     job = write_job(home, job_of("[yesterday]", "chunk: {max: 1 day}\n"))
     assert plan(job) == 0
     assert (
-        "  made up for missed runs: 2026-02-27 to 2026-03-01 (1 series)\n"
+        "  catching up on missed runs: 2026-02-27 to 2026-03-01 (1 series)\n"
         in capsys.readouterr().out
     )
     (series,) = plan_json(capsys, job)["jobs"][0]["series"]

@@ -147,8 +147,8 @@ def test_the_total_says_what_is_still_to_be_done_of_the_others(
     (total,) = [line for line in status(capsys).splitlines() if line.startswith("in all: ")]
     assert total == (
         "in all: 1 report collected with 5 records, 100 B; 4 open; 1 held; 1 disputed; 1 given up; "
-        "9 without a file, owed again; 1 done without; 1 replaced by a newer edition; "
-        "2 without a file, asked for again since"
+        "9 failed, will be retried; 1 skipped; 1 replaced by a newer edition; "
+        "2 failed earlier, already replaced"
     )
 
 
@@ -216,7 +216,7 @@ def test_what_was_asked_for_again_is_history(
     text = status(capsys)
     assert "report 1" not in text
     assert text.endswith(
-        "in all: 1 report collected with 1 record, 4 B; 1 without a file, asked for again since\n"
+        "in all: 1 report collected with 1 record, 4 B; 1 failed earlier, already replaced\n"
     )
     (absent,) = status_json(capsys)["reports"]
     assert absent["window_is"] == "again"

@@ -71,6 +71,11 @@ def zone_of(series: Series) -> ZoneInfo:
     return zones.others.get(series.key, zones.default) if zones.others else zones.default
 
 
+def default_zone() -> ZoneInfo:
+    """The time zone of what belongs to no single series: that of the first job, or UTC."""
+    return _ZONES.get().default
+
+
 def chunk_text(chunk: Chunk) -> str:
     """What is asked for, and of which time: ``abcd1234 SMS outbound, 2026-03-01 to 2026-04-01``."""
     return f"{chunk.series}, {window_text(chunk.window, zone_of(chunk.series))}"

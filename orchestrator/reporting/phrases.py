@@ -6,14 +6,14 @@ A state becomes what happened, and what happens next or what the user can do abo
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, timedelta
+from datetime import timedelta
 from enum import Enum
 from typing import TYPE_CHECKING, Final, assert_never
 
 from orchestrator.core.attempts import AT_MOST
 from orchestrator.core.commands import JOB, typed
 from orchestrator.core.lifecycle import State
-from orchestrator.core.local_dates import window_text
+from orchestrator.core.local_dates import default_zone, window_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -85,8 +85,8 @@ def calendar_length(seconds: float) -> str:
 
 
 def moment_words(moment: datetime) -> str:
-    """``2026-03-01 06:30 UTC``."""
-    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+    """``2026-03-01 06:30 UTC``, in the time zone of the jobs, whose name is added."""
+    return f"{moment.astimezone(default_zone()):%Y-%m-%d %H:%M %Z}"
 
 
 def windows_words(windows: Iterable[Window], zone: ZoneInfo, most: int = 2) -> str:

@@ -228,7 +228,7 @@ def _next_steps(place: Path, world: WorldOptions, base_url: str) -> None:
     steps = {
         f"{program} files {JOB}": "every file, its window, rows and hash",
         f"{program} status {JOB}": "where every report stands",
-        f"{program} run {JOB}": "nothing is owed, so nothing is bought",
+        f"{program} run {JOB}": "nothing is missing, so nothing is bought",
     }
     width = max(map(len, steps))
     for step, what in steps.items():

@@ -54,7 +54,8 @@ _MOST_NAMED: Final = 5
 _MAX_DEBTS: Final = 8  # Debts whose chunks are kept as text.
 _MAX_CHUNKS: Final = 4096  # Chunks of such a debt; longer ones are cut anew each time.
 _HEADERS: Final = (
-    *("ACCOUNT", "PRODUCT", "DIRECTION", "FILTER", "OWED", "CHUNKS", "RECORDS", "HAD ALREADY"),
+    *("ACCOUNT", "PRODUCT", "DIRECTION", "FILTER", "TO COLLECT", "CHUNKS", "EST. RECORDS"),
+    "ALREADY COLLECTED",
 )
 
 
@@ -303,14 +304,15 @@ class _JobSummary:
             f"{clip:%Y-%m-%d %H:%M} {job.zone.key}, in chunks of {job.chunk} at most"
         )
         yield from aligned(
-            _HEADERS, self._rows, right=frozenset({"CHUNKS", "RECORDS"}), indent="  "
+            _HEADERS, self._rows, right=frozenset({"CHUNKS", "EST. RECORDS"}), indent="  "
         )
         if self._owing > _MOST_ROWS:
             more = counted(self._owing - _MOST_ROWS, "series")
             yield f"  and {more} more ({typed('plan', JOB, '--json')} has all)"
         if self._complete:
-            what = "all that is wanted is had, or asked for"
-            yield f"  {counted(self._complete, 'series')} without debt: {what}"
+            are = "is" if self._complete == 1 else "are"
+            complete = counted(self._complete, "series")
+            yield f"  {complete} {are} already complete or in progress"
         yield from self._notes()
 
     def _notes(self) -> Iterator[str]:
@@ -319,7 +321,7 @@ class _JobSummary:
             yield f"  {later_words(later, self._now, zone)}"
         for windows, number in _first(self._made_up):
             days = windows_words(windows, zone, most=5)
-            yield f"  made up for missed runs: {days} ({counted(number, 'series')})"
+            yield f"  catching up on missed runs: {days} ({counted(number, 'series')})"
         for (product, edge), number in _first(self._forgotten):
             yield (
                 f"  warning: {product} before {moment_words(edge)} is older than the API keeps "
@@ -345,14 +347,13 @@ def _cost_lines(totals: PlanTotals) -> Iterator[str]:
         )
     if cost.unknown:
         yield (
-            f"{counted(cost.unknown, 'series')} of which nobody can say how many records there "
-            "are: nothing like it was collected yet"
+            f"record count unknown for {counted(cost.unknown, 'series')}: nothing similar was "
+            "collected yet"
         )
     if totals.probes:
         yield (
-            f"{counted(totals.probes, 'series')} of which {'an hour' if totals.bounds else 'a day'}"
-            " comes first: the rest is cut by the records that it holds, and may be more chunks "
-            "than are counted here"
+            f"for {counted(totals.probes, 'series')} one {'hour' if totals.bounds else 'day'} is "
+            "collected first, to size the rest: there may be more chunks than are counted here"
         )
 
 
@@ -367,7 +368,7 @@ def _totals_lines(totals: PlanTotals) -> Iterator[str]:
         rate = f"{totals.requests_per_second:g} requests a second for each API key"
         yield (
             f"in all: {counted(totals.chunks, 'chunk')} of {counted(totals.series, 'series')}, "
-            f"{counted(totals.requests, 'request')} (a create and a download each; looks at their "
+            f"{counted(totals.requests, 'request')} (a create and a download each; polls of their "
             "progress come on top)"
         )
         least = totals.least_time
@@ -375,12 +376,13 @@ def _totals_lines(totals: PlanTotals) -> Iterator[str]:
         yield f"{length}, by the rate limit of {rate}"
         yield from _cost_lines(totals)
     else:
-        yield "in all: nothing is owed"
+        yield "in all: nothing to collect"
     if totals.open:
         yield f"a run first goes on with {counted(totals.open, 'open report')}"
     if totals.held:
         yield (
-            f"{counted(totals.held, 'report')} held, as nobody can say whether they exist: see "
+            f"{counted(totals.held, 'report')} held, as we do not know whether the API accepted "
+            "them: see "
             f"{typed('status', JOB, '--held')}"
         )
     if totals.given_up:

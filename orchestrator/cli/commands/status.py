@@ -57,9 +57,9 @@ _NUMBERS: Final = frozenset({"COLLECTED", "RECORDS", "SIZE"})
 
 _FATES: Final = {
     Fate.GIVEN_UP: "given up",
-    Fate.OWED: "without a file, owed again",
-    Fate.WAIVED: "done without",
-    Fate.AGAIN: "without a file, asked for again since",
+    Fate.OWED: "failed, will be retried",
+    Fate.WAIVED: "skipped",
+    Fate.AGAIN: "failed earlier, already replaced",
 }
 _STANDING: Final = {
     **dict.fromkeys(OPEN, "open"),
