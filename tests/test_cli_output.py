@@ -83,3 +83,15 @@ def test_a_late_wide_row_is_whole_all_the_same() -> None:
 
 def test_a_tab_in_a_cell_does_not_make_a_column() -> None:
     assert list(tab_separated(("x", "y"), [["a\tb", "c"]])) == ["x\ty", "a\\tb\tc"]
+
+
+def test_a_narrow_terminal_leaves_out_spare_columns_in_turn() -> None:
+    def headers(width: int | None) -> str:
+        rows = [("a", "12345", "xxxx")]
+        spare = ("REST", "NUMBER")
+        return next(aligned(("NAME", "NUMBER", "REST"), rows, spare=spare, width=width))
+
+    assert headers(None) == "NAME  NUMBER  REST"
+    assert headers(18) == "NAME  NUMBER  REST"
+    assert headers(17) == "NAME  NUMBER"
+    assert headers(11) == headers(1) == "NAME"

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
 _MEASURED: Final = 500
-"""So many rows decide the widths; later ones that are wider stand out, and nothing is lost."""
+"""Rows that decide the widths of columns; a later row that is wider sticks out, uncut."""
 
 
 def aligned(
@@ -18,6 +18,8 @@ def aligned(
     *,
     right: frozenset[str] = frozenset(),
     indent: str = "",
+    spare: Sequence[str] = (),
+    width: int | None = None,
 ) -> Iterator[str]:
     """The lines of a table, the headers first; nothing where there are no rows.
 
@@ -26,16 +28,23 @@ def aligned(
         rows: a cell a column each; read as they come, in constant memory.
         right: the columns of numbers, flush right.
         indent: what every line begins with.
+        spare: columns that are left out in turn while the table is wider than `width`.
+        width: of the terminal; None: there is none, and no column is left out.
     """
-    left = iter(rows)
-    measured = list(islice(left, _MEASURED))
+    remaining = iter(rows)
+    measured = list(islice(remaining, _MEASURED))
     if not measured:
         return
     widths = [max(map(len, column)) for column in zip(headers, *measured, strict=True)]
-    for row in chain((headers,), measured, left):
+    shown = list(range(len(headers)))
+    for header in spare if width is not None else ():
+        if len(indent) + sum(widths[at] + 2 for at in shown) - 2 <= (width or 0):
+            break
+        shown.remove(headers.index(header))
+    for row in chain((headers,), measured, remaining):
         cells = [
-            cell.rjust(width) if header in right else cell.ljust(width)
-            for header, cell, width in zip(headers, row, widths, strict=True)
+            row[at].rjust(widths[at]) if headers[at] in right else row[at].ljust(widths[at])
+            for at in shown
         ]
         yield f"{indent}{'  '.join(cells)}".rstrip()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections import Counter
 from datetime import timedelta
 from decimal import Decimal
@@ -36,6 +37,7 @@ from orchestrator.reporting.phrases import (
     time_words,
     windows_words,
 )
+from orchestrator.reporting.wrapping import terminal_width
 from orchestrator.texts import utc_text
 
 if TYPE_CHECKING:
@@ -57,6 +59,8 @@ _HEADERS: Final = (
     *("ACCOUNT", "PRODUCT", "DIRECTION", "FILTER", "TO COLLECT", "CHUNKS", "EST. RECORDS"),
     "ALREADY COLLECTED",
 )
+_SPARE: Final = ("ALREADY COLLECTED", "EST. RECORDS")
+"""Columns that a narrow terminal does not show, first the one that is left out first."""
 
 
 @click.command(
@@ -304,7 +308,12 @@ class _JobSummary:
             f"{clip:%Y-%m-%d %H:%M} {job.zone.key}, in chunks of {job.chunk} at most"
         )
         yield from aligned(
-            _HEADERS, self._rows, right=frozenset({"CHUNKS", "EST. RECORDS"}), indent="  "
+            _HEADERS,
+            self._rows,
+            right=frozenset({"CHUNKS", "EST. RECORDS"}),
+            indent="  ",
+            spare=_SPARE,
+            width=terminal_width(sys.stdout),
         )
         if self._owing > _MOST_ROWS:
             more = counted(self._owing - _MOST_ROWS, "series")
