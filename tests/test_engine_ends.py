@@ -11,6 +11,7 @@ import anyio
 import pytest
 
 from orchestrator.api import VonageReports
+from orchestrator.collect.stores.folder import FolderStore
 from orchestrator.collect.verify import verify
 from orchestrator.core.lifecycle import State
 from orchestrator.core.model import Series
@@ -252,7 +253,7 @@ async def test_no_records_and_no_link_is_an_empty_file(tmp_path: Path, form: For
             assert (report.rows, report.items_count) == (0, 0)
             assert report.target is not None
             assert report.sha256 is not None
-            assert verify(here.output / report.target, report.sha256, 0, form) == []
+            assert verify(FolderStore(here.output), report.target, report.sha256, 0, form) == []
 
 
 async def test_no_records_and_no_link_for_a_moment_is_not_an_empty_file(
@@ -443,8 +444,8 @@ async def test_a_file_is_judged_anew_in_every_format(tmp_path: Path, form: Forma
             assert report.target is not None
             assert report.sha256 is not None
             assert report.rows == report.items_count
-            path = here.output / report.target
-            assert verify(path, report.sha256, report.rows or 0, form) == []
+            store = FolderStore(here.output)
+            assert verify(store, report.target, report.sha256, report.rows or 0, form) == []
 
 
 async def test_a_wrong_count_that_is_confirmed_takes_three_downloads(tmp_path: Path) -> None:

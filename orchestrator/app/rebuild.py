@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from orchestrator.app.manifest_check import unknown
@@ -19,7 +20,7 @@ from orchestrator.collect.manifest_entries import (
     ResolvedEntry,
     SeriesEntry,
 )
-from orchestrator.collect.safe_open import hash_file, is_file
+from orchestrator.collect.safe_open import hash_of
 from orchestrator.collect.stores import output_store
 from orchestrator.collect.verify import count
 from orchestrator.core.commands import JOB, typed
@@ -269,12 +270,13 @@ class _Rebuilding:
             CollectError: it is not what its name says.
             OutputError: it cannot be read.
         """
-        path = layout.target_path(self._config.output.directory, one.target)
-        if not is_file(path):
+        stat = self._store.stat(one.target)
+        if stat is None:
             raise CollectError("it is no file")
-        with translate_os_errors(path, "read"):
-            records, size = count(path, one.file_format), path.stat().st_size
-            return VerifiedFile(records, size, hash_file(path), one.target)
+        place = Path(self._store.location(one.target))
+        with translate_os_errors(place, "read"), self._store.open(one.target) as file:
+            rows = count(file, one.file_format)
+            return VerifiedFile(rows, stat.size_bytes, hash_of(file), one.target)
 
     def _count(self, rebuilt: Rebuilt) -> None:
         taken_up = set(rebuilt.taken_up)
@@ -283,8 +285,7 @@ class _Rebuilding:
             for report in self._new.reader.reports(series, (State.COLLECTED,)):
                 if report.target not in taken_up:
                     rebuilt.files += 1
-                    path = self._config.output.directory / str(report.target)
-                    rebuilt.missing += not is_file(path)
+                    rebuilt.missing += self._store.stat(str(report.target)) is None
 
 
 def _moment(milliseconds: int | None) -> datetime | None:

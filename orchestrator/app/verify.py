@@ -12,9 +12,8 @@ from orchestrator.app.ledger_reading import collected, reading_ledger, series_of
 from orchestrator.app.manifest_check import compare, unknown
 from orchestrator.app.overlaps import SubaccountOverlap, subaccount_overlaps
 from orchestrator.collect import verify as file_check
-from orchestrator.collect.disk import explain
 from orchestrator.collect.layout import MANIFEST, format_of, series_folder, target_path
-from orchestrator.collect.safe_open import refuse_links
+from orchestrator.collect.stores import output_store
 from orchestrator.core.lifecycle import State
 from orchestrator.core.policy import ExitCode
 from orchestrator.errors import InputError, OutputError
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from concurrent.futures import Future
 
+    from orchestrator.collect.stores.base import OutputStore
     from orchestrator.config import Inputs
     from orchestrator.core.intervals import Window
     from orchestrator.core.model import Report, Series
@@ -134,6 +134,7 @@ class _Check:
     def read_files(self) -> None:
         """Reads them all, some at a time; the ledger is read by this thread alone."""
         config = self.inputs.config
+        store = output_store(config.output)
         total = self._total()
         self._show_progress(total)
         reports = collected(self.reader, self.inputs.jobs)
@@ -141,7 +142,7 @@ class _Check:
         with ThreadPoolExecutor(_THREADS, "verify") as pool:
             while True:
                 for report in islice(reports, _THREADS - len(running)):
-                    running[pool.submit(_findings_of, config, report)] = report
+                    running[pool.submit(_findings_of, store, config, report)] = report
                 if not running:
                     return
                 for future in wait(running, return_when=FIRST_COMPLETED).done:
@@ -202,25 +203,22 @@ class _Check:
             self.on_finding(finding)
 
 
-def _findings_of(config: Config, report: Report) -> list[Finding]:
+def _findings_of(store: OutputStore, config: Config, report: Report) -> list[Finding]:
     """What is wrong with a report's file; done in a thread."""
     return [
         Finding(fault, path, text, report.series, report.window, report)
-        for fault, path, text in _faults(config, report)
+        for fault, path, text in _faults(store, config, report)
     ]
 
 
-def _faults(config: Config, report: Report) -> Iterator[tuple[str, str, str]]:
+def _faults(store: OutputStore, config: Config, report: Report) -> Iterator[tuple[str, str, str]]:
     try:
         path = file_of(config, report)
-        output_format = format_of(path.name)
+        file_format = format_of(path.name)
     except OutputError as error:
         yield "ledger", report.target or "", str(error)
         return
-    try:
-        refuse_links(config.output.directory, path.parent)
-    except OSError as error:
-        yield "unreadable", str(path), explain(error, path, "read")
-        return
-    for wrong in file_check.verify(path, report.sha256 or "", report.rows or 0, output_format):
+    for wrong in file_check.verify(
+        store, report.target or "", report.sha256 or "", report.rows or 0, file_format
+    ):
         yield wrong.fault.value, str(path), wrong.text.replace(str(path), from_here(path), 1)

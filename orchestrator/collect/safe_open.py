@@ -112,7 +112,13 @@ def hash_file(path: Path) -> str:
         OSError: as `read`, or the disk.
     """
     with read(path) as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        return hash_of(file)
+
+
+def hash_of(file: BinaryIO) -> str:
+    """The SHA-256 of an open file, in hex, from its first byte."""
+    file.seek(0)
+    return hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]
 
 
 def is_file(path: Path) -> bool:

@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
-import stat
+import errno
 from dataclasses import dataclass
 from enum import Enum
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
 
+from orchestrator.collect.disk import explain
 from orchestrator.collect.formats import output_format
-from orchestrator.collect.safe_open import hash_file, read
+from orchestrator.collect.safe_open import hash_of
 from orchestrator.errors import CorruptArchive
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from typing import BinaryIO
 
+    from orchestrator.collect.stores.base import OutputStore
     from orchestrator.core.settings import Format
+
+
+_NOT_A_FILE: Final = {
+    errno.ELOOP: "link, which is not followed",
+    errno.EISDIR: "folder or device",
+    errno.ENXIO: "folder or device",
+}
 
 
 class Fault(Enum):
@@ -31,14 +41,16 @@ class Finding:
     """One thing wrong with a file, in a word for programs and a sentence for people."""
 
     fault: Fault
-    path: Path
+    path: str
     text: str
 
     def __str__(self) -> str:
         return self.text
 
 
-def verify(path: Path, sha256: str, rows: int, file_format: Format) -> list[Finding]:
+def verify(
+    store: OutputStore, key: str, sha256: str, rows: int, file_format: Format
+) -> list[Finding]:
     """Compares a file with what the ledger says of it; reads it as a stream, in constant memory.
 
     Returns:
@@ -46,33 +58,38 @@ def verify(path: Path, sha256: str, rows: int, file_format: Format) -> list[Find
 
     Raises:
         InputError: its format needs a library that is not installed.
+        OutputError: the key leads out of the store.
     """
+    path = store.location(key)
+    findings = []
     try:
-        if not stat.S_ISREG(mode := path.lstat().st_mode):
-            kind = "link, which is not followed" if stat.S_ISLNK(mode) else "folder or device"
-            return [Finding(Fault.UNREADABLE, path, f"{path}: not a file, but a {kind}")]
-        content_hash = hash_file(path)
-        findings = []
-        if content_hash != sha256:
-            findings.append(
-                Finding(
-                    Fault.HASH,
-                    path,
-                    f"{path}: the content has changed since it was collected (SHA-256"
-                    f" {content_hash}, the ledger has {sha256})",
-                )
-            )
-        findings += _compare_rows(path, rows, file_format)
+        with store.open(key) as file:
+            content_hash = hash_of(file)
+            if content_hash != sha256:
+                text = "the content has changed since it was collected"
+                hashes = f"SHA-256 {content_hash}, the ledger has {sha256}"
+                findings.append(Finding(Fault.HASH, path, f"{path}: {text} ({hashes})"))
+            file.seek(0)
+            findings += _compare_rows(file, path, rows, file_format)
     except (FileNotFoundError, NotADirectoryError):
         return [Finding(Fault.MISSING, path, f"{path}: the file is missing")]
     except OSError as error:
-        return [Finding(Fault.UNREADABLE, path, f"{path}: cannot be read ({error.strerror})")]
+        return [Finding(Fault.UNREADABLE, path, _why_unreadable(error, path))]
     return findings
 
 
-def _compare_rows(path: Path, rows: int, file_format: Format) -> list[Finding]:
+def _why_unreadable(error: OSError, path: str) -> str:
+    if error.filename not in (None, path):  # a folder above it
+        return explain(error, Path(path), "read")
+    why = _NOT_A_FILE.get(error.errno or 0)
+    return (
+        f"{path}: not a file, but a {why}" if why else f"{path}: cannot be read ({error.strerror})"
+    )
+
+
+def _compare_rows(file: BinaryIO, path: str, rows: int, file_format: Format) -> list[Finding]:
     try:
-        counted = count(path, file_format)
+        counted = count(file, file_format)
     except CorruptArchive as error:
         return [Finding(Fault.UNREADABLE, path, f"{path}: its records cannot be counted: {error}")]
     if counted == rows:
@@ -82,13 +99,12 @@ def _compare_rows(path: Path, rows: int, file_format: Format) -> list[Finding]:
     ]
 
 
-def count(path: Path, file_format: Format) -> int:
-    """The records of a published file; see `OutputFormat.count`."""
-    with read(path) as file:
-        steps = output_format(file_format).count(file)
-        while True:
-            try:
-                next(steps)
-            except StopIteration as done:
-                counted: int = done.value
-                return counted
+def count(file: BinaryIO, file_format: Format) -> int:
+    """The records of a published file, read from where it stands; see `OutputFormat.count`."""
+    steps = output_format(file_format).count(file)
+    while True:
+        try:
+            next(steps)
+        except StopIteration as done:
+            counted: int = done.value
+            return counted
