@@ -267,9 +267,9 @@ def test_the_echo_holds_known_fields_in_our_types(name: str, value: object, echo
 @pytest.mark.parametrize(
     ("word", "shown"),
     [
-        ("DONE\x1b[2J", "DONE\\u001b[2J"),
+        ("DONE\x1b[2J", "DONE\\x1b[2J"),
         ("DONE\u202eX", "DONE\\u202eX"),
-        ("\U00010f8a", "\\u10f8a"),
+        ("\U00010f8a", "\U00010f8a"),
         ("\ud800", "\\ud800"),
         ("FERTIG\u00dc", "FERTIG\u00dc"),
     ],

@@ -138,8 +138,8 @@ class Stream:
                 raise self._broken(f"{slow}; the server or the network is too slow")
         return piece
 
-    def _broken(self, what: str) -> TransportError:
-        return TransportError(f"{self._call}: {what}", call=self._call, maybe_sent=True)
+    def _broken(self, problem: str) -> TransportError:
+        return TransportError(f"{self._call}: {problem}", call=self._call, maybe_sent=True)
 
 
 class _Pace:

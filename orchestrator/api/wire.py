@@ -11,13 +11,12 @@ from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar
-from unicodedata import category
 
 from orchestrator.api.bounded_json import WireError, first_object, kind_of, parse_object
 from orchestrator.core import products
 from orchestrator.core.model import RemoteReport, ReportList
 from orchestrator.core.vonage import Status
-from orchestrator.texts import utc_text
+from orchestrator.texts import printable, utc_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Mapping
@@ -230,29 +229,6 @@ def _is_plain_id(text: str) -> bool:
     )
 
 
-def _shown(text: str) -> str:
-    """The text with controls and halves of characters escaped: ledger, log and terminal take it.
-
-    Nothing that we send has any, so that what is compared with it differs all the same.
-    """
-    if text.isprintable():
-        return text
-    return "".join(
-        _escaped(letter) if category(letter) in {"Cc", "Cs"} else letter for letter in text
-    )
-
-
-def _printable(text: str) -> str:
-    """The text with all escaped that no terminal shows; it is compared with nothing of ours."""
-    if text.isprintable():
-        return text
-    return "".join(letter if letter.isprintable() else _escaped(letter) for letter in text)
-
-
-def _escaped(letter: str) -> str:
-    return f"\\u{ord(letter):04x}"
-
-
 def _status(word: str) -> Status | None:
     return _STATUSES.get(word.upper())
 
@@ -268,7 +244,7 @@ def _status_word(answer: Mapping[str, Any]) -> tuple[str, bool]:
     if word is not None:
         if not isinstance(word, str):
             raise WireError(f"request_status is {kind_of(word)}")
-        return _printable(word.strip())[:_MAX_STATUS_WORD], False
+        return printable(word.strip())[:_MAX_STATUS_WORD], False
     plain = answer.get("status")
     if isinstance(plain, str):
         is_nested = isinstance(answer.get("request_params"), dict)
@@ -301,7 +277,7 @@ def _echoed(request: Mapping[str, Any], name: str) -> FieldValue:
         value = ",".join(map(str, value))  # as we write several values of a field
     if not isinstance(value, str | bool | int | float) or value != value:  # noqa: PLR0124 - NaN
         raise WireError(f"{name} is {kind_of(value)}")
-    text = str(value).lower() if isinstance(value, bool) else _shown(str(value))
+    text = str(value).lower() if isinstance(value, bool) else printable(str(value))
     if name in products.BOOLEAN_FIELDS and (truth := text.lower()) in _TRUTHS:
         return truth == "true"
     return text

@@ -174,7 +174,7 @@ class Page:
     @property
     def is_in_order(self) -> bool:
         """Whether its entries are sorted by their times, so that what it lacks lies at its ends."""
-        times = [one.received_at for one in self.entries if one.received_at is not None]
+        times = [entry.received_at for entry in self.entries if entry.received_at is not None]
         if 2 * len(times) < len(self.entries):
             return False
         steps = [later - sooner for sooner, later in pairwise(times)]

@@ -89,12 +89,12 @@ def moment_words(moment: datetime) -> str:
     return f"{moment.astimezone(default_zone()):%Y-%m-%d %H:%M %Z}"
 
 
-def windows_words(windows: Iterable[Window], zone: ZoneInfo, most: int = 2) -> str:
+def windows_words(windows: Iterable[Window], zone: ZoneInfo, limit: int = 2) -> str:
     """The first windows in words, and how many more there are; ``nothing`` where there are none."""
     named: list[str] = []
     more = 0
     for window in windows:
-        if len(named) < most:
+        if len(named) < limit:
             named.append(window_text(window, zone))
         else:
             more += 1

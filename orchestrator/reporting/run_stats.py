@@ -200,9 +200,9 @@ class RunStats:
         series = debt.entry.series
         owed = debt.owed
         if series.key in self._shared:
-            known = self._shared[series.key]
-            owed = subtract(owed, known)
-            self._shared[series.key] = union(known, owed)
+            earlier = self._shared[series.key]
+            owed = subtract(owed, earlier)
+            self._shared[series.key] = union(earlier, owed)
         if owed:
             seconds = total(owed).total_seconds()
             row = self._row(series.account_id, series.product)

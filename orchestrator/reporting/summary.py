@@ -232,7 +232,7 @@ def as_json(summary: RunSummary) -> dict[str, Any]:
         ],
         "unsettled": [_leftover(unfinished) for unfinished in summary.unfinished],
         "others": summary.others.as_json,
-        "later": [one for job in summary.jobs for one in _later(job, summary.now)],
+        "later": [rest for job in summary.jobs for rest in _later(job, summary.now)],
         "callbacks": None if summary.callbacks is None else dict(summary.callbacks),
         "event_loop": summary.event_loop.as_json,
         "needs_person": summary.remains.needs_person,
@@ -266,8 +266,8 @@ def _leftover(unfinished: UnfinishedSeries) -> dict[str, Any]:
         "refused": unfinished.refused,
         "open": {state.value: number for state, number in unfinished.open.items()},
         "given_up": [
-            {**_span(one.window), "report": one.report_id, "reason": one.reason}
-            for one in unfinished.given_up
+            {**_span(gap.window), "report": gap.report_id, "reason": gap.reason}
+            for gap in unfinished.given_up
         ],
         "disputed": [
             {

@@ -115,7 +115,7 @@ def _body(summary: RunSummary) -> Iterator[str]:
 def _plan_notes(summary: RunSummary) -> Iterator[str]:
     zones = {job.name: job.zone for job in summary.jobs}
     for name, windows in summary.plan_notes.backfilled.items():
-        missed = windows_words(windows, zones[name], most=5)
+        missed = windows_words(windows, zones[name], limit=5)
         yield f"  catching up for {name}: {missed}, missed by earlier runs"
     past = summary.plan_notes.past_retention
     if past is not None:

@@ -329,7 +329,7 @@ class _JobSummary:
         for later in job_windows.later(self._job, self._now):
             yield f"  {later_words(later, self._now, zone)}"
         for windows, number in _first(self._made_up):
-            days = windows_words(windows, zone, most=5)
+            days = windows_words(windows, zone, limit=5)
             yield f"  catching up on missed runs: {days} ({counted(number, 'series')})"
         for (product, edge), number in _first(self._forgotten):
             yield (
