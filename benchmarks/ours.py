@@ -14,8 +14,8 @@ from benchmarks.worlds import DIRECTION, END, NOW, PRODUCT
 from orchestrator.api import KeyRateLimiter, VonageReports, open_session
 from orchestrator.api.callback_server import receiving
 from orchestrator.collect.collector import FileCollector
+from orchestrator.core.events import RunEvents
 from orchestrator.core.model import AbsoluteWindow, Job, JobSeries, Series, Span, Unit
-from orchestrator.core.ports import NullObserver
 from orchestrator.core.settings import (
     ApiSettings,
     CallbackSettings,
@@ -67,7 +67,7 @@ async def ours(simulator: Simulator, case: Case, folder: Path) -> None:
                     key.api_key: _desk(session, config, clock, key.api_key, key.api_secret)
                     for key in simulator.settings.keys
                 },
-                observer=NullObserver(),
+                events=RunEvents(),
                 clock=clock,
                 config=config,
                 drain=Drain(),
@@ -88,7 +88,7 @@ async def _receiver(case: Case) -> AsyncIterator[CallbackServer | None]:
     with socket.create_server(("127.0.0.1", 0)) as found:
         address = f"127.0.0.1:{found.getsockname()[1]}"
     settings = CallbackSettings(listen=address, public_url=f"http://{address}/called")
-    async with receiving(settings, NullObserver()) as receiver:
+    async with receiving(settings, RunEvents()) as receiver:
         assert receiver is not None, f"{address} was free a moment ago"
         yield receiver
 
@@ -102,7 +102,7 @@ def _desk(
         KeyRateLimiter(config.api.requests_per_second),
         config.retry,
         jitter=random.Random(api_key).random,
-        observer=NullObserver(),
+        events=RunEvents(),
         patience=config.poll.timeout,
     )
 

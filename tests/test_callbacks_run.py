@@ -61,10 +61,10 @@ class Proxy:
             return web.Response(status=answer.status)
 
     @asynccontextmanager
-    async def receiver(self, observer: Any) -> AsyncIterator[CallbackServer]:
+    async def receiver(self, events: Any) -> AsyncIterator[CallbackServer]:
         """A receiver on a port of its own, to which this proxy passes its calls on."""
         settings = CallbackSettings("127.0.0.1:0", self.public_url)
-        async with receiving(settings, observer) as receiver:
+        async with receiving(settings, events) as receiver:
             assert receiver is not None
             self.port = receiver.address[1]
             try:

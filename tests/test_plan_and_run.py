@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from orchestrator.app.plan import series_plans
 from orchestrator.core import attempts, lifecycle, spending
 from orchestrator.core.durations import DurationModel
+from orchestrator.core.events import RunEvents
 from orchestrator.core.intervals import Window, intersect, subtract, union
 from orchestrator.core.keys import ByPeriod
 from orchestrator.core.model import (
@@ -31,7 +32,6 @@ from orchestrator.core.model import (
     Unit,
 )
 from orchestrator.core.next_steps import Buy, GiveUp
-from orchestrator.core.ports import NullObserver
 from orchestrator.core.settings import Config, Limits, OutputSettings, RetryPolicy
 from orchestrator.engine.budget import Budget
 from orchestrator.engine.follow import FollowResult
@@ -95,7 +95,8 @@ async def bought_by_a_run(
             lambda _session: NOW,
             ledger=ledger,
             sessions=sessions,
-            budget=Budget(spending.bounds(config.limits, config.prices), NullObserver()),
+            budget=Budget(spending.bounds(config.limits, config.prices), RunEvents()),
+            events=RunEvents(),
             config=config,
             expected=Forecast({}, DurationModel({})),
         )
@@ -118,7 +119,7 @@ def session_of(name: str) -> KeySession:
         cast("Any", None),
         RetryPolicy(),
         jitter=lambda: 0.5,
-        observer=NullObserver(),
+        events=RunEvents(),
         patience=timedelta(hours=1),
     )
 

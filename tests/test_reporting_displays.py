@@ -13,6 +13,7 @@ import pytest
 from rich.console import Console
 
 from orchestrator.core import lifecycle
+from orchestrator.core.events import ReportChanged
 from orchestrator.core.intervals import Window
 from orchestrator.core.lifecycle import State
 from orchestrator.core.model import Report, Series
@@ -32,13 +33,9 @@ class Clock:
         return NOW
 
 
-def silent(_level: str, _text: str, _facts: Any) -> None:
-    """A voice that says nothing."""
-
-
 def board_with(accounts: int, *, busy: int = 0) -> RunStats:
     """A row an account: all collected, but for the last `busy` ones, which wait at the API."""
-    stats = RunStats([], Clock(), silent, lambda: 1234)
+    stats = RunStats([], Clock(), lambda: 1234)
     for number in range(accounts):
         start = NOW - timedelta(days=2)
         found = Report(
@@ -52,9 +49,11 @@ def board_with(accounts: int, *, busy: int = 0) -> RunStats:
             rows=1000,
             size_bytes=2_500_000,
         )
-        stats.changed(found, None)
+        stats.notify(ReportChanged(found, None))
         if number < accounts - busy:
-            stats.changed(replace(found, state=State.COLLECTED), lifecycle.Published())
+            stats.notify(
+                ReportChanged(replace(found, state=State.COLLECTED), lifecycle.Published())
+            )
     return stats
 
 

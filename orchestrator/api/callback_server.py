@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
     from contextlib import AbstractContextManager
 
-    from orchestrator.core.ports import Observer
+    from orchestrator.core.events import RunEvents
     from orchestrator.core.settings import CallbackSettings
 
 MAX_CONNECTIONS: Final = 100
@@ -83,11 +83,11 @@ class CallbackServer:
         given: how many addresses were given out; see `CallbackUrls`.
     """
 
-    def __init__(self, public_url: str, observer: Observer) -> None:
+    def __init__(self, public_url: str, events: RunEvents) -> None:
         self.calls = CallCounts()
         self.address = ("", 0)
         self._addresses = CallbackUrls(public_url)
-        self._observer = observer
+        self._events = events
         self._bucket = TokenBucket(RATE, BURST, anyio.current_time())
         self._has_failed = False
 
@@ -134,7 +134,7 @@ class CallbackServer:
         except Exception as error:  # noqa: BLE001 - the server would hide it
             if not self._has_failed:
                 self._has_failed = True
-                self._observer.note(
+                self._events.message(
                     "error", f"a callback could not be passed on ({type(error).__name__})"
                 )
             return True
@@ -142,7 +142,7 @@ class CallbackServer:
     def _count_unknown(self) -> None:
         self.calls.unknown += 1
         if self.calls.unknown == MANY_UNKNOWN:
-            self._observer.note(
+            self._events.message(
                 "warning",
                 f"callbacks: {MANY_UNKNOWN:,} calls came for no report of this run; somebody "
                 "guesses addresses, or others share callback.public_url; they cost nothing but "
@@ -239,19 +239,19 @@ class _ConnectionServer(web.Server):
 
 @asynccontextmanager
 async def receiving(
-    settings: CallbackSettings, observer: Observer
+    settings: CallbackSettings, events: RunEvents
 ) -> AsyncIterator[CallbackServer | None]:
     """Runs a server for as long as the context lasts.
 
     Args:
         settings: where it listens, and how it is reached.
-        observer: told where it listens, or why it cannot.
+        events: told where it listens, or why it cannot.
 
     Yields:
         The server; None where it cannot listen. That must not end a run, which can poll its
         reports.
     """
-    server = CallbackServer(settings.public_url, observer)
+    server = CallbackServer(settings.public_url, events)
     runner = web.ServerRunner(_ConnectionServer(server), shutdown_timeout=_SHUTDOWN_SECONDS)
     host, port = settings.host_and_port
     try:
@@ -259,7 +259,7 @@ async def receiving(
         try:
             await web.TCPSite(runner, host, port, reuse_address=True).start()
         except (OSError, UnicodeError) as error:
-            observer.note(
+            events.message(
                 "warning",
                 f"callback.listen: {settings.listen} cannot be listened on "
                 f"({listen_words(error)}); this run looks at its reports itself",
@@ -267,7 +267,7 @@ async def receiving(
             yield None
             return
         server.address = runner.addresses[0][:2]
-        observer.note(
+        events.message(
             "info",
             f"callbacks: listening on {_shown(server.address)} for {settings.public_url}",
         )

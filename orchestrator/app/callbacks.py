@@ -9,8 +9,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
     from orchestrator.api.callback_server import CallbackServer
+    from orchestrator.core.events import RunEvents
     from orchestrator.core.model import Job
-    from orchestrator.core.ports import Observer
     from orchestrator.core.settings import Config
 
 _MANY: Final = 10
@@ -19,28 +19,28 @@ _MANY: Final = 10
 
 @asynccontextmanager
 async def open_receiver(
-    config: Config, jobs: Sequence[Job], observer: Observer
+    config: Config, jobs: Sequence[Job], events: RunEvents
 ) -> AsyncIterator[CallbackServer | None]:
     """The receiver that the config asks for; None where there is none, or it cannot listen.
 
     Args:
         config: whether there is one.
         jobs: those with a `callback_url` of their own are named once.
-        observer: told where it listens, or why it cannot.
+        events: told where it listens, or why it cannot.
     """
     if config.callback is None:
         yield None
         return
     own = [job.name for job in jobs if job.callback_url is not None]
     if own:
-        observer.note(
+        events.message(
             "info",
             f"callbacks: reports of {', '.join(own)} call the job's own callback_url, not here",
         )
     # With the run, not with the program: the server's half of aiohttp takes its time to import.
     from orchestrator.api.callback_server import receiving  # noqa: PLC0415 - start-up time
 
-    async with receiving(config.callback, observer) as receiver:
+    async with receiving(config.callback, events) as receiver:
         yield receiver
 
 

@@ -40,6 +40,7 @@ from orchestrator.collect.safe_open import refuse_links
 from orchestrator.collect.work_area import clear_kept, kept, sweep, unfinished
 from orchestrator.core import policy
 from orchestrator.core.commands import JOB, typed
+from orchestrator.core.events import BytesReceived, RunEvents
 from orchestrator.engine import run as engine_run
 from orchestrator.engine.editions import renew
 from orchestrator.engine.run import RunContext, RunEnd
@@ -47,6 +48,7 @@ from orchestrator.errors import OrchestratorError
 from orchestrator.reporting.line_folding import LineFolding
 from orchestrator.reporting.loop_lag import LoopLagMonitor
 from orchestrator.reporting.phrases import counted
+from orchestrator.reporting.run_log import RunLog
 from orchestrator.reporting.run_stats import RunStats
 from orchestrator.reporting.summary import CollectedTotals, RunSummary
 
@@ -338,6 +340,7 @@ class _Executed:
         end: how the jobs stand.
         renewed: how the newer editions stand, where these were asked for.
         stats: what was counted.
+        display_error: the first error of what shows the run; None if there was none.
         loop_lag: how late the event loop's turns came.
         receiver: of callbacks; None without one.
         unreachable: why the API could not be reached; empty if it could.
@@ -346,6 +349,7 @@ class _Executed:
     end: RunEnd
     renewed: RenewalsEnd | None
     stats: RunStats
+    display_error: Exception | None
     loop_lag: LoopLag
     receiver: CallbackServer | None
     unreachable: str
@@ -359,20 +363,24 @@ async def _execute(
     sessions: dict[str, KeySession] = {}
     folding = LineFolding(request.display.note)
     log = request.display.note if request.verbose else folding.note
-    stats = RunStats(jobs, request.clock, log, lambda: _requests(sessions))
+    stats = RunStats(jobs, request.clock, lambda: _requests(sessions))
+    events = RunEvents(stats.notify, RunLog(log).notify)
     loop_lag = LoopLagMonitor()
     async with (
-        callbacks.open_receiver(config, jobs, stats) as receiver,
+        callbacks.open_receiver(config, jobs, events) as receiver,
         open_sessions(
-            config, request.credentials, request.clock, stats, config.poll.timeout
+            config, request.credentials, request.clock, events, config.poll.timeout
         ) as opened,
     ):
         sessions |= opened
         context = RunContext(
             ledger=ledger,
-            collector=FileCollector(config.output, on_bytes=stats.received),
+            collector=FileCollector(
+                config.output,
+                on_bytes=lambda report, size: events.notify(BytesReceived(report, size)),
+            ),
             sessions=sessions,
-            observer=stats,
+            events=events,
             clock=request.clock,
             config=config,
             drain=drain,
@@ -400,7 +408,13 @@ async def _execute(
         unreachable = [session.unreachable for session in sessions.values() if session.unreachable]
     folding.count_aloud()
     return _Executed(
-        end, renewed, stats, loop_lag.stalls(), receiver, unreachable[0] if unreachable else ""
+        end,
+        renewed,
+        stats,
+        events.failure,
+        loop_lag.stalls(),
+        receiver,
+        unreachable[0] if unreachable else "",
     )
 
 
@@ -417,7 +431,7 @@ async def _work(
     )
     renewed = await renew(context, renewals)
     for text in (*editions.failures(renewed), *editions.shrunk(renewed, renewals)):
-        context.observer.note("warning", text)
+        context.events.message("warning", text)
     return RunEnd(now, renewed.remains, unsettled=(), series=0), renewed
 
 
@@ -467,8 +481,8 @@ async def _summarise(
         why_stopped = f"out of reach: {executed.unreachable}"
     why_stopped = why_stopped or end.stopped
     stats = executed.stats
-    if stats.display_error is not None:
-        text = f"the display failed, the run did not: {stats.display_error!r}"
+    if executed.display_error is not None:
+        text = f"the display failed, the run did not: {executed.display_error!r}"
         request.note("warning", text)
     for text in await ledger.read(lambda reader: overlaps.subaccount_warnings(reader, jobs)):
         request.note("warning", text)

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from os import PathLike
 
     from orchestrator.config import Inputs
-    from orchestrator.core.ports import Clock, Observer
+    from orchestrator.core.events import RunEvents
+    from orchestrator.core.ports import Clock
     from orchestrator.core.settings import Config, Credentials
     from orchestrator.engine.key_session import KeySession
 
@@ -138,7 +139,7 @@ async def open_sessions(
     config: Config,
     credentials: Mapping[str, Credentials],
     clock: Clock,
-    observer: Observer | None = None,
+    events: RunEvents | None = None,
     patience: timedelta = timedelta(),
 ) -> AsyncIterator[dict[str, KeySession]]:
     """A desk for each API key, by name of credentials; names of one key share it.
@@ -147,14 +148,14 @@ async def open_sessions(
         config: where the API is, and how fast it may be asked.
         credentials: resolved, by name.
         clock: for the server's ``Date``.
-        observer: told when the API is down; None: nobody is.
+        events: told when the API is down; None: nobody is.
         patience: how long to wait for an API that is down.
 
     Raises:
         InputError: the config or the environment names a proxy that cannot be used.
     """
     from orchestrator.api import KeyRateLimiter, VonageReports, open_session  # noqa: PLC0415
-    from orchestrator.core.ports import NullObserver  # noqa: PLC0415 - start-up time
+    from orchestrator.core.events import RunEvents  # noqa: PLC0415 - start-up time
     from orchestrator.engine.key_session import KeySession  # noqa: PLC0415
 
     jitter = random.SystemRandom().random
@@ -172,7 +173,7 @@ async def open_sessions(
                     rate_limiter,
                     config.retry,
                     jitter=jitter,
-                    observer=NullObserver() if observer is None else observer,
+                    events=RunEvents() if events is None else events,
                     patience=patience,
                 )
         yield {name: by_key[one.api_key] for name, one in credentials.items()}

@@ -12,7 +12,7 @@ from orchestrator.errors import ApiError, ServerFault, TooLarge, TransportError
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from orchestrator.core.ports import Observer
+    from orchestrator.core.events import RunEvents
 
 TRIPS_AFTER: Final = 5
 """So many failures in a row, of whatever calls of the key, and the API counts as down."""
@@ -32,7 +32,7 @@ class Breaker:
     Args:
         api_key: for the words.
         probe: a request that changes nothing; any `ApiError` may come out of it.
-        observer: is told when the API goes down, and when it is back.
+        events: is told when the API goes down, and when it is back.
         patience: after so long the run stops waiting.
 
     Attributes:
@@ -43,13 +43,13 @@ class Breaker:
         self,
         api_key: str,
         probe: Callable[[], Awaitable[object]],
-        observer: Observer,
+        events: RunEvents,
         patience: timedelta,
     ) -> None:
         self.gave_up = ""
         self._api_key = api_key
         self._probe = probe
-        self._observer = observer
+        self._events = events
         self._patience = patience
         self._failures = 0
         self._down_since: float | None = None
@@ -75,7 +75,7 @@ class Breaker:
         self._failures += 1
         if self._failures >= TRIPS_AFTER and self._down_since is None:
             self._down_since = anyio.current_time()
-            self._observer.note(
+            self._events.message(
                 "warning",
                 f"the API does not answer requests of key {self._api_key} ({error}); waiting "
                 "until it does, and asking ever more rarely",
@@ -113,7 +113,7 @@ class Breaker:
             except (TransportError, ServerFault) as error:
                 if down >= self._patience:
                     self.gave_up = f"the API has not answered for {down}: {error}"
-                    self._observer.note(
+                    self._events.message(
                         "error",
                         f"{self.gave_up}; nothing more is asked for with key {self._api_key} in "
                         "this run",
@@ -125,7 +125,7 @@ class Breaker:
                 pass  # refused or throttled, but answered
             self._failures = 0
             self._down_since = None
-            self._observer.note(
+            self._events.message(
                 "info", f"the API answers requests of key {self._api_key} again, after {down}"
             )
             return

@@ -10,6 +10,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Final
 
 from orchestrator.core import spending
+from orchestrator.core.events import ReportChanged
 from orchestrator.core.lifecycle import UNPAID
 from orchestrator.core.local_dates import window_text, zone_of
 from orchestrator.core.spending import Period
@@ -19,11 +20,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from datetime import datetime
 
-    from orchestrator.core.debt import Debt
+    from orchestrator.core.events import RunEvent, RunEvents
     from orchestrator.core.intervals import Window
-    from orchestrator.core.lifecycle import Event, State
-    from orchestrator.core.model import FieldValue, Report, Series
-    from orchestrator.core.ports import Ledger, Observer
+    from orchestrator.core.lifecycle import State
+    from orchestrator.core.model import Series
+    from orchestrator.core.ports import Ledger
     from orchestrator.core.spending import Bound
 
 _HOUR: Final = timedelta(hours=1)
@@ -48,11 +49,11 @@ class _Asked:
 class Budget:
     """Counts what a run asks for, over all keys: the upper estimate until the number is known.
 
-    It observes the run: reports that are found open are counted where they were asked for.
+    It subscribes to the run's events: what a report really holds takes the place of the estimate.
 
     Args:
         bounds: what may be asked for; none: anything.
-        observer: is told of everything in turn.
+        events: takes what people should know of it.
         lacks_room: says why the disk has no room for more; empty while it has.
 
     Attributes:
@@ -62,12 +63,12 @@ class Budget:
     def __init__(
         self,
         bounds: Sequence[Bound],
-        observer: Observer,
+        events: RunEvents,
         lacks_room: Callable[[], str] = str,
     ) -> None:
         self.stopped = ""
         self._bounds = tuple(bounds)
-        self._observer = observer
+        self._events = events
         self._lacks_room = lacks_room
         self._is_full = False
         self._asked: dict[tuple[str, Window], _Asked] = {}
@@ -184,14 +185,14 @@ class Budget:
             f"{bound.key} is {bound.limit}, {bound.amount(spent)} are asked for "
             f"{bound.period.words}, and {next_one}"
         )
-        self._observer.note("warning", f"not everything is asked for: {self.stopped}")
+        self._events.message("warning", f"not everything is asked for: {self.stopped}")
 
     def is_over(self, series: Series) -> bool:
         """Whether nothing more of a series is asked for in this run."""
         if not self._is_full and (words := self._lacks_room()):
             self._is_full = True
             self.stopped = self.stopped or words
-            self._observer.note("warning", f"nothing more is asked for in this run: {words}")
+            self._events.message("warning", f"nothing more is asked for in this run: {words}")
         return self._is_full or series.key in self._over
 
     def settle(self, series: Series, window: Window) -> None:
@@ -203,27 +204,18 @@ class Budget:
         if ended.unknown and ended.counted:
             self._densest = max(self._densest or 0.0, ended.records / (window.length / _HOUR))
 
-    # --- the port `Observer` ------------------------------------------------------------------
+    # --- what it subscribes to ----------------------------------------------------------------
 
-    def wanted(self, debt: Debt) -> None:
-        """See the port."""
-        self._observer.wanted(debt)
-
-    def changed(self, report: Report, event: Event | None) -> None:
-        """See the port."""
+    def notify(self, event: RunEvent) -> None:
+        """Takes the state and the records of a report that this run asked for."""
+        if not isinstance(event, ReportChanged):
+            return
+        report = event.report
         asked = self._asked.get((report.series.key, report.window))
-        if asked is not None:
-            asked.state = report.state
-            counted = report.items_count if report.rows is None else report.rows
-            if counted is not None:
-                asked.records = counted
-                asked.counted = True
-        self._observer.changed(report, event)
-
-    def received(self, report: Report, size_bytes: int) -> None:
-        """See the port."""
-        self._observer.received(report, size_bytes)
-
-    def note(self, level: str, text: str, **facts: FieldValue | float | None) -> None:
-        """See the port."""
-        self._observer.note(level, text, **facts)
+        if asked is None:
+            return
+        asked.state = report.state
+        counted = report.items_count if report.rows is None else report.rows
+        if counted is not None:
+            asked.records = counted
+            asked.counted = True

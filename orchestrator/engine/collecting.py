@@ -38,9 +38,10 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
     from orchestrator.core.echo import EchoDifference
+    from orchestrator.core.events import RunEvents
     from orchestrator.core.lifecycle import Event
     from orchestrator.core.model import Report
-    from orchestrator.core.ports import Collector, Download, Ledger, Observer, VerifiedFile
+    from orchestrator.core.ports import Collector, Download, Ledger, VerifiedFile
     from orchestrator.engine.drain import Drain
     from orchestrator.engine.key_session import KeySession
 
@@ -68,7 +69,7 @@ class Collecting:
             not what was asked for.
         ledger: knows which files are superseded.
         collector: makes files.
-        observer: is told of what does not change a report.
+        events: is told of what does not change a report.
         drain: shields what must not be cut.
         downloads: so many at a time.
     """
@@ -80,7 +81,7 @@ class Collecting:
         ended: Callable[[Report, RemoteReport, KeySession], Awaitable[Report]],
         ledger: Ledger,
         collector: Collector,
-        observer: Observer,
+        events: RunEvents,
         drain: Drain,
         downloads: int,
     ) -> None:
@@ -88,7 +89,7 @@ class Collecting:
         self._ended = ended
         self._ledger = ledger
         self._collector = collector
-        self._observer = observer
+        self._events = events
         self._drain = drain
         self._places = SlotPool(downloads)
 
@@ -117,7 +118,7 @@ class Collecting:
             reason = f"{reason}; and {error}"  # it is kept all the same
             rows = error.rows if isinstance(error, WrongCount) else None
         except (ApiError, NoRoom) as error:
-            self._observer.note(
+            self._events.message(
                 "warning", f"report {report.request_id}: its truncated file is not kept: {error}"
             )
             return None
@@ -146,7 +147,7 @@ class Collecting:
         except CorruptArchive as error:
             return await self._dispute(wanted, f"{words}; and {error}")
         except (ApiError, NoRoom) as error:
-            self._observer.note(
+            self._events.message(
                 "warning",
                 f"report {report.id} ({chunk_text(report)}) is {words}; its file, "
                 f"which would show it, cannot be had now: {error}; the next run tries again",
@@ -158,7 +159,7 @@ class Collecting:
             session.doubt_series(report.series, f"what came for report {report.id} is {words}")
             return await self._dispute(wanted, words)
         session.trust_series(report.series, differences)
-        self._observer.note(
+        self._events.message(
             "warning",
             f"report {report.id} ({chunk_text(report)}): the API repeats the request "
             f"otherwise ({differences[0]}), but the file holds what was asked for: it is taken",
@@ -245,7 +246,7 @@ class Collecting:
                     ended = self._leave(report, problem)
                 if ended is not None:
                     return ended
-                self._observer.note(
+                self._events.message(
                     "debug",
                     f"report {report.request_id}: download {tries.number} failed: {problem}",
                 )
@@ -291,14 +292,14 @@ class Collecting:
         """Whether what was answered leaves a ready report to the next run, whatever its file is."""
         match asked:
             case Unauthorized():
-                self._observer.note(
+                self._events.message(
                     "error",
                     f"account {report.series.account_id}: refused by the API, nothing more of "
                     f"it in this run: {asked}",
                 )
                 return True
             case NotFound() if blind := session.may_not_see(report):
-                self._observer.note("warning", f"{asked}; {blind}")
+                self._events.message("warning", f"{asked}; {blind}")
                 return True
             case RemoteReport():  # its file would decide, and cannot be had now, as was said
                 return bool(outcomes.to_examine(report, asked))
@@ -360,7 +361,7 @@ class Collecting:
         words += "goes on with it" if isinstance(problem, NoRoom) else "asks for its link again"
         if is_refusal(problem):
             words += f". {pay_or_skip(report.id)}"
-        self._observer.note("warning", words)
+        self._events.message("warning", words)
         return report
 
     async def _fetch_once(

@@ -6,13 +6,14 @@ be finished is followed to its end by the next run, like every other open report
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
 import anyio
 
 from orchestrator.core.durations import DurationModel
+from orchestrator.core.events import ReportChanged
 from orchestrator.core.lifecycle import State
 from orchestrator.core.policy import RunOutcome
 from orchestrator.engine.collecting import withdraw_superseded
@@ -24,10 +25,8 @@ if TYPE_CHECKING:
 
     from anyio.abc import TaskGroup
 
-    from orchestrator.core.debt import Debt
-    from orchestrator.core.lifecycle import Event
-    from orchestrator.core.model import FieldValue, Job, JobSeries, Report
-    from orchestrator.core.ports import Observer
+    from orchestrator.core.events import RunEvent
+    from orchestrator.core.model import Job, JobSeries, Report
     from orchestrator.engine.follow import Follower
     from orchestrator.engine.key_session import KeySession
     from orchestrator.engine.run import RunContext
@@ -80,19 +79,12 @@ async def renew(world: RunContext, renewals: Sequence[Renewal]) -> RenewalsEnd:
         OutputError: the disk cannot be written.
         BaseExceptionGroup: one of these, or a bug, in one of the tasks.
     """
-    seen = _Seen(world.observer)
-    world = replace(world, observer=seen)
-    tell_of_drain(world)
-    await withdraw_superseded(world.ledger, world.collector)
-    pace = DurationModel(await world.ledger.recent_durations())
-    with world.drain.scope:
-        async with anyio.create_task_group() as watching, anyio.create_task_group() as tasks:
-            follower = follower_of(world, watching, pace)
-            for of_key in _by_key(world, renewals).values():
-                tasks.start_soon(_work_off, world, follower, of_key, seen)
-    latest = seen.latest.values()
-    left = [one for one in renewals if one.current.id not in seen.latest]
-    refused = [one for one in left if _is_refused(one, world, seen)]
+    editions = _Editions()
+    with world.events.subscribed(editions.notify):
+        await _buy(world, renewals, editions)
+    latest = editions.latest.values()
+    left = [one for one in renewals if one.current.id not in editions.latest]
+    refused = [one for one in left if _is_refused(one, world, editions)]
     return RenewalsEnd(
         collected=tuple(one for one in latest if one.state is State.COLLECTED),
         open=tuple(one for one in latest if one.state.is_open),
@@ -105,10 +97,21 @@ async def renew(world: RunContext, renewals: Sequence[Renewal]) -> RenewalsEnd:
     )
 
 
-def _is_refused(one: Renewal, world: RunContext, seen: _Seen) -> bool:
+async def _buy(world: RunContext, renewals: Sequence[Renewal], editions: _Editions) -> None:
+    tell_of_drain(world)
+    await withdraw_superseded(world.ledger, world.collector)
+    pace = DurationModel(await world.ledger.recent_durations())
+    with world.drain.scope:
+        async with anyio.create_task_group() as watching, anyio.create_task_group() as tasks:
+            follower = follower_of(world, watching, pace)
+            for of_key in _by_key(world, renewals).values():
+                tasks.start_soon(_work_off, world, follower, of_key, editions)
+
+
+def _is_refused(one: Renewal, world: RunContext, editions: _Editions) -> bool:
     """Whether the API will have none of it: its dates, its series, its account or its key."""
     session = world.sessions[one.entry.credentials]
-    return one.current.id in seen.refused or session.refusal(one.current.series) is not None
+    return one.current.id in editions.refused or session.refusal(one.current.series) is not None
 
 
 def _by_key(world: RunContext, renewals: Sequence[Renewal]) -> dict[str, list[Renewal]]:
@@ -119,7 +122,7 @@ def _by_key(world: RunContext, renewals: Sequence[Renewal]) -> dict[str, list[Re
 
 
 async def _work_off(
-    world: RunContext, follower: Follower, renewals: Sequence[Renewal], seen: _Seen
+    world: RunContext, follower: Follower, renewals: Sequence[Renewal], editions: _Editions
 ) -> None:
     """One key's renewals, so many open at a time."""
     slots = anyio.Semaphore(world.config.limits.in_flight)
@@ -127,7 +130,7 @@ async def _work_off(
         for one in renewals:
             session = world.sessions[one.entry.credentials]
             await slots.acquire()
-            _start(tasks, follower, one, session, slots=slots, seen=seen)
+            _start(tasks, follower, one, session, slots=slots, editions=editions)
 
 
 def _start(
@@ -137,7 +140,7 @@ def _start(
     session: KeySession,
     *,
     slots: anyio.Semaphore,
-    seen: _Seen,
+    editions: _Editions,
 ) -> None:
     order = ChunkOrder(
         series=one.current.series,
@@ -146,7 +149,7 @@ def _start(
         callback_url=one.job.callback_url,
         replaces=one.current,
         settle=one.job.settle,
-        refused=lambda _report: seen.refused.add(one.current.id),
+        refused=lambda _report: editions.refused.add(one.current.id),
     )
     life = partial(follower.buy, order, session)
 
@@ -159,35 +162,23 @@ def _start(
     tasks.start_soon(live)
 
 
-class _Seen:
-    """An observer that remembers where each edition stands, and passes everything on.
+class _Editions:
+    """Subscribes to the run's events, and keeps where each edition stands.
 
     Attributes:
         latest: by our number of the report that is replaced.
-        refused: those of which the API has refused the dates.
+        refused: the replaced reports of whose editions the API has refused the dates.
     """
 
-    def __init__(self, observer: Observer) -> None:
+    def __init__(self) -> None:
         self.latest: dict[int, Report] = {}
         self.refused: set[int] = set()
-        self._observer = observer
 
-    def wanted(self, debt: Debt) -> None:
-        """See the port `Observer`."""
-        self._observer.wanted(debt)
-
-    def changed(self, report: Report, event: Event | None) -> None:
-        """See the port `Observer`."""
-        if report.replaces is not None:
-            self.latest[report.replaces] = report
-            if report.state is State.ABSENT:  # surely not created: it may be sent again
-                del self.latest[report.replaces]
-        self._observer.changed(report, event)
-
-    def received(self, report: Report, size_bytes: int) -> None:
-        """See the port `Observer`."""
-        self._observer.received(report, size_bytes)
-
-    def note(self, level: str, text: str, **facts: FieldValue | float | None) -> None:
-        """See the port `Observer`."""
-        self._observer.note(level, text, **facts)
+    def notify(self, event: RunEvent) -> None:
+        """Takes the change of an edition."""
+        if not isinstance(event, ReportChanged) or event.report.replaces is None:
+            return
+        report, replaced = event.report, event.report.replaces
+        self.latest[replaced] = report
+        if report.state is State.ABSENT:  # surely not created: it may be sent again
+            del self.latest[replaced]

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 import anyio
 
 from orchestrator.core import clocks, echo, lifecycle, policy
+from orchestrator.core.events import ReportChanged
 from orchestrator.core.lifecycle import State
 from orchestrator.core.local_dates import chunk_text
 from orchestrator.core.policy import AfterCreate
@@ -38,10 +39,11 @@ from orchestrator.errors import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from orchestrator.core.events import RunEvents
     from orchestrator.core.intervals import Window
     from orchestrator.core.lifecycle import Event
     from orchestrator.core.model import RemoteReport, Report, Series
-    from orchestrator.core.ports import Callbacks, Collector, Ledger, Observer
+    from orchestrator.core.ports import Callbacks, Collector, Ledger
     from orchestrator.core.settings import Config
     from orchestrator.engine.drain import Drain
     from orchestrator.engine.key_session import KeySession
@@ -141,7 +143,7 @@ class Follower:
         collector: makes files.
         watcher: waits for reports to become final.
         reconciler: finds out about unknown creates.
-        observer: is told of every step.
+        events: is told of every step.
         drain: shields what must not be cut.
         config: policies and limits.
         callbacks: our own receiver; None: reports are only looked at.
@@ -157,7 +159,7 @@ class Follower:
         collector: Collector,
         watcher: Watcher,
         reconciler: Reconciler,
-        observer: Observer,
+        events: RunEvents,
         drain: Drain,
         config: Config,
         callbacks: Callbacks | None = None,
@@ -169,7 +171,7 @@ class Follower:
         self._repeated: dict[int, str] = {}  # whose create was answered with an id of ours
         self._watcher = watcher
         self._reconciler = reconciler
-        self._observer = observer
+        self._events = events
         self._drain = drain
         self._config = config
         self._collector = collector
@@ -178,7 +180,7 @@ class Follower:
             ended=self._ended,
             ledger=ledger,
             collector=collector,
-            observer=observer,
+            events=events,
             drain=drain,
             downloads=config.limits.downloads,
         )
@@ -252,7 +254,7 @@ class Follower:
         if len(self.bugs) < _BUGS:
             self.bugs.append(error)
         place = traceback.extract_tb(error.__traceback__)[-1]
-        self._observer.note(
+        self._events.message(
             "error",
             f"{what_follows}, the others go on. This is a bug of ours ({error!r} in "
             f"{place.filename}:{place.lineno}): please report it",
@@ -297,14 +299,14 @@ class Follower:
     async def _take(self, report: Report, event: Event) -> Report:
         """The only way in which a report changes."""
         changed = await self._ledger.apply(report, event)
-        self._observer.changed(changed, event)
+        self._events.notify(ReportChanged(changed, event))
         return changed
 
     async def _give_up(self, report: Report, event: Event, reason: str) -> Report:
         if report.replaces is not None:
             return await self._take(report, event)  # the window is had: by what stays current
         changed = await self._ledger.end_and_give_up(report, event, reason)
-        self._observer.changed(changed, event)
+        self._events.notify(ReportChanged(changed, event))
         return changed
 
     # --- creating -----------------------------------------------------------------------------
@@ -361,7 +363,7 @@ class Follower:
         self._refused(what, reason)
 
     def _refused(self, what: str, reason: str) -> None:
-        self._observer.note(
+        self._events.message(
             "error", f"{what}: refused by the API, nothing more of it in this run: {reason}"
         )
 
@@ -395,7 +397,7 @@ class Follower:
                     callback_url=callback_url,
                     replaces=order.replaces,
                 )
-                self._observer.changed(report, None)
+                self._events.notify(ReportChanged(report, None))
                 try:
                     remote = await session.api.create(order.series, order.window, callback_url)
                 except Throttled as error:
@@ -440,7 +442,7 @@ class Follower:
             return
         reason = f"the answer to the create of report {report.id} is not what was asked for"
         session.doubt_series(report.series, f"{reason}: {wrong[0]}; its file will tell")
-        self._observer.note(
+        self._events.message(
             "warning",
             f"{report.series}: {reason}: {wrong[0]}; nothing more of it is asked for until the "
             "file of that report has come",
@@ -456,7 +458,7 @@ class Follower:
         latest = order.window.end + order.settle - clocks.DATE_GRAIN
         if await session.has_reached(latest):
             return True
-        self._observer.note(
+        self._events.message(
             "info",
             f"{chunk_text(order)}: left for later: by the API's clock it is not over, "
             "or records may still be arriving",
@@ -464,7 +466,7 @@ class Follower:
         return False
 
     async def _unknown(self, report: Report, reason: str) -> tuple[Report, AfterCreate]:
-        self._observer.note(
+        self._events.message(
             "warning",
             f"report {report.id} ({chunk_text(report)}): whether the API has it is "
             f"not known ({reason}); looking for it there",
@@ -538,7 +540,7 @@ class Follower:
                 return await self._take(report, lifecycle.Lost(reason, proof))
             case LeftOpen(words):
                 if words:
-                    self._observer.note("warning", words)
+                    self._events.message("warning", words)
                 return report
             case None:
                 return await self._late(report, session)
@@ -563,7 +565,7 @@ class Follower:
         late = f"not finished after {self._config.poll.timeout}"
         if self._config.poll.on_timeout is OnTimeout.REPLACE:
             return await self._replace(report, session, late)
-        self._observer.note(
+        self._events.message(
             "warning",
             f"report {report.request_id} ({chunk_text(report)}) is {late}; it keeps "
             "its place, the next run goes on waiting",
@@ -576,7 +578,7 @@ class Follower:
         try:
             remote = await cancelled(report.request_id, session)
         except ApiError as error:
-            self._observer.note(
+            self._events.message(
                 "warning",
                 f"report {report.request_id} is {late}, and cannot be cancelled now: {error}; the "
                 "next run looks at it again",
@@ -588,7 +590,7 @@ class Follower:
         if remote is not None and outcomes.is_final(remote) and outcomes.is_whole(remote):
             return await self._ended(report, remote, session)
         said = "nothing" if remote is None else remote.status_word
-        self._observer.note(
+        self._events.message(
             "warning",
             f"report {report.request_id} is {late}; the API took the cancel, and says {said} of "
             "it; the next run looks at it again",

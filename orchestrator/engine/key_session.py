@@ -24,8 +24,9 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from orchestrator.core.echo import EchoDifference
+    from orchestrator.core.events import RunEvents
     from orchestrator.core.model import Report, Series
-    from orchestrator.core.ports import Observer, RateLimiter, ReportsApi, Slot
+    from orchestrator.core.ports import RateLimiter, ReportsApi, Slot
     from orchestrator.core.settings import RetryPolicy
     from orchestrator.engine.drain import Drain
 
@@ -50,7 +51,7 @@ class KeySession:
         rate_limiter: the key's turns.
         retry: of requests that change nothing.
         jitter: a random number in [0, 1), for the pauses.
-        observer: is told when the API is down.
+        events: is told when the API is down.
         patience: how long one run waits for an API that is down.
     """
 
@@ -61,15 +62,15 @@ class KeySession:
         retry: RetryPolicy,
         *,
         jitter: Callable[[], float],
-        observer: Observer,
+        events: RunEvents,
         patience: timedelta,
     ) -> None:
         self.api = api
         self.rate_limiter = rate_limiter
-        self.breaker = Breaker(api.api_key, self._probe, observer, patience)
-        self.room = OpenReportLimit(api.api_key, observer, patience)
+        self.breaker = Breaker(api.api_key, self._probe, events, patience)
+        self.room = OpenReportLimit(api.api_key, events, patience)
         self.patience = patience
-        self._observer = observer
+        self._events = events
         self._throttled_since: float | None = None
         self._asking_time = anyio.Lock()
         self._dateless = 0
@@ -285,7 +286,7 @@ class KeySession:
             if not self._told_to_wait:
                 self._told_to_wait = f"{words}, longer than this run waits"
                 self.rate_limiter.close(self._told_to_wait)
-                self._observer.note(
+                self._events.message(
                     "warning",
                     f"{self._told_to_wait}: nothing more is asked with it in this run; the next "
                     "run goes on",
@@ -293,7 +294,7 @@ class KeySession:
         elif until >= self._waits_until + _WORTH_A_WORD.total_seconds():
             self._waits_until = until
             if asked >= _WORTH_A_WORD:
-                self._observer.note("warning", f"{words}; this run waits so long")
+                self._events.message("warning", f"{words}; this run waits so long")
 
     async def _probe(self) -> None:
         """Asks for a report that cannot be: whatever is answered, the API is up.

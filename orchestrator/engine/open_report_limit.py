@@ -15,7 +15,7 @@ from orchestrator.engine.slots import Waiters
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from orchestrator.core.ports import Observer
+    from orchestrator.core.events import RunEvents
     from orchestrator.errors import Throttled
 
 _SUSPECT: Final = 2
@@ -44,7 +44,7 @@ class OpenReportLimit:
 
     Args:
         api_key: for words.
-        observer: is told what was found.
+        events: is told what was found.
         patience: how long creates may be refused, while nothing ends, before the run does without.
 
     Attributes:
@@ -53,14 +53,14 @@ class OpenReportLimit:
     """
 
     def __init__(
-        self, api_key: str, observer: Observer, patience: timedelta = timedelta.max
+        self, api_key: str, events: RunEvents, patience: timedelta = timedelta.max
     ) -> None:
         self.most: int | None = None
         self.gave_up = ""
         self._patience_with_all = patience
         self._stuck_since: float | None = None
         self._api_key = api_key
-        self._observer = observer
+        self._events = events
         self._seats: set[OpenReportSlot] = set()
         self._waiting = Waiters()
         self._resting = 0
@@ -116,7 +116,7 @@ class OpenReportLimit:
             return False
         known, self.most = self.most, max(1, len(self._seats))
         if known is None:
-            self._observer.note(
+            self._events.message(
                 "info",
                 f"key {self._api_key}: the API takes no more than about {self.most} open reports "
                 "at once; the others wait until one has ended",
@@ -138,7 +138,7 @@ class OpenReportLimit:
         stuck = timedelta(seconds=round(now - self._stuck_since))
         if stuck >= self._patience_with_all and not self.gave_up:
             self.gave_up = f"the API has refused every create of key {self._api_key} for {stuck}"
-            self._observer.note("error", f"{self.gave_up}; nothing more is asked for in this run")
+            self._events.message("error", f"{self.gave_up}; nothing more is asked for in this run")
             self._waiting.tell()  # those who wait for room wait in vain
 
     async def rest(self) -> None:

@@ -24,8 +24,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
+    from orchestrator.core.events import RunEvents
     from orchestrator.core.model import RemoteReport, Report
-    from orchestrator.core.ports import Clock, Ledger, Observer
+    from orchestrator.core.ports import Clock, Ledger
     from orchestrator.core.settings import Config, PollPolicy
     from orchestrator.engine.key_session import KeySession
     from orchestrator.engine.report_search import Shown
@@ -63,14 +64,14 @@ class Reconciler:
         ledger: knows which reports are whose.
         config: the pace of the looks, and where the API is.
         clock: the age of an intent.
-        observer: is told where a person has to help.
+        events: is told where a person has to help.
     """
 
-    def __init__(self, ledger: Ledger, config: Config, clock: Clock, observer: Observer) -> None:
+    def __init__(self, ledger: Ledger, config: Config, clock: Clock, events: RunEvents) -> None:
         self._ledger = ledger
         self._config = config
         self._clock = clock
-        self._observer = observer
+        self._events = events
         self._probes = Probes()
         self._lists = ReportLists(ledger, self._probes)
 
@@ -169,7 +170,7 @@ class Reconciler:
         with contextlib.suppress(ApiError):
             await self._probes.make(create, session)
         if not told and (refused := self._probes.refusal(report, session)):
-            self._observer.note(
+            self._events.message(
                 "warning",
                 f"report {report.id} ({chunk_text(report)}): whether the API has it "
                 f"cannot be proved, for a free {PRODUCT} report is refused: {refused}; "

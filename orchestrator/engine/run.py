@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
@@ -12,6 +12,7 @@ import anyio
 from orchestrator.core import clocks, intervals, spending
 from orchestrator.core import debt as debts
 from orchestrator.core.durations import DurationModel
+from orchestrator.core.events import DebtKnown
 from orchestrator.core.policy import RunOutcome
 from orchestrator.engine.budget import Budget
 from orchestrator.engine.collecting import withdraw_superseded
@@ -27,10 +28,11 @@ if TYPE_CHECKING:
 
     from anyio.abc import TaskGroup
 
+    from orchestrator.core.events import RunEvents
     from orchestrator.core.intervals import Window
     from orchestrator.core.lifecycle import State
     from orchestrator.core.model import GivenUp, Job, JobSeries, Report, Resolution, Series
-    from orchestrator.core.ports import Callbacks, Clock, Collector, Ledger, Observer
+    from orchestrator.core.ports import Callbacks, Clock, Collector, Ledger
     from orchestrator.core.settings import Config
     from orchestrator.engine.drain import Drain
     from orchestrator.engine.key_session import KeySession
@@ -116,7 +118,7 @@ class RunContext:
         ledger: open, under the run's lock.
         collector: makes files.
         sessions: by name of credentials; two names of one API key share a desk.
-        observer: is told of everything.
+        events: told of everything; a new one for each run.
         clock: the wall clock.
         config: policies and limits.
         drain: how the run is stopped.
@@ -127,7 +129,7 @@ class RunContext:
     ledger: Ledger
     collector: Collector
     sessions: Mapping[str, KeySession]
-    observer: Observer
+    events: RunEvents
     clock: Clock
     config: Config
     drain: Drain
@@ -155,18 +157,19 @@ async def run(
     """
     tell_of_drain(world)
     begun = _Run(world, tuple(jobs), now)
-    await withdraw_superseded(world.ledger, world.collector)
-    if retry_failed:
-        await begun.retry_failed()
-    with world.drain.scope:
-        try:
-            await begun.read_clocks()
-        finally:
-            with world.drain.shield():
-                await begun.remember()
-        await begun.work()
-    # The drain has cancelled the scope, not what follows: the words at the end must be true.
-    return await begun.end()
+    with world.events.subscribed(begun.budget.notify):
+        await withdraw_superseded(world.ledger, world.collector)
+        if retry_failed:
+            await begun.retry_failed()
+        with world.drain.scope:
+            try:
+                await begun.read_clocks()
+            finally:
+                with world.drain.shield():
+                    await begun.remember()
+            await begun.work()
+        # The drain has cancelled the scope, not what follows: what is said at the end must be true.
+        return await begun.end()
 
 
 def tell_of_drain(world: RunContext) -> None:
@@ -184,13 +187,13 @@ def follower_of(world: RunContext, watching: TaskGroup, pace: DurationModel) -> 
             watching,
             world.config.poll,
             jitter=world.jitter,
-            observer=world.observer,
+            events=world.events,
             clock=world.clock,
             pace=pace,
             callbacks=world.callbacks,
         ),
-        reconciler=Reconciler(world.ledger, world.config, world.clock, world.observer),
-        observer=world.observer,
+        reconciler=Reconciler(world.ledger, world.config, world.clock, world.events),
+        events=world.events,
         drain=world.drain,
         config=world.config,
         callbacks=world.callbacks,
@@ -199,12 +202,12 @@ def follower_of(world: RunContext, watching: TaskGroup, pace: DurationModel) -> 
 
 class _Run:
     def __init__(self, world: RunContext, jobs: tuple[Job, ...], now: datetime) -> None:
-        self._budget = Budget(
+        self.budget = Budget(
             spending.bounds(world.config.limits, world.config.prices),
-            world.observer,
+            world.events,
             lambda: world.collector.lacks_room,
         )
-        self._world = replace(world, observer=self._budget)
+        self._world = world
         self._jobs = jobs
         self._now = now
         self._nows: dict[str, datetime] = {}
@@ -241,7 +244,7 @@ class _Run:
         self._has_looked = True
         words = clocks.warning(max(ahead, key=abs), self._world.config.api.base_url)
         if words:
-            self._world.observer.note("warning", words)
+            self._world.events.message("warning", words)
 
     def _desks(self) -> Iterable[KeySession]:
         return {session.api_key: session for session in self._world.sessions.values()}.values()
@@ -264,7 +267,7 @@ class _Run:
                 series_state = await self._world.ledger.series_state(job.name, entry.series)
                 now = self._now_of(self._world.sessions[entry.credentials])
                 debt = debts.debt(job, entry, now, series_state)
-                self._world.observer.wanted(debt)
+                self._world.events.notify(DebtKnown(debt))
                 if debt.resolution != series_state.resolution:
                     resolutions[entry.series] = debt.resolution
                 if len(resolutions) >= _TOGETHER:
@@ -284,7 +287,8 @@ class _Run:
             self._now_of,
             ledger=world.ledger,
             sessions=world.sessions,
-            budget=self._budget,
+            budget=self.budget,
+            events=world.events,
             config=world.config,
             expected=Forecast(await world.ledger.record_rates(_distinct(self._jobs)), pace),
         )
@@ -322,7 +326,7 @@ class _Run:
             ),
             unsettled=tuple(unsettled),
             series=number,
-            stopped=self._budget.stopped,
+            stopped=self.budget.stopped,
             others=others,
             bugs=tuple(self._bugs),
         )

@@ -12,6 +12,7 @@ import anyio
 
 from orchestrator.core import attempts, intervals, volume
 from orchestrator.core import debt as debts
+from orchestrator.core.events import ReportChanged
 from orchestrator.core.local_dates import window_text, zone_of
 from orchestrator.core.next_steps import Buy, Defer, GiveUp, WaitForOpen
 from orchestrator.core.refused_dates import IN_VAIN, RefusedDates
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
     from anyio.abc import TaskGroup
 
+    from orchestrator.core.events import RunEvents
     from orchestrator.core.intervals import Window
     from orchestrator.core.model import Failure, Job, JobSeries, Report, Series
     from orchestrator.core.ports import Ledger
@@ -102,7 +104,8 @@ class Scheduler:
         now_of: the present moment for what a desk asks for; the same throughout the run.
         ledger: says what is owed.
         sessions: by name of credentials; one lane for each of their API keys.
-        budget: says what may still be asked for; the run's observer.
+        budget: says what may still be asked for.
+        events: takes what is found open, and what people should know.
         config: policies and limits.
         expected: puts series in order.
     """
@@ -115,6 +118,7 @@ class Scheduler:
         ledger: Ledger,
         sessions: Mapping[str, KeySession],
         budget: Budget,
+        events: RunEvents,
         config: Config,
         expected: Forecast,
     ) -> None:
@@ -122,6 +126,7 @@ class Scheduler:
         self._ledger = ledger
         self._desks = sessions
         self._budget = budget
+        self._events = events
         self._config = config
         self._lanes: dict[str, _KeyQueue] = {}
         self._busy: dict[str, _SeriesProgress] = defaultdict(_SeriesProgress)
@@ -221,7 +226,7 @@ class Scheduler:
         """
         try:
             async for report in self._found_open(lane, fallback_key):
-                self._budget.changed(report, None)
+                self._events.notify(ReportChanged(report, None))
                 rows = self._expected.rows(report.series, report.window)
                 self._claim(report.series, report.id, report.window)
                 if not lane.found.available_tokens:
@@ -281,7 +286,7 @@ class Scheduler:
                     continue
                 case GiveUp(window, reason, report_id):
                     await self._ledger.give_up(series, window, reason, report_id)
-                    self._budget.note(
+                    self._events.message(
                         "error",
                         f"given up: {series}, {window_text(window, zone_of(series))}: {reason}",
                     )
@@ -385,7 +390,7 @@ class Scheduler:
         dates.refuse(report.window, report.reason, report.id, retention_edge(series, now))
         if dates.in_vain:
             lane.session.refuse_series(series, report.reason)
-            self._budget.note(
+            self._events.message(
                 "error",
                 f"{series}: the API has refused {IN_VAIN} windows and taken none; nothing more of "
                 f"it in this run: {report.reason}",

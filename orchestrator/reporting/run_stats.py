@@ -8,29 +8,28 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
+from orchestrator.core.events import BytesReceived, DebtKnown, Message, ReportChanged
 from orchestrator.core.intervals import Window, subtract, total, union
 from orchestrator.core.lifecycle import State
-from orchestrator.core.local_dates import chunk_text
 from orchestrator.core.windows import retention_edge
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator
     from datetime import datetime
 
     from orchestrator.core.debt import Debt
-    from orchestrator.core.lifecycle import Event
-    from orchestrator.core.model import FieldValue, Job, Report
+    from orchestrator.core.events import RunEvent
+    from orchestrator.core.model import Job
     from orchestrator.core.ports import Clock
-
-    Fact = FieldValue | float | None
-    Voice = Callable[[str, str, Mapping[str, Fact]], None]
 
 AT_THE_API: Final = frozenset({State.SUBMITTING, State.SUBMITTED, State.HELD})
 """States in which a report waits for the API."""
 
-_FAILED: Final = frozenset(
+ENDED_BADLY: Final = frozenset(
     {State.TRUNCATED, State.FAILED, State.ABORTED, State.EXPIRED, State.LOST, State.DISPUTED}
 )
+"""States of reports that came to nothing, or wait for a person."""
+
 _MIN_REPORTS: Final = 5
 """Reports that must have been collected before the time left can be estimated."""
 
@@ -123,37 +122,31 @@ class PlanNotes:
 
 
 class RunStats:
-    """The observer of a run. Keeps one row an account and product, and the open reports.
+    """Subscribes to the run's events; counts by account and product, and keeps the open reports.
 
     Memory does not grow with the number of reports, only with those that are open at a time.
-    No method ever raises: the first error is kept in `display_error`, and the run goes on.
 
     Args:
         jobs: of the run.
         clock: the run's wall clock; what is intended from now on counts as new.
-        log: takes notes to whoever reads along: level, text, facts.
         requests: how many requests the run has made so far.
 
     Attributes:
         plan_notes: on the debt, complete once the run works.
-        display_error: an error of this class or of the voice.
     """
 
     def __init__(
         self,
         jobs: Iterable[Job],
         clock: Clock,
-        log: Voice,
         requests: Callable[[], int] = lambda: 0,
     ) -> None:
         begun = clock.now()
         # The ledger's moments are whole milliseconds.
         self._begun = begun.replace(microsecond=begun.microsecond // 1000 * 1000)
         self._clock = clock
-        self._voice = log
         self.requests = requests
         self.plan_notes = PlanNotes()
-        self.display_error: Exception | None = None
         self._rows: dict[tuple[str, str], RowStats] = {}
         self._open: dict[int, tuple[RowStats, State, datetime]] = {}
         seen = Counter(entry.series.key for job in jobs for entry in job.series)
@@ -166,36 +159,23 @@ class RunStats:
         self._started = time.monotonic()
         self._first: tuple[float, float, int] | None = None
 
-    # --- the observer -------------------------------------------------------------------------
+    # --- what it subscribes to ----------------------------------------------------------------
 
-    def wanted(self, debt: Debt) -> None:
-        """A series' debt is known, as the run begins."""
-        try:
-            self._wanted(debt)
-        except Exception as error:  # noqa: BLE001 - a display must not end a run
-            self.display_error = self.display_error or error
+    def notify(self, event: RunEvent) -> None:
+        """Counts an event."""
+        match event:
+            case DebtKnown():
+                self._count_debt(event.debt)
+            case ReportChanged():
+                self._count_report(event)
+            case BytesReceived():
+                followed = self._open.get(event.report.id)
+                if followed is not None:
+                    followed[0].received_bytes += event.size_bytes
+            case Message():
+                pass
 
-    def changed(self, report: Report, event: Event | None) -> None:
-        """A report took an event; None: it was found open, or its intent was just written."""
-        try:
-            self._changed(report, event)
-        except Exception as error:  # noqa: BLE001 - a display must not end a run
-            self.display_error = self.display_error or error
-
-    def received(self, report: Report, size_bytes: int) -> None:
-        """More bytes of a report's archive have come."""
-        followed = self._open.get(report.id)
-        if followed is not None:
-            followed[0].received_bytes += size_bytes
-
-    def note(self, level: str, text: str, **facts: Fact) -> None:
-        """Something a person should read."""
-        try:
-            self._voice(level, text, facts)
-        except Exception as error:  # noqa: BLE001 - a display must not end a run
-            self.display_error = self.display_error or error
-
-    def _wanted(self, debt: Debt) -> None:
+    def _count_debt(self, debt: Debt) -> None:
         self.plan_notes.add(debt, self._clock.now())
         series = debt.entry.series
         owed = debt.owed
@@ -209,7 +189,8 @@ class RunStats:
             row.wanted_seconds += seconds
             row.owed_seconds += seconds
 
-    def _changed(self, report: Report, event: Event | None) -> None:
+    def _count_report(self, changed: ReportChanged) -> None:
+        report, event = changed.report, changed.event
         seconds = report.window.length.total_seconds()
         row = self._row(report.series.account_id, report.series.product)
         before = self._open.pop(report.id, None)
@@ -232,17 +213,8 @@ class RunStats:
                 self._first = self._progress()
         elif state is State.ABSENT and report.series.key in self._wanted_keys:
             row.owed_seconds += seconds
-        elif state in _FAILED:
+        elif state in ENDED_BADLY:
             row.ended_badly += 1
-        if state in _FAILED or (state is State.HELD and event is not None):
-            self.note(
-                "warning",
-                f"report {report.id} ({chunk_text(report)}): {state.value}: "
-                f"{report.reason or 'no reason was given'}",
-                report=report.id,
-                request_id=report.request_id,
-                state=state.value,
-            )
 
     @staticmethod
     def _count(row: RowStats, state: State, step: int) -> None:

@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 
 from orchestrator.api import KeyRateLimiter, VonageReports, open_session
 from orchestrator.collect.collector import FileCollector
+from orchestrator.core.events import Message, ReportChanged, RunEvents
 from orchestrator.core.intervals import Window
 from orchestrator.core.lifecycle import State
 from orchestrator.core.model import AbsoluteWindow, Job, JobSeries, Series, Span, Unit
@@ -44,7 +45,7 @@ from tests.kit.virtual_time import VirtualClock
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
 
-    from orchestrator.core.debt import Debt
+    from orchestrator.core.events import RunEvent
     from orchestrator.core.lifecycle import Event
     from orchestrator.core.model import Report, WindowSpec
     from orchestrator.core.ports import Callbacks
@@ -78,27 +79,24 @@ def job(
     )
 
 
-@dataclass
-class Watching:
-    """An observer that remembers what a test may ask."""
+class Watching(RunEvents):
+    """The events of runs, which remember what a test may ask; an error in a test ends the run."""
 
-    notes: list[str] = field(default_factory=list)
-    changes: list[tuple[State, str]] = field(default_factory=list)
-    on_change: Callable[[Report, Event | None], None] | None = None
+    def __init__(self) -> None:
+        super().__init__()
+        self.notes: list[str] = []
+        self.changes: list[tuple[State, str]] = []
+        self.on_change: Callable[[Report, Event | None], None] | None = None
 
-    def wanted(self, debt: Debt) -> None:
-        """Not kept."""
-
-    def changed(self, report: Report, event: Event | None) -> None:
-        self.changes.append((report.state, type(event).__name__ if event else "-"))
-        if self.on_change:
-            self.on_change(report, event)
-
-    def received(self, report: Report, size_bytes: int) -> None:
-        """Not kept."""
-
-    def note(self, level: str, text: str, **facts: object) -> None:
-        self.notes.append(f"{level}: {text}")
+    def notify(self, event: RunEvent) -> None:
+        super().notify(event)
+        if isinstance(event, Message):
+            self.notes.append(f"{event.level}: {event.text}")
+        elif isinstance(event, ReportChanged):
+            cause = event.event
+            self.changes.append((event.report.state, type(cause).__name__ if cause else "-"))
+            if self.on_change:
+                self.on_change(event.report, cause)
 
 
 @dataclass
@@ -148,7 +146,7 @@ class Stage:
                         for name, key_session in self._desks(session).items()
                         if credentials is None or name in credentials
                     },
-                    observer=self.seen,
+                    events=self.seen,
                     clock=self.clock,
                     config=self.config,
                     drain=drain or Drain(),
@@ -175,7 +173,7 @@ class Stage:
                 rate_limiter,
                 self.config.retry,
                 jitter=lambda: 0.5,
-                observer=self.seen,
+                events=self.seen,
                 patience=self.config.poll.timeout,
             )
         return sessions

@@ -179,7 +179,7 @@ async def watching(
                 tasks,
                 here.config.poll,
                 jitter=lambda: 0.5,
-                observer=here.seen,
+                events=here.seen,
                 clock=here.clock,
                 pace=pace,
                 callbacks=callbacks,

@@ -18,7 +18,7 @@ from orchestrator.core.ports.collect import Collector, VerifiedFile
 from orchestrator.core.ports.ledger import ChangeListener, Ledger
 from orchestrator.core.ports.ledger_reader import Histories, LedgerReader
 from orchestrator.core.ports.ledger_restore import Contradiction, LedgerRestore
-from orchestrator.core.ports.surroundings import Callbacks, Clock, NullObserver, Observer
+from orchestrator.core.ports.surroundings import Callbacks, Clock
 
 __all__ = [
     "ITS_LIFE",
@@ -32,8 +32,6 @@ __all__ = [
     "Ledger",
     "LedgerReader",
     "LedgerRestore",
-    "NullObserver",
-    "Observer",
     "Priority",
     "RateLimiter",
     "ReportsApi",

@@ -1,4 +1,4 @@
-"""What surrounds the engine in its process: the clock, the callback receiver, the observer."""
+"""What surrounds the engine in its process: the clock and the receiver of callbacks."""
 
 from __future__ import annotations
 
@@ -8,10 +8,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from contextlib import AbstractContextManager
     from datetime import datetime
-
-    from orchestrator.core.debt import Debt
-    from orchestrator.core.lifecycle import Event
-    from orchestrator.core.model import FieldValue, Report
 
 
 class Clock(Protocol):
@@ -36,42 +32,3 @@ class Callbacks(Protocol):
         not without bound. An address of another receiver never rings.
         """
         ...
-
-
-class Observer(Protocol):
-    """Who watches a run: the progress display, the log. Must not block and must not fail."""
-
-    def wanted(self, debt: Debt) -> None:
-        """A series' debt is known, as the run begins."""
-        ...
-
-    def changed(self, report: Report, event: Event | None) -> None:
-        """A report took an event; None: it was found open, or its intent was just written."""
-        ...
-
-    def received(self, report: Report, size_bytes: int) -> None:
-        """`size_bytes` more bytes of a report's archive have come."""
-        ...
-
-    def note(self, level: str, text: str, **facts: FieldValue | float | None) -> None:
-        """Something a person should read: ``info``, ``warning`` or ``error``.
-
-        ``debug``: only for one who wants to see each step.
-        """
-        ...
-
-
-class NullObserver:
-    """The `Observer` of what nobody watches."""
-
-    def wanted(self, debt: Debt) -> None:
-        """Not told."""
-
-    def changed(self, report: Report, event: Event | None) -> None:
-        """Not told."""
-
-    def received(self, report: Report, size_bytes: int) -> None:
-        """Not told."""
-
-    def note(self, level: str, text: str, **facts: FieldValue | float | None) -> None:
-        """Not told."""

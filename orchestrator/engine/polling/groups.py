@@ -11,7 +11,7 @@ from orchestrator.engine.polling.state import ListSource, PolledReport, PollGrou
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from orchestrator.core.ports import Observer
+    from orchestrator.core.events import RunEvents
     from orchestrator.engine.key_session import KeySession
 
 _KEYS_OWN: Final = 3
@@ -23,7 +23,7 @@ class PollGroups:
 
     Args:
         jitter: a random number in [0, 1).
-        observer: told of lists that are not asked any more.
+        events: told of lists that are not asked any more.
         begin: starts to look after a new group; it must call `close` in the end.
     """
 
@@ -31,11 +31,11 @@ class PollGroups:
         self,
         *,
         jitter: Callable[[], float],
-        observer: Observer,
+        events: RunEvents,
         begin: Callable[[PollGroup], None],
     ) -> None:
         self._jitter = jitter
-        self._observer = observer
+        self._events = events
         self._begin = begin
         self._lists: dict[tuple[str, str], ListSource] = {}
         self._accounts: dict[str, int] = {}
@@ -97,7 +97,7 @@ class PollGroups:
 
     def tell(self, one: PolledReport, why: str) -> None:
         """Tells that no list of a report's account is asked any more."""
-        self._observer.note(
+        self._events.message(
             "info",
             f"account {one.report.series.account_id}: not asking for lists any more: {why}; each "
             "report is looked at by itself",

@@ -35,8 +35,8 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from orchestrator.core.durations import DurationModel, OpenReport
+    from orchestrator.core.events import RunEvents
     from orchestrator.core.model import RemoteReport
-    from orchestrator.core.ports import Observer
     from orchestrator.engine.key_session import KeySession
     from orchestrator.engine.polling.groups import PollGroups
     from orchestrator.engine.polling.state import (
@@ -72,7 +72,7 @@ class Poller:
         pace: learns how long they take.
         faith: learns whether callbacks tell of ends.
         jitter: a random number in [0, 1).
-        observer: told of words that nobody knows and of reports that cannot be looked at.
+        events: told of words that nobody knows and of reports that cannot be looked at.
     """
 
     def __init__(
@@ -82,13 +82,13 @@ class Poller:
         faith: CallbackReliability,
         *,
         jitter: Callable[[], float],
-        observer: Observer,
+        events: RunEvents,
     ) -> None:
         self._groups = groups
         self._pace = pace
         self._faith = faith
         self._jitter = jitter
-        self._observer = observer
+        self._events = events
         self._ahead: dict[str, timedelta] = {}
         self._unknown_words: set[str] = set()
         self._unseen = MissingReports()
@@ -307,7 +307,7 @@ class Poller:
     def _not_answered(self, one: PolledReport, error: ApiError) -> None:
         one.unanswered += 1
         if one.unanswered == _UNANSWERED:
-            self._observer.note(
+            self._events.message(
                 "warning", f"report {one.request_id}: cannot be looked at now: {error}"
             )
 
@@ -346,7 +346,7 @@ class Poller:
         """Takes what the API says of a report."""
         if remote.status is None and remote.status_word not in self._unknown_words:
             self._unknown_words.add(remote.status_word)
-            self._observer.note(
+            self._events.message(
                 "warning",
                 f"the API calls report {one.request_id} {remote.status_word!r}, a status that "
                 "is not known here; it counts as running",
@@ -364,7 +364,7 @@ class Poller:
             self._faith.ended(told=one.told)
         if remote.unreadable:
             words = "; ".join(remote.unreadable.values())
-            self._observer.note(
+            self._events.message(
                 "warning",
                 f"report {one.request_id}: the API's answer cannot be read in full: {words}; such "
                 "fields count as absent",

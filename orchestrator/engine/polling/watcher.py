@@ -28,8 +28,9 @@ if TYPE_CHECKING:
 
     from anyio.abc import TaskGroup
 
+    from orchestrator.core.events import RunEvents
     from orchestrator.core.model import RemoteReport, Report
-    from orchestrator.core.ports import Callbacks, Clock, Observer
+    from orchestrator.core.ports import Callbacks, Clock
     from orchestrator.core.settings import PollPolicy
     from orchestrator.engine.key_session import KeySession
     from orchestrator.engine.polling.missing_reports import Gone, LeftOpen
@@ -72,7 +73,7 @@ class Watcher:
         tasks: where its tasks live; each ends when nothing is left to watch.
         poll: how often to look.
         jitter: a random number in [0, 1).
-        observer: told of words that nobody knows and of lists that cannot be trusted.
+        events: told of words that nobody knows and of lists that cannot be trusted.
         clock: how old a report is.
         pace: how long reports took so far; learns.
         callbacks: our own receiver; None: reports are only looked at.
@@ -84,7 +85,7 @@ class Watcher:
         poll: PollPolicy,
         *,
         jitter: Callable[[], float],
-        observer: Observer,
+        events: RunEvents,
         clock: Clock,
         pace: DurationModel | None = None,
         callbacks: Callbacks | None = None,
@@ -98,10 +99,8 @@ class Watcher:
         self._pace = DurationModel() if pace is None else pace
         self._callbacks = callbacks
         self._faith = CallbackReliability()
-        self._groups = PollGroups(jitter=jitter, observer=observer, begin=self._begin_to_look)
-        self._looks = Poller(
-            self._groups, self._pace, self._faith, jitter=jitter, observer=observer
-        )
+        self._groups = PollGroups(jitter=jitter, events=events, begin=self._begin_to_look)
+        self._looks = Poller(self._groups, self._pace, self._faith, jitter=jitter, events=events)
         self._bells: dict[str, _PendingCallbacks] = {}
 
     @property

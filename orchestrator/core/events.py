@@ -1,0 +1,112 @@
+"""What a run tells the world while it works: a few events, and who subscribes to them.
+
+The engine tells; statistics, budget, log, and whatever else wants to know subscribe. No subscriber
+changes what the engine does by being there or not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from orchestrator.core.debt import Debt
+    from orchestrator.core.lifecycle import Event
+    from orchestrator.core.model import FieldValue, Report
+
+Level = Literal["debug", "info", "warning", "error"]
+"""How much a message matters. ``debug`` is for one who wants to see every step."""
+
+
+@dataclass(frozen=True, slots=True)
+class DebtKnown:
+    """The debt of one series of one job is computed, as the run begins."""
+
+    debt: Debt
+
+
+@dataclass(frozen=True, slots=True)
+class ReportChanged:
+    """A report as it stands now.
+
+    Attributes:
+        report: after the change.
+        event: what changed it; None: it was found open, or its intent has just been written.
+    """
+
+    report: Report
+    event: Event | None
+
+
+@dataclass(frozen=True, slots=True)
+class BytesReceived:
+    """More bytes of a report's archive have come; many times for each download."""
+
+    report: Report
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A sentence for people.
+
+    Attributes:
+        level: how much it matters.
+        text: the sentence; it holds no secret.
+        facts: the same for machines.
+    """
+
+    level: Level
+    text: str
+    facts: Mapping[str, FieldValue | float | None]
+
+
+RunEvent = DebtKnown | ReportChanged | BytesReceived | Message
+
+Subscriber = Callable[[RunEvent], None]
+"""Takes an event; is called in the event loop, so it must not block. It ignores what it need not
+know: events may be added to the union."""
+
+
+class RunEvents:
+    """Passes the events of one run on to its subscribers, in the order of their subscription.
+
+    Attributes:
+        failure: the first error of a subscriber that may fail; the run goes on all the same.
+    """
+
+    def __init__(self, *subscribers: Subscriber) -> None:
+        self.failure: Exception | None = None
+        self._essential: list[Subscriber] = []
+        self._subscribers = list(subscribers)
+
+    def subscribe(self, subscriber: Subscriber) -> None:
+        """From now on tells `subscriber` of every event. Its errors do not end the run."""
+        self._subscribers.append(subscriber)
+
+    @contextmanager
+    def subscribed(self, subscriber: Subscriber) -> Iterator[None]:
+        """Meanwhile tells `subscriber` of every event, before others. Its errors end the run."""
+        self._essential.append(subscriber)
+        try:
+            yield
+        finally:
+            self._essential.remove(subscriber)
+
+    def notify(self, event: RunEvent) -> None:
+        """Tells every subscriber of an event."""
+        for subscriber in self._essential:
+            subscriber(event)
+        for subscriber in self._subscribers:
+            try:
+                subscriber(event)
+            except Exception as error:  # noqa: BLE001 - a display must not end a run
+                self.failure = self.failure or error
+
+    def message(self, level: Level, text: str, **facts: FieldValue | float | None) -> None:
+        """Tells every subscriber of a `Message`."""
+        self.notify(Message(level, text, facts))
