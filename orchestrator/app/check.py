@@ -8,7 +8,6 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
-import anyio
 from anyio import to_thread
 
 from orchestrator.app import check_api, check_disk
@@ -16,7 +15,7 @@ from orchestrator.app.check_disk import Check, Level, require_output
 from orchestrator.app.ledger_reading import ledger_is_missing, reading_ledger
 from orchestrator.app.manifest_check import compare, refuse_unknown_files
 from orchestrator.app.notifications import says_anything, send_test, unavailable
-from orchestrator.app.setup import clock_of
+from orchestrator.app.setup import clock_of, run_in_new_loop
 from orchestrator.core.policy import ExitCode
 from orchestrator.errors import InputError, LedgerError, OldLedgerVersion, OutputError
 from orchestrator.ledger import ledger_exists, lock_holder, refuse_hard_links, refuse_network
@@ -87,9 +86,8 @@ def check_sync(
     send_messages: bool = False,
 ) -> CheckResult:
     """`check` for programs without an event loop."""
-    return anyio.run(
-        partial(check, inputs, on_check=on_check, inform=inform, send_messages=send_messages)
-    )
+    work = partial(check, inputs, on_check=on_check, inform=inform, send_messages=send_messages)
+    return run_in_new_loop(work, "check")
 
 
 def checks_of_bad_input(error: InputError) -> CheckResult:

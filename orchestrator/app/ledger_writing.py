@@ -14,6 +14,7 @@ from orchestrator.app.check_disk import require_output
 from orchestrator.app.ledger_reading import refuse_missing_ledger
 from orchestrator.app.manifest_check import Stands, compare
 from orchestrator.app.manifest_sync import ManifestSync
+from orchestrator.collect.disk import translate_os_errors
 from orchestrator.collect.manifest_writing import put_aside
 from orchestrator.collect.stores import output_store
 from orchestrator.ledger import ledger_exists, open_ledger
@@ -89,7 +90,7 @@ async def writing_ledger(
         is_current = comparison.stands is Stands.AS_THE_LEDGER
         manifest = ManifestSync(config, comparison.survey if is_current else None)
         ledger.tell(manifest)
-        await to_thread.run_sync(require_output, config)
+        await to_thread.run_sync(_make_output, config)
         if not is_current:
             # Not from a ledger that may be damaged: the old one may have to bring it back.
             await ledger.check()
@@ -106,3 +107,20 @@ async def writing_ledger(
             yield WritableLedger(ledger, manifest)
         finally:
             manifest.close()
+
+
+def _make_output(config: Config) -> None:
+    """Makes sure that files can be written, and read by those alone whom `output.mode` names.
+
+    The command sets its umask, a program that uses the library has its own: the mode of the output
+    directory closes all that is in it. A directory that is there already stays as it is.
+
+    Raises:
+        OutputError: files cannot be written there.
+    """
+    require_output(config)
+    directory = config.output.directory
+    with translate_os_errors(directory, "write"):
+        for path in reversed([path for path in directory.parents if not path.exists()]):
+            path.mkdir(0o750, exist_ok=True)
+        directory.mkdir(0o750 & ~config.output.mode.umask, exist_ok=True)

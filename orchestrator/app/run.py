@@ -30,6 +30,7 @@ from orchestrator.app.setup import (
     credentials_of,
     open_sessions,
     refuse_shifted_clock,
+    run_in_new_loop,
     with_credentials_of_open,
 )
 from orchestrator.app.shutdown import Shutdown, StoppedBeforeRun, drained, listen_for_signals
@@ -189,7 +190,7 @@ def run_sync(inputs: Inputs, **options: Unpack[RunOptions]) -> RunSummary:
     Raises:
         RuntimeError: an event loop runs in this thread; use ``await run(...)`` there.
     """
-    return anyio.run(partial(run, inputs, **options))
+    return run_in_new_loop(partial(run, inputs, **options), "run")
 
 
 class RunOptions(TypedDict, total=False):

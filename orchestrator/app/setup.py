@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import random
 import time
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
+
+import anyio
 
 from orchestrator.app.ledger_reading import reading_ledger
 from orchestrator.config import load_inputs, proxies_of, resolve_credentials
@@ -17,7 +20,7 @@ from orchestrator.core.local_dates import use_zones_of
 from orchestrator.errors import InputError, OrchestratorError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable, Mapping
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
     from os import PathLike
 
     from orchestrator.config import Inputs
@@ -25,6 +28,9 @@ if TYPE_CHECKING:
     from orchestrator.core.ports import Clock
     from orchestrator.core.settings import Config, Credentials
     from orchestrator.engine.key_session import KeySession
+
+
+Result = TypeVar("Result")
 
 
 def load(
@@ -177,3 +183,19 @@ async def open_sessions(
                     patience=patience,
                 )
         yield {name: by_key[one.api_key] for name, one in credentials.items()}
+
+
+# --- the event loop -------------------------------------------------------------------------------
+
+
+def run_in_new_loop(work: Callable[[], Awaitable[Result]], name: str) -> Result:
+    """Runs asynchronous work in an event loop of its own.
+
+    Raises:
+        RuntimeError: a loop runs in this thread already; `name` can be awaited there.
+    """
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return anyio.run(work)
+    raise RuntimeError(f"an event loop runs in this thread; use `await {name}(…)` here")
