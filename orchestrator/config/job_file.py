@@ -148,7 +148,7 @@ def _warn_of_unsettled(
         if "status" in variant.fields:
             findings.warning(
                 (*variant.path, "status"),
-                f"a status can change for 72h, and settle is {spelled_duration(settle)}: records"
-                " that get this status later are missed",
+                f"a status can change for {spelled_duration(vonage.STATUS_SETTLES)}, and settle is"
+                f" {spelled_duration(settle)}: records that get this status later are missed",
                 "drop the filter, or write settle: 3d",
             )

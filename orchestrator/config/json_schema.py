@@ -36,6 +36,7 @@ from orchestrator.core.products import (
     DirectionRule,
 )
 from orchestrator.core.settings import Config, NotificationTarget
+from orchestrator.core.vonage import MAX_REPORT_MONTHS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -202,7 +203,7 @@ def _window() -> Schema:
 
 
 def _chunk() -> Schema:
-    size = text("At most 13 months; hours divide 24.", _CHUNK, default="1 month")
+    size = text(f"At most {MAX_REPORT_MONTHS} months; hours divide 24.", _CHUNK, default="1 month")
     return {
         "description": "The longest time that one report covers.",
         "anyOf": [

@@ -14,6 +14,7 @@ from orchestrator.core.attempts import AT_MOST
 from orchestrator.core.commands import JOB, typed
 from orchestrator.core.lifecycle import State
 from orchestrator.core.local_dates import default_zone, window_text
+from orchestrator.core.policy import HOLD_FOR
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -207,7 +208,7 @@ def explain(  # noqa: C901, PLR0911, PLR0912 - one arm a state
         case State.HELD:
             return Explanation(
                 f"we asked for it and could not find out whether the API accepted it{reason}",
-                f"{run} looks for it again, for 72 hours; or decide: "
+                f"{run} looks for it again, for {HOLD_FOR // timedelta(hours=1)} hours; or decide: "
                 f"{_resolve(report, '--adopt', 'REQUEST_ID')} (free) if you find it at the API, "
                 f"{_resolve(report, '--waive')} skips its period, "
                 f"{_resolve(report, '--resubmit')} buys it again, and may pay twice",
