@@ -95,7 +95,7 @@ def test_an_address_that_is_taken_is_a_warning_and_the_run_looks_by_itself(
     out, err = capsys.readouterr()
     assert err.partition(" ")[2] == (
         f"warning: callback.listen: 127.0.0.1:{port} cannot be listened on (Address already in "
-        "use); this run looks at its reports itself\n"
+        "use); this run polls its reports\n"
     )
     assert json.loads(out)["callbacks"] is None
     assert place.is_the_truth()

@@ -326,7 +326,7 @@ async def test_a_port_that_another_has_is_a_warning() -> None:
         assert seen.notes == [
             (
                 f"warning: callback.listen: {taken} cannot be listened on (Address already in "
-                "use); this run looks at its reports itself"
+                "use); this run polls its reports"
             )
         ]
 

@@ -212,7 +212,7 @@ def test_a_status_filter_that_settles_too_early_gets_a_warning(tmp_path: Path) -
     products = "[{product: SMS, direction: [outbound, inbound], status: delivered}]"
     assert read_job(tmp_path, job_text(products=products)).warnings == [
         (
-            "job.yaml:2:67: products[0].status: a status can change for 72h, and settle is 1h:"
+            "job.yaml:2:67: products[0].status: a status can change for 3d, and settle is 1h:"
             " records that get this status later are missed; drop the filter, or write settle: 3d"
         )
     ]

@@ -262,7 +262,7 @@ async def receiving(
             events.message(
                 "warning",
                 f"callback.listen: {settings.listen} cannot be listened on "
-                f"({listen_words(error)}); this run looks at its reports itself",
+                f"({listen_words(error)}); this run polls its reports",
             )
             yield None
             return

@@ -1,1 +1,1 @@
-"""The rules of the trade, pure: no input or output, no clock, no randomness."""
+"""The rules of the program. Pure: no input or output, no clock, no randomness."""

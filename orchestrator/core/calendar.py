@@ -1,4 +1,4 @@
-"""Local dates and the instants where they begin: months, midnights and daylight saving."""
+"""Computes local dates and the moments where they begin: months, midnights, daylight saving."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Windows as people read them: with the dates of the time zone of the job that wants them.
+"""Writes windows for people, with the dates of the time zone of the job that wants them.
 
 Only texts for people go through here. The ledger, the API and JSON have UTC.
 """

@@ -25,13 +25,13 @@ class Proof(StrEnum):
     """The report's own answer says that its file lacks records."""
 
     FILE_LIFE_OVER = "the life of the file is over"
-    """96 hours have passed on the API's clock since it was finished, and the last looks failed.
+    """96 hours have passed on the API's clock since it was finished, and the last polls failed.
 
     The vendor promises a file for 72 hours, one of its pages says 4 days.
     """
 
     REPORT_LIFE_OVER = "the life of the report is over"
-    """4 days have passed on the API's clock since it was created, and the last looks met a 404.
+    """4 days have passed on the API's clock since it was created, and the last polls met a 404.
 
     The vendor says that older reports answer 404.
     """

@@ -1,4 +1,4 @@
-"""Every fact about the vendor's Reports API that the program relies on, with unit and source.
+"""Holds every fact about the vendor's Reports API that the program relies on, with its source.
 
 No other module has such a number or word of its own. The fields that each product accepts stand
 in `orchestrator.core.products`. What we do about these facts (how long we wait, how often we ask)

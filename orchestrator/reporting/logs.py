@@ -1,4 +1,4 @@
-"""Lines on standard error, as text or as JSON, with no secret in them."""
+"""Makes the logger that writes lines to standard error, as text or JSON, without secrets."""
 
 from __future__ import annotations
 
