@@ -312,7 +312,7 @@ async def test_an_address_that_is_not_ours_is_a_warning(host: str, reason: str) 
     assert seen.notes == [
         (
             f"warning: callback.listen: {host}:0 cannot be listened on ({reason}); this run "
-            "looks at its reports itself"
+            "polls its reports"
         )
     ]
 
