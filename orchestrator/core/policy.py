@@ -7,7 +7,6 @@ from datetime import timedelta
 from enum import Enum, IntEnum
 from typing import TYPE_CHECKING, Final
 
-from orchestrator.core.lifespans import UNKNOWN_LOOKS
 from orchestrator.errors import (
     ApiError,
     InputError,
@@ -92,31 +91,6 @@ def backoff(
         return asked
     ceiling = min(policy.wait_max, policy.wait_initial * (1 << min(attempt, 30)))
     return policy.wait_initial + (max(ceiling, policy.wait_initial) - policy.wait_initial) * jitter
-
-
-def next_look(policy: PollPolicy, looks: int, jitter: float) -> timedelta:
-    """How long to wait before the next look at a report, after so many looks (from 0).
-
-    Doubles from `interval_initial` up to `interval_max`, give or take an eighth by `jitter`.
-    """
-    interval = min(policy.interval_max, policy.interval_initial * (1 << min(looks, 30)))
-    return interval * spread(jitter)
-
-
-def next_look_in_vain(policy: PollPolicy, looks: int, jitter: float) -> timedelta:
-    """How long to wait before the next look at a report after so many that told nothing (from 1).
-
-    As `next_look` up to `UNKNOWN_LOOKS`; from then on it doubles up to ten times `interval_max`.
-    """
-    further = looks - UNKNOWN_LOOKS
-    if further <= 0:
-        return next_look(policy, looks - 1, jitter)
-    return policy.interval_max * min(10, 1 << min(further, 30)) * spread(jitter)
-
-
-def spread(jitter: float) -> float:
-    """By what a pause between looks is multiplied: give or take an eighth, by `jitter`."""
-    return 0.875 + 0.25 * jitter
 
 
 class AfterCreate(Enum):

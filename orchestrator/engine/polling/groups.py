@@ -1,12 +1,14 @@
-"""Which reports are watched together: those of a key for which one account's list answers."""
+"""Assigns each report to the group for which one account's list answers; it asks for nothing."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import anyio
 
-from orchestrator.engine.polling.state import ListSource, PolledReport, PollGroup
+from orchestrator.engine.polling import parameters
+from orchestrator.engine.polling.list_trust import ListSource
+from orchestrator.engine.polling.reports import PolledReport, PollGroup
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -14,17 +16,14 @@ if TYPE_CHECKING:
     from orchestrator.core.events import RunEvents
     from orchestrator.engine.key_session import KeySession
 
-_KEYS_OWN: Final = 3
-"""With so many accounts under a key, the list of the key's own account may show them all."""
-
 
 class PollGroups:
-    """Every watched report in its group, and what is known of each account's lists.
+    """Every polled report in its group, and which account's list shows the reports of an account.
 
     Args:
         jitter: a random number in [0, 1).
-        events: told of lists that are not asked any more.
-        begin: starts to look after a new group; it must call `close` in the end.
+        events: told of lists that are left out.
+        begin: starts to poll a new group; it must call `close` in the end.
     """
 
     def __init__(
@@ -37,68 +36,64 @@ class PollGroups:
         self._jitter = jitter
         self._events = events
         self._begin = begin
-        self._lists: dict[tuple[str, str], ListSource] = {}
+        self._sources: dict[tuple[str, str], ListSource] = {}
         self._accounts: dict[str, int] = {}
         self._groups: dict[tuple[str, str | None], PollGroup] = {}
 
-    @property
-    def watched(self) -> list[PolledReport]:
-        """Every report that somebody waits for."""
-        return [one for group in self._groups.values() for one in group.watched.values()]
+    def __len__(self) -> int:
+        """Returns how many reports are polled."""
+        return sum(len(group.reports) for group in self._groups.values())
 
     def close(self, group: PollGroup) -> None:
-        """Nobody looks after this group any more."""
-        key = (group.session.api_key, group.asked)
+        """Forgets a group that nobody polls any more."""
+        key = (group.session.api_key, group.account)
         if self._groups.get(key) is group:
             del self._groups[key]
 
-    def lists_of(self, one: PolledReport, session: KeySession) -> ListSource:
-        """What is known of the lists that may show a report."""
-        account, key = one.report.series.account_id, session.api_key
-        lists = self._lists.get((key, account))
-        if lists is None:
+    def source(self, report: PolledReport, session: KeySession) -> ListSource:
+        """Returns which account's list shows a report."""
+        account, key = report.report.series.account_id, session.api_key
+        source = self._sources.get((key, account))
+        if source is None:
             accounts = self._accounts[key] = self._accounts.get(key, 0) + 1
             candidates = [account] if account == key else [account, key]
-            if accounts >= _KEYS_OWN:
+            if accounts >= parameters.KEY_LIST_ACCOUNTS:
                 candidates.reverse()
-            lists = self._lists[key, account] = ListSource(candidates)
-        if lists.asked is None:
-            lists.forgive(anyio.current_time())
-        return lists
+            source = self._sources[key, account] = ListSource(candidates)
+        source.retry(anyio.current_time())
+        return source
 
-    def put(self, one: PolledReport, session: KeySession) -> None:
-        """Has a report watched where it belongs by now."""
-        asked = self.lists_of(one, session).asked if one.listed else None
-        key = (session.api_key, asked)
+    def put(self, report: PolledReport, session: KeySession) -> None:
+        """Polls a report in the group where it belongs by now."""
+        account = self.source(report, session).account if report.is_in_list else None
+        key = (session.api_key, account)
         group = self._groups.get(key)
         if group is None:
-            group = self._groups[key] = PollGroup(
-                session, asked, anyio.current_time(), self._jitter()
-            )
+            group = self._groups[key] = PollGroup(session, account, self._jitter())
             self._begin(group)
-        group.add(one)
+        group.add(report)
 
-    def sort(self, ones: Iterable[PolledReport], session: KeySession) -> None:
-        """`put` for those of these that are still watched."""
-        for one in ones:
-            if one.group is not None:
-                self.put(one, session)
+    def sort(self, reports: Iterable[PolledReport], session: KeySession) -> None:
+        """Does the same for those of these reports that are still polled."""
+        for report in reports:
+            if report.group is not None:
+                self.put(report, session)
 
-    def leave_list(self, group: PollGroup, why: str) -> None:
-        """No more of this list: another one that may show the reports, or none."""
-        assert group.asked is not None
-        ones = list(group.watched.values())
-        for one in {one.report.series.account_id: one for one in ones}.values():
-            lists = self.lists_of(one, group.session)
-            lists.leave(group.asked, anyio.current_time())
-            if lists.asked is None:
-                self.tell(one, why)
-        self.sort(ones, group.session)
+    def leave_out(self, group: PollGroup, reason: str) -> None:
+        """Asks for this list no more: for another one that may show its reports, or none."""
+        assert group.account is not None
+        reports = list(group.reports.values())
+        for report in {report.report.series.account_id: report for report in reports}.values():
+            source = self.source(report, group.session)
+            source.leave_out(group.account, anyio.current_time())
+            if source.account is None:
+                self.tell(report, reason)
+        self.sort(reports, group.session)
 
-    def tell(self, one: PolledReport, why: str) -> None:
+    def tell(self, report: PolledReport, reason: str) -> None:
         """Tells that no list of a report's account is asked any more."""
         self._events.message(
             "info",
-            f"account {one.report.series.account_id}: not asking for lists any more: {why}; each "
-            "report is looked at by itself",
+            f"account {report.report.series.account_id}: not asking for lists any more: {reason}; "
+            "each report is looked at by itself",
         )

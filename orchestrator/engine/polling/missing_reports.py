@@ -1,25 +1,19 @@
-"""Reports of which looks tell nothing: 404 to their ids, or a SUCCESS that lacks its link.
+"""Judges reports of which polls tell nothing: 404 to their ids, or a SUCCESS that lacks its link.
 
-Neither is an end by itself. They are looked at ever more rarely, and then left to the next run,
-unless something proves that a report is no more.
+Neither is an end by itself. They are polled ever more rarely, and then left to the next run,
+unless something proves that a report is gone. Nothing here asks the API.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import timedelta
-from functools import partial
 from typing import TYPE_CHECKING, Final
-
-import anyio
 
 from orchestrator.core import lifespans, vonage
 from orchestrator.core.commands import pay_or_skip
 from orchestrator.core.lifespans import NotFoundRow
 from orchestrator.core.local_dates import chunk_text
-from orchestrator.core.matching import is_of_account
-from orchestrator.core.ports import Priority
-from orchestrator.errors import ApiError
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -28,8 +22,9 @@ if TYPE_CHECKING:
     from orchestrator.core.proofs import Proof
     from orchestrator.engine.key_session import KeySession
 
-_NOTHING: Final = timedelta()
-_LEAST_LIFE: Final = timedelta(hours=1)
+_NO_TIME: Final = timedelta()
+_MIN_LIFE_LEFT: Final = timedelta(hours=1)
+"""Time that a file is tried after the vendor's promise is over: it may still be there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,30 +51,37 @@ class LeftOpen:
 
 
 @dataclass(slots=True)
-class Row:
-    """Looks in an unbroken row that told the same nothing.
+class Streak:
+    """Polls of one report in a row that told the same nothing.
 
     Attributes:
-        looks: how many.
+        polls: how many there were.
         since: the first, by the API's clock; None: it has told no time.
         since_loop: the first, by the loop's clock.
         latest: the last, by the API's clock.
         after_its_life: how many came after the report's life was over.
     """
 
-    looks: int = 0
+    polls: int = 0
     since: datetime | None = None
     since_loop: float = 0.0
     latest: datetime | None = None
     after_its_life: int = 0
 
-    def count(self, now: datetime | None) -> None:
-        """One more, at a moment of the API's clock."""
-        if not self.looks:
-            self.since_loop = anyio.current_time()
-        self.looks += 1
-        self.since = self.since or now
-        self.latest = now
+    def count(self, server_now: datetime | None, now: float, *, is_over: bool = False) -> None:
+        """Counts one more.
+
+        Args:
+            server_now: when, by the API's clock.
+            now: when, by the loop's clock.
+            is_over: the report's life is over.
+        """
+        if not self.polls:
+            self.since_loop = now
+        self.polls += 1
+        self.since = self.since or server_now
+        self.latest = server_now
+        self.after_its_life += is_over
 
     @property
     def lasted(self) -> timedelta | None:
@@ -90,15 +92,15 @@ class Row:
 
     @property
     def is_long(self) -> bool:
-        """Whether this run has looked long enough."""
-        return self.looks >= lifespans.UNKNOWN_LOOKS and (
+        """Whether this run has polled the report long enough."""
+        return self.polls >= lifespans.UNKNOWN_LOOKS and (
             self.lasted is not None and self.lasted >= lifespans.UNKNOWN_FOR
         )
 
-    def words(self) -> str:
+    def text(self) -> str:
         """How long, in words: ``for 1:02:00 (17 looks)``."""
-        seconds = timedelta(seconds=round((self.lasted or _NOTHING).total_seconds()))
-        return f"for {seconds} ({self.looks} look{'s' if self.looks > 1 else ''})"
+        seconds = timedelta(seconds=round((self.lasted or _NO_TIME).total_seconds()))
+        return f"for {seconds} ({self.polls} look{'s' if self.polls > 1 else ''})"
 
 
 def is_forgotten(report: Report, session: KeySession, received_at: datetime | None = None) -> bool:
@@ -140,7 +142,7 @@ def life_left(report: Report, session: KeySession) -> timedelta:
     if now is None or report.ready_at is None:
         return vonage.FILE_PROMISED
     finished = _reading(report.ready_at, report, session)
-    return max(finished + vonage.FILE_PROMISED - now, _LEAST_LIFE)
+    return max(finished + vonage.FILE_PROMISED - now, _MIN_LIFE_LEFT)
 
 
 def _reading(ours: datetime, report: Report, session: KeySession) -> datetime:
@@ -159,89 +161,48 @@ def _reading(ours: datetime, report: Report, session: KeySession) -> datetime:
     return lifespans.by_the_api(ours, report.server_ahead, api.server_ahead)
 
 
-class MissingReports:
-    """Judges rows of 404s; remembers when each key was last shown a report."""
+def not_found_row(
+    report: Report, streak: Streak, *, most: timedelta | None, others_shown: bool
+) -> NotFoundRow:
+    """What a streak of 404s says of a report, before any list was asked.
 
-    def __init__(self) -> None:
-        self._shown: dict[str, float] = {}
-
-    def showed(self, session: KeySession) -> None:
-        """The API has just shown a report of the key."""
-        self._shown[session.api_key] = anyio.current_time()
-
-    async def judge(
-        self, report: Report, row: Row, received_at: datetime | None, session: KeySession
-    ) -> Gone | LeftOpen | None:
-        """What follows from one more 404; it is counted here.
-
-        Args:
-            report: whose id was answered so.
-            row: the 404s so far, this one not among them.
-            received_at: when the API took the report, as lists have shown it.
-            session: of the key that asked.
-
-        Returns:
-            None: it is looked at again.
-        """
-        row.count(session.api.server_now())
-        row.after_its_life += is_forgotten(report, session, received_at)
-        if blind := session.may_not_see(report):
-            return LeftOpen(blind) if row.looks >= lifespans.LAST_LOOKS else None
-        lasted = row.lasted
-        if lasted is not None and not session.api.is_local:  # one wrong `Date` makes no hour
-            lasted = min(lasted, timedelta(seconds=anyio.current_time() - row.since_loop))
-        found = NotFoundRow(
-            looks=row.looks,
-            lasted=lasted,
-            after_its_life=row.after_its_life,
-            was_finished=report.ready_at is not None,
-            others_shown=self._shown.get(session.api_key, -1.0) >= row.since_loop,
-        )
-        proof = lifespans.proof_of_loss(found)
-        if proof is None and found.is_long:
-            lacks = await self._lists_lack(report, session)
-            shown = found.others_shown or lacks
-            proof = lifespans.proof_of_loss(replace(found, others_shown=shown, list_lacks_it=lacks))
-        if proof is not None:
-            return Gone(f"the API answers 404 to its id {row.words()}: {proof.value}", proof)
-        return LeftOpen(_left(report, row)) if found.is_long else None
-
-    async def _lists_lack(self, report: Report, session: KeySession) -> bool:
-        """Whether a list that covers the moment of the create lacks a report, and none shows it."""
-        readings = (report.server_ahead, session.api.server_ahead)
-        earliest = report.intended_at + min(readings)
-        latest = lifespans.by_the_api(report.intended_at, *readings)
-        account = report.series.account_id
-        is_covered = False
-        for asked in dict.fromkeys((account, report.api_key)):
-            request = partial(
-                session.api.list, asked, vonage.ALL_STATUSES, earliest - vonage.LIST_REACH
-            )
-            try:
-                listed = await session.turn(request, Priority.POLL)
-            except ApiError:
-                continue
-            if any(remote.request_id == report.request_id for remote in listed):
-                return False
-            if listed.unread:
-                continue  # one of what cannot be read may be it
-            shown = (one.received_at for one in listed if is_of_account(report, one, asked))
-            is_covered |= lifespans.covers(shown, earliest, latest)
-        return is_covered
+    Args:
+        report: whose id was answered so.
+        streak: the 404s so far.
+        most: no streak has lasted longer than this; None: the API's clock alone counts.
+        others_shown: the API has shown other reports of the key meanwhile.
+    """
+    lasted = streak.lasted
+    if lasted is not None and most is not None:
+        lasted = min(lasted, most)
+    return NotFoundRow(
+        looks=streak.polls,
+        lasted=lasted,
+        after_its_life=streak.after_its_life,
+        was_finished=report.ready_at is not None,
+        others_shown=others_shown,
+    )
 
 
-def _left(report: Report, row: Row) -> str:
-    seen = f"has answered 404 to its id {row.words()}, which does not prove that it is gone"
+def judge(report: Report, streak: Streak, row: NotFoundRow) -> Gone | LeftOpen | None:
+    """What follows from a streak of 404s; None: the report is polled again."""
+    proof = lifespans.proof_of_loss(row)
+    if proof is not None:
+        reason = f"the API answers 404 to its id {streak.text()}: {proof.value}"
+        return Gone(reason, proof)
+    if not row.is_long:
+        return None
+    seen = f"has answered 404 to its id {streak.text()}, which does not prove that it is gone"
     return _stays_open(report, seen)
 
 
-def left_without_link(report: Report, row: Row) -> str:
-    """The words for a report that says SUCCESS, and gives no link, for long."""
-    return _stays_open(report, f"says SUCCESS and gives no link to a file {row.words()}")
+def left_without_link(report: Report, streak: Streak) -> LeftOpen:
+    """What becomes of a report that has said SUCCESS, and given no link, for long."""
+    return _stays_open(report, f"says SUCCESS and gives no link to a file {streak.text()}")
 
 
-def _stays_open(report: Report, seen: str) -> str:
-    return (
+def _stays_open(report: Report, seen: str) -> LeftOpen:
+    return LeftOpen(
         f"report {report.request_id} ({chunk_text(report)}): the API {seen}; it stays "
         f"open, and the next run looks again. {pay_or_skip(report.id)}"
     )

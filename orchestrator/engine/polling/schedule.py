@@ -1,0 +1,204 @@
+"""Decides how long to wait before the next poll, from the ages of reports and from history.
+
+Pure: it reads no clock, draws no random number and asks nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from orchestrator.core import vonage
+from orchestrator.core.durations import OpenReport, ReportDuration
+from orchestrator.engine.polling import parameters
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from orchestrator.core.durations import DurationModel
+    from orchestrator.core.settings import PollPolicy
+
+_OLD_TO_THE_API: Final = vonage.LIST_REACH.total_seconds()
+
+
+@dataclass(slots=True)
+class ListHistory:
+    """What the latest polls of one list brought, compared with what was expected.
+
+    Attributes:
+        polls_without_end: polls in a row that saw no report end.
+        expected: ends that were expected; the latest polls weigh most.
+        observed: ends that came.
+    """
+
+    polls_without_end: int = 0
+    expected: float = parameters.HISTORY_START
+    observed: float = parameters.HISTORY_START
+
+    def polled(self, expected: float, observed: int) -> None:
+        """Counts one poll; `expected` is 0 where nothing could be expected."""
+        self.polls_without_end = 0 if observed else self.polls_without_end + 1
+        if expected:
+            self.expected = parameters.HISTORY_DECAY * self.expected + expected
+            self.observed = parameters.HISTORY_DECAY * self.observed + observed
+
+    @property
+    def correction(self) -> float:
+        """Ends that come for each that is expected, from 1/8 to 8."""
+        most = parameters.MAX_CORRECTION
+        return min(most, max(1 / most, (self.observed + 0.5) / (self.expected + 0.5)))
+
+
+@dataclass(frozen=True, slots=True)
+class ListedReports:
+    """The reports for which one list answers.
+
+    Attributes:
+        number: how many there are; at least one.
+        unseen: how many may have ended before this run, because nobody has seen them open yet.
+        have_callbacks: whether a callback was asked for with each of them.
+        sample: enough of them to expect ends by, as they were when the list was last asked for.
+    """
+
+    number: int
+    unseen: int
+    have_callbacks: bool
+    sample: Sequence[OpenReport]
+
+    @property
+    def weight(self) -> float:
+        """How many reports each one in the sample stands for."""
+        return self.number / len(self.sample)
+
+
+@dataclass(frozen=True, slots=True)
+class SingleReport:
+    """A report that is polled by itself.
+
+    Attributes:
+        open: as it was last seen open or polled.
+        is_unseen: whether it may have ended before this run: nobody has seen or polled it yet.
+        has_callback: whether a callback was asked for with it.
+        polls: how often it was polled by itself.
+        polls_without_news: latest polls in a row that told nothing: 404, or incomplete SUCCESS.
+    """
+
+    open: OpenReport
+    is_unseen: bool
+    has_callback: bool
+    polls: int
+    polls_without_news: int
+
+
+class PollSchedule:
+    """Says how many seconds to wait before a list or a report is polled again; learns from ends.
+
+    Args:
+        policy: the shortest and the longest pause.
+        durations: how long reports took so far; learns.
+    """
+
+    def __init__(self, policy: PollPolicy, durations: DurationModel) -> None:
+        self.shortest = policy.interval_initial.total_seconds()
+        self.longest = max(self.shortest, policy.interval_max.total_seconds())
+        self._durations = durations
+        self._told_by_callback = 0.0
+
+    # --- pauses -----------------------------------------------------------------------------------
+
+    def list_pause(self, reports: ListedReports, history: ListHistory, jitter: float) -> float:
+        """Seconds between two polls of a list; `jitter` is in [0, 1)."""
+        wanted = min(parameters.ENDS_PER_LIST, parameters.SHARE_PER_POLL * reports.number)
+        if reports.unseen >= wanted:
+            return parameters.EARLIER_RUN_DELAY
+        if reports.unseen and self._durations.is_known:
+            pause = self.shortest
+        elif not self._durations.is_known:
+            pause = self._doubled(history.polls_without_end)
+        elif self.callbacks_are_reliable and reports.have_callbacks:
+            pause = self.longest
+        else:
+            wanted /= reports.weight * history.correction
+            pause = self._durations.wait_for(reports.sample, wanted, self.shortest, self.longest)
+        return pause * _factor(jitter)
+
+    def report_pause(self, report: SingleReport, jitter: float) -> float:
+        """Seconds between two polls of one report; `jitter` is in [0, 1)."""
+        if report.is_unseen:
+            return parameters.EARLIER_RUN_DELAY
+        if report.polls_without_news:
+            pause = self._pause_without_news(report.polls_without_news)
+        elif not self._durations.is_known:
+            pause = self._doubled(report.polls)
+        elif self.callbacks_are_reliable and report.has_callback:
+            pause = self.longest
+        else:
+            pause = self._durations.wait_for(
+                [report.open], parameters.SHARE_PER_POLL, self.shortest, self.longest
+            )
+        return pause * _factor(jitter)
+
+    def callback_pause(self, callbacks: int) -> float:
+        """Seconds in which no further callback has a report polled, after so many (from 0)."""
+        return self._doubled(callbacks)
+
+    def _pause_without_news(self, polls: int) -> float:
+        further = polls - parameters.FRUITLESS_POLLS
+        if further <= 0:
+            return self._doubled(polls - 1)
+        growth = 1 << min(further, parameters.MAX_EXPONENT)
+        return self.longest * min(parameters.FRUITLESS_GROWTH, growth)
+
+    def _doubled(self, times: int) -> float:
+        return min(self.longest, self.shortest * (1 << min(times, parameters.MAX_EXPONENT)))
+
+    # --- ages -------------------------------------------------------------------------------------
+
+    def expected_ends(self, reports: ListedReports, seconds: float) -> float:
+        """How many of these have probably ended, `seconds` after the state in `sample`."""
+        if not self._durations.is_known:
+            return 0.0
+        return reports.weight * self._durations.ends(reports.sample, seconds)
+
+    def recheck_after(self, product: str, rows: int | None) -> float:
+        """Seconds that lists are believed that a new report is open."""
+        expected = self._durations.expected(product, rows)
+        return max(parameters.RECHECK_AFTER, parameters.RECHECK_TIMES_EXPECTED * expected)
+
+    def list_age_limit(self, ages: Sequence[float]) -> float:
+        """The age in seconds from which a report is polled by itself instead of by a list.
+
+        Args:
+            ages: in seconds, of the reports for which the list answers; at least one.
+        """
+        usual = sorted(ages)[len(ages) // 2]
+        return min(max(parameters.RECHECK_AFTER, parameters.MAX_LIST_AGE * usual), _OLD_TO_THE_API)
+
+    # --- learning ---------------------------------------------------------------------------------
+
+    def size(self, product: str, rows: int | None) -> float:
+        """How long a report will take, compared with most of its product: from 1/8 to 8."""
+        return self._durations.size(product, rows)
+
+    def saw(self, report: OpenReport, age: float, *, ended: bool) -> None:
+        """Learns that a report that was open at `report.age` was open, or has ended, at `age`."""
+        self._durations.saw(report, age, ended=ended)
+
+    def took(self, product: str, rows: int, seconds: float) -> None:
+        """Learns that a report with so many records took so long."""
+        self._durations.took(product, ReportDuration(rows, seconds))
+
+    def ended(self, *, told_by_callback: bool) -> None:
+        """Learns whether a callback told of the end of a report that had asked for one."""
+        decay = parameters.HISTORY_DECAY
+        self._told_by_callback = decay * self._told_by_callback + (1 - decay) * told_by_callback
+
+    @property
+    def callbacks_are_reliable(self) -> bool:
+        """Whether callbacks told of most of the latest ends."""
+        return self._told_by_callback > parameters.RELIABLE_CALLBACKS
+
+
+def _factor(jitter: float) -> float:
+    """What a pause is multiplied by, around 1."""
+    return 1 + parameters.JITTER * (jitter - 0.5)
