@@ -123,8 +123,8 @@ def read_member(archive: BinaryIO) -> Member:
         _read(archive, directory_start, directory_end - directory_start), number
     )
     entry, name = _the_file(entries)
-    entries.sort(key=lambda one: one.header_offset)
-    borders = [*(one.header_offset for one in entries[1:]), directory_start]
+    entries.sort(key=lambda entry: entry.header_offset)
+    borders = [*(entry.header_offset for entry in entries[1:]), directory_start]
     if entries[0].header_offset:
         raise CorruptArchive(
             f"the archive's file begins at byte {entries[0].header_offset}, not at its first byte:"
@@ -401,11 +401,11 @@ def _wide(extra: dict[int, bytes], narrow: Sequence[tuple[int, int]]) -> list[in
     for value, limit in narrow:
         wide = value
         if value == limit:
-            form = "<Q" if limit == _FULL32 else "<L"
-            if len(raw) - at < struct.calcsize(form):
+            layout = "<Q" if limit == _FULL32 else "<L"
+            if len(raw) - at < struct.calcsize(layout):
                 raise CorruptArchive("the archive's zip64 sizes are missing")
-            (wide,) = struct.unpack_from(form, raw, at)
-            at += struct.calcsize(form)
+            (wide,) = struct.unpack_from(layout, raw, at)
+            at += struct.calcsize(layout)
         values.append(wide)
     return values
 

@@ -1,4 +1,4 @@
-"""One archive on its way to a checked file, small or large."""
+"""Makes a checked file of one report's download, small or large; it does not publish it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from orchestrator.collect.cancellable_thread import in_thread
 from orchestrator.collect.convert import convert
 from orchestrator.collect.counting import with_subaccounts
 from orchestrator.collect.formats import output_format
-from orchestrator.collect.pipeline import PIECE, ArchiveFile, pump
+from orchestrator.collect.pipeline import PIECE, ArchiveFile, fetch_archive
 from orchestrator.collect.unpack import StreamingUnpacker
 from orchestrator.collect.work_area import PartialDownload
 from orchestrator.core.ports import Resume
@@ -38,18 +38,18 @@ if TYPE_CHECKING:
 
 
 class ArchiveFetch:
-    """Makes one report's archive into a file of the published form, still without its name.
+    """Makes a checked file of one report's archive; the file has no final name yet.
 
-    Either `at_once`, of an archive in memory; or `stream`, which unpacks what comes while it
-    comes, and `judged` when all has come.
+    Either `from_memory`, of a small archive; or `stream`, which unpacks the archive while it
+    arrives, and `from_stream` when all has arrived; or `from_disk`, of one that was refused.
 
     Args:
         report: as the ledger has it.
-        files: its places.
+        files: the paths of its unfinished files.
         file_format: of the published file.
-        partial: where `files` are.
+        partial: the folder of `files`.
         reserve: what is to stay free on the disk.
-        kept: what an earlier run has set aside of it, to go on from.
+        kept: the beginning of the archive that an earlier run has kept, to go on from.
     """
 
     def __init__(
@@ -69,15 +69,15 @@ class ArchiveFetch:
         self._partial = partial
         self._reserve = reserve
         self._kept_bytes = 0 if kept is None else kept.resume.offset
-        self._spool = ArchiveFile(files.archive, self._kept_bytes, room=self._make_room)
-        self._one: StreamingUnpacker | None = None
+        self._archive = ArchiveFile(files.archive, self._kept_bytes, reserve=self._reserve_room)
+        self._unpacker: StreamingUnpacker | None = None
         self._length = None if kept is None else kept.resume.length
         self._validator = None if kept is None else kept.resume.validator
 
     @property
     def resumable(self) -> Resume | None:
         """Where the archive would go on after its stream broke; None: it must begin anew."""
-        offset = self._spool.size_bytes
+        offset = self._archive.size_bytes
         if self._validator is None or self._length is None or not 0 < offset < self._length:
             return None
         return Resume(offset, self._length, self._validator)
@@ -90,14 +90,14 @@ class ArchiveFetch:
             and report.items_count == self._report.items_count
         )
 
-    def at_once(self, archive: bytes) -> Generator[None, None, Converted]:
+    def from_memory(self, archive: bytes) -> Generator[None, None, Converted]:
         """Makes the file of a small archive, which stays in memory unless it is refused; in steps.
 
         Raises:
             CorruptArchive: structure, packed bytes, CRC or count are wrong.
             OSError: the disk.
         """
-        self._partial.begin(self._files, self._report.id)
+        self._partial.prepare(self._files, self._report.id)
         try:
             converted = yield from self._converted(io.BytesIO(archive))
             self._check_count(converted)
@@ -109,68 +109,68 @@ class ArchiveFetch:
         return converted
 
     async def stream(
-        self, download: Download, intake: DownloadReader, first: list[bytes], cores: CapacityLimiter
+        self, download: Download, reader: DownloadReader, first: list[bytes], cores: CapacityLimiter
     ) -> None:
-        """Spools and unpacks an archive while it comes (see `pump`, also for what is raised).
+        """Writes and unpacks an archive while it arrives; see `fetch_archive`, also for its errors.
 
         After a `TransportError` it may be called again with the rest (`resumable`).
         """
-        if self._one is None:
-            self._one = await to_thread.run_sync(self._begin)
+        if self._unpacker is None:
+            self._unpacker = await to_thread.run_sync(self._begin)
             self._length, self._validator = download.length, download.validator
             if self._kept_bytes:
-                await in_thread(self._catch_up(self._one), cores)
-        await pump(intake, first, self._spool, self._one, cores)
+                await in_thread(self._catch_up(self._unpacker), cores)
+        await fetch_archive(reader, first, self._archive, self._unpacker, cores)
 
-    def _make_room(self, size_bytes: int) -> None:
-        """So many bytes are about to be written.
+    def _reserve_room(self, size_bytes: int) -> None:
+        """Called with a number of bytes before they are written.
 
         Raises:
-            NoRoom: they may not be.
+            NoRoom: there is too little room for them.
         """
         self._reserve.check(self._report.id)
         self._reserve.wrote(self._report.id, size_bytes)
 
     def _begin(self) -> StreamingUnpacker:
         with disk.translate_os_errors(self._part, "write"):
-            self._partial.begin(self._files, self._report.id, keep=bool(self._kept_bytes))
+            self._partial.prepare(self._files, self._report.id, keep=bool(self._kept_bytes))
             disk.remove(self._files.part_note)  # no longer true once more has come
             return StreamingUnpacker(
                 self._part,
                 self._format,
                 self._report.items_count,
                 by_account=with_subaccounts(self._report),
-                engine=inflate.fastest(),
-                room=self._make_room,
+                inflater=inflate.fastest(),
+                reserve=self._reserve_room,
             )
 
-    def _catch_up(self, one: StreamingUnpacker) -> Generator[None, None, None]:
-        """Unpacks what an earlier run has set aside; in steps."""
-        left = self._kept_bytes
+    def _catch_up(self, unpacker: StreamingUnpacker) -> Generator[None, None, None]:
+        """Unpacks what an earlier run has kept; in steps."""
+        remaining = self._kept_bytes
         with (
             disk.translate_os_errors(self._files.archive, "read"),
             safe_open.read(self._files.archive) as archive,
         ):
-            while left and (piece := archive.read(min(left, PIECE))):
-                left -= len(piece)
-                for batch in one.unpack([piece]):
-                    one.store(batch)
+            while remaining and (piece := archive.read(min(remaining, PIECE))):
+                remaining -= len(piece)
+                for batch in unpacker.unpack([piece]):
+                    unpacker.store(batch)
                 yield
 
-    def set_aside(self) -> None:
-        """Keeps what has come for the next run, where that can go on with it; else clears it."""
+    def keep_for_next_run(self) -> None:
+        """Keeps what has arrived, where the next run can go on with it; else removes it."""
         resume = self.resumable
-        if resume is not None and self._one is not None:
+        if resume is not None and self._unpacker is not None:
             with contextlib.suppress(OSError, OutputError):
-                self._spool.close()
-                self._one.abandon()
+                self._archive.close()
+                self._unpacker.abandon()
                 PartialDownload(resume, self._report.items_count).write(self._files)
-                self._partial.has_litter_of(self._report.id)
+                self._partial.may_now_hold(self._report.id)
                 return
         self.clear(keep_archive=False)
 
-    def judged_anew(self) -> Generator[None, None, Converted]:
-        """Makes the file of the archive that a refused fetch has left on the disk; in steps.
+    def from_disk(self) -> Generator[None, None, Converted]:
+        """Makes the file of an archive on the disk that was refused before; in steps.
 
         Raises:
             CorruptArchive: structure, packed bytes, CRC or count are wrong; the archive stays.
@@ -180,22 +180,22 @@ class ArchiveFetch:
             converted = yield from self._converted(archive)
         return self._accepted(converted)
 
-    def judged(self) -> Generator[None, None, Converted]:
-        """Checks what has been streamed against the archive's directory; in steps.
+    def from_stream(self) -> Generator[None, None, Converted]:
+        """Makes the file of what was streamed, once that agrees with the directory; in steps.
 
         Raises:
             CorruptArchive: structure, packed bytes, CRC or count are wrong.
             OSError: the disk.
         """
-        assert self._one is not None, "only what has been streamed can be judged"
-        self._spool.close()
+        assert self._unpacker is not None, "`stream` comes first"
+        self._archive.close()
         with safe_open.read(self._files.archive) as archive:
             member = read_member(archive)
             inflate.check_size(member, self._report.items_count)
-            if self._one.agrees(member):
-                converted = self._one.finish()
+            if self._unpacker.agrees(member):
+                converted = self._unpacker.finish()
             else:
-                self._one.abandon()
+                self._unpacker.abandon()
                 converted = yield from self._converted(archive)
         return self._accepted(converted)
 
@@ -206,12 +206,12 @@ class ArchiveFetch:
             self._format,
             self._report.items_count,
             by_account=with_subaccounts(self._report),
-            room=partial(self._reserve.check, self._report.id),
+            reserve=partial(self._reserve.check, self._report.id),
         )
         return converted
 
     def _accepted(self, converted: Converted) -> Converted:
-        """Checks the count; the archive on the disk has done its part, or becomes the file."""
+        """Checks the count; the archive on the disk is removed, or becomes the file."""
         self._check_count(converted)
         if self._format.is_archive:
             self._files.archive.replace(self._part)
@@ -225,17 +225,17 @@ class ArchiveFetch:
             raise WrongCount(converted.rows, promised)
 
     def clear(self, keep_archive: bool) -> None:
-        """Removes what a failed fetch has left, as far as the disk lets us."""
+        """Removes the files of a failed fetch, as far as the disk allows."""
         with contextlib.suppress(OSError, OutputError):
-            self._spool.close()
-        if self._one is not None:
+            self._archive.close()
+        if self._unpacker is not None:
             with contextlib.suppress(OSError):
-                self._one.abandon()
+                self._unpacker.abandon()
         for path in self._files.unfinished():
             if not (keep_archive and path == self._files.archive):
                 with contextlib.suppress(OSError):
                     disk.remove(path)
-        self._partial.has_litter_of(self._report.id)
+        self._partial.may_now_hold(self._report.id)
 
 
 def _write(path: Path, content: bytes) -> None:

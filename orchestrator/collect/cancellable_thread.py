@@ -1,4 +1,4 @@
-"""Drives long work on files in a thread, step by step, so that cancellation is heard between."""
+"""Runs long work on files in a thread, step by step, so that it can be cancelled between steps."""
 
 from __future__ import annotations
 

@@ -46,8 +46,8 @@ class FileCollector:
     """Collects into an output directory. Methods for different reports may run side by side.
 
     Args:
-        output: where, and in which form.
-        on_bytes: told in the event loop of the bytes of each chunk that came; must not block.
+        output: where, and in which format.
+        on_bytes: called in the event loop with the size in bytes of each chunk; must not block.
         store: where published files stand; None: where `output` says.
 
     Raises:
@@ -77,7 +77,7 @@ class FileCollector:
         # Whether there may be files for a person; only the run under the ledger's lock makes any.
         self._keeps_aside: bool | None = None
         # What waits for the rest of its archive, by our number of the report.
-        self._broken: dict[int, ArchiveFetch] = {}
+        self._interrupted: dict[int, ArchiveFetch] = {}
 
     async def fetch(self, report: Report, download: Download) -> VerifiedFile:
         """Streams the archive to disk, checks it against the report, writes the file aside.
@@ -94,11 +94,11 @@ class FileCollector:
             OutputError: the disk.
         """
         files = self._files(report)
-        fetching = await self._fetching(report, download)
+        fetch = await self._fetching(report, download)
         keep_archive = False
         keep = False
         try:
-            intake = DownloadReader(
+            reader = DownloadReader(
                 download,
                 largest=inflate.largest_archive(report.items_count),
                 on_bytes=lambda size_bytes: self._on_bytes(report, size_bytes),
@@ -106,32 +106,32 @@ class FileCollector:
             try:
                 if download.length is not None:
                     self._reserve.check(report.id, download.length - download.start)
-                first = await intake.next()
-                if intake.ended and not first and report.items_count == 0:
-                    steps = self._make(report, files, fetching.at_once(_nothing(report)))
-                elif intake.ended and not download.start:
-                    steps = self._make(report, files, fetching.at_once(b"".join(first)))
+                first = await reader.next()
+                if reader.ended and not first and report.items_count == 0:
+                    steps = self._make(report, files, fetch.from_memory(_empty_archive(report)))
+                elif reader.ended and not download.start:
+                    steps = self._make(report, files, fetch.from_memory(b"".join(first)))
                 else:
-                    await fetching.stream(download, intake, first, self._cores)
-                    steps = self._make(report, files, fetching.judged())
+                    await fetch.stream(download, reader, first, self._cores)
+                    steps = self._make(report, files, fetch.from_stream())
             finally:
-                await intake.close()
-            verdict = await in_thread(steps, self._cores)
+                await reader.close()
+            verified_file = await in_thread(steps, self._cores)
             keep = True
         except CorruptArchive as error:
             keep_archive = not isinstance(error, TooLong)
             raise
         except (TransportError, get_cancelled_exc_class()):
-            if fetching.resumable is not None:
-                self._broken[report.id] = fetching
+            if fetch.resumable is not None:
+                self._interrupted[report.id] = fetch
                 keep = True
             raise
         finally:
             if not keep:
                 with CancelScope(shield=True):
-                    await to_thread.run_sync(fetching.clear, keep_archive)
+                    await to_thread.run_sync(fetch.clear, keep_archive)
                 self._reserve.ended(report.id)
-        return verdict
+        return verified_file
 
     async def recheck(self, report: Report) -> VerifiedFile | None:
         """Checks the archive that the last refused `fetch` has left, against the report of now.
@@ -142,11 +142,11 @@ class FileCollector:
             OutputError: the disk.
         """
         files = self._files(report)
-        fetching = ArchiveFetch(report, files, self._format, self._partial, reserve=self._reserve)
+        fetch = ArchiveFetch(report, files, self._format, self._partial, reserve=self._reserve)
         if not await to_thread.run_sync(safe_open.is_file, files.archive):
             return None
         try:
-            return await in_thread(self._make(report, files, fetching.judged_anew()), self._cores)
+            return await in_thread(self._make(report, files, fetch.from_disk()), self._cores)
         except CorruptArchive:
             return None
 
@@ -157,20 +157,20 @@ class FileCollector:
             OutputError: the disk.
         """
         files = self._files(report)
-        fetching = ArchiveFetch(report, files, self._format, self._partial, reserve=self._reserve)
-        steps = fetching.at_once(_nothing(report))
+        fetch = ArchiveFetch(report, files, self._format, self._partial, reserve=self._reserve)
+        steps = fetch.from_memory(_empty_archive(report))
         return await in_thread(self._make(report, files, steps), self._cores)
 
     async def _fetching(self, report: Report, download: Download) -> ArchiveFetch:
         """What goes on with the download that broke; or anew, where this one does not."""
-        broken = self._broken.pop(report.id, None)
-        if broken is None:
-            broken = await to_thread.run_sync(self._set_aside_earlier, report)
-        if broken is not None:
-            if broken.takes(download, report):
-                return broken
+        interrupted = self._interrupted.pop(report.id, None)
+        if interrupted is None:
+            interrupted = await to_thread.run_sync(self._kept_by_earlier_run, report)
+        if interrupted is not None:
+            if interrupted.takes(download, report):
+                return interrupted
             with CancelScope(shield=True):
-                await to_thread.run_sync(broken.clear, False)
+                await to_thread.run_sync(interrupted.clear, False)
         if download.start:
             raise TransportError(
                 f"the download begins at byte {download.start:,}, and what stands before it is not"
@@ -198,10 +198,10 @@ class FileCollector:
 
     def resumable(self, report: Report) -> Resume | None:
         """Where the next download of a report may go on; None: from the beginning."""
-        broken = self._broken.get(report.id) or self._set_aside_earlier(report)
-        return None if broken is None else broken.resumable
+        interrupted = self._interrupted.get(report.id) or self._kept_by_earlier_run(report)
+        return None if interrupted is None else interrupted.resumable
 
-    def _set_aside_earlier(self, report: Report) -> ArchiveFetch | None:
+    def _kept_by_earlier_run(self, report: Report) -> ArchiveFetch | None:
         """The download that an earlier run has set aside; None where there is none."""
         if not self._partial.may_hold(report.id):
             return None
@@ -214,11 +214,11 @@ class FileCollector:
         )
 
     async def release(self, report: Report) -> None:
-        """Sets aside what a broken download has left behind, for the next run to go on with."""
-        broken = self._broken.pop(report.id, None)
-        if broken is not None:
+        """Keeps what an interrupted download has left, for the next run to go on with."""
+        interrupted = self._interrupted.pop(report.id, None)
+        if interrupted is not None:
             with CancelScope(shield=True):
-                await to_thread.run_sync(broken.set_aside)
+                await to_thread.run_sync(interrupted.keep_for_next_run)
         self._reserve.ended(report.id)
 
     @property
@@ -352,9 +352,9 @@ class FileCollector:
         Raises:
             OutputError: the disk.
         """
-        broken = self._broken.pop(report.id, None)
-        if broken is not None:
-            await to_thread.run_sync(broken.clear, False)
+        interrupted = self._interrupted.pop(report.id, None)
+        if interrupted is not None:
+            await to_thread.run_sync(interrupted.clear, False)
         await to_thread.run_sync(self._discard, self._files(report))
 
     def _discard(self, files: WorkFiles) -> None:
@@ -367,7 +367,7 @@ class FileCollector:
         return WorkFiles.of(self._directory, report)
 
 
-def _nothing(report: Report) -> bytes:
+def _empty_archive(report: Report) -> bytes:
     """An archive with one CSV in it that has no byte, the same at any time."""
     name = f"report_{layout.safe(report.series.product)}.csv"
     memory = io.BytesIO()

@@ -43,7 +43,7 @@ def convert(
     *,
     lenient: bool = False,
     by_account: bool = False,
-    room: Callable[[int], None] | None = None,
+    reserve: Callable[[int], None] | None = None,
 ) -> Generator[None, None, Converted]:
     """Checks an archive and writes its CSV in the published form.
 
@@ -54,7 +54,7 @@ def convert(
         items_count: bounds what may be unpacked; it is not compared with the count here.
         lenient: takes a CSV that ends inside a quoted field, too.
         by_account: counts the records of each account as well, which takes its time.
-        room: is told how many bytes are about to be written, about, and may raise.
+        reserve: called with about the number of bytes of the file before; may raise `NoRoom`.
 
     Returns:
         The records counted; hash and size of the published form.
@@ -65,8 +65,8 @@ def convert(
     """
     member = read_member(archive)
     inflate.check_size(member, items_count)
-    if room is not None:
-        room(output_format.expected_bytes(member))
+    if reserve is not None:
+        reserve(output_format.expected_bytes(member))
     with contextlib.closing(output_format.open(output)) as writer:
         counter = RecordCounter()
         accounts = AccountCounter() if by_account else None

@@ -1,4 +1,4 @@
-"""The disk, with words for what it refuses, and with care for what a power cut may take."""
+"""Syncs, removes and makes files and folders so that a power cut loses none; explains OS errors."""
 
 from __future__ import annotations
 
@@ -25,10 +25,9 @@ if TYPE_CHECKING:
 _ALWAYS_PRIVATE: Final = frozenset({PARTIAL, ASIDE})
 """Folders for this program alone, whoever may read the collected files."""
 
-_EARLY: Final = 16 * 1024 * 1024
-"""Bytes that are sent to the disk together, before anybody asks for it."""
+_WRITEBACK_BYTES: Final = 16 * 1024 * 1024  # Written bytes after which the disk is told to begin.
 
-_WORDS: Final = {
+_EXPLANATIONS: Final = {
     errno.ENOSPC: "the disk is full; make room and run again, nothing collected so far is lost",
     errno.EDQUOT: "the disk quota is used up; raise it or make room, and run again",
     errno.EFBIG: (
@@ -54,7 +53,7 @@ _WORDS: Final = {
     ),
     errno.ENXIO: "it is {what}; look who made it, and remove it",
 }
-_LIKE: Final = {
+_EXPLAINED_AS: Final = {
     errno.EPERM: errno.EACCES,
     errno.ENOTDIR: errno.EEXIST,
     errno.EISDIR: errno.EEXIST,
@@ -66,14 +65,14 @@ def explain(error: OSError, path: Path, action: str) -> str:
     """What the disk refused, where, and what to do about it, in one sentence."""
     place = Path(error.filename) if isinstance(error.filename, str) else path
     number = error.errno or 0
-    number = _LIKE.get(number, number)
-    words = _WORDS.get(number)
+    number = _EXPLAINED_AS.get(number, number)
+    text = _EXPLANATIONS.get(number)
     if number == errno.EACCES and action == "read":
-        words = "permission denied; give the user who runs this the right to read it"
-    if words is None:
-        words = f"{error.strerror or type(error).__name__}; look at the disk, then run again"
-    words = words.replace("{folder}", str(place.parent)).replace("{what}", str(error.strerror))
-    return f"cannot {action} {place}: {words}"
+        text = "permission denied; give the user who runs this the right to read it"
+    if text is None:
+        text = f"{error.strerror or type(error).__name__}; look at the disk, then run again"
+    text = text.replace("{folder}", str(place.parent)).replace("{what}", str(error.strerror))
+    return f"cannot {action} {place}: {text}"
 
 
 @contextlib.contextmanager
@@ -122,12 +121,12 @@ class WritebackFile:
         self._sent = 0
 
     def wrote(self, size_bytes: int) -> None:
-        """So many bytes more have been written."""
+        """Must be called after each write, with the number of bytes."""
         self._written += size_bytes
-        if self._written - self._sent < _EARLY or not hasattr(os, "posix_fadvise"):
+        if self._written - self._sent < _WRITEBACK_BYTES or not hasattr(os, "posix_fadvise"):
             return
         # Dirty pages are only sent on their way; those that were sent before are let go.
-        begin = max(0, self._sent - _EARLY)
+        begin = max(0, self._sent - _WRITEBACK_BYTES)
         with contextlib.suppress(OSError):
             os.posix_fadvise(
                 self._file.fileno(), begin, self._written - begin, os.POSIX_FADV_DONTNEED
@@ -136,7 +135,7 @@ class WritebackFile:
 
 
 class _Round:
-    """One sync of a folder, and those who wait for it."""
+    """One sync of a folder, for which several threads may wait."""
 
     def __init__(self) -> None:
         self.over = threading.Event()
@@ -157,13 +156,13 @@ class FsyncCoalescer:
     def sync(self, folder: Path) -> None:
         """Returns once the names in a folder as they are now would survive a power cut."""
         with self._lock:
-            known = self._begins.get(folder)
-            mine = known or self._begins.setdefault(folder, _Round())
+            joined = self._begins.get(folder)
+            mine = joined or self._begins.setdefault(folder, _Round())
             busy = self._busy.setdefault(folder, threading.Lock())
-        if known is not None:
-            known.over.wait()
-            if known.error is not None:
-                raise OSError(known.error.errno, known.error.strerror, str(folder))
+        if joined is not None:
+            joined.over.wait()
+            if joined.error is not None:
+                raise OSError(joined.error.errno, joined.error.strerror, str(folder))
             return
         with busy:
             with self._lock:
@@ -225,12 +224,12 @@ class DurableDirectories:
 
     def _is_as_it_was(self, folder: Path) -> bool:
         """Whether a folder is the very one that this object has looked at."""
-        known = self._safe.get(folder)
-        if known is None:
+        identity = self._safe.get(folder)
+        if identity is None:
             return False
         try:
             # The root may be a link of whoever runs this; nothing below it may.
-            return known == _identity(folder.stat() if folder == self.root else folder.lstat())
+            return identity == _identity(folder.stat() if folder == self.root else folder.lstat())
         except (FileNotFoundError, NotADirectoryError):
             return False
 
@@ -250,21 +249,21 @@ class DurableDirectories:
         with contextlib.suppress(FileExistsError):
             path.mkdir(0o700 if path.name in _ALWAYS_PRIVATE else 0o750)
             made = True
-        found = path.lstat()
-        if stat.S_ISLNK(found.st_mode):
+        status = path.lstat()
+        if stat.S_ISLNK(status.st_mode):
             raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(path))
-        if not stat.S_ISDIR(found.st_mode):
+        if not stat.S_ISDIR(status.st_mode):
             raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(path))
-        if not made and self._safe.get(path) == _identity(found):
+        if not made and self._safe.get(path) == _identity(status):
             return
-        if not self._is_trusted(found.st_uid):
+        if not self._is_trusted(status.st_uid):
             raise OutputError(
-                f"{path} belongs to another user ({_user(found.st_uid)}; this is"
+                f"{path} belongs to another user ({_user(status.st_uid)}; this is"
                 f" {_user(os.geteuid())}), who could put anything in its place; make it yours with"
                 f" `chown -R {os.geteuid()} {shlex.quote(str(path))}`, or move it away"
             )
         sync_folder(path.parent)
-        self._safe[path] = _identity(found)
+        self._safe[path] = _identity(status)
 
     def _is_trusted(self, owner: int) -> bool:
         """Whether a folder of this owner is as good as ours.
@@ -280,9 +279,9 @@ class DurableDirectories:
         return owner in self._owners
 
 
-def _identity(found: os.stat_result) -> _Identity:
+def _identity(status: os.stat_result) -> _Identity:
     # A link that takes the place of a folder may get its number, too.
-    return found.st_dev, found.st_ino, stat.S_IFMT(found.st_mode), found.st_uid
+    return status.st_dev, status.st_ino, stat.S_IFMT(status.st_mode), status.st_uid
 
 
 def _user(number: int) -> str:

@@ -27,7 +27,7 @@ BLOCK: Final = 96 * 1024
 
 _MIB: Final = 1024 * 1024
 _FLOOR: Final = 64 * _MIB
-"""Below this size no archive is called a bomb: it costs nothing to look."""
+"""Bytes of CSV that any archive may unpack to: so few do no harm."""
 
 _LARGEST_RECORD: Final = _MIB
 _LARGEST_MEAN_RECORD: Final = 64 * 1024
@@ -51,7 +51,7 @@ def check_size(member: Member, items_count: int | None) -> None:
         CorruptArchive: it would unpack to more than so many records can be, or than real data
             packs to.
     """
-    if member.size_bytes > most_of(member.packed_bytes):
+    if member.size_bytes > max_unpacked(member.packed_bytes):
         raise CorruptArchive(
             f"the archive's {member.packed_bytes:,} bytes would unpack to {member.size_bytes:,},"
             f" more than {_LARGEST_RATIO} times as much: no CSV of records is like that"
@@ -64,8 +64,8 @@ def check_size(member: Member, items_count: int | None) -> None:
         )
 
 
-def most_of(packed_bytes: int) -> int:
-    """The bytes that so many packed ones may unpack to."""
+def max_unpacked(packed_bytes: int) -> int:
+    """The number of bytes that packed ones may unpack to."""
     return max(_FLOOR, _LARGEST_RATIO * packed_bytes)
 
 
@@ -115,12 +115,12 @@ def blocks(archive: BinaryIO, member: Member) -> Iterator[bytes]:
 
 
 def _packed(archive: BinaryIO, member: Member, size: int) -> Iterator[bytes]:
-    left = member.packed_bytes
-    while left:
-        block = archive.read(min(size, left))
+    remaining = member.packed_bytes
+    while remaining:
+        block = archive.read(min(size, remaining))
         if not block:
             raise CorruptArchive("the archive is cut off: it names bytes that are not there")
-        left -= len(block)
+        remaining -= len(block)
         yield block
 
 
@@ -133,13 +133,13 @@ def _inflated(archive: BinaryIO, member: Member) -> Iterator[bytes]:
     return inflated(packed, -zlib.MAX_WBITS, "the archive's packed bytes")
 
 
-def inflated(packed: Iterable[bytes], wbits: int, what: str) -> Iterator[bytes]:
+def inflated(packed: Iterable[bytes], wbits: int, subject: str) -> Iterator[bytes]:
     """Yields what a deflated stream unpacks to, in blocks of at most `BLOCK`.
 
     Args:
         packed: the whole stream, and nothing behind it.
         wbits: as for `zlib.decompressobj`: raw deflate, or with gzip's header.
-        what: the subject of error texts, in the plural.
+        subject: the subject of error texts, in the plural.
 
     Raises:
         CorruptArchive: the stream is damaged, cut, or goes on behind its end.
@@ -150,17 +150,17 @@ def inflated(packed: Iterable[bytes], wbits: int, what: str) -> Iterator[bytes]:
             waiting = piece
             while waiting:
                 if stream.eof:
-                    raise CorruptArchive(f"{what} go on behind their end: something is hidden")
+                    raise CorruptArchive(f"{subject} go on behind their end: something is hidden")
                 yield stream.decompress(waiting, BLOCK)
                 waiting = stream.unconsumed_tail or stream.unused_data
         while not stream.eof:
             # What has been taken in but not given out yet comes a block at a time.
             block = stream.decompress(b"", BLOCK)
             if not block and not stream.eof:
-                raise CorruptArchive(f"{what} end too early: they are cut off")
+                raise CorruptArchive(f"{subject} end too early: they are cut off")
             yield block
     except zlib.error as error:
-        raise CorruptArchive(f"{what} are damaged") from error
+        raise CorruptArchive(f"{subject} are damaged") from error
 
 
 # --- libraries that inflate -----------------------------------------------------------------------

@@ -180,9 +180,9 @@ def parse_entry(fields: Mapping[str, Any]) -> Entry:
 
 def _file_entry(fields: Mapping[str, Any]) -> FileEntry:
     series = _series(fields)
-    for name, told in (("account_id", series.account_id), ("product", series.product)):
-        if fields.get(name, told) != told:
-            raise BadLine(name, f"{fields[name]!r} is not what the body says, {told!r}")
+    for name, value in (("account_id", series.account_id), ("product", series.product)):
+        if fields.get(name, value) != value:
+            raise BadLine(name, f"{fields[name]!r} is not what the body says, {value!r}")
     request_id = None
     if "report" not in fields or fields.get("request_id") is not None:
         request_id = _get_text(fields, "request_id")

@@ -220,7 +220,9 @@ def entry_body(entry: Entry) -> bytes:  # noqa: PLR0911 - one arm a kind
         case SeriesEntry():
             return _body({"kind": "series", "retried": entry.retried, "body": entry.series.body})
         case ResolvedEntry():
-            windows = [[moment_text(one.start), moment_text(one.end)] for one in entry.windows]
+            windows = [
+                [moment_text(window.start), moment_text(window.end)] for window in entry.windows
+            ]
             return _body(
                 {
                     "kind": "resolved",

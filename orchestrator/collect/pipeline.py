@@ -30,16 +30,16 @@ PIECE: Final = 1024 * 1024
 
 
 class DownloadReader:
-    """A stream that is being taken, from its beginning or from where an earlier one broke.
+    """Reads a download, from its beginning or from where an earlier one broke.
 
     Args:
         download: the stream.
-        largest: more bytes than this cannot be right.
-        on_bytes: told of every chunk that came.
+        largest: the size in bytes that the file cannot exceed.
+        on_bytes: called with the size in bytes of every chunk.
 
     Attributes:
-        received: bytes of the file that are here, those before the stream's start included.
-        ended: nothing more will come.
+        received: bytes of the file that were received, with those before the start of the stream.
+        ended: the stream has ended as it should.
 
     Raises:
         TooLong: more bytes are announced than can be right.
@@ -65,7 +65,7 @@ class DownloadReader:
         self._chunks = download.chunks()
 
     async def next(self) -> list[bytes]:
-        """The next bytes: at least `PIECE`, or whatever is left; what came before a break, too.
+        """The next bytes: at least `PIECE`, or the rest; also what came before the stream broke.
 
         Raises:
             TransportError: the stream broke or ended early; nothing that came is held back.
@@ -120,19 +120,19 @@ class DownloadReader:
 
 
 class ArchiveFile:
-    """An archive as it comes. Its methods are called in threads, one call at a time.
+    """Writes an archive to the disk as it arrives. Called in threads, one call at a time.
 
     Args:
-        path: where; whatever stands there gives way.
-        size_bytes: so much of it stands there already, and stays.
-        room: is told how many bytes are about to be written, and may raise `NoRoom`.
+        path: of the file; an existing one is replaced, unless `size_bytes` says to go on with it.
+        size_bytes: size of its beginning, which is there already and stays.
+        reserve: called with the number of bytes before they are written; may raise `NoRoom`.
     """
 
     def __init__(
-        self, path: Path, size_bytes: int = 0, *, room: Callable[[int], None] | None = None
+        self, path: Path, size_bytes: int = 0, *, reserve: Callable[[int], None] | None = None
     ) -> None:
         self._path = path
-        self._room = room
+        self._reserve = reserve
         self._file: BinaryIO | None = None
         self.size_bytes = size_bytes
 
@@ -144,19 +144,19 @@ class ArchiveFile:
             OutputError: the disk.
         """
         size_bytes = sum(map(len, pieces))
-        if self._room is not None:
-            self._room(size_bytes)
+        if self._reserve is not None:
+            self._reserve(size_bytes)
         with disk.translate_os_errors(self._path, "write"):
             if self._file is None:
                 make = safe_open.append if self.size_bytes else safe_open.create
                 self._file = make(self._path)
-                self._early = disk.WritebackFile(self._file)
+                self._writeback = disk.WritebackFile(self._file)
             self._file.writelines(pieces)
             self.size_bytes += size_bytes
-            self._early.wrote(size_bytes)
+            self._writeback.wrote(size_bytes)
 
     def close(self) -> None:
-        """Lets the file go, written or not.
+        """Closes the file, if it was opened; may be called again.
 
         Raises:
             OutputError: the disk.
@@ -166,24 +166,24 @@ class ArchiveFile:
                 self._file.close()
 
 
-async def pump(
-    intake: DownloadReader,
+async def fetch_archive(
+    reader: DownloadReader,
     first: list[bytes],
-    spool: ArchiveFile,
-    one: StreamingUnpacker,
+    archive: ArchiveFile,
+    unpacker: StreamingUnpacker,
     cores: CapacityLimiter,
 ) -> None:
-    """Takes a stream to its end.
+    """Reads a download to its end, and writes and unpacks it on the way.
 
     Args:
-        intake: the stream.
-        first: what has been taken of it already.
-        spool: gets the archive as it comes.
-        one: unpacks it on the way.
+        reader: reads the download.
+        first: the pieces that it has read already.
+        archive: the file to which the archive is written as it arrives.
+        unpacker: unpacks it on the way.
         cores: bounds the threads that work at a time.
 
     Raises:
-        TransportError: the stream broke; all that came has been spooled and unpacked.
+        TransportError: the stream broke; all that came has been written and unpacked.
         CorruptArchive: more bytes came than can be right.
         NoRoom: they would leave too little room on the disk.
         OutputError: the disk.
@@ -193,11 +193,11 @@ async def pump(
     to_store, unpacked = create_memory_object_stream[list[bytes]](0)
     with to_unpack, packed, to_store, unpacked:
         try:
-            async with create_task_group() as stations:
-                stations.start_soon(_unpack, one, packed, to_store, cores)
-                stations.start_soon(_store, one, unpacked, cores)
+            async with create_task_group() as stages:
+                stages.start_soon(_unpack, unpacker, packed, to_store, cores)
+                stages.start_soon(_store, unpacker, unpacked, cores)
                 try:
-                    await _take(intake, first, spool, to_unpack, cores)
+                    await _read(reader, first, archive, to_unpack, cores)
                 except TransportError as error:
                     failure = error
                 to_unpack.close()
@@ -207,37 +207,39 @@ async def pump(
         raise failure
 
 
-async def _take(
-    intake: DownloadReader,
+async def _read(
+    reader: DownloadReader,
     first: list[bytes],
-    spool: ArchiveFile,
+    archive: ArchiveFile,
     to_unpack: MemoryObjectSendStream[list[bytes]],
     cores: CapacityLimiter,
 ) -> None:
     pieces = first
     while True:
-        await to_thread.run_sync(spool.write, pieces, limiter=cores)
+        await to_thread.run_sync(archive.write, pieces, limiter=cores)
         await to_unpack.send(pieces)
-        if intake.ended:
+        if reader.ended:
             return
-        pieces = await intake.next()
+        pieces = await reader.next()
 
 
 async def _unpack(
-    one: StreamingUnpacker,
+    unpacker: StreamingUnpacker,
     packed: MemoryObjectReceiveStream[list[bytes]],
     to_store: MemoryObjectSendStream[list[bytes]],
     cores: CapacityLimiter,
 ) -> None:
     async for pieces in packed:
-        batches = one.unpack(pieces)
+        batches = unpacker.unpack(pieces)
         while batch := await to_thread.run_sync(next, batches, None, limiter=cores):
             await to_store.send(batch)
     to_store.close()
 
 
 async def _store(
-    one: StreamingUnpacker, unpacked: MemoryObjectReceiveStream[list[bytes]], cores: CapacityLimiter
+    unpacker: StreamingUnpacker,
+    unpacked: MemoryObjectReceiveStream[list[bytes]],
+    cores: CapacityLimiter,
 ) -> None:
     async for batch in unpacked:
-        await to_thread.run_sync(one.store, batch, limiter=cores)
+        await to_thread.run_sync(unpacker.store, batch, limiter=cores)

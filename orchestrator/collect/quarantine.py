@@ -1,4 +1,4 @@
-"""Files kept for a person: out of the data, with a note that says why, and the way back."""
+"""Keeps files that a person must look at, each with a note; they are no part of the data."""
 
 from __future__ import annotations
 

@@ -1,10 +1,10 @@
 """Unpacks an archive while it still comes: inflate, count, hash, write, all in one pass.
 
-The archive's directory stands at its end, so that only then it is known whether the file is what
-it should be. Until then this pass is a guess under strict bounds: it never writes more than the
-checks would allow for what has come so far. `agrees` says at the end whether it has seen exactly
-what the directory promises. If not, or if the pass has given up, the spooled archive is looked at
-from its beginning (see `convert`), whose word counts.
+The archive's directory stands at its end, so only then can the file be judged. Until then this pass
+works within strict bounds: it never writes more than the checks would allow for the bytes that have
+come so far. `agrees` says at the end whether it has seen exactly what the directory promises. If
+not, or if the pass has given up, the archive on the disk is read again from its beginning by
+`convert`, whose result counts.
 """
 
 from __future__ import annotations
@@ -25,26 +25,24 @@ if TYPE_CHECKING:
     from orchestrator.collect.formats.base import OutputFormat
     from orchestrator.collect.inflate import Inflater
 
-SLICE: Final = 32 * 1024
-"""Packed bytes that the engine is given at once."""
+SLICE: Final = 32 * 1024  # Packed bytes that the library is given at once.
 
-BATCH: Final = 2 * 1024 * 1024
-"""Bytes of CSV that one thread hands to the next: a step of a millisecond or two."""
+BATCH: Final = 2 * 1024 * 1024  # Bytes of CSV from thread to thread: a millisecond or two of work.
 
 
 class StreamingUnpacker:
-    """One archive on its way. `unpack` and `store` may run side by side, each in order.
+    """Unpacks one archive as it arrives. `unpack` and `store` may run side by side, each in order.
 
     Args:
         output: the file to write; not touched where the archive is the file.
         output_format: of the published file.
         items_count: bounds what may be unpacked.
         by_account: counts the records of each account as well.
-        engine: inflates.
-        room: is told how many bytes are about to be written, and may raise `NoRoom`.
+        inflater: the library that inflates.
+        reserve: called with the number of bytes before they are written; may raise `NoRoom`.
 
     Attributes:
-        given_up: this archive is nothing for one pass; what comes is ignored.
+        given_up: this archive cannot be unpacked in one pass; what comes is ignored.
     """
 
     def __init__(
@@ -54,14 +52,14 @@ class StreamingUnpacker:
         items_count: int | None,
         *,
         by_account: bool,
-        engine: Inflater,
-        room: Callable[[int], None] | None = None,
+        inflater: Inflater,
+        reserve: Callable[[int], None] | None = None,
     ) -> None:
-        self._room = room
-        self._engine = engine
+        self._reserve = reserve
+        self._inflater = inflater
         self._largest = inflate.largest_csv(items_count)
-        self._stream = engine.raw()
-        self._begin: bytes | None = b""  # None: the header has been read
+        self._stream = inflater.raw()
+        self._header: bytes | None = b""  # None: it has been read
         self._offset = 0
         self._fed = 0
         self._size_bytes = 0
@@ -77,7 +75,7 @@ class StreamingUnpacker:
     # --- while the archive comes ------------------------------------------------------------------
 
     def unpack(self, pieces: Sequence[bytes]) -> Iterator[list[bytes]]:
-        """Takes the next bytes of the archive; the CSV's next bytes, in batches."""
+        """Takes the next bytes of the archive; yields the next bytes of the CSV, in batches."""
         batch: list[bytes] = []
         held = 0
         for block in self._blocks(pieces):
@@ -90,15 +88,15 @@ class StreamingUnpacker:
             yield batch
 
     def store(self, batch: Sequence[bytes]) -> None:
-        """Takes a batch of `unpack` into the file.
+        """Writes a batch of `unpack` to the file.
 
         Raises:
             NoRoom: it may not be written.
             OutputError: the disk.
         """
         if not self.given_up and not self._is_archive:
-            if self._room is not None:
-                self._room(sum(map(len, batch)))
+            if self._reserve is not None:
+                self._reserve(sum(map(len, batch)))
             with disk.translate_os_errors(self._output, "write"):
                 for block in batch:
                     self._writer.write(block)
@@ -106,27 +104,27 @@ class StreamingUnpacker:
     def _blocks(self, pieces: Sequence[bytes]) -> Iterator[bytes]:
         for piece in pieces:
             self._writer.take_packed(piece)
-            packed = piece if self._begin is None else self._behind_header(piece)
+            packed = piece if self._header is None else self._behind_header(piece)
             if packed is not None:
-                # Whole pieces would be copied again and again, as what is left of them.
+                # Of a whole piece the rest would be copied after each block.
                 for at in range(0, max(len(packed), 1), SLICE):
                     if not self.given_up:
                         yield from self._inflated(packed[at : at + SLICE])
 
     def _behind_header(self, piece: bytes) -> bytes | None:
         """The packed bytes at the end of a piece, once the header is whole."""
-        assert self._begin is not None
-        self._begin += piece
-        start = read_start(self._begin)
-        if start is None or len(self._begin) < start.offset:
+        assert self._header is not None
+        self._header += piece
+        start = read_start(self._header)
+        if start is None or len(self._header) < start.offset:
             return None
-        packed, self._begin = self._begin[start.offset :], None
+        packed, self._header = self._header[start.offset :], None
         self._offset, self._promised = start.offset, start.size_bytes
         self.given_up = not start.deflated
         return packed
 
     def _inflated(self, packed: bytes) -> Iterator[bytes]:
-        """What a piece unpacks to. An empty one asks for what the engine still holds."""
+        """What a piece unpacks to. An empty piece asks for what the library still holds."""
         stream = self._stream
         waiting = packed
         try:
@@ -134,7 +132,7 @@ class StreamingUnpacker:
             while not ended:
                 fed = len(waiting)
                 block = stream.decompress(waiting, inflate.BLOCK)
-                # At the end both hold what is left, or only the latter: zlib's word is not plain.
+                # At the end zlib puts the rest into both, or only into the latter.
                 ended = stream.eof
                 waiting = stream.unused_data if ended else stream.unconsumed_tail
                 self._fed += fed - len(waiting)
@@ -145,12 +143,12 @@ class StreamingUnpacker:
                     yield block
                 if not waiting and (packed or not block):
                     return
-        except self._engine.error:
+        except self._inflater.error:
             self.given_up = True
 
     def _take(self, block: bytes) -> None:
         self._size_bytes += len(block)
-        allowed = inflate.most_of(self._fed)
+        allowed = inflate.max_unpacked(self._fed)
         if self._promised is not None:
             allowed = min(allowed, self._promised)
         if self._largest is not None:
@@ -158,7 +156,7 @@ class StreamingUnpacker:
         if self._size_bytes > allowed:
             self.given_up = True
             return
-        self._crc = self._engine.crc32(block, self._crc)
+        self._crc = self._inflater.crc32(block, self._crc)
         self._counter.feed(block)
         if self._accounts is not None:
             self._accounts.feed(block)
@@ -171,11 +169,11 @@ class StreamingUnpacker:
         Raises:
             OutputError: the disk.
         """
-        for batch in self.unpack([b""]):  # what the engine still holds
+        for batch in self.unpack([b""]):  # what the library still holds
             self.store(batch)
         return (
             not self.given_up
-            and self._begin is None
+            and self._header is None
             and self._stream.eof
             and (member.method, member.offset) == (DEFLATED, self._offset)
             and (member.packed_bytes, member.size_bytes) == (self._fed, self._size_bytes)
@@ -195,7 +193,7 @@ class StreamingUnpacker:
         return Converted(rows, self._writer.size_bytes, self._writer.sha256, accounts)
 
     def abandon(self) -> None:
-        """Lets go of the file and removes it; may be called again."""
+        """Closes and removes the file; may be called again."""
         self.given_up = True
         with contextlib.suppress(OSError):  # of a full disk: what is buffered cannot be written
             self._writer.close()

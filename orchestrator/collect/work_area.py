@@ -32,12 +32,12 @@ _OURS: Final = re.compile(r"(\d+)_[A-Za-z0-9._%-]+\.(?:part|verified\.[a-z.]+)")
 
 @dataclass(frozen=True, slots=True)
 class WorkFiles:
-    """The places of one report's files that are not published (yet).
+    """The paths of one report's files that are not published (yet).
 
     Attributes:
-        partial_folder: of what is unfinished.
-        aside_folder: of what is kept for a person.
-        stem: our number and the API's id: unique, and telling to a person.
+        partial_folder: of unfinished files.
+        aside_folder: of files that are kept for a person.
+        stem: how their names begin: our number and the API's id of the report.
     """
 
     partial_folder: Path
@@ -46,7 +46,7 @@ class WorkFiles:
 
     @classmethod
     def of(cls, directory: Path, report: Report) -> WorkFiles:
-        """The places for a report."""
+        """The paths for a report."""
         stem = f"{report.id}_{layout.safe(report.request_id or 'no-id')}"
         return cls(directory / layout.PARTIAL, directory / layout.ASIDE, stem)
 
@@ -69,7 +69,7 @@ class WorkFiles:
         return self.partial_folder / f"{self.stem}.verified.{file_format.value}"
 
     def unfinished(self) -> Iterator[Path]:
-        """Every place in the folder of unfinished files that may hold something."""
+        """Every path of the report in the folder of unfinished files; most do not exist."""
         yield self.archive
         yield self.part_note
         for file_format in Format:
@@ -86,7 +86,7 @@ class WorkFiles:
         return self.aside_folder / f"{self.stem}.txt"
 
     def kept(self) -> Iterator[Path]:
-        """Every place in the folder of kept files that may hold something."""
+        """Every path of the report in the folder of kept files; most do not exist."""
         yield from map(self.aside, Format)
         yield self.note
 
@@ -132,8 +132,8 @@ def _reports_in(
         safe_open.refuse_links(directory, folder)
         if not folder.is_dir():
             return frozenset()
-        found = (report_of(path.name) for path in folder.iterdir())
-        return frozenset(report_id for report_id in found if report_id is not None)
+        numbers = (report_of(path.name) for path in folder.iterdir())
+        return frozenset(number for number in numbers if number is not None)
 
 
 def sweep(directory: Path, keep: AbstractSet[int]) -> int:
@@ -186,17 +186,17 @@ def clear_kept(directory: Path, done_with: AbstractSet[int]) -> int:
 
 
 class PartialFolder:
-    """The folder of unfinished files; knows of which reports something may lie about in it.
+    """The folder of unfinished files; knows of which reports it may hold files.
 
-    Only the run that holds the ledger's lock writes there, so one look at it is enough.
+    Only the run that holds the ledger's lock writes there, so it is listed only once.
     """
 
     def __init__(self, folders: disk.DurableDirectories) -> None:
         self._folders = folders
-        self._littered: set[int] | None = None
+        self._reports: set[int] | None = None
 
-    def begin(self, files: WorkFiles, report_id: int, *, keep: bool = False) -> None:
-        """Makes the folder, and room in it for a report; with `keep`, what is there stays.
+    def prepare(self, files: WorkFiles, report_id: int, *, keep: bool = False) -> None:
+        """Makes the folder, and removes old files of a report; with `keep` they stay.
 
         Raises:
             OSError: the disk.
@@ -206,25 +206,25 @@ class PartialFolder:
         if self.may_hold(report_id):
             if not keep:
                 disk.remove(*files.unfinished())
-            self._known().discard(report_id)
+            self._listed().discard(report_id)
 
     def may_hold(self, report_id: int) -> bool:
-        """Whether something of a report may lie about there.
+        """Whether files of a report may be there.
 
         Raises:
             OutputError: the disk.
         """
-        return report_id in self._known()
+        return report_id in self._listed()
 
-    def _known(self) -> set[int]:
-        if self._littered is None:
-            self._littered = set(unfinished(self._folders.root))
-        return self._littered
+    def _listed(self) -> set[int]:
+        if self._reports is None:
+            self._reports = set(unfinished(self._folders.root))
+        return self._reports
 
-    def has_litter_of(self, report_id: int) -> None:
-        """Something was left there."""
-        if self._littered is not None:
-            self._littered.add(report_id)
+    def may_now_hold(self, report_id: int) -> None:
+        """Files of a report may be there from now on."""
+        if self._reports is not None:
+            self._reports.add(report_id)
 
 
 # --- downloads that broke -------------------------------------------------------------------------
@@ -263,7 +263,7 @@ class PartialDownload:
 
     @classmethod
     def read(cls, files: WorkFiles) -> PartialDownload | None:
-        """What an earlier run has set aside of a report; None where that is of no use."""
+        """What an earlier run has kept of a report; None where there is none that can be used."""
         with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
             with safe_open.read(files.part_note) as file:
                 note = json.load(file)
