@@ -15,10 +15,12 @@ if TYPE_CHECKING:
     from orchestrator.app.cancel import CancelResult, cancel
     from orchestrator.app.check import CheckResult, check, check_sync
     from orchestrator.app.check_disk import Check, Level
+    from orchestrator.app.editions import EditionChoice, choose_editions
     from orchestrator.app.files import ReportFile, files
     from orchestrator.app.plan import Plan, PlanTotals, SeriesPlan, plan
     from orchestrator.app.resolve import Decision, Resolved, ResolveResult, resolve
-    from orchestrator.app.run import Display, RunOptions, run, run_sync
+    from orchestrator.app.run import run, run_sync
+    from orchestrator.app.run_request import Display, RunOptions
     from orchestrator.app.setup import load
     from orchestrator.app.shutdown import StoppedBeforeRun
     from orchestrator.app.status import Filter, ReportStatus, SeriesStatus, Status, status
@@ -41,7 +43,8 @@ _MODULES: Final = {
     "Check": "orchestrator.app.check_disk",
     "CheckResult": "orchestrator.app.check",
     "Decision": "orchestrator.app.resolve",
-    "Display": "orchestrator.app.run",
+    "Display": "orchestrator.app.run_request",
+    "EditionChoice": "orchestrator.app.editions",
     "ExitCode": "orchestrator.core.policy",
     "Filter": "orchestrator.app.status",
     "Finding": "orchestrator.app.verify",
@@ -58,7 +61,7 @@ _MODULES: Final = {
     "ReportStatus": "orchestrator.app.status",
     "ResolveResult": "orchestrator.app.resolve",
     "Resolved": "orchestrator.app.resolve",
-    "RunOptions": "orchestrator.app.run",
+    "RunOptions": "orchestrator.app.run_request",
     "RunSummary": "orchestrator.reporting.summary",
     "SeriesPlan": "orchestrator.app.plan",
     "SeriesStatus": "orchestrator.app.status",
@@ -66,6 +69,7 @@ _MODULES: Final = {
     "StoppedBeforeRun": "orchestrator.app.shutdown",
     "VerifyResult": "orchestrator.app.verify",
     "cancel": "orchestrator.app.cancel",
+    "choose_editions": "orchestrator.app.editions",
     "check": "orchestrator.app.check",
     "check_sync": "orchestrator.app.check",
     "files": "orchestrator.app.files",
@@ -86,6 +90,7 @@ __all__ = [
     "CheckResult",
     "Decision",
     "Display",
+    "EditionChoice",
     "ExitCode",
     "Filter",
     "Finding",
@@ -113,6 +118,7 @@ __all__ = [
     "cancel",
     "check",
     "check_sync",
+    "choose_editions",
     "files",
     "load",
     "plan",

@@ -284,7 +284,7 @@ def test_a_manifest_of_version_2_is_the_ledgers_own_as_it_stands(latest: Place) 
     config = load_inputs([latest.job], env={}).config
     with open_reader(latest.state) as reader:
         comparison = compare(config, reader)
-    assert (comparison.stands, comparison.words) == (Stands.AS_THE_LEDGER, "")
+    assert (comparison.stands, comparison.problem) == (Stands.AS_THE_LEDGER, "")
     assert call(["verify", str(latest.job)]) == 0
     assert call(["plan", str(latest.job), *LATEST_AT]) == 0
     assert everything(latest.state) == before

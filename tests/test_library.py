@@ -11,7 +11,7 @@ import signal
 import stat
 import subprocess
 import sys
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +26,7 @@ from orchestrator import (
     LedgerLocked,
     cancel,
     check,
+    choose_editions,
     files,
     load,
     plan,
@@ -35,6 +36,7 @@ from orchestrator import (
     status,
     verify,
 )
+from orchestrator.core.events import ReportChanged
 from orchestrator.core.lifecycle import State
 from tests.kit.cli_worlds import REPORTS, simulated
 
@@ -221,6 +223,28 @@ def test_without_credentials_nothing_is_begun(place: Place) -> None:
     with pytest.raises(InputError, match="NONE"):
         run_sync(load([place.job]))
     assert not place.state.exists()
+
+
+def test_events_tell_what_a_run_does(place: Place) -> None:
+    events: list[object] = []
+    run_sync(load([place.job]), on_event=events.append)
+    collected = [
+        event
+        for event in events
+        if isinstance(event, ReportChanged) and event.report.state is State.COLLECTED
+    ]
+    assert len(collected) == REPORTS
+
+
+def test_newer_editions_are_chosen_and_bought(place: Place) -> None:
+    inputs = load([place.job])
+    run_sync(inputs)
+    now = datetime(2026, 6, 1, tzinfo=UTC)
+    choice = choose_editions(inputs, "2026-01-01", "2026-01-02", now)
+    assert len(choice.renewals) == 6, "one report of each series"
+    summary = run_sync(inputs, again=choice.renewals)
+    assert summary.code is ExitCode.DONE
+    assert place.bought() == REPORTS + len(choice.renewals)
 
 
 # --- cancellation ---------------------------------------------------------------------------------

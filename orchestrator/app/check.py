@@ -190,7 +190,7 @@ def _ledger(config: Config, jobs: Sequence[Job]) -> Iterator[Check]:
         with reading_ledger(config, whole=True) as reader:
             if who is None:  # a run that is active writes both, and has compared them
                 require_output(config)
-                changed = compare(config, reader).words
+                changed = compare(config, reader).problem
                 refuse_unknown_files(config, reader, jobs, clock_of(None).now())
             series, reports = reader.size()
     except OldLedgerVersion as error:

@@ -1,4 +1,4 @@
-"""`run --again`: which collected reports are bought anew, what that costs, and how it ended."""
+"""Newer editions of collected reports: which are bought anew, what that costs, how it ended."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from orchestrator.app.cost import Cost
 from orchestrator.app.ledger_reading import reading_ledger
+from orchestrator.app.setup import clock_of
 from orchestrator.config.dates import moment
 from orchestrator.config.parsers import InvalidValue
 from orchestrator.core import debt as debts
@@ -40,7 +41,7 @@ _SAFE: Final = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class EditionChoice:
     """What is to be bought anew.
 
     Attributes:
@@ -54,34 +55,41 @@ class Choice:
     under_way: int
 
 
-def choose(inputs: Inputs, first: str, last: str, now: datetime) -> Choice:
+def choose_editions(
+    inputs: Inputs, first: str, last: str, now: datetime | None = None
+) -> EditionChoice:
     """The collected reports that hold a moment of a span, whole.
 
     Args:
         inputs: jobs and config.
         first: the first moment, as the user wrote it; a bare date is in each job's zone.
         last: the first moment after the span.
-        now: the present moment.
+        now: the present moment, aware; None: by this machine's clock.
+
+    Returns:
+        Its `renewals` are for `run(…, again=choice.renewals)`.
 
     Raises:
         InputError: the dates, nothing to buy anew, or more than `limits.max_records`.
     """
+    now = clock_of(now).now()
     spans = {job.name: _span(job, first, last) for job in inputs.jobs}
     renewals: list[Renewal] = []
     too_old = under_way = 0
-    with reading_ledger(inputs.config) as store:
-        for one in _current(store, inputs.jobs, spans):
-            if one.current.window.start < retention_edge(one.current.series, now) + _SAFE:
+    with reading_ledger(inputs.config) as reader:
+        for renewal in _current(reader, inputs.jobs, spans):
+            report = renewal.current
+            if report.window.start < retention_edge(report.series, now) + _SAFE:
                 too_old += 1
-            elif store.newer_edition(one.current) is not None:
+            elif reader.newer_edition(report) is not None:
                 under_way += 1
             else:
-                renewals.append(one)
-    choice = Choice(tuple(renewals), too_old, under_way)
+                renewals.append(renewal)
+    choice = EditionChoice(tuple(renewals), too_old, under_way)
     if not renewals:
-        left = "".join(f"; {words}" for words in _left_alone(choice))
+        left_alone = "".join(f"; {text}" for text in _left_alone(choice))
         raise InputError(
-            f"--again: nothing between {first} and {last} can be bought anew{left}; what is "
+            f"--again: nothing between {first} and {last} can be bought anew{left_alone}; what is "
             f"missing is bought by {typed('run', JOB)}, without --again"
         )
     _keep_within(inputs.config, renewals, now)
@@ -95,16 +103,16 @@ def _keep_within(config: Config, renewals: Sequence[Renewal], now: datetime) -> 
         InputError: more.
     """
     records: Counter[str] = Counter()
-    for one in renewals:
-        records[one.current.series.product] += one.current.rows or 0
+    for renewal in renewals:
+        records[renewal.current.series.product] += renewal.current.rows or 0
     for bound in spending.bounds(config.limits, config.prices):
         before: Counter[str] = Counter()
         if bound.period is not Period.RUN:
-            with reading_ledger(config) as store:
-                bought = store.bought(bound.period.start(now), store.newest())
+            with reading_ledger(config) as reader:
+                bought = reader.bought(bound.period.start(now), reader.newest())
                 before.update(bought.records)
                 for series, window in bought.uncounted:
-                    before[series.product] += hardly_more(store.histories().of(series), window)
+                    before[series.product] += hardly_more(reader.histories().of(series), window)
         more = bound.sum(records)
         if more + bound.sum(before) > bound.most:
             already = f", {bound.amount(bound.sum(before))} of it are spent" if before else ""
@@ -112,6 +120,11 @@ def _keep_within(config: Config, renewals: Sequence[Renewal], now: datetime) -> 
                 f"--again: {bound.amount(more)} would be bought anew, and {bound.key} is "
                 f"{bound.limit}{already}; choose a shorter span, or raise the limit"
             )
+
+
+def _span_of(windows: Sequence[Window]) -> Window:
+    """From the first moment of the windows to the last."""
+    return Window(min(window.start for window in windows), max(window.end for window in windows))
 
 
 def _span(job: Job, first: str, last: str) -> Window:
@@ -124,52 +137,52 @@ def _span(job: Job, first: str, last: str) -> Window:
 def _moment(option: str, written: str, zone: ZoneInfo) -> datetime:
     try:
         return moment(written, zone)
-    except InvalidValue as unfit:
-        raise InputError(f"{option}: {unfit.what}; {unfit.remedy}") from unfit
+    except InvalidValue as error:
+        raise InputError(f"{option}: {error.what}; {error.remedy}") from error
 
 
 def _current(
-    store: LedgerReader, jobs: Sequence[Job], spans: dict[str, Window]
+    reader: LedgerReader, jobs: Sequence[Job], spans: dict[str, Window]
 ) -> Iterator[Renewal]:
     """Every report once, under the first job that has its series and reaches it."""
     seen: set[int] = set()
     for job, entry, _ in debts.by_series(jobs):
-        for report in store.collected_in(entry.series, spans[job.name]):
+        for report in reader.collected_in(entry.series, spans[job.name]):
             if report.id not in seen:
                 seen.add(report.id)
                 yield Renewal(job, entry, report)
 
 
-def still_current(store: LedgerReader, renewals: Sequence[Renewal]) -> list[Renewal]:
+def still_current(reader: LedgerReader, renewals: Sequence[Renewal]) -> list[Renewal]:
     """Those that nobody has renewed since they were chosen."""
     return [
-        one
-        for one in renewals
-        if store.report(one.current.id).state is State.COLLECTED
-        and store.newer_edition(one.current) is None
+        renewal
+        for renewal in renewals
+        if reader.report(renewal.current.id).state is State.COLLECTED
+        and reader.newer_edition(renewal.current) is None
     ]
 
 
 # --- before: what it costs ------------------------------------------------------------------------
 
 
-def announcement(inputs: Inputs, choice: Choice) -> Iterator[str]:
+def announcement(inputs: Inputs, choice: EditionChoice) -> Iterator[str]:
     """What will be bought, for whoever has to say yes."""
     cost = Cost(inputs.config.prices)
-    for one in choice.renewals:
-        cost.add(one.current.series, one.current.rows or 0)
-    windows = [one.current.window for one in choice.renewals]
-    whole = Window(min(one.start for one in windows), max(one.end for one in windows))
-    series = len({one.current.series.key for one in choice.renewals})
+    reports = [renewal.current for renewal in choice.renewals]
+    for report in reports:
+        cost.add(report.series, report.rows or 0)
+    whole = _span_of([report.window for report in reports])
+    series = len({report.series.key for report in reports})
     yield (
-        f"--again buys {counted(len(windows), 'report')} of {counted(series, 'series')} anew, "
+        f"--again buys {counted(len(reports), 'report')} of {counted(series, 'series')} anew, "
         f"{whole}: {cost.words()}, as many as are there now"
     )
     yield "the old files stay until the new ones are verified"
     yield from _left_alone(choice)
 
 
-def _left_alone(choice: Choice) -> Iterator[str]:
+def _left_alone(choice: EditionChoice) -> Iterator[str]:
     if choice.too_old:
         yield (
             f"{counted(choice.too_old, 'report')} left as it is: it reaches back to where the API "
@@ -199,8 +212,7 @@ def verdict(end: RenewalsEnd, why_stopped: str) -> str:
     if end.refused:
         parts.append(f"{len(end.refused):,} were refused by the API, and the old files stay")
     if end.not_asked:
-        days = [one.current.window for one in end.not_asked]
-        span = Window(min(one.start for one in days), max(one.end for one in days))
+        span = _span_of([renewal.current.window for renewal in end.not_asked])
         parts.append(
             f"{len(end.not_asked):,} were not asked for, between {span}: say --again again"
         )
@@ -213,20 +225,20 @@ def verdict(end: RenewalsEnd, why_stopped: str) -> str:
 
 def failures(end: RenewalsEnd) -> Iterator[str]:
     """Why editions came to nothing."""
-    for one in end.failed:
+    for report in end.failed:
         yield (
-            f"the newer edition of {chunk_text(one)} is {one.state.value}: {one.reason}; "
+            f"the newer edition of {chunk_text(report)} is {report.state.value}: {report.reason}; "
             "the old file stays"
         )
 
 
 def shrunk(end: RenewalsEnd, renewals: Sequence[Renewal]) -> Iterator[str]:
     """Editions that hold fewer records than what they replaced: a person should know."""
-    before = {one.current.id: one.current for one in renewals}
-    for one in end.collected:
-        old = before[one.replaces or 0]
-        if (one.rows or 0) < (old.rows or 0):
+    before = {renewal.current.id: renewal.current for renewal in renewals}
+    for report in end.collected:
+        old = before[report.replaces or 0]
+        if (report.rows or 0) < (old.rows or 0):
             yield (
-                f"the newer edition of {chunk_text(one)} holds {one.rows or 0:,} records, "
+                f"the newer edition of {chunk_text(report)} holds {report.rows or 0:,} records, "
                 f"the old one held {old.rows or 0:,}"
             )

@@ -32,10 +32,10 @@ def ledger_is_missing(config: Config) -> str | None:
 
     if ledger_exists(config.state):
         return None
-    found = holds_files(config.output.directory)
-    if found == MANIFEST and survey(output_store(config.output)).tells_nothing:
-        found = next((path.name for path in config.output.directory.glob("report_account=*")), None)
-    return found
+    name = holds_files(config.output.directory)
+    if name == MANIFEST and survey(output_store(config.output)).tells_nothing:
+        name = next((path.name for path in config.output.directory.glob("report_account=*")), None)
+    return name
 
 
 def refuse_missing_ledger(config: Config) -> None:
@@ -44,10 +44,10 @@ def refuse_missing_ledger(config: Config) -> None:
     Raises:
         InputError: there are collected files, but no ledger.
     """
-    found = ledger_is_missing(config)
-    if found is not None:
+    name = ledger_is_missing(config)
+    if name is not None:
         raise InputError(
-            f"there is no ledger at {config.state}, but {config.output.directory} holds {found}: "
+            f"there is no ledger at {config.state}, but {config.output.directory} holds {name}: "
             "beginning anew would buy everything again; point `state` at the ledger, or use "
             f"{typed('run', JOB, '--rebuild-ledger')} to make one from the manifest"
         )

@@ -94,13 +94,13 @@ async def writing_ledger(
         if not is_current:
             # Not from a ledger that may be damaged: the old one may have to bring it back.
             await ledger.check()
-            if comparison.words:
+            if comparison.problem:
                 kept = await to_thread.run_sync(
                     put_aside, output_store(config.output), config.output.directory
                 )
                 announce(
                     "warning",
-                    f"{comparison.words}; it is kept as {kept}, and written anew from the ledger",
+                    f"{comparison.problem}; it is kept as {kept}, and written anew from the ledger",
                 )
             await manifest.write(clock.now())
         try:

@@ -31,9 +31,9 @@ if TYPE_CHECKING:
     from orchestrator.core.ports import LedgerReader
     from orchestrator.core.settings import Config
 
-_BATCH: Final = 500
+_BATCH: Final = 500  # Request ids that are looked up in one statement.
 _NAMED: Final = 5
-"""So many unknown files are named one by one."""
+"""Unknown files that are named one by one; the rest are counted."""
 
 
 class Stands(Enum):
@@ -51,54 +51,54 @@ class Comparison:
     Attributes:
         stands: whether the manifest has to be written anew.
         survey: how the manifest stands by itself.
-        words: what is wrong with it; empty where nothing is.
+        problem: what is wrong with it; empty where nothing is.
     """
 
     stands: Stands
     survey: Survey
-    words: str = ""
+    problem: str = ""
 
 
-def compare(config: Config, store: LedgerReader) -> Comparison:
+def compare(config: Config, reader: LedgerReader) -> Comparison:
     """Holds a ledger against the manifest beside its files.
 
     Raises:
         InputError: they do not belong together, or the ledger is an older one: what it does not
             know would be bought again. Or the manifest is so damaged that nobody can say.
     """
-    found = survey(output_store(config.output))
-    if found.tells_nothing and found.point != store.point():
-        return Comparison(Stands.BEHIND, found)
-    if found.header is None:
-        assert found.problem is not None, "a header that cannot be read has a reason"
-        raise InputError([found.problem])
-    point = store.point()
-    if found.point is None:
-        _compare_first_version(config, store, found, point)
+    manifest = survey(output_store(config.output))
+    if manifest.tells_nothing and manifest.point != reader.point():
+        return Comparison(Stands.BEHIND, manifest)
+    if manifest.header is None:
+        assert manifest.problem is not None, "a header that cannot be read has a reason"
+        raise InputError([manifest.problem])
+    point = reader.point()
+    if manifest.point is None:
+        _compare_first_version(config, reader, manifest, point)
         stands = Stands.BEHIND
     else:
-        _compare_points(config, store, found, found.point, point)
-        told = (found.point.generation, found.point.changes)
+        _compare_points(config, reader, manifest, manifest.point, point)
+        told = (manifest.point.generation, manifest.point.changes)
         same = told == (point.generation, point.changes)
         stands = Stands.AS_THE_LEDGER if same else Stands.BEHIND
-    if found.problem is not None:
-        return Comparison(Stands.CHANGED, found, str(found.problem).partition(";")[0])
-    return Comparison(stands, found)
+    if manifest.problem is not None:
+        return Comparison(Stands.CHANGED, manifest, str(manifest.problem).partition(";")[0])
+    return Comparison(stands, manifest)
 
 
 def _compare_points(
-    config: Config, store: LedgerReader, found: Survey, told: LedgerPoint, point: LedgerPoint
+    config: Config, reader: LedgerReader, manifest: Survey, told: LedgerPoint, point: LedgerPoint
 ) -> None:
-    state, manifest = config.state, found.path
+    state, path = config.state, manifest.path
     if told.ledger != point.ledger:
         raise _another_ledger(
-            config, found, f"it tells of ledger {told.ledger[:8]}, this is {point.ledger[:8]}"
+            config, manifest, f"it tells of ledger {told.ledger[:8]}, this is {point.ledger[:8]}"
         )
     if_lost = _if_lost(config)
     if told.generation > point.generation:
-        assert found.header is not None
+        assert manifest.header is not None
         raise InputError(
-            f"the ledger {state} was replaced by a rebuild: {manifest} is of the newer ledger "
+            f"the ledger {state} was replaced by a rebuild: {path} is of the newer ledger "
             f"(generation {told.generation:,}; this one is of generation {point.generation:,}). "
             "What was bought since would be bought again. Put the newer ledger in its place; "
             f"{if_lost}"
@@ -106,10 +106,10 @@ def _compare_points(
     if told.generation < point.generation:
         return
     if told.changes > point.changes or told.events > point.events:
-        raise _older(config, manifest, (point.events, told.events), (point.changes, told.changes))
-    if store.event_checksum(told.events) != told.last_event:
+        raise _older(config, path, (point.events, told.events), (point.changes, told.changes))
+    if reader.event_checksum(told.events) != told.last_event:
         raise InputError(
-            f"the ledger {state} and {manifest} have gone different ways: event {told.events:,} "
+            f"the ledger {state} and {path} have gone different ways: event {told.events:,} "
             "is another one in each, so this is a copy that was used beside the one of these "
             "files. What either does not know would be bought again. Put the ledger of these "
             f"files in its place; {if_lost}"
@@ -125,7 +125,7 @@ def _if_lost(config: Config) -> str:
 
 
 def _older(
-    config: Config, manifest: str, events: tuple[int, int], changes: tuple[int, int] = (0, 0)
+    config: Config, path: str, events: tuple[int, int], changes: tuple[int, int] = (0, 0)
 ) -> InputError:
     name = "event"
     here, there = events
@@ -134,27 +134,27 @@ def _older(
         here, there = changes
     return InputError(
         f"the ledger {config.state} is older than its files: it ends with {name} {here:,}, and "
-        f"{manifest} was made after {name} {there:,}. What was bought in between would be bought "
+        f"{path} was made after {name} {there:,}. What was bought in between would be bought "
         "again. Put the newer ledger back (a copy of it needs the file that ends in -wal too, if "
         f"there was one); {_if_lost(config)}"
     )
 
 
 def _compare_first_version(
-    config: Config, store: LedgerReader, found: Survey, point: LedgerPoint
+    config: Config, reader: LedgerReader, manifest: Survey, point: LedgerPoint
 ) -> None:
     """A manifest of version 1 does not name its ledger: that knows every file, or is another's."""
-    assert found.header is not None
-    if found.header.events > point.events:
-        raise _older(config, found.path, (point.events, found.header.events))
-    if found.problem is None and found.header.fingerprint == store.fingerprint():
+    assert manifest.header is not None
+    if manifest.header.events > point.events:
+        raise _older(config, manifest.path, (point.events, manifest.header.events))
+    if manifest.problem is None and manifest.header.fingerprint == reader.fingerprint():
         return
     files = _files_told(output_store(config.output))
     while batch := list(islice(files, _BATCH)):
-        known = store.owners_of([entry.request_id for entry in batch if entry.request_id])
+        owners = reader.owners_of([entry.request_id for entry in batch if entry.request_id])
         for entry in batch:
-            if entry.request_id not in known:
-                raise _another_ledger(config, found, f"this one does not know {entry.path}")
+            if entry.request_id not in owners:
+                raise _another_ledger(config, manifest, f"this one does not know {entry.path}")
 
 
 def _files_told(output: OutputStore) -> Iterator[FileEntry]:
@@ -165,9 +165,9 @@ def _files_told(output: OutputStore) -> Iterator[FileEntry]:
                 yield entry
 
 
-def _another_ledger(config: Config, found: Survey, why: str) -> InputError:
+def _another_ledger(config: Config, manifest: Survey, why: str) -> InputError:
     return InputError(
-        f"{found.path} belongs to another ledger than {config.state} ({why}): it would be "
+        f"{manifest.path} belongs to another ledger than {config.state} ({why}): it would be "
         "replaced, and its files would count for nothing. Point `state` at the ledger of these "
         "files, or `output.directory` at a directory of its own; "
         f"{_if_lost(config)}"
@@ -179,7 +179,7 @@ def _another_ledger(config: Config, found: Survey, why: str) -> InputError:
 
 def refuse_unknown_files(
     config: Config,
-    store: LedgerReader,
+    reader: LedgerReader,
     jobs: Sequence[Job],
     now: datetime,
     *,
@@ -189,7 +189,7 @@ def refuse_unknown_files(
 
     Args:
         config: where the files are.
-        store: the ledger.
+        reader: the ledger.
         jobs: what they owe is what would be bought.
         now: the present moment.
         retry_failed: what was given up is owed as well.
@@ -198,33 +198,34 @@ def refuse_unknown_files(
         InputError: the jobs owe what such files hold, by their names.
         OutputError: the output directory cannot be read.
     """
-    found: dict[str, None] = {}
-    for line in series_plans(store, jobs, now):
+    targets: dict[str, None] = {}
+    for line in series_plans(reader, jobs, now):
         series, owed = line.debt.entry.series, line.debt.owed
         if retry_failed:
-            owed = union(owed, [one.window for one in store.given_up(series)])
+            owed = union(owed, [gap.window for gap in reader.given_up(series)])
         if owed:
-            for one in unknown(config, store, series, owed):
-                found[one.target] = None
-    if not found:
+            for file in unknown_files(config, reader, series, owed):
+                targets[file.target] = None
+    if not targets:
         return
-    named = ", ".join(str(config.output.directory / target) for target in islice(found, _NAMED))
-    more = f" and {len(found) - _NAMED:,} more" if len(found) > _NAMED else ""
-    it, stands = ("it", "stands") if len(found) == 1 else ("they", "stand")
+    named = ", ".join(str(config.output.directory / target) for target in islice(targets, _NAMED))
+    more = f" and {len(targets) - _NAMED:,} more" if len(targets) > _NAMED else ""
+    number = counted(len(targets), "file")
+    it, them, stands = ("it", "it", "stands") if len(targets) == 1 else ("they", "them", "stand")
     raise InputError(
-        f"{counted(len(found), 'file')} {stands} where collected files do, and the ledger does not "
-        f"know {'it' if it == 'it' else 'them'}: {named}{more}. The jobs would buy what {it} "
+        f"{number} {stands} where collected files do, and the ledger does not "
+        f"know {them}: {named}{more}. The jobs would buy what {it} "
         "should hold already. If this ledger is an old one, put the newer one back. To keep "
-        f"{'it' if it == 'it' else 'them'} without paying again, move the ledger away "
+        f"{them} without paying again, move the ledger away "
         f"({config.state.name}, {config.state.name}-wal and {config.state.name}-shm) and use "
         f"{typed('run', JOB, '--rebuild-ledger')}: it reads such files, and takes them up beside "
         f"all that {config.output.directory / 'manifest.jsonl'} knows. To buy anew, move "
-        f"{'it' if it == 'it' else 'them'} out of {config.output.directory}"
+        f"{them} out of {config.output.directory}"
     )
 
 
-def unknown(
-    config: Config, store: LedgerReader, series: Series, within: Sequence[Window] | None = None
+def unknown_files(
+    config: Config, reader: LedgerReader, series: Series, within: Sequence[Window] | None = None
 ) -> Iterator[Published]:
     """The files in the folder of a series that no report of the ledger has; see `published`.
 
@@ -232,9 +233,9 @@ def unknown(
         OutputError: the folder cannot be read.
     """
     try:
-        for one in published(output_store(config.output), series, within):
-            if not store.is_published(series, one.window, one.target):
-                yield one
+        for file in published(output_store(config.output), series, within):
+            if not reader.is_published(series, file.window, file.target):
+                yield file
     except OSError as error:
-        place = config.output.directory / series_folder(series)
-        raise OutputError(explain(error, place, "read")) from error
+        folder = config.output.directory / series_folder(series)
+        raise OutputError(explain(error, folder, "read")) from error

@@ -7,7 +7,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from orchestrator.app.manifest_check import unknown
+from orchestrator.app.manifest_check import unknown_files
 from orchestrator.collect import layout
 from orchestrator.collect.disk import translate_os_errors
 from orchestrator.collect.manifest import Reading, survey
@@ -204,21 +204,21 @@ class _Rebuilding:
         for series in every.values():
             folders.add(layout.series_folder(series))
             _, job_name, api_key = buyers.get(series.key, (series, "", ""))
-            unknown_files = list(unknown(self._config, self._new.reader, series))
+            files = list(unknown_files(self._config, self._new.reader, series))
             # Of two editions of one window the newer one is what was collected.
-            for one in sorted(unknown_files, key=lambda file: -file.edition):
-                why = self._take_up_one(series, one, job_name, api_key)
+            for file in sorted(files, key=lambda file: -file.edition):
+                why = self._take_up_one(series, file, job_name, api_key)
                 if why is None:
-                    rebuilt.taken_up.append(one.target)
+                    rebuilt.taken_up.append(file.target)
                 else:
-                    rebuilt.left.append(f"{one.target} ({why})")
+                    rebuilt.left.append(f"{file.target} ({why})")
         for folder, number in layout.folders_with_files(self._store):
             if folder not in folders:
                 why = "neither the manifest nor these jobs know its series"
                 rebuilt.left.append(f"{counted(number, 'file')} in {folder} ({why})")
 
     def _take_up_one(
-        self, series: Series, one: Published, job_name: str, api_key: str
+        self, series: Series, file: Published, job_name: str, api_key: str
     ) -> str | None:
         """Takes a file up as collected; why that cannot be, where it cannot."""
         reader = self._new.reader
@@ -226,16 +226,16 @@ class _Rebuilding:
             (
                 report
                 for report in reader.reports(series, _FOUND)
-                if (report.window, report.edition) == (one.window, one.edition)
+                if (report.window, report.edition) == (file.window, file.edition)
             ),
             None,
         )
-        if owner is None and (holder := reader.holder_of(series, one.window)) is not None:
+        if owner is None and (holder := reader.holder_of(series, file.window)) is not None:
             return f"{holder} has a part of its time"
         if owner is None and not api_key:
             return "no job of this command has its series"
         try:
-            read = self._look(one)
+            read = self._look(file)
         except (CollectError, OutputError) as error:
             return str(error)
         if owner is not None:
@@ -247,7 +247,7 @@ class _Rebuilding:
             Report(
                 id=0,
                 series=series,
-                window=one.window,
+                window=file.window,
                 state=State.COLLECTED,
                 api_key=api_key,
                 job=job_name,
@@ -255,28 +255,28 @@ class _Rebuilding:
                 rows=read.rows,
                 size_bytes=read.size_bytes,
                 sha256=read.sha256,
-                target=one.target,
+                target=file.target,
                 changed_at=self._now,
-                edition=one.edition,
+                edition=file.edition,
             ),
             0,
         )
         return None
 
-    def _look(self, one: Published) -> VerifiedFile:
+    def _look(self, entry: Published) -> VerifiedFile:
         """Reads a file; under its final name it has always been whole.
 
         Raises:
             CollectError: it is not what its name says.
             OutputError: it cannot be read.
         """
-        stat = self._store.stat(one.target)
+        stat = self._store.stat(entry.target)
         if stat is None:
             raise CollectError("it is no file")
-        place = Path(self._store.location(one.target))
-        with translate_os_errors(place, "read"), self._store.open(one.target) as file:
-            rows = count(file, one.file_format)
-            return VerifiedFile(rows, stat.size_bytes, hash_of(file), one.target)
+        place = Path(self._store.location(entry.target))
+        with translate_os_errors(place, "read"), self._store.open(entry.target) as file:
+            rows = count(file, entry.file_format)
+            return VerifiedFile(rows, stat.size_bytes, hash_of(file), entry.target)
 
     def _count(self, rebuilt: Rebuilt) -> None:
         taken_up = set(rebuilt.taken_up)

@@ -1,25 +1,76 @@
-"""What stands when a run has ended: all that is collected, and what is left of every series."""
+"""Sums up a run: what was collected, all that stands, and what is left of every series."""
 
 from __future__ import annotations
 
+import time
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from orchestrator.app import callbacks, editions, overlaps
 from orchestrator.app.files import quarantined_file
 from orchestrator.app.ledger_reading import series_of
+from orchestrator.core import policy
 from orchestrator.core.intervals import intersect, union
 from orchestrator.core.lifecycle import OPEN, State
-from orchestrator.reporting.summary import CollectedTotals, Others, UnfinishedSeries
+from orchestrator.reporting.summary import CollectedTotals, Others, RunSummary, UnfinishedSeries
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from orchestrator.app.run_request import RunRequest
+    from orchestrator.app.run_work import Executed
     from orchestrator.core.model import Job
-    from orchestrator.core.ports import LedgerReader
+    from orchestrator.core.ports import Ledger, LedgerReader
     from orchestrator.core.settings import Config
     from orchestrator.engine.run import RunEnd, SeriesEnd
 
 
-def collected_totals(reader: LedgerReader, jobs: Sequence[Job]) -> CollectedTotals:
+async def summarise(
+    request: RunRequest, ledger: Ledger, executed: Executed, why_stopped: str
+) -> RunSummary:
+    """Adds up what stands now, and shows the last warnings."""
+    config, jobs, end = request.inputs.config, request.inputs.jobs, executed.end
+    if not why_stopped and executed.unreachable:
+        why_stopped = f"out of reach: {executed.unreachable}"
+    why_stopped = why_stopped or end.stopped
+    stats = executed.stats
+    if executed.display_error is not None:
+        text = f"the display failed, the run did not: {executed.display_error!r}"
+        request.note("warning", text)
+    for text in await ledger.read(lambda reader: overlaps.subaccount_warnings(reader, jobs)):
+        request.note("warning", text)
+    if executed.loop_lag.words:
+        request.display.note("info", executed.loop_lag.words, executed.loop_lag.as_json)
+    totals = stats.sum()
+    if silence := callbacks.silence(executed.receiver, config, totals.collected):
+        request.note("warning", silence)
+    renewed = executed.renewed
+    return RunSummary(
+        jobs=jobs,
+        now=end.now,
+        code=policy.exit_code(end.remains),
+        lasted=timedelta(seconds=time.monotonic() - request.started),
+        requests=stats.requests(),
+        collected=CollectedTotals(totals.collected, totals.rows, totals.size_bytes),
+        in_all=await ledger.read(lambda reader: _collected_totals(reader, jobs)),
+        directory=str(config.output.directory),
+        unfinished=await ledger.read(
+            lambda reader: tuple(
+                _unfinished_series(reader, config, series) for series in end.unsettled
+            )
+        ),
+        plan_notes=stats.plan_notes,
+        why_stopped=why_stopped,
+        verdict="" if renewed is None else editions.verdict(renewed, why_stopped),
+        callbacks=callbacks.numbers(executed.receiver),
+        event_loop=executed.loop_lag,
+        remains=end.remains,
+        others=await ledger.read(lambda reader: _others(reader, jobs, end)),
+        bugs=end.bugs,
+    )
+
+
+def _collected_totals(reader: LedgerReader, jobs: Sequence[Job]) -> CollectedTotals:
     """All that is collected of the jobs' series, in this run and before."""
     reports = rows = size_bytes = 0
     for series in series_of(reader, jobs):
@@ -30,7 +81,7 @@ def collected_totals(reader: LedgerReader, jobs: Sequence[Job]) -> CollectedTota
     return CollectedTotals(reports, rows, size_bytes)
 
 
-def others(reader: LedgerReader, jobs: Sequence[Job], end: RunEnd) -> Others:
+def _others(reader: LedgerReader, jobs: Sequence[Job], end: RunEnd) -> Others:
     """What is not of the jobs: open reports of the run's keys, and what waits for a person."""
     keys = frozenset(series.key for series in series_of(reader, jobs))
     disputed, given_up = reader.waiting_for_a_person(keys)
@@ -44,7 +95,7 @@ def others(reader: LedgerReader, jobs: Sequence[Job], end: RunEnd) -> Others:
     )
 
 
-def unfinished_series(reader: LedgerReader, config: Config, end: SeriesEnd) -> UnfinishedSeries:
+def _unfinished_series(reader: LedgerReader, config: Config, end: SeriesEnd) -> UnfinishedSeries:
     """Why a series is not done."""
     counts = reader.counts(end.series) if end.open else {}
     failures = reader.failures(end.series) if end.owed else ()

@@ -119,22 +119,22 @@ def with_credentials_of_open(
     What of this cannot be had is left out; the reports stay open then, and the run says so.
     """
     config = inputs.config
-    found = dict(credentials)
-    at_hand = {one.api_key for one in credentials.values()}
+    result = dict(credentials)
+    at_hand = {each.api_key for each in credentials.values()}
     keys = frozenset(entry.series.key for job in inputs.jobs for entry in job.series)
     try:
         with reading_ledger(config) as store:
             missing = store.keys_of_open(keys) - at_hand
     except OrchestratorError:
-        return found  # the run itself will say what is wrong with its ledger
+        return result  # the run itself will say what is wrong with its ledger
     for name in config.credentials:
-        if missing and name not in found:
+        if missing and name not in result:
             with suppress(InputError):
                 resolved = resolve_credentials(config, [name], os.environ)
                 if resolved[name].api_key in missing:
-                    found |= resolved
+                    result |= resolved
                     missing -= {resolved[name].api_key}
-    return found
+    return result
 
 
 # --- the API --------------------------------------------------------------------------------------
@@ -148,7 +148,7 @@ async def open_sessions(
     events: RunEvents | None = None,
     patience: timedelta = timedelta(),
 ) -> AsyncIterator[dict[str, KeySession]]:
-    """A desk for each API key, by name of credentials; names of one key share it.
+    """A session for each API key, by name of credentials; names of one key share it.
 
     Args:
         config: where the API is, and how fast it may be asked.
@@ -168,13 +168,13 @@ async def open_sessions(
     proxies = proxies_of(config, os.environ)
     async with open_session(config.api.authorities) as session:
         by_key: dict[str, KeySession] = {}
-        for one in credentials.values():
-            if one.api_key not in by_key:
+        for each in credentials.values():
+            if each.api_key not in by_key:
                 api = VonageReports(
-                    session, config.api.base_url, one, config.api.timeout, clock, proxies=proxies
+                    session, config.api.base_url, each, config.api.timeout, clock, proxies=proxies
                 )
                 rate_limiter = KeyRateLimiter(config.api.requests_per_second)
-                by_key[one.api_key] = KeySession(
+                by_key[each.api_key] = KeySession(
                     api,
                     rate_limiter,
                     config.retry,
@@ -182,7 +182,7 @@ async def open_sessions(
                     events=RunEvents() if events is None else events,
                     patience=patience,
                 )
-        yield {name: by_key[one.api_key] for name, one in credentials.items()}
+        yield {name: by_key[each.api_key] for name, each in credentials.items()}
 
 
 # --- the event loop -------------------------------------------------------------------------------

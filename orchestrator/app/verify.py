@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from orchestrator.app.files import file_of, from_here
 from orchestrator.app.ledger_reading import collected, reading_ledger, series_of
-from orchestrator.app.manifest_check import compare, unknown
+from orchestrator.app.manifest_check import compare, unknown_files
 from orchestrator.app.overlaps import SubaccountOverlap, subaccount_overlaps
 from orchestrator.collect import verify as file_check
 from orchestrator.collect.layout import MANIFEST, format_of, series_folder, target_path
@@ -153,7 +153,7 @@ class _Check:
         """Holds the manifest against the ledger."""
         config = self.inputs.config
         try:
-            text = compare(config, self.reader).words
+            text = compare(config, self.reader).problem
         except InputError as error:
             text = str(error)
         if text:
@@ -165,7 +165,7 @@ class _Check:
         for series in series_of(self.reader, self.inputs.jobs):
             # The files of the ledger may all be there, and yet the folder cannot be listed.
             try:
-                for file in unknown(self.inputs.config, self.reader, series):
+                for file in unknown_files(self.inputs.config, self.reader, series):
                     path = target_path(directory, file.target)
                     text = (
                         f"{from_here(path)}: the ledger does not know this file, and whoever reads "

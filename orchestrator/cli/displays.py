@@ -20,7 +20,7 @@ from orchestrator.texts import hider, printable
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from orchestrator.app.run import Display
+    from orchestrator.app.run_request import Display
     from orchestrator.core.ports import Clock
     from orchestrator.core.settings import Credentials
     from orchestrator.reporting.summary import RunSummary

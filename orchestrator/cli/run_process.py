@@ -6,7 +6,7 @@ import gc
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
-from orchestrator.app.run import RunOptions, run_sync
+from orchestrator.app.run import run_sync
 from orchestrator.app.shutdown import StoppedBeforeRun
 from orchestrator.core.policy import ExitCode
 
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Unpack
 
+    from orchestrator.app.run_request import RunOptions
     from orchestrator.config import Inputs
     from orchestrator.reporting.summary import RunSummary
 

@@ -141,7 +141,7 @@ def command(
                 output.display.note("warning", str(warning), {})
         renewals: tuple[Renewal, ...] = ()
         if span is not None:
-            choice = editions.choose(inputs, *span, clock.now())
+            choice = editions.choose_editions(inputs, *span, clock.now())
             _ask(inputs, choice, yes=yes)
             renewals = choice.renewals
         output.display.note("info", f"config: {inputs.source}", {})
@@ -177,7 +177,7 @@ def _span_of_again(
     return None
 
 
-def _ask(inputs: Inputs, choice: editions.Choice, *, yes: bool) -> None:
+def _ask(inputs: Inputs, choice: editions.EditionChoice, *, yes: bool) -> None:
     """Says what will be bought, and asks whether it shall be.
 
     Raises:
