@@ -39,7 +39,7 @@ def test_it_collects_the_truth_and_the_folder_can_be_used_on(tmp_path: Path) -> 
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    assert "They equal the truth: all " in done.stdout
+    assert " records match the simulator: none is missing" in done.stdout
     assert "Each was charged exactly once: " in done.stdout
     assert "abcd1234  SMS" in done.stdout
     assert "beta0001  NUMBER-INSIGHT" in done.stdout

@@ -213,8 +213,7 @@ def _show(finding: Finding, place: Path) -> None:
             click.echo(f"  {difference}")
         return
     click.echo(
-        f"They equal the truth: all {finding.records:,} records that the simulator has, no other "
-        "and none twice."
+        f"All {finding.records:,} records match the simulator: none is missing, none is twice."
     )
     click.echo(f"Each was charged exactly once: {finding.charged:,} records on its bill.")
 
