@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from orchestrator.collect.collector import FileCollector
-from orchestrator.collect.work_area import sweep
+from orchestrator.collect.work_area import remove_unfinished
 from orchestrator.core.settings import Format, OutputSettings
 from orchestrator.errors import CollectError, CorruptArchive, OutputError
 from tests.kit.archives import BytesDownload, RawZip, a_report, csv_bytes, csv_in, streamed_zip
@@ -197,13 +197,13 @@ def test_the_sweep_removes_only_what_nobody_needs(tmp_path: Path) -> None:
         (partial / name).touch()
     (tmp_path / ".aside").mkdir()
     (tmp_path / ".aside" / "1_a.zip").touch()
-    assert sweep(tmp_path, {3, 4}) == len(gone)
+    assert remove_unfinished(tmp_path, {3, 4}) == len(gone)
     assert files_in(tmp_path) == sorted([".aside/1_a.zip", *(f".partial/{name}" for name in kept)])
-    assert sweep(tmp_path, set()) == 2
+    assert remove_unfinished(tmp_path, set()) == 2
 
 
 def test_the_sweep_of_a_directory_that_is_not_there_finds_nothing(tmp_path: Path) -> None:
-    assert sweep(tmp_path / "not there", set()) == 0
+    assert remove_unfinished(tmp_path / "not there", set()) == 0
 
 
 def test_a_sweep_that_the_disk_refuses_says_so(
@@ -217,7 +217,7 @@ def test_a_sweep_that_the_disk_refuses_says_so(
 
     monkeypatch.setattr(Path, "unlink", refuse)
     with pytest.raises(OutputError) as caught:
-        sweep(tmp_path, set())
+        remove_unfinished(tmp_path, set())
     assert str(caught.value) == (
         f"cannot clear {tmp_path}/.partial/1_a.archive.part: the file system is read-only; mount"
         " it writable, or point output.directory elsewhere"

@@ -17,7 +17,7 @@ from orchestrator.cli.main import call
 from orchestrator.collect import layout, safe_open
 from orchestrator.collect.collector import FileCollector
 from orchestrator.collect.disk import DurableDirectories
-from orchestrator.collect.work_area import PartialDownload, WorkFiles, sweep
+from orchestrator.collect.work_area import PartialDownload, WorkFiles, remove_unfinished
 from orchestrator.core.ports import Resume
 from orchestrator.core.settings import Format, OutputSettings
 from orchestrator.errors import CorruptArchive, LedgerError, NameTaken, OutputError
@@ -119,11 +119,11 @@ async def test_a_link_in_place_of_an_unfinished_file_gives_way(
 async def test_a_link_in_place_of_a_kept_file_or_its_note_gives_way(scene: Scene) -> None:
     collector = FileCollector(OutputSettings(scene.output))
     files = WorkFiles.of(scene.output, a_report())
-    files.aside_folder.mkdir(0o700)
-    for path in files.kept():
+    files.quarantine_folder.mkdir(0o700)
+    for path in files.in_quarantine():
         path.symlink_to(scene.victim)
     await refused(collector)
-    assert (files.aside(Format.ZIP).read_bytes(), files.note.is_symlink()) == (ARCHIVE, False)
+    assert (files.quarantined(Format.ZIP).read_bytes(), files.note.is_symlink()) == (ARCHIVE, False)
     assert scene.is_untouched()
 
 
@@ -265,7 +265,7 @@ async def test_nothing_is_swept_or_discarded_behind_a_link(scene: Scene, name: s
         await collector.discard(a_report())
     if name == ".partial":
         with pytest.raises(OutputError, match="it is a symbolic link"):
-            sweep(scene.output, frozenset())
+            remove_unfinished(scene.output, frozenset())
     else:
         await collector.publish(await fetched(collector))
         with pytest.raises(OutputError, match="it is a symbolic link"):
@@ -276,7 +276,7 @@ async def test_nothing_is_swept_or_discarded_behind_a_link(scene: Scene, name: s
 def test_a_link_among_unfinished_files_is_swept_itself(scene: Scene) -> None:
     (scene.output / ".partial").mkdir()
     (scene.output / ".partial" / f"{STEM}.csv.part").symlink_to(scene.elsewhere)
-    assert sweep(scene.output, frozenset()) == 1
+    assert remove_unfinished(scene.output, frozenset()) == 1
     assert scene.is_untouched()
 
 

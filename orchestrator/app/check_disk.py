@@ -13,7 +13,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Final
 
 from orchestrator.collect.formats import output_format
-from orchestrator.collect.layout import ASIDE, MANIFEST, PARTIAL
+from orchestrator.collect.layout import MANIFEST, PARTIAL, QUARANTINE
 from orchestrator.core.policy import ExitCode
 from orchestrator.core.settings import Readers
 from orchestrator.errors import InputError, OutputError
@@ -104,7 +104,7 @@ def readers(config: Config) -> Iterator[Check]:
     """
     directory, mode = config.output.directory, config.output.mode
     inside = {directory / MANIFEST: mode, directory / PARTIAL: Readers.PRIVATE}
-    inside |= {directory / ASIDE: Readers.PRIVATE}
+    inside |= {directory / QUARANTINE: Readers.PRIVATE}
     inside |= dict.fromkeys(directory.glob("report_account=*"), mode)
     if _is_open(directory, mode) and any(_is_open(path, who) for path, who in inside.items()):
         rights = "go=" if mode is Readers.PRIVATE else "g-w,o="

@@ -81,9 +81,9 @@ def file_of(config: Config, report: Report) -> Path:
 
 def quarantined_file(config: Config, report: Report) -> str:
     """The file that is kept aside of a report, as `from_here` has it; empty if there is none."""
-    from orchestrator.collect.quarantine import kept  # noqa: PLC0415 - start-up time
+    from orchestrator.collect import quarantine  # noqa: PLC0415 - start-up time
 
-    path = kept(WorkFiles.of(config.output.directory, report))
+    path = quarantine.quarantined_file(WorkFiles.of(config.output.directory, report))
     return "" if path is None else from_here(path)
 
 

@@ -25,7 +25,12 @@ from orchestrator.collect.collector import FileCollector
 from orchestrator.collect.disk import translate_os_errors
 from orchestrator.collect.layout import series_folder
 from orchestrator.collect.safe_open import refuse_links
-from orchestrator.collect.work_area import clear_kept, kept, sweep, unfinished
+from orchestrator.collect.work_area import (
+    clear_quarantine,
+    remove_unfinished,
+    reports_in_quarantine,
+    reports_with_unfinished_files,
+)
 from orchestrator.core.commands import JOB, typed
 from orchestrator.core.events import BytesReceived, RunEvents
 from orchestrator.engine import run as engine_run
@@ -79,9 +84,9 @@ async def prepare(request: RunRequest, ledger: Ledger, now: datetime) -> None:
                 inputs.config, reader, inputs.jobs, now, retry_failed=request.retry_failed
             )
         )
-    partial_files = await to_thread.run_sync(unfinished, directory)
+    partial_files = await to_thread.run_sync(reports_with_unfinished_files, directory)
     keep = await ledger.read(lambda reader: reader.unfinished(partial_files))
-    await to_thread.run_sync(sweep, directory, keep)
+    await to_thread.run_sync(remove_unfinished, directory, keep)
     for text in await ledger.read(lambda reader: _double_purchases(reader, inputs, now)):
         request.note("warning", text)
 
@@ -229,12 +234,12 @@ async def _write_manifest(request: RunRequest, writable: WritableLedger) -> None
 async def _clear_quarantine(request: RunRequest, ledger: Ledger) -> None:
     """Removes quarantined files whose time other reports have collected: personal data."""
     directory = request.inputs.config.output.directory
-    quarantined = await to_thread.run_sync(kept, directory)
+    quarantined = await to_thread.run_sync(reports_in_quarantine, directory)
     if not quarantined:
         return
     done_with = await ledger.read(lambda reader: reader.done_with(quarantined))
     if done_with and ledger.is_sound:
-        removed = await to_thread.run_sync(clear_kept, directory, done_with)
+        removed = await to_thread.run_sync(clear_quarantine, directory, done_with)
         text = f"{counted(removed, 'file')} kept aside removed: all of their time is collected now"
         request.note("info", text)
 

@@ -75,7 +75,7 @@ class FileCollector:
         # Files that this process wrote and hashed need no second reading before their rename.
         self._fresh: dict[Path, _Fresh] = {}
         # Whether there may be files for a person; only the run under the ledger's lock makes any.
-        self._keeps_aside: bool | None = None
+        self._has_quarantine: bool | None = None
         # What waits for the rest of its archive, by our number of the report.
         self._interrupted: dict[int, ArchiveFetch] = {}
 
@@ -285,11 +285,11 @@ class FileCollector:
             synced=fresh and made is not None and made.synced,
         )
         self._fresh.pop(verified, None)
-        if self._keeps_aside is None:
-            self._keeps_aside = quarantine.is_there(files.aside_folder)
-        if stands and self._keeps_aside:
+        if self._has_quarantine is None:
+            self._has_quarantine = quarantine.is_there(files.quarantine_folder)
+        if stands and self._has_quarantine:
             with disk.translate_os_errors(files.note, "clear"):
-                disk.remove(*files.kept())
+                disk.remove(*files.in_quarantine())
         return stands
 
     async def quarantine(self, report: Report, reason: str) -> None:
@@ -298,14 +298,14 @@ class FileCollector:
         Raises:
             OutputError: the disk.
         """
-        self._keeps_aside = True
+        self._has_quarantine = True
         await to_thread.run_sync(
             quarantine.keep, self._files(report), self._folders, report, reason
         )
 
     def kept(self, report: Report) -> Path | None:
         """The file that is kept aside of a report; None where there is none."""
-        return quarantine.kept(self._files(report))
+        return quarantine.quarantined_file(self._files(report))
 
     async def accept(self, report: Report) -> VerifiedFile:
         """Makes the file that was kept aside ready for `publish`, whatever its count.
@@ -359,9 +359,9 @@ class FileCollector:
 
     def _discard(self, files: WorkFiles) -> None:
         with disk.translate_os_errors(files.archive, "remove"):
-            for folder in (files.partial_folder, files.aside_folder):
+            for folder in (files.partial_folder, files.quarantine_folder):
                 safe_open.refuse_links(self._directory, folder)
-            disk.remove(*files.unfinished(), *files.kept())
+            disk.remove(*files.unfinished(), *files.in_quarantine())
 
     def _files(self, report: Report) -> WorkFiles:
         return WorkFiles.of(self._directory, report)

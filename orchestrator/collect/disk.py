@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from orchestrator.collect import safe_open
-from orchestrator.collect.layout import ASIDE, PARTIAL
+from orchestrator.collect.layout import PARTIAL, QUARANTINE
 from orchestrator.errors import OutputError
 from orchestrator.fsync import sync_folder
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import BinaryIO
 
-_ALWAYS_PRIVATE: Final = frozenset({PARTIAL, ASIDE})
+_ALWAYS_PRIVATE: Final = frozenset({PARTIAL, QUARANTINE})
 """Folders for this program alone, whoever may read the collected files."""
 
 _WRITEBACK_BYTES: Final = 16 * 1024 * 1024  # Written bytes after which the disk is told to begin.

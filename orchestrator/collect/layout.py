@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 PARTIAL: Final = ".partial"
 """The folder of unfinished files: on the same file system, so that a rename is atomic."""
 
-ASIDE: Final = ".aside"
-"""The folder of files that a person must look at."""
+QUARANTINE: Final = ".aside"
+"""The folder of the files that a person must look at."""
 
 MANIFEST: Final = "manifest.jsonl"
 MANIFEST_PART: Final = "manifest.jsonl.part"

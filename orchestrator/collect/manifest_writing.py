@@ -140,7 +140,7 @@ def put_aside(store: OutputStore, directory: Path) -> Path:
     Raises:
         OutputError: the disk.
     """
-    kept = directory / layout.ASIDE / f"{layout.MANIFEST}.changed"
+    kept = directory / layout.QUARANTINE / f"{layout.MANIFEST}.changed"
     with disk.translate_os_errors(directory / layout.MANIFEST, "keep"):
         disk.DurableDirectories(directory).make(kept.parent)
         with store.open(layout.MANIFEST) as file, safe_open.create(kept, private=True) as copy:

@@ -38,18 +38,18 @@ def keep(
     with disk.translate_os_errors(files.note, "keep"):
         source, kept_format = _fetched(files)
         if source is not None:
-            folders.make(files.aside_folder)
-            disk.remove(*files.kept())
+            folders.make(files.quarantine_folder)
+            disk.remove(*files.in_quarantine())
             disk.sync_file(source)
             source.chmod(0o600)
-            source.replace(files.aside(kept_format))
-        place = kept(files)
+            source.replace(files.quarantined(kept_format))
+        place = quarantined_file(files)
         if place is None:
             return None
         with safe_open.create(files.note, private=True) as note:
             note.write(_note(report, place, reason).encode())
         disk.sync_file(files.note)
-        sync_folder(files.aside_folder)
+        sync_folder(files.quarantine_folder)
         disk.remove(*files.unfinished())
         return place
 
@@ -63,9 +63,9 @@ def _fetched(files: WorkFiles) -> tuple[Path | None, Format]:
     return None, Format.ZIP
 
 
-def kept(files: WorkFiles) -> Path | None:
+def quarantined_file(files: WorkFiles) -> Path | None:
     """The file that is kept of a report; None where there is none."""
-    return next(filter(safe_open.is_file, map(files.aside, Format)), None)
+    return next(filter(safe_open.is_file, map(files.quarantined, Format)), None)
 
 
 def is_there(folder: Path) -> bool:
@@ -103,16 +103,16 @@ def restore(
         CorruptArchive: its structure, packed bytes or CRC are wrong.
         OutputError: the disk.
     """
-    place = kept(files)
+    place = quarantined_file(files)
     if place is None:
+        waive, resubmit = (typed("resolve", report.id, way) for way in ("--waive", "--resubmit"))
         raise CollectError(
-            f"report {report.request_id}: no file is kept aside in {files.aside_folder}; there is"
-            f" nothing to accept: {typed('resolve', report.id, '--waive')} skips its period,"
-            f" {typed('resolve', report.id, '--resubmit')} buys it again"
+            f"report {report.request_id}: no file is kept aside in {files.quarantine_folder}; there"
+            f" is nothing to accept: {waive} skips its period, {resubmit} buys it again"
         )
-    kept_format = next(name for name in Format if place == files.aside(name))
+    kept_format = next(name for name in Format if place == files.quarantined(name))
     with disk.translate_os_errors(place, "read"):
-        safe_open.refuse_links(files.aside_folder.parent, files.aside_folder)
+        safe_open.refuse_links(files.quarantine_folder.parent, files.quarantine_folder)
         if kept_format is Format.ZIP and wanted is not Format.ZIP:
             by_account = with_subaccounts(report)
             with safe_open.read(place) as archive:

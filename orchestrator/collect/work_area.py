@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 
     from orchestrator.core.model import Report
 
-_KEPT: Final = re.compile(r"(\d+)_[A-Za-z0-9._%-]+\.(?:txt|" + layout.SUFFIXES + ")")
+_QUARANTINED: Final = re.compile(r"(\d+)_[A-Za-z0-9._%-]+\.(?:txt|" + layout.SUFFIXES + ")")
 
-_OURS: Final = re.compile(r"(\d+)_[A-Za-z0-9._%-]+\.(?:part|verified\.[a-z.]+)")
+_UNFINISHED: Final = re.compile(r"(\d+)_[A-Za-z0-9._%-]+\.(?:part|verified\.[a-z.]+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,19 +36,19 @@ class WorkFiles:
 
     Attributes:
         partial_folder: of unfinished files.
-        aside_folder: of files that are kept for a person.
+        quarantine_folder: of files that a person must look at.
         stem: how their names begin: our number and the API's id of the report.
     """
 
     partial_folder: Path
-    aside_folder: Path
+    quarantine_folder: Path
     stem: str
 
     @classmethod
     def of(cls, directory: Path, report: Report) -> WorkFiles:
         """The paths for a report."""
         stem = f"{report.id}_{layout.safe(report.request_id or 'no-id')}"
-        return cls(directory / layout.PARTIAL, directory / layout.ASIDE, stem)
+        return cls(directory / layout.PARTIAL, directory / layout.QUARANTINE, stem)
 
     @property
     def archive(self) -> Path:
@@ -76,38 +76,38 @@ class WorkFiles:
             yield self.part(file_format)
             yield self.verified(file_format)
 
-    def aside(self, file_format: Format) -> Path:
+    def quarantined(self, file_format: Format) -> Path:
         """The file kept for a person: the archive as it came (zip), or what was made of it."""
-        return self.aside_folder / f"{self.stem}.{file_format.value}"
+        return self.quarantine_folder / f"{self.stem}.{file_format.value}"
 
     @property
     def note(self) -> Path:
         """Why it is kept."""
-        return self.aside_folder / f"{self.stem}.txt"
+        return self.quarantine_folder / f"{self.stem}.txt"
 
-    def kept(self) -> Iterator[Path]:
-        """Every path of the report in the folder of kept files; most do not exist."""
-        yield from map(self.aside, Format)
+    def in_quarantine(self) -> Iterator[Path]:
+        """Every path of the report in quarantine; most do not exist."""
+        yield from map(self.quarantined, Format)
         yield self.note
 
 
 def report_id_of(name: str) -> int | None:
     """Our number of the report that an unfinished file belongs to; None for foreign files."""
-    ours = _OURS.fullmatch(name)
-    return int(ours[1]) if ours else None
+    match = _UNFINISHED.fullmatch(name)
+    return int(match[1]) if match else None
 
 
-def kept_report_id_of(name: str) -> int | None:
-    """Our number of the report that a file kept aside belongs to; None for foreign files."""
-    kept = _KEPT.fullmatch(name)
-    return int(kept[1]) if kept else None
+def report_id_of_quarantined(name: str) -> int | None:
+    """Our number of the report that a file in quarantine belongs to; None for foreign files."""
+    match = _QUARANTINED.fullmatch(name)
+    return int(match[1]) if match else None
 
 
 # --- what earlier runs have left ------------------------------------------------------------------
 
 
-def unfinished(directory: Path) -> frozenset[int]:
-    """Our numbers of the reports of which unfinished files are there.
+def reports_with_unfinished_files(directory: Path) -> frozenset[int]:
+    """Our numbers of the reports that have unfinished files.
 
     Raises:
         OutputError: the disk.
@@ -115,13 +115,13 @@ def unfinished(directory: Path) -> frozenset[int]:
     return _reports_in(directory, layout.PARTIAL, report_id_of)
 
 
-def kept(directory: Path) -> frozenset[int]:
-    """Our numbers of the reports of which files are kept aside for a person.
+def reports_in_quarantine(directory: Path) -> frozenset[int]:
+    """Our numbers of the reports that have files in quarantine.
 
     Raises:
         OutputError: the disk.
     """
-    return _reports_in(directory, layout.ASIDE, kept_report_id_of)
+    return _reports_in(directory, layout.QUARANTINE, report_id_of_quarantined)
 
 
 def _reports_in(
@@ -136,11 +136,11 @@ def _reports_in(
         return frozenset(number for number in numbers if number is not None)
 
 
-def sweep(directory: Path, keep: AbstractSet[int]) -> int:
-    """Removes unfinished files that no report needs any more; how many there were.
+def remove_unfinished(directory: Path, keep: AbstractSet[int]) -> int:
+    """Removes unfinished files that no report needs any more; returns how many.
 
     Only the run that holds the ledger's lock may call it, before it fetches anything. Files that
-    are not named like ours are left alone, as is what is kept aside for a person.
+    are not named like ours are left alone, as are those in quarantine.
 
     Args:
         directory: the output directory; it need not be there.
@@ -163,23 +163,23 @@ def sweep(directory: Path, keep: AbstractSet[int]) -> int:
     return removed
 
 
-def clear_kept(directory: Path, done_with: AbstractSet[int]) -> int:
-    """Removes what is kept aside of reports that nobody needs any more; how many files it was.
+def clear_quarantine(directory: Path, done_with: AbstractSet[int]) -> int:
+    """Removes from quarantine the files that nobody needs any more; returns how many.
 
     Args:
         directory: the output directory.
-        done_with: our numbers of the reports.
+        done_with: our numbers of the reports that need theirs no more.
 
     Raises:
         OutputError: the disk.
     """
-    folder = directory / layout.ASIDE
+    folder = directory / layout.QUARANTINE
     with disk.translate_os_errors(folder, "clear"):
         safe_open.refuse_links(directory, folder)
         gone = [
             path
             for path in folder.iterdir()
-            if kept_report_id_of(path.name) in done_with
+            if report_id_of_quarantined(path.name) in done_with
             and (path.is_symlink() or not path.is_dir())
         ]
         return disk.remove(*gone)
@@ -218,7 +218,7 @@ class PartialFolder:
 
     def _listed(self) -> set[int]:
         if self._reports is None:
-            self._reports = set(unfinished(self._folders.root))
+            self._reports = set(reports_with_unfinished_files(self._folders.root))
         return self._reports
 
     def may_now_hold(self, report_id: int) -> None:

@@ -7,7 +7,7 @@ from collections import defaultdict
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
 
-from orchestrator.collect.layout import ASIDE, MANIFEST, PARTIAL
+from orchestrator.collect.layout import MANIFEST, PARTIAL, QUARANTINE
 from orchestrator.core.intervals import subtract, union
 from orchestrator.core.lifecycle import State
 from orchestrator.engine import list_probes
@@ -271,7 +271,7 @@ def _nothing_strays(here: Stage, rows: Sequence[Report]) -> Iterator[str]:
     named = {row.target for row in rows if row.state is State.COLLECTED}
     for path in here.output.rglob("*"):
         place = path.relative_to(here.output)
-        elsewhere = place.parts[0] in (ASIDE, MANIFEST, PARTIAL)
+        elsewhere = place.parts[0] in (QUARANTINE, MANIFEST, PARTIAL)
         if path.is_file() and not elsewhere and str(place) not in named:
             yield f"{place} belongs to no collected report"
 

@@ -13,7 +13,7 @@ import anyio
 from anyio import lowlevel, to_thread
 
 from orchestrator.api.callback_server import receiving
-from orchestrator.collect.work_area import sweep
+from orchestrator.collect.work_area import remove_unfinished
 from orchestrator.core.lifecycle import State
 from orchestrator.core.settings import CallbackSettings
 from orchestrator.engine.drain import Drain
@@ -205,4 +205,4 @@ def _sweep(here: Stage) -> None:
     if here.config.state.exists():
         unfinished = (State.READY, State.VERIFIED)
         keep = {report.id for report in here.reports() if report.state in unfinished}
-        sweep(here.output, keep)
+        remove_unfinished(here.output, keep)
