@@ -328,3 +328,41 @@ def test_the_manifest_follows_the_run(place: Place) -> None:
     assert len(known - files) <= 4, "what was committed last may not have been appended"
     assert len(bought - ids) <= 8
     assert len(files) >= 2
+
+
+def test_files_that_are_elsewhere_than_the_config_says_get_a_warning(
+    place: Place, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As where ``~`` or a path leads elsewhere today. Before: nothing was said until `verify`."""
+    assert place.run("--quiet") == 0
+    assert place.check() == 0
+    assert "knows collected files" not in "".join(capsys.readouterr())
+    config = place.directory / "config.yaml"
+    config.write_text(config.read_text("utf-8").replace("directory: reports", "directory: other"))
+    words = (
+        f"the ledger {place.state} knows collected files, but {place.directory / 'other'} has none "
+        "of them: new ones go there now, and the others are missing; move the files there, or let "
+        "output.directory be what it was"
+    )
+    assert place.check() == 0
+    assert f"warning  ledger: {words}" in capsys.readouterr().out
+    assert place.run() == 0
+    assert f"warning: {words}" in capsys.readouterr().err
+
+
+def test_an_account_that_is_refused_is_told_once(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Before: once for each create that was on its way."""
+    refusing = Faults((Fault.of("create", "refuse", status=403),))
+    countries = "DE, FR, GB, US, ES, IT"
+    job = (
+        "accounts: [abcd1234]\n"
+        f"products: [{{product: VERIFY-API, country: [{countries}]}}]\n"
+        "windows: [{from: 2026-01-01, to: 2026-02-01}]\n"
+    )
+    with simulated(tmp_path, job=job, faults=refusing) as place:
+        assert place.run("--log-format", "json") == 1
+    lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    told = [line["event"] for line in lines if line["level"] == "error"]
+    assert len([line for line in told if "nothing more of it in this run" in line]) == 1

@@ -269,6 +269,19 @@ def test_what_is_still_settling_is_named(home: Path, capsys: pytest.CaptureFixtu
     ]
 
 
+def test_products_of_which_the_api_keeps_as_much_are_warned_of_together(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Before: a line for each product."""
+    text = job_of("[{last: 14 months}]").replace("[VERIFY-API]", "[VERIFY-API, ASR, VIDEO-API]")
+    assert plan(write_job(home, text)) == 0
+    warnings = [line for line in capsys.readouterr().out.splitlines() if "warning: " in line]
+    assert len(warnings) == 2
+    assert warnings[0].startswith("  warning: VERIFY-API and ASR before 2025-02-02 06:30 UTC is ")
+    assert "(2 series)" in warnings[0]
+    assert warnings[1].startswith("  warning: VIDEO-API before ")
+
+
 def test_what_the_api_has_deleted_is_warned_of(
     home: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

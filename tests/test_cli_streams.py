@@ -97,10 +97,11 @@ def test_a_closed_stream_never_becomes_the_ledger(tmp_path: Path) -> None:
         assert place.is_the_truth()
 
 
-def test_a_working_directory_that_is_gone_is_bad_input(tmp_path: Path) -> None:
+@pytest.mark.parametrize("command", ["plan job.yaml", "demo"])
+def test_a_working_directory_that_is_gone_is_bad_input(tmp_path: Path, command: str) -> None:
     """Before: exit code 70."""
     (tmp_path / "gone").mkdir()
-    done = shell("cd gone && rmdir ../gone && orchestrator plan job.yaml", tmp_path)
+    done = shell(f"cd gone && rmdir ../gone && orchestrator {command}", tmp_path)
     assert done.returncode == 2
     assert done.stderr == (
         "error: the working directory is not there any more; change to one that is, such as "

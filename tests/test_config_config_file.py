@@ -69,7 +69,8 @@ def _facts(config: Config) -> dict[str, object]:
     return {name: getattr(config, name) for name in Config.__dataclass_fields__}
 
 
-def test_a_config_with_everything(tmp_path: Path) -> None:
+def test_a_config_with_everything(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pwd.getpwuid", lambda _: SimpleNamespace(pw_dir="/home/me"))
     text = """\
 api: {base_url: "http://127.0.0.1:8080/", requests_per_second: 2000.5, timeout: 30s}
 credentials:
@@ -150,6 +151,12 @@ def test_default_credentials_come_from_the_complete_pair(
         ("output: {directory: '${HOME}/x'}", [("1:21: output.directory: ${HOME}/x holds a variable,"
                                               " which only credentials may; write the path out;"
                                               " relative ones begin at this file")]),
+        ("output: {directory: '%HOME%/x'}", [("1:21: output.directory: %HOME%/x holds a placeholder"
+                                              " that nothing has filled in; write the path out;"
+                                              " relative ones begin at this file")]),
+        ("state: '{{ base }}/ledger.db'", [("1:8: state: {{ base }}/ledger.db holds a placeholder"
+                                            " that nothing has filled in; write the path out;"
+                                            " relative ones begin at this file")]),
         ("output: reports", ["1:9: output: is not a mapping of keys; write {key: value}"]),
         ("state:", ["1:7: state: is empty; give it a value, or remove the key"]),
         ("limits: {in_flight: 0, downloads: many}", [
@@ -354,11 +361,12 @@ def test_jobs_without_a_config_in_one_directory(tree: Path) -> None:
     assert find_config(None, jobs, {}, tree) is None
 
 
-def test_a_file_that_is_nearly_called_config_is_not_passed_by(tree: Path) -> None:
+@pytest.mark.parametrize("name", ["config.yml", "config.yaml ", ".config.yaml"])
+def test_a_file_that_is_nearly_called_config_is_not_passed_by(tree: Path, name: str) -> None:
     """Before: all was default, with a second ledger."""
-    (tree / "two/jobs/config.yml").write_text("limits: {downloads: 1}\n")
+    (tree / f"two/jobs/{name}").write_text("limits: {downloads: 1}\n")
     assert _refused(tree, "two/jobs/a.yaml") == (
-        "two/jobs/config.yml is not read: the config is called config.yaml; rename it, or name it "
+        f"two/jobs/{name} is not read: the config is called config.yaml; rename it, or name it "
         "with --config"
     )
 
@@ -403,6 +411,41 @@ def test_a_user_without_a_home_is_told(tmp_path: Path, monkeypatch: pytest.Monke
         f"config.yaml:1:21: output.directory: {what}",
         f"config.yaml:2:8: state: {what}",
     ]
+
+
+def test_a_home_that_is_no_absolute_path_is_refused(tmp_path: Path) -> None:
+    """It would be a folder below the config's."""
+    _, mistakes, _ = read_settings(tmp_path, "state: ~/ledger.db\n", env={"HOME": "me"})
+    what = "begins with ~, but HOME is no absolute path; set HOME to one, or write the whole path"
+    assert mistakes == [f"config.yaml:1:8: state: {what}"]
+
+
+@pytest.mark.parametrize("home", ["/home/other", "/home/service"])
+def test_another_home_than_that_of_the_password_database_gets_a_warning(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, home: str
+) -> None:
+    monkeypatch.setattr("pwd.getpwuid", lambda _: SimpleNamespace(pw_dir="/home/service"))
+    text = "state: ~/ledger.db\noutput: {directory: ~/reports}\n"
+    _, _, warnings = read_settings(tmp_path, text, env={"HOME": home})
+    what = (
+        "~ is /home/other, as HOME says, but the password database says /home/service: a call with "
+        "another HOME uses another place; write the whole path"
+    )
+    places = ["config.yaml:1:8: state", "config.yaml:2:21: output.directory"]
+    expected = [f"{place}: {what}" for place in places]
+    assert warnings == (expected if home == "/home/other" else [])
+
+
+def test_another_home_gets_no_warning_where_neither_ledger_nor_files_are_in_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pwd.getpwuid", lambda _: SimpleNamespace(pw_dir="/home/service"))
+    text = (
+        "state: /srv/ledger.db\noutput: {directory: reports}\nmetrics: {textfile: ~/x.prom}\n"
+        "credentials: {default: {api_key: abcd1234, api_secret: file:~/secret}}\n"
+    )
+    _, mistakes, warnings = read_settings(tmp_path, text, env={"HOME": "/home/other"})
+    assert (mistakes, warnings) == ([], [])
 
 
 def test_the_home_of_another_user_is_not_guessed(tmp_path: Path) -> None:
@@ -454,3 +497,15 @@ def test_room_to_keep_free_is_read_as_bytes(tmp_path: Path) -> None:
     config, _, _ = read_settings(tmp_path, "output: {}\n")
     assert config is not None
     assert config.output.keep_free_bytes == 200_000_000
+
+
+def test_accounts_of_two_jobs_that_differ_in_case_only_get_a_warning(tree: Path) -> None:
+    """Before: two series, and each record was bought twice."""
+    jobs = [tree / "one/jobs/a.yaml", tree / "one/jobs/c.yaml"]
+    for job, account in zip(jobs, ("abcd1234", "ABCD1234"), strict=True):
+        job.write_text(job_text(accounts=f"[{account}]"))
+    (warning,) = load_inputs(jobs, env={}, cwd=tree).warnings
+    assert str(warning) == (
+        f"{jobs[1]}: accounts: account ABCD1234 is abcd1234 in {jobs[0]}, in other letters; "
+        "write it alike in both, or its records are bought twice"
+    )

@@ -219,8 +219,12 @@ def test_what_must_be_there(tmp_path: Path) -> None:
                            " {last: 7 days}")]),
         ("[last_7_days]", [("3:11: windows[0]: last_7_days is not a calendar word; write"
                            " {last: 7 days}")]),
-        ("[last_year]", [("3:11: windows[0]: last_year is not a calendar word; write"
-                         " {last: 12 months}")]),
+        ("[last_year]", [("3:11: windows[0]: last_year is not a calendar word; write its dates,"
+                         " such as {from: 2025-01-01, to: 2026-01-01}")]),
+        ("[last_quarter]", [("3:11: windows[0]: last_quarter is not a calendar word; write its"
+                            " dates, such as {from: 2025-01-01, to: 2025-04-01}")]),
+        ("[previous year]", [("3:11: windows[0]: previous year is not a calendar word; write its"
+                             " dates, such as {from: 2025-01-01, to: 2026-01-01}")]),
         ("[{from: 2025-02-01, to: 2025-02-30}]",
          [("3:34: windows[0].to: 2025-02-30 is not a date (day 30 of a month that has 28); write"
            " 2025-03-01")]),

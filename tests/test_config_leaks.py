@@ -61,6 +61,33 @@ def test_a_secret_in_the_wrong_place_is_not_shown(
     assert "Tr0ub" not in said.err
 
 
+@pytest.mark.parametrize("secret", ["{{ vault.secret }}", "$VONAGE_API_SECRET", "$(cat secret)"])
+def test_a_secret_that_nothing_has_filled_in_is_refused(
+    tmp_path: Path, secret: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Before: it was sent as it stood, and the API refused the key."""
+    config = tmp_path / "config.yaml"
+    config.touch(mode=0o600)
+    config.write_text(f"credentials: {{default: {{api_key: abcd1234, api_secret: '{secret}'}}}}\n")
+    (tmp_path / "job.yaml").write_text(JOB)
+    assert call(["plan", str(tmp_path / "job.yaml")]) == 2
+    said = capsys.readouterr().err
+    assert "api_secret: is a placeholder that nothing has filled in; write ${NAME}" in said
+    assert secret not in said
+
+
+@pytest.mark.parametrize("secret", ["$Abc123def", "x{{y}}Z9", "%Abc1%", "<Abc12>", "A$B"])
+def test_a_secret_may_have_signs_of_placeholders(
+    tmp_path: Path, secret: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = tmp_path / "config.yaml"
+    config.touch(mode=0o600)
+    config.write_text(f"credentials: {{default: {{api_key: abcd1234, api_secret: '{secret}'}}}}\n")
+    (tmp_path / "job.yaml").write_text(JOB)
+    assert call(["plan", str(tmp_path / "job.yaml")]) == 0
+    assert "placeholder" not in capsys.readouterr().err
+
+
 def test_a_secret_given_as_the_config_is_not_shown(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

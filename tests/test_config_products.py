@@ -177,6 +177,8 @@ def test_too_many_series_in_all_are_refused(tmp_path: Path) -> None:
     [
         ("[VERIFY-V3]", [("2:12: products[0]: VERIFY-V3 is not a product known here; it is asked"
                          " for all the same; did you mean VERIFY-V2?")]),
+        ("[VERIFY-V1]", [("2:12: products[0]: VERIFY-V1 is not a product known here; it is asked"
+                         " for all the same; write VERIFY-API")]),
         ("[VERIFY]", [("2:12: products[0]: VERIFY is not a product known here; it is asked for all"
                       " the same; write VERIFY-API (version 1) or VERIFY-V2 (version 2), or"
                       " both")]),

@@ -72,6 +72,15 @@ DROP = "drop the narrower one, or its records are bought twice"
             " network=x); " + DROP,
         ),
         (
+            "{product: SMS, direction: outbound, country: gb}",
+            "{product: SMS, direction: outbound, country: GB}",
+            (
+                "SMS outbound country=GB has the same records as products[0] in line 3"
+                " (SMS outbound country=gb); only country differs; drop one of the two, or its"
+                " records are bought twice"
+            ),
+        ),
+        (
             "VOICE-CALL",
             "{product: VOICE-CALL, direction: inbound}",
             "VOICE-CALL inbound is a part of products[0] in line 3 (VOICE-CALL); " + DROP,

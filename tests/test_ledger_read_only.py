@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 import os
+import pkgutil
 import shutil
 import tempfile
 from pathlib import Path
@@ -10,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from orchestrator.cli import commands
 from orchestrator.cli.main import call
 from tests.kit.cli_worlds import simulated
 
@@ -32,6 +35,9 @@ def open_folder() -> Iterator[Path]:
 
 def as_somebody_else(arguments: list[str]) -> int:
     """The exit code of a command, by a user who owns nothing here."""
+    for module in pkgutil.iter_modules(commands.__path__):
+        # That user may not be able to read where Python's own modules stand.
+        importlib.import_module(f"{commands.__name__}.{module.name}")
     child = os.fork()
     if child == 0:
         code = 99
@@ -77,3 +83,33 @@ def test_what_only_reads_needs_no_right_to_write(
         named = ["--config", str(open_folder / "config.yaml")]
         for command in ("plan", "status", "files", "verify"):
             assert as_somebody_else([command, str(place.job), *named]) == 0, command
+
+
+def test_a_ledger_whose_folder_is_closed_is_told_in_words(
+    open_folder: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """A ledger is private by default. Before: exit 70, with a traceback."""
+    if os.getuid() != 0:
+        pytest.skip("only root can be somebody else")
+    monkeypatch.delenv("ORCHESTRATOR_CONFIG", raising=False)
+    monkeypatch.chdir(open_folder)
+    (open_folder / "config.yaml").write_text(
+        'api: {base_url: "http://127.0.0.1:9"}\n'
+        'credentials: {default: {api_key: abcd1234, api_secret: "${SECRET}"}}\n',
+        "utf-8",
+    )
+    (open_folder / "config.yaml").chmod(0o444)
+    job = open_folder / "job.yaml"
+    job.write_text(
+        "{accounts: [abcd1234], products: [VERIFY-API], windows: [last_month]}\n", "utf-8"
+    )
+    job.chmod(0o444)
+    monkeypatch.setenv("SECRET", "Simulated-Secret-1")
+    (open_folder / "state").mkdir(mode=0o700)
+    for command in ("plan", "status", "files", "verify", "run", "cancel"):
+        assert as_somebody_else([command, str(job)] if command != "status" else ["status"]) == 74
+        words = capfd.readouterr().err
+        assert f"{open_folder}/state/ledger.db" in words, command
+        assert ": Permission denied; " in words, command
+        assert "Traceback" not in words
+    assert as_somebody_else(["resolve", "1", "--waive"]) == 74

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
+
 from orchestrator.reporting.line_folding import MAX_ALIKE, LineFolding
 
 if TYPE_CHECKING:
@@ -52,6 +54,24 @@ def test_other_causes_and_other_levels_are_told_apart() -> None:
     folding.count_aloud()
     assert said.lines[-1] == "error: 2 more like this: report 0: the API says FAILED"
     assert len(said.lines) == 4 * (MAX_ALIKE + 1)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "report {number} (abcd1234 SMS outbound country={word}, 2025-02-10 to 2025-03-01): FAILED",
+        "account cafe0002: refused: POST /v2/reports for cafe0002 {word} inbound, 2025-02-10: 403",
+    ],
+)
+def test_equal_causes_of_other_series_are_one(text: str) -> None:
+    """Before: 18 countries were 18 causes, and each had its lines."""
+    said = Said()
+    folding = LineFolding(said)
+    for number in range(18):
+        folding.note("warning", text.format(number=number, word=f"{chr(65 + number)}Z"), {})
+    folding.count_aloud()
+    assert len(said.lines) == MAX_ALIKE + 1
+    assert said.lines[-1].startswith("warning: 15 more like this: ")
 
 
 def test_very_many_causes_do_not_grow_without_bound() -> None:

@@ -24,6 +24,7 @@ from orchestrator.reporting.phrases import counted, time_words
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 
+    from orchestrator.app.manifest_check import Comparison
     from orchestrator.config import Inputs
     from orchestrator.core.model import Job
     from orchestrator.core.settings import Config, Credentials
@@ -184,13 +185,13 @@ def _ledger(config: Config, jobs: Sequence[Job]) -> Iterator[Check]:
     else:
         free = "free: no run is active on this ledger"
         yield Check(Level.OK, "lock", free if who is None else f"held: {who} is running")
-    changed = ""
+    comparison = None
     try:
         refuse_hard_links(config.state)
         with reading_ledger(config, whole=True) as reader:
             if who is None:  # a run that is active writes both, and has compared them
                 require_output(config)
-                changed = compare(config, reader).problem
+                comparison = compare(config, reader)
                 refuse_unknown_files(config, reader, jobs, clock_of(None).now())
             series, reports = reader.size()
     except OldLedgerVersion as error:
@@ -200,13 +201,21 @@ def _ledger(config: Config, jobs: Sequence[Job]) -> Iterator[Check]:
     except (LedgerError, OutputError) as error:
         yield Check(Level.ERROR, "ledger", str(error), code=ExitCode.DISK)
     else:
-        if changed:
-            remedy = "a run keeps it, and writes it anew from the ledger"
-            yield Check(Level.WARNING, "manifest", changed, remedy)
+        if comparison is not None:
+            yield from _comparison(comparison)
         words = f"{config.state}: {counted(series, 'series')}, {counted(reports, 'report')}"
         if not ledger_exists(config.state) and ledger_is_missing(config) is None:
             words = f"none yet at {config.state}: the first run begins it"
         yield Check(Level.OK, "ledger", words)
+
+
+def _comparison(comparison: Comparison) -> Iterator[Check]:
+    """What a person should know of how the ledger and the manifest stand to each other."""
+    if comparison.problem:
+        remedy = "a run keeps it, and writes it anew from the ledger"
+        yield Check(Level.WARNING, "manifest", comparison.problem, remedy)
+    if comparison.moved:
+        yield Check(Level.WARNING, "ledger", comparison.moved)
 
 
 async def _notifications(config: Config, *, send: bool) -> AsyncIterator[Check]:

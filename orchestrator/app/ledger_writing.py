@@ -88,6 +88,8 @@ async def writing_ledger(
     ) as ledger:
         comparison = await ledger.read(partial(compare, config))
         is_current = comparison.stands is Stands.AS_THE_LEDGER
+        if comparison.moved:
+            announce("warning", comparison.moved)
         manifest = ManifestSync(config, comparison.survey if is_current else None)
         ledger.tell(manifest)
         await to_thread.run_sync(_make_output, config)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from orchestrator.app.plan import series_plans
 from orchestrator.collect.disk import explain
-from orchestrator.collect.layout import published, series_folder
+from orchestrator.collect.layout import holds_published, published, series_folder
 from orchestrator.collect.manifest import read_manifest, survey
 from orchestrator.collect.manifest_entries import FileEntry
 from orchestrator.collect.stores import output_store
@@ -52,11 +52,13 @@ class Comparison:
         stands: whether the manifest has to be written anew.
         survey: how the manifest stands by itself.
         problem: what is wrong with it; empty where nothing is.
+        moved: what tells that the files of the ledger are elsewhere; empty where nothing does.
     """
 
     stands: Stands
     survey: Survey
     problem: str = ""
+    moved: str = ""
 
 
 def compare(config: Config, reader: LedgerReader) -> Comparison:
@@ -68,7 +70,7 @@ def compare(config: Config, reader: LedgerReader) -> Comparison:
     """
     manifest = survey(output_store(config.output))
     if manifest.tells_nothing and manifest.point != reader.point():
-        return Comparison(Stands.BEHIND, manifest)
+        return Comparison(Stands.BEHIND, manifest, moved=_moved(config, reader))
     if manifest.header is None:
         assert manifest.problem is not None, "a header that cannot be read has a reason"
         raise InputError([manifest.problem])
@@ -84,6 +86,23 @@ def compare(config: Config, reader: LedgerReader) -> Comparison:
     if manifest.problem is not None:
         return Comparison(Stands.CHANGED, manifest, str(manifest.problem).partition(";")[0])
     return Comparison(stands, manifest)
+
+
+def _moved(config: Config, reader: LedgerReader) -> str:
+    """Says that a ledger knows files and their directory has none; empty where this is not so."""
+    directory = config.output.directory
+    if not reader.has_collected():
+        return ""
+    try:
+        if holds_published(output_store(config.output)):
+            return ""
+    except OSError:
+        return ""  # Whoever reads the directory for its files says why it cannot be read.
+    return (
+        f"the ledger {config.state} knows collected files, but {directory} has none of them: new "
+        "ones go there now, and the others are missing; move the files there, or let "
+        "output.directory be what it was"
+    )
 
 
 def _compare_points(

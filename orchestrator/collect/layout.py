@@ -160,6 +160,15 @@ def folders_with_files(store: OutputStore) -> list[tuple[str, int]]:
     return sorted(numbers.items())
 
 
+def holds_published(store: OutputStore) -> bool:
+    """Whether there is any file where the published files of series are.
+
+    Raises:
+        OSError: the store cannot be listed.
+    """
+    return next(iter(store.list(_FIRST_FOLDER)), None) is not None
+
+
 def edition_of(path: str) -> int:
     """The edition of a published file, by its name."""
     match = _EDITION.search(path)

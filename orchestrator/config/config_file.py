@@ -153,6 +153,10 @@ def _read(findings: Findings, path: Path, env: Mapping[str, str]) -> Config:
     )
     _check_order(findings, "retry", "wait_initial", "wait_max", config.retry)
     _check_order(findings, "poll", "interval_initial", "interval_max", config.poll)
+    output = given.get("output")
+    _warn_of_two_homes(findings, ("state",), given.get("state"), origin)
+    if isinstance(output, dict):
+        _warn_of_two_homes(findings, ("output", "directory"), output.get("directory"), origin)
     api = config.api
     if api.requests_per_second > REQUESTS_PER_SECOND and not is_on_this_machine(api.base_url):
         what = (
@@ -162,6 +166,14 @@ def _read(findings: Findings, path: Path, env: Mapping[str, str]) -> Config:
             ("api", "requests_per_second"), what, f"write {REQUESTS_PER_SECOND:g} or less"
         )
     return config
+
+
+def _warn_of_two_homes(findings: Findings, where: KeyPath, written: Any, origin: Origin) -> None:
+    """Warns where a path begins with ``~``, and a call with another HOME would take another."""
+    if isinstance(written, str) and (written == "~" or written.startswith("~/")):
+        conflict = origin.home_conflict()
+        if conflict is not None:
+            findings.warning(where, conflict, "write the whole path")
 
 
 def _callback(findings: Findings, given: Any, origin: Origin) -> CallbackSettings | None:

@@ -19,6 +19,8 @@ _NEARLY: Final = (
     "config.yaml.yaml",
     "config.json",
     "config.toml",
+    "config.yaml ",
+    ".config.yaml",
     "orchestrator.yaml",
     "orchestrator.yml",
 )

@@ -76,7 +76,8 @@ def load_inputs(
         mistakes += _without_price(settings, read)
     if mistakes or settings is None:
         raise InputError(mistakes)
-    return Inputs(settings, read, found.warnings + more, found.source)
+    warnings = (*found.warnings, *more, *_accounts_in_other_letters(read))
+    return Inputs(settings, read, warnings, found.source)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +119,18 @@ def read_settings(
         path, base=base_of(jobs, cwd), env=env, named_by=named, distrust=distrusted
     )
     return FoundConfig(settings, mistakes, warnings, origin(path, named, users))
+
+
+def _accounts_in_other_letters(jobs: Sequence[Job]) -> Iterator[Mistake]:
+    """Accounts of two jobs that differ in case only; within a job they are refused."""
+    first: dict[str, tuple[str, Job]] = {}
+    for job in jobs:
+        for account in dict.fromkeys(entry.series.account_id for entry in job.series):
+            other, earlier = first.setdefault(account.casefold(), (account, job))
+            if other != account:
+                what = f"account {account} is {other} in {earlier.path}, in other letters"
+                remedy = "write it alike in both, or its records are bought twice"
+                yield Mistake(str(job.path), 0, 0, "accounts", what, remedy)
 
 
 def _without_price(config: Config, jobs: Sequence[Job]) -> Iterator[Mistake]:

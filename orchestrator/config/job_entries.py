@@ -87,12 +87,16 @@ class ChunkEntry(Entry):
 
 
 _SPANS: Final = {
-    "last year": "12 months",
-    "last quarter": "3 months",
     "last 24h": "1 day",
     "last 24 hours": "1 day",
 }
 """What other tools name by a word, as the nearest window of whole days."""
+
+_DATES: Final = {
+    "year": "{from: 2025-01-01, to: 2026-01-01}",
+    "quarter": "{from: 2025-01-01, to: 2025-04-01}",
+}
+"""Periods without a word here: `{last: 12 months}` would be other months than last year's."""
 
 
 def calendar_word(value: object) -> CalendarWord:
@@ -107,6 +111,8 @@ def calendar_word(value: object) -> CalendarWord:
         return CalendarWord(word)
     what = f"{shown(word)} is not a calendar word"
     spaced = word.replace("_", " ").lower()
+    if dates := _DATES.get(spaced.rpartition(" ")[2]):
+        raise parsers.InvalidValue(what, f"write its dates, such as {dates}")
     if spaced in _SPANS:
         raise parsers.InvalidValue(what, f"write {{last: {_SPANS[spaced]}}}")
     if word[:2].isdigit():

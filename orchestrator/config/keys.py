@@ -249,6 +249,9 @@ def _path(value: object, origin: Origin) -> Path:
     if "$" in word:
         what = f"{shown(word)} holds a variable, which only credentials may"
         raise InvalidValue(what, "write the path out; relative ones begin at this file")
+    if parsers.holds_placeholder(word):
+        what = f"{shown(word)} holds a placeholder that nothing has filled in"
+        raise InvalidValue(what, "write the path out; relative ones begin at this file")
     return origin.absolute(word)
 
 

@@ -74,6 +74,20 @@ def own_text(value: object) -> str:
     return word
 
 
+def holds_placeholder(word: str) -> bool:
+    """Whether a part of a text is one that a template language or a shell would fill in."""
+    return _PLACEHOLDER.search(word) is not None
+
+
+_UNFILLED_SECRET: Final = re.compile(r"\{\{.*\}\}|\{%.*%\}|\$\(.*\)|\$[A-Z_][A-Z0-9_]*")
+"""Narrower than `_PLACEHOLDER`, as a secret may hold any sign; a real one has small letters."""
+
+
+def is_unfilled(secret: str) -> bool:
+    """Whether what stands for a secret is surely a placeholder, and not the secret itself."""
+    return _UNFILLED_SECRET.fullmatch(secret) is not None
+
+
 def command_line(value: object) -> tuple[str, ...]:
     """A command and its arguments, quoted as for a shell; none is run, so no ``|`` and no ``>``.
 

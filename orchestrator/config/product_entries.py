@@ -12,6 +12,7 @@ from orchestrator.config import parsers
 from orchestrator.config.messages import nearest, one_of, shown, suggestion
 from orchestrator.config.parsers import InvalidValue
 from orchestrator.core import products
+from orchestrator.core.overlap import CASELESS
 from orchestrator.core.products import DIRECTIONS, PRODUCTS, DirectionRule, Product
 from orchestrator.texts import field_text
 
@@ -37,13 +38,9 @@ _ELSEWHERE: Final[Mapping[str, str]] = {
 """Fields of a request that a product entry does not hold."""
 
 
-_CASELESS: Final = frozenset(
-    {"product", "direction", "country", "status", "provider", "locale", "number_type", "channel"}
-)
-"""Fields whose values are words or codes: upper and lower case make no other value."""
-
 _OTHER_NAMES: Final[Mapping[str, str]] = {
     "VERIFY": "write VERIFY-API (version 1) or VERIFY-V2 (version 2), or both",
+    "VERIFY-V1": "write VERIFY-API",
     "NUMBER-INSIGHTS": "write NUMBER-INSIGHT (version 1) or NUMBER-INSIGHT-V2, or both",
     "TTS": "write VOICE-TTS",
     "VIDEO": "write VIDEO-API",
@@ -155,7 +152,7 @@ def _options(findings: Findings, path: KeyPath, key: str, given: object) -> list
         if option in read:
             findings.mistake(place, f"{shown(str(text))} stands twice in the list", "remove one")
             sound = False
-        elif key in _CASELESS and str(option).casefold() in {str(one).casefold() for one in read}:
+        elif key in CASELESS and str(option).casefold() in {str(one).casefold() for one in read}:
             what = f"{shown(str(text))} stands in the list already, in other letters"
             findings.mistake(place, what, "remove one, or its records are bought twice")
             sound = False

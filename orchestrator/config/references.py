@@ -52,6 +52,21 @@ class Origin:
             )
         return Path(os.path.normpath(self.base.absolute() / written))
 
+    def home_conflict(self) -> str | None:
+        """Says that HOME and the password database name different home directories; else None.
+
+        A service, or ``sudo``, may then find another place behind ``~`` than this call does.
+        """
+        here, registered = self.env.get("HOME", ""), _home_of_user()
+        if not here.startswith("/") or not registered:
+            return None
+        if os.path.realpath(here) == os.path.realpath(registered):
+            return None
+        return (
+            f"~ is {here}, as HOME says, but the password database says {registered}: a call with "
+            "another HOME uses another place"
+        )
+
     def anchored(self, reference: str) -> str:
         """A reference whose path, if it names a file, is absolute.
 
@@ -79,16 +94,24 @@ class Origin:
 def _home(env: Mapping[str, str]) -> str:
     """The home directory: a service may have no HOME, the password database knows it then."""
     if home := env.get("HOME"):
+        if not home.startswith("/"):
+            what = "begins with ~, but HOME is no absolute path"
+            raise InvalidValue(what, "set HOME to one, or write the whole path")
         return home
-    try:
-        home = pwd.getpwuid(os.geteuid()).pw_dir
-    except KeyError:
-        home = ""
+    home = _home_of_user()
     if not home.startswith("/"):
         what = "begins with ~, but this user has no home directory: HOME is not set, and the "
         what += "password database has none"
         raise InvalidValue(what, "set HOME, or write the whole path")
     return home
+
+
+def _home_of_user() -> str:
+    """The home directory that the password database knows; empty if it does not know the user."""
+    try:
+        return pwd.getpwuid(os.geteuid()).pw_dir
+    except KeyError:
+        return ""
 
 
 def is_literal(reference: str) -> bool:
@@ -110,6 +133,9 @@ def reference(value: object) -> str:
     if "${" in word and parsers.variable(word) is None:
         # The text may hold a part of the secret, so it is not shown.
         raise InvalidValue("mixes a variable with other text", "write ${NAME} and nothing else")
+    if parsers.is_unfilled(word):
+        what = "is a placeholder that nothing has filled in"
+        raise InvalidValue(what, "write ${NAME}, file:PATH or the text itself")
     return word
 
 

@@ -10,11 +10,16 @@ if TYPE_CHECKING:
 COLUMNS_ONLY: Final = frozenset({"include_message", "show_concatenated"})
 """Fields that change what a record shows, not which records there are."""
 
+CASELESS: Final = frozenset(
+    {"product", "direction", "country", "status", "provider", "locale", "number_type", "channel"}
+)
+"""Fields whose values are words or codes: upper and lower case make no other value."""
+
 
 def _narrowing(series: Series) -> frozenset[tuple[str, FieldValue]]:
     """The conditions that a record must meet to be in the series, account and product apart."""
     conditions = {
-        (name, value)
+        (name, value.casefold() if name in CASELESS and isinstance(value, str) else value)
         for name, value in series.filters.items()
         if name not in COLUMNS_ONLY and name != "include_subaccounts"
     }

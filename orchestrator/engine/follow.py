@@ -39,7 +39,7 @@ from orchestrator.errors import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from orchestrator.core.events import RunEvents
+    from orchestrator.core.events import Level, RunEvents
     from orchestrator.core.intervals import Window
     from orchestrator.core.lifecycle import Event
     from orchestrator.core.model import RemoteReport, Report, Series
@@ -349,7 +349,8 @@ class Follower:
     def _leave(
         self, verdict: AfterCreate, order: ChunkOrder, reason: str, session: KeySession
     ) -> None:
-        """What the API refused is left alone for this run."""
+        """What the API refused is left alone for this run; several creates may hear it at once."""
+        is_known = session.lasting_refusal(order.series) is not None
         match verdict:
             case AfterCreate.LEAVE_KEY:
                 session.refuse_key(reason)
@@ -360,11 +361,11 @@ class Follower:
             case _:
                 session.refuse_series(order.series, reason)
                 what = str(order.series)
-        self._refused(what, reason)
+        self._refused(what, reason, "debug" if is_known else "error")
 
-    def _refused(self, what: str, reason: str) -> None:
+    def _refused(self, what: str, reason: str, level: Level = "error") -> None:
         self._events.message(
-            "error", f"{what}: refused by the API, nothing more of it in this run: {reason}"
+            level, f"{what}: refused by the API, nothing more of it in this run: {reason}"
         )
 
     async def _create(

@@ -143,9 +143,19 @@ def restored_ledger(
 
 
 def ledger_exists(url: str | Path) -> bool:
-    """Whether there is something where a URL says that the ledger is."""
+    """Whether there is something where a URL says that the ledger is.
+
+    Raises:
+        LedgerError: a folder above it may not be looked into.
+    """
     path = _file_of(url)
-    return path is not None and path.exists()
+    try:
+        return path is not None and path.exists()
+    except OSError as error:
+        raise LedgerError(
+            f"cannot look for the ledger {path}: {error.strerror}; run the command as the user "
+            "whose ledger it is, or give `state` a place that this user may read"
+        ) from None
 
 
 def ledger_files(url: str | Path) -> tuple[Path, ...]:

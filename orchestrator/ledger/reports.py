@@ -202,6 +202,13 @@ class ReportTable:
 
     # --- of all series ------------------------------------------------------------------------
 
+    def has_collected(self) -> bool:
+        """See `LedgerReader.has_collected`."""
+        row = self._db.execute(
+            "SELECT 1 FROM report WHERE state = ? LIMIT 1", (State.COLLECTED.value,)
+        ).fetchone()
+        return row is not None
+
     def size(self) -> tuple[int, int]:
         """See `LedgerReader.size`."""
         (series,) = self._db.execute("SELECT count(*) FROM series").fetchone()

@@ -77,6 +77,7 @@ class Store:
         self.is_published = reports.is_published
         self.counts = reports.counts
         self.number_in = reports.number_in
+        self.has_collected = reports.has_collected
         self.size = reports.size
         self.newest = reports.newest
         self.superseded = reports.superseded

@@ -24,9 +24,15 @@ _PARTICULAR: Final = re.compile(r"[\w.:/+%-]*\d[\w.:/+%-]*")
 """What differs between lines of one cause: numbers, dates, accounts, ids."""
 
 
+_SERIES: Final = re.compile(
+    r"\b[0-9A-Za-z]{8} [A-Z][A-Z0-9_-]+(?: (?:inbound|outbound))?(?: [a-z][a-z0-9_]*=[^\s,;()]*)*"
+)
+"""An account, its product, direction and filters, as a series is written in a line."""
+
+
 def cause_of(text: str) -> str:
     """A text without what differs between lines of one cause."""
-    return _PARTICULAR.sub("#", text)
+    return _PARTICULAR.sub("#", _SERIES.sub("#", text))
 
 
 @dataclass(slots=True)

@@ -245,9 +245,11 @@ async def test_a_request_id_belongs_to_one_report(ledger: Ledger) -> None:
 
 
 async def test_a_collected_report_is_a_file(ledger: Ledger) -> None:
+    assert not await ledger.read(lambda reader: reader.has_collected())
     report = await collected(ledger, 1)
 
     def work(reader: LedgerReader) -> None:
+        assert reader.has_collected()
         (file,) = reader.files(SMS)
         assert (file.report, file.window, file.target) == (1, day(1), report.target)
         assert (file.rows, file.size_bytes, file.sha256) == (7, 512, "ab" * 32)

@@ -26,6 +26,7 @@ from orchestrator.cli.displays import RunOutput
 from orchestrator.cli.inputs import read_inputs
 from orchestrator.cli.run_process import run_in_this_process
 from orchestrator.cli.simulating import WorldOptions, python_command
+from orchestrator.config.discovery import working_directory
 from orchestrator.core.policy import ExitCode
 from orchestrator.errors import InputError, OutputError
 from orchestrator.reporting.phrases import size_words
@@ -140,9 +141,10 @@ def _place(directory: Path | None) -> Path:
     """The directory, made.
 
     Raises:
-        InputError: it holds something already.
+        InputError: it holds something already, or the working directory is gone.
         OutputError: it cannot be made.
     """
+    working_directory()
     # The folder's name is for people: by their own clock.
     place = directory or Path(f"demo-{datetime.now().astimezone():%Y%m%d-%H%M%S}")
     if place.exists() and any(place.iterdir()):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
-from collections import Counter
+from collections import Counter, defaultdict
 from datetime import timedelta
 from decimal import Decimal
 from itertools import islice
@@ -27,6 +27,7 @@ from orchestrator.cli.output import (
     write_lines,
 )
 from orchestrator.cli.tables import aligned
+from orchestrator.config.messages import one_of
 from orchestrator.core import windows as job_windows
 from orchestrator.core.commands import JOB, typed
 from orchestrator.core.policy import ExitCode
@@ -331,11 +332,14 @@ class _JobSummary:
         for windows, number in _first(self._made_up):
             days = windows_words(windows, zone, limit=5)
             yield f"  catching up on missed runs: {days} ({counted(number, 'series')})"
+        by_edge: dict[datetime, dict[str, int]] = defaultdict(dict)
         for (product, edge), number in _first(self._forgotten):
+            by_edge[edge][product] = number
+        for edge, numbers in by_edge.items():
             yield (
-                f"  warning: {product} before {moment_words(edge)} is older than the API keeps "
-                f"records ({counted(number, 'series')}); asked for all the same, as empty reports "
-                "are free"
+                f"  warning: {one_of(numbers, 'and')} before {moment_words(edge)} is older than "
+                f"the API keeps records ({counted(sum(numbers.values()), 'series')}); asked for "
+                "all the same, as empty reports are free"
             )
 
 

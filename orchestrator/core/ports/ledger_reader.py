@@ -195,6 +195,10 @@ class LedgerReader(Protocol):
         """The number of a series' reports in a state."""
         ...
 
+    def has_collected(self) -> bool:
+        """Whether a report of any series is collected."""
+        ...
+
     def newest(self) -> int:
         """The number of the latest report; 0 before the first."""
         ...
