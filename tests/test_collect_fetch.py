@@ -265,7 +265,7 @@ async def test_cancellation_is_heard_between_two_steps_of_unpacking(
         return await run_sync(function, *arguments, **options)
 
     monkeypatch.setattr(to_thread, "run_sync", watched)
-    monkeypatch.setattr("orchestrator.collect.inflate._LARGEST_RATIO", 10**6)
+    monkeypatch.setattr("orchestrator.collect.inflate._MAX_RATIO", 10**6)
     with CancelScope() as scope:
         await FileCollector(OutputSettings(tmp_path)).fetch(a_report(None), BytesDownload(archive))
     assert scope.cancelled_caught

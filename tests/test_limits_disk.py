@@ -55,7 +55,7 @@ async def test_a_download_without_end_is_disputed_and_the_others_are_collected(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It filled the disk, and every run ended with 74."""
-    monkeypatch.setattr(inflate, "_FLOOR", 4 * MB)
+    monkeypatch.setattr(inflate, "_HARMLESS_BYTES", 4 * MB)
     fault = Fault.of("download", "endless", product="SMS")
     async with stage(tmp_path, with_faults(SMALL, fault)) as here:
         end = await here.run(BOTH)

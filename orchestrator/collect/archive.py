@@ -47,11 +47,10 @@ _FULL16: Final = 0xFFFF
 _FULL32: Final = 0xFFFFFFFF
 _UNIX: Final = 3
 _DOS_FOLDER: Final = 0x10
-_LONGEST_ENTRY: Final = _CENTRAL.size + 3 * _FULL16
-_MOST_ENTRIES: Final = 64
-_SHOWN_OF_A_NAME: Final = 60
-_PACKED_NOTHING: Final = 2
-"""Bytes that deflate makes of nothing."""
+_MAX_ENTRY_BYTES: Final = _CENTRAL.size + 3 * _FULL16  # Header, name, extra fields, comment.
+_MAX_ENTRIES: Final = 64  # The file and its folders; an archive with more is no report.
+_SHOWN_NAME: Final = 60  # Characters of a name that an error text repeats.
+_MAX_EMPTY_BYTES: Final = 2  # Bytes that deflate makes of nothing.
 
 _NOT_ITS_FILES: Final = "the archive's directory holds more or less than its one file"
 _DRIVE: Final = re.compile(r"[A-Za-z]:")
@@ -131,13 +130,13 @@ def read_member(archive: BinaryIO) -> Member:
             " something stands before it"
         )
     offset = 0
-    for one, border in zip(entries, borders, strict=True):
-        begin = _check_local_header(archive, one)
-        end = begin + one.packed_bytes
+    for each, border in zip(entries, borders, strict=True):
+        begin = _check_local_header(archive, each)
+        end = begin + each.packed_bytes
         if end > border:
             raise CorruptArchive("the archive's file runs into its directory: the sizes are wrong")
-        _check_descriptor(_read(archive, end, min(border - end, 64)), one)
-        if one is entry:
+        _check_descriptor(_read(archive, end, min(border - end, 64)), each)
+        if each is entry:
             offset = begin
     return Member(name, entry.method, entry.crc, entry.packed_bytes, entry.size_bytes, offset)
 
@@ -162,8 +161,8 @@ def read_start(begin: bytes) -> Start | None:
         return None
     signature, _, flags, method, _, _, _, _, size, *lengths = _LOCAL.unpack_from(begin)
     plain = signature == _LOCAL_SIGNATURE and method == DEFLATED and not flags & _ENCRYPTED
-    told = not flags & _DESCRIPTOR and size != _FULL32
-    return Start(_LOCAL.size + sum(lengths), plain, size if told else None)
+    is_size_known = not flags & _DESCRIPTOR and size != _FULL32
+    return Start(_LOCAL.size + sum(lengths), plain, size if is_size_known else None)
 
 
 def _read(archive: BinaryIO, offset: int, size: int) -> bytes:
@@ -202,7 +201,7 @@ def _no_end(begin: bytes, length: int, tail: bytes) -> str:
 
 
 def _what_else(begin: bytes, length: int) -> str:
-    """What a body is that is no archive, and how long: as much as may be told of it."""
+    """What a body is that is no archive, and how long; nothing of its content is repeated."""
     text = begin.removeprefix(b"\xef\xbb\xbf").lstrip()
     kind = "something else"
     if text.startswith(b"<"):
@@ -240,14 +239,14 @@ def _directory(archive: BinaryIO, end: int, fields: Sequence[int]) -> tuple[int,
         end = end64
     if disk or directory_disk:
         raise CorruptArchive("the archive is one part of several")
-    if here != members or not 0 < members <= _MOST_ENTRIES:
+    if here != members or not 0 < members <= _MAX_ENTRIES:
         raise CorruptArchive(f"the archive holds {members} files; exactly one CSV was expected")
     if start + size != end:
         raise CorruptArchive(
             "the archive's directory does not end where its end record begins: bytes are missing"
             " or too many"
         )
-    if size > members * _LONGEST_ENTRY:
+    if size > members * _MAX_ENTRY_BYTES:
         # It is read as a whole, and may be as long as the archive.
         raise CorruptArchive(_NOT_ITS_FILES)
     return start, end, members
@@ -295,12 +294,12 @@ def _read_entry(directory: bytes, at: int) -> tuple[_Entry, int]:
             " are known"
         )
     kind = stat.S_IFMT(attributes >> 16) if system == _UNIX else 0
-    empty = not size and not crc and packed <= _PACKED_NOTHING
+    empty = not size and not crc and packed <= _MAX_EMPTY_BYTES
     is_folder = raw_name.endswith(b"/") and empty and kind in (0, stat.S_IFDIR, stat.S_IFREG)
     special = kind not in (0, stat.S_IFREG) or attributes & _DOS_FOLDER or raw_name.endswith(b"/")
     if special and not is_folder:
-        what = "a symbolic link" if kind == stat.S_IFLNK else "a folder or special file"
-        raise CorruptArchive(f"the archive holds {what}, not a plain file")
+        thing = "a symbolic link" if kind == stat.S_IFLNK else "a folder or special file"
+        raise CorruptArchive(f"the archive holds {thing}, not a plain file")
     return _Entry(raw_name, flags, method, crc, packed, size, offset, is_folder), end
 
 
@@ -313,9 +312,9 @@ def _check_name(entry: _Entry, folders: Container[bytes]) -> str:
     try:
         name = raw.decode("utf-8" if entry.flags & _UTF8 else "cp437")
     except UnicodeDecodeError as error:
-        begin = raw[:_SHOWN_OF_A_NAME]
+        begin = raw[:_SHOWN_NAME]
         raise CorruptArchive(f"the name of the archive's file, {begin!r}, is not UTF-8") from error
-    shown = name[:_SHOWN_OF_A_NAME]
+    shown = name[:_SHOWN_NAME]
     if "/" in name or "\\" in name or name in ("", ".", "..") or _DRIVE.match(name):
         raise CorruptArchive(f"the name of the archive's file, {shown!r}, is a path, not a name")
     if not name.isprintable():

@@ -94,7 +94,7 @@ class FileCollector:
             OutputError: the disk.
         """
         files = self._files(report)
-        fetch = await self._fetching(report, download)
+        fetch = await self._fetch_of(report, download)
         keep_archive = False
         keep = False
         try:
@@ -161,7 +161,7 @@ class FileCollector:
         steps = fetch.from_memory(_empty_archive(report))
         return await in_thread(self._make(report, files, steps), self._cores)
 
-    async def _fetching(self, report: Report, download: Download) -> ArchiveFetch:
+    async def _fetch_of(self, report: Report, download: Download) -> ArchiveFetch:
         """What goes on with the download that broke; or anew, where this one does not."""
         interrupted = self._interrupted.pop(report.id, None)
         if interrupted is None:
@@ -340,11 +340,8 @@ class FileCollector:
         Raises:
             OutputError: the disk.
         """
-        await to_thread.run_sync(self._withdraw, report)
-
-    def _withdraw(self, report: Report) -> None:
         assert report.target is not None, "a report whose file is still to go has a target"
-        self._store.delete(report.target)
+        await to_thread.run_sync(self._store.delete, report.target)
 
     async def discard(self, report: Report) -> None:
         """Removes what was fetched of a report and is not published, kept aside or not.

@@ -157,7 +157,7 @@ class FsyncCoalescer:
         """Returns once the names in a folder as they are now would survive a power cut."""
         with self._lock:
             joined = self._begins.get(folder)
-            mine = joined or self._begins.setdefault(folder, _Round())
+            own = joined or self._begins.setdefault(folder, _Round())
             busy = self._busy.setdefault(folder, threading.Lock())
         if joined is not None:
             joined.over.wait()
@@ -169,12 +169,12 @@ class FsyncCoalescer:
                 del self._begins[folder]
             try:
                 sync_folder(folder)
-                mine.error = None
+                own.error = None
             except OSError as error:
-                mine.error = error
+                own.error = error
                 raise
             finally:
-                mine.over.set()
+                own.over.set()
 
 
 _Identity = tuple[int, int, int, int]

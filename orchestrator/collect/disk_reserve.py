@@ -72,8 +72,8 @@ class DiskReserve:
         if remaining >= reserve:
             return
         with self._lock:
-            mine = self._held.get(report_id, 0)
-            is_largest = mine >= max(self._held.values(), default=0)
+            written = self._held.get(report_id, 0)
+            is_largest = written >= max(self._held.values(), default=0)
         if is_largest or more_bytes > free or remaining < reserve // 2:
             raise NoRoom(self._message(free, reserve, more_bytes))
 

@@ -1,4 +1,4 @@
-"""Does the file itself refute a wrong echo? Its records, held against what was asked and answered.
+"""Finds out by the records of a file whether a wrong echo of its request is a slip of the API.
 
 An echo that differs from the request may be a slip of the API. The file settles it where every
 record is what was asked for, and the records could not all be there if the echo were true.
@@ -19,8 +19,7 @@ if TYPE_CHECKING:
 
     from orchestrator.core.echo import EchoValue
 
-_ROWS_A_STEP: Final = 20_000
-"""Records between two pauses: some tens of milliseconds."""
+_STEP_ROWS: Final = 20_000  # Records between two pauses: some tens of milliseconds.
 
 _TIME_COLUMNS: Final = (
     "date_received", "call_date_start", "date_start", "start_time", "creation_date", "event_time",
@@ -34,12 +33,12 @@ _COLUMN_OF: Final[Mapping[str, tuple[str, ...]]] = {"status": ("status", "verify
 
 @dataclass(slots=True)
 class _Check:
-    """One difference, and what the records have said of it so far.
+    """One difference, and what the records so far say of it.
 
     Attributes:
         asked_for: whether a value is what was asked for.
         fits_answer: whether a value would stand in the file if the echo were true.
-        widens: the echo asks for more than we did; then records that all are ours are all of ours.
+        widens: the echo asks for more than we did; then our records alone refute it.
         refuted: a record was seen that the echo rules out.
     """
 
@@ -81,7 +80,7 @@ def refutes(
             for check in checks:
                 if not check.takes(row):
                     return False
-            if number % _ROWS_A_STEP == 0:
+            if number % _STEP_ROWS == 0:
                 yield
     except (csv.Error, IndexError):
         return False

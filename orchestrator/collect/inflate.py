@@ -21,23 +21,15 @@ if TYPE_CHECKING:
 
     from orchestrator.collect.archive import Member
 
-PACKED_BLOCK: Final = 128 * 1024
-BLOCK: Final = 96 * 1024
-"""Bytes of CSV at once: small enough that malloc uses the same memory again and again."""
+PACKED_BLOCK: Final = 128 * 1024  # Packed bytes that are read at once.
+BLOCK: Final = 96 * 1024  # Most bytes of CSV at once: few enough that malloc reuses the memory.
 
 _MIB: Final = 1024 * 1024
-_FLOOR: Final = 64 * _MIB
-"""Bytes of CSV that any archive may unpack to: so few do no harm."""
-
-_LARGEST_RECORD: Final = _MIB
-_LARGEST_MEAN_RECORD: Final = 64 * 1024
-"""Bytes of the records of a whole file, on average: a hundred times what the longest have."""
-
-_LARGEST_UNKNOWN: Final = 64 * 1024 * _MIB
-"""Bytes of a download of which nobody knows how many records it has."""
-
-_LARGEST_RATIO: Final = 200
-"""Real reports shrink to a fifth or a tenth: every record holds an id that packs badly."""
+_HARMLESS_BYTES: Final = 64 * _MIB  # Any archive may unpack to this much: it does no harm.
+_MAX_RECORD_BYTES: Final = _MIB  # Of a record unpacked, for the bound on a whole CSV.
+_MAX_MEAN_RECORD_BYTES: Final = 64 * 1024  # Of a record packed, on average: 100 times a long one.
+_MAX_UNKNOWN_BYTES: Final = 64 * 1024 * _MIB  # Of a download without a known number of records.
+_MAX_RATIO: Final = 200  # CSV to packed bytes; real reports have 5 to 10: each record holds an id.
 
 
 def check_size(member: Member, items_count: int | None) -> None:
@@ -54,7 +46,7 @@ def check_size(member: Member, items_count: int | None) -> None:
     if member.size_bytes > max_unpacked(member.packed_bytes):
         raise CorruptArchive(
             f"the archive's {member.packed_bytes:,} bytes would unpack to {member.size_bytes:,},"
-            f" more than {_LARGEST_RATIO} times as much: no CSV of records is like that"
+            f" more than {_MAX_RATIO} times as much: no CSV of records is like that"
         )
     largest = largest_csv(items_count)
     if largest is not None and member.size_bytes > largest:
@@ -66,21 +58,21 @@ def check_size(member: Member, items_count: int | None) -> None:
 
 def max_unpacked(packed_bytes: int) -> int:
     """The number of bytes that packed ones may unpack to."""
-    return max(_FLOOR, _LARGEST_RATIO * packed_bytes)
+    return max(_HARMLESS_BYTES, _MAX_RATIO * packed_bytes)
 
 
 def largest_csv(items_count: int | None) -> int | None:
     """The size in bytes that a CSV of so many records stays below; None: nobody can say."""
     if items_count is None:
         return None
-    return max(_FLOOR, (items_count + 1) * _LARGEST_RECORD)
+    return max(_HARMLESS_BYTES, (items_count + 1) * _MAX_RECORD_BYTES)
 
 
 def largest_archive(items_count: int | None) -> int:
     """The size in bytes that a download of so many records stays below."""
     if items_count is None:
-        return _LARGEST_UNKNOWN
-    return max(_FLOOR, (items_count + 1) * _LARGEST_MEAN_RECORD)
+        return _MAX_UNKNOWN_BYTES
+    return max(_HARMLESS_BYTES, (items_count + 1) * _MAX_MEAN_RECORD_BYTES)
 
 
 def blocks(archive: BinaryIO, member: Member) -> Iterator[bytes]:

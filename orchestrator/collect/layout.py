@@ -38,8 +38,7 @@ _EDITION: Final = re.compile(r"_e([1-9][0-9]{0,8})\.[a-z.]+\Z")
 _FIRST_FOLDER: Final = "report_account="
 _FOLDERS: Final = 4  # Levels of folders above a published file.
 _STAMP: Final = "%Y%m%dT%H%M%SZ"
-_LONGEST_PART: Final = 120
-"""Characters of one part of a path: with our prefixes it stays below the usual 255."""
+_MAX_PART_LENGTH: Final = 120  # Characters; with our prefixes it stays below the usual 255.
 
 SUFFIXES: Final = "|".join(re.escape(name.value) for name in Format)
 
@@ -60,8 +59,8 @@ def safe(text: str) -> str:
         part = encoded.replace(b".", b"%2E").decode() or "%"
     else:
         part = _ODD.sub(lambda odd: b"%%%02X" % odd[0][0], encoded).decode()
-    if len(part) > _LONGEST_PART:
-        part = f"{part[:_LONGEST_PART]}-{hashlib.sha256(encoded).hexdigest()[:16]}"
+    if len(part) > _MAX_PART_LENGTH:
+        part = f"{part[:_MAX_PART_LENGTH]}-{hashlib.sha256(encoded).hexdigest()[:16]}"
     return part
 
 

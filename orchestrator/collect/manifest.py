@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from orchestrator.collect.stores.base import OutputStore
     from orchestrator.core.model import LedgerPoint
 
-_LONGEST_LINE: Final = 16 * 1024 * 1024
+_MAX_LINE_BYTES: Final = 16 * 1024 * 1024  # Bounds the memory; a line of ours is far shorter.
 
 REMEDY: Final = (
     "restore manifest.jsonl from a backup; or, if the ledger beside it is the latest, move the "
@@ -128,7 +128,7 @@ class _Lines:
     def _next(self, if_none: str) -> bytes:
         """The next line; empty at the end, where that is no mistake."""
         self.number += 1
-        raw = self._file.readline(_LONGEST_LINE)
+        raw = self._file.readline(_MAX_LINE_BYTES)
         if not raw and if_none:
             raise BadLine("", if_none)
         if raw and not raw.endswith(b"\n"):
@@ -145,7 +145,7 @@ class _Lines:
             try:
                 parse_line(raw)
             except BadLine:
-                raw = self._file.readline(_LONGEST_LINE)
+                raw = self._file.readline(_MAX_LINE_BYTES)
             else:
                 return False
         return True
@@ -250,12 +250,12 @@ def _furthest(
     """How far the ledger had got by the lines behind one that is not as it was written."""
     if header is None or header.point is None:
         return point
-    while raw := file.readline(_LONGEST_LINE):
+    while raw := file.readline(_MAX_LINE_BYTES):
         try:
             if kind_of(raw) == b"reached":
-                found = _point(raw, header)
-                if point is None or found.changes > point.changes:
-                    point = found
+                reached = _point(raw, header)
+                if point is None or reached.changes > point.changes:
+                    point = reached
         except BadLine:
             pass
     return point

@@ -1,4 +1,4 @@
-"""The lines of a manifest, as they are read: of version 1 and of version 2. Pure."""
+"""Parses the lines of a manifest, of version 1 and of version 2. Pure."""
 
 from __future__ import annotations
 
@@ -30,18 +30,16 @@ if TYPE_CHECKING:
 Made = TypeVar("Made")
 
 _SHA256: Final = re.compile(r"[0-9a-f]{64}")
-_MOST_MS: Final = 253_402_300_799_999
-"""The last millisecond of the year 9999."""
-
-_MOST_SECONDS: Final = 366 * 24 * 60 * 60
+_MAX_MS: Final = 253_402_300_799_999  # The last millisecond of the year 9999, since 1970.
+_MAX_SECONDS: Final = 366 * 24 * 60 * 60  # Of the difference of two clocks: a year.
 _STATES: Final = {state.value: state for state in State}
 
 
 class BadLine(ValueError):
     """A line that does not say what it must; `key` names the place in it."""
 
-    def __init__(self, key: str, what: str) -> None:
-        super().__init__(what)
+    def __init__(self, key: str, problem: str) -> None:
+        super().__init__(problem)
         self.key = key
 
 
@@ -345,7 +343,7 @@ def _get_count(fields: Mapping[str, Any], key: str) -> int:
 
 def _get_milliseconds(fields: Mapping[str, Any], key: str) -> int:
     number = fields[key]
-    if not isinstance(number, int) or isinstance(number, bool) or abs(number) > _MOST_MS:
+    if not isinstance(number, int) or isinstance(number, bool) or abs(number) > _MAX_MS:
         raise BadLine(key, f"{number!r} is no number of milliseconds")
     return number
 
@@ -361,6 +359,6 @@ def _get_seconds(fields: Mapping[str, Any], key: str) -> timedelta:
     seconds = fields.get(key)
     if not isinstance(seconds, int | float) or isinstance(seconds, bool):
         raise BadLine(key, "missing" if seconds is None else f"{seconds!r} is no number of seconds")
-    if not abs(seconds) < _MOST_SECONDS:
+    if not abs(seconds) < _MAX_SECONDS:
         raise BadLine(key, f"{seconds!r} is more than a year")
     return timedelta(seconds=seconds)

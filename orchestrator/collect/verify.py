@@ -81,9 +81,11 @@ def verify(
 def _why_unreadable(error: OSError, path: str) -> str:
     if error.filename not in (None, path):  # a folder above it
         return explain(error, Path(path), "read")
-    why = _NOT_A_FILE.get(error.errno or 0)
+    kind = _NOT_A_FILE.get(error.errno or 0)
     return (
-        f"{path}: not a file, but a {why}" if why else f"{path}: cannot be read ({error.strerror})"
+        f"{path}: not a file, but a {kind}"
+        if kind
+        else f"{path}: cannot be read ({error.strerror})"
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import random
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -18,7 +19,6 @@ from tests.kit.archives import NASTY_ROWS, csv_bytes, csv_in, streamed_zip, with
 
 if TYPE_CHECKING:
     from collections.abc import Generator
-    from pathlib import Path
 
     from orchestrator.collect.convert import Converted
     from orchestrator.collect.formats.base import OutputFormat
@@ -161,3 +161,9 @@ def test_a_library_that_is_missing_is_named_with_the_way_to_get_it(
     without_zstd(monkeypatch)
     with pytest.raises(InputError, match=r"`pip install 'backports\.zstd>=1'`, or set output"):
         output_format(Format.CSV_ZST)
+
+
+def test_the_documents_name_every_format(name: Format) -> None:
+    documents = Path(__file__).parents[2]
+    assert f"`{name.value}`" in (documents / "docs" / "config.md").read_text("utf-8")
+    assert name.value in (documents / "config.example.yaml").read_text("utf-8")
