@@ -18,6 +18,7 @@ from anyio import CancelScope, to_thread
 
 from orchestrator.collect import disk, safe_open
 from orchestrator.collect.collector import FileCollector
+from orchestrator.collect.formats import output_format
 from orchestrator.core.settings import Format, OutputSettings
 from orchestrator.errors import CorruptArchive, OutputError, TransportError
 from tests.kit.archives import (
@@ -29,6 +30,7 @@ from tests.kit.archives import (
     csv_bytes,
     csv_in,
     go_the_way,
+    records_in,
     streamed_zip,
 )
 
@@ -94,7 +96,11 @@ async def test_every_form_holds_the_csv_byte_for_byte(
     assert await collector.publish(verified(report, verdict))
     assert files_in(tmp_path) == [f"reports/{verdict.target}"]
     published = (tmp_path / "reports" / verdict.target).read_bytes()
-    assert csv_in(published, form) == content
+    if output_format(form).keeps_bytes:
+        assert csv_in(published, form) == content
+    else:
+        read = records_in(csv_in(published, form))
+        assert (read == records_in(content)) if content else len(read) == 1
     assert (published == archive) == (form is Format.ZIP)
     assert verdict.sha256 == hashlib.sha256(published).hexdigest()
     assert verdict.size_bytes == len(published)

@@ -97,7 +97,8 @@ def test_a_name_of_no_known_format_is_refused() -> None:
     with pytest.raises(OutputError) as caught:
         layout.format_of("a/b.exe")
     assert str(caught.value) == (
-        "the file name 'a/b.exe' ends in none of .csv, .csv.gz, .csv.zst, .zip; check the ledger"
+        "the file name 'a/b.exe' ends in none of .csv, .csv.gz, .csv.zst, .zip, .parquet; "
+        "check the ledger"
     )
 
 

@@ -20,6 +20,7 @@ from orchestrator.collect import inflate
 from orchestrator.collect.archive import read_member
 from orchestrator.collect.collector import FileCollector
 from orchestrator.collect.formats import output_format
+from orchestrator.collect.formats.base import FileSubject
 from orchestrator.collect.unpack import BATCH, StreamingUnpacker
 from orchestrator.core.settings import Format, OutputSettings
 from orchestrator.errors import CorruptArchive, OutputError, TransportError
@@ -70,7 +71,9 @@ def in_one_pass(
     """What one pass makes of an archive in pieces; None where it gives up or does not agree."""
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder, "x.csv")
-        one = StreamingUnpacker(place, CSV, items_count, by_account=False, inflater=engine)
+        one = StreamingUnpacker(
+            place, CSV, items_count, FileSubject(), by_account=False, inflater=engine
+        )
         try:
             for piece in cut(archive, at):
                 for batch in one.unpack([piece]):
@@ -124,7 +127,9 @@ def test_what_one_pass_takes_is_what_the_careful_reader_takes(
 def test_batches_are_bounded_however_well_it_packs(engine: Inflater, tmp_path: Path) -> None:
     content = bytes(40 * MIB)
     archive = streamed_zip(content)
-    one = StreamingUnpacker(tmp_path / "x", ZIP, None, by_account=False, inflater=engine)
+    one = StreamingUnpacker(
+        tmp_path / "x", ZIP, None, FileSubject(), by_account=False, inflater=engine
+    )
     batches = list(one.unpack([archive]))
     assert max(sum(map(len, batch)) for batch in batches) <= BATCH + inflate.BLOCK
     assert sum(map(len, (block for batch in batches for block in batch))) == len(content)
@@ -155,7 +160,9 @@ def test_a_bomb_writes_no_more_than_the_bounds_allow(
     tmp_path: Path,
 ) -> None:
     archive = make()
-    one = StreamingUnpacker(tmp_path / "x", ZIP, items_count, by_account=False, inflater=engine)
+    one = StreamingUnpacker(
+        tmp_path / "x", ZIP, items_count, FileSubject(), by_account=False, inflater=engine
+    )
     yielded = sum(len(block) for batch in one.unpack([archive]) for block in batch)
     assert one.given_up
     assert yielded <= most

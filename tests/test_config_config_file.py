@@ -13,6 +13,7 @@ from orchestrator.config import base_of, find_config, load_config, load_inputs
 from orchestrator.core.settings import (
     ApiSettings,
     CallbackSettings,
+    ColumnRules,
     Config,
     CredentialReference,
     Format,
@@ -144,8 +145,8 @@ def test_default_credentials_come_from_the_complete_pair(
 @pytest.mark.parametrize(
     ("text", "messages"),
     [
-        ("output: {format: parquet}", [("1:18: output.format: parquet is none of the choices; write"
-                                       " csv, csv.gz, csv.zst or zip")]),
+        ("output: {format: orc}", [("1:18: output.format: orc is none of the choices; write"
+                                       " csv, csv.gz, csv.zst, zip or parquet")]),
         ("output: {format: cvs}", [("1:18: output.format: cvs is none of the choices; did you mean"
                                    " csv?")]),
         ("output: {directory: '${HOME}/x'}", [("1:21: output.directory: ${HOME}/x holds a variable,"
@@ -509,3 +510,67 @@ def test_accounts_of_two_jobs_that_differ_in_case_only_get_a_warning(tree: Path)
         f"{jobs[1]}: accounts: account ABCD1234 is abcd1234 in {jobs[0]}, in other letters; "
         "write it alike in both, or its records are bought twice"
     )
+
+
+# --- output.columns -------------------------------------------------------------------------------
+
+HASHED = 'output: {columns: {drop: [message_body], hash: [from, to]}, hash_key: "${HASH_KEY}"}\n'
+
+
+def test_rules_for_columns_hold_for_every_product(tmp_path: Path) -> None:
+    config, mistakes, warnings = read_settings(tmp_path, HASHED)
+    assert config is not None
+    assert (mistakes, warnings) == ([], [])
+    rules = ColumnRules(frozenset({"message_body"}), frozenset({"from", "to"}))
+    assert config.output.columns.of("SMS") == config.output.columns.of("ASR") == rules
+    assert config.output.hash_key is not None
+    assert config.output.hash_key.reveal() == "${HASH_KEY}"
+
+
+def test_rules_for_columns_may_differ_by_product(tmp_path: Path) -> None:
+    text = "output: {columns: {VOICE: {drop: [to]}, default: {drop: [from]}}}\n"
+    config, mistakes, _ = read_settings(tmp_path, text)
+    assert config is not None
+    assert mistakes == []
+    assert config.output.columns.of("VOICE-CALL") == ColumnRules(frozenset({"to"}))
+    assert config.output.columns.of("SMS") == ColumnRules(frozenset({"from"}))
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("{hash: [from]}", "columns are to be hashed, and there is no key for it"),
+        ("[from]", "is not a mapping of rules"),
+        ("{drop: from}", "drop is not a list of columns"),
+        ("{drop: [to], hash: [to]}", "to is both dropped and hashed"),
+        ("{drop: [to], SMS: {drop: [to]}}", "SMS is no rule"),
+        ("{SMS: [to]}", "SMS has no rules"),
+        ("{VOICE: {drop: [to]}, VOICE-CALL: {drop: [to]}}", "VOICE-CALL has rules already"),
+        ("{SMS: {dropp: [to]}}", "dropp is no rule; did you mean drop?"),
+    ],
+)
+def test_wrong_rules_for_columns_are_told(tmp_path: Path, text: str, told: str) -> None:
+    _, mistakes, _ = read_settings(tmp_path, f"output: {{columns: {text}}}\n")
+    assert [told in str(mistake) for mistake in mistakes] == [True], mistakes
+
+
+def test_an_archive_as_it_came_keeps_its_columns(tmp_path: Path) -> None:
+    text = "output: {format: zip, columns: {drop: [message_body]}}\n"
+    _, (mistake,), _ = read_settings(tmp_path, text)
+    assert "zip keeps the archive as it came" in str(mistake)
+
+
+@pytest.mark.parametrize(
+    ("rules", "told"),
+    [
+        (
+            "{drop: [mesage_body]}",
+            "mesage_body is no column known here; did you mean message_body?",
+        ),
+        ("{ASR: {drop: [message_body]}}", "message_body is no column of ASR known here"),
+    ],
+)
+def test_a_column_that_no_product_has_is_a_warning(tmp_path: Path, rules: str, told: str) -> None:
+    _, mistakes, (warning,) = read_settings(tmp_path, f"output: {{columns: {rules}}}\n")
+    assert mistakes == []
+    assert told in str(warning)

@@ -204,7 +204,7 @@ def test_what_the_program_refuses_by_its_form_does_not_fit(tmp_path: Path, text:
         ("limits: {max_cost: 0}\n", False),
         ("api: {file_records: 7 million}\n", True),
         ("output: {format: zip}\n", True),
-        ("output: {format: parquet}\n", False),
+        ("output: {format: orc}\n", False),
         ("on_unknown: resubmit\n", True),
         ("poll: {on_timeout: replace}\n", True),
         ("poll: {on_timeout: retry}\n", False),

@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from orchestrator.collect.collector import FileCollector
+from orchestrator.collect.formats import output_format
 from orchestrator.core.lifecycle import State
 from orchestrator.core.policy import ExitCode, exit_code
 from orchestrator.core.settings import Format, OutputSettings
@@ -43,7 +44,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.anyio
 
-FORMS = list(Format)
+FORMS = [one for one in Format if output_format(one).keeps_bytes]
 MIB = 1 << 20
 
 

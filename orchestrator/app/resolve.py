@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final, assert_never
 from orchestrator.app.cost import Cost
 from orchestrator.app.ledger_reading import refuse_missing_ledger, series_of
 from orchestrator.app.ledger_writing import Announce, no_announcement, writing_ledger
-from orchestrator.app.setup import SystemClock, open_sessions
+from orchestrator.app.setup import SystemClock, open_sessions, output_of
 from orchestrator.collect.collector import FileCollector
 from orchestrator.config import resolve_credentials
 from orchestrator.core.commands import JOB, typed
@@ -164,9 +164,11 @@ async def _decide(
         case Decision.REFETCH:
             return await engine_resolve.refetch(report, ledger)
         case Decision.ACCEPT_FILE:
-            return await engine_resolve.accept_file(report, ledger, FileCollector(config.output))
+            return await engine_resolve.accept_file(
+                report, ledger, FileCollector(output_of(config))
+            )
         case Decision.RESUBMIT:
-            return await engine_resolve.resubmit(report, ledger, FileCollector(config.output))
+            return await engine_resolve.resubmit(report, ledger, FileCollector(output_of(config)))
         case Decision.WAIVE:
             return await engine_resolve.waive(report, ledger)
         case _:

@@ -20,6 +20,7 @@ from orchestrator.app.manifest_check import refuse_unknown_files
 from orchestrator.app.plan import double_purchase_warnings
 from orchestrator.app.setup import (
     open_sessions,
+    output_of,
 )
 from orchestrator.collect.collector import FileCollector
 from orchestrator.collect.disk import translate_os_errors
@@ -160,7 +161,7 @@ async def execute(
         context = RunContext(
             ledger=ledger,
             collector=FileCollector(
-                config.output,
+                output_of(config),
                 on_bytes=lambda report, size: events.notify(BytesReceived(report, size)),
             ),
             sessions=sessions,

@@ -7,6 +7,7 @@ import os
 import random
 import time
 from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -15,9 +16,11 @@ import anyio
 
 from orchestrator.app.ledger_reading import reading_ledger
 from orchestrator.config import load_inputs, proxies_of, resolve_credentials
+from orchestrator.config.credentials import Unavailable, look_up
 from orchestrator.core.hosts import is_on_this_machine
 from orchestrator.core.local_dates import use_zones_of
-from orchestrator.errors import InputError, OrchestratorError
+from orchestrator.core.settings import Secret
+from orchestrator.errors import InputError, Mistake, OrchestratorError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
@@ -26,7 +29,7 @@ if TYPE_CHECKING:
     from orchestrator.config import Inputs
     from orchestrator.core.events import RunEvents
     from orchestrator.core.ports import Clock
-    from orchestrator.core.settings import Config, Credentials
+    from orchestrator.core.settings import Config, Credentials, OutputSettings
     from orchestrator.engine.key_session import KeySession
 
 
@@ -107,7 +110,26 @@ def credentials_of(inputs: Inputs) -> dict[str, Credentials]:
         InputError: all that are missing, or a proxy that cannot be used.
     """
     proxies_of(inputs.config, os.environ)
+    output_of(inputs.config)
     return resolve_credentials(inputs.config, inputs.credential_names, os.environ)
+
+
+def output_of(config: Config) -> OutputSettings:
+    """The settings of the output, with the key of the hashes looked up.
+
+    Raises:
+        InputError: the key is missing.
+    """
+    reference = config.output.hash_key
+    if reference is None:
+        return config.output
+    try:
+        key = look_up(reference.reveal(), os.environ)
+    except Unavailable as error:
+        file = str(config.path) if config.path else ""
+        mistake = Mistake(file, 0, 0, "output.hash_key", error.what, error.remedy)
+        raise InputError([mistake]) from None
+    return replace(config.output, hash_key=Secret(key))
 
 
 def with_credentials_of_open(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,7 @@ from orchestrator.collect.cancellable_thread import in_thread
 from orchestrator.collect.convert import convert
 from orchestrator.collect.counting import with_subaccounts
 from orchestrator.collect.formats import output_format
+from orchestrator.collect.formats.base import ColumnsDoNotFit
 from orchestrator.collect.pipeline import PIECE, ArchiveFile, fetch_archive
 from orchestrator.collect.unpack import StreamingUnpacker
 from orchestrator.collect.work_area import PartialDownload
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
 
     from orchestrator.collect.convert import Converted
     from orchestrator.collect.disk_reserve import DiskReserve
+    from orchestrator.collect.formats.base import FileSubject
     from orchestrator.collect.pipeline import DownloadReader
     from orchestrator.collect.work_area import PartialFolder, WorkFiles
     from orchestrator.core.model import Report
@@ -47,7 +50,15 @@ class ArchiveFetch:
         report: as the ledger has it.
         files: the paths of its unfinished files.
         file_format: of the published file.
-        partial: the folder of `files`.
+            converted = None
+            if self._unpacker.agrees(member):
+                try:
+                    converted = self._unpacker.finish()
+                except ColumnsDoNotFit as misfit:
+                    self._subject = replace(self._subject, fallbacks=misfit.columns)
+            if converted is None:
+                self._unpacker.abandon()
+                converted = yield from self._converted(archive)
         reserve: what is to stay free on the disk.
         kept: the beginning of the archive that an earlier run has kept, to go on from.
     """
@@ -59,10 +70,12 @@ class ArchiveFetch:
         file_format: Format,
         partial: PartialFolder,
         *,
+        subject: FileSubject,
         reserve: DiskReserve,
         kept: PartialDownload | None = None,
     ) -> None:
         self._report = report
+        self._subject = subject
         self._files = files
         self._part = files.part(file_format)
         self._format = output_format(file_format)
@@ -139,6 +152,7 @@ class ArchiveFetch:
                 self._part,
                 self._format,
                 self._report.items_count,
+                self._subject,
                 by_account=with_subaccounts(self._report),
                 inflater=inflate.fastest(),
                 reserve=self._reserve_room,
@@ -192,10 +206,15 @@ class ArchiveFetch:
         with safe_open.read(self._files.archive) as archive:
             member = read_member(archive)
             inflate.check_size(member, self._report.items_count)
+            converted = None
             if self._unpacker.agrees(member):
-                converted = self._unpacker.finish()
-            else:
+                try:
+                    converted = self._unpacker.finish()
+                except ColumnsDoNotFit as misfit:
+                    self._subject = replace(self._subject, fallbacks=misfit.columns)
+            if converted is None:
                 self._unpacker.abandon()
+                converted = yield from self._converted(archive)
                 converted = yield from self._converted(archive)
         return self._accepted(converted)
 
@@ -205,6 +224,7 @@ class ArchiveFetch:
             self._part,
             self._format,
             self._report.items_count,
+            self._subject,
             by_account=with_subaccounts(self._report),
             reserve=partial(self._reserve.check, self._report.id),
         )

@@ -15,6 +15,7 @@ from orchestrator.collect.cancellable_thread import in_thread
 from orchestrator.collect.disk_reserve import DiskReserve
 from orchestrator.collect.echo_check import refutes
 from orchestrator.collect.formats import output_format
+from orchestrator.collect.formats.base import FileSubject
 from orchestrator.collect.pipeline import DownloadReader
 from orchestrator.collect.stores import output_store
 from orchestrator.collect.work_area import PartialDownload, PartialFolder, WorkFiles
@@ -62,6 +63,7 @@ class FileCollector:
         store: OutputStore | None = None,
     ) -> None:
         self._store = store or output_store(output)
+        self._output = output
         self._directory = output.directory
         self._format = output.format
         self._output_format = output_format(output.format)
@@ -142,7 +144,7 @@ class FileCollector:
             OutputError: the disk.
         """
         files = self._files(report)
-        fetch = ArchiveFetch(report, files, self._format, self._partial, reserve=self._reserve)
+        fetch = self._new_fetch(report)
         if not await to_thread.run_sync(safe_open.is_file, files.archive):
             return None
         try:
@@ -157,7 +159,7 @@ class FileCollector:
             OutputError: the disk.
         """
         files = self._files(report)
-        fetch = ArchiveFetch(report, files, self._format, self._partial, reserve=self._reserve)
+        fetch = self._new_fetch(report)
         steps = fetch.from_memory(_empty_archive(report))
         return await in_thread(self._make(report, files, steps), self._cores)
 
@@ -177,9 +179,7 @@ class FileCollector:
                 " here",
                 maybe_sent=True,
             )
-        return ArchiveFetch(
-            report, self._files(report), self._format, self._partial, reserve=self._reserve
-        )
+        return self._new_fetch(report)
 
     async def refutes(self, report: Report, differences: Sequence[EchoDifference]) -> bool:
         """Whether the file that `fetch` has made shows that a wrong echo is a slip of the API.
@@ -209,9 +209,7 @@ class FileCollector:
         kept = PartialDownload.read(files)
         if kept is None or kept.items_count != report.items_count:
             return None
-        return ArchiveFetch(
-            report, files, self._format, self._partial, reserve=self._reserve, kept=kept
-        )
+        return self._new_fetch(report, kept)
 
     async def release(self, report: Report) -> None:
         """Keeps what an interrupted download has left, for the next run to go on with."""
@@ -329,7 +327,9 @@ class FileCollector:
         with disk.translate_os_errors(files.part(self._format), "write"):
             self._folders.make(files.partial_folder)
             try:
-                converted, made = yield from quarantine.restore(files, report, self._format)
+                converted, made = yield from quarantine.restore(
+                    files, report, self._format, FileSubject.of(report, self._output)
+                )
                 return self._settle(report, files, converted, made)
             finally:
                 disk.remove(*map(files.part, Format))
@@ -359,6 +359,17 @@ class FileCollector:
             for folder in (files.partial_folder, files.quarantine_folder):
                 safe_open.refuse_links(self._directory, folder)
             disk.remove(*files.unfinished(), *files.in_quarantine())
+
+    def _new_fetch(self, report: Report, kept: PartialDownload | None = None) -> ArchiveFetch:
+        return ArchiveFetch(
+            report,
+            self._files(report),
+            self._format,
+            self._partial,
+            subject=FileSubject.of(report, self._output),
+            reserve=self._reserve,
+            kept=kept,
+        )
 
     def _files(self, report: Report) -> WorkFiles:
         return WorkFiles.of(self._directory, report)

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final
 
 from orchestrator.collect import inflate
 from orchestrator.collect.archive import read_member
 from orchestrator.collect.cancellable_thread import STEP_BYTES
 from orchestrator.collect.counting import AccountCounter, RecordCounter
+from orchestrator.collect.formats.base import ColumnsDoNotFit
+from orchestrator.collect.output_file import open_writer
 from orchestrator.collect.safe_open import read_blocks
 
 if TYPE_CHECKING:
@@ -22,7 +24,11 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import BinaryIO
 
-    from orchestrator.collect.formats.base import OutputFormat
+    from orchestrator.collect.formats.base import FileSubject, OutputFormat
+
+
+_MOST_PASSES: Final = 3
+"""Passes over one archive: one that finds what does not fit, one that writes, and one to spare."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +46,7 @@ def convert(
     output: Path,
     output_format: OutputFormat,
     items_count: int | None,
+    subject: FileSubject,
     *,
     lenient: bool = False,
     by_account: bool = False,
@@ -52,6 +59,7 @@ def convert(
         output: the file to write; not touched where the archive is the file.
         output_format: of the published file.
         items_count: bounds what may be unpacked; it is not compared with the count here.
+        subject: what the file is about.
         lenient: takes a CSV that ends inside a quoted field, too.
         by_account: counts the records of each account as well, which takes its time.
         reserve: called with about the number of bytes of the file before; may raise `NoRoom`.
@@ -63,11 +71,43 @@ def convert(
         CorruptArchive: structure, packed bytes, CRC or quotes are wrong.
         OSError: the disk.
     """
+    passes = 0
+    while True:
+        try:
+            return (
+                yield from _convert(
+                    archive,
+                    output,
+                    output_format,
+                    items_count,
+                    subject,
+                    lenient=lenient,
+                    by_account=by_account,
+                    reserve=reserve,
+                )
+            )
+        except ColumnsDoNotFit as misfit:
+            passes += 1
+            assert passes < _MOST_PASSES, "the first pass finds every column that does not fit"
+            subject = replace(subject, fallbacks=misfit.columns)
+
+
+def _convert(
+    archive: BinaryIO,
+    output: Path,
+    output_format: OutputFormat,
+    items_count: int | None,
+    subject: FileSubject,
+    *,
+    lenient: bool,
+    by_account: bool,
+    reserve: Callable[[int], None] | None,
+) -> Generator[None, None, Converted]:
     member = read_member(archive)
     inflate.check_size(member, items_count)
     if reserve is not None:
         reserve(output_format.expected_bytes(member))
-    with contextlib.closing(output_format.open(output)) as writer:
+    with contextlib.closing(open_writer(output_format, output, subject)) as writer:
         counter = RecordCounter()
         accounts = AccountCounter() if by_account else None
         since_pause = 0

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator
     from pathlib import Path
 
+    from orchestrator.collect.formats.base import FileSubject
     from orchestrator.collect.work_area import WorkFiles
     from orchestrator.core.model import Report
 
@@ -91,7 +92,7 @@ def _note(report: Report, place: Path, reason: str) -> str:
 
 
 def restore(
-    files: WorkFiles, report: Report, wanted: Format
+    files: WorkFiles, report: Report, wanted: Format, subject: FileSubject
 ) -> Generator[None, None, tuple[Converted, Format]]:
     """Makes the verified file of what is kept, whatever its count; in steps (see `convert`).
 
@@ -121,6 +122,7 @@ def restore(
                     files.part(wanted),
                     output_format(wanted),
                     None,
+                    subject,
                     lenient=True,
                     by_account=by_account,
                 )

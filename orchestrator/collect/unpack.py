@@ -16,13 +16,14 @@ from orchestrator.collect import disk, inflate
 from orchestrator.collect.archive import DEFLATED, read_start
 from orchestrator.collect.convert import Converted
 from orchestrator.collect.counting import AccountCounter, RecordCounter
+from orchestrator.collect.output_file import open_writer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from orchestrator.collect.archive import Member
-    from orchestrator.collect.formats.base import OutputFormat
+    from orchestrator.collect.formats.base import FileSubject, OutputFormat
     from orchestrator.collect.inflate import Inflater
 
 SLICE: Final = 32 * 1024  # Packed bytes that the library is given at once.
@@ -37,6 +38,7 @@ class StreamingUnpacker:
         output: the file to write; not touched where the archive is the file.
         output_format: of the published file.
         items_count: bounds what may be unpacked.
+        subject: what the file is about.
         by_account: counts the records of each account as well.
         inflater: the library that inflates.
         reserve: called with the number of bytes before they are written; may raise `NoRoom`.
@@ -50,6 +52,7 @@ class StreamingUnpacker:
         output: Path,
         output_format: OutputFormat,
         items_count: int | None,
+        subject: FileSubject,
         *,
         by_account: bool,
         inflater: Inflater,
@@ -69,7 +72,7 @@ class StreamingUnpacker:
         self._accounts = AccountCounter() if by_account else None
         self._output = output
         self._is_archive = output_format.is_archive
-        self._writer = output_format.open(output)
+        self._writer = open_writer(output_format, output, subject)
         self.given_up = False
 
     # --- while the archive comes ------------------------------------------------------------------
@@ -185,6 +188,7 @@ class StreamingUnpacker:
 
         Raises:
             CorruptArchive: the CSV's last quote was never closed.
+            ColumnsDoNotFit: the archive has to be converted anew, with other types.
             OSError: the disk.
         """
         rows = self._counter.finish()

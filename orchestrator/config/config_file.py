@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 from pydantic import PlainValidator
 
 from orchestrator.config import amounts, parsers
+from orchestrator.config.columns import check_columns
 from orchestrator.config.findings import Findings
 from orchestrator.config.keys import (
     declared,
@@ -157,6 +158,7 @@ def _read(findings: Findings, path: Path, env: Mapping[str, str]) -> Config:
     _warn_of_two_homes(findings, ("state",), given.get("state"), origin)
     if isinstance(output, dict):
         _warn_of_two_homes(findings, ("output", "directory"), output.get("directory"), origin)
+    check_columns(findings, config.output)
     api = config.api
     if api.requests_per_second > REQUESTS_PER_SECOND and not is_on_this_machine(api.base_url):
         what = (

@@ -105,6 +105,13 @@ def by_period(description: str, one: Callable[[str], Schema]) -> Schema:
     }
 
 
+def column_rules(description: str) -> Schema:
+    names = {"type": "array", "items": {"type": "string", "minLength": 1}}
+    rules = mapping({"drop": names, "hash": names})
+    by_product = {"type": "object", "additionalProperties": rules}
+    return {"description": description, "anyOf": [rules, by_product]}
+
+
 def price(description: str) -> Schema:
     schema = text(f"{description} A decimal number, such as 0.00005.", _PRICE)
     return schema | {"type": ["string", "number"], "minimum": 0, "maximum": int(MAX_PRICE)}

@@ -26,6 +26,7 @@ from pydantic import PlainValidator, ValidationInfo, create_model
 
 from orchestrator.config import amounts, json_forms, parsers
 from orchestrator.config.ca_file import read_authorities
+from orchestrator.config.columns import column_settings
 from orchestrator.config.messages import one_of, shown, suggestion
 from orchestrator.config.parsers import InvalidValue
 from orchestrator.config.references import Origin, proxy_reference, secret_reference
@@ -284,6 +285,9 @@ _FORMS: Final[dict[Form, _Written]] = {
     Form.REFERENCE: _Written(secret_reference, _text()),
     Form.COMMAND: _Written(_plain(parsers.command_line), _text()),
     Form.TEXT: _Written(_plain(parsers.text), _text()),
+    Form.COLUMNS: _Written(
+        _plain(column_settings), lambda help_text, _: json_forms.column_rules(help_text)
+    ),
     Form.PROXY: _Written(proxy_reference, _text()),
     Form.RECORDS: _Written(
         _plain(amounts.records), lambda help_text, _: json_forms.records(help_text)

@@ -29,6 +29,7 @@ class Form(Enum):
     REFERENCE = "a reference to a secret, or the secret itself"
     COMMAND = "a command line, taken apart as a shell would; no shell runs it"
     TEXT = "any text"
+    COLUMNS = "rules for columns: {drop: […], hash: […]}, or such rules by product"
     PROXY = "a reference to the address of a proxy, or the address itself"
     RECORDS = "a number of records"
     SIZE = "a number of bytes, such as 200 MB"

@@ -107,6 +107,7 @@ class Format(Enum):
     CSV_GZ = "csv.gz"
     CSV_ZST = "csv.zst"
     ZIP = "zip"
+    PARQUET = "parquet"
 
 
 class Readers(Enum):
@@ -122,12 +123,58 @@ class Readers(Enum):
 
 
 @dataclass(frozen=True, slots=True)
+class ColumnRules:
+    """What becomes of the columns of collected files, which hold personal data.
+
+    Attributes:
+        drop: columns that are left out.
+        hash: columns whose values are replaced by their HMAC-SHA-256.
+    """
+
+    drop: frozenset[str] = frozenset()
+    hash: frozenset[str] = frozenset()
+
+    def __bool__(self) -> bool:
+        """Whether any column is changed."""
+        return bool(self.drop or self.hash)
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnSettings:
+    """The rules for the columns of each product.
+
+    Attributes:
+        default: for products that `products` does not name.
+        products: by canonical name.
+    """
+
+    default: ColumnRules = field(default_factory=ColumnRules)
+    products: Mapping[str, ColumnRules] = field(default_factory=dict)
+
+    def of(self, product: str) -> ColumnRules:
+        """The rules for one product."""
+        return self.products.get(product, self.default)
+
+    @property
+    def all(self) -> tuple[ColumnRules, ...]:
+        """Every set of rules there is."""
+        return (self.default, *self.products.values())
+
+
+@dataclass(frozen=True, slots=True)
 class OutputSettings:
     """Where the collected files go, in which form, and who may read them."""
 
     directory: Annotated[Path, Key("Relative to this file.", Form.PATH, written="reports")]
     format: Annotated[Format, Key("The form of the files.")] = Format.CSV
     mode: Annotated[Readers, Key("Who may read the files.")] = Readers.PRIVATE
+    columns: Annotated[
+        ColumnSettings,
+        Key("Columns that are left out, or hashed; for all products or by product.", Form.COLUMNS),
+    ] = field(default_factory=ColumnSettings)
+    hash_key: Annotated[Secret | None, Key("The key of the hashes of columns.", Form.REFERENCE)] = (
+        None
+    )
     keep_free_bytes: Annotated[
         int,
         Key("Room that no download takes from the disk.", Form.SIZE, name="keep_free"),

@@ -12,6 +12,7 @@ import zlib
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+import pyarrow.parquet
 import pytest
 
 from orchestrator.collect import inflate, pipeline
@@ -84,11 +85,29 @@ def _the_file_in_zip(content: bytes) -> bytes:
         return archive.read(name)
 
 
+def records_in(content: bytes) -> list[list[str]]:
+    """The fields of a CSV's records, the header's among them; none of a CSV without a header."""
+    text = content.decode("utf-8-sig")
+    rows = list(csv.reader(io.StringIO(text, newline="")))
+    return rows if any(rows) else []
+
+
+def _the_records_in_parquet(content: bytes) -> bytes:
+    """As a CSV with every field quoted; for columns of text alone."""
+    table = pyarrow.parquet.read_table(io.BytesIO(content))
+    file = io.StringIO(newline="")
+    writer = csv.writer(file, quoting=csv.QUOTE_ALL, lineterminator="\n")
+    writer.writerow(table.column_names)
+    writer.writerows(zip(*(column.to_pylist() for column in table.columns), strict=True))
+    return file.getvalue().encode()
+
+
 _READERS: dict[Format, Callable[[bytes], bytes]] = {
     Format.CSV: lambda content: content,
     Format.CSV_GZ: gzip.decompress,
     Format.CSV_ZST: lambda content: bytes(csv_zst._ZSTD.decompress(content)),
     Format.ZIP: _the_file_in_zip,
+    Format.PARQUET: _the_records_in_parquet,
 }
 
 

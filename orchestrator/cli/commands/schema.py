@@ -1,28 +1,62 @@
-"""`schema`: the JSON Schema of the files that people write, for their editors."""
+"""`schema`: what people write (job files, the config) and what they read (records), as a schema."""
 
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import click
 
 from orchestrator.cli.output import write
 from orchestrator.config import config_schema, job_schema
 from orchestrator.core.policy import ExitCode
+from orchestrator.core.products import DIRECTIONS, PRODUCTS, canonical_name
+from orchestrator.core.record_columns import DIRECTED, column_type, columns_of
 
 
 @click.command(
-    short_help="Print the JSON Schema of job files or of the config, for editors.",
+    short_help="Print the schema of job files, of the config, or of a product's records.",
     epilog="Example: `orchestrator schema job > job.schema.json`, and as the first line of a job "
-    "file `# yaml-language-server: $schema=job.schema.json`.",
+    "file `# yaml-language-server: $schema=job.schema.json`. `orchestrator schema records SMS` "
+    "lists the columns of SMS.",
 )
-@click.argument("kind", metavar="job|config", type=click.Choice(["job", "config"]))
+@click.argument(
+    "kind", metavar="job|config|records", type=click.Choice(["job", "config", "records"])
+)
+@click.argument("product", required=False)
 @click.option("--json", "as_json", is_flag=True, help="Changes nothing: a schema is JSON.")
-def command(kind: str, as_json: bool) -> int:  # noqa: ARG001 - every command takes --json
-    """Print the JSON Schema of job files or of the config.
+def command(kind: str, product: str | None, as_json: bool) -> int:  # noqa: ARG001 - every command takes --json
+    """Print the JSON Schema of job files or of the config, or the columns of a product's records.
 
-    An editor that knows it completes keys, shows what they mean, and marks mistakes as you type.
+    An editor that knows the JSON Schema completes keys, shows what they mean, and marks mistakes as
+    you type. `records` lists the known columns with their types, of one PRODUCT or of all; files
+    may have more, which are text.
     """
-    schema = job_schema() if kind == "job" else config_schema()
+    if product is not None and kind != "records":
+        raise click.UsageError(f"{product}: only `schema records` takes a product")
+    if kind == "records":
+        schema: Any = _records(product)
+    else:
+        schema = job_schema() if kind == "job" else config_schema()
     write([json.dumps(schema, indent=2), "\n"])
     return ExitCode.DONE
+
+
+def _records(product: str | None) -> list[dict[str, Any]]:
+    names = sorted(PRODUCTS) if product is None else [canonical_name(product)]
+    for name in names:
+        if name not in PRODUCTS:
+            known = ", ".join(sorted(PRODUCTS))
+            raise click.UsageError(f"{product} is no product known here; known are {known}")
+    return [
+        {
+            "product": name,
+            "direction": direction,
+            "columns": [
+                {"name": column, "type": column_type(column).value}
+                for column in columns_of(name, direction)
+            ],
+        }
+        for name in names
+        for direction in (DIRECTIONS if name in DIRECTED else (None,))
+    ]

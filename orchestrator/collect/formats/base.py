@@ -9,19 +9,90 @@ from __future__ import annotations
 import hashlib
 import os
 from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+from enum import Enum
 from typing import TYPE_CHECKING, ClassVar, Protocol
 
 from orchestrator.collect import safe_open
 from orchestrator.collect.cancellable_thread import STEP_BYTES
 from orchestrator.collect.counting import RecordCounter
 from orchestrator.collect.disk import WritebackFile
+from orchestrator.core.settings import ColumnRules
+from orchestrator.texts import utc_text
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator
+    from collections.abc import Generator, Iterator, Mapping
     from pathlib import Path
     from typing import BinaryIO
 
     from orchestrator.collect.archive import Member
+    from orchestrator.core.model import Report
+    from orchestrator.core.settings import OutputSettings, Secret
+
+
+class Fallback(Enum):
+    """What a typed column becomes where a value does not fit its type."""
+
+    TEXT = "text"
+    BYTES = "bytes"
+    """For a column that is no UTF-8."""
+
+
+class ColumnsDoNotFit(Exception):
+    """Values do not fit the types of their columns: the file has to be written again.
+
+    Attributes:
+        columns: those that must be written otherwise, in all passes so far.
+    """
+
+    def __init__(self, columns: Mapping[str, Fallback]) -> None:
+        super().__init__(f"values do not fit the types of {', '.join(columns)}")
+        self.columns = dict(columns)
+
+
+@dataclass(frozen=True, slots=True)
+class FileSubject:
+    """What a file is about, for formats that type its columns or say so in the file.
+
+    Attributes:
+        product: by its canonical name; empty where nobody knows.
+        direction: of its records; None where the product has none.
+        facts: are written into the file, where its format has a place for them.
+        fallbacks: columns that do not have the type that their names say.
+        rules: which columns are left out or hashed.
+        hash_key: of the hashes; None where `rules` has none.
+    """
+
+    product: str = ""
+    direction: str | None = None
+    facts: Mapping[str, str] = field(default_factory=dict)
+    fallbacks: Mapping[str, Fallback] = field(default_factory=dict)
+    rules: ColumnRules = field(default_factory=ColumnRules)
+    hash_key: Secret | None = field(default=None, repr=False)
+
+    @classmethod
+    def of(cls, report: Report, output: OutputSettings) -> FileSubject:
+        """What the file of a report is about. Equal reports make equal facts.
+
+        Args:
+            report: as the ledger has it.
+            output: the settings, with the key of the hashes itself in place of its reference.
+        """
+        facts = {
+            "orchestrator.request_id": report.request_id or "",
+            "orchestrator.account_id": report.series.account_id,
+            "orchestrator.product": report.series.product,
+            "orchestrator.window_start": utc_text(report.window.start),
+            "orchestrator.window_end": utc_text(report.window.end),
+        }
+        product = report.series.product
+        return cls(
+            product,
+            report.series.direction,
+            facts,
+            rules=output.columns.of(product),
+            hash_key=output.hash_key,
+        )
 
 
 class Writer(Protocol):
@@ -47,6 +118,8 @@ class Writer(Protocol):
 
         Raises:
             OSError: the disk.
+            ColumnsDoNotFit: it has to be written again, with other types.
+            CorruptArchive: the CSV has records that the format cannot hold.
         """
         ...
 
@@ -75,8 +148,12 @@ class OutputFormat(ABC):
     is_archive: ClassVar[bool] = False
     """The published file is the archive as it came: the `Writer` writes nothing itself."""
 
+    keeps_bytes: ClassVar[bool] = True
+    """The CSV that `blocks` gives is the very one that was written, byte for byte; otherwise it has
+    the same records, with equal values."""
+
     @abstractmethod
-    def open(self, path: Path) -> Writer:
+    def open(self, path: Path, subject: FileSubject) -> Writer:
         """A new file; whatever stands under the path gives way.
 
         Raises:

@@ -13,11 +13,11 @@ if TYPE_CHECKING:
     from typing import BinaryIO
 
     from orchestrator.collect.archive import Member
-    from orchestrator.collect.formats.base import Writer
+    from orchestrator.collect.formats.base import FileSubject, Writer
 
 
 class _Csv(OutputFormat):
-    def open(self, path: Path) -> Writer:
+    def open(self, path: Path, subject: FileSubject) -> Writer:  # noqa: ARG002 - types no column
         return HashingFile(path)
 
     def blocks(self, file: BinaryIO) -> Iterator[bytes]:

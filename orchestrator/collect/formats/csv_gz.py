@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import BinaryIO
 
-    from orchestrator.collect.formats.base import Writer
+    from orchestrator.collect.formats.base import FileSubject, Writer
 
 _LEVEL: Final = 6
 _HEADER: Final = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"
@@ -47,7 +47,7 @@ class _Packer:
 
 
 class _CsvGz(OutputFormat):
-    def open(self, path: Path) -> Writer:
+    def open(self, path: Path, subject: FileSubject) -> Writer:  # noqa: ARG002 - types no column
         return PackedFile(path, _Packer())
 
     def blocks(self, file: BinaryIO) -> Iterator[bytes]:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import BinaryIO
 
-    from orchestrator.collect.formats.base import Writer
+    from orchestrator.collect.formats.base import FileSubject, Writer
 
 _LEVEL: Final = 3  # The library's own default: smaller than gzip's level 6, several times as fast.
 
@@ -39,7 +39,7 @@ _ZSTD: Final = _library()
 
 
 class _CsvZst(OutputFormat):
-    def open(self, path: Path) -> Writer:
+    def open(self, path: Path, subject: FileSubject) -> Writer:  # noqa: ARG002 - types no column
         parameter = _ZSTD.CompressionParameter
         options = {parameter.compression_level: _LEVEL, parameter.checksum_flag: 1}
         return PackedFile(path, _ZSTD.ZstdCompressor(options=options))

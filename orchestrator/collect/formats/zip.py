@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import BinaryIO
 
-    from orchestrator.collect.formats.base import Writer
+    from orchestrator.collect.formats.base import FileSubject, Writer
 
 
 class _ArchiveHash:
@@ -45,7 +45,7 @@ class _ArchiveHash:
 class _Zip(OutputFormat):
     is_archive = True
 
-    def open(self, path: Path) -> Writer:  # noqa: ARG002 - the archive is moved there
+    def open(self, path: Path, subject: FileSubject) -> Writer:  # noqa: ARG002 - the archive is moved there
         return _ArchiveHash()
 
     def blocks(self, file: BinaryIO) -> Iterator[bytes]:

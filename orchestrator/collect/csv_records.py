@@ -1,0 +1,93 @@
+"""Cuts a stream of CSV where records end, whatever is in them.
+
+Readers of CSV that cut a stream at any byte alter fields that hold line breaks: a CR LF on the
+border of two blocks loses its LF (https://github.com/apache/arrow/issues/51368). So blocks end with
+a record here, and each can be read by itself.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+BLOCK_BYTES: Final = 1024 * 1024
+"""About how long blocks are: with shorter ones the fixed cost of reading a block shows."""
+
+_QUOTE: Final = b'"'
+_LINE_FEED: Final = b"\n"
+
+
+class RecordBlocks:
+    """Takes the bytes of a CSV in pieces of any size, and gives blocks of whole records.
+
+    A line feed ends a record where the number of quotes before it is even: quotes inside a quoted
+    field are doubled (RFC 4180). Where the blocks end depends on the CSV alone, not on its pieces.
+    Each byte is looked at a few times at most, so that one record of many megabytes costs no more
+    than many short ones.
+
+    Args:
+        block_bytes: a block ends with the last record that ends within so many bytes; where none
+            does, with the first that ends at all.
+    """
+
+    def __init__(self, block_bytes: int = BLOCK_BYTES) -> None:
+        self._block_bytes = block_bytes
+        self._pending = bytearray()
+        # Of a record that is longer than a block: how far its end has been looked for, and the
+        # quotes up to there.
+        self._searched = 0
+        self._quotes = 0
+
+    def push(self, piece: bytes) -> Iterator[bytes]:
+        """Takes the next bytes; the blocks that are whole now. They must be read to their end."""
+        self._pending += piece
+        while len(self._pending) >= self._block_bytes:
+            end = self._last_end_within_block() if not self._searched else None
+            if end is None:
+                end = self._first_end_behind_block()
+            if end is None:
+                return
+            yield self._take(end)
+
+    def rest(self) -> bytes:
+        """Everything that is left, once the stream has ended; its last line may lack its end."""
+        return self._take(len(self._pending))
+
+    def _last_end_within_block(self) -> int | None:
+        quotes = self._pending.count(_QUOTE, 0, self._block_bytes)
+        end = self._block_bytes
+        while (found := self._pending.rfind(_LINE_FEED, 0, end)) >= 0:
+            quotes -= self._pending.count(_QUOTE, found, end)
+            if quotes % 2 == 0:
+                return found + 1
+            end = found
+        return None
+
+    def _first_end_behind_block(self) -> int | None:
+        while (found := self._pending.find(_LINE_FEED, self._searched)) >= 0:
+            self._quotes += self._pending.count(_QUOTE, self._searched, found)
+            self._searched = found + 1
+            if self._quotes % 2 == 0:
+                return found + 1
+        self._quotes += self._pending.count(_QUOTE, self._searched)
+        self._searched = len(self._pending)
+        return None
+
+    def _take(self, end: int) -> bytes:
+        block = bytes(memoryview(self._pending)[:end])
+        del self._pending[:end]
+        self._searched = self._quotes = 0
+        return block
+
+
+def end_of_first_record(block: bytes) -> int:
+    """Behind the first record, such as the header; the length of the block if none ends in it."""
+    quotes = start = 0
+    while (found := block.find(_LINE_FEED, start)) >= 0:
+        quotes += block.count(_QUOTE, start, found)
+        if quotes % 2 == 0:
+            return found + 1
+        start = found + 1
+    return len(block)
