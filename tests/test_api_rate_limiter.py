@@ -349,8 +349,9 @@ def test_turns_are_never_closer_than_the_rate_and_nobody_is_forgotten(
 async def hold(
     rate_limiter: RateLimiter, log: Log, name: str, places: SlotPool, seconds: float
 ) -> None:
-    with places.claim() as place:
-        async with rate_limiter.turn(DOWNLOAD, slot=place):
+    with places.slot() as slot:
+        async with rate_limiter.turn(DOWNLOAD, slot=slot):
+            slot.keep()
             log.append((name, anyio.current_time()))
         await anyio.sleep(seconds)
 
@@ -449,8 +450,9 @@ def test_nobody_waits_for_ever_and_places_are_never_exceeded(
                 if priority is not DOWNLOAD:
                     async with rate_limiter.turn(priority):
                         return
-                with places.claim() as place:
-                    async with rate_limiter.turn(priority, slot=place):
+                with places.slot() as slot:
+                    async with rate_limiter.turn(priority, slot=slot):
+                        slot.keep()
                         held += 1
                     try:
                         assert held <= number

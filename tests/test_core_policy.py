@@ -9,7 +9,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator.core import policy
-from orchestrator.core.policy import AfterCreate, ExitCode, RunOutcome
+from orchestrator.core.policy import (
+    CreateFailure,
+    ExitCode,
+    MaybeCreated,
+    RefusedFor,
+    RefusedForDates,
+    ResendAfterBackoff,
+    ResendAtNextTurn,
+    RunOutcome,
+    Scope,
+)
 from orchestrator.core.settings import PollPolicy, RetryPolicy
 from orchestrator.errors import (
     ApiError,
@@ -27,36 +37,36 @@ from orchestrator.errors import (
 @pytest.mark.parametrize(
     ("error", "verdict"),
     [
-        pytest.param(Throttled("429"), AfterCreate.AGAIN, id="429"),
-        pytest.param(TransportError("x", maybe_sent=False), AfterCreate.RETRY, id="refused"),
-        pytest.param(TransportError("x", maybe_sent=True), AfterCreate.UNKNOWN, id="reset"),
-        pytest.param(ServerFault("x"), AfterCreate.UNKNOWN, id="5xx"),
-        pytest.param(Unauthorized("x", status=401), AfterCreate.LEAVE_KEY, id="401"),
-        pytest.param(Unauthorized("x", status=403), AfterCreate.LEAVE_ACCOUNT, id="403"),
-        pytest.param(NotFound("x", problem=Problem(404)), AfterCreate.LEAVE_SERIES, id="404"),
+        pytest.param(Throttled("429"), ResendAtNextTurn(), id="429"),
+        pytest.param(TransportError("x", maybe_sent=False), ResendAfterBackoff(), id="refused"),
+        pytest.param(TransportError("x", maybe_sent=True), MaybeCreated(), id="reset"),
+        pytest.param(ServerFault("x"), MaybeCreated(), id="5xx"),
+        pytest.param(Unauthorized("x", status=401), RefusedFor(Scope.KEY), id="401"),
+        pytest.param(Unauthorized("x", status=403), RefusedFor(Scope.ACCOUNT), id="403"),
+        pytest.param(NotFound("x", problem=Problem(404)), RefusedFor(Scope.SERIES), id="404"),
         pytest.param(
-            Rejected("x", status=400, problem=Problem(400)), AfterCreate.LEAVE_SERIES, id="400"
+            Rejected("x", status=400, problem=Problem(400)), RefusedFor(Scope.SERIES), id="400"
         ),
         pytest.param(
-            Rejected("x", status=422, problem=Problem(422)), AfterCreate.LEAVE_SERIES, id="422"
+            Rejected("x", status=422, problem=Problem(422)), RefusedFor(Scope.SERIES), id="422"
         ),
         pytest.param(
             Rejected("x", status=422, names_a_date=True, problem=Problem(422)),
-            AfterCreate.CUT,
+            RefusedForDates(),
             id="422 date",
         ),
-        pytest.param(NotFound("x"), AfterCreate.UNKNOWN, id="404 without words"),
-        pytest.param(Rejected("x", status=400), AfterCreate.UNKNOWN, id="400 without words"),
-        pytest.param(Rejected("x", status=422), AfterCreate.UNKNOWN, id="422 without words"),
-        pytest.param(Rejected("x", status=409), AfterCreate.UNKNOWN, id="409"),
-        pytest.param(Rejected("x", status=418), AfterCreate.UNKNOWN, id="418"),
-        pytest.param(ApiError("x"), AfterCreate.UNKNOWN, id="anything else"),
+        pytest.param(NotFound("x"), MaybeCreated(), id="404 without words"),
+        pytest.param(Rejected("x", status=400), MaybeCreated(), id="400 without words"),
+        pytest.param(Rejected("x", status=422), MaybeCreated(), id="422 without words"),
+        pytest.param(Rejected("x", status=409), MaybeCreated(), id="409"),
+        pytest.param(Rejected("x", status=418), MaybeCreated(), id="418"),
+        pytest.param(ApiError("x"), MaybeCreated(), id="anything else"),
     ],
 )
 def test_only_sure_failures_of_a_create_may_be_repeated(
-    error: ApiError, verdict: AfterCreate
+    error: ApiError, verdict: CreateFailure
 ) -> None:
-    assert policy.after_create(error) is verdict
+    assert policy.after_create(error) == verdict
 
 
 @pytest.mark.parametrize(

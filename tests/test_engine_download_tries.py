@@ -46,35 +46,35 @@ def after(
 @pytest.mark.parametrize(
     ("problems", "asked", "over", "expected"),
     [
-        pytest.param([GONE], SUCCESS, False, Next.AGAIN, id="404 once"),
-        pytest.param([GONE] * 7, SUCCESS, False, Next.AGAIN, id="404 seven times"),
-        pytest.param([GONE] * 8, SUCCESS, False, Next.LEAVE, id="404 to the end"),
-        pytest.param([GONE] * 8, UNKNOWN, False, Next.LEAVE, id="404 for the report too"),
-        pytest.param([GONE] * 2, SUCCESS, True, Next.AGAIN, id="its life is over, two looks"),
-        pytest.param([GONE] * 3, SUCCESS, True, Next.GONE, id="its life is over, three looks"),
-        pytest.param([REFUSED] * 3, SUCCESS, True, Next.GONE, id="over, the link has expired"),
-        pytest.param([GONE] * 3, UNKNOWN, True, Next.LOST, id="over, and the report is gone"),
-        pytest.param([GONE] * 3, RUNNING, True, Next.AGAIN, id="over, a status that went back"),
-        pytest.param([GONE] * 8, DOWN, True, Next.LEAVE, id="over, and nobody answers"),
-        pytest.param([GONE, BROKEN, GONE], SUCCESS, True, Next.AGAIN, id="over, not in a row"),
-        pytest.param([BROKEN] * 8, SUCCESS, False, Next.LEAVE, id="a stream that breaks"),
+        pytest.param([GONE], SUCCESS, False, Next.DOWNLOAD, id="404 once"),
+        pytest.param([GONE] * 7, SUCCESS, False, Next.DOWNLOAD, id="404 seven times"),
+        pytest.param([GONE] * 8, SUCCESS, False, Next.NEXT_RUN, id="404 to the end"),
+        pytest.param([GONE] * 8, UNKNOWN, False, Next.NEXT_RUN, id="404 for the report too"),
+        pytest.param([GONE] * 2, SUCCESS, True, Next.DOWNLOAD, id="its life is over, two looks"),
+        pytest.param([GONE] * 3, SUCCESS, True, Next.FILE_GONE, id="its life is over, three looks"),
+        pytest.param([REFUSED] * 3, SUCCESS, True, Next.FILE_GONE, id="over, the link has expired"),
+        pytest.param([GONE] * 3, UNKNOWN, True, Next.REPORT_LOST, id="over, the report is gone"),
+        pytest.param([GONE] * 3, RUNNING, True, Next.DOWNLOAD, id="over, a status that went back"),
+        pytest.param([GONE] * 8, DOWN, True, Next.NEXT_RUN, id="over, and nobody answers"),
+        pytest.param([GONE, BROKEN, GONE], SUCCESS, True, Next.DOWNLOAD, id="over, not in a row"),
+        pytest.param([BROKEN] * 8, SUCCESS, False, Next.NEXT_RUN, id="a stream that breaks"),
         pytest.param([BROKEN] * 8, SUCCESS, True, Next.DISPUTE, id="over, a stream that breaks"),
-        pytest.param([BROKEN] * 7, SUCCESS, True, Next.AGAIN, id="over, it broke seven times"),
+        pytest.param([BROKEN] * 7, SUCCESS, True, Next.DOWNLOAD, id="over, it broke seven times"),
         pytest.param([DOWN] * 8, UNKNOWN, True, Next.DISPUTE, id="over, its host is down"),
-        pytest.param([NO_LINK] * 8, SUCCESS, False, Next.LEAVE, id="a link that is none"),
+        pytest.param([NO_LINK] * 8, SUCCESS, False, Next.NEXT_RUN, id="a link that is none"),
         pytest.param([NO_LINK] * 8, SUCCESS, True, Next.DISPUTE, id="over, a link that is none"),
-        pytest.param([HTML] * 7, SUCCESS, False, Next.AGAIN, id="HTML seven times"),
+        pytest.param([HTML] * 7, SUCCESS, False, Next.DOWNLOAD, id="HTML seven times"),
         pytest.param([HTML] * 8, SUCCESS, False, Next.DISPUTE, id="HTML eight times"),
-        pytest.param([HTML] * 8, DOWN, False, Next.LEAVE, id="HTML, and nobody answers"),
-        pytest.param([HTML] * 8, RUNNING, False, Next.LEAVE, id="HTML, a status that went back"),
+        pytest.param([HTML] * 8, DOWN, False, Next.NEXT_RUN, id="HTML, and nobody answers"),
+        pytest.param([HTML] * 8, RUNNING, False, Next.NEXT_RUN, id="HTML, a status that went back"),
         pytest.param([HTML] * 8, SUCCESS, True, Next.DISPUTE, id="HTML is never expired"),
-        pytest.param([COUNT] * 2, SUCCESS, False, Next.AGAIN, id="a wrong count twice"),
+        pytest.param([COUNT] * 2, SUCCESS, False, Next.DOWNLOAD, id="a wrong count twice"),
         pytest.param([COUNT] * 3, SUCCESS, False, Next.DISPUTE, id="a wrong count three times"),
-        pytest.param([COUNT] * 8, DOWN, False, Next.LEAVE, id="a count that nobody confirms"),
-        pytest.param([COUNT] * 8, UNKNOWN, False, Next.LEAVE, id="a count, and 404"),
+        pytest.param([COUNT] * 8, DOWN, False, Next.NEXT_RUN, id="a count that nobody confirms"),
+        pytest.param([COUNT] * 8, UNKNOWN, False, Next.NEXT_RUN, id="a count, and 404"),
         pytest.param([COUNT] * 8, UNKNOWN, True, Next.DISPUTE, id="a count, and all is over"),
         pytest.param(
-            [COUNT, COUNT, WrongCount(5, 7)], SUCCESS, False, Next.AGAIN, id="counts that change"
+            [COUNT, COUNT, WrongCount(5, 7)], SUCCESS, False, Next.DOWNLOAD, id="counts that change"
         ),
     ],
 )
@@ -90,8 +90,8 @@ def test_what_follows(
 @pytest.mark.parametrize("attempts", [1, 2])
 def test_with_few_attempts_these_are_the_last(attempts: int) -> None:
     assert after(*[COUNT] * attempts, asked=SUCCESS, attempts=attempts) is Next.DISPUTE
-    assert after(*[GONE] * attempts, asked=SUCCESS, attempts=attempts) is Next.LEAVE
-    assert after(*[GONE] * attempts, asked=SUCCESS, over=True, attempts=attempts) is Next.GONE
+    assert after(*[GONE] * attempts, asked=SUCCESS, attempts=attempts) is Next.NEXT_RUN
+    assert after(*[GONE] * attempts, asked=SUCCESS, over=True, attempts=attempts) is Next.FILE_GONE
 
 
 def test_a_stream_that_broke_once_is_no_reason_to_ask() -> None:

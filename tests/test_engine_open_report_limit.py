@@ -132,8 +132,8 @@ async def test_an_api_that_throttles_everything_is_left_to_the_next_run(tmp_path
         assert exit_code(end.remains) is ExitCode.UNFINISHED
 
 
-class TestRoom:
-    """The reckoning, without a server."""
+class TestLimit:
+    """What is learned, without a server."""
 
     OWN = Throttled(
         "full", problem=Problem(status=429, type="https://example.com/errors#too-many-open")
@@ -141,73 +141,74 @@ class TestRoom:
     RATE = Throttled("429")
 
     async def test_one_refusal_is_the_rate(self) -> None:
-        room = OpenReportLimit("abcd1234", Watching())
-        assert not room.is_full(self.RATE)
-        assert not room.is_suspect
-        assert not room.is_full(self.RATE)
-        assert room.is_suspect
+        limit = OpenReportLimit("abcd1234", Watching())
+        assert not limit.is_reached(self.RATE)
+        assert not limit.is_suspect
+        assert not limit.is_reached(self.RATE)
+        assert limit.is_suspect
 
     async def test_creates_refused_while_other_calls_pass_are_the_limit(self) -> None:
-        room = OpenReportLimit("abcd1234", Watching())
-        with room.slot() as one, room.slot() as two:
+        limit = OpenReportLimit("abcd1234", Watching())
+        with limit.slot() as one, limit.slot() as two, limit.slot() as refused:
             one.take()
             two.take()
-            assert not room.is_full(self.RATE)
-            assert not room.is_full(self.RATE)
-            room.probe_passed()
-            assert room.is_full(self.RATE)
-            assert room.most == 2
+            refused.take()
+            assert not limit.is_reached(self.RATE)
+            assert not limit.is_reached(self.RATE)
+            limit.probe_passed()
+            assert limit.is_reached(self.RATE)
+            assert limit.most == 2
 
     @pytest.mark.parametrize("was_known", [False, True])
     async def test_creates_refused_as_other_calls_are_are_the_rate(self, was_known: bool) -> None:
-        room = OpenReportLimit("abcd1234", Watching())
-        with room.slot() as one:
+        limit = OpenReportLimit("abcd1234", Watching())
+        with limit.slot() as one:
             one.take()
             if was_known:
-                assert room.is_full(self.OWN)
-            room.is_full(self.RATE)
-            room.probe_passed()
-            room.probe_throttled()
-            assert not room.is_full(self.RATE)
-            assert room.is_full(self.OWN), "its own type leaves no doubt"
+                assert limit.is_reached(self.OWN)
+            limit.is_reached(self.RATE)
+            limit.probe_passed()
+            limit.probe_throttled()
+            assert not limit.is_reached(self.RATE)
+            assert limit.is_reached(self.OWN), "its own type leaves no doubt"
             await anyio.sleep(301)
-            assert room.is_full(self.RATE), "long ago, for others"
+            assert limit.is_reached(self.RATE), "long ago, for others"
 
     async def test_a_create_that_works_clears_the_suspicion(self) -> None:
-        room = OpenReportLimit("abcd1234", Watching())
-        room.is_full(self.RATE)
-        room.is_full(self.RATE)
-        room.probe_passed()
-        room.created()
-        assert not room.is_full(self.RATE)
-        assert room.most is None
+        limit = OpenReportLimit("abcd1234", Watching())
+        limit.is_reached(self.RATE)
+        limit.is_reached(self.RATE)
+        limit.probe_passed()
+        limit.created()
+        assert not limit.is_reached(self.RATE)
+        assert limit.most is None
 
-    async def test_the_room_is_felt_for_again_and_ever_more_rarely(self) -> None:
-        room = OpenReportLimit("abcd1234", Watching())
-        with room.slot() as one, room.slot() as two:
+    async def test_the_limit_is_raised_again_and_ever_more_rarely(self) -> None:
+        limit = OpenReportLimit("abcd1234", Watching())
+        with limit.slot() as one, limit.slot() as two, limit.slot() as refused:
             one.take()
             two.take()
-            room.is_full(self.OWN)
-            assert room.most == 2
+            refused.take()
+            limit.is_reached(self.OWN)
+            assert limit.most == 2
             ends = []
             for _ in range(3):
                 number = 0
-                while room.most == 2:
-                    one.leave(ended=True)
-                    one.take()
+                while limit.most == 2:
+                    limit.ended()
                     number += 1
                 ends.append(number)
-                room.is_full(self.OWN)
+                limit.is_reached(self.OWN)
             assert ends == [2, 4, 8]
 
     async def test_who_waits_for_room_hears_that_the_run_does_without(self) -> None:
-        room = OpenReportLimit("abcd1234", Watching(), timedelta(seconds=10))
+        limit = OpenReportLimit("abcd1234", Watching(), timedelta(seconds=10))
         woken = []
-        with room.slot() as one:
+        with limit.slot() as one:
             one.take()
-            room.is_full(self.OWN)
-            room.when_free(lambda: woken.append(room.gave_up))
+            limit.is_reached(self.OWN)
+            limit.when_free(lambda: woken.append(limit.gave_up))
             await anyio.sleep(11)
-            room.is_full(self.OWN)
+            limit.is_reached(self.OWN)
             assert woken == ["the API has refused every create of key abcd1234 for 0:00:11"]
-            assert room.has_room
+            assert limit.is_free

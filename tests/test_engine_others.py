@@ -14,6 +14,7 @@ from orchestrator.core.model import Series, Span, Unit
 from orchestrator.core.policy import ExitCode, exit_code
 from orchestrator.core.settings import Limits, PollPolicy
 from orchestrator.engine import scheduler
+from orchestrator.engine.create import ReportCreator
 from orchestrator.engine.drain import Drain
 from orchestrator.engine.follow import Follower
 from orchestrator.simulator import ApiKey, Fault, Settings
@@ -288,23 +289,32 @@ async def test_a_revoked_key_is_not_hidden_by_a_backfill_at_its_deadline(tmp_pat
 
 
 @pytest.mark.parametrize(
-    ("place", "state"),
-    [("_watch", State.DISPUTED), ("_create", None), ("_reconcile", State.HELD)],
+    ("owner", "method", "state"),
+    [
+        (Follower, "_watch", State.DISPUTED),
+        (Follower, "_reconcile", State.HELD),
+        (ReportCreator, "create", None),
+    ],
+    ids=["watching", "reconciling", "creating"],
 )
 async def test_a_bug_in_one_report_s_coroutine_stays_with_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str, state: State | None
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    owner: type,
+    method: str,
+    state: State | None,
 ) -> None:
     """The others go on, and the run ends with 70."""
-    real = getattr(Follower, place)
+    real = getattr(owner, method)
 
-    async def odd(self: Follower, subject: object, *rest: object, **more: object) -> object:
+    async def odd(self: object, subject: object, *rest: object, **more: object) -> object:
         if subject.series.product == "VERIFY-API":  # type: ignore[attr-defined]
             raise KeyError("nobody thought of this")
         return await real(self, subject, *rest, **more)
 
-    monkeypatch.setattr(Follower, place, odd)
+    monkeypatch.setattr(owner, method, odd)
     lost = with_faults(SMALL, Fault.of("create", "reset", made=True, product="VERIFY-API", nth=1))
-    settings = lost if place == "_reconcile" else SMALL
+    settings = lost if method == "_reconcile" else SMALL
     async with stage(tmp_path, settings) as here:
         one = job(
             between("2026-01-01", "2026-02-01"), name="odd", series=(BACKFILL.series[0].series,)

@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 
     from orchestrator.core.lifecycle import Event
     from orchestrator.core.ports import Ledger
-    from orchestrator.engine.follow import ChunkOrder
+    from orchestrator.engine.create import ChunkOrder
 
 NOW = datetime(2026, 3, 11, 12, tzinfo=UTC)
 DAY = timedelta(days=1)

@@ -114,6 +114,8 @@ class KeyRateLimiter:
     ) -> AsyncIterator[None]:
         """Waits for a turn; the request is made inside. Cancelled while waiting, it costs none.
 
+        A slot is taken with the turn, and given back at its end unless the request has kept it.
+
         Raises:
             TransportError: `close` was called; nothing was sent.
         """
@@ -127,6 +129,9 @@ class KeyRateLimiter:
             self.throttled += 1
             self._slow_down(complaint.retry_after, is_news=slow_downs == self._slow_downs)
             raise
+        finally:
+            if slot is not None:
+                slot.release()
         if slow_downs == self._slow_downs:
             self._in_a_row = 0
             if self._rate < self._full:

@@ -93,46 +93,65 @@ def backoff(
     return policy.wait_initial + (max(ceiling, policy.wait_initial) - policy.wait_initial) * jitter
 
 
-class AfterCreate(Enum):
-    """What follows from a create that did not bring an id."""
+class Scope(Enum):
+    """What a refusal of the API is about, and what is therefore left alone for this run."""
 
-    AGAIN = "again"
-    """Surely not created: send it again at the key's next turn."""
-    RETRY = "retry"
-    """Surely not created, the server is out of reach: again after a pause, so many times."""
-    LEAVE_KEY = "leave the key"
-    """Surely not created: nothing more with this key in this run."""
-    LEAVE_ACCOUNT = "leave the account"
-    """Surely not created: nothing more for this account in this run."""
-    LEAVE_SERIES = "leave the series"
-    """Surely not created: nothing more of this series in this run."""
-    CUT = "cut"
-    """Surely not created, for its dates: a smaller window may be."""
-    UNKNOWN = "unknown"
-    """Nobody knows: reconcile, never repeat."""
+    KEY = "key"
+    ACCOUNT = "account"
+    SERIES = "series"
 
 
-def after_create(error: ApiError) -> AfterCreate:  # noqa: PLR0911 - one arm a kind of error
+@dataclass(frozen=True, slots=True)
+class ResendAtNextTurn:
+    """Surely not created, for the key asks too often: it is sent again at the key's next turn."""
+
+
+@dataclass(frozen=True, slots=True)
+class ResendAfterBackoff:
+    """Surely not created, for the API is out of reach: it is sent again after a pause."""
+
+
+@dataclass(frozen=True, slots=True)
+class RefusedFor:
+    """Surely not created: nothing more of this scope is asked for in this run."""
+
+    scope: Scope
+
+
+@dataclass(frozen=True, slots=True)
+class RefusedForDates:
+    """Surely not created: a smaller window may be."""
+
+
+@dataclass(frozen=True, slots=True)
+class MaybeCreated:
+    """Nobody knows: it is reconciled, and never repeated by itself."""
+
+
+CreateFailure = ResendAtNextTurn | ResendAfterBackoff | RefusedFor | RefusedForDates | MaybeCreated
+
+
+def after_create(error: ApiError) -> CreateFailure:  # noqa: PLR0911 - one arm a kind of error
     """What a failed create means: which errors surely created nothing, and what to leave alone."""
     match error:
         case Throttled():
-            return AfterCreate.AGAIN
+            return ResendAtNextTurn()
         case TransportError(maybe_sent=False):
-            return AfterCreate.RETRY
+            return ResendAfterBackoff()
         case Unauthorized(status=401):
-            return AfterCreate.LEAVE_KEY
+            return RefusedFor(Scope.KEY)
         case Unauthorized():
-            return AfterCreate.LEAVE_ACCOUNT
+            return RefusedFor(Scope.ACCOUNT)
         case NotFound(problem=None) | Rejected(problem=None):
-            return AfterCreate.UNKNOWN  # without words it may be a gateway that speaks
+            return MaybeCreated()  # without a problem in its body it may be a gateway that speaks
         case NotFound() | Rejected(status=400):
-            return AfterCreate.LEAVE_SERIES
+            return RefusedFor(Scope.SERIES)
         case Rejected(status=422, names_a_date=True):
-            return AfterCreate.CUT
+            return RefusedForDates()
         case Rejected(status=422):
-            return AfterCreate.LEAVE_SERIES
-        case _:
-            return AfterCreate.UNKNOWN
+            return RefusedFor(Scope.SERIES)
+        case _:  # any other error of the API
+            return MaybeCreated()
 
 
 RECONCILE_LOOKS: Final = 3

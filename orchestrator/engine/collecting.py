@@ -14,6 +14,7 @@ from orchestrator.core.commands import pay_or_skip
 from orchestrator.core.lifecycle import State
 from orchestrator.core.local_dates import chunk_text
 from orchestrator.core.model import RemoteReport
+from orchestrator.core.policy import Scope
 from orchestrator.core.ports import Priority, Within
 from orchestrator.core.vonage import Status
 from orchestrator.engine import outcomes
@@ -39,9 +40,9 @@ if TYPE_CHECKING:
 
     from orchestrator.core.echo import EchoDifference
     from orchestrator.core.events import RunEvents
-    from orchestrator.core.lifecycle import Event
     from orchestrator.core.model import Report
     from orchestrator.core.ports import Collector, Download, Ledger, VerifiedFile
+    from orchestrator.engine.changes import ReportChanges
     from orchestrator.engine.drain import Drain
     from orchestrator.engine.key_session import KeySession
 
@@ -64,19 +65,19 @@ class Collecting:
     """Collects reports; shared by all of them, and holding no state of any one.
 
     Args:
-        take: applies an event to a report; the only way in which it changes.
+        changes: changes reports.
         ended: what is done once the API says that a report has come to nothing, was cut, or is
             not what was asked for.
         ledger: knows which files are superseded.
         collector: makes files.
         events: is told of what does not change a report.
         drain: shields what must not be cut.
-        downloads: so many at a time.
+        downloads: how many there may be at a time, over all keys.
     """
 
     def __init__(
         self,
-        take: Callable[[Report, Event], Awaitable[Report]],
+        changes: ReportChanges,
         *,
         ended: Callable[[Report, RemoteReport, KeySession], Awaitable[Report]],
         ledger: Ledger,
@@ -85,13 +86,13 @@ class Collecting:
         drain: Drain,
         downloads: int,
     ) -> None:
-        self._take = take
+        self._changes = changes
         self._ended = ended
         self._ledger = ledger
         self._collector = collector
         self._events = events
         self._drain = drain
-        self._places = SlotPool(downloads)
+        self._slots = SlotPool(downloads)
 
     async def collect(self, report: Report, session: KeySession) -> Report:
         """Download, verify, publish. What has begun is finished even when the run drains."""
@@ -166,7 +167,9 @@ class Collecting:
         )
         assert remote.download_url is not None
         finished = lifecycle.Finished(remote.items_count, remote.download_url)
-        return await self._take(await self._take(report, finished), _verified(verdict))
+        return await self._changes.apply(
+            await self._changes.apply(report, finished), _verified(verdict)
+        )
 
     async def _fetch_for_examination(self, report: Report, session: KeySession) -> VerifiedFile:
         """One download after the other, until the file is here.
@@ -192,7 +195,7 @@ class Collecting:
         """Keeps what has been fetched for a person, who decides."""
         with self._drain.shield():
             await self._collector.quarantine(report, reason)
-            return await self._take(report, lifecycle.Disputed(reason))
+            return await self._changes.apply(report, lifecycle.Disputed(reason))
         await checkpoint()
         return report
 
@@ -204,11 +207,11 @@ class Collecting:
             except NameTaken as error:
                 return await self._dispute(report, str(error))
             if stands:
-                published = await self._take(report, lifecycle.Published())
+                published = await self._changes.apply(report, lifecycle.Published())
                 if published.replaces is not None:
                     await withdraw_superseded(self._ledger, self._collector, published)
                 return published
-            return await self._take(
+            return await self._changes.apply(
                 report,
                 lifecycle.FileMissing("the verified file is not there any more; fetched again"),
             )
@@ -269,7 +272,7 @@ class Collecting:
         try:
             remote = await session.turn(lambda: session.api.status(request_id), Priority.DOWNLOAD)
         except Unauthorized as error:
-            session.refuse_account(report.series.account_id, str(error))
+            session.refuse(report.series, Scope.ACCOUNT, str(error))
             return report, error
         except ApiError as error:
             return report, error
@@ -292,11 +295,6 @@ class Collecting:
         """Whether what was answered leaves a ready report to the next run, whatever its file is."""
         match asked:
             case Unauthorized():
-                self._events.message(
-                    "error",
-                    f"account {report.series.account_id}: refused by the API, nothing more of "
-                    f"it in this run: {asked}",
-                )
                 return True
             case NotFound() if blind := session.may_not_see(report):
                 self._events.message("warning", f"{asked}; {blind}")
@@ -311,14 +309,14 @@ class Collecting:
         count = report.items_count if remote.items_count is None else remote.items_count
         if (count, remote.download_url) == (report.items_count, report.download_url):
             return report
-        return await self._take(report, lifecycle.Finished(count, remote.download_url))
+        return await self._changes.apply(report, lifecycle.Finished(count, remote.download_url))
 
     async def _recheck(self, report: Report, problem: WrongCount) -> Report:
         """Holds the file that is here against a count that has changed; no download is needed."""
         if report.items_count != problem.rows:
             return report
         verdict = await self._collector.recheck(report)
-        return report if verdict is None else await self._take(report, _verified(verdict))
+        return report if verdict is None else await self._changes.apply(report, _verified(verdict))
 
     async def _conclude(
         self,
@@ -336,21 +334,21 @@ class Collecting:
             is_file_gone=is_file_gone(report, session, received_at),
             is_forgotten=is_forgotten(report, session, received_at),
         ):
-            case Next.AGAIN:
+            case Next.DOWNLOAD:
                 return None
-            case Next.LEAVE:
+            case Next.NEXT_RUN:
                 return self._leave(report, tries.problem)
             case Next.DISPUTE:
                 reason = f"{tries.problem} (after {tries.number} downloads)"
                 return await self._dispute(report, reason)
-            case Next.GONE:
+            case Next.FILE_GONE:
                 await self._collector.discard(report)
                 reason = f"its file is gone: {tries.problem}"
-                return await self._take(report, lifecycle.FileGone(reason))
-            case Next.LOST:
+                return await self._changes.apply(report, lifecycle.FileGone(reason))
+            case Next.REPORT_LOST:
                 await self._collector.discard(report)
                 reason = f"neither it nor its file is there any more: {tries.problem}"
-                return await self._take(report, lifecycle.Lost(reason))
+                return await self._changes.apply(report, lifecycle.Lost(reason))
 
     def _leave(self, report: Report, problem: ApiError | CollectError) -> Report:
         """Leaves a report that is ready to the next run, and says so."""
@@ -368,16 +366,16 @@ class Collecting:
         self, report: Report, session: KeySession, tries: DownloadTries
     ) -> Report:
         if report.download_url is None:  # the API says that there are no records, and no file
-            return await self._take(report, _verified(await self._collector.empty(report)))
+            return await self._changes.apply(report, _verified(await self._collector.empty(report)))
         async with self._downloading(report, session) as download:
             tries.begin(anyio.current_time())
-            return await self._take(
+            return await self._changes.apply(
                 report, _verified(await self._collector.fetch(report, download))
             )
 
     @asynccontextmanager
     async def _downloading(self, report: Report, session: KeySession) -> AsyncIterator[Download]:
-        """A download that has begun, at the key's turn and in a free place.
+        """A download that has begun, at the key's turn and in a free slot.
 
         Until then a run that drains may do without it; afterwards it has a short grace, and what
         has come until then is kept for the next run.
@@ -388,16 +386,17 @@ class Collecting:
         url = report.download_url
         within = Within(life_left(report, session), session.patience)
         order = report.expires_at.timestamp() if report.expires_at else 0.0
-        with self._places.claim() as place:
+        with self._slots.slot() as slot:
             async with AsyncExitStack() as stack:
-                download = await session.turn(
-                    lambda: stack.enter_async_context(
+
+                async def begin() -> Download:
+                    download = await stack.enter_async_context(
                         session.api.download(url, self._collector.resumable(report), within)
-                    ),
-                    Priority.DOWNLOAD,
-                    order,
-                    place,
-                )
+                    )
+                    slot.keep()  # it goes on beyond the turn
+                    return download
+
+                download = await session.turn(begin, Priority.DOWNLOAD, order, slot)
                 brief = BriefDownload(download, self._drain)
                 try:
                     with self._drain.shield() as shield:

@@ -34,15 +34,15 @@ So it is with downloads that are longer than they can be.
 class Next(Enum):
     """What follows from the downloads so far."""
 
-    AGAIN = "again"
+    DOWNLOAD = "download"
     """Another download, after a pause."""
-    LEAVE = "leave"
+    NEXT_RUN = "next run"
     """The next run goes on."""
     DISPUTE = "dispute"
     """What comes is not what was promised; a person decides."""
-    GONE = "gone"
+    FILE_GONE = "file gone"
     """The life of the file is over, and it cannot be had."""
-    LOST = "lost"
+    REPORT_LOST = "report lost"
     """The lives of report and file are over, and neither is there."""
 
 
@@ -133,10 +133,10 @@ class DownloadTries:
                 return Next.DISPUTE
         elif self.refused >= min(LAST_LOOKS, attempts):
             if finished and is_file_gone:
-                return Next.GONE
+                return Next.FILE_GONE
             if unknown and is_forgotten:
-                return Next.LOST
-        return Next.LEAVE if is_last else Next.AGAIN
+                return Next.REPORT_LOST
+        return Next.NEXT_RUN if is_last else Next.DOWNLOAD
 
 
 def is_refusal(problem: ApiError | CollectError) -> bool:

@@ -7,7 +7,6 @@ be finished is followed to its end by the next run, like every other open report
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING
 
 import anyio
@@ -17,7 +16,7 @@ from orchestrator.core.events import ReportChanged
 from orchestrator.core.lifecycle import State
 from orchestrator.core.policy import RunOutcome
 from orchestrator.engine.collecting import withdraw_superseded
-from orchestrator.engine.follow import ChunkOrder
+from orchestrator.engine.create import ChunkOrder
 from orchestrator.engine.run import follower_of, tell_of_drain
 
 if TYPE_CHECKING:
@@ -151,15 +150,14 @@ def _start(
         settle=one.job.settle,
         refused=lambda _report: editions.refused.add(one.current.id),
     )
-    life = partial(follower.buy, order, session)
 
-    async def live() -> None:
+    async def buy_and_release() -> None:
         try:
-            await life()
+            await follower.buy(order, session)
         finally:
             slots.release()
 
-    tasks.start_soon(live)
+    tasks.start_soon(buy_and_release)
 
 
 class _Editions:

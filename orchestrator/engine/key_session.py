@@ -1,4 +1,4 @@
-"""One API key at work: its client behind its gate, its retries, what it must leave alone."""
+"""One API key at work: its client behind its rate limiter, its retries, what it leaves alone."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import tenacity
 from orchestrator.core import policy
 from orchestrator.core.commands import pay_or_skip
 from orchestrator.core.local_dates import chunk_text
+from orchestrator.core.policy import Scope
 from orchestrator.core.ports import Priority
 from orchestrator.core.vonage import Status
 from orchestrator.engine.breaker import Breaker
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from orchestrator.core.echo import EchoDifference
-    from orchestrator.core.events import RunEvents
+    from orchestrator.core.events import Level, RunEvents
     from orchestrator.core.model import Report, Series
     from orchestrator.core.ports import RateLimiter, ReportsApi, Slot
     from orchestrator.core.settings import RetryPolicy
@@ -44,7 +45,7 @@ _DATELESS: Final = 3
 
 
 class KeySession:
-    """Everything that goes to the API under one key goes through its desk.
+    """Sends everything that goes to the API under one key: turns, retries, what is left alone.
 
     Args:
         api: the client of the key.
@@ -68,7 +69,7 @@ class KeySession:
         self.api = api
         self.rate_limiter = rate_limiter
         self.breaker = Breaker(api.api_key, self._probe, events, patience)
-        self.room = OpenReportLimit(api.api_key, events, patience)
+        self.open_report_limit = OpenReportLimit(api.api_key, events, patience)
         self.patience = patience
         self._events = events
         self._throttled_since: float | None = None
@@ -92,7 +93,7 @@ class KeySession:
     @property
     def unreachable(self) -> str:
         """Why nothing more can be bought in this run, in words; empty while it can."""
-        return self.silent or self.room.gave_up
+        return self.silent or self.open_report_limit.gave_up
 
     @property
     def silent(self) -> str:
@@ -127,16 +128,27 @@ class KeySession:
 
     # --- what is left alone for this run ------------------------------------------------------
 
-    def refuse_key(self, reason: str) -> None:
-        """The API does not accept the key: nothing more with it in this run."""
-        self._refused.setdefault("key", reason)
+    def refuse(self, series: Series, scope: Scope, reason: str) -> None:
+        """The API has refused a series, its account or the key: left for this run, and told once.
 
-    def refuse_account(self, account_id: str, reason: str) -> None:
-        """The key may not ask for this account."""
-        self._refused.setdefault(("account", account_id), reason)
+        Several requests may hear it at the same time.
+        """
+        level: Level = "error" if self.lasting_refusal(series) is None else "debug"
+        key: str | tuple[str, str]
+        match scope:
+            case Scope.KEY:
+                key, name = "key", f"key {self.api_key}"
+            case Scope.ACCOUNT:
+                key, name = ("account", series.account_id), f"account {series.account_id}"
+            case Scope.SERIES:
+                key, name = ("series", series.key), str(series)
+        self._refused.setdefault(key, reason)
+        self._events.message(
+            level, f"{name}: refused by the API, nothing more of it in this run: {reason}"
+        )
 
-    def refuse_series(self, series: Series, reason: str) -> None:
-        """The API does not accept what this series asks."""
+    def leave_series(self, series: Series, reason: str) -> None:
+        """Nothing more of a series in this run; told by whoever decided it."""
         self._refused.setdefault(("series", series.key), reason)
 
     def doubt_series(self, series: Series, reason: str) -> None:
@@ -203,15 +215,13 @@ class KeySession:
     ) -> AsyncIterator[None]:
         """The key's turn, at an API that is not known to be down.
 
-        An error that passes through is noted by gate and breaker; one that is caught inside must
-        be told to the breaker.
+        Rate limiter and breaker note an error that passes through; the breaker must be told of one
+        that is caught inside.
         """
         while True:
             await self.breaker.wait()
             async with self._turn(priority, order, slot):
                 if self.breaker.is_down:
-                    if slot is not None:
-                        slot.give_back()
                     continue
                 try:
                     yield
@@ -228,11 +238,16 @@ class KeySession:
         except NotFound:
             return True
         except Throttled:
-            self.room.probe_throttled()
+            self.open_report_limit.probe_throttled()
             return False
         except ApiError:
             return False
         return True
+
+    async def tell_limit_from_rate(self) -> None:
+        """After creates were refused again and again: shows whether it is the rate, if asked."""
+        if self.open_report_limit.is_suspect and await self.is_answered():
+            self.open_report_limit.probe_passed()
 
     async def time_is_known(self) -> bool:
         """Whether the API's clock can be reckoned with; asks for it where no answer has told it.
@@ -329,15 +344,13 @@ class KeySession:
                     self._throttled_since = None
                     return answer
             except Throttled:
-                self.room.probe_throttled()
+                self.open_report_limit.probe_throttled()
                 now = anyio.current_time()
                 if self._throttled_since is None:
                     self._throttled_since = now
                 if now - self._throttled_since >= self.patience.total_seconds():
                     raise
-                # The gate has slowed the whole key down; waiting for its next turn is the pause.
-                if slot is not None:
-                    slot.give_back()
+                # The key is slower now; waiting for its next turn is the pause.
 
     async def ask(self, request: Callable[[], Awaitable[T]], priority: Priority) -> T:
         """A request that changes nothing, retried.

@@ -1,54 +1,57 @@
-"""How many open reports the server takes from one key: found when it refuses more, and kept to."""
+"""The number of open reports that the API takes from one key: learned when it refuses more."""
 
 from __future__ import annotations
 
 import math
-from contextlib import contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 import anyio
 
 from orchestrator.core import vonage
-from orchestrator.engine.slots import Waiters
+from orchestrator.engine.slots import Waiters, slot_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
+    from contextlib import AbstractContextManager
 
     from orchestrator.core.events import RunEvents
+    from orchestrator.engine.slots import Slot
     from orchestrator.errors import Throttled
 
-_SUSPECT: Final = 2
-"""So many creates in a row are refused before a harmless call shows whether it is the rate."""
+_SUSPECT_AFTER: Final = 2
+"""Refused creates in a row after which a harmless call shows whether it is the rate."""
 
-_RECENTLY: Final = 300.0
-"""Seconds after another call was refused in which a create's refusal is for the rate as well."""
+_RATE_REFUSAL_SECONDS: Final = 300.0
+"""How long after another call was refused a create's refusal counts for the rate as well."""
 
-_PATIENCE: Final = 16
-"""The room is tried again at the latest when it was emptied so many times."""
+_MAX_ROUNDS: Final = 16
+"""The limit is raised by one at the latest when all its slots were given back so many times."""
 
 PAUSE_INITIAL: Final = 1.0
+"""Seconds until the next create where the API refuses them though it has none of ours open."""
+
 PAUSE_MAX: Final = 60.0
-"""Seconds; between creates while the server refuses them though it has none of ours open."""
+"""Seconds; the pause doubles up to this."""
 
 
 class OpenReportLimit:
-    """The server's room for open reports of one key.
+    """Limits the open reports of one key to what the API takes, once it has refused more.
 
     The vendor tells of no such limit. A 429 for a create is taken for the rate at first, and slows
     the key. Where creates are refused again and again while a harmless call is let through, or the
-    problem's type says that it is not the rate, the server is full: from then on a create waits
+    problem's type says that it is not the rate, the limit is reached: from then on a create waits
     until a report has ended, and its refusal slows nothing else. Where calls that create nothing
-    are refused as well, it is the rate after all. The room is taken to grow by one after so many
-    reports have ended as it holds, by twice as many after each time that was wrong.
+    are refused as well, it is the rate after all. The limit is raised by one after as many reports
+    have ended as it holds, after twice as many each time that was wrong.
 
     Args:
-        api_key: for words.
-        events: is told what was found.
-        patience: how long creates may be refused, while nothing ends, before the run does without.
+        api_key: named in messages.
+        events: told what was learned.
+        patience: how long creates may be refused, while nothing ends, before the run gives up.
 
     Attributes:
-        most: open reports that the server takes; None: no limit was met.
+        most: open reports that the API takes; None: no limit was met.
         gave_up: why no more creates are sent in this run, in words; empty while they are.
     """
 
@@ -57,162 +60,127 @@ class OpenReportLimit:
     ) -> None:
         self.most: int | None = None
         self.gave_up = ""
-        self._patience_with_all = patience
-        self._stuck_since: float | None = None
+        self._patience = patience
+        self._refused_since: float | None = None
         self._api_key = api_key
         self._events = events
-        self._seats: set[OpenReportSlot] = set()
-        self._waiting = Waiters()
-        self._resting = 0
+        self._taken = 0
+        self._waiters = Waiters()
+        self._pausing = 0
         self._refusals = 0
-        self._rate_is_fine = False
+        self._has_probe_passed = False
         self._rate_refused_at = -math.inf
         self._ended = 0
-        self._patience = 1
+        self._rounds = 1
         self._pause = PAUSE_INITIAL
 
-    @contextmanager
-    def slot(self) -> Iterator[OpenReportSlot]:
-        """The place of one report among the open ones; left at the end at the latest."""
-        slot = OpenReportSlot(self)
-        try:
-            yield slot
-        finally:
-            slot.leave()
+    def slot(self) -> AbstractContextManager[Slot]:
+        """The slot of one report; see `slot_of`."""
+        return slot_of(self)
 
-    # --- what the server says ---------------------------------------------------------------------
+    # --- what the API says ------------------------------------------------------------------------
 
     @property
     def is_suspect(self) -> bool:
         """Whether a call that creates nothing should show if it is the rate that is too high."""
-        return self.most is None and self._refusals >= _SUSPECT and not self._rate_is_fine
+        has_refused = self._refusals >= _SUSPECT_AFTER
+        return self.most is None and has_refused and not self._has_probe_passed
 
     def probe_passed(self) -> None:
-        """Such a call was let through."""
-        self._rate_is_fine = True
+        """Takes note that such a call was let through."""
+        self._has_probe_passed = True
 
     def probe_throttled(self) -> None:
-        """A call that creates nothing was refused: others use this key, or the server is slow."""
+        """A call that creates nothing was refused: others use this key, or the API is slow."""
         self._rate_refused_at = anyio.current_time()
-        self._rate_is_fine = False
+        self._has_probe_passed = False
 
     def created(self) -> None:
-        """The server has taken a report."""
+        """Takes note that the API has taken a report."""
         self._refusals = 0
-        self._rate_is_fine = False
+        self._has_probe_passed = False
         self._pause = PAUSE_INITIAL
-        self._stuck_since = None
+        self._refused_since = None
 
-    def is_full(self, refusal: Throttled) -> bool:
-        """Whether this refusal of a create is for want of room; False: it is for the rate.
+    def ended(self) -> None:
+        """Takes note that an open report of ours has ended at the API."""
+        self._refused_since = None
+        if self.most is not None:
+            self._ended += 1
+            if self._ended >= self._rounds * self.most:
+                self.most += 1
+                self._ended = 0
 
-        The seat of that create has been left already.
+    def is_reached(self, refusal: Throttled) -> bool:
+        """Whether a create was refused since the limit is reached; False: it was for the rate.
+
+        Called inside the turn of that create, while its slot is still taken.
         """
         self._refusals += 1
         self._lose_patience()
         kind = refusal.problem.type if refusal.problem is not None else ""
         says_so = "#" in kind and not kind.endswith(vonage.RATE_LIMIT_TYPE)
-        if not says_so and not self._may_be_full():
+        if not says_so and not self._may_be_reached():
             return False
-        known, self.most = self.most, max(1, len(self._seats))
-        if known is None:
+        before, self.most = self.most, max(1, self._taken - 1)
+        if before is None:
             self._events.message(
                 "info",
                 f"key {self._api_key}: the API takes no more than about {self.most} open reports "
                 "at once; the others wait until one has ended",
             )
-        elif known > self.most:
-            self._patience = min(_PATIENCE, 2 * self._patience)
+        elif before > self.most:
+            self._rounds = min(_MAX_ROUNDS, 2 * self._rounds)
         self._ended = 0
         return True
 
-    def _may_be_full(self) -> bool:
-        if anyio.current_time() - self._rate_refused_at < _RECENTLY:
+    def _may_be_reached(self) -> bool:
+        if anyio.current_time() - self._rate_refused_at < _RATE_REFUSAL_SECONDS:
             return False
-        return self.most is not None or self._rate_is_fine
+        return self.most is not None or self._has_probe_passed
 
     def _lose_patience(self) -> None:
         now = anyio.current_time()
-        if self._stuck_since is None:
-            self._stuck_since = now
-        stuck = timedelta(seconds=round(now - self._stuck_since))
-        if stuck >= self._patience_with_all and not self.gave_up:
-            self.gave_up = f"the API has refused every create of key {self._api_key} for {stuck}"
+        if self._refused_since is None:
+            self._refused_since = now
+        refused_for = timedelta(seconds=round(now - self._refused_since))
+        if refused_for >= self._patience and not self.gave_up:
+            self.gave_up = (
+                f"the API has refused every create of key {self._api_key} for {refused_for}"
+            )
             self._events.message("error", f"{self.gave_up}; nothing more is asked for in this run")
-            self._waiting.tell()  # those who wait for room wait in vain
+            self._waiters.tell()  # they come to their turn to hear that it is over
 
-    async def rest(self) -> None:
-        """After a refusal: where none of ours is open, nobody tells when there is room again."""
-        if self._seats or self.gave_up:
+    async def pause(self) -> None:
+        """Waits after a refusal where none of ours is open: nothing tells when there is room."""
+        if self._taken or self.gave_up:
             return
         pause, self._pause = self._pause, min(PAUSE_MAX, 2 * self._pause)
-        self._resting += 1
+        self._pausing += 1
         try:
             await anyio.sleep(pause)
         finally:
-            self._resting -= 1
-            self._waiting.tell()
+            self._pausing -= 1
+            self._waiters.tell()
 
-    # --- seats ------------------------------------------------------------------------------------
-
-    @property
-    def has_room(self) -> bool:
-        """Whether one more report may be created now."""
-        if self.gave_up:
-            return True  # they come to their turn to hear that it is over
-        return not self._resting and (self.most is None or len(self._seats) < self.most)
-
-    def take(self, slot: OpenReportSlot) -> None:
-        """Takes a seat, room or not: a report that is found open has one already."""
-        self._seats.add(slot)
-
-    def leave(self, slot: OpenReportSlot, *, ended: bool) -> None:
-        """Gives a seat up, if it was taken; `ended`: the server has had the report until now."""
-        if slot not in self._seats:
-            return
-        self._seats.discard(slot)
-        if ended:
-            self._stuck_since = None
-        if ended and self.most is not None:
-            self._ended += 1
-            if self._ended >= self._patience * self.most:
-                self.most += 1
-                self._ended = 0
-        self._waiting.tell()
-
-    def when_free(self, wake: Callable[[], None]) -> None:
-        """Calls `wake` once, when there may be room."""
-        self._waiting.add(wake)
-
-
-class OpenReportSlot:
-    """The place of one report among those that are open at the server: `core.ports.Place`."""
-
-    def __init__(self, room: OpenReportLimit) -> None:
-        self._room = room
-
-    @property
-    def pool(self) -> OpenReportLimit:
-        """What it is one of."""
-        return self._room
+    # --- the pool of its slots --------------------------------------------------------------------
 
     @property
     def is_free(self) -> bool:
-        """Whether there is room for a report more."""
-        return self._room.has_room
+        """Whether one more report may be created now."""
+        if self.gave_up:
+            return True  # they come to their turn to hear that it is over
+        return not self._pausing and (self.most is None or self._taken < self.most)
 
     def take(self) -> None:
-        """Takes it, room or not. Taken again, it changes nothing."""
-        self._room.take(self)
+        """Takes a slot, free or not: a report that is found open has one at the API already."""
+        self._taken += 1
 
     def give_back(self) -> None:
-        """Gives it up, if it was taken: nothing was created."""
-        self.leave()
-
-    def leave(self, *, ended: bool = False) -> None:
-        """Gives it up, if it was taken; `ended`: the server has had the report until now."""
-        self._room.leave(self, ended=ended)
+        """Frees a slot, and wakes who waits for one."""
+        self._taken -= 1
+        self._waiters.tell()
 
     def when_free(self, wake: Callable[[], None]) -> None:
         """Calls `wake` once, when there may be room."""
-        self._room.when_free(wake)
+        self._waiters.add(wake)

@@ -17,7 +17,8 @@ from orchestrator.core.local_dates import window_text, zone_of
 from orchestrator.core.next_steps import Buy, Defer, GiveUp, WaitForOpen
 from orchestrator.core.refused_dates import IN_VAIN, RefusedDates
 from orchestrator.core.windows import retention_edge
-from orchestrator.engine.follow import ChunkOrder, FollowResult
+from orchestrator.engine.create import ChunkOrder
+from orchestrator.engine.follow import FollowResult
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
@@ -231,9 +232,9 @@ class Scheduler:
                 self._claim(report.series, report.id, report.window)
                 if not lane.found.available_tokens:
                     lane.may_buy.set()
-                life = partial(self._follow_one, follower, report, lane.session, rows)
+                follow = partial(self._follow_one, follower, report, lane.session, rows)
                 await self._start(
-                    tasks, lane, report.series, report.id, slots=lane.found, life=life
+                    tasks, lane, report.series, report.id, slots=lane.found, follow=follow
                 )
         finally:
             self._running -= 1
@@ -337,8 +338,8 @@ class Scheduler:
         if attempts.cut_again(debt.failures, (window,)):
             self._again.add(claim)
         self._claim(series, claim, window)
-        life = partial(follower.buy, order, lane.session)
-        await self._start(tasks, lane, series, claim, slots=lane.slots, life=life)
+        follow = partial(follower.buy, order, lane.session)
+        await self._start(tasks, lane, series, claim, slots=lane.slots, follow=follow)
         return True
 
     def _no_room(self, series: Series, window: Window, upper: float | None) -> None:
@@ -389,7 +390,7 @@ class Scheduler:
         dates = self._busy[series.key].dates
         dates.refuse(report.window, report.reason, report.id, retention_edge(series, now))
         if dates.in_vain:
-            lane.session.refuse_series(series, report.reason)
+            lane.session.leave_series(series, report.reason)
             self._events.message(
                 "error",
                 f"{series}: the API has refused {IN_VAIN} windows and taken none; nothing more of "
@@ -443,7 +444,7 @@ class Scheduler:
         claim: object,
         *,
         slots: anyio.CapacityLimiter,
-        life: Callable[[], Awaitable[FollowResult]],
+        follow: Callable[[], Awaitable[FollowResult]],
     ) -> None:
         """Starts a report's coroutine once a slot is free; `claim` is taken back at its end."""
         busy = self._busy[series.key]
@@ -451,33 +452,33 @@ class Scheduler:
         borrower = object()
         await slots.acquire_on_behalf_of(borrower)
 
-        async def live() -> None:
+        async def follow_and_release() -> None:
             try:
-                left = await life()
-                if left is FollowResult.FAILED and series.key in self._keys_of:
-                    busy.failed.append(window)
-                    await self._pause(busy, window)
-                if left is FollowResult.CUT:
-                    busy.cut.append(window)
-                else:
+                result = await follow()
+                match result:
+                    case FollowResult.FAILED if series.key in self._keys_of:
+                        busy.failed.append(window)
+                        await self._pause(busy, window)
+                    case FollowResult.TRUNCATED:
+                        busy.cut.append(window)
+                    case FollowResult.NEXT_RUN:
+                        busy.later = True
+                    case FollowResult.FAILED | FollowResult.SETTLED | FollowResult.OWED_AGAIN:
+                        pass
+                if result is not FollowResult.TRUNCATED:
                     self._again.discard(claim)
-                busy.later |= left is FollowResult.LATER
             finally:
                 self._budget.settle(series, window)
                 slots.release_on_behalf_of(borrower)
                 del busy.claims[claim]
                 self._running -= 1
-            again = (
-                left in (FollowResult.AGAIN, FollowResult.FAILED, FollowResult.CUT)
-                or busy.postponed
-            )
-            if again or self._leaves_to_others(lane, series):
+            if busy.postponed or _is_owed(result) or self._leaves_to_others(lane, series):
                 busy.postponed = False
                 self._look_again(series)
             self._wake_short()
             self._notify_all()
 
-        tasks.start_soon(live)
+        tasks.start_soon(follow_and_release)
 
     def _notify_all(self) -> None:
         for lane in self._lanes.values():
@@ -514,3 +515,12 @@ class Scheduler:
         series_state = await ledger.series_state(job.name, series)
         history = await ledger.history(series) if volume.is_sized(job, room) else volume.History()
         return debts.debt(job, entry, now, series_state, before, history=history, room=room)
+
+
+def _is_owed(result: FollowResult) -> bool:
+    """Whether the debt of a report's series has to be looked at again in this run."""
+    match result:
+        case FollowResult.OWED_AGAIN | FollowResult.FAILED | FollowResult.TRUNCATED:
+            return True
+        case FollowResult.SETTLED | FollowResult.NEXT_RUN:
+            return False

@@ -53,8 +53,8 @@ class Slot(Protocol):
         """Takes it. Taken again, it changes nothing."""
         ...
 
-    def give_back(self) -> None:
-        """Frees it, if it was taken."""
+    def release(self) -> None:
+        """Frees it at the end of the turn that took it, unless the request has kept it."""
         ...
 
     def when_free(self, wake: Callable[[], None]) -> None:

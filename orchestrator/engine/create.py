@@ -1,0 +1,338 @@
+"""Creates reports: the key's turn, the intent in the ledger, one POST, the id in the ledger.
+
+A create is never repeated unless it surely made nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final, assert_never
+
+import anyio
+
+from orchestrator.core import clocks, echo, lifecycle, policy
+from orchestrator.core.local_dates import chunk_text
+from orchestrator.core.policy import (
+    MaybeCreated,
+    RefusedFor,
+    RefusedForDates,
+    ResendAfterBackoff,
+    ResendAtNextTurn,
+)
+from orchestrator.core.ports import Priority
+from orchestrator.errors import ApiError, RequestIdConflict, Throttled, TransportError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from orchestrator.core.events import RunEvents
+    from orchestrator.core.intervals import Window
+    from orchestrator.core.model import RemoteReport, Report, Series
+    from orchestrator.core.policy import Scope
+    from orchestrator.core.ports import Callbacks, Collector, Ledger
+    from orchestrator.core.settings import Config
+    from orchestrator.engine.changes import ReportChanges
+    from orchestrator.engine.drain import Drain
+    from orchestrator.engine.key_session import KeySession
+    from orchestrator.engine.slots import Slot
+
+_LEDGER_TIME: Final = timedelta(seconds=5)
+"""How long a create may take beyond `api.timeout`, for the ledger to learn how it ended."""
+
+_ALMOST_ZERO: Final = timedelta(milliseconds=1)
+"""What the ledger keeps for clocks that agree: zero means there that nobody knew the API's time."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkOrder:
+    """A chunk that is to become a report.
+
+    Attributes:
+        callback_url: the job's own; None: ours, where we have a receiver.
+        replaces: what it is a newer edition of.
+        rows: the records that it is expected to hold; None: nobody can say.
+        created: called when the API has given it an id.
+        refused: called when the API has refused its dates, with the report that was not made.
+        settle: how long after its end records may still arrive: it is not asked for earlier.
+    """
+
+    series: Series
+    window: Window
+    job: str
+    callback_url: str | None
+    replaces: Report | None = None
+    rows: int | None = None
+    created: Callable[[], None] = lambda: None
+    refused: Callable[[Report], None] = lambda _report: None
+    settle: timedelta = timedelta()
+
+
+# --- outcomes -------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Submitted:
+    """The API has the report, under an id."""
+
+    report: Report
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """Nobody knows whether the API has the report: it has to be looked for there.
+
+    Attributes:
+        report: as the ledger has it.
+        conflict: that the API answered with the id of another report of ours; else empty.
+    """
+
+    report: Report
+    conflict: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class DatesRefused:
+    """The API has refused the dates, and made nothing: smaller chunks may be taken."""
+
+
+@dataclass(frozen=True, slots=True)
+class GivenUp:
+    """Nothing was made, and nothing is asked for the chunk any more in this run."""
+
+
+CreateOutcome = Submitted | Unknown | DatesRefused | GivenUp
+"""How the creation of a chunk's report ends."""
+
+
+@dataclass(frozen=True, slots=True)
+class _ResendWhenRoom:
+    """Surely not created: the API takes no more open reports of the key for now."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Refused:
+    """Surely not created, and nothing more of the scope in this run."""
+
+    report: Report
+    scope: Scope
+
+
+@dataclass(frozen=True, slots=True)
+class _RefusedForDates:
+    """Surely not created: a smaller window may be."""
+
+    report: Report
+
+
+_Attempt = (
+    Submitted
+    | Unknown
+    | ResendAtNextTurn
+    | _ResendWhenRoom
+    | ResendAfterBackoff
+    | _Refused
+    | _RefusedForDates
+    | GivenUp
+)
+"""How one POST, or the wait for its turn, ends."""
+
+
+class ReportCreator:
+    """Creates reports; shared by all of them, and holding no state of any one.
+
+    Args:
+        changes: changes reports.
+        ledger: must be known to be undamaged before anything is bought.
+        collector: says whether the disk has room.
+        events: told what people should know.
+        drain: shields a create in flight.
+        config: policies and limits.
+        callbacks: our own receiver; None: reports have no callback URL of ours.
+    """
+
+    def __init__(
+        self,
+        changes: ReportChanges,
+        *,
+        ledger: Ledger,
+        collector: Collector,
+        events: RunEvents,
+        drain: Drain,
+        config: Config,
+        callbacks: Callbacks | None,
+    ) -> None:
+        self._changes = changes
+        self._ledger = ledger
+        self._collector = collector
+        self._events = events
+        self._drain = drain
+        self._timeout = config.api.timeout + _LEDGER_TIME
+        self._callbacks = callbacks
+
+    async def create(self, order: ChunkOrder, session: KeySession, slot: Slot) -> CreateOutcome:
+        """Creates the report of a chunk, as soon as its key, its slot and the API's clock let it.
+
+        Args:
+            order: the chunk.
+            session: of the key.
+            slot: among the open reports of the key; kept where the API may have the report.
+        """
+        if not await self._has_settled(order, session):
+            return GivenUp()
+        await self._ledger.sound()
+        out_of_reach = 0
+        while session.refusal(order.series) is None and not session.unreachable:
+            outcome = await self._attempt(order, session, slot)
+            match outcome:
+                case Submitted() | Unknown() | GivenUp():
+                    return outcome
+                case ResendAtNextTurn():
+                    await session.tell_limit_from_rate()
+                case _ResendWhenRoom():
+                    await session.open_report_limit.pause()
+                case ResendAfterBackoff():
+                    out_of_reach += 1
+                    pause = policy.backoff(session.retry, out_of_reach, session.jitter())
+                    await anyio.sleep(pause.total_seconds())
+                case _Refused(report, scope):
+                    session.refuse(order.series, scope, report.reason)
+                case _RefusedForDates(report):
+                    order.refused(report)
+                    return DatesRefused()
+        return GivenUp()
+
+    async def _attempt(self, order: ChunkOrder, session: KeySession, slot: Slot) -> _Attempt:
+        """One POST at the key's turn. From the intent on nothing cuts it."""
+        try:
+            async with session.admitted(Priority.SUBMIT, slot=slot):
+                # A turn may come in the very moment in which the drain begins.
+                if self._comes_too_late(order, session):
+                    return GivenUp()
+                with self._drain.shield(self._timeout) as shield:
+                    callback_url = self._callback_url(order)
+                    report = await self._changes.intend(
+                        order, session.api_key, _server_ahead(session), callback_url
+                    )
+                    outcome = await self._post(report, order, session)
+                if shield.cancelled_caught or isinstance(outcome, Submitted | Unknown):
+                    slot.keep()  # the API has it, or may have it
+        except Throttled:
+            return ResendAtNextTurn()
+        except TransportError:
+            return GivenUp()  # nothing was sent: the API is down for longer than the run waits
+        if shield.cancelled_caught:  # its time passed, or a second signal came
+            return await self._unknown(report, "no answer within the time a create may take")
+        return outcome
+
+    async def _post(self, report: Report, order: ChunkOrder, session: KeySession) -> _Attempt:
+        """Sends the create of an intent, and writes down how it ended.
+
+        Raises:
+            Throttled: surely not created, as is written down; the key asks too often.
+        """
+        try:
+            remote = await session.api.create(order.series, order.window, report.callback_url)
+        except Throttled as error:
+            await self._changes.apply(report, lifecycle.NotCreated(str(error)))
+            if session.open_report_limit.is_reached(error):
+                return _ResendWhenRoom()
+            raise
+        except ApiError as error:
+            session.breaker.record(error)
+            return await self._after_error(report, error)
+        session.breaker.record(None)
+        session.open_report_limit.created()
+        try:
+            report = await self._changes.apply(report, lifecycle.Created(remote.request_id))
+        except RequestIdConflict as error:
+            return await self._unknown(report, str(error), conflict=str(error))
+        self._doubt(report, remote, session)
+        order.created()
+        return Submitted(report)
+
+    async def _after_error(self, report: Report, error: ApiError) -> _Attempt:
+        failure = policy.after_create(error)
+        if isinstance(failure, MaybeCreated):
+            return await self._unknown(report, str(error))
+        report = await self._changes.apply(report, lifecycle.NotCreated(str(error)))
+        match failure:
+            case ResendAtNextTurn() | ResendAfterBackoff():
+                return failure
+            case RefusedFor(scope):
+                return _Refused(report, scope)
+            case RefusedForDates():
+                return _RefusedForDates(report)
+        assert_never(failure)
+
+    async def _unknown(self, report: Report, reason: str, *, conflict: str = "") -> Unknown:
+        self._events.message(
+            "warning",
+            f"report {report.id} ({chunk_text(report)}): whether the API has it is "
+            f"not known ({reason}); looking for it there",
+        )
+        event = lifecycle.CreateUnknown(reason)
+        return Unknown(await self._changes.apply(report, event), conflict)
+
+    def _callback_url(self, order: ChunkOrder) -> str | None:
+        if order.callback_url is None and self._callbacks is not None:
+            return self._callbacks.new_address()
+        return order.callback_url
+
+    def _comes_too_late(self, order: ChunkOrder, session: KeySession) -> bool:
+        """Whether by now nothing may be asked for any more."""
+        return bool(
+            session.refusal(order.series) is not None
+            or session.unreachable
+            or self._drain.begun
+            or self._collector.lacks_room
+        )
+
+    async def _has_settled(self, order: ChunkOrder, session: KeySession) -> bool:
+        """Whether no records of the window may still be arriving, by the API's clock.
+
+        The debt was computed by both clocks as they stood when the run began. The API's may have
+        become known since; and where ours was set meanwhile, it is asked anew.
+        """
+        await _learn_time(session)
+        latest = order.window.end + order.settle - clocks.DATE_GRAIN
+        if await session.has_reached(latest):
+            return True
+        self._events.message(
+            "info",
+            f"{chunk_text(order)}: left for later: by the API's clock it is not over, "
+            "or records may still be arriving",
+        )
+        return False
+
+    def _doubt(self, report: Report, remote: RemoteReport, session: KeySession) -> None:
+        """Stops a series whose create is answered with something else, until its file tells."""
+        wrong = [
+            difference
+            for difference in echo.differences(report, remote)
+            if not session.is_known_slip(report.series, difference)
+        ]
+        if not wrong:
+            return
+        reason = f"the answer to the create of report {report.id} is not what was asked for"
+        session.doubt_series(report.series, f"{reason}: {wrong[0]}; its file will tell")
+        self._events.message(
+            "warning",
+            f"{report.series}: {reason}: {wrong[0]}; nothing more of it is asked for until the "
+            "file of that report has come",
+        )
+
+
+async def _learn_time(session: KeySession) -> None:
+    """Returns once the API's time is known, or cannot be in this run."""
+    tries = 0
+    while not (session.unreachable or await session.time_is_known()):
+        tries += 1
+        pause = policy.backoff(session.retry, tries, session.jitter())
+        await anyio.sleep(pause.total_seconds())
+
+
+def _server_ahead(session: KeySession) -> timedelta:
+    """The API's clock less ours, for the ledger, where zero means that nobody knew it."""
+    is_known = session.api.server_now() is not None
+    return session.api.server_ahead or (_ALMOST_ZERO if is_known else timedelta())
