@@ -10,13 +10,10 @@ from typing import TYPE_CHECKING
 from orchestrator.core.events import ReportChanged
 
 if TYPE_CHECKING:
-    from datetime import timedelta
-
     from orchestrator.core.events import RunEvents
     from orchestrator.core.lifecycle import Event
     from orchestrator.core.model import Report
     from orchestrator.core.ports import Ledger
-    from orchestrator.engine.create import ChunkOrder
 
 
 class ReportChanges:
@@ -30,22 +27,6 @@ class ReportChanges:
     def __init__(self, ledger: Ledger, events: RunEvents) -> None:
         self._ledger = ledger
         self._events = events
-
-    async def intend(
-        self, order: ChunkOrder, api_key: str, server_ahead: timedelta, callback_url: str | None
-    ) -> Report:
-        """Writes the intent to create a report; a new row in `SUBMITTING`."""
-        report = await self._ledger.record_intent(
-            order.series,
-            order.window,
-            job=order.job,
-            api_key=api_key,
-            server_ahead=server_ahead,
-            callback_url=callback_url,
-            replaces=order.replaces,
-        )
-        self._events.notify(ReportChanged(report, None))
-        return report
 
     async def apply(self, report: Report, event: Event) -> Report:
         """Applies an event to a report."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final, assert_never
 import anyio
 
 from orchestrator.core import clocks, echo, lifecycle, policy
+from orchestrator.core.events import ReportChanged
 from orchestrator.core.local_dates import chunk_text
 from orchestrator.core.policy import (
     MaybeCreated,
@@ -143,7 +144,7 @@ class ReportCreator:
 
     Args:
         changes: changes reports.
-        ledger: must be known to be undamaged before anything is bought.
+        ledger: takes the intents; known to be undamaged before anything is bought.
         collector: says whether the disk has room.
         events: told what people should know.
         drain: shields a create in flight.
@@ -210,10 +211,7 @@ class ReportCreator:
                 if self._comes_too_late(order, session):
                     return GivenUp()
                 with self._drain.shield(self._timeout) as shield:
-                    callback_url = self._callback_url(order)
-                    report = await self._changes.intend(
-                        order, session.api_key, _server_ahead(session), callback_url
-                    )
+                    report = await self._intend(order, session)
                     outcome = await self._post(report, order, session)
                 if shield.cancelled_caught or isinstance(outcome, Submitted | Unknown):
                     slot.keep()  # the API has it, or may have it
@@ -224,6 +222,22 @@ class ReportCreator:
         if shield.cancelled_caught:  # its time passed, or a second signal came
             return await self._unknown(report, "no answer within the time a create may take")
         return outcome
+
+    async def _intend(self, order: ChunkOrder, session: KeySession) -> Report:
+        callback_url = order.callback_url
+        if callback_url is None and self._callbacks is not None:
+            callback_url = self._callbacks.new_address()
+        report = await self._ledger.record_intent(
+            order.series,
+            order.window,
+            job=order.job,
+            api_key=session.api_key,
+            server_ahead=_server_ahead(session),
+            callback_url=callback_url,
+            replaces=order.replaces,
+        )
+        self._events.notify(ReportChanged(report, None))
+        return report
 
     async def _post(self, report: Report, order: ChunkOrder, session: KeySession) -> _Attempt:
         """Sends the create of an intent, and writes down how it ended.
@@ -273,11 +287,6 @@ class ReportCreator:
         )
         event = lifecycle.CreateUnknown(reason)
         return Unknown(await self._changes.apply(report, event), conflict)
-
-    def _callback_url(self, order: ChunkOrder) -> str | None:
-        if order.callback_url is None and self._callbacks is not None:
-            return self._callbacks.new_address()
-        return order.callback_url
 
     def _comes_too_late(self, order: ChunkOrder, session: KeySession) -> bool:
         """Whether by now nothing may be asked for any more."""
