@@ -116,14 +116,20 @@ def published(
         OSError: the folder cannot be read, or a link leads to it.
     """
     folder = series_folder(series)
-    names = [key[len(folder) + 1 :] for key in store.list(f"{folder}/")]
-    if within is not None:
+    keys = store.list(f"{folder}/")
+    at = len(folder) + 1
+    if within is None:
+        names = [key[at:] for key in keys]
+    else:
         # Compared as they are written: of a hundred thousand names only a few are read.
         stamps = [(span.start.strftime(_STAMP), span.end.strftime(_STAMP)) for span in within]
+        first, last = min(stamps, default=("", ""))[0], max((end for _, end in stamps), default="")
         names = [
             name
-            for name in names
-            if any(name[:16] < end and name[17:33] > start for start, end in stamps)
+            for key in keys
+            if (name := key[at:])[17:33] > first
+            and name < last
+            and any(name[:16] < end and name[17:33] > start for start, end in stamps)
         ]
     for name in sorted(names):
         match = _NAME.fullmatch(name)

@@ -108,19 +108,21 @@ class FolderStore:
 
     def _keys_in(self, place: Path, prefix: str, begin: str = "") -> Iterator[str]:
         try:
-            entries = os.scandir(place)
+            names = os.listdir(place)  # noqa: PTH208 - there may be very many
         except (FileNotFoundError, NotADirectoryError):
             return
-        with entries:
-            for entry in entries:
-                if not entry.name.startswith(begin) or entry.name.startswith("."):
-                    continue
-                # Folders are levels such as `report_product=SMS`; one under another name is in the
-                # way of a file, so it is listed, as a file that cannot be opened.
-                if "=" in entry.name and entry.is_dir(follow_symlinks=False):
-                    yield from self._keys_in(place / entry.name, f"{prefix}{entry.name}/")
+        if begin or not prefix:  # at the top there is the work area, too
+            names = [name for name in names if name.startswith(begin) and name[0] != "."]
+        yield from [prefix + name for name in names if "=" not in name]
+        for name in names:
+            # Folders are levels such as `report_product=SMS`; one under another name is in the way
+            # of a file, so it is listed above, as a file that cannot be opened.
+            if "=" in name:
+                path = place / name
+                if path.is_dir() and not path.is_symlink():
+                    yield from self._keys_in(path, f"{prefix}{name}/")
                 else:
-                    yield prefix + entry.name
+                    yield prefix + name
 
     def delete(self, key: str) -> bool:
         place = self._path(key)
