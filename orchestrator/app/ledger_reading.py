@@ -27,15 +27,20 @@ def ledger_is_missing(config: Config) -> str | None:
 
     A ledger that exists is not missing.
     """
-    from orchestrator.collect.manifest import survey  # noqa: PLC0415 - start-up time
-    from orchestrator.collect.stores import output_store  # noqa: PLC0415
-
     if ledger_exists(config.state):
         return None
     name = holds_files(config.output.directory)
-    if name == MANIFEST and survey(output_store(config.output)).tells_nothing:
+    if name == MANIFEST and _tells_nothing(config):
         name = next((path.name for path in config.output.directory.glob("report_account=*")), None)
     return name
+
+
+def _tells_nothing(config: Config) -> bool:
+    """Whether the manifest names neither a file nor a report."""
+    from orchestrator.collect.manifest import survey  # noqa: PLC0415 - start-up time
+    from orchestrator.collect.stores import output_store  # noqa: PLC0415
+
+    return survey(output_store(config.output)).tells_nothing
 
 
 def refuse_missing_ledger(config: Config) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import random
 import time
@@ -216,6 +215,8 @@ def run_in_new_loop(work: Callable[[], Awaitable[Result]], name: str) -> Result:
     Raises:
         RuntimeError: a loop runs in this thread already; `name` can be awaited there.
     """
+    import asyncio  # noqa: PLC0415 - start-up time
+
     try:
         asyncio.get_running_loop()
     except RuntimeError:
