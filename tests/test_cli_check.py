@@ -194,7 +194,7 @@ def test_a_clock_that_is_wrong_is_a_warning(home: Path, capsys: pytest.CaptureFi
     ],
 )
 def test_clocks_in_words(seconds: int, words: str) -> None:
-    assert check_api.clock(timedelta(seconds=seconds), REAL).words == words
+    assert check_api.clock(timedelta(seconds=seconds), REAL).text == words
 
 
 def test_no_simulator_is_suspected_behind_the_real_api() -> None:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from orchestrator.core.settings import Config
 
 _MANY: Final = 10
-"""So many reports without one call are no chance any more."""
+"""Reports without a single call from which on that is no chance."""
 
 
 @asynccontextmanager

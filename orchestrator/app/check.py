@@ -203,10 +203,10 @@ def _ledger(config: Config, jobs: Sequence[Job]) -> Iterator[Check]:
     else:
         if comparison is not None:
             yield from _comparison(comparison)
-        words = f"{config.state}: {counted(series, 'series')}, {counted(reports, 'report')}"
+        text = f"{config.state}: {counted(series, 'series')}, {counted(reports, 'report')}"
         if not ledger_exists(config.state) and ledger_is_missing(config) is None:
-            words = f"none yet at {config.state}: the first run begins it"
-        yield Check(Level.OK, "ledger", words)
+            text = f"none yet at {config.state}: the first run begins it"
+        yield Check(Level.OK, "ledger", text)
 
 
 def _comparison(comparison: Comparison) -> Iterator[Check]:
@@ -221,8 +221,8 @@ def _comparison(comparison: Comparison) -> Iterator[Check]:
 async def _notifications(config: Config, *, send: bool) -> AsyncIterator[Check]:
     if not says_anything(config):
         if send:
-            words = "nobody hears how runs end: the config has neither notify nor ping"
-            yield Check(Level.WARNING, "notify", words, "add one, or leave --notify out")
+            text = "nobody hears how runs end: the config has neither notify nor ping"
+            yield Check(Level.WARNING, "notify", text, "add one, or leave --notify out")
         return
     for problem in unavailable(config):
         yield Check(Level.WARNING, "notify", problem, "a run would go on without it")

@@ -47,24 +47,24 @@ _LOOK_BACK: Final = timedelta(hours=1)
 
 def credentials(config: Config, names: Sequence[str]) -> tuple[dict[str, Credentials], list[Check]]:
     """The credentials that can be had, and a line for each name."""
-    found: dict[str, Credentials] = {}
+    resolved: dict[str, Credentials] = {}
     checks = []
     for name in names:
         try:
-            found |= resolve_credentials(config, [name], os.environ)
+            resolved |= resolve_credentials(config, [name], os.environ)
         except InputError as error:
             checks += [
                 Check(Level.ERROR, "credentials", str(mistake), code=ExitCode.BAD_INPUT)
                 for mistake in error.mistakes
             ]
         else:
-            words = f"{name} is key {found[name].api_key}, and has a secret"
-            checks.append(Check(Level.OK, "credentials", words))
+            text = f"{name} is key {resolved[name].api_key}, and has a secret"
+            checks.append(Check(Level.OK, "credentials", text))
     try:
-        resolve_credentials(config, list(found), os.environ)
+        resolve_credentials(config, list(resolved), os.environ)
     except InputError as error:
         checks.append(Check(Level.ERROR, "credentials", str(error), code=ExitCode.BAD_INPUT))
-    return found, checks
+    return resolved, checks
 
 
 # --- the way to the API ---------------------------------------------------------------------------
@@ -83,8 +83,8 @@ async def reach(config: Config) -> Check:
     try:
         proxy = await api.reach(config.api, proxies)
     except TransportError as error:
-        what, _, remedy = str(error).removeprefix(f"{error.call}: ").rpartition("; ")
-        return Check(Level.ERROR, "reach", what or remedy, remedy if what else "")
+        problem, _, remedy = str(error).removeprefix(f"{error.call}: ").rpartition("; ")
+        return Check(Level.ERROR, "reach", problem or remedy, remedy if problem else "")
     way = f" by the proxy {proxy} ({proxy.source})" if proxy is not None else ""
     return Check(Level.OK, "reach", f"{base_url} takes connections{way}")
 
@@ -94,8 +94,8 @@ def variables() -> Iterator[Check]:
     for name, is_there in (("SSL_CERT_FILE", os.path.isfile), ("SSL_CERT_DIR", os.path.isdir)):
         value = os.environ.get(name)
         if value and not any(is_there(part) for part in value.split(os.pathsep)):
-            words = f"the variable {name} names nothing that is there, and TLS goes without it"
-            yield Check(Level.WARNING, "reach", words, f"mend or unset {name}")
+            text = f"the variable {name} names nothing that is there, and TLS goes without it"
+            yield Check(Level.WARNING, "reach", text, f"mend or unset {name}")
 
 
 async def rights(
@@ -115,9 +115,9 @@ async def rights(
             for key, wanted in accounts.items():
                 tasks.start_soon(_rights_of_key, by_key[key], wanted, config, checks[key])
         ahead = [session.api.server_ahead for session in by_key.values()]
-    answered = any(check.subject == "rights" for found in checks.values() for check in found)
-    found = [check for key in checks for check in checks[key]]
-    return [*found, clock(max(ahead, key=abs), config.api.base_url)] if answered else found
+    every = [check for of_key in checks.values() for check in of_key]
+    answered = any(check.subject == "rights" for check in every)
+    return [*every, clock(max(ahead, key=abs), config.api.base_url)] if answered else every
 
 
 async def _rights_of_key(
@@ -137,8 +137,8 @@ async def _rights_of_key(
             allowed += 1
     if allowed:
         whose = f"account {accounts[0]}" if len(accounts) == 1 else counted(allowed, "account")
-        words = f"key {session.api_key} may ask for the reports of {whose}"
-        checks.insert(0, Check(Level.OK, "rights", words))
+        text = f"key {session.api_key} may ask for the reports of {whose}"
+        checks.insert(0, Check(Level.OK, "rights", text))
 
 
 async def _list(session: KeySession, account_id: str, config: Config) -> None:
@@ -157,21 +157,21 @@ def _refusal(key: str, account_id: str, error: ApiError) -> Check:
         case TransportError():
             return Check(Level.ERROR, "reach", str(error), "nothing more was asked with this key")
         case Unauthorized(status=401):
-            words = f"the API does not accept key {key} ({_said(error)})"
+            text = f"the API does not accept key {key} ({_said(error)})"
             remedy = "check the key and its secret in the credentials"
-            return Check(Level.ERROR, "rights", words, remedy)
+            return Check(Level.ERROR, "rights", text, remedy)
         case Unauthorized():
-            words = f"key {key} may not ask for account {account_id} ({_said(error)})"
+            text = f"key {key} may not ask for account {account_id} ({_said(error)})"
             remedy = (
                 "use the account's own credentials, or those of its primary account, and let the "
                 "Reports API be enabled for it"
             )
-            return Check(Level.ERROR, "rights", words, remedy)
+            return Check(Level.ERROR, "rights", text, remedy)
         case _:
             # Its last words are its remedy.
-            what, _, remedy = str(error).rpartition("; ")
-            words = f"key {key}, account {account_id}: {what or remedy}"
-            return Check(Level.WARNING, "rights", words, remedy if what else "")
+            problem, _, remedy = str(error).rpartition("; ")
+            text = f"key {key}, account {account_id}: {problem or remedy}"
+            return Check(Level.WARNING, "rights", text, remedy if problem else "")
 
 
 def _said(error: Unauthorized) -> str:
@@ -184,8 +184,8 @@ def clock(ahead: timedelta, base_url: str) -> Check:
     if not clocks.is_off(ahead):
         return Check(Level.OK, "clock", f"within {counted(seconds, 'second')} of the API's")
     side = "behind" if ahead > timedelta() else "ahead of"
-    words = f"this machine's clock is {counted(seconds, 'second')} {side} the API's"
-    return Check(Level.WARNING, "clock", words, clocks.remedy(base_url))
+    text = f"this machine's clock is {counted(seconds, 'second')} {side} the API's"
+    return Check(Level.WARNING, "clock", text, clocks.remedy(base_url))
 
 
 def callbacks(config: Config) -> Iterator[Check]:
@@ -197,15 +197,15 @@ def callbacks(config: Config) -> Iterator[Check]:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         if lock_holder(config.state) is not None:
-            words = f"{listen} was not tried: a run is active, and may listen there"
-            yield Check(Level.OK, "callbacks", words)
+            text = f"{listen} was not tried: a run is active, and may listen there"
+            yield Check(Level.OK, "callbacks", text)
             return
         socket.create_server((host, port), family=family).close()
     except LedgerError:
         return  # what is wrong with the lock has a line of its own
     except (OSError, UnicodeError) as error:
-        words = f"callback.listen {listen} cannot be listened on ({listen_words(error)})"
-        yield Check(Level.WARNING, "callbacks", words, "change callback.listen; a run does without")
+        text = f"callback.listen {listen} cannot be listened on ({listen_words(error)})"
+        yield Check(Level.WARNING, "callbacks", text, "change callback.listen; a run does without")
     else:
-        words = f"a run can listen on {listen} for {config.callback.public_url}"
-        yield Check(Level.OK, "callbacks", words)
+        text = f"a run can listen on {listen} for {config.callback.public_url}"
+        yield Check(Level.OK, "callbacks", text)

@@ -45,19 +45,19 @@ class Check:
     Attributes:
         level: how it went.
         subject: what was looked at, in a word.
-        words: what was found.
+        text: what was found, in a sentence.
         remedy: what to do; empty where nothing is wrong.
         code: with which a run would end for it, if it is an error.
     """
 
     level: Level
     subject: str
-    words: str
+    text: str
     remedy: str = ""
     code: ExitCode = ExitCode.FINDINGS
 
     def __str__(self) -> str:
-        text = f"{self.level.value:<8} {self.subject}: {self.words}"
+        text = f"{self.level.value:<8} {self.subject}: {self.text}"
         return f"{text}; {self.remedy}" if self.remedy else text
 
 
@@ -68,25 +68,25 @@ def folder(key: str, directory: Path) -> Check:
     where = str(directory) if existing == directory else f"{directory} (not made yet)"
     if not existing.is_dir():
         kind = "a link that leads nowhere" if existing.is_symlink() else "a file"
-        words = f"{existing} is {kind}, where {key} needs a directory"
+        text = f"{existing} is {kind}, where {key} needs a directory"
         remedy = f"move it away, or change {key}"
-        return Check(Level.ERROR, "disk", words, remedy, ExitCode.DISK)
+        return Check(Level.ERROR, "disk", text, remedy, ExitCode.DISK)
     try:
         with tempfile.TemporaryFile(dir=existing):
             pass
         free = shutil.disk_usage(existing).free
     except OSError as error:
         if error.errno == errno.EROFS:
-            words = f"{key} {where} cannot be written: the file system is read-only"
+            text = f"{key} {where} cannot be written: the file system is read-only"
             remedy = f"mount it writable, or change {key}"
-            return Check(Level.ERROR, "disk", words, remedy, ExitCode.DISK)
-        words = f"{key} {where} cannot be written ({error.strerror})"
+            return Check(Level.ERROR, "disk", text, remedy, ExitCode.DISK)
+        text = f"{key} {where} cannot be written ({error.strerror})"
         remedy = f"give the user who runs this the right to write in {existing}, or change {key}"
-        return Check(Level.ERROR, "disk", words, remedy, ExitCode.DISK)
-    words = f"{key} {where} can be written, {size_words(free)} free"
+        return Check(Level.ERROR, "disk", text, remedy, ExitCode.DISK)
+    text = f"{key} {where} can be written, {size_words(free)} free"
     if free < LITTLE_SPACE_BYTES:
-        return Check(Level.WARNING, "disk", words, "one report can need more: make room")
-    return Check(Level.OK, "disk", words)
+        return Check(Level.WARNING, "disk", text, "one report can need more: make room")
+    return Check(Level.OK, "disk", text)
 
 
 def file_format(config: Config) -> Iterator[Check]:
@@ -111,23 +111,23 @@ def readers(config: Config) -> Iterator[Check]:
         remedy = _chmod(rights, directory, recursive=True)
         if mode is Readers.PRIVATE:
             remedy += ", or let the group read it with output.mode: group"
-        words = f"output.directory {directory} is open to other users of this machine"
-        yield Check(Level.WARNING, "private", words, remedy)
+        text = f"output.directory {directory} is open to other users of this machine"
+        yield Check(Level.WARNING, "private", text, remedy)
     elif _may_be_written(directory):
         yield _writable("output.directory", directory)
     state = config.state
     folder = state.parent
     is_open = any(_is_open(file, Readers.PRIVATE) for file in ledger_files(state))
     if is_open and _is_open(folder, Readers.PRIVATE):
-        words = f"the ledger {state} is open to other users of this machine"
-        yield Check(Level.WARNING, "private", words, _chmod("go=", state) + "*")
+        text = f"the ledger {state} is open to other users of this machine"
+        yield Check(Level.WARNING, "private", text, _chmod("go=", state) + "*")
     if folder != directory and _may_be_written(folder):
         yield _writable("state", folder)
 
 
 def _writable(key: str, folder: Path) -> Check:
-    words = f"others may write in the folder of {key}, {folder}, and put what they like in it"
-    return Check(Level.WARNING, "private", words, _chmod("go-w", folder))
+    text = f"others may write in the folder of {key}, {folder}, and put what they like in it"
+    return Check(Level.WARNING, "private", text, _chmod("go-w", folder))
 
 
 def _chmod(rights: str, path: Path, *, recursive: bool = False) -> str:
@@ -145,10 +145,10 @@ def _may_be_written(folder: Path) -> bool:
 
 def _rights(path: Path) -> int:
     try:
-        found = path.stat()
+        result = path.stat()
     except OSError:  # it is not there, or not for us to look at
         return 0
-    return stat.S_IMODE(found.st_mode)
+    return stat.S_IMODE(result.st_mode)
 
 
 def require_output(config: Config) -> None:
@@ -157,6 +157,6 @@ def require_output(config: Config) -> None:
     Raises:
         OutputError: they cannot, in the words of `check`.
     """
-    found = folder("output.directory", config.output.directory)
-    if found.level is Level.ERROR:
-        raise OutputError(f"{found.words}; {found.remedy}")
+    check = folder("output.directory", config.output.directory)
+    if check.level is Level.ERROR:
+        raise OutputError(f"{check.text}; {check.remedy}")

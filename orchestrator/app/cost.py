@@ -35,7 +35,7 @@ class Cost:
     unpriced: int = 0
 
     def add(self, series: Series, records: int | None) -> None:
-        """Counts so many records of a series; None: nobody can say."""
+        """Adds the records of a series; None: their number is not known."""
         if records is None:
             self.unknown += 1
             return
@@ -71,7 +71,7 @@ class Cost:
 
 
 def price(prices: Prices, series: Series, records: int | None) -> Decimal | None:
-    """What so many records of a series cost; None where one of both is not known."""
+    """What the records of a series cost; None where their number or price is not known."""
     each = prices.of(series.product)
     return None if each is None or records is None else each * records
 

@@ -90,7 +90,7 @@ class _Json:
         fields = {
             "level": made.level.value,
             "subject": made.subject,
-            "words": made.words,
+            "words": made.text,
             "remedy": made.remedy,
         }
         write([self._before, json_text(fields)])
