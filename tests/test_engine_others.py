@@ -13,7 +13,7 @@ from orchestrator.core.lifecycle import State
 from orchestrator.core.model import Series, Span, Unit
 from orchestrator.core.policy import ExitCode, exit_code
 from orchestrator.core.settings import Limits, PollPolicy
-from orchestrator.engine import scheduler
+from orchestrator.engine import progress, scheduler
 from orchestrator.engine.create import ReportCreator
 from orchestrator.engine.drain import Drain
 from orchestrator.engine.follow import Follower
@@ -151,7 +151,7 @@ async def test_stuck_reports_keep_nothing_new_waiting(tmp_path: Path) -> None:
 async def test_with_all_their_places_taken_the_wait_is_counted_from_the_beginning(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(scheduler, "FOUND_AT_A_TIME", 5)
+    monkeypatch.setattr(progress, "FOUND_AT_A_TIME", 5)
     stuck = with_faults(SMALL, Fault.of("report", "stuck", product="VERIFY-API", first=11))
     poll = PollPolicy(timeout=timedelta(hours=2))
     async with stage(tmp_path, stuck, poll=poll) as here:
@@ -162,13 +162,13 @@ async def test_with_all_their_places_taken_the_wait_is_counted_from_the_beginnin
         assert exit_code(end.remains) is ExitCode.UNFINISHED
         assert here.states() == {"submitted": 11, "collected": 2}, "the last one got its look"
         passed = timedelta(seconds=anyio.current_time() - began)
-        assert passed < timedelta(hours=2) + 3 * scheduler.LAST_LOOK
+        assert passed < timedelta(hours=2) + 3 * scheduler.LEAST_PATIENCE
 
 
 async def test_a_drain_while_a_found_report_waits_for_its_place(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(scheduler, "FOUND_AT_A_TIME", 1)
+    monkeypatch.setattr(progress, "FOUND_AT_A_TIME", 1)
     async with stage(tmp_path, SMALL) as here:
         await stop_after(here, BACKFILL, 12)
         drain = Drain()

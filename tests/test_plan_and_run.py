@@ -102,7 +102,7 @@ async def bought_by_a_run(
         )
         buyer = Buyer(ledger)
         async with anyio.create_task_group() as tasks:
-            await scheduler.work(tasks, cast("Any", buyer))
+            await scheduler.start(tasks, cast("Any", buyer))
         return buyer.bought
     finally:
         connection.close()

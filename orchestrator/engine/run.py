@@ -167,7 +167,7 @@ async def run(
             finally:
                 with world.drain.shield():
                     await begun.remember()
-            await begun.work()
+            await begun.collect_debt()
         # The drain has cancelled the scope, not what follows: what is said at the end must be true.
         return await begun.end()
 
@@ -278,11 +278,11 @@ class _Run:
 
     # --- the work -----------------------------------------------------------------------------
 
-    async def work(self) -> None:
+    async def collect_debt(self) -> None:
         """Every key side by side, until there is nothing left to do."""
         world = self._world
         pace = DurationModel(await world.ledger.recent_durations())
-        lanes = Scheduler(
+        scheduler = Scheduler(
             self._jobs,
             self._now_of,
             ledger=world.ledger,
@@ -295,7 +295,7 @@ class _Run:
         async with anyio.create_task_group() as watching, anyio.create_task_group() as tasks:
             follower = follower_of(world, watching, pace)
             self._bugs = follower.bugs
-            await lanes.work(tasks, follower)
+            await scheduler.start(tasks, follower)
 
     # --- after the work -----------------------------------------------------------------------
 
