@@ -1,4 +1,7 @@
-"""The feeding of queues: hands out the debt of every series, under each API key side by side."""
+"""Hands out the work of a run under all API keys at once: open reports, then each series' debt.
+
+Decides the order and how much is under way; what to buy the core says, and how much the budget.
+"""
 
 from __future__ import annotations
 
@@ -86,6 +89,7 @@ class Scheduler:
         self._credentials: dict[tuple[str, str], str] = {}
         self._keys_of: dict[str, set[str]] = defaultdict(set)
         self._passed_on: set[tuple[str, str]] = set()
+        self._follower: Follower
         self._until = 0.0
         self._make_queues(jobs)
 
@@ -102,43 +106,42 @@ class Scheduler:
             self._progress.queue_of(session)
 
     async def start(self, tasks: TaskGroup, follower: Follower) -> None:
-        """Starts to serve every key in `tasks`; that ends when there is nothing left to do."""
+        """Starts to serve every key in `tasks`; that ends when there is nothing left to do.
+
+        Called once.
+        """
+        self._follower = follower
         self._until = anyio.current_time() + self._config.poll.timeout.total_seconds()
-        fallback_key = {
-            entry.series.key: key
-            for key, queue in reversed(self._progress.queues.items())
-            for _, entry, _ in queue.entries
-        }
         for queue in self._progress.queues.values():
             queue.is_searching = True
-            tasks.start_soon(self._serve, queue, follower, fallback_key)
+            tasks.start_soon(self._serve, queue)
 
-    async def _open_reports(
-        self, queue: KeyQueue, fallback_key: Mapping[str, str]
-    ) -> AsyncIterator[Report]:
+    async def _open_reports(self, queue: KeyQueue) -> AsyncIterator[Report]:
         """The open reports of earlier runs that a queue follows, whichever job asked for them.
 
         Its key bought them; or the key that did is not at hand, and now asks for their series.
         """
-        asked = [
-            entry.series for one in self._progress.queues.values() for _, entry, _ in one.entries
-        ]
-        async for report in self._ledger.open_reports(asked, self._progress.queues):
-            at_hand = report.api_key in self._progress.queues
+        queues = self._progress.queues
+        fallback_key = {
+            entry.series.key: key
+            for key, each in reversed(queues.items())
+            for _, entry, _ in each.entries
+        }
+        asked = [entry.series for each in queues.values() for _, entry, _ in each.entries]
+        async for report in self._ledger.open_reports(asked, queues):
+            at_hand = report.api_key in queues
             key = report.api_key if at_hand else fallback_key[report.series.key]
             if key == queue.session.api_key:
                 yield report
 
-    async def _serve(
-        self, queue: KeyQueue, follower: Follower, fallback_key: Mapping[str, str]
-    ) -> None:
+    async def _serve(self, queue: KeyQueue) -> None:
         """One key's work: open reports first, then the debt, until nobody finds anything new.
 
         The debt of every series is looked at twice: first for what will soon be deleted, then
         for the rest. It is looked at again whenever a report of the series leaves some behind.
         """
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(self._follow_open, tasks, queue, follower, fallback_key)
+            tasks.start_soon(self._follow_open, tasks, queue)
             await queue.may_buy.wait()
             queue.todo.extend(
                 (entry, urgent) for urgent in (True, False) for entry in queue.entries
@@ -147,7 +150,7 @@ class Scheduler:
                 if queue.todo:
                     entry, urgent = queue.todo.popleft()
                     queue.is_feeding = True
-                    await self._feed(tasks, queue, follower, entry, only_urgent=urgent)
+                    await self._feed(tasks, queue, entry, only_urgent=urgent)
                     queue.is_feeding = False
                 elif self._progress.is_busy:
                     queue.changed = anyio.Event()
@@ -156,21 +159,19 @@ class Scheduler:
                     break
             self._progress.wake_all()
 
-    async def _follow_open(
-        self, tasks: TaskGroup, queue: KeyQueue, follower: Follower, fallback_key: Mapping[str, str]
-    ) -> None:
+    async def _follow_open(self, tasks: TaskGroup, queue: KeyQueue) -> None:
         """Follows what is open. One run waits for all of it together, from its beginning on.
 
         What is open and not reached yet is had by the ledger, so that no queue buys it meanwhile.
         """
         try:
-            async for report in self._open_reports(queue, fallback_key):
+            async for report in self._open_reports(queue):
                 self._events.notify(ReportChanged(report, None))
                 rows = self._expected.rows(report.series, report.window)
                 self._progress.claim(report.series, report.id, report.window)
                 if not queue.found_slots.available_tokens:
                     queue.may_buy.set()
-                follow = partial(self._follow_one, follower, report, queue.session, rows)
+                follow = partial(self._follow_one, report, queue.session, rows)
                 await self._start(
                     tasks, queue, report.series, report.id, slots=queue.found_slots, follow=follow
                 )
@@ -180,20 +181,14 @@ class Scheduler:
             self._progress.wake_all()
 
     async def _follow_one(
-        self, follower: Follower, report: Report, session: KeySession, rows: int | None
+        self, report: Report, session: KeySession, rows: int | None
     ) -> FollowResult:
         remaining = timedelta(seconds=max(0.0, self._until - anyio.current_time()))
         patience = max(remaining, min(LEAST_PATIENCE, self._config.poll.timeout))
-        return await follower.follow(report, session, rows, patience)
+        return await self._follower.follow(report, session, rows, patience)
 
     async def _feed(
-        self,
-        tasks: TaskGroup,
-        queue: KeyQueue,
-        follower: Follower,
-        entry: Entry,
-        *,
-        only_urgent: bool,
+        self, tasks: TaskGroup, queue: KeyQueue, entry: Entry, *, only_urgent: bool
     ) -> None:
         """Hands out the debt of a series chunk by chunk.
 
@@ -215,14 +210,12 @@ class Scheduler:
         for step in attempts.steps(
             unclaimed, debt.failures, progress.failed, progress.truncated, progress.dates
         ):
+            if isinstance(step, WaitForOpen):
+                self._wait_for_claims(progress, series)
+                break
+            if only_urgent and not debts.urgent(step.window, debt, self._now_of(queue.session)):
+                continue
             match step:
-                case WaitForOpen():
-                    self._wait_for_claims(progress, series)
-                    break
-                case _ if only_urgent and not debts.urgent(
-                    step.window, debt, self._now_of(queue.session)
-                ):
-                    continue
                 case Defer():
                     continue
                 case GiveUp(window, reason, report_id):
@@ -232,7 +225,7 @@ class Scheduler:
                         f"given up: {series}, {window_text(window, zone_of(series))}: {reason}",
                     )
                 case Buy():
-                    has_room = await self._buy(tasks, queue, follower, debt, step)
+                    has_room = await self._buy(tasks, queue, debt, step)
                     # Once refused, its coroutine has the series looked at again.
                     if (
                         not has_room
@@ -241,14 +234,7 @@ class Scheduler:
                     ):
                         break
 
-    async def _buy(
-        self,
-        tasks: TaskGroup,
-        queue: KeyQueue,
-        follower: Follower,
-        debt: debts.Debt,
-        step: Buy,
-    ) -> bool:
+    async def _buy(self, tasks: TaskGroup, queue: KeyQueue, debt: debts.Debt, step: Buy) -> bool:
         """Starts to buy a chunk, unless it has to wait for others, or would be too much.
 
         Returns:
@@ -282,7 +268,7 @@ class Scheduler:
         if attempts.cut_again(debt.failures, (window,)):
             self._cut_again.add(claim)
         self._progress.claim(series, claim, window)
-        follow = partial(follower.buy, order, queue.session)
+        follow = partial(self._follower.buy, order, queue.session)
         await self._start(tasks, queue, series, claim, slots=queue.slots, follow=follow)
         return True
 
