@@ -23,6 +23,7 @@ HERE: Final = Path(__file__).parent
 
 NAMES: Final[Mapping[str, str]] = {
     "makespan": "one key against the least time there could be; requests, waits",
+    "polling": "what each layer of polling is worth, switched off one by one",
     "keys": "twenty keys at once: how much of their limits is used",
     "small_reports": "CPU, memory and stalls, ten thousand small reports, no rate limit",
     "collect": "one large report against curl, unzip, sha256sum and wc",

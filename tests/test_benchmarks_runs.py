@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from benchmarks import airbyte, commands, keys, makespan, rivals, small_reports, wallclock
+from benchmarks import airbyte, commands, keys, makespan, polling, rivals, small_reports, wallclock
 from benchmarks.options import Options
 from benchmarks.ours import ours
 from benchmarks.rival_gather import gather
@@ -42,6 +42,19 @@ def test_makespan_runs_through() -> None:
     assert column(section, 1, "files right") == ["yes"] * 3
     assert column(section, 1, "paid twice") == ["0"] * 3
     assert all(float(ratio) >= 1 for ratio in column(section, 0, "ratio"))
+
+
+def test_each_layer_of_polling_is_switched_off_in_its_situations() -> None:
+    section = polling.measure(Options(quick=True, sizes=(9,), only="lists"))
+    assert set(column(section, 0, "layer")) >= {"lists", "old reports leave lists"}
+    pairs = zip(column(section, 0, "layer"), column(section, 0, "polls on / off"), strict=True)
+    on, off = next(polls for layer, polls in pairs if layer == "lists").split(" / ")
+    assert int(on) < int(off)
+
+
+def test_every_layer_names_situations_that_there_are() -> None:
+    names = {name for layer in polling.LAYERS for name in layer.situations}
+    assert names == polling.situations(30).keys()
 
 
 def test_makespan_is_judged_at_a_thousand_reports_by_the_worst_of_three_seeds() -> None:

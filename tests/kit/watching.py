@@ -92,11 +92,14 @@ class Scene:
         """`told`, the shortest first."""
         return sorted(self.told.values())
 
-    async def buy(self, account: str, *, callbacks: Callbacks | None = None) -> Report:
-        """A new report of an hour that nobody else asks for, at the key's turn."""
-        number = self.bought = self.bought + 1
+    async def buy(
+        self, account: str, *, callbacks: Callbacks | None = None, hours: int = 1
+    ) -> Report:
+        """A new report of some hours that nobody else asks for, at the key's turn."""
+        self.bought += hours
+        number = self.bought
         series = Series.of(account, "SMS", "outbound")
-        window = Window(NOW - (number + 1) * HOUR, NOW - number * HOUR)
+        window = Window(NOW - (number + 1) * HOUR, NOW - (number + 1 - hours) * HOUR)
         address = None if callbacks is None else callbacks.new_address()
         create = partial(self.session.api.create, series, window, address)
         intended = self.stage.clock.now()
@@ -114,11 +117,11 @@ class Scene:
             submitted_at=self.stage.clock.now(),
         )
 
-    async def wait(self, report: Report) -> None:
-        """Until the watcher tells of its end."""
+    async def wait(self, report: Report, rows: int | None = None) -> None:
+        """Until the watcher tells of its end; `rows`: the records that are expected."""
         assert report.request_id is not None
         try:
-            outcome = await self.watcher.final(report, self.session)
+            outcome = await self.watcher.final(report, self.session, rows)
         except Exception as error:  # noqa: BLE001 - a test asks for it
             self.failed[report.request_id] = error
             return

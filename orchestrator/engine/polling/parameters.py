@@ -14,10 +14,13 @@ ENDS_PER_LIST: Final = 3.5
 that one request in eight is a poll.
 """
 
-SHARE_PER_POLL: Final = 0.2
-"""Share of the open reports. Poll when so many have probably ended, if that is less than
-ENDS_PER_LIST: with few open reports requests are cheap, and somebody waits.
-"""
+SHARE_PER_LIST: Final = 0.2
+"""Share of the open reports. Ask for a list when so many have probably ended, if that is less than
+ENDS_PER_LIST: with few open reports requests are cheap, and somebody waits."""
+
+CHANCE_PER_POLL: Final = 0.2
+"""Probability. Poll a report by itself when it has ended with this probability: it then takes about
+five polls, while somebody waits for a fifth of its time at most."""
 
 EARLIER_RUN_DELAY: Final = 0.5
 """Seconds before reports of earlier runs are polled, so that one list answers for all that are read

@@ -108,7 +108,7 @@ class PollSchedule:
 
     def list_pause(self, reports: ListedReports, history: ListHistory, jitter: float) -> float:
         """Seconds between two polls of a list; `jitter` is in [0, 1)."""
-        wanted = min(parameters.ENDS_PER_LIST, parameters.SHARE_PER_POLL * reports.number)
+        wanted = min(parameters.ENDS_PER_LIST, parameters.SHARE_PER_LIST * reports.number)
         if reports.unseen >= wanted:
             return parameters.EARLIER_RUN_DELAY
         if reports.unseen and self._durations.is_known:
@@ -134,7 +134,7 @@ class PollSchedule:
             pause = self.longest
         else:
             pause = self._durations.wait_for(
-                [report.open], parameters.SHARE_PER_POLL, self.shortest, self.longest
+                [report.open], parameters.CHANCE_PER_POLL, self.shortest, self.longest
             )
         return pause * _factor(jitter)
 
