@@ -23,6 +23,7 @@ COMMANDS: Final = {
     "status": "Show where every report stands, and why.",
     "files": "List the collected files.",
     "verify": "Read every collected file again and compare it with the ledger.",
+    "query": "Answer SQL over the collected files.",
     "cancel": "Cancel at the API what is open.",
     "resolve": "Decide about a report that the tool will not decide for you.",
     "check": "Check config, credentials, clock, disk and the way to the API. Costs nothing.",

@@ -1,0 +1,238 @@
+"""SQL over the collected files: one view per product, typed alike whatever the files' format.
+
+Needs DuckDB (the extra ``query``). It reads the current files that the ledger lists, never what
+else lies about, and sends nothing.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from orchestrator.app.files import files
+from orchestrator.core.record_columns import ColumnType, column_type
+from orchestrator.core.settings import Format
+from orchestrator.errors import InputError
+from orchestrator.texts import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from orchestrator.config import Inputs
+
+_SQL_TYPES: Final[Mapping[ColumnType, str]] = {
+    ColumnType.TEXT: "VARCHAR",
+    ColumnType.TIMESTAMP: "TIMESTAMPTZ",
+    ColumnType.MONEY: "DECIMAL(18, 8)",
+    ColumnType.INTEGER: "BIGINT",
+}
+_WRITTEN: Final[Mapping[ColumnType, str]] = {
+    ColumnType.TIMESTAMP: (
+        r"[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?"
+        r"(Z|[+-][0-9]{2}:?[0-9]{2})"
+    ),
+    ColumnType.MONEY: r"[+-]?[0-9]{1,10}(\.[0-9]{1,8})?",
+    ColumnType.INTEGER: r"0|-?[1-9][0-9]{0,18}",
+}
+"""How a value has to be written to fit its type. DuckDB alone would read 007 as 7, and round."""
+
+_MISFIT: Final = "a value does not fit column "
+_PARTITIONS: Final = ("report_account", "report_product", "report_direction", "report_filter")
+_CSV: Final = frozenset({Format.CSV, Format.CSV_GZ, Format.CSV_ZST})
+_BATCH_ROWS: Final = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class QueryResult:
+    """The answer to a query.
+
+    Attributes:
+        columns: their names.
+        rows: the answer, read as it is consumed.
+        warnings: columns of which a value does not fit the type, so that they are text here.
+    """
+
+    columns: tuple[str, ...]
+    rows: Iterator[tuple[Any, ...]]
+    warnings: tuple[str, ...] = ()
+
+
+def query(inputs: Inputs, sql: str) -> QueryResult:
+    """Answers one statement of SQL about the collected files of the jobs (of all, without jobs).
+
+    Every product with files is a view: ``sms``, ``voice_call``, ``verify_api``. Its columns are
+    those of the files, with the types of `core.record_columns`, and the partitions
+    ``report_account``, ``report_product``, ``report_direction`` and ``report_filter`` as text.
+    Moments are in UTC.
+
+    Raises:
+        InputError: DuckDB is not installed, there is nothing to ask, the format cannot be asked,
+            or the statement is not right.
+        LedgerError: the ledger cannot be read.
+    """
+    duckdb = _library()
+    by_product: defaultdict[str, list[str]] = defaultdict(list)
+    for file in files(inputs):
+        by_product[file.series.product].append(str(file.path))
+    if not by_product:
+        raise InputError("nothing is collected yet, so there is nothing to ask")
+    connection = duckdb.connect()
+    # No extension is downloaded, whatever a statement asks for.
+    connection.execute("SET autoinstall_known_extensions = false")
+    connection.execute("SET TimeZone = 'UTC'")
+    views = {product: _View(connection, product, paths) for product, paths in by_product.items()}
+    for view in views.values():
+        view.create()
+    while True:
+        try:
+            answer = connection.execute(sql)
+            rows = _rows(answer)
+            columns = tuple(column[0] for column in answer.description or ())
+            break
+        except duckdb.Error as error:
+            if not any(view.adapt(str(error)) for view in views.values()):
+                names = ", ".join(sorted(view.name for view in views.values()))
+                words = printable(str(error).split("\n\n", 1)[0])
+                what = f"DuckDB refuses the statement: {words}; views are {names}"
+                raise InputError(what) from None
+    warnings = tuple(text for view in views.values() for text in view.warnings())
+    return QueryResult(columns, rows, warnings)
+
+
+def _library() -> Any:
+    try:
+        import duckdb  # noqa: PLC0415 - an extra
+    except ImportError:
+        raise InputError(
+            "query needs DuckDB, which is not installed; install it with"
+            " `pip install 'duckdb>=1.2'`"
+        ) from None
+    return duckdb
+
+
+def _rows(answer: Any) -> Iterator[tuple[Any, ...]]:
+    """The rows; the first are fetched at once, so that a value that does not fit shows here."""
+    first = answer.fetchmany(_BATCH_ROWS)
+
+    def every() -> Iterator[tuple[Any, ...]]:
+        batch = first
+        while batch:
+            yield from batch
+            batch = answer.fetchmany(_BATCH_ROWS)
+
+    return every()
+
+
+class _View:
+    """The view of one product.
+
+    Args:
+        connection: of DuckDB.
+        product: by its canonical name.
+        paths: its files.
+    """
+
+    def __init__(self, connection: Any, product: str, paths: Sequence[str]) -> None:
+        self._connection = connection
+        self._product = product
+        self.name = product.lower().replace("-", "_")
+        self._sources = list(self._of_formats(paths))
+        self._as_text: set[str] = set()
+
+    def _of_formats(self, paths: Sequence[str]) -> Iterator[str]:
+        """A table function for each kind of file."""
+        csv = [path for path in paths if _format(path) in _CSV]
+        parquet = [path for path in paths if _format(path) is Format.PARQUET]
+        if other := [path for path in paths if path not in {*csv, *parquet}]:
+            raise InputError(
+                f"{other[0]} cannot be asked: query reads csv, csv.gz, csv.zst and parquet; "
+                "collect with another output.format"
+            )
+        partitions = ", ".join(f"'{name}': VARCHAR" for name in _PARTITIONS)
+        common = f"union_by_name = true, hive_partitioning = true, hive_types = {{{partitions}}}"
+        if csv:
+            yield (
+                f"read_csv({_list(csv)}, header = true, all_varchar = true, delim = ',', "
+                "quote = '\"', escape = '\"', allow_quoted_nulls = false, parallel = false, "
+                f"max_line_size = 67108864, {common})"
+            )
+        # Files of which a column is text, since a value did not fit, are a table of their own:
+        # one table has one type for a column.
+        for group in _by_schema(self._connection, parquet):
+            yield f"read_parquet({_list(group)}, {common})"
+
+    def create(self) -> None:
+        """Makes the view, or makes it anew."""
+        selects = []
+        for source in self._sources:
+            asked = f"DESCRIBE SELECT * FROM {source}"  # noqa: S608 - paths are quoted
+            described = self._connection.execute(asked).fetchall()
+            columns = {name: kind for name, kind, *_ in described}
+            expressions = ", ".join(map(self._expression, columns, columns.values()))
+            selects.append(f"SELECT {expressions} FROM {source}")  # noqa: S608 - names are quoted
+        union = " UNION ALL BY NAME ".join(selects)
+        self._connection.execute(f"CREATE OR REPLACE VIEW {_name(self.name)} AS {union}")
+
+    def _expression(self, name: str, kind: str) -> str:
+        column = _name(name)
+        wanted = column_type(name)
+        if wanted is ColumnType.TEXT or name in self._as_text:
+            return (
+                column if kind in ("VARCHAR", "BLOB") else f"CAST({column} AS VARCHAR) AS {column}"
+            )
+        if kind != "VARCHAR":
+            return column
+        misfit = f"error('{_MISFIT}{self.name}.{name}')"
+        return (
+            f"CAST(CASE WHEN {column} = '' THEN NULL WHEN {column} IS NULL THEN NULL"
+            f" WHEN regexp_full_match({column}, '{_WRITTEN[wanted]}') THEN {column}"
+            f" ELSE {misfit} END AS {_SQL_TYPES[wanted]}) AS {column}"
+        )
+
+    def adapt(self, error: str) -> bool:
+        """Makes a column text of which an error says that a value does not fit; False: of none."""
+        before = f"{_MISFIT}{self.name}."
+        if before not in error:
+            return False
+        name = error.partition(before)[2].split("\n", 1)[0].strip()
+        if name in self._as_text:
+            return False
+        self._as_text.add(name)
+        self.create()
+        return True
+
+    def warnings(self) -> Iterator[str]:
+        """A sentence for each column that is text although it should have another type."""
+        for name in sorted(self._as_text):
+            kind = column_type(name).value
+            yield f"{self.name}.{name} is text in this answer: a value in it is no {kind}"
+
+
+def _by_schema(connection: Any, paths: Sequence[str]) -> Iterable[list[str]]:
+    """Parquet files in groups whose columns of one name have one type."""
+    if not paths:
+        return []
+    source = f"parquet_schema({_list(paths)})"
+    asked = f"SELECT file_name, name, type, logical_type FROM {source}"  # noqa: S608 - quoted
+    schemas: defaultdict[str, dict[str, str]] = defaultdict(dict)
+    for path, name, kind, logical in connection.execute(asked).fetchall():
+        if column_type(name) is not ColumnType.TEXT:
+            schemas[path][name] = f"{kind} {logical}"
+    groups: defaultdict[tuple[tuple[str, str], ...], list[str]] = defaultdict(list)
+    for path in paths:
+        groups[tuple(sorted(schemas[path].items()))].append(path)
+    return groups.values()
+
+
+def _format(path: str) -> Format | None:
+    found = [one for one in Format if path.endswith(f".{one.value}")]
+    return max(found, key=lambda one: len(one.value), default=None)
+
+
+def _list(paths: Sequence[str]) -> str:
+    return "[" + ", ".join("'" + path.replace("'", "''") + "'" for path in paths) + "]"
+
+
+def _name(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'

@@ -1,0 +1,176 @@
+"""SQL over the collected files: every record once, typed alike in every format."""
+
+from __future__ import annotations
+
+import json
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from orchestrator.cli.main import call
+from orchestrator.simulator import Truth
+from tests.kit.cli_worlds import Place, simulated
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+JOB = """\
+name: job
+accounts: [abcd1234]
+products:
+  - {product: SMS, direction: [outbound, inbound], include_message: true}
+  - VERIFY-API
+  - VOICE-CALL
+windows: [{from: 2026-01-01, to: FIRST}]
+"""
+SMS = {
+    "account_id": "abcd1234",
+    "product": "SMS",
+    "include_message": True,
+    "date_start": "2026-01-01T00:00:00Z",
+    "date_end": "2026-05-01T00:00:00Z",
+}
+
+
+def use(place: Place, form: str) -> None:
+    place.write_config()
+    path = place.directory / "config.yaml"
+    line = f"output: {{directory: reports, format: {form}}}"
+    lines = path.read_text(encoding="utf-8").splitlines()
+    lines = [line if old.startswith("output:") else old for old in lines]
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def collect(place: Place, *formats: str) -> None:
+    """One month more in each format."""
+    for month, form in enumerate(formats, start=2):
+        use(place, form)
+        place.write_job(JOB.replace("FIRST", f"2026-0{month}-01"))
+        assert place.run("-q") == 0
+
+
+def ask(place: Place, sql: str, capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
+    capsys.readouterr()
+    assert call(["query", str(place.job), sql, "--json"]) == 0
+    answer: list[dict[str, Any]] = json.loads(capsys.readouterr().out)
+    return answer
+
+
+def test_records_of_every_format_are_one_table_with_one_type(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with simulated(tmp_path) as place:
+        collect(place, "csv", "csv.gz", "csv.zst", "parquet")
+        (answer,) = ask(
+            place,
+            "select count(*) as records, count(distinct message_id) as ids,"
+            " sum(total_price) as price, min(date_received) as first, sum(latency) as waited,"
+            " typeof(any_value(date_received)) as moment, typeof(any_value(latency)) as number,"
+            " max(typeof(report_account)) as account from sms where report_direction = 'outbound'",
+            capsys,
+        )
+        truth = Truth(place.simulator.settings, {**SMS, "direction": "outbound"})
+        at = {name: place for place, name in enumerate(truth.columns)}
+        rows = list(truth.rows())
+        price = sum(Decimal(row[at["total_price"]] or 0) for row in rows)
+        waited = sum(int(row[at["latency"]] or 0) for row in rows)
+        bodies = sorted(row[at["message_body"]] for row in rows)
+        assert answer["records"] == answer["ids"] == len(rows)
+        assert Decimal(answer["price"]) == price
+        assert int(answer["waited"]) == waited
+        assert (answer["moment"], answer["number"], answer["account"]) == (
+            "TIMESTAMP WITH TIME ZONE",
+            "BIGINT",
+            "VARCHAR",
+        )
+        assert answer["first"].startswith("2026-01-01T")
+        told = ask(
+            place, "select message_body from sms where report_direction = 'outbound'", capsys
+        )
+        assert sorted(row["message_body"] for row in told) == bodies
+
+
+def test_one_statement_asks_several_products(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with simulated(tmp_path) as place:
+        collect(place, "parquet")
+        answer = ask(
+            place,
+            "select report_product, count(*) as records from ("
+            "select report_product from sms union all by name select report_product from verify_api"
+            " union all by name select report_product from voice_call) group by all order by 1",
+            capsys,
+        )
+        listed: dict[str, int] = {}
+        capsys.readouterr()
+        assert call(["files", str(place.job), "--json"]) == 0
+        for file in json.loads(capsys.readouterr().out):
+            listed[file["product"]] = listed.get(file["product"], 0) + file["rows"]
+    assert {row["report_product"]: row["records"] for row in answer} == listed
+
+
+@pytest.mark.parametrize("form", ["csv", "parquet"])
+@pytest.mark.parametrize("value", ["007", "1.5", "x"])
+def test_a_value_that_does_not_fit_makes_its_column_text_and_is_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], form: str, value: str
+) -> None:
+    with simulated(tmp_path) as place:
+        collect(place, "csv", form)
+        path = next((tmp_path / "reports").rglob("report_product=VOICE-CALL/**/*.csv"))
+        header, first, rest = path.read_text(encoding="utf-8").split("\n", 2)
+        fields = first.split('","')
+        fields[header.split('","').index("duration")] = value
+        path.write_text("\n".join([header, '","'.join(fields), rest]), encoding="utf-8")
+        capsys.readouterr()
+        assert call(["query", str(place.job), "select duration from voice_call", "--json"]) == 0
+        told = capsys.readouterr()
+    answers = [row["duration"] for row in json.loads(told.out)]
+    assert value in answers
+    assert all(isinstance(answer, str) for answer in answers)
+    assert "warning: voice_call.duration is text in this answer" in told.err
+
+
+@pytest.mark.parametrize(
+    ("sql", "told"),
+    [
+        ("select * from smss", "views are sms, verify_api, voice_call"),
+        ("selct 1", "DuckDB refuses the statement"),
+    ],
+)
+def test_a_wrong_statement_is_bad_input(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], sql: str, told: str
+) -> None:
+    with simulated(tmp_path) as place:
+        collect(place, "csv")
+        capsys.readouterr()
+        assert call(["query", str(place.job), sql]) == 2
+        assert told in capsys.readouterr().err
+
+
+def test_what_cannot_be_asked_says_so(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with simulated(tmp_path) as place:
+        assert call(["query", str(place.job), "select 1"]) == 2
+        assert "nothing is collected yet" in capsys.readouterr().err
+        collect(place, "zip")
+        assert call(["query", str(place.job), "select 1"]) == 2
+        assert "cannot be asked: query reads csv" in capsys.readouterr().err
+        assert call(["query", str(place.job), str(place.job)]) == 2
+        assert "the statement comes last" in capsys.readouterr().err
+        monkeypatch.setitem(__import__("sys").modules, "duckdb", None)
+        assert call(["query", str(place.job), "select 1"]) == 2
+        assert "pip install 'duckdb" in capsys.readouterr().err
+
+
+def test_a_table_for_people_and_tabs_for_programs(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with simulated(tmp_path) as place:
+        collect(place, "csv")
+        capsys.readouterr()
+        sql = "select 'a' as word, 1.50::decimal(9, 2) as money, null as nothing"
+        assert call(["query", str(place.job), sql]) == 0
+        assert capsys.readouterr().out == "word\tmoney\tnothing\na\t1.5\t\n"
