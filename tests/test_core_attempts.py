@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from orchestrator.core import lifecycle as life
 from orchestrator.core import vonage
-from orchestrator.core.attempts import AT_MOST, IN_ALL, begins_anew, counts, pause, steps
+from orchestrator.core.attempts import MAX_FAILED, MAX_PURCHASES, begins_anew, counts, pause, steps
 from orchestrator.core.chunks import BEFORE_SPLIT, cut
 from orchestrator.core.debt import debt
 from orchestrator.core.intervals import Window, subtract
@@ -97,7 +97,7 @@ def test_after_eight_the_chunk_is_halved() -> None:
 
 
 def test_after_nine_it_is_given_up() -> None:
-    assert after([failed()] * AT_MOST) == [
+    assert after([failed()] * MAX_FAILED) == [
         GiveUp(MONTH, "9 reports came to nothing, the last: the API says FAILED")
     ]
 
@@ -305,4 +305,4 @@ def test_no_moment_is_bought_more_often_than_its_bound(ends: list[str]) -> None:
         sum(one.start <= moment < one.end for one in bought)
         for moment in {edge for one in bought for edge in (one.start,)}
     ]
-    assert max(depth, default=0) <= IN_ALL
+    assert max(depth, default=0) <= MAX_PURCHASES

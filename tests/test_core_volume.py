@@ -191,14 +191,14 @@ def test_a_truncated_probe_is_tried_in_smaller_pieces() -> None:
 
 def test_a_probe_that_keeps_failing_leaves_the_series_for_this_run() -> None:
     newest = span("2026-02-14", "2026-02-15")
-    failed = (Failure(newest, truncated=False, reason="no"),) * attempts.PER_RUN
+    failed = (Failure(newest, truncated=False, reason="no"),) * attempts.MAX_FAILED_A_RUN
     steps = list(attempts.steps(debt_of(job(), History(), failed), failed, [newest] * 3))
     assert steps == [Defer(newest)]
 
 
 def test_a_probe_that_is_given_up_makes_room_for_the_next() -> None:
     newest = span("2026-02-14T12:00:00", "2026-02-15")
-    failed = (Failure(newest, truncated=False, reason="no"),) * attempts.AT_MOST
+    failed = (Failure(newest, truncated=False, reason="no"),) * attempts.MAX_FAILED
     steps = list(attempts.steps(debt_of(job(), History(), failed), failed))
     assert steps == [GiveUp(newest, "9 reports came to nothing, the last: no"), WaitForOpen()]
 

@@ -80,8 +80,8 @@ async def test_so_are_those_of_forty_series(tmp_path: Path) -> None:
     async with stage(tmp_path, with_faults(DAY, always(rows=3))) as here:
         believing(here, 1)
         bought = await runs(here, job(JANUARY, series=FORTY), 6)
-        assert max(bought) <= attempts.CUTS_A_RUN + len(FORTY), "and each once before"
-        assert sum(bought) <= len(FORTY) * attempts.CUTS
+        assert max(bought) <= attempts.MAX_TRUNCATED_A_RUN + len(FORTY), "and each once before"
+        assert sum(bought) <= len(FORTY) * attempts.MAX_TRUNCATED
         assert bought[-1] == 0
 
 
@@ -95,7 +95,7 @@ async def test_where_every_other_one_is_truncated_a_person_decides_in_the_end(
         wanted = job(JANUARY)
         bought = await runs(here, wanted, 5)
         cut = states(here)["truncated"]
-        assert cut <= attempts.CUTS_A_SERIES + 1
+        assert cut <= attempts.MAX_TRUNCATED_A_SERIES + 1
         assert bought[-1] == 0
         end = await here.run(wanted)
         assert exit_code(end.remains) is ExitCode.FINDINGS
@@ -165,8 +165,8 @@ async def test_creates_that_fail_and_are_made_all_the_same_are_bounded(tmp_path:
         wanted = job(JANUARY, series=(other, SMS))
         bought = await runs(here, wanted, 24)
         of_it = [one for one in here.sim.world.known_reports() if one.request.product == "SMS"]
-        assert len(of_it) <= attempts.AT_MOST + 1, "eight, and one for each half"
-        assert max(bought) <= attempts.PER_RUN + 1
+        assert len(of_it) <= attempts.MAX_FAILED + 1, "eight, and one for each half"
+        assert max(bought) <= attempts.MAX_FAILED_A_RUN + 1
         assert bought[-1] == 0
 
 
@@ -178,8 +178,8 @@ async def test_on_unknown_resubmit_is_bounded_too(tmp_path: Path) -> None:
     async with stage(tmp_path, faults) as here:
         here.config = replace(here.config, on_unknown=OnUnknown.RESUBMIT)
         bought = await runs(here, job(between("2026-01-01", "2026-01-02")), 8)
-        assert max(bought) <= attempts.PER_RUN + 1
-        assert sum(bought) <= attempts.AT_MOST + 1
+        assert max(bought) <= attempts.MAX_FAILED_A_RUN + 1
+        assert sum(bought) <= attempts.MAX_FAILED + 1
         assert bought[-1] == 0
 
 
@@ -187,8 +187,8 @@ async def test_on_timeout_replace_is_bounded_too(tmp_path: Path) -> None:
     poll = PollPolicy(timeout=timedelta(minutes=30), on_timeout=OnTimeout.REPLACE)
     async with stage(tmp_path, with_faults(DAY, Fault.of("report", "stuck")), poll=poll) as here:
         bought = await runs(here, job(JANUARY), 5)
-        assert max(bought) <= attempts.PER_RUN + 1
-        assert sum(bought) <= attempts.AT_MOST + 1
+        assert max(bought) <= attempts.MAX_FAILED_A_RUN + 1
+        assert sum(bought) <= attempts.MAX_FAILED + 1
         assert bought[-1] == 0
 
 
@@ -200,7 +200,7 @@ async def test_answers_that_repeat_an_id_of_ours_are_bounded(tmp_path: Path) -> 
         await here.run(job(JANUARY, series=(other,), name="first"))
         creates = here.posts()
         await runs(here, job(JANUARY), 12)
-        assert here.posts() - creates <= attempts.AT_MOST + 1
+        assert here.posts() - creates <= attempts.MAX_FAILED + 1
 
 
 # --- by the order of events -----------------------------------------------------------------------
@@ -217,7 +217,7 @@ async def test_retry_failed_while_the_clock_is_a_month_ahead(tmp_path: Path) -> 
         await here.run(wanted, retry_failed=True)
         here.clock = clock
         bought = await runs(here, wanted, 6)
-        assert sum(bought) <= attempts.AT_MOST + 1
+        assert sum(bought) <= attempts.MAX_FAILED + 1
         assert bought[-1] == 0
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, assert_never
 
 from orchestrator.core import lifecycle
 from orchestrator.core.chunks import BEFORE_SPLIT, cut, failures_over, last_line
@@ -30,33 +30,31 @@ if TYPE_CHECKING:
     from orchestrator.core.refused_dates import RefusedDates
     from orchestrator.core.settings import PollPolicy
 
-PER_RUN: Final = 3
-"""So many reports may fail over a chunk in one run; the next run goes on."""
+MAX_FAILED_A_RUN: Final = 3
+"""Maximum number of reports that may fail over a chunk in one run; the next run goes on."""
 
+MAX_FAILED: Final = BEFORE_SPLIT + 1
+"""Failed reports over a chunk after which it is given up."""
 
-AT_MOST: Final = BEFORE_SPLIT + 1
-"""After so many it is given up."""
+MAX_PURCHASES: Final = 12
+"""Maximum number of purchases of one moment that come to nothing, the truncated ones included."""
 
-IN_ALL: Final = 12
-"""So many purchases of one moment may come to nothing, the truncated ones included."""
+MAX_TRUNCATED: Final = 12
+"""Truncated reports of a window, without a complete one inside, after which a person decides.
 
-CUTS: Final = 12
-"""So many truncated reports of one window without a complete one inside it: then a person decides.
-
-As many may be truncated again in one run, of one series: reports inside windows that were
-truncated already.
+Also the maximum of reports of one series that may be truncated again in one run: reports inside
+windows that were truncated already.
 """
 
-CUTS_A_SERIES: Final = 3 * CUTS
-"""So many of a series may be truncated in one run, all together.
+MAX_TRUNCATED_A_SERIES: Final = 3 * MAX_TRUNCATED
+"""Maximum number of truncated reports of a series in one run.
 
-As many may be truncated again in all runs, until what they were for has been collected or a person
-has had a say.
+Also the maximum that may be truncated again in all runs, until what they were for has been
+collected or a person has had a say.
 """
 
-CUTS_A_RUN: Final = 10 * CUTS
-"""So many may be truncated again in one run, of all series together."""
-
+MAX_TRUNCATED_A_RUN: Final = 10 * MAX_TRUNCATED
+"""Maximum number of reports that may be truncated again in one run, of all series together."""
 
 _SECOND: Final = timedelta(seconds=1)
 _HOUR: Final = timedelta(hours=1)
@@ -83,23 +81,35 @@ def counts(event: Event) -> bool:
             return event.cut
         case lifecycle.Resubmitted():
             return event.proof is not Proof.PERSON
-        case _:
+        case (
+            lifecycle.Created()
+            | lifecycle.NotCreated()
+            | lifecycle.CreateUnknown()
+            | lifecycle.Adopted()
+            | lifecycle.Held()
+            | lifecycle.Finished()
+            | lifecycle.Cancelled()
+            | lifecycle.Verified()
+            | lifecycle.FileMissing()
+            | lifecycle.Published()
+            | lifecycle.Superseded()
+            | lifecycle.Waived()
+            | lifecycle.Refetched()
+            | lifecycle.Accepted()
+        ):
             return False
+    assert_never(event)
 
 
 def begins_anew(event: Event) -> bool:
     """Whether a person has had a say, so that what came to nothing before no longer counts."""
-    match event:
-        case lifecycle.Cancelled():
-            return True
-        case lifecycle.Resubmitted():
-            return event.proof is Proof.PERSON
-        case _:
-            return False
+    if isinstance(event, lifecycle.Resubmitted):
+        return event.proof is Proof.PERSON
+    return isinstance(event, lifecycle.Cancelled)
 
 
 def pause(poll: PollPolicy, failed: int) -> timedelta:
-    """How long to wait before a chunk is asked for again, after so many failures in this run."""
+    """How long to wait before a chunk is asked for again, after `failed` failures in this run."""
     return poll.interval_max * (1 << max(0, failed - 1))
 
 
@@ -155,7 +165,7 @@ def _steps(
         for given_up in exhausted:
             for piece in intersect(debt.owed, (given_up.window,)):
                 yield replace(given_up, window=piece)
-        debt = replace(debt, owed=subtract(debt.owed, [one.window for one in exhausted]))
+        debt = replace(debt, owed=subtract(debt.owed, [step.window for step in exhausted]))
     if is_cut_too_often(failures, cut_now):
         yield from (Defer(window) for window in debt.owed)
         return
@@ -172,13 +182,13 @@ def _steps(
 
 def is_cut_too_often(failures: Sequence[Failure], cut_now: Sequence[Window]) -> bool:
     """Whether so many reports of a series were truncated in this run that it ends for it."""
-    return len(cut_now) >= CUTS_A_SERIES or cut_again(failures, cut_now) >= CUTS
+    return len(cut_now) >= MAX_TRUNCATED_A_SERIES or cut_again(failures, cut_now) >= MAX_TRUNCATED
 
 
 def cut_again(failures: Sequence[Failure], windows: Sequence[Window]) -> int:
     """How many of these windows lie inside a larger one that was truncated."""
-    truncated = [one.window for one in failures if one.truncated]
-    return sum(any(_is_inside(one, outer) for outer in truncated) for one in windows)
+    truncated = [failure.window for failure in failures if failure.truncated]
+    return sum(any(_is_inside(window, outer) for outer in truncated) for window in windows)
 
 
 def _is_inside(window: Window, outer: Window) -> bool:
@@ -187,30 +197,32 @@ def _is_inside(window: Window, outer: Window) -> bool:
 
 def _exhausted(failures: Sequence[Failure], job: Job) -> Iterator[GiveUp]:
     """The truncated windows that are no longer bought in smaller pieces by themselves."""
-    cut = [one for one in failures if one.truncated and one.counts]
-    again = [one for one in cut if cut_again(failures, [one.window])]
+    cut = [failure for failure in failures if failure.truncated and failure.counts]
+    again = [failure for failure in cut if cut_again(failures, [failure.window])]
     remedy = (
         f"ask the vendor why, or make `chunk` in {job.path} smaller; then "
         f"{typed('run', job.path, '--retry-failed')} goes on"
     )
-    if len(again) >= CUTS_A_SERIES:
-        words = f"{len(again)} reports of the series were truncated again, in ever smaller pieces"
-        for window in union(one.window for one in cut):
-            yield GiveUp(window, f"{words}; {remedy}", again[-1].report_id)
+    if len(again) >= MAX_TRUNCATED_A_SERIES:
+        why = f"{len(again)} reports of the series were truncated again, in ever smaller pieces"
+        for window in union(failure.window for failure in cut):
+            yield GiveUp(window, f"{why}; {remedy}", again[-1].report_id)
         return
     for outer in cut:
         if outer.proved:
             continue
         inside = [
-            one for one in cut if one.window == outer.window or _is_inside(one.window, outer.window)
+            failure
+            for failure in cut
+            if failure.window == outer.window or _is_inside(failure.window, outer.window)
         ]
-        if len(inside) >= CUTS:
-            words = f"{len(inside)} reports of it were truncated, and none inside it was complete"
-            yield GiveUp(outer.window, f"{words}; {remedy}", inside[-1].report_id)
+        if len(inside) >= MAX_TRUNCATED:
+            why = f"{len(inside)} reports of it were truncated, and none inside it was complete"
+            yield GiveUp(outer.window, f"{why}; {remedy}", inside[-1].report_id)
 
 
 def _probe(debt: Debt, failures: Sequence[Failure], failed_now: Sequence[Window]) -> Iterator[Step]:
-    """The newest piece of a debt of which little is known: the most telling of what is to come."""
+    """The newest piece of a debt of which little is known: it tells most of what is to come."""
     assert debt.sizing is not None
     length = debt.sizing.step
     assert length is not None
@@ -240,13 +252,15 @@ def _step(chunk: Window, failures: Sequence[Failure], failed_now: Sequence[Windo
             return GiveUp(chunk, reason, failure.report_id)
     failed = failures_over(chunk, failures)
     spent = [
-        one for one in failures if one.window.overlaps(chunk) and (one.counts or not one.truncated)
+        failure
+        for failure in failures
+        if failure.window.overlaps(chunk) and (failure.counts or not failure.truncated)
     ]
-    if len(failed) >= AT_MOST or len(spent) >= IN_ALL:
+    if len(failed) >= MAX_FAILED or len(spent) >= MAX_PURCHASES:
         last = spent[-1]
         reason = f"{len(spent)} reports came to nothing, the last: {last.reason}"
         return GiveUp(chunk, reason, last.report_id)
-    if sum(window.overlaps(chunk) for window in failed_now) >= PER_RUN:
+    if sum(window.overlaps(chunk) for window in failed_now) >= MAX_FAILED_A_RUN:
         return Defer(chunk)
     return Buy(chunk, _alone_in(chunk, failures))
 
@@ -257,8 +271,8 @@ def _alone_in(chunk: Window, failures: Sequence[Failure]) -> Window | None:
     One report at a time is asked for inside a truncated window, until one of them has come back
     complete: first of all truncated windows of the series together, later of each.
     """
-    truncated = [one for one in failures if one.truncated]
-    unproved = [one.window for one in truncated if not one.proved]
+    truncated = [failure for failure in failures if failure.truncated]
+    unproved = [failure.window for failure in truncated if not failure.proved]
     around = [window for window in unproved if window.overlaps(chunk)]
     if not around:
         return None

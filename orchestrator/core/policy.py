@@ -1,4 +1,4 @@
-"""Decisions: what an error means, how long to wait, what a run's end is worth. All pure."""
+"""Decides what an error means, how long to wait, and which exit code a run ends with. All pure."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def is_retryable(error: BaseException) -> bool:
     """Whether the same request may work a little later, and repeating it does no harm.
 
     For requests that change nothing. A create is judged by `after_create` alone. Throttling is
-    not here: it is the gate's, and does not count as an attempt.
+    not here: the rate limiter deals with it, and it does not count as an attempt.
     """
     return isinstance(error, TransportError | ServerFault) and not isinstance(error, TooLarge)
 
@@ -155,34 +155,34 @@ def after_create(error: ApiError) -> CreateFailure:  # noqa: PLR0911 - one arm a
 
 
 RECONCILE_LOOKS: Final = 3
-"""So many working list calls must lack a report before it counts as absent."""
+"""Minimum number of working list calls that must lack a report before it counts as absent."""
 
 RECONCILE_STEPS: Final = 4
-"""The looks until absence may be believed come at equal distances, so many of them."""
+"""Equal steps in which the searches until absence may be believed are spread over that time."""
 
 RECONCILE_LOOKS_AT_MOST: Final = 3 * RECONCILE_LOOKS
-"""So many looks in one run, those that prove nothing included."""
+"""Maximum number of searches in one run, those that prove nothing included."""
 
 RECONCILE_LEAST: Final = timedelta(minutes=10)
-"""Absence is not believed earlier, however short the pauses between looks are set."""
+"""Absence is not believed earlier, however short the pauses between searches are set."""
 
 HOLD_FOR: Final = timedelta(hours=72)
-"""A report that can be neither found nor ruled out is looked up again for so long."""
+"""How long a report that can be neither found nor ruled out is searched for, from run to run."""
 
 
 def reconcile_until(policy: PollPolicy) -> timedelta:
-    """How long after the intent the last look must be, for a missing report to be absent."""
+    """How long after the intent the last search must be, for a missing report to be absent."""
     return max(10 * policy.interval_max, RECONCILE_LEAST)
 
 
 def reconcile_pause(policy: PollPolicy, look: int, age: timedelta, rate: float = 1.0) -> timedelta:
-    """How long to wait before the given look (from 0) at an intent of this age.
+    """How long to wait before a search for the report of an intent of this age.
 
-    The first looks are spread so that the last of them comes when `reconcile_until` allows it to
-    count; more follow quickly, in case other reports have shown up by then.
+    The first searches are spread so that the last of them comes when `reconcile_until` allows it
+    to count; more follow quickly, in case other reports have shown up by then.
 
     Args:
-        policy: of the looks.
+        policy: of the polls.
         look: its number, from 0.
         age: of the intent, by the API's clock.
         rate: seconds of the API's clock for each of ours; 1 but at a simulator.

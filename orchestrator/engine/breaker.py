@@ -1,4 +1,4 @@
-"""A circuit breaker: while the API is down, nobody asks but one, and ever more rarely."""
+"""A circuit breaker: while the API is down, one caller at a time asks, and ever more rarely."""
 
 from __future__ import annotations
 
@@ -15,10 +15,13 @@ if TYPE_CHECKING:
     from orchestrator.core.events import RunEvents
 
 TRIPS_AFTER: Final = 5
-"""So many failures in a row, of whatever calls of the key, and the API counts as down."""
+"""Failed calls of a key in a row, of any kind, after which the API counts as down."""
 
 PAUSE_FIRST: Final = timedelta(seconds=5)
+"""The pause before the first probe; it doubles from probe to probe."""
+
 PAUSE_LONGEST: Final = timedelta(minutes=5)
+"""The longest pause between probes: an API that is back is noticed within it."""
 
 
 class Breaker:
@@ -30,10 +33,10 @@ class Breaker:
     API that is known to be down.
 
     Args:
-        api_key: for the words.
+        api_key: named in messages.
         probe: a request that changes nothing; any `ApiError` may come out of it.
         events: is told when the API goes down, and when it is back.
-        patience: after so long the run stops waiting.
+        patience: how long the run waits for the API.
 
     Attributes:
         gave_up: why nothing more is asked in this run, in words; empty while there is hope.

@@ -53,7 +53,7 @@ class Budget:
 
     Args:
         bounds: what may be asked for; none: anything.
-        events: takes what people should know of it.
+        events: told what people should know of it.
         lacks_room: says why the disk has no room for more; empty while it has.
 
     Attributes:
@@ -113,7 +113,7 @@ class Budget:
             spending.room(bound, series.product, self._before[bound.key] + bound.sum(asked))
             for bound in self._bounds
         )
-        return min((one for one in rooms if one is not None), default=None)
+        return min((room for room in rooms if room is not None), default=None)
 
     def target(self, series: Series) -> int | None:
         """The records that one chunk of a series may hold; None: any number.
@@ -127,14 +127,14 @@ class Budget:
     def _all(self) -> Counter[str]:
         """The records asked for in this run, by product."""
         asked = self._spent.copy()
-        for (key, _), one in self._asked.items():
-            asked[self._product[key]] += one.records
+        for (key, _), chunk in self._asked.items():
+            asked[self._product[key]] += chunk.records
         return asked
 
     @property
     def is_uncertain(self) -> bool:
         """Whether something is under way whose records are not counted, and may be fewer."""
-        return any(not one.counted for one in self._asked.values())
+        return any(not chunk.counted for chunk in self._asked.values())
 
     def take(self, series: Series, window: Window, upper: float | None) -> bool:
         """Takes what a chunk will hardly exceed; False: there is no room for it now.
@@ -156,7 +156,7 @@ class Budget:
     def _guess(self, window: Window, room: int) -> int | None:
         if self._densest is not None:
             return math.ceil(SCARCE_FACTOR * max(1.0, self._densest * (window.length / _HOUR)))
-        if any(one.unknown for one in self._asked.values()):
+        if any(chunk.unknown for chunk in self._asked.values()):
             return None
         return -(-room // 2)
 
@@ -167,9 +167,14 @@ class Budget:
             return
         asked = self._all()
         bound = min(
-            (one for one in self._bounds if one.each(series.product)),
-            key=lambda one: (
-                spending.room(one, series.product, self._before[one.key] + one.sum(asked)) or 0
+            (candidate for candidate in self._bounds if candidate.each(series.product)),
+            key=lambda candidate: (
+                spending.room(
+                    candidate,
+                    series.product,
+                    self._before[candidate.key] + candidate.sum(asked),
+                )
+                or 0
             ),
         )
         spent = self._before[bound.key] + bound.sum(asked)
@@ -189,10 +194,10 @@ class Budget:
 
     def is_over(self, series: Series) -> bool:
         """Whether nothing more of a series is asked for in this run."""
-        if not self._is_full and (words := self._lacks_room()):
+        if not self._is_full and (lacking := self._lacks_room()):
             self._is_full = True
-            self.stopped = self.stopped or words
-            self._events.message("warning", f"nothing more is asked for in this run: {words}")
+            self.stopped = self.stopped or lacking
+            self._events.message("warning", f"nothing more is asked for in this run: {lacking}")
         return self._is_full or series.key in self._over
 
     def settle(self, series: Series, window: Window) -> None:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 _LOOKS: Final = 4
-"""So many times the status is asked after a cancel whose answer does not tell it."""
+"""How often the status is asked after a cancel whose answer does not tell it."""
 
 _PAID: Final = "it is finished and paid; `run` collects its file"
 _FINISHED: Final = "finished at the API already, and paid; `run` collects its file"

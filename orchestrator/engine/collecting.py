@@ -1,4 +1,4 @@
-"""From a finished report to its file in its place: download, verify, publish."""
+"""Collects finished reports: download, verify, publish; never publishes what is not verified."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ class Collecting:
             not what was asked for.
         ledger: knows which files are superseded.
         collector: makes files.
-        events: is told of what does not change a report.
+        events: told of what does not change a report.
         drain: shields what must not be cut.
         downloads: how many there may be at a time, over all keys.
     """
@@ -141,24 +141,24 @@ class Collecting:
         Where the file refutes the echo, the report is verified with a warning; else disputed.
         The report stays as it was where the file cannot be had now.
         """
-        words = f"not what was asked for: {differences[0]}"
+        wrong = f"not what was asked for: {differences[0]}"
         wanted = replace(report, items_count=remote.items_count, download_url=remote.download_url)
         try:
             verdict = await self._fetch_for_examination(wanted, session)
         except CorruptArchive as error:
-            return await self._dispute(wanted, f"{words}; and {error}")
+            return await self._dispute(wanted, f"{wrong}; and {error}")
         except (ApiError, NoRoom) as error:
             self._events.message(
                 "warning",
-                f"report {report.id} ({chunk_text(report)}) is {words}; its file, "
+                f"report {report.id} ({chunk_text(report)}) is {wrong}; its file, "
                 f"which would show it, cannot be had now: {error}; the next run tries again",
             )
             return report
         finally:
             await self._collector.release(wanted)
         if not await self._collector.refutes(wanted, differences):
-            session.doubt_series(report.series, f"what came for report {report.id} is {words}")
-            return await self._dispute(wanted, words)
+            session.doubt_series(report.series, f"what came for report {report.id} is {wrong}")
+            return await self._dispute(wanted, wrong)
         session.trust_series(report.series, differences)
         self._events.message(
             "warning",
@@ -285,7 +285,7 @@ class Collecting:
                     report = await self._recheck(report, tries.problem)
             case Status.FAILED | Status.ABORTED | Status.TRUNCATED:
                 report = await self._ended(report, remote, session)
-            case _:
+            case Status.SUCCESS | Status.PENDING | Status.PROCESSING | None:
                 pass  # a status that went backwards, or lacks its link, proves nothing
         return report, remote
 
@@ -354,12 +354,14 @@ class Collecting:
         """Leaves a report that is ready to the next run, and says so."""
         if self._drain.begun:
             return report
-        words = f"report {report.request_id}: cannot be downloaded now: {problem}; it stays open, "
-        words += "and the next run "
-        words += "goes on with it" if isinstance(problem, NoRoom) else "asks for its link again"
+        next_step = "goes on with it" if isinstance(problem, NoRoom) else "asks for its link again"
+        text = (
+            f"report {report.request_id}: cannot be downloaded now: {problem}; it stays open, "
+            f"and the next run {next_step}"
+        )
         if is_refusal(problem):
-            words += f". {pay_or_skip(report.id)}"
-        self._events.message("warning", words)
+            text += f". {pay_or_skip(report.id)}"
+        self._events.message("warning", text)
         return report
 
     async def _fetch_once(

@@ -1,4 +1,4 @@
-"""What the downloads of one report have met in this run, and what follows. Pure."""
+"""Decides what follows from the downloads of one report in this run. Pure."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ if TYPE_CHECKING:
     from orchestrator.errors import CollectError
 
 SAME_COUNT: Final = 3
-"""So many downloads of the same wrong count are enough: more would bring the same bytes again.
+"""Downloads with the same wrong count that are enough: more would bring the same bytes again.
 
-So it is with downloads that are longer than they can be.
+The same holds for downloads that are longer than they can be.
 """
 
 
@@ -52,9 +52,10 @@ class DownloadTries:
 
     Attributes:
         number: how many there were.
-        refused: the last so many in a row were refused: the link may have died.
-        broken: the last so many in a row broke on their way.
-        same_count: the last so many in a row held the same wrong number of records, or had no end.
+        refused: how many of the last in a row were refused: the link may have died.
+        broken: how many of the last in a row broke on their way.
+        same_count: how many of the last in a row held the same wrong number of records, or had no
+            end.
         problem: what the last one met.
         since: when the first one began, by the loop's clock.
     """
@@ -108,7 +109,7 @@ class DownloadTries:
         """What follows.
 
         Args:
-            attempts: so many downloads a run.
+            attempts: how many downloads there may be in a run.
             asked: what the API said of the report after the last download; None: it was not asked.
             is_file_gone: the life of the file is over by the API's clock.
             is_forgotten: that of the report too.

@@ -70,7 +70,7 @@ class RenewalsEnd:
         )
 
 
-async def renew(world: RunContext, renewals: Sequence[Renewal]) -> RenewalsEnd:
+async def renew(context: RunContext, renewals: Sequence[Renewal]) -> RenewalsEnd:
     """Buys the editions, every key side by side; each is tried once.
 
     Raises:
@@ -79,76 +79,82 @@ async def renew(world: RunContext, renewals: Sequence[Renewal]) -> RenewalsEnd:
         BaseExceptionGroup: one of these, or a bug, in one of the tasks.
     """
     editions = _Editions()
-    with world.events.subscribed(editions.notify):
-        await _buy(world, renewals, editions)
+    with context.events.subscribed(editions.notify):
+        await _buy(context, renewals, editions)
     latest = editions.latest.values()
-    left = [one for one in renewals if one.current.id not in editions.latest]
-    refused = [one for one in left if _is_refused(one, world, editions)]
+    without = [each for each in renewals if each.current.id not in editions.latest]
+    refused = [each for each in without if _is_refused(each, context, editions)]
     return RenewalsEnd(
-        collected=tuple(one for one in latest if one.state is State.COLLECTED),
-        open=tuple(one for one in latest if one.state.is_open),
+        collected=tuple(report for report in latest if report.state is State.COLLECTED),
+        open=tuple(report for report in latest if report.state.is_open),
         failed=tuple(
-            one for one in latest if not one.state.is_open and one.state is not State.COLLECTED
+            report
+            for report in latest
+            if not report.state.is_open and report.state is not State.COLLECTED
         ),
-        not_asked=tuple(one for one in left if one not in refused),
+        not_asked=tuple(each for each in without if each not in refused),
         refused=tuple(refused),
-        interrupted=world.drain.signal if world.drain.begun else None,
+        interrupted=context.drain.signal if context.drain.begun else None,
     )
 
 
-async def _buy(world: RunContext, renewals: Sequence[Renewal], editions: _Editions) -> None:
-    tell_of_drain(world)
-    await withdraw_superseded(world.ledger, world.collector)
-    pace = DurationModel(await world.ledger.recent_durations())
-    with world.drain.scope:
+async def _buy(context: RunContext, renewals: Sequence[Renewal], editions: _Editions) -> None:
+    tell_of_drain(context)
+    await withdraw_superseded(context.ledger, context.collector)
+    pace = DurationModel(await context.ledger.recent_durations())
+    with context.drain.scope:
         async with anyio.create_task_group() as watching, anyio.create_task_group() as tasks:
-            follower = follower_of(world, watching, pace)
-            for of_key in _by_key(world, renewals).values():
-                tasks.start_soon(_work_off, world, follower, of_key, editions)
+            follower = follower_of(context, watching, pace)
+            for renewals_of_key in _by_key(context, renewals).values():
+                tasks.start_soon(_buy_under_key, context, follower, renewals_of_key, editions)
 
 
-def _is_refused(one: Renewal, world: RunContext, editions: _Editions) -> bool:
+def _is_refused(renewal: Renewal, context: RunContext, editions: _Editions) -> bool:
     """Whether the API will have none of it: its dates, its series, its account or its key."""
-    session = world.sessions[one.entry.credentials]
-    return one.current.id in editions.refused or session.refusal(one.current.series) is not None
+    session = context.sessions[renewal.entry.credentials]
+    return (
+        renewal.current.id in editions.refused
+        or session.refusal(renewal.current.series) is not None
+    )
 
 
-def _by_key(world: RunContext, renewals: Sequence[Renewal]) -> dict[str, list[Renewal]]:
-    found: dict[str, list[Renewal]] = {}
-    for one in renewals:
-        found.setdefault(world.sessions[one.entry.credentials].api_key, []).append(one)
-    return found
+def _by_key(context: RunContext, renewals: Sequence[Renewal]) -> dict[str, list[Renewal]]:
+    by_key: dict[str, list[Renewal]] = {}
+    for renewal in renewals:
+        key = context.sessions[renewal.entry.credentials].api_key
+        by_key.setdefault(key, []).append(renewal)
+    return by_key
 
 
-async def _work_off(
-    world: RunContext, follower: Follower, renewals: Sequence[Renewal], editions: _Editions
+async def _buy_under_key(
+    context: RunContext, follower: Follower, renewals: Sequence[Renewal], editions: _Editions
 ) -> None:
-    """One key's renewals, so many open at a time."""
-    slots = anyio.Semaphore(world.config.limits.in_flight)
+    """Buys the editions of one key, at most `limits.in_flight` of them open at a time."""
+    slots = anyio.Semaphore(context.config.limits.in_flight)
     async with anyio.create_task_group() as tasks:
-        for one in renewals:
-            session = world.sessions[one.entry.credentials]
+        for renewal in renewals:
+            session = context.sessions[renewal.entry.credentials]
             await slots.acquire()
-            _start(tasks, follower, one, session, slots=slots, editions=editions)
+            _start(tasks, follower, renewal, session, slots=slots, editions=editions)
 
 
 def _start(
     tasks: TaskGroup,
     follower: Follower,
-    one: Renewal,
+    renewal: Renewal,
     session: KeySession,
     *,
     slots: anyio.Semaphore,
     editions: _Editions,
 ) -> None:
     order = ChunkOrder(
-        series=one.current.series,
-        window=one.current.window,
-        job=one.job.name,
-        callback_url=one.job.callback_url,
-        replaces=one.current,
-        settle=one.job.settle,
-        refused=lambda _report: editions.refused.add(one.current.id),
+        series=renewal.current.series,
+        window=renewal.current.window,
+        job=renewal.job.name,
+        callback_url=renewal.job.callback_url,
+        replaces=renewal.current,
+        settle=renewal.job.settle,
+        refused=lambda _report: editions.refused.add(renewal.current.id),
     )
 
     async def buy_and_release() -> None:

@@ -33,15 +33,14 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_WORTH_A_WORD: Final = timedelta(minutes=1)
-"""A wait of a whole key that is so long is said aloud."""
+_MESSAGE_FROM: Final = timedelta(minutes=1)
+"""A wait of a whole key from which on a message tells of it."""
 
 _NOBODY: Final = "00000000-0000-0000-0000-000000000000"
 """The id of no report."""
 
-
 _DATELESS: Final = 3
-"""So many answers of a gateway without a ``Date``, and nobody tells the API's time."""
+"""Answers of a gateway without a ``Date`` after which the API's time counts as unknown."""
 
 
 class KeySession:
@@ -295,21 +294,21 @@ class KeySession:
 
     def _heed(self, asked: timedelta) -> None:
         wait = timedelta(seconds=round(asked.total_seconds()))
-        words = f"key {self.api_key}: the API asks to wait {wait} before the next request"
+        request = f"key {self.api_key}: the API asks to wait {wait} before the next request"
         until = anyio.current_time() + asked.total_seconds()
         if self.is_too_long(asked, self._throttled_since):
             if not self._told_to_wait:
-                self._told_to_wait = f"{words}, longer than this run waits"
+                self._told_to_wait = f"{request}, longer than this run waits"
                 self.rate_limiter.close(self._told_to_wait)
                 self._events.message(
                     "warning",
                     f"{self._told_to_wait}: nothing more is asked with it in this run; the next "
                     "run goes on",
                 )
-        elif until >= self._waits_until + _WORTH_A_WORD.total_seconds():
+        elif until >= self._waits_until + _MESSAGE_FROM.total_seconds():
             self._waits_until = until
-            if asked >= _WORTH_A_WORD:
-                self._events.message("warning", f"{words}; this run waits so long")
+            if asked >= _MESSAGE_FROM:
+                self._events.message("warning", f"{request}; this run waits so long")
 
     async def _probe(self) -> None:
         """Asks for a report that cannot be: whatever is answered, the API is up.

@@ -27,10 +27,10 @@ if TYPE_CHECKING:
 PRODUCT: Final = "REPORTS-USAGE"
 
 AT_MOST: Final = 10
-"""So many are made in one run, of each key and account: each when the one before is too old."""
+"""Maximum number in one run, of each key and account: each when the one before is too old."""
 
 _UNANSWERED: Final = 3
-"""So many creates of them may fail in one run."""
+"""Creates of them in a row that may fail in one run, before no more are sent."""
 
 _DAY: Final = timedelta(days=1)
 _SECOND: Final = timedelta(seconds=1)

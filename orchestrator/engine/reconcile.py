@@ -1,4 +1,4 @@
-"""After a create of which nobody knows whether it happened: look for the report at the API."""
+"""Searches the API for the report of a create of which nobody knows whether it happened."""
 
 from __future__ import annotations
 
@@ -37,15 +37,15 @@ _STILL_KNOWN: Final = vonage.REPORT_LIFE - timedelta(hours=1)
 """Of an older create no list proves anything: the API forgets its reports."""
 
 _ASKED_ALONE_AT_MOST: Final = 10
-"""So many listed reports are asked for by their ids at one look."""
+"""Maximum number of listed reports that are asked for by their ids in one search."""
 
 _FASTEST: Final = 10_000.0
-"""Seconds of a simulator's clock for one of ours, at most."""
+"""Maximum number of seconds of a simulator's clock for one of ours."""
 
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """What is to be believed of a create, after the looks of one run.
+    """What is to be believed of a create, after the searches of one run.
 
     Attributes:
         event: `Adopted`, `FoundAbsent` or `Held`.
@@ -62,7 +62,7 @@ class Reconciler:
 
     Args:
         ledger: knows which reports are whose.
-        config: the pace of the looks, and where the API is.
+        config: the pace of the searches, and where the API is.
         clock: the age of an intent.
         events: is told where a person has to help.
     """
@@ -84,31 +84,31 @@ class Reconciler:
         """
         poll = self._config.poll
         age = self._age(report, session)
-        found = _Found()
+        searches = _Searches()
         for look in range(policy.RECONCILE_LOOKS_AT_MOST):
             pause = policy.reconcile_pause(poll, look, age.now(), age.rate(poll))
             await anyio.sleep(max(0.0, pause.total_seconds()))
             try:
-                mine = await self._look(report, session, age, found)
+                mine = await self._look(report, session, age, searches)
             except ApiError as error:
-                found.trouble = str(error)
+                searches.trouble = str(error)
                 continue
             if mine is not None:
-                words = f"found in the API's list as {mine.status_word or 'without a status'}"
-                return Judgement(lifecycle.Adopted(mine.request_id, words))
+                reason = f"found in the API's list as {mine.status_word or 'without a status'}"
+                return Judgement(lifecycle.Adopted(mine.request_id, reason))
             is_time = age.now() >= policy.reconcile_until(poll)
-            if found.covering >= policy.RECONCILE_LOOKS and is_time and not age.is_forgotten():
+            if searches.covering >= policy.RECONCILE_LOOKS and is_time and not age.is_forgotten():
                 return Judgement(
                     lifecycle.FoundAbsent(
-                        f"{found.covering} lists that reach across the moment of the create, or "
+                        f"{searches.covering} lists that reach across the moment of the create, or "
                         "are whole, do not show this one"
                     ),
                     in_vain=True,
                 )
         is_time = age.now() >= policy.reconcile_until(poll)
         return Judgement(
-            lifecycle.Held(self._why_held(report, session, found)),
-            in_vain=is_time and not found.doubt,
+            lifecycle.Held(self._why_held(report, session, searches)),
+            in_vain=is_time and not searches.doubt,
         )
 
     def is_too_old(self, report: Report, session: KeySession) -> bool:
@@ -119,12 +119,12 @@ class Reconciler:
         is_simulated = self._config.api.is_on_this_machine
         return _Age(report, session, self._clock, is_simulated=is_simulated)
 
-    # --- one look -----------------------------------------------------------------------------
+    # --- one search ---------------------------------------------------------------------------
 
     async def _look(
-        self, report: Report, session: KeySession, age: _Age, found: _Found
+        self, report: Report, session: KeySession, age: _Age, searches: _Searches
     ) -> RemoteReport | None:
-        """One look at the lists; the report if it is in them, else what they show is noted.
+        """Searches the lists once; the report if it is in them, else what they show is noted.
 
         Raises:
             ApiError: no list can be had.
@@ -136,10 +136,10 @@ class Reconciler:
         rate = age.rate(self._config.poll)
         create = UnknownCreate(report, moment, age.now(), self._clock.now(), rate)
         shown = await self._lists.look(create, session)
-        found.trouble = found.doubt = ""
-        found.answered += 1
+        searches.trouble = searches.doubt = ""
+        searches.answered += 1
         likely = await self._in_full(
-            report, await self._lists.likely(report, shown), session, found
+            report, await self._lists.likely(report, shown), session, searches
         )
         chosen = matching.choose(
             report,
@@ -149,15 +149,15 @@ class Reconciler:
             has_own_address=self._has_own_address(report),
         )
         if isinstance(chosen, str):
-            found.doubt = chosen
+            searches.doubt = chosen
         elif chosen is not None:
             return chosen
         elif other := matching.differs_only_in_callback_url(
             report, tuple(shown.remotes.values()), await self._lists.owners_of(shown)
         ):
-            found.doubt = f"{other.request_id} there is like it, but for its callback_url"
+            searches.doubt = f"{other.request_id} there is like it, but for its callback_url"
         else:
-            found.covering += shown.covers
+            searches.covering += shown.covers
             await self._help(create, session, shown)
         return None
 
@@ -178,7 +178,11 @@ class Reconciler:
             )
 
     async def _in_full(
-        self, report: Report, likely: Sequence[RemoteReport], session: KeySession, found: _Found
+        self,
+        report: Report,
+        likely: Sequence[RemoteReport],
+        session: KeySession,
+        searches: _Searches,
     ) -> tuple[RemoteReport, ...]:
         """Those that still may be it once the API has told of each by itself.
 
@@ -187,7 +191,7 @@ class Reconciler:
         still: list[RemoteReport] = []
         asked = 0
         for remote in likely:
-            told = found.told.get(remote.request_id, remote)
+            told = searches.told.get(remote.request_id, remote)
             if (
                 matching.lacks_sent_fields(report, told)
                 and told is remote
@@ -198,7 +202,7 @@ class Reconciler:
                     told = await session.ask(
                         partial(session.api.status, remote.request_id), Priority.SUBMIT
                     )
-                    found.told[remote.request_id] = told
+                    searches.told[remote.request_id] = told
             still += matching.candidates(report, (told,), {})
         return tuple(still)
 
@@ -211,13 +215,13 @@ class Reconciler:
             and report.callback_url.startswith(f"{ours.public_url}/")
         )
 
-    # --- words --------------------------------------------------------------------------------
+    # --- reasons ------------------------------------------------------------------------------
 
-    def _why_held(self, report: Report, session: KeySession, found: _Found) -> str:
-        if not found.answered:
-            why = f"the API's list cannot be had: {found.trouble}"
-        elif found.doubt or found.trouble:
-            why = f"what the API lists does not tell: {found.doubt or found.trouble}"
+    def _why_held(self, report: Report, session: KeySession, searches: _Searches) -> str:
+        if not searches.answered:
+            why = f"the API's list cannot be had: {searches.trouble}"
+        elif searches.doubt or searches.trouble:
+            why = f"what the API lists does not tell: {searches.doubt or searches.trouble}"
         elif refused := self._probes.refusal(report, session):
             why = (
                 f"the API lists no later report of ours, and refuses a free {PRODUCT} report "
@@ -243,14 +247,14 @@ def _ways_out(report: Report) -> str:
 
 
 @dataclass(slots=True)
-class _Found:
-    """What the looks of one run have shown.
+class _Searches:
+    """What the searches of one run have shown.
 
     Attributes:
-        answered: looks at which a list was to be had.
-        covering: looks at lists that must have shown it.
-        doubt: something there may be it, in words; of the last look.
-        trouble: why the last look was none, in words.
+        answered: searches in which a list was to be had.
+        covering: searches of lists that must have shown it.
+        doubt: why something there may be it; of the last search.
+        trouble: why the last search failed.
         told: listed reports as the API tells of them by their ids.
     """
 
@@ -274,7 +278,7 @@ class _Age:
         self, report: Report, session: KeySession, clock: Clock, *, is_simulated: bool
     ) -> None:
         self._report = report
-        self._desk = session
+        self._session = session
         self._clock = clock
         self._is_simulated = is_simulated
         self._began = anyio.current_time()
@@ -307,7 +311,7 @@ class _Age:
 
     def _measured(self) -> timedelta:
         """How far the API's clock has come since it was first looked at here."""
-        now = self._desk.api.server_now()
+        now = self._session.api.server_now()
         if now is None:
             return timedelta()
         if self._first is None:
@@ -336,7 +340,7 @@ class _Age:
 
     def _theirs(self) -> timedelta | None:
         """By the API's clock; None where it was not known then, or is not now."""
-        now = self._desk.api.server_now()
+        now = self._session.api.server_now()
         if now is None or not self._report.server_ahead:
             return None
         return now - self._report.intended_at - self._report.server_ahead

@@ -24,13 +24,14 @@ if TYPE_CHECKING:
     from orchestrator.engine.list_probes import Probes
 
 _MOST_TILES: Final = 64
-"""So many pages of one account are asked for at one look; what they do not reach proves nothing."""
+"""Maximum number of pages of one account in one search; what they do not reach proves nothing."""
 
 _SHORTEST_TILE: Final = timedelta(seconds=1)
 _LATELY: Final = timedelta(minutes=15)
 _BEFORE: Final = timedelta(seconds=50)
 _AFTER: Final = timedelta(seconds=110)
-"""A report of ours whose id became known so long before or after an intent is of its moment."""
+"""How long before or after an intent the id of another report of ours became known for that to be
+of the same moment."""
 
 _ALL_SHOWN_FOR: Final = timedelta(days=3)
 """Of reports that are older the API may have forgotten some."""
@@ -38,7 +39,7 @@ _ALL_SHOWN_FOR: Final = timedelta(days=3)
 
 @dataclass(slots=True)
 class Shown:
-    """What the lists show at one look.
+    """What the lists show in one search.
 
     Attributes:
         remotes: every report, by its id.
@@ -66,7 +67,7 @@ class ReportLists:
         self._too_large: set[tuple[str, str]] = set()
 
     async def look(self, create: UnknownCreate, session: KeySession) -> Shown:
-        """One look at the lists of the account, and of the key's own account.
+        """Searches the lists of the account, and of the key's own account, once.
 
         Narrow ranges come first: they are answered even where lists are cut or very long.
 
@@ -143,7 +144,7 @@ class ReportLists:
 
 @dataclass(slots=True)
 class _Asking:
-    """One look at one account's list."""
+    """One search of one account's list."""
 
     lists: ReportLists
     create: UnknownCreate
@@ -240,17 +241,17 @@ class _Asking:
         if end - start <= _SHORTEST_TILE or self.tiles_left <= 0:
             return []
         middle = start + timedelta(seconds=(end - start) // _SHORTEST_TILE // 2)
-        found = []
+        tiles = []
         for first, last in ((start, middle), (middle, end)):
             self.tiles_left -= 1
             try:
-                found.append((first, last, await self._ask(first, last)))
+                tiles.append((first, last, await self._ask(first, last)))
             except TooLarge:
                 smaller = await self._split(first, last)
                 if not smaller:
                     return []
-                found += smaller
-        return found
+                tiles += smaller
+        return tiles
 
     async def _cut_until_whole(self, tiles: list[tuple[datetime, datetime, Page]]) -> list[Page]:
         """The same range in so small pages that nothing is missing in them, as far as that goes."""

@@ -1,4 +1,4 @@
-"""A run: goes on with what is open, works off the debt of its jobs, and says what remains."""
+"""Runs jobs: goes on with what is open, works off the debt, and says what remains."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ CLOCK_PATIENCE: Final = timedelta(seconds=15)
 """How long a run waits at its beginning for the API's time; each create waits for it again."""
 
 _TOGETHER: Final = 500
-"""So many series' resolutions are written in one transaction."""
+"""Maximum number of series whose resolutions are written in one transaction: bounds memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +117,7 @@ class RunContext:
     Attributes:
         ledger: open, under the run's lock.
         collector: makes files.
-        sessions: by name of credentials; two names of one API key share a desk.
+        sessions: by name of credentials; two names of one API key share a session.
         events: told of everything; a new one for each run.
         clock: the wall clock.
         config: policies and limits.
@@ -138,14 +138,14 @@ class RunContext:
 
 
 async def run(
-    world: RunContext, jobs: Sequence[Job], now: datetime, *, retry_failed: bool = False
+    context: RunContext, jobs: Sequence[Job], now: datetime, *, retry_failed: bool = False
 ) -> RunEnd:
     """Works off the debt of the jobs, until nothing is left to do or the drain begins.
 
     What is open of the same keys is followed too, whichever job asked for it.
 
     Args:
-        world: what it works with.
+        context: what it works with.
         jobs: in the order in which they are served; their names differ.
         now: by our clock, read once, when the lock was taken.
         retry_failed: what was given up is debt again.
@@ -155,63 +155,63 @@ async def run(
         OutputError: the disk cannot be written.
         BaseExceptionGroup: one of these, or a bug, in one of the run's tasks.
     """
-    tell_of_drain(world)
-    begun = _Run(world, tuple(jobs), now)
-    with world.events.subscribed(begun.budget.notify):
-        await withdraw_superseded(world.ledger, world.collector)
+    tell_of_drain(context)
+    begun = _Run(context, tuple(jobs), now)
+    with context.events.subscribed(begun.budget.notify):
+        await withdraw_superseded(context.ledger, context.collector)
         if retry_failed:
             await begun.retry_failed()
-        with world.drain.scope:
+        with context.drain.scope:
             try:
                 await begun.read_clocks()
             finally:
-                with world.drain.shield():
+                with context.drain.shield():
                     await begun.remember()
             await begun.collect_debt()
         # The drain has cancelled the scope, not what follows: what is said at the end must be true.
         return await begun.end()
 
 
-def tell_of_drain(world: RunContext) -> None:
-    """Lets every desk know when the run is to end, so that none waits for longer."""
-    for session in world.sessions.values():
-        session.drain = world.drain
+def tell_of_drain(context: RunContext) -> None:
+    """Lets every key know when the run is to end, so that none waits for longer."""
+    for session in context.sessions.values():
+        session.drain = context.drain
 
 
-def follower_of(world: RunContext, watching: TaskGroup, pace: DurationModel) -> Follower:
-    """What follows the reports of a run; looks at them in tasks of `watching`."""
+def follower_of(context: RunContext, watching: TaskGroup, pace: DurationModel) -> Follower:
+    """Makes what follows the reports of a run; it polls them in tasks of `watching`."""
     return Follower(
-        ledger=world.ledger,
-        collector=world.collector,
+        ledger=context.ledger,
+        collector=context.collector,
         watcher=Watcher(
             watching,
-            world.config.poll,
-            jitter=world.jitter,
-            events=world.events,
-            clock=world.clock,
+            context.config.poll,
+            jitter=context.jitter,
+            events=context.events,
+            clock=context.clock,
             pace=pace,
-            callbacks=world.callbacks,
+            callbacks=context.callbacks,
         ),
-        reconciler=Reconciler(world.ledger, world.config, world.clock, world.events),
-        events=world.events,
-        drain=world.drain,
-        config=world.config,
-        callbacks=world.callbacks,
+        reconciler=Reconciler(context.ledger, context.config, context.clock, context.events),
+        events=context.events,
+        drain=context.drain,
+        config=context.config,
+        callbacks=context.callbacks,
     )
 
 
 class _Run:
-    def __init__(self, world: RunContext, jobs: tuple[Job, ...], now: datetime) -> None:
+    def __init__(self, context: RunContext, jobs: tuple[Job, ...], now: datetime) -> None:
         self.budget = Budget(
-            spending.bounds(world.config.limits, world.config.prices),
-            world.events,
-            lambda: world.collector.lacks_room,
+            spending.bounds(context.config.limits, context.config.prices),
+            context.events,
+            lambda: context.collector.lacks_room,
         )
-        self._world = world
+        self._context = context
         self._jobs = jobs
         self._now = now
         self._nows: dict[str, datetime] = {}
-        self._has_looked = False
+        self._has_warned = False
         self._bugs: list[Exception] = []
 
     # --- clocks -------------------------------------------------------------------------------
@@ -223,9 +223,9 @@ class _Run:
         """
         with anyio.move_on_after(CLOCK_PATIENCE.total_seconds()):
             async with anyio.create_task_group() as tasks:
-                for session in self._desks():
+                for session in self._sessions():
                     tasks.start_soon(session.time_is_known)
-        for session in self._desks():
+        for session in self._sessions():
             if session.api.server_now() is not None:
                 self._nows[session.api_key] = clocks.earlier_of_both(
                     self._now, session.api.server_ahead
@@ -236,18 +236,18 @@ class _Run:
         """One warning a run, as soon as the API's time is known."""
         ahead = [
             session.api.server_ahead
-            for session in self._desks()
+            for session in self._sessions()
             if session.api.server_now() is not None
         ]
-        if self._has_looked or not ahead:
+        if self._has_warned or not ahead:
             return
-        self._has_looked = True
-        words = clocks.warning(max(ahead, key=abs), self._world.config.api.base_url)
-        if words:
-            self._world.events.message("warning", words)
+        self._has_warned = True
+        warning = clocks.warning(max(ahead, key=abs), self._context.config.api.base_url)
+        if warning:
+            self._context.events.message("warning", warning)
 
-    def _desks(self) -> Iterable[KeySession]:
-        return {session.api_key: session for session in self._world.sessions.values()}.values()
+    def _sessions(self) -> Iterable[KeySession]:
+        return {session.api_key: session for session in self._context.sessions.values()}.values()
 
     def _now_of(self, session: KeySession) -> datetime:
         return self._nows.get(session.api_key, self._now)
@@ -257,43 +257,43 @@ class _Run:
     async def retry_failed(self) -> None:
         """Forgets what was given up for the jobs' series."""
         for series in _distinct(self._jobs):
-            await self._world.ledger.retry(series)
+            await self._context.ledger.retry(series)
 
     async def remember(self) -> None:
         """Writes what the jobs' relative windows become today, and tells what is owed."""
         for job in self._jobs:
             resolutions: dict[Series, Resolution] = {}
             for entry in job.series:
-                series_state = await self._world.ledger.series_state(job.name, entry.series)
-                now = self._now_of(self._world.sessions[entry.credentials])
+                series_state = await self._context.ledger.series_state(job.name, entry.series)
+                now = self._now_of(self._context.sessions[entry.credentials])
                 debt = debts.debt(job, entry, now, series_state)
-                self._world.events.notify(DebtKnown(debt))
+                self._context.events.notify(DebtKnown(debt))
                 if debt.resolution != series_state.resolution:
                     resolutions[entry.series] = debt.resolution
                 if len(resolutions) >= _TOGETHER:
-                    await self._world.ledger.remember(job.name, resolutions)
+                    await self._context.ledger.remember(job.name, resolutions)
                     resolutions = {}
             if resolutions:
-                await self._world.ledger.remember(job.name, resolutions)
+                await self._context.ledger.remember(job.name, resolutions)
 
     # --- the work -----------------------------------------------------------------------------
 
     async def collect_debt(self) -> None:
         """Every key side by side, until there is nothing left to do."""
-        world = self._world
-        pace = DurationModel(await world.ledger.recent_durations())
+        context = self._context
+        pace = DurationModel(await context.ledger.recent_durations())
         scheduler = Scheduler(
             self._jobs,
             self._now_of,
-            ledger=world.ledger,
-            sessions=world.sessions,
+            ledger=context.ledger,
+            sessions=context.sessions,
             budget=self.budget,
-            events=world.events,
-            config=world.config,
-            expected=Forecast(await world.ledger.record_rates(_distinct(self._jobs)), pace),
+            events=context.events,
+            config=context.config,
+            expected=Forecast(await context.ledger.record_rates(_distinct(self._jobs)), pace),
         )
         async with anyio.create_task_group() as watching, anyio.create_task_group() as tasks:
-            follower = follower_of(world, watching, pace)
+            follower = follower_of(context, watching, pace)
             self._bugs = follower.bugs
             await scheduler.start(tasks, follower)
 
@@ -315,7 +315,7 @@ class _Run:
                 unsettled.append(end)
                 unfinished |= bool(end.open) or bool(end.owed and not end.refused)
                 needs_person |= bool(end.given_up or end.disputed or end.refused)
-        drain = self._world.drain
+        drain = self._context.drain
         return RunEnd(
             now=min(self._nows.values(), default=self._now),
             remains=RunOutcome(
@@ -334,12 +334,12 @@ class _Run:
     async def _others(self) -> Others:
         """What is open of the run's keys beside the series of the jobs."""
         mine = {entry.series.key for job in self._jobs for entry in job.series}
-        sessions = {session.api_key: session for session in self._desks()}
+        sessions = {session.api_key: session for session in self._sessions()}
         states: Counter[State] = Counter()
         series: set[str] = set()
         jobs: dict[str, None] = {}
         refused: dict[str, None] = {}
-        async for report in self._world.ledger.open_reports((), sessions):
+        async for report in self._context.ledger.open_reports((), sessions):
             if report.series.key in mine:
                 continue
             states[report.state] += 1
@@ -351,8 +351,8 @@ class _Run:
         return Others(states, len(series), tuple(jobs), tuple(refused))
 
     async def _series_end(self, job: Job, entry: JobSeries) -> SeriesEnd:
-        series_state = await self._world.ledger.series_state(job.name, entry.series)
-        session = self._world.sessions[entry.credentials]
+        series_state = await self._context.ledger.series_state(job.name, entry.series)
+        session = self._context.sessions[entry.credentials]
         now = self._now_of(session)
         debt = debts.debt(job, entry, now, series_state)
         wants = debts.wants(job, now, series_state.resolution)
@@ -363,9 +363,9 @@ class _Run:
             refused=session.refusal(entry.series),
             open=series_state.open,
             given_up=tuple(
-                one
-                for one in series_state.given_up
-                if not one.acknowledged and intervals.intersect((one.window,), wants)
+                gap
+                for gap in series_state.given_up
+                if not gap.acknowledged and intervals.intersect((gap.window,), wants)
             ),
             disputed=tuple(
                 report

@@ -298,8 +298,9 @@ class Scheduler:
             return True
         under_way = attempts.cut_again(failures, tuple(progress.claims.values()))
         if (
-            len(self._cut_again) < attempts.CUTS_A_RUN
-            and attempts.cut_again(failures, progress.truncated) + under_way < attempts.CUTS
+            len(self._cut_again) < attempts.MAX_TRUNCATED_A_RUN
+            and attempts.cut_again(failures, progress.truncated) + under_way
+            < attempts.MAX_TRUNCATED
         ):
             return True
         progress.is_postponed = bool(under_way)
@@ -407,7 +408,7 @@ class Scheduler:
     async def _pause(self, progress: SeriesProgress, window: Window) -> None:
         """The wait before a failed window is asked for again, if it is in this run."""
         failed = sum(other.overlaps(window) for other in progress.failed)
-        if failed < attempts.PER_RUN:
+        if failed < attempts.MAX_FAILED_A_RUN:
             await anyio.sleep(attempts.pause(self._config.poll, failed).total_seconds())
 
     async def _debt(

@@ -10,7 +10,7 @@ from datetime import timedelta
 from enum import Enum
 from typing import TYPE_CHECKING, Final, assert_never
 
-from orchestrator.core.attempts import AT_MOST
+from orchestrator.core.attempts import MAX_FAILED
 from orchestrator.core.commands import JOB, typed
 from orchestrator.core.lifecycle import State
 from orchestrator.core.local_dates import default_zone, window_text
@@ -301,6 +301,6 @@ def _after(report: Report, fate: Fate, attempts: int) -> str:
         case Fate.AGAIN:
             return "its window has been asked for again"
         case Fate.OWED:
-            tried = f" ({attempts} of at most {AT_MOST} attempts failed)" if attempts else ""
+            tried = f" ({attempts} of at most {MAX_FAILED} attempts failed)" if attempts else ""
             return f"{typed('run', JOB)} asks for its window again if a job still wants it{tried}"
     assert_never(fate)

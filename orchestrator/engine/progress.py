@@ -1,0 +1,137 @@
+"""What is under way in a run: the queue of each API key, and what is done about each series.
+
+Keeps state and wakes who waits for a change; decides nothing.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict, deque
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+import anyio
+
+from orchestrator.core.refused_dates import RefusedDates
+
+if TYPE_CHECKING:
+    from orchestrator.core.intervals import Window
+    from orchestrator.core.model import Series
+    from orchestrator.engine.forecast import Entry
+    from orchestrator.engine.key_session import KeySession
+
+FOUND_AT_A_TIME: Final = 1000
+"""Reports of earlier runs that are followed at a time under each API key.
+
+They have slots of their own: what is stuck at the API does not keep this run from asking for what
+is owed. The number bounds memory; one list call answers for all of them.
+"""
+
+
+@dataclass(slots=True, eq=False)
+class KeyQueue:
+    """The work of one API key.
+
+    Attributes:
+        session: of the key.
+        slots: of the reports that this run asks for.
+        found_slots: of the reports that earlier runs have left open.
+        is_searching: what earlier runs have left open is still being read from the ledger.
+        is_feeding: the debt of a series is being handed out.
+        may_buy: set when what is open is known, or fills all its slots.
+        entries: the series that are asked for under the key.
+        todo: the series whose debt is to be looked at, and whether only for what is urgent.
+        changed: set when there may be something to do again.
+    """
+
+    session: KeySession
+    slots: anyio.CapacityLimiter
+    found_slots: anyio.CapacityLimiter
+    is_searching: bool = False
+    is_feeding: bool = False
+    may_buy: anyio.Event = field(default_factory=anyio.Event)
+    entries: list[Entry] = field(default_factory=list)
+    todo: deque[tuple[Entry, bool]] = field(default_factory=deque)
+    changed: anyio.Event = field(default_factory=anyio.Event)
+
+
+@dataclass(slots=True, eq=False)
+class SeriesProgress:
+    """What a run is doing about one series.
+
+    Attributes:
+        claims: the windows that were handed out and whose coroutines have not ended.
+        failed: the windows of the reports that failed in this run.
+        truncated: the windows of the reports that were truncated in this run.
+        dates: what the API refused in this run for its dates.
+        room: the records that could still be asked for when the debt was looked at last.
+        is_postponed: something waits for a claim to end.
+        has_left_open: a report was left open for the next run.
+    """
+
+    claims: dict[object, Window] = field(default_factory=dict)
+    failed: list[Window] = field(default_factory=list)
+    truncated: list[Window] = field(default_factory=list)
+    dates: RefusedDates = field(default_factory=RefusedDates)
+    room: int | None = None
+    is_postponed: bool = False
+    has_left_open: bool = False
+
+
+class RunProgress:
+    """The queues of all keys, and the progress of all series.
+
+    Args:
+        in_flight: reports of this run that may be under way at a time under each key.
+
+    Attributes:
+        queues: by API key.
+    """
+
+    def __init__(self, in_flight: int) -> None:
+        self.queues: dict[str, KeyQueue] = {}
+        self._in_flight = in_flight
+        self._series: dict[str, SeriesProgress] = defaultdict(SeriesProgress)
+        self._claims = 0
+
+    def queue_of(self, session: KeySession) -> KeyQueue:
+        """The queue of a key; a new one the first time."""
+        if session.api_key not in self.queues:
+            self.queues[session.api_key] = KeyQueue(
+                session,
+                slots=anyio.CapacityLimiter(self._in_flight),
+                found_slots=anyio.CapacityLimiter(FOUND_AT_A_TIME),
+            )
+        return self.queues[session.api_key]
+
+    def of(self, series: Series) -> SeriesProgress:
+        """The progress of a series."""
+        return self._series[series.key]
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether anything is under way that may leave something to do to any key."""
+        return bool(self._claims) or any(
+            queue.is_searching or queue.is_feeding or queue.todo for queue in self.queues.values()
+        )
+
+    def claim(self, series: Series, claim: object, window: Window) -> None:
+        """From now on a coroutine is to come that works on this window."""
+        self.of(series).claims[claim] = window
+        self._claims += 1
+
+    def release(self, series: Series, claim: object) -> None:
+        """The coroutine of a claim has ended."""
+        del self.of(series).claims[claim]
+        self._claims -= 1
+
+    def look_again(self, series: Series) -> None:
+        """Puts a series into every queue that asks for it; see `wake_all`."""
+        for queue in self.queues.values():
+            queue.todo.extend(
+                (entry, False) for entry in queue.entries if entry[1].series.key == series.key
+            )
+
+    def wake_all(self) -> None:
+        """Wakes every queue that waits for something to do."""
+        for queue in self.queues.values():
+            queue.changed.set()
