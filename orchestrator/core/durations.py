@@ -1,9 +1,10 @@
-"""How long reports take: what finished before says when to look at what is open.
+"""Learns how long reports take, and expects from it when open reports end. Pure.
 
-Two questions. How long will a report take? Seconds and records of the latest reports of its
-product say: a base, and so much a record. When is it worth a look? A life table of each product
-says: of the reports that were open at an age, how many ended at that age. Waiting in the server's
-queue, a busy hour, a slow product: all of it is in the tables, which forget.
+It answers two questions. How long will a report take? A line through the latest reports of its
+product tells: a base, and seconds for each record. How many of the open reports will have ended
+after some time? A life table of each product tells: of the reports that were open at an age, how
+many ended at that age. The tables cover whatever makes reports slow, such as a queue at the server
+or a busy hour, and they forget.
 """
 
 from __future__ import annotations
@@ -47,25 +48,26 @@ class OpenReport(NamedTuple):
 
 
 UNKNOWN_SECONDS: Final = 30.0
-"""What a report is expected to take where nothing is known."""
+"""Seconds that a report is expected to take while nothing is known of its product."""
 
-_LATEST: Final = 200
-"""So many reports of a product tell how long it takes."""
+_MAX_LATEST: Final = 200
+"""Reports of a product through which the line is drawn: more would keep old times in it."""
 
-_FRESH: Final = 8
-"""The line is drawn anew when one in so many of them is new."""
+_FIT_SHARE: Final = 8
+"""The line is drawn again once one in this many of its reports is new: each time would be slow."""
 
-_ENOUGH: Final = 5
-"""So many ends make a life table that is better than none."""
+_MIN_ENDS: Final = 5
+"""Ends from which on a life table expects better than doubling pauses do."""
 
-_MEMORY: Final = 100.0
-"""So many ends weigh fully; then all of the past weighs half."""
+_MAX_ENDS: Final = 100.0
+"""Ends in a life table; at more, everything in it is halved, so that it forgets."""
 
 _BORDERS: Final = tuple(2 ** (quarter / 4) for quarter in range(-4, 69))
-"""Ages in seconds where the cells of a table meet: from half a second to a day and a half."""
+"""Ages in seconds where the cells of a life table meet: from half a second to a day and a half."""
 
-_LARGEST: Final = 8.0
-"""A report is taken to last at most so many times as long as most, and no less than one part."""
+_MAX_SIZE: Final = 8.0
+"""Times the median of its product that a report is expected to take at most; and one over it at
+least, so that one wrong estimate does not put off polls for hours."""
 
 
 class _HazardTable:
@@ -75,17 +77,17 @@ class _HazardTable:
         cells = len(_BORDERS) + 1
         self._ends = [0.0] * cells
         self._time = [0.0] * cells
-        self._sum = 0.0
+        self._total_ends = 0.0
         self._rates: list[float] = []
-        self._added: list[float] = []
+        self._cumulative: list[float] = []
 
     @property
     def is_known(self) -> bool:
-        return self._sum >= _ENOUGH
+        return self._total_ends >= _MIN_ENDS
 
     def saw(self, start: float, end: float, *, ended: bool) -> None:
-        """A report was open from one age to another, and has ended there or not."""
-        self._added = []
+        """Learns that a report was open from one age to another, and has ended there or not."""
+        self._cumulative = []
         start = max(0.0, start)
         cell = bisect_right(_BORDERS, start)
         while start < end:
@@ -96,73 +98,81 @@ class _HazardTable:
                 cell += 1
         if ended:
             self._ends[cell] += 1
-            self._sum += 1
-            if self._sum > _MEMORY:
+            self._total_ends += 1
+            if self._total_ends > _MAX_ENDS:
                 self._ends = [number / 2 for number in self._ends]
                 self._time = [time / 2 for time in self._time]
-                self._sum /= 2
+                self._total_ends /= 2
 
     def risk(self, age: float) -> float:
-        """The risk of ending, added up to an age: minus the logarithm of who is left by then."""
+        """The cumulative hazard at an age: minus the logarithm of the share that is still open."""
         if age <= 0:
             return 0.0
-        if not self._added:
-            self._add_up()
+        if not self._cumulative:
+            self._accumulate()
         cell = bisect_right(_BORDERS, age)
         border = _BORDERS[cell - 1] if cell else 0.0
-        return self._added[cell] + (age - border) * self._rates[cell]
+        return self._cumulative[cell] + (age - border) * self._rates[cell]
 
-    def _add_up(self) -> None:
+    def _accumulate(self) -> None:
         self._rates = [self._rate(cell) for cell in range(len(self._ends))]
-        self._added = [0.0]
+        self._cumulative = [0.0]
         for rate, (start, end) in zip(self._rates, pairwise((0.0, *_BORDERS)), strict=False):
-            self._added.append(self._added[-1] + (end - start) * rate)
+            self._cumulative.append(self._cumulative[-1] + (end - start) * rate)
 
     def _rate(self, cell: int) -> float:
-        """Ends a second. A guess where little was seen: a quarter longer than it has taken."""
-        usual = max(1.0, _BORDERS[min(cell, len(_BORDERS) - 1)] / 4)
-        return (self._ends[cell] + 0.25) / (self._time[cell] + 0.25 * usual)
+        """Ends per second; where little was seen, an end after a quarter more of the age."""
+        guess = max(1.0, _BORDERS[min(cell, len(_BORDERS) - 1)] / 4)
+        return (self._ends[cell] + 0.25) / (self._time[cell] + 0.25 * guess)
 
 
 @dataclass(slots=True)
 class _Product:
-    """What is known of one product: its life table, the latest reports, a line through them."""
+    """What is known of one product: its life table, its latest reports, and a line through them.
+
+    Attributes:
+        base: seconds that a report without records takes.
+        row_seconds: seconds for each record.
+        new_reports: how many came since the line was drawn.
+    """
 
     table: _HazardTable = field(default_factory=_HazardTable)
-    latest: deque[ReportDuration] = field(default_factory=lambda: deque(maxlen=_LATEST))
+    latest: deque[ReportDuration] = field(default_factory=lambda: deque(maxlen=_MAX_LATEST))
     base: float = 0.0
-    a_row: float = 0.0
-    usual: float = UNKNOWN_SECONDS
-    unread: int = 0
+    row_seconds: float = 0.0
+    median_seconds: float = UNKNOWN_SECONDS
+    new_reports: int = 0
 
-    def learn(self, taken: ReportDuration) -> None:
-        self.latest.append(taken)
-        self.unread += 1
-        if self.unread * _FRESH >= len(self.latest):
+    def learn(self, duration: ReportDuration) -> None:
+        self.latest.append(duration)
+        self.new_reports += 1
+        if self.new_reports * _FIT_SHARE >= len(self.latest):
             self._fit()
 
     def _fit(self) -> None:
-        """Draws the line: seconds = base + a_row * rows."""
-        self.unread = 0
+        """Draws the line: seconds = base + row_seconds * rows."""
+        self.new_reports = 0
         number = len(self.latest)
-        self.usual = max(1.0, median(one.seconds for one in self.latest))
-        # One that nobody looked at for hours would bend the line.
-        most = _LARGEST * self.usual
-        seconds = [min(most, one.seconds) for one in self.latest]
-        mean_rows = sum(one.rows for one in self.latest) / number
+        self.median_seconds = max(1.0, median(report.seconds for report in self.latest))
+        # A report that nobody polled for hours would bend the line.
+        most = _MAX_SIZE * self.median_seconds
+        seconds = [min(most, report.seconds) for report in self.latest]
+        mean_rows = sum(report.rows for report in self.latest) / number
         mean_seconds = sum(seconds) / number
-        spread = sum((one.rows - mean_rows) ** 2 for one in self.latest)
+        spread = sum((report.rows - mean_rows) ** 2 for report in self.latest)
         together = sum(
-            (one.rows - mean_rows) * (lasted - mean_seconds)
-            for one, lasted in zip(self.latest, seconds, strict=True)
+            (report.rows - mean_rows) * (lasted - mean_seconds)
+            for report, lasted in zip(self.latest, seconds, strict=True)
         )
-        self.a_row = max(0.0, together / spread) if spread else 0.0
-        self.base = mean_seconds - self.a_row * mean_rows
-        if self.base < 0:  # no records take no negative time
-            self.base, self.a_row = 0.0, mean_seconds / mean_rows
+        self.row_seconds = max(0.0, together / spread) if spread else 0.0
+        self.base = mean_seconds - self.row_seconds * mean_rows
+        if self.base < 0:  # a report without records takes no negative time
+            self.base, self.row_seconds = 0.0, mean_seconds / mean_rows
 
     def seconds(self, rows: int | None) -> float:
-        return self.usual if rows is None else max(1.0, self.base + self.a_row * rows)
+        return (
+            self.median_seconds if rows is None else max(1.0, self.base + self.row_seconds * rows)
+        )
 
 
 class DurationModel:
@@ -176,49 +186,50 @@ class DurationModel:
         self._products: dict[str, _Product] = {}
         self._any = _HazardTable()
         for product, reports in (past or {}).items():
-            latest = reports[:_LATEST][::-1]  # what is learned last weighs most
-            for taken in latest:
-                self.took(product, taken)
-            for taken in latest:
-                size = self.size(product, taken.rows)
-                self._teach(product, 0.0, max(0.0, taken.seconds) / size, ended=True)
+            latest = reports[:_MAX_LATEST][::-1]  # what is learned last weighs most
+            for duration in latest:
+                self.took(product, duration)
+            for duration in latest:
+                size = self.size(product, duration.rows)
+                self._teach(product, 0.0, max(0.0, duration.seconds) / size, ended=True)
 
     # --- how long a report takes ------------------------------------------------------------------
 
     def expected(self, product: str, rows: int | None) -> float:
         """Seconds that a report will take; `rows`: the records expected, None if nobody can say."""
-        known = self._products.get(product)
-        return UNKNOWN_SECONDS if known is None else known.seconds(rows)
+        history = self._products.get(product)
+        return UNKNOWN_SECONDS if history is None else history.seconds(rows)
 
     def size(self, product: str, rows: int | None) -> float:
         """How long a report will take, compared with most of its product: from 1/8 to 8."""
-        known = self._products.get(product)
-        if known is None or rows is None:
+        history = self._products.get(product)
+        if history is None or rows is None:
             return 1.0
-        return min(_LARGEST, max(1 / _LARGEST, known.seconds(rows) / known.usual))
+        size = history.seconds(rows) / history.median_seconds
+        return min(_MAX_SIZE, max(1 / _MAX_SIZE, size))
 
-    def took(self, product: str, taken: ReportDuration) -> None:
-        """A report has ended well; it was seen so long after its id was known."""
+    def took(self, product: str, duration: ReportDuration) -> None:
+        """Learns that a report ended well, and how long that took."""
         # A clock that was set back in between makes it negative.
-        self._product(product).learn(taken._replace(seconds=max(0.0, taken.seconds)))
+        self._product(product).learn(duration._replace(seconds=max(0.0, duration.seconds)))
 
     def _product(self, product: str) -> _Product:
-        known = self._products.get(product)
-        if known is None:
-            known = self._products[product] = _Product()
-        return known
+        history = self._products.get(product)
+        if history is None:
+            history = self._products[product] = _Product()
+        return history
 
-    # --- when to look -----------------------------------------------------------------------------
+    # --- how many will have ended -----------------------------------------------------------------
 
     @property
     def is_known(self) -> bool:
-        """Whether enough has ended to foresee anything."""
+        """Whether enough reports have ended to expect anything."""
         return self._any.is_known
 
     def saw(self, report: OpenReport, age: float, *, ended: bool) -> None:
-        """A report that was open at `report.age` is still open at `age` seconds, or has ended.
+        """Learns that a report that was open at `report.age` is open, or has ended, at `age`.
 
-        When it ended in between nobody knows: half-way is as good as any.
+        Nobody knows when it ended in between: half-way is as good as any moment.
         """
         last = (report.age + age) / 2 if ended else age
         self._teach(report.product, report.age / report.size, last / report.size, ended=ended)
@@ -228,7 +239,7 @@ class DurationModel:
             table.saw(start, end, ended=ended)
 
     def ends(self, reports: Iterable[OpenReport], seconds: float) -> float:
-        """How many of these will probably have ended, so long after they were last seen open."""
+        """How many of these have probably ended, so many seconds after they were seen open."""
         return _ends(self._prospects(reports), max(0.0, seconds))
 
     def wait_for(
@@ -252,14 +263,16 @@ class DurationModel:
     def _prospects(self, reports: Iterable[OpenReport]) -> list[_Prospect]:
         prospects = []
         for product, age, size in reports:
-            known = self._products.get(product)
-            table = known.table if known is not None and known.table.is_known else self._any
+            history = self._products.get(product)
+            table = self._any
+            if history is not None and history.table.is_known:
+                table = history.table
             prospects.append((table, age, size, table.risk(age / size)))
         return prospects
 
 
 _Prospect = tuple[_HazardTable, float, float, float]
-"""Where to look a report up; its age and size; the risk that it has outlived."""
+"""The life table of a report, its age and size, and the cumulative hazard at that age."""
 
 
 def _ends(prospects: Iterable[_Prospect], seconds: float) -> float:
