@@ -52,7 +52,7 @@ class PollGroups:
 
     def source(self, report: PolledReport, session: KeySession) -> ListSource:
         """Returns which account's list shows a report."""
-        account, key = report.report.series.account_id, session.api_key
+        account, key = report.stored.series.account_id, session.api_key
         source = self._sources.get((key, account))
         if source is None:
             accounts = self._accounts[key] = self._accounts.get(key, 0) + 1
@@ -83,7 +83,7 @@ class PollGroups:
         """Asks for this list no more: for another one that may show its reports, or none."""
         assert group.account is not None
         reports = list(group.reports.values())
-        for report in {report.report.series.account_id: report for report in reports}.values():
+        for report in {report.stored.series.account_id: report for report in reports}.values():
             source = self.source(report, group.session)
             source.leave_out(group.account, anyio.current_time())
             if source.account is None:
@@ -94,6 +94,6 @@ class PollGroups:
         """Tells that no list of a report's account is asked any more."""
         self._events.message(
             "info",
-            f"account {report.report.series.account_id}: not asking for lists any more: {reason}; "
+            f"account {report.stored.series.account_id}: not asking for lists any more: {reason}; "
             "each report is looked at by itself",
         )

@@ -16,11 +16,13 @@ that one request in eight is a poll.
 
 SHARE_PER_LIST: Final = 0.2
 """Share of the open reports. Ask for a list when so many have probably ended, if that is less than
-ENDS_PER_LIST: with few open reports requests are cheap, and somebody waits."""
+ENDS_PER_LIST: with few open reports requests are cheap, and somebody waits.
+"""
 
 CHANCE_PER_POLL: Final = 0.2
-"""Probability. Poll a report by itself when it has ended with this probability: it then takes about
-five polls, while somebody waits for a fifth of its time at most."""
+"""Probability that a report has ended at which it is polled by itself: a report takes six or seven
+polls then, and somebody waits about as long as for a list.
+"""
 
 EARLIER_RUN_DELAY: Final = 0.5
 """Seconds before reports of earlier runs are polled, so that one list answers for all that are read
@@ -33,8 +35,8 @@ poll together.
 """
 
 FRUITLESS_POLLS: Final = lifespans.UNKNOWN_LOOKS
-"""Polls without news after which pauses grow beyond `poll.interval_max`: by then an hour has
-passed, and only a proof is waited for.
+"""Polls without news (404, or SUCCESS without a link) after which pauses grow beyond
+`poll.interval_max`: a proof needs so many, and further ones only have to span an hour.
 """
 
 FRUITLESS_GROWTH: Final = 10
@@ -44,8 +46,8 @@ MAX_EXPONENT: Final = 30
 """Doublings of a pause. Keeps `1 << n` small; every maximum is reached."""
 
 SAMPLE_SIZE: Final = 100
-"""Reports of a list that are looked up in the life tables: more would cost processor time and
-change the pause by less than the jitter does.
+"""Reports of a list that are looked up in the life tables. They stand for all: looking up thousands
+for each plan would cost processor time.
 """
 
 HISTORY_DECAY: Final = 0.9
@@ -119,7 +121,9 @@ MAX_COMPARED: Final = 8
 """Ended reports that are compared with lists at once: they keep lists long."""
 
 MIN_CHECK_PAUSE: Final = 30.0
-"""Seconds between two checks of a list; a wrong list is found out within a minute or two."""
+"""Seconds between two checks of a list, at least: a list that stands still is found out within a
+few minutes.
+"""
 
 CHECK_GROWTH: Final = 2
 """A list is checked again after its age divided by this: ever more rarely."""

@@ -124,10 +124,10 @@ class Poller:
             if report.received_at is not None:
                 moments.append(report.received_at)
                 continue
-            ahead = min(now_ahead, report.report.server_ahead)
+            ahead = min(now_ahead, report.stored.server_ahead)
             if learned is not None:
                 ahead = min(ahead, learned)
-            moments.append(report.report.intended_at + ahead)
+            moments.append(report.stored.intended_at + ahead)
         slack = coverage.CLOCK_SLACK if learned is None else parameters.LIST_TIME_SLACK
         return min(moments) - slack
 
@@ -170,7 +170,7 @@ class Poller:
         self, session: KeySession, report: PolledReport, received_at: datetime
     ) -> None:
         report.was_received(received_at)
-        ahead = received_at - report.report.intended_at
+        ahead = received_at - report.stored.intended_at
         learned = self._server_ahead.get(session.api_key)
         self._server_ahead[session.api_key] = ahead if learned is None else min(learned, ahead)
 
@@ -182,7 +182,7 @@ class Poller:
         now = group.list_polled_at
         by_account: dict[str, list[PolledReport]] = {}
         for report in lacking:
-            by_account.setdefault(report.report.series.account_id, []).append(report)
+            by_account.setdefault(report.stored.series.account_id, []).append(report)
         to_poll: list[PolledReport] = []
         for reports in by_account.values():
             source = self._groups.source(reports[0], group.session)
@@ -294,7 +294,7 @@ class Poller:
             if streak.polls >= lifespans.EMPTY_LOOKS and lasted >= _EMPTY_SECONDS:
                 return True
         elif streak.is_long:
-            report.finish(missing_reports.left_without_link(report.report, streak))
+            report.finish(missing_reports.left_without_link(report.stored, streak))
         self._leave_list(report, session)
         return False
 
@@ -320,7 +320,7 @@ class Poller:
             report.was_open(now)
             return
         if not report.is_unseen and remote.status is Status.SUCCESS:
-            self._schedule.took(report.report.series.product, remote.items_count or 0, age)
+            self._schedule.took(report.stored.series.product, remote.items_count or 0, age)
         if report.has_callback:
             self._schedule.ended(told_by_callback=report.polled_by_callback)
         if remote.unreadable:
@@ -337,26 +337,26 @@ class Poller:
     async def _handle_not_found(self, report: PolledReport, session: KeySession) -> None:
         """What follows from one more 404: the report is gone, is left open, or is polled again."""
         api, streak = session.api, report.not_found
-        is_over = missing_reports.is_forgotten(report.report, session, report.received_at)
+        is_over = missing_reports.is_forgotten(report.stored, session, report.received_at)
         now = anyio.current_time()
         streak.count(api.server_now(), now, is_over=is_over)
-        if reason := session.may_not_see(report.report):
+        if reason := session.may_not_see(report.stored):
             if streak.polls >= lifespans.LAST_LOOKS:
                 report.finish(LeftOpen(reason))
             return
         row = missing_reports.not_found_row(
-            report.report,
+            report.stored,
             streak,
             # A single wrong `Date` makes no hour; a simulator's clock may be faster than ours.
             most=None if api.is_local else timedelta(seconds=now - streak.since_loop),
             others_shown=self._shown_at.get(session.api_key, -1.0) >= streak.since_loop,
         )
         if row.is_long and lifespans.proof_of_loss(row) is None:
-            is_lacking = await self._lists_lack(report.report, session)
+            is_lacking = await self._lists_lack(report.stored, session)
             row = replace(
                 row, others_shown=row.others_shown or is_lacking, list_lacks_it=is_lacking
             )
-        outcome = missing_reports.judge(report.report, streak, row)
+        outcome = missing_reports.judge(report.stored, streak, row)
         if outcome is not None:
             report.finish(outcome)
 
@@ -406,5 +406,5 @@ def _is_complete(report: PolledReport, remote: RemoteReport) -> bool:
     return (
         remote.status is Status.SUCCESS
         and _says_all(remote)
-        and echo.wrong_echo(report.report, remote) is None
+        and echo.wrong_echo(report.stored, remote) is None
     )

@@ -34,7 +34,7 @@ class PolledReport:
     """A report that somebody waits for. Times are those of the loop; fields change by its methods.
 
     Attributes:
-        report: as the ledger has it.
+        stored: the report as the ledger has it.
         request_id: its id at the API.
         submitted_at: when its id was known.
         size: how long it will take, compared with most of its product.
@@ -61,7 +61,7 @@ class PolledReport:
         ended: set once there is an outcome.
     """
 
-    report: Report
+    stored: Report
     request_id: str
     submitted_at: float
     size: float
@@ -93,12 +93,12 @@ class PolledReport:
 
     def open_at(self, moment: float) -> OpenReport:
         """As it was at a moment, as far as is known."""
-        return OpenReport(self.report.series.product, self.age(moment), self.size)
+        return OpenReport(self.stored.series.product, self.age(moment), self.size)
 
     @property
     def has_callback(self) -> bool:
         """Whether a callback was asked for with it."""
-        return self.report.callback_url is not None
+        return self.stored.callback_url is not None
 
     @property
     def polls_without_news(self) -> int:

@@ -140,7 +140,7 @@ class Watcher:
         age = max(0.0, (self._clock.now() - since).total_seconds())
         product = report.series.product
         return PolledReport(
-            report=report,
+            stored=report,
             request_id=report.request_id,
             submitted_at=now - age,
             size=self._schedule.size(product, rows),
@@ -152,7 +152,7 @@ class Watcher:
     # --- callbacks --------------------------------------------------------------------------------
 
     def _listening(self, report: PolledReport, session: KeySession) -> AbstractContextManager[None]:
-        address = report.report.callback_url
+        address = report.stored.callback_url
         if self._callbacks is None or address is None:
             return nullcontext()
 
