@@ -29,7 +29,7 @@ _MIN_LIFE_LEFT: Final = timedelta(hours=1)
 
 @dataclass(frozen=True, slots=True)
 class Gone:
-    """A report that is proved to be no more.
+    """A report that is proved to be gone.
 
     Attributes:
         reason: what was seen, in words.
@@ -42,12 +42,14 @@ class Gone:
 
 @dataclass(frozen=True, slots=True)
 class LeftOpen:
-    """A report that is left to the next run: what was seen, and what a person can do, in words.
+    """A report that is left to the next run.
 
-    No words: it has been said already of all reports of the key.
+    Attributes:
+        warning: what was seen, and what a person can do; empty: it has been said already of all
+            reports of the key.
     """
 
-    words: str
+    warning: str
 
 
 @dataclass(slots=True)
