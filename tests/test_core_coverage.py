@@ -10,8 +10,9 @@ import pytest
 from orchestrator.core import coverage
 from orchestrator.core.coverage import Entry, Moment, Page, Relation
 from orchestrator.core.intervals import Window
+from orchestrator.core.ledger_records import Owner
 from orchestrator.core.lifecycle import State
-from orchestrator.core.model import Owner, Report, Series
+from orchestrator.core.model import Report, Series
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)

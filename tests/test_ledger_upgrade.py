@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 DATA = Path(__file__).parent / "data" / "version_2"
 LATEST = Path(__file__).parent / "data" / "version_3"
 AT = ("--now", "2026-03-09T04:00:00Z")
+OLD_COLUMNS = COLUMNS.removesuffix(", finding, columns, collected_change, removed_change")
 OTHER = Series.of("ef567890", "SMS", "inbound")
 
 
@@ -79,7 +80,7 @@ def _without_links(reports: list[Any]) -> list[Any]:
     [
         (
             "report",
-            f"{COLUMNS}, is_open, has_window",
+            f"{OLD_COLUMNS}, is_open, has_window",
         ),
         ("event", "id, report_id, at, kind, from_state, to_state, facts"),
         ("given_up", "*"),
@@ -231,6 +232,7 @@ def latest(tmp_path: Path) -> Iterator[Place]:
     with simulated(tmp_path, settings, job=job, now=datetime(2026, 3, 12, tzinfo=UTC)) as place:
         shutil.copytree(LATEST / "reports", tmp_path / "reports")
         put_ledger(place.state, LATEST)
+        connect(place.state).close()  # as the first run of a newer version does
         yield place
 
 
@@ -263,15 +265,34 @@ def test_a_ledger_of_version_3_opens_without_loss(tmp_path: Path) -> None:
         "foreign_rows",
         "identity",
     )
-    before = [rows(path, table, "*") for table in tables]
+    columns = [f"{OLD_COLUMNS}, is_open, has_window, failed", *["*"] * (len(tables) - 1)]
+    before = [rows(path, table, names) for table, names in zip(tables, columns, strict=True)]
     assert all(before)
     connect(path).close()
-    assert [rows(path, table, "*") for table in tables] == before
+    after = [rows(path, table, names) for table, names in zip(tables, columns, strict=True)]
+    assert after == before
     with open_reader(path, whole=True) as reader:
         assert reader.size() == (4, 31)
         assert reader.point().events == 121
         states = [one.state for series in reader.all_series() for one in reader.reports(series)]
     assert set(states) >= set(State) - {State.SUBMITTING, State.VERIFIED}
+
+
+def test_what_a_person_has_accepted_keeps_its_finding(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.db"
+    put_ledger(path, LATEST)
+    with closing(sqlite3.connect(path)) as connection:
+        (number,) = connection.execute(
+            "SELECT min(id) FROM report WHERE state = 'collected'"
+        ).fetchone()
+        connection.executemany(
+            "INSERT INTO event (report_id, at, kind, to_state, facts) VALUES (?, 0, ?, '', ?)",
+            [(number, "Disputed", '{"reason": "one too few"}'), (number, "Accepted", "{}")],
+        )
+        connection.commit()
+    connect(path).close()
+    findings = [finding for *_, finding in rows(path, "report", "id, state, finding") if finding]
+    assert findings == ["one too few"]
 
 
 def test_a_manifest_of_version_2_is_the_ledgers_own_as_it_stands(latest: Place) -> None:

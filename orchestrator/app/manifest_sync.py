@@ -141,6 +141,10 @@ def _report(store: LedgerReader, report: Report) -> Entry:
         submitted_ms=None if report.submitted_at is None else to_ms(report.submitted_at),
         ready_ms=None if report.ready_at is None else to_ms(report.ready_at),
         replaces=report.replaces,
+        edition=report.edition,
+        finding=report.finding,
+        columns=report.columns,
+        collected_change=report.collected_change,
         foreign=store.foreign_rows_of(report.id) if with_subaccounts else (),
     )
 

@@ -310,6 +310,9 @@ def _report(entry: FileEntry) -> Report:
         sha256=entry.sha256,
         target=entry.path,
         changed_at=entry.collected_at,
-        edition=layout.edition_of(entry.path),
+        edition=entry.edition,
         replaces=entry.replaces,
+        finding=entry.finding,
+        columns=entry.columns,
+        collected_change=entry.collected_change,
     )

@@ -254,6 +254,7 @@ class FileCollector:
             sha256=converted.sha256,
             target=layout.target(report.series, report.window, file_format, report.edition),
             foreign=_foreign(report, converted.accounts),
+            columns=converted.columns,
         )
 
     async def publish(self, report: Report) -> bool:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from typing import BinaryIO
 
     from orchestrator.collect.formats.base import FileSubject, OutputFormat
+    from orchestrator.core.column_changes import ColumnChanges
 
 
 _MOST_PASSES: Final = 3
@@ -39,6 +40,7 @@ class Converted:
     size_bytes: int
     sha256: str
     accounts: dict[str, int] | None = None
+    columns: ColumnChanges | None = None
 
 
 def convert(
@@ -125,7 +127,7 @@ def _convert(
             yield from each_block(archive, writer.take_packed)
         writer.finish()
         counted = accounts.finish() if accounts is not None else None
-        return Converted(rows, writer.size_bytes, writer.sha256, counted)
+        return Converted(rows, writer.size_bytes, writer.sha256, counted, writer.columns)
 
 
 def hash_in_steps(file: BinaryIO) -> Generator[None, None, str]:

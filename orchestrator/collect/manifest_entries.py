@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from orchestrator.core.column_changes import ColumnChanges
     from orchestrator.core.intervals import Window
     from orchestrator.core.model import GivenUp, Report, Series
 
@@ -28,6 +29,10 @@ class FileEntry:
         submitted_ms: when its id became known.
         ready_ms: when it was seen finished.
         replaces: our number of the report whose newer edition it is.
+        edition: from 1.
+        finding: why a person had to accept it; None where nobody had to.
+        columns: what it has otherwise than the API sent it.
+        collected_change: `LedgerPoint.changes` since which it is collected; None: unknown.
         foreign: records in it of other accounts than the report's, by account.
     """
 
@@ -47,6 +52,10 @@ class FileEntry:
     submitted_ms: int | None = None
     ready_ms: int | None = None
     replaces: int | None = None
+    edition: int = 1
+    finding: str | None = None
+    columns: ColumnChanges | None = None
+    collected_change: int | None = None
     foreign: tuple[tuple[str, int], ...] = ()
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from orchestrator.collect.layout import is_inside
+from orchestrator.collect.layout import edition_of, is_inside
 from orchestrator.collect.manifest_entries import (
     Entry,
     FileEntry,
@@ -20,6 +20,7 @@ from orchestrator.collect.manifest_entries import (
     SeriesEntry,
 )
 from orchestrator.collect.manifest_writing import CHECK_BYTES, VERSION
+from orchestrator.core.column_changes import ColumnChanges
 from orchestrator.core.intervals import Window
 from orchestrator.core.lifecycle import State
 from orchestrator.core.model import GivenUp, LedgerPoint, Report, Series
@@ -181,13 +182,14 @@ def _file_entry(fields: Mapping[str, Any]) -> FileEntry:
     for name, value in (("account_id", series.account_id), ("product", series.product)):
         if fields.get(name, value) != value:
             raise BadLine(name, f"{fields[name]!r} is not what the body says, {value!r}")
+    path = _get_path(fields)
     request_id = None
     if "report" not in fields or fields.get("request_id") is not None:
         request_id = _get_text(fields, "request_id")
     return FileEntry(
         series=series,
         window=_window(fields.get("date_start"), fields.get("date_end"), "date_start"),
-        path=_get_path(fields),
+        path=path,
         rows=_get_count(fields, "rows"),
         size_bytes=_get_count(fields, "size_bytes"),
         sha256=_get_sha256(fields),
@@ -201,6 +203,10 @@ def _file_entry(fields: Mapping[str, Any]) -> FileEntry:
         submitted_ms=_maybe(fields, "submitted_ms", _get_milliseconds),
         ready_ms=_maybe(fields, "ready_ms", _get_milliseconds),
         replaces=_maybe(fields, "replaces", _get_count),
+        edition=_maybe(fields, "edition", _get_count) or edition_of(path),
+        finding=_maybe(fields, "finding", _get_text),
+        columns=_maybe(fields, "columns", _get_columns),
+        collected_change=_maybe(fields, "collected_change", _get_count),
         foreign=_maybe(fields, "foreign", _get_counts) or (),
     )
 
@@ -231,6 +237,10 @@ def _report_entry(fields: Mapping[str, Any]) -> ReportEntry:
         changed_at=_maybe(fields, "changed_at", _get_moment),
         edition=_maybe(fields, "edition", _get_count) or 1,
         replaces=_maybe(fields, "replaces", _get_count),
+        finding=_maybe(fields, "finding", _get_text),
+        columns=_maybe(fields, "columns", _get_columns),
+        collected_change=_maybe(fields, "collected_change", _get_count),
+        removed_change=_maybe(fields, "removed_change", _get_count),
     )
     return ReportEntry(report, _maybe(fields, "failed", _get_count))
 
@@ -353,6 +363,13 @@ def _get_counts(fields: Mapping[str, Any], key: str) -> tuple[tuple[str, int], .
     if not isinstance(counts, dict):
         raise BadLine(key, f"{counts!r} is no counts by account")
     return tuple((account_id, _get_count(counts, account_id)) for account_id in counts)
+
+
+def _get_columns(fields: Mapping[str, Any], key: str) -> ColumnChanges:
+    columns = fields.get(key)
+    if not isinstance(columns, dict):
+        raise BadLine(key, f"{columns!r} is no object")
+    return _converted(lambda: ColumnChanges.from_json(columns), key)
 
 
 def _get_seconds(fields: Mapping[str, Any], key: str) -> timedelta:

@@ -268,19 +268,21 @@ def _file_body(entry: FileEntry) -> bytes:
 
 def _purchase(entry: FileEntry) -> str:
     """What only manifests from version 2 on say of a file's report."""
-    text = ""
-    if entry.report is not None:
-        text += f'"report":{entry.report:d},'
-    if entry.intended_ms is not None:
-        text += f'"intended_ms":{entry.intended_ms:d},'
-    if entry.submitted_ms is not None:
-        text += f'"submitted_ms":{entry.submitted_ms:d},'
-    if entry.ready_ms is not None:
-        text += f'"ready_ms":{entry.ready_ms:d},'
-    if entry.ahead_ms:
-        text += f'"ahead_ms":{entry.ahead_ms:d},'
-    if entry.replaces is not None:
-        text += f'"replaces":{entry.replaces:d},'
+    numbers = (
+        ("report", entry.report),
+        ("intended_ms", entry.intended_ms),
+        ("submitted_ms", entry.submitted_ms),
+        ("ready_ms", entry.ready_ms),
+        ("ahead_ms", entry.ahead_ms or None),
+        ("replaces", entry.replaces),
+        ("edition", entry.edition if entry.edition > 1 else None),
+        ("collected_change", entry.collected_change),
+    )
+    text = "".join(f'"{name}":{value:d},' for name, value in numbers if value is not None)
+    if entry.finding is not None:
+        text += f'"finding":{_text(entry.finding)},'
+    if entry.columns is not None:
+        text += f'"columns":{_as_json(entry.columns.as_json)},'
     if entry.foreign:
         text += f'"foreign":{_as_json(dict(entry.foreign))},'
     return text
@@ -310,6 +312,10 @@ def _report_body(report: Report, failed: int | None) -> bytes:
         "changed_at": report.changed_at,
         "edition": report.edition if report.edition > 1 else None,
         "replaces": report.replaces,
+        "finding": report.finding,
+        "columns": None if report.columns is None else report.columns.as_json,
+        "collected_change": report.collected_change,
+        "removed_change": report.removed_change,
         "failed": failed,
         "body": report.series.body,
     }

@@ -194,7 +194,8 @@ class StreamingUnpacker:
         rows = self._counter.finish()
         accounts = self._accounts.finish() if self._accounts is not None else None
         self._writer.finish()
-        return Converted(rows, self._writer.size_bytes, self._writer.sha256, accounts)
+        writer = self._writer
+        return Converted(rows, writer.size_bytes, writer.sha256, accounts, writer.columns)
 
     def abandon(self) -> None:
         """Closes and removes the file; may be called again."""

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
-    from orchestrator.core.model import Owner, Report
+    from orchestrator.core.ledger_records import Owner
+    from orchestrator.core.model import Report
 
 FEW: Final = 5
 """Entries; no API is expected to cut its lists shorter than this."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from orchestrator.core.lifecycle import State
 
 if TYPE_CHECKING:
+    from orchestrator.core.column_changes import ColumnChanges
     from orchestrator.core.intervals import Window
     from orchestrator.core.model import Report, Series
 
@@ -52,6 +53,27 @@ class CollectedFile(NamedTuple):
     submitted_ms: int | None
     ready_ms: int | None
     replaces: int | None
+    edition: int
+    finding: str | None
+    columns: ColumnChanges | None
+    collected_change: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """Which row of ours has a request id, and since when.
+
+    Attributes:
+        report_id: our number of it; later rows have higher ones.
+        api_key: the key that bought it.
+        intended_at: when its intent was written, by our clock.
+        submitted_at: when its id became known; None for one that was restored from a manifest.
+    """
+
+    report_id: int
+    api_key: str
+    intended_at: datetime
+    submitted_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,10 +8,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
-from typing import Final, assert_never
+from typing import TYPE_CHECKING, Final, assert_never
 
 from orchestrator.core.proofs import Proof
 from orchestrator.errors import InvalidTransition
+
+if TYPE_CHECKING:
+    from orchestrator.core.column_changes import ColumnChanges
 
 
 class State(Enum):
@@ -177,7 +180,7 @@ class Verified:
     """The file was downloaded, checked and hashed, and is about to take its name.
 
     `foreign` are the records in it of other accounts than the report's, by account, where they
-    were counted.
+    were counted; `columns` those that are otherwise than the API sent them.
     """
 
     sha256: str
@@ -185,6 +188,7 @@ class Verified:
     size_bytes: int
     target: str
     foreign: tuple[tuple[str, int], ...] | None = None
+    columns: ColumnChanges | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,13 +245,14 @@ class Resubmitted:
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """The user takes the file of a disputed report as it is; `foreign` as in `Verified`."""
+    """The user takes the file of a disputed report as it is; the fields are those of `Verified`."""
 
     sha256: str
     rows: int
     size_bytes: int
     target: str
     foreign: tuple[tuple[str, int], ...] | None = None
+    columns: ColumnChanges | None = None
 
 
 Event = (

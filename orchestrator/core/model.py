@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from zoneinfo import ZoneInfo
 
+    from orchestrator.core.column_changes import ColumnChanges
     from orchestrator.core.intervals import Window
     from orchestrator.core.lifecycle import State
 
@@ -251,23 +252,6 @@ class RemoteReport:
     unreadable: Mapping[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class Owner:
-    """Which row of ours has a request id, and since when.
-
-    Attributes:
-        report_id: our number of it; later rows have higher ones.
-        api_key: the key that bought it.
-        intended_at: when its intent was written, by our clock.
-        submitted_at: when its id became known; None for one that was restored from a manifest.
-    """
-
-    report_id: int
-    api_key: str
-    intended_at: datetime
-    submitted_at: datetime | None
-
-
 class ReportList(tuple[RemoteReport, ...]):  # noqa: SLOT001 - a tuple of any length has no slots
     """The reports of a list answer, in its order.
 
@@ -318,6 +302,10 @@ class Report:
         changed_at: when the state last changed.
         edition: from 1; a higher one was bought on purpose, over a collected report.
         replaces: our number of the report whose place it takes once it is collected.
+        finding: why a person had to accept its file; None where nobody had to.
+        columns: what its file has otherwise than the API sent it.
+        collected_change: `LedgerPoint.changes` since which its file is collected; None: unknown.
+        removed_change: the same, since which its file is collected no longer.
     """
 
     id: int
@@ -342,6 +330,10 @@ class Report:
     changed_at: datetime | None = None
     edition: int = 1
     replaces: int | None = None
+    finding: str | None = None
+    columns: ColumnChanges | None = None
+    collected_change: int | None = None
+    removed_change: int | None = None
 
     @property
     def expires_at(self) -> datetime | None:

@@ -418,4 +418,5 @@ def _verified(verdict: VerifiedFile) -> lifecycle.Verified:
         size_bytes=verdict.size_bytes,
         target=verdict.target,
         foreign=verdict.foreign,
+        columns=verdict.columns,
     )

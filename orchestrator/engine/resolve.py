@@ -118,6 +118,7 @@ async def accept_file(report: Report, ledger: Ledger, collector: Collector) -> R
             size_bytes=verdict.size_bytes,
             target=verdict.target,
             foreign=verdict.foreign,
+            columns=verdict.columns,
         ),
     )
     if await collector.publish(report):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from orchestrator.core import attempts
 from orchestrator.core.lifecycle import Published, State, Superseded, transition
@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from orchestrator.ledger.reports import ReportTable
     from orchestrator.ledger.series import SeriesTable
     from orchestrator.ledger.windows import SeriesWindows
+
+
+_CHANGES: Final = {(False, True): "collected_change", (True, False): "removed_change"}
+"""What is noted of a report that was collected before or not, and is after or not."""
 
 
 class ReportWriter:
@@ -112,6 +116,9 @@ class ReportWriter:
         if "request_id" in values:
             self._refuse_taken(report, values["request_id"])
         setting = ", ".join(f"{name} = ?" for name in values)
+        if column := _CHANGES.get((report.state is State.COLLECTED, state is State.COLLECTED)):
+            # Each transaction that changes a report is counted at its end.
+            setting += f", {column} = (SELECT changes + 1 FROM identity)"  # noqa: S608 - as above
         written = self._db.execute(
             f"UPDATE report SET {setting} WHERE id = ? AND state = ?"  # noqa: S608 - names are ours
             f" RETURNING {rows.COLUMNS}",

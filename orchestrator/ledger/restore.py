@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from orchestrator.core.model import GivenUp, LedgerPoint, Report, Resolution, Series
     from orchestrator.core.ports import LedgerReader, VerifiedFile
 
+_AHEAD: Final = 1_000_000
+"""Changes by which a rebuilt ledger is ahead: more than the lost one can have had that the manifest
+does not tell of, so that whoever asks what has changed since one of those misses nothing."""
+
 _FETCHED_ANEW: Final = frozenset({State.READY, State.VERIFIED})
 """Neither the link is known any more nor a file without its final name: the API is asked again."""
 
@@ -49,7 +53,7 @@ class SqliteRestore:
         if point is not None:  # a new ledger has a random identity already
             connection.execute(
                 "UPDATE identity SET id = ?, generation = ?, changes = ?",
-                (point.ledger, point.generation + 1, point.changes + 1),
+                (point.ledger, point.generation + 1, point.changes + _AHEAD),
             )
 
     @property
@@ -67,7 +71,10 @@ class SqliteRestore:
         again: bool = False,
     ) -> None:
         """See the port."""
-        columns = rows.values_of(_restored(report, self._at), self._store.number_of(report.series))
+        restored = _restored(report, self._at)
+        if not line and report.state is State.COLLECTED:  # only its file tells of it
+            restored = replace(restored, collected_change=self._store.point().changes)
+        columns = rows.values_of(restored, self._store.number_of(report.series))
         columns["failed"] = failed
         names, marks = ", ".join(columns), ", ".join("?" * len(columns))
         replacing = ""
@@ -133,7 +140,8 @@ class SqliteRestore:
         """See the port."""
         self._db.execute(
             "UPDATE report SET state = ?, is_open = 0, has_window = 1, rows = ?, size_bytes = ?,"
-            " sha256 = ?, target = ?, changed_at = ? WHERE id = ?",
+            " sha256 = ?, target = ?, changed_at = ?,"
+            " collected_change = (SELECT changes FROM identity) WHERE id = ?",
             (
                 State.COLLECTED.value,
                 file.rows,
@@ -145,8 +153,8 @@ class SqliteRestore:
             ),
         )
         self._db.execute(
-            "UPDATE report SET state = ?, has_window = 0, reason = ?, changed_at = ?"
-            " WHERE id = ? AND state = ?",
+            "UPDATE report SET state = ?, has_window = 0, reason = ?, changed_at = ?,"
+            " removed_change = (SELECT changes FROM identity) WHERE id = ? AND state = ?",
             (
                 State.SUPERSEDED.value,
                 f"by report {report.id}, edition {report.edition}",
@@ -216,5 +224,12 @@ def _restored(report: Report, at: datetime) -> Report:
     if report.state not in _FETCHED_ANEW:
         return report
     return replace(
-        report, state=State.SUBMITTED, rows=None, size_bytes=None, sha256=None, target=None
+        report,
+        state=State.SUBMITTED,
+        rows=None,
+        size_bytes=None,
+        sha256=None,
+        target=None,
+        finding=None,
+        columns=None,
     )

@@ -13,11 +13,12 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from orchestrator.core import lifecycle
+from orchestrator.core.column_changes import ColumnChanges
 from orchestrator.core.commands import JOB, typed
 from orchestrator.core.intervals import Window
-from orchestrator.core.ledger_records import from_ms, to_ms
+from orchestrator.core.ledger_records import Owner, from_ms, to_ms
 from orchestrator.core.lifecycle import State
-from orchestrator.core.model import GivenUp, Owner, Report, Series, canonical_json
+from orchestrator.core.model import GivenUp, Report, Series, canonical_json
 from orchestrator.errors import LedgerError
 from orchestrator.ledger import editions
 from orchestrator.texts import MAX_REASON, short
@@ -32,6 +33,9 @@ if TYPE_CHECKING:
 _MILLISECOND: Final = timedelta(milliseconds=1)
 
 _AS_JSON: Final = json.JSONEncoder(ensure_ascii=False).encode
+
+_ACCEPTED: Final = "accepted by a person"
+"""The finding of a file that was accepted where no reason was noted."""
 
 _WITH_FILE: Final = frozenset({State.VERIFIED, State.COLLECTED})
 """States in which everything about the file is known."""
@@ -102,6 +106,16 @@ def _read_moment(value: int | None) -> datetime | None:
     return None if value is None else from_ms(value)
 
 
+def store_columns(columns: ColumnChanges | None) -> str | None:
+    """What a file has otherwise than the API sent it, as it is stored."""
+    return None if columns is None else _AS_JSON(columns.as_json)
+
+
+def read_columns(text: str | None) -> ColumnChanges | None:
+    """The reverse of `store_columns`."""
+    return None if text is None else ColumnChanges.from_json(json.loads(text))
+
+
 def reason_text(reason: str) -> str:
     """A reason as it is stored: one line of bounded length, whoever has written it."""
     return short(reason, MAX_REASON)
@@ -137,6 +151,10 @@ _FIELDS: Final = (
     Column("changed_at", _store_moment, from_ms),
     Column("edition"),
     Column("replaces"),
+    Column("finding", lambda finding: None if finding is None else reason_text(finding)),
+    Column("columns", store_columns, read_columns),
+    Column("collected_change"),
+    Column("removed_change"),
 )
 """In the order of the fields of `Report`, of which they follow on id, series and window."""
 
@@ -211,9 +229,14 @@ def _facts(report: Report, event: Event, at: datetime) -> Mapping[str, Any]:
                 "rows": event.rows,
                 "size_bytes": event.size_bytes,
                 "target": event.target,
+                "columns": event.columns,
+                # What a person has accepted is what the report was disputed for.
+                "finding": (report.reason or _ACCEPTED)
+                if isinstance(event, lifecycle.Accepted)
+                else None,
             }
         case lifecycle.FileMissing() | lifecycle.Refetched():
-            return {"sha256": None, "rows": None, "size_bytes": None, "target": None}
+            return dict.fromkeys(("sha256", "rows", "size_bytes", "target", "columns", "finding"))
         case _:
             return {}
 
@@ -303,6 +326,8 @@ def event_facts(event: Event) -> str:
     facts = {
         name: value for name in event.__match_args__ if (value := getattr(event, name)) is not None
     }
+    if isinstance(columns := facts.get("columns"), ColumnChanges):
+        facts["columns"] = columns.as_json
     if "reason" in facts:
         facts["reason"] = reason_text(facts["reason"])
     return _AS_JSON(facts)

@@ -180,6 +180,34 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
         AND (callback_url IS NOT NULL OR download_url IS NOT NULL)
         """,
     ),
+    (
+        # What those need who load the files elsewhere. A change is a value of identity.changes;
+        # NULL: before this version.
+        "ALTER TABLE report ADD COLUMN finding TEXT",  # why a person had to accept the file
+        "ALTER TABLE report ADD COLUMN columns TEXT",  # see `core.column_changes`, JSON
+        "ALTER TABLE report ADD COLUMN collected_change INTEGER",
+        "ALTER TABLE report ADD COLUMN removed_change INTEGER",
+        """
+        CREATE INDEX report_collected ON report (collected_change)
+        WHERE collected_change IS NOT NULL
+        """,
+        """
+        CREATE INDEX report_removed ON report (removed_change)
+        WHERE removed_change IS NOT NULL
+        """,
+        # Of files accepted before, the reason of the dispute that came last.
+        """
+        UPDATE report SET finding = coalesce((
+            SELECT json_extract(facts, '$.reason') FROM event
+            WHERE report_id = report.id AND kind = 'Disputed' ORDER BY id DESC LIMIT 1
+        ), 'accepted by a person')
+        WHERE state IN ('verified', 'collected', 'superseded')
+        AND (
+            SELECT kind FROM event WHERE report_id = report.id AND kind IN ('Verified', 'Accepted')
+            ORDER BY id DESC LIMIT 1
+        ) = 'Accepted'
+        """,
+    ),
 )
 
 VERSION: Final = len(MIGRATIONS)

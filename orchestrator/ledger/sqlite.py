@@ -25,8 +25,9 @@ if TYPE_CHECKING:
 
     from orchestrator.core.durations import ReportDuration
     from orchestrator.core.intervals import Window
+    from orchestrator.core.ledger_records import Owner
     from orchestrator.core.lifecycle import Event
-    from orchestrator.core.model import Owner, Report, Resolution, Series, SeriesState
+    from orchestrator.core.model import Report, Resolution, Series, SeriesState
     from orchestrator.core.ports import Clock
     from orchestrator.core.spending import Bought
     from orchestrator.core.volume import History

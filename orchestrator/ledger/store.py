@@ -74,6 +74,7 @@ class Store:
         self.reports = reports.reports
         self.collected_in = reports.collected_in
         self.files = reports.files
+        self.changed_files = reports.changed_files
         self.is_published = reports.is_published
         self.counts = reports.counts
         self.number_in = reports.number_in

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from orchestrator.core.column_changes import ColumnChanges
     from orchestrator.core.echo import EchoDifference
     from orchestrator.core.model import Report
     from orchestrator.core.ports.api import Download, Resume
@@ -15,13 +16,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class VerifiedFile:
-    """What a verified file holds, before it takes its name; `foreign` as in `Verified`."""
+    """What a verified file holds, before it takes its name; the fields are those of `Verified`."""
 
     rows: int
     size_bytes: int
     sha256: str
     target: str
     foreign: tuple[tuple[str, int], ...] | None = None
+    columns: ColumnChanges | None = None
 
 
 class Collector(Protocol):

@@ -14,11 +14,10 @@ if TYPE_CHECKING:
 
     from orchestrator.core.durations import ReportDuration
     from orchestrator.core.intervals import Window
-    from orchestrator.core.ledger_records import LedgerChanges
+    from orchestrator.core.ledger_records import LedgerChanges, Owner
     from orchestrator.core.lifecycle import Event
     from orchestrator.core.model import (
         LedgerPoint,
-        Owner,
         Report,
         Resolution,
         Series,

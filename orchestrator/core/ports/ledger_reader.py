@@ -13,13 +13,12 @@ if TYPE_CHECKING:
 
     from orchestrator.core.durations import ReportDuration
     from orchestrator.core.intervals import Window
-    from orchestrator.core.ledger_records import CollectedFile, SubaccountRows
+    from orchestrator.core.ledger_records import CollectedFile, Owner, SubaccountRows
     from orchestrator.core.lifecycle import State
     from orchestrator.core.model import (
         Failure,
         GivenUp,
         LedgerPoint,
-        Owner,
         Report,
         Resolution,
         Series,
@@ -140,6 +139,15 @@ class LedgerReader(Protocol):
 
     def files(self, series: Series) -> Iterator[CollectedFile]:
         """The collected files of a series, by window."""
+        ...
+
+    def changed_files(self, after: int, up_to: int) -> Iterator[Report]:
+        """The reports whose file was collected, or replaced, in a part of the ledger's life.
+
+        Args:
+            after: `LedgerPoint.changes` at its beginning; what changed up to there is left out.
+            up_to: the same at its end.
+        """
         ...
 
     def collected_in(self, series: Series, window: Window) -> Iterator[Report]:

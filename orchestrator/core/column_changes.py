@@ -1,0 +1,46 @@
+"""What the columns of a collected file are otherwise than the API sent them."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnChanges:
+    """Names of columns.
+
+    Attributes:
+        dropped: are not in the file.
+        hashed: hold an HMAC-SHA-256 in the place of each value.
+        without_type: are text in a typed file, since a value did not fit the type.
+    """
+
+    dropped: tuple[str, ...] = ()
+    hashed: tuple[str, ...] = ()
+    without_type: tuple[str, ...] = ()
+
+    def __bool__(self) -> bool:
+        """Whether any column is otherwise."""
+        return bool(self.dropped or self.hashed or self.without_type)
+
+    @property
+    def as_json(self) -> dict[str, list[str]]:
+        """For ledger, manifest and `--json`."""
+        return {name: list(columns) for name, columns in asdict(self).items()}
+
+    @classmethod
+    def from_json(cls, fields: Mapping[str, Any]) -> ColumnChanges:
+        """The reverse of `as_json`; a key that is missing has no columns.
+
+        Raises:
+            ValueError: a value is no list of names.
+        """
+        for columns in fields.values():
+            if not isinstance(columns, list) or not all(isinstance(name, str) for name in columns):
+                raise ValueError(f"{columns!r} is no list of columns")
+        names = ("dropped", "hashed", "without_type")
+        return cls(*(tuple(fields.get(name, ())) for name in names))
