@@ -26,7 +26,7 @@ from orchestrator.core.settings import (
 )
 from orchestrator.engine.drain import Drain
 from orchestrator.engine.key_session import KeySession
-from orchestrator.engine.run import RunContext, run
+from orchestrator.engine.run import RunContext, run_jobs
 from orchestrator.ledger.lock import run_lock
 from orchestrator.ledger.sqlite import SqliteLedger, connect
 from tests.kit.virtual_time import VirtualClock
@@ -74,7 +74,7 @@ async def ours(simulator: Simulator, case: Case, folder: Path) -> None:
                 jitter=draw,
                 callbacks=callbacks,
             )
-            await run(world, _jobs(case), clock.now())
+            await run_jobs(world, _jobs(case), clock.now())
         finally:
             connection.close()
 

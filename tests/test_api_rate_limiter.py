@@ -527,3 +527,16 @@ async def test_a_closed_gate_lets_nobody_wait() -> None:
     await wait("late")
     assert ended == [("first", 5), ("second", 5), ("late", 5)]
     assert (log, rate_limiter.waiting) == ([], 0)
+
+
+async def test_a_slot_is_free_after_its_turn_unless_the_request_keeps_it() -> None:
+    rate_limiter, pool = KeyRateLimiter(5), SlotPool(2)
+    with pool.slot() as kept, pool.slot() as released:
+        async with rate_limiter.turn(DOWNLOAD, slot=kept):
+            kept.keep()
+        with pytest.raises(Throttled):
+            async with rate_limiter.turn(DOWNLOAD, slot=released):
+                assert pool.free == 0
+                raise Throttled("429")
+        assert pool.free == 1
+    assert pool.free == 2

@@ -14,7 +14,7 @@ from orchestrator.collect.collector import FileCollector
 from orchestrator.core.policy import ExitCode, exit_code
 from orchestrator.core.ports import Resume, Within
 from orchestrator.core.settings import Format, OutputSettings
-from orchestrator.engine.run import run
+from orchestrator.engine.run import run_jobs
 from orchestrator.errors import CorruptArchive, TransportError
 from orchestrator.simulator import Fault, Settings
 from orchestrator.simulator.ranges import WRONG
@@ -300,7 +300,7 @@ async def downloaded(tmp_path: Path, *faults: Fault, ranges: bool = True) -> lis
 
         session.api.download = watched  # type: ignore[method-assign, assignment]
         wanted = job(DAY, series=(SMS,))
-        end = await run(world, [wanted], here.clock.now())
+        end = await run_jobs(world, [wanted], here.clock.now())
         assert exit_code(end.remains) is ExitCode.DONE, here.seen.notes
         here.assert_all_is_well(wanted)
         assert [one.name for one in (here.output / PARTS).iterdir()] == []

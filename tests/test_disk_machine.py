@@ -252,7 +252,7 @@ async def test_every_step_is_on_the_disk_before_the_next_relies_on_it(
     """
     month = job(between("2026-01-01", "2026-02-01"))
     async with stage(tmp_path, SMALL) as here, here.world() as world:
-        from orchestrator.engine.run import run
+        from orchestrator.engine.run import run_jobs
 
         steps = Steps(monkeypatch, here.output)
 
@@ -260,7 +260,7 @@ async def test_every_step_is_on_the_disk_before_the_next_relies_on_it(
             steps.log.append(f"= {report.state.value}")
 
         here.seen.on_change = mark
-        await run(world, [month], here.clock.now())
+        await run_jobs(world, [month], here.clock.now())
         monkeypatch.undo()
     states = [f"= {state.value}" for state in State]
     told = steps.log

@@ -11,7 +11,7 @@ import pytest
 from orchestrator.core.model import Series, Span, Unit
 from orchestrator.core.policy import ExitCode, exit_code
 from orchestrator.engine.breaker import TRIPS_AFTER
-from orchestrator.engine.run import run
+from orchestrator.engine.run import run_jobs
 from orchestrator.simulator import Fault, Settings
 from tests.kit.stage import between, job, stage, with_faults
 
@@ -296,7 +296,7 @@ async def test_a_crawling_file_is_left_to_the_next_run_with_its_part(
                 return really(url, resume, within)
 
             session.api.download = watched  # type: ignore[method-assign, assignment]
-            end = await run(world, [wanted], here.clock.now())
+            end = await run_jobs(world, [wanted], here.clock.now())
         assert exit_code(end.remains) is ExitCode.DONE, here.seen.notes
         here.assert_all_is_well(wanted)
         (offset,) = asked

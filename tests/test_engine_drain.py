@@ -14,7 +14,7 @@ from orchestrator.core.lifecycle import State
 from orchestrator.core.policy import ExitCode, exit_code
 from orchestrator.core.ports import Priority
 from orchestrator.engine.drain import Drain
-from orchestrator.engine.run import run
+from orchestrator.engine.run import run_jobs
 from orchestrator.simulator import Fault, Settings
 from tests.kit.stage import between, job, stage, with_faults
 
@@ -175,7 +175,7 @@ async def stop_in_download(
 
         session.api.download = watched  # type: ignore[method-assign, assignment]
         tasks.start_soon(stop)
-        end = await run(world, (job(DAY),), here.clock.now())
+        end = await run_jobs(world, (job(DAY),), here.clock.now())
         tasks.cancel_scope.cancel()
     return end, anyio.current_time() - begun_at, starts
 
@@ -260,6 +260,6 @@ async def test_a_turn_that_comes_as_the_drain_begins_makes_no_create(tmp_path: P
         async with here.world(drain) as world:
             session = world.sessions["default"]
             session.rate_limiter = LastMoment(session.rate_limiter, drain)
-            await run(world, (job(YEAR),), here.clock.now())
+            await run_jobs(world, (job(YEAR),), here.clock.now())
         assert here.states() == {}
         assert here.sim.calls["create"] == 0

@@ -12,7 +12,7 @@ from orchestrator.collect.collector import FileCollector
 from orchestrator.core.lifecycle import State
 from orchestrator.core.policy import ExitCode, exit_code
 from orchestrator.engine.drain import Drain
-from orchestrator.engine.run import run
+from orchestrator.engine.run import run_jobs
 from orchestrator.simulator import Settings
 from tests.kit.stage import between, job, stage
 
@@ -68,7 +68,7 @@ async def run_hastily(here: Stage, slow: type[SlowToFetch | SlowToPublish]) -> R
     async with here.world(drain) as world:
         collector = slow(here.config.output)
         collector.hasty = Hasty(drain)
-        return await run(replace(world, collector=collector), (MONTH,), here.clock.now())
+        return await run_jobs(replace(world, collector=collector), (MONTH,), here.clock.now())
 
 
 @pytest.mark.parametrize(

@@ -115,7 +115,7 @@ async def run(
     )
     shutdown = Shutdown()
     try:
-        summary = await drained(shutdown, lambda: _run(request, shutdown))
+        summary = await drained(shutdown, lambda: _run_under_lock(request, shutdown))
     except BaseExceptionGroup as group:
         error = policy.most_telling(group)
         raise error from error.__cause__
@@ -134,7 +134,7 @@ def run_sync(inputs: Inputs, **options: Unpack[RunOptions]) -> RunSummary:
     return run_in_new_loop(partial(run, inputs, **options), "run")
 
 
-async def _run(request: RunRequest, shutdown: Shutdown) -> RunSummary | None:
+async def _run_under_lock(request: RunRequest, shutdown: Shutdown) -> RunSummary | None:
     """The whole run; None where it was stopped before it had the lock."""
     summary: RunSummary | None = None
 

@@ -34,9 +34,8 @@ from orchestrator.collect.work_area import (
 )
 from orchestrator.core.commands import JOB, typed
 from orchestrator.core.events import BytesReceived, RunEvents
-from orchestrator.engine import run as engine_run
 from orchestrator.engine.editions import renew
-from orchestrator.engine.run import RunContext, RunEnd
+from orchestrator.engine.run import RunContext, RunEnd, run_jobs
 from orchestrator.errors import OrchestratorError
 from orchestrator.reporting.line_folding import LineFolding
 from orchestrator.reporting.loop_lag import LoopLagMonitor
@@ -178,7 +177,7 @@ async def execute(
                 beside.start_soon(loop_lag.beat)
                 beside.start_soon(_count_lines, folding)
                 beside.start_soon(ledger.check)
-                end, renewed = await _work(request, context, now)
+                end, renewed = await _pay_debt_or_renew(request, context, now)
                 if not drain.begun:
                     await ledger.sound()
                 beside.cancel_scope.cancel()
@@ -203,13 +202,13 @@ async def execute(
     )
 
 
-async def _work(
+async def _pay_debt_or_renew(
     request: RunRequest, context: RunContext, now: datetime
 ) -> tuple[RunEnd, RenewalsEnd | None]:
     """Works off the debt, or buys newer editions."""
     if not request.again:
         jobs = request.inputs.jobs
-        end = await engine_run.run(context, jobs, now, retry_failed=request.retry_failed)
+        end = await run_jobs(context, jobs, now, retry_failed=request.retry_failed)
         return end, None
     renewals = await context.ledger.read(
         lambda reader: editions.still_current(reader, request.again)

@@ -137,7 +137,7 @@ class RunContext:
     callbacks: Callbacks | None = None
 
 
-async def run(
+async def run_jobs(
     context: RunContext, jobs: Sequence[Job], now: datetime, *, retry_failed: bool = False
 ) -> RunEnd:
     """Works off the debt of the jobs, until nothing is left to do or the drain begins.

@@ -27,7 +27,7 @@ from orchestrator.core.settings import (
 )
 from orchestrator.engine.drain import Drain
 from orchestrator.engine.key_session import KeySession
-from orchestrator.engine.run import RunContext, RunEnd, run
+from orchestrator.engine.run import RunContext, RunEnd, run_jobs
 from orchestrator.ledger.lock import run_lock
 from orchestrator.ledger.sqlite import SqliteLedger, connect
 from orchestrator.ledger.store import Store
@@ -125,7 +125,7 @@ class Stage:
         """One run, as the command line would do it."""
         asked = {entry.credentials for one in jobs for entry in one.series}
         async with self.world(drain, callbacks, asked) as world:
-            return await run(world, jobs, self.clock.now(), retry_failed=retry_failed)
+            return await run_jobs(world, jobs, self.clock.now(), retry_failed=retry_failed)
 
     @asynccontextmanager
     async def world(
