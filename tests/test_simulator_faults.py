@@ -12,9 +12,9 @@ import pytest
 
 from orchestrator.errors import InputError
 from orchestrator.simulator import Fault, Faults, Truth
-from orchestrator.simulator.faults.kinds import CALLS, KINDS
+from orchestrator.simulator.faults.calls import Refuse
 from orchestrator.simulator.faults.loader import load_faults
-from orchestrator.simulator.faults.model import FaultInjector, WrongFault
+from orchestrator.simulator.faults.model import CALLS, KINDS, FaultInjector, WrongFault
 from tests.kit.asking import SMS, Answer, Asker, asking
 
 if TYPE_CHECKING:
@@ -95,10 +95,11 @@ def test_a_file_is_read_as_yaml(tmp_path: Path) -> None:
     loaded = load_faults(path)
     assert loaded.seed == 7
     first, second = loaded.faults
+    assert isinstance(first, Refuse)
     assert (first.at, first.do, first.every) == ("create", "refuse", 10)
-    assert first.options["status"] == 429
-    assert first.options["retry_after"] == 3
-    assert first.options["made"] is False
+    assert first.status == 429
+    assert first.retry_after == 3
+    assert first.made is False
     assert (second.account, second.probability) == ("00123456", 0.5)
 
 

@@ -4,9 +4,13 @@ It shares nothing with the client but the product table, so that one mistake is 
 and passes.
 """
 
+# Importing a module of faults registers its kinds.
+import orchestrator.simulator.faults.answers
+import orchestrator.simulator.faults.calls
+import orchestrator.simulator.faults.lists
+import orchestrator.simulator.faults.reports  # noqa: F401
 from orchestrator.simulator.clock import WorldClock
-from orchestrator.simulator.faults.kinds import KINDS
-from orchestrator.simulator.faults.model import Fault, Faults
+from orchestrator.simulator.faults.model import KINDS, Fault, Faults
 from orchestrator.simulator.records.digest import RecordDigest, tally_csv
 from orchestrator.simulator.server import Simulator, serve
 from orchestrator.simulator.settings import ApiKey, Dialect, Settings

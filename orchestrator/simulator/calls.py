@@ -7,20 +7,21 @@ import socket
 import struct
 from contextlib import suppress
 from dataclasses import dataclass, field
+from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, Final
 
 import anyio
 from aiohttp import web
 
-from orchestrator.simulator.faults.list_view import CLEAR, ListView
 from orchestrator.simulator.problems import Refused
 from orchestrator.simulator.report_json import other_host
-from orchestrator.simulator.reports import ReportFaults
+from orchestrator.simulator.reports import Phase, ReportFaults
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
     from orchestrator.simulator.clock import WorldClock
+    from orchestrator.simulator.reports import Report
     from orchestrator.simulator.settings import ApiKey
 
 WRONG_DATE: Final = "X-Wrong-Date"
@@ -30,6 +31,43 @@ DRIP_SECONDS: Final = 10.0
 """Between two pieces of an answer that comes slowly."""
 
 _JSON: Final = {"Content-Type": "application/json; charset=utf-8"}
+
+
+@dataclass(frozen=True, slots=True)
+class ListView:
+    """How a list differs from the truth.
+
+    Attributes:
+        late: world seconds after its request until a report shows.
+        stale: every report shows as it was so many world seconds ago, or as it began.
+        missing: the share of all reports that never show; the same ones through every such lens.
+    """
+
+    late: float = 0.0
+    stale: float = 0.0
+    missing: float = 0.0
+
+    def shows(self, report: Report, now: float) -> bool:
+        """Whether a report is in the list at all."""
+        if now - report.created < self.late:
+            return False
+        if not self.missing:
+            return True
+        drawn = blake2b(report.request_id.encode(), digest_size=8).digest()
+        return int.from_bytes(drawn, "big") >= self.missing * 2**64
+
+    def phase(self, report: Report, now: float) -> Phase:
+        """How far the work on a report has come, as the list has it."""
+        at = now - self.stale
+        if report.ended is not None and report.ended <= at:
+            return Phase.ENDED
+        if report.started is not None and report.started <= at:
+            return Phase.PROCESSING
+        return Phase.PENDING
+
+
+CLEAR = ListView()
+"""Nothing is hidden, nothing is late."""
 
 
 @dataclass(slots=True)
@@ -130,6 +168,17 @@ def json_answer(content: Any) -> web.Response:
     """An answer in JSON; bytes are JSON already."""
     body = content if isinstance(content, bytes) else json.dumps(content).encode()
     return web.Response(body=body, headers=_JSON)
+
+
+def edit_json(
+    response: web.StreamResponse, edit: Callable[[dict[str, Any]], None]
+) -> web.StreamResponse:
+    """Changes the JSON of an answer; an answer with another status than 200 stays as it is."""
+    if response.status == 200 and isinstance(response, web.Response):
+        content = json.loads(response.body) if isinstance(response.body, bytes) else {}
+        edit(content)
+        response.body = json.dumps(content).encode()
+    return response
 
 
 def problem_answer(refused: Refused) -> web.Response:

@@ -10,9 +10,8 @@ import anyio
 from anyio import to_thread
 
 from orchestrator.simulator import problems
-from orchestrator.simulator.calls import json_answer
+from orchestrator.simulator.calls import CLEAR, json_answer
 from orchestrator.simulator.dates import parse_moment
-from orchestrator.simulator.faults.list_view import CLEAR
 from orchestrator.simulator.media import Media
 from orchestrator.simulator.report_index import STATUSES
 from orchestrator.simulator.report_json import report_object

@@ -20,6 +20,7 @@ from orchestrator.simulator.calls import WRONG_DATE, Call, problem_answer
 from orchestrator.simulator.clock import WorldClock
 from orchestrator.simulator.debugging import Debugging
 from orchestrator.simulator.endpoints import Endpoints
+from orchestrator.simulator.faults.places import FaultOfCall, FaultOfReport, FaultOfServer
 from orchestrator.simulator.rate_limit import TokenBucket
 from orchestrator.simulator.settings import Settings
 from orchestrator.simulator.synchronous import Synchronous
@@ -28,7 +29,6 @@ from orchestrator.simulator.world import World
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
-    from orchestrator.simulator.faults.model import Fault
     from orchestrator.simulator.settings import ApiKey
 
 _KEEP_ALIVE_SECONDS: Final = 3600.0
@@ -170,13 +170,11 @@ class Simulator:
     async def _with_faults(self, call: Call) -> web.StreamResponse:
         account, product = await self._about(call)
         fault = self.world.injector.strike(call.place, account, product, self._endpoints.elapsed)
-        if fault is None:
-            return await call.proceed()
-        if fault.kind.in_quirks:
-            fault.kind.in_quirks(call.report_faults, fault.options)
-            return await call.proceed()
-        assert fault.kind.in_call is not None
-        return await fault.kind.in_call(call, fault.options)
+        if isinstance(fault, FaultOfCall):
+            return await fault.answer(call)
+        if isinstance(fault, FaultOfReport):
+            fault.change(call.report_faults)
+        return await call.proceed()
 
     async def _about(self, call: Call) -> tuple[str, str]:
         """The account and product that a call is about; empty where it does not tell."""
@@ -247,7 +245,7 @@ class Simulator:
             async with anyio.create_task_group() as background:
                 background.start_soon(callbacks.run)
                 for fault in self.settings.faults.faults:
-                    if fault.at == "server":
+                    if isinstance(fault, FaultOfServer):
                         background.start_soon(self._befall, fault)
                 try:
                     yield self
@@ -270,11 +268,10 @@ class Simulator:
         self._site = web.TCPSite(self._runner, host, port, reuse_address=True)
         await self._site.start()
 
-    async def _befall(self, fault: Fault) -> None:
+    async def _befall(self, fault: FaultOfServer) -> None:
         """A fault of the whole server, when its time has come."""
         await anyio.sleep(fault.after or 0.0)
-        assert fault.kind.in_server is not None
-        await fault.kind.in_server(self, fault.options)
+        await fault.strike(self)
 
     async def restart(self, seconds: float = 0.0) -> None:
         """Every connection dies, and nobody listens for so long; the world survives.

@@ -11,6 +11,7 @@ from orchestrator.core.vonage import RETENTION_MONTHS
 from orchestrator.simulator import billing, problems
 from orchestrator.simulator.dates import months_later
 from orchestrator.simulator.faults.model import FaultInjector
+from orchestrator.simulator.faults.places import FaultOfReport
 from orchestrator.simulator.randomness import SeededRandom
 from orchestrator.simulator.records.columns import USAGE_COLUMNS
 from orchestrator.simulator.records.source import Query, Records
@@ -105,8 +106,8 @@ class World:
         )
         if "report" in self.injector.places and not stranger:
             fault = self.injector.strike("report", request.account_id, request.product, elapsed)
-            if fault and fault.kind.in_quirks:
-                fault.kind.in_quirks(report.report_faults, fault.options)
+            if isinstance(fault, FaultOfReport):
+                fault.change(report.report_faults)
         self._register.add(report)
         self._schedule.admit(report)
         if request.callback_url:

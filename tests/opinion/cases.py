@@ -177,7 +177,8 @@ class Case:
 
 
 def _fault_words(fault: Fault) -> str:
-    options = ", ".join(f"{name}={value}" for name, value in fault.options.items() if value)
+    given = fault.model_dump(exclude=set(Fault.model_fields)).items()
+    options = ", ".join(f"{name}={value}" for name, value in given if value)
     return f"{fault.do} {options}, for {fault.probability or 1:.0%}"
 
 

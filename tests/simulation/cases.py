@@ -12,6 +12,7 @@ from orchestrator.core.intervals import Window, union
 from orchestrator.core.model import AbsoluteWindow, Job, Series, Span, Unit
 from orchestrator.core.settings import Limits, PollPolicy, RetryPolicy
 from orchestrator.simulator import Dialect, Settings
+from orchestrator.simulator.faults.reports import Stuck
 from tests.kit.stage import job
 from tests.simulation.weather import hiding, weather
 
@@ -124,7 +125,7 @@ def draw(seed: int) -> Case:
     hides = random.random() < 0.1
     faults = hiding(random) if hides else weather(random, WEATHER_SECONDS)
     # Reports that never leave a phase would take every slot in the end, and nothing would move.
-    stuck = {fault.options["phase"] for fault in faults.faults if fault.do == "stuck"}
+    stuck = {fault.phase for fault in faults.faults if isinstance(fault, Stuck)}
     settings = Settings(
         seed=random.getrandbits(32),
         records_per_day=random.choice([0.3, 1.0, 3.0]),

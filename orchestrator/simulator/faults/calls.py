@@ -1,151 +1,165 @@
-"""Faults that stand around one call: refusals, broken connections, strange machines in between."""
-
-from __future__ import annotations
+"""Faults of one HTTP call: refusals, broken connections, proxies in between, bad downloads."""
 
 import gzip
 import json
 import zlib
+from collections.abc import Callable
 from datetime import timedelta
 from email.utils import formatdate
-from typing import TYPE_CHECKING, Final
+from typing import Annotated, Final
 
 from aiohttp import web
 
 from orchestrator.simulator import problems
-from orchestrator.simulator.calls import WRONG_DATE, problem_answer
+from orchestrator.simulator.calls import WRONG_DATE, Call, problem_answer
 from orchestrator.simulator.dates import parse_moment
-from orchestrator.simulator.faults.registry import (
-    MADE,
-    Option,
-    flag,
-    http_status,
-    in_calls,
-    number,
+from orchestrator.simulator.faults.options import (
+    Flag,
+    HttpStatus,
+    Number,
+    OptionalAnyNumber,
+    OptionalNumber,
+    OptionalText,
+    Share,
+    Text,
     one_of,
-    share,
-    signed,
-    text,
 )
+from orchestrator.simulator.faults.places import FaultOfCall
 from orchestrator.simulator.problems import Refused
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
-    from orchestrator.simulator.calls import Call
-    from orchestrator.simulator.faults.registry import Options
-
-
-@in_calls(
-    status=Option(http_status, required=True),
-    retry_after=Option(number),
-    as_date=Option(flag, default=False),
-    rate_limit=Option(flag, default=False),
-    made=MADE,
-)
-async def _refuse(call: Call, options: Options) -> web.StreamResponse:
+class Refuse(FaultOfCall, do="refuse"):
     """Another status; with ``Retry-After`` in seconds or as a date, with the type of a throttle."""
-    if options["made"]:
-        await call.proceed()
-    status, seconds = options["status"], options["retry_after"]
-    headers = {}
-    if seconds is not None:
-        headers["Retry-After"] = (
-            formatdate(call.clock.epoch() + seconds, usegmt=True)
-            if options["as_date"]
-            else f"{seconds:g}"
+
+    status: HttpStatus
+    retry_after: OptionalNumber = None
+    as_date: Flag = False
+    rate_limit: Flag = False
+    made: Flag = False
+
+    async def answer(self, call: Call) -> web.StreamResponse:
+        if self.made:
+            await call.proceed()
+        status, seconds = self.status, self.retry_after
+        headers = {}
+        if seconds is not None:
+            headers["Retry-After"] = (
+                formatdate(call.clock.epoch() + seconds, usegmt=True)
+                if self.as_date
+                else f"{seconds:g}"
+            )
+        if status == 429 or self.rate_limit:
+            return problem_answer(problems.too_fast(status, headers))
+        if status >= 500:
+            return problem_answer(problems.server_error(status, headers))
+        named = {
+            401: problems.unauthorized(),
+            403: problems.forbidden(),
+            404: problems.no_report(call.request.match_info.get("id", "")),
+            409: problems.already_final(),
+        }
+        refused = named.get(status) or Refused(
+            status, "about:blank", "Refused", "Refused by a fault."
         )
-    if status == 429 or options["rate_limit"]:
-        return problem_answer(problems.too_fast(status, headers))
-    if status >= 500:
-        return problem_answer(problems.server_error(status, headers))
-    named = {
-        401: problems.unauthorized(),
-        403: problems.forbidden(),
-        404: problems.no_report(call.request.match_info.get("id", "")),
-        409: problems.already_final(),
-    }
-    refused = named.get(status) or Refused(status, "about:blank", "Refused", "Refused by a fault.")
-    refused.headers.update(headers)
-    return problem_answer(refused)
+        refused.headers.update(headers)
+        return problem_answer(refused)
 
 
 _RANGE_WORDS: Final = ("parameters", "start", "detail", "title")
 
 
-@in_calls(
-    "create",
-    longest=Option(number),
-    oldest=Option(number),
-    words=Option(one_of(*_RANGE_WORDS), default="parameters"),
-)
-async def _range(call: Call, options: Options) -> web.StreamResponse:
+class RangeRefused(FaultOfCall, do="range", places=("create",)):
     """422 for a window of more than `longest` days, or that begins more than `oldest` days ago.
 
     `words`: what is blamed, and where: both ``parameters``, ``start`` alone, the ``detail`` or the
     ``title`` of the problem.
     """
-    body = json.loads(await call.request.read())
-    start, end = parse_moment(body["date_start"]), parse_moment(body["date_end"])
-    day = timedelta(days=1)
-    longest, oldest = options["longest"], options["oldest"]
-    reason = ""
-    if longest is not None and (end - start) / day > longest:
-        reason = f"Date range too long: at most {longest:g} days"
-    elif oldest is not None and (call.clock.now() - start) / day > oldest:
-        reason = f"The start date is older than {oldest:g} days"
-    if not reason:
-        return await call.proceed()
-    blamed = {"parameters": ["date_start", "date_end"], "start": ["date_start"]}
-    refused = problems.unprocessable([(name, reason) for name in blamed.get(options["words"], ())])
-    if options["words"] not in blamed:
-        refused.problem[options["words"]] = reason
-    return problem_answer(refused)
+
+    longest: OptionalNumber = None
+    oldest: OptionalNumber = None
+    words: Annotated[str, one_of(*_RANGE_WORDS)] = "parameters"
+
+    async def answer(self, call: Call) -> web.StreamResponse:
+        body = json.loads(await call.request.read())
+        start, end = parse_moment(body["date_start"]), parse_moment(body["date_end"])
+        day = timedelta(days=1)
+        longest, oldest = self.longest, self.oldest
+        reason = ""
+        if longest is not None and (end - start) / day > longest:
+            reason = f"Date range too long: at most {longest:g} days"
+        elif oldest is not None and (call.clock.now() - start) / day > oldest:
+            reason = f"The start date is older than {oldest:g} days"
+        if not reason:
+            return await call.proceed()
+        blamed = {"parameters": ["date_start", "date_end"], "start": ["date_start"]}
+        refused = problems.unprocessable([(name, reason) for name in blamed.get(self.words, ())])
+        if self.words not in blamed:
+            refused.problem[self.words] = reason
+        return problem_answer(refused)
 
 
-@in_calls(made=MADE)
-async def _reset(call: Call, options: Options) -> web.StreamResponse:
+class Reset(FaultOfCall, do="reset"):
     """The connection is reset."""
-    if options["made"]:
-        await call.proceed()
-    return call.reset()
+
+    made: Flag = False
+
+    async def answer(self, call: Call) -> web.StreamResponse:
+        if self.made:
+            await call.proceed()
+        return call.reset()
 
 
-@in_calls(share=Option(share, default=0.5))
-async def _cut(call: Call, options: Options) -> web.StreamResponse:
+class Cut(FaultOfCall, do="cut"):
     """The work is done, and the answer breaks off."""
-    call.cut = options["share"]
-    return await call.cut_short(await call.proceed(), options["share"])
+
+    share: Share = 0.5
+
+    async def answer(self, call: Call) -> web.StreamResponse:
+        call.cut = self.share
+        return await call.cut_short(await call.proceed(), self.share)
 
 
-@in_calls(seconds=Option(number, required=True), made=MADE)
-async def _hang(call: Call, options: Options) -> web.StreamResponse:
+class Hang(FaultOfCall, do="hang"):
     """Nothing happens for some time of the loop; then the answer comes after all."""
-    if not options["made"]:
-        await call.pause(options["seconds"])
-        return await call.proceed()
-    response = await call.proceed()
-    if not response.prepared:
-        await call.pause(options["seconds"])
-    return response
+
+    seconds: Number
+    made: Flag = False
+
+    async def answer(self, call: Call) -> web.StreamResponse:
+        if not self.made:
+            await call.pause(self.seconds)
+            return await call.proceed()
+        response = await call.proceed()
+        if not response.prepared:
+            await call.pause(self.seconds)
+        return response
 
 
-@in_calls(status=Option(http_status, default=502), made=MADE)
-async def _html(call: Call, options: Options) -> web.StreamResponse:
+class Html(FaultOfCall, do="html"):
     """A page of some machine in between."""
-    if options["made"]:
-        await call.proceed()
-    page = "<!DOCTYPE html><html><body><h1>Sorry</h1><p>Please try later.</p></body></html>"
-    return web.Response(text=page, status=options["status"], content_type="text/html")
+
+    status: HttpStatus = 502
+    made: Flag = False
+
+    async def answer(self, call: Call) -> web.StreamResponse:
+        if self.made:
+            await call.proceed()
+        page = "<!DOCTYPE html><html><body><h1>Sorry</h1><p>Please try later.</p></body></html>"
+        return web.Response(text=page, status=self.status, content_type="text/html")
 
 
-@in_calls(by=Option(signed), text=Option(text))
-async def _date(call: Call, options: Options) -> web.StreamResponse:
+class WrongDate(FaultOfCall, do="date"):
     """The ``Date`` header of this answer is wrong by so many seconds, or is no date at all."""
-    wrong = formatdate(call.clock.epoch() + (options["by"] or 0.0), usegmt=True)
-    response = await call.proceed()
-    if not response.prepared:
-        response.headers[WRONG_DATE] = options["text"] or wrong
-    return response
+
+    by: OptionalAnyNumber = None
+    text: OptionalText = None
+
+    async def answer(self, call: Call) -> web.StreamResponse:
+        wrong = formatdate(call.clock.epoch() + (self.by or 0.0), usegmt=True)
+        response = await call.proceed()
+        if not response.prepared:
+            response.headers[WRONG_DATE] = self.text or wrong
+        return response
 
 
 _ENCODINGS: Final[dict[str, Callable[[bytes], bytes]]] = {
@@ -159,8 +173,7 @@ _ENCODINGS: Final[dict[str, Callable[[bytes], bytes]]] = {
 }
 
 
-@in_calls(label=Option(text), by=Option(text))
-async def _encoded(call: Call, options: Options) -> web.StreamResponse:
+class Encoded(FaultOfCall, do="encoded"):
     """The answer's body is encoded, though that was not asked for.
 
     `label` is what ``Content-Encoding`` says; `by` how the bytes are really encoded: one or
@@ -168,72 +181,91 @@ async def _encoded(call: Call, options: Options) -> web.StreamResponse:
     in two of them), ``padded`` (gzip with zeros behind), ``half`` (gzip that is cut off) and
     ``bomb`` (gzip with much more in it), one after the other. Either may be left out.
     """
-    response = await call.proceed()
-    if isinstance(response, web.Response) and isinstance(response.body, bytes):
-        for name in (options["by"] or "").split(","):
-            if name:
-                response.body = _ENCODINGS[name](response.body)
-        if options["label"]:
-            response.headers["Content-Encoding"] = options["label"]
-    return response
+
+    label: OptionalText = None
+    by: OptionalText = None
+
+    async def answer(self, call: Call) -> web.StreamResponse:
+        response = await call.proceed()
+        if isinstance(response, web.Response) and isinstance(response.body, bytes):
+            for name in (self.by or "").split(","):
+                if name:
+                    response.body = _ENCODINGS[name](response.body)
+            if self.label:
+                response.headers["Content-Encoding"] = self.label
+        return response
 
 
-@in_calls("download", status=Option(http_status, default=200))
-async def _no_body(_call: Call, options: Options) -> web.StreamResponse:
+class NoBody(FaultOfCall, do="no_body", places=("download",)):
     """A success without a byte."""
-    return web.Response(status=options["status"])
+
+    status: HttpStatus = 200
+
+    async def answer(self, call: Call) -> web.StreamResponse:  # noqa: ARG002 - the base's signature
+        return web.Response(status=self.status)
 
 
-@in_calls("download", rate=Option(number, required=True))
-async def _slow(call: Call, options: Options) -> web.StreamResponse:
+class Slow(FaultOfCall, do="slow", places=("download",)):
     """The file comes at so many bytes a second of the loop."""
-    call.rate = options["rate"]
-    return await call.drip(await call.proceed(), options["rate"])
+
+    rate: Number
+
+    async def answer(self, call: Call) -> web.StreamResponse:
+        call.rate = self.rate
+        return await call.drip(await call.proceed(), self.rate)
 
 
-@in_calls("download")
-async def _endless(call: Call, _options: Options) -> web.StreamResponse:
+class Endless(FaultOfCall, do="endless", places=("download",)):
     """The file begins as an archive does, and goes on for ever, as fast as it is taken."""
-    response = web.StreamResponse()
-    await response.prepare(call.request)
-    piece = b"PK\x03\x04" + bytes(64 * 1024)
-    while True:
-        await response.write(piece)
+
+    async def answer(self, call: Call) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(call.request)
+        piece = b"PK\x03\x04" + bytes(64 * 1024)
+        while True:
+            await response.write(piece)
 
 
-@in_calls(form=Option(one_of("headers", "provisional"), default="headers"))
-async def _trickle(call: Call, options: Options) -> web.StreamResponse:
+class Trickle(FaultOfCall, do="trickle"):
     """The head of the answer never ends: a header every second, or provisional answers (103)."""
-    transport = call.request.transport
-    if transport is None:
+
+    form: Annotated[str, one_of("headers", "provisional")] = "headers"
+
+    async def answer(self, call: Call) -> web.StreamResponse:
+        transport = call.request.transport
+        if transport is None:
+            return call.reset()
+        provisional = self.form == "provisional"
+        transport.write(b"" if provisional else b"HTTP/1.1 200 OK\r\n")
+        number_of_header = 0
+        while not transport.is_closing() and not call.closing.is_set():
+            number_of_header += 1
+            line = f"X-{number_of_header}: x\r\n"
+            head = f"HTTP/1.1 103 Early Hints\r\n{line}\r\n" if provisional else line
+            transport.write(head.encode())
+            await call.pause(1.0)
         return call.reset()
-    provisional = options["form"] == "provisional"
-    transport.write(b"" if provisional else b"HTTP/1.1 200 OK\r\n")
-    number_of_header = 0
-    while not transport.is_closing() and not call.closing.is_set():
-        number_of_header += 1
-        line = f"X-{number_of_header}: x\r\n"
-        head = f"HTTP/1.1 103 Early Hints\r\n{line}\r\n" if provisional else line
-        transport.write(head.encode())
-        await call.pause(1.0)
-    return call.reset()
 
 
-@in_calls("download", to=Option(text, default="file"), status=Option(http_status, default=302))
-async def _redirect(call: Call, options: Options) -> web.StreamResponse:
+class Redirect(FaultOfCall, do="redirect", places=("download",)):
     """The call leads elsewhere.
 
     `to` is ``file`` (the file on a host of another name, which wants no credentials), ``itself``,
     ``chain`` (a new address each time, without end), ``nowhere`` (no address), or an address.
     """
-    path = call.request.path
-    hop = int(call.request.query.get("hop", "0"))
-    targets = {
-        "file": call.elsewhere(f"/_sim/file/{call.request.match_info.get('id', '')}"),
-        "itself": path,
-        "chain": f"{path}?hop={hop + 1}",
-        "nowhere": "",
-    }
-    target = targets.get(options["to"], options["to"])
-    headers = {"Location": target} if target else {}
-    return web.Response(status=options["status"], headers=headers)
+
+    to: Text = "file"
+    status: HttpStatus = 302
+
+    async def answer(self, call: Call) -> web.StreamResponse:
+        path = call.request.path
+        hop = int(call.request.query.get("hop", "0"))
+        targets = {
+            "file": call.elsewhere(f"/_sim/file/{call.request.match_info.get('id', '')}"),
+            "itself": path,
+            "chain": f"{path}?hop={hop + 1}",
+            "nowhere": "",
+        }
+        target = targets.get(self.to, self.to)
+        headers = {"Location": target} if target else {}
+        return web.Response(status=self.status, headers=headers)

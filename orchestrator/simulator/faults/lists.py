@@ -1,35 +1,89 @@
-"""Faults of lists that lag behind: reports that show late, as they were, or never."""
-
-from __future__ import annotations
+"""Faults of the list call: reports that it shows late, as they were, or never."""
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import Any
 
-from orchestrator.simulator.faults.registry import Option, in_calls, number, share
+from aiohttp import web
 
-if TYPE_CHECKING:
-    from aiohttp import web
-
-    from orchestrator.simulator.calls import Call
-    from orchestrator.simulator.faults.registry import Options
+from orchestrator.simulator.calls import Call, edit_json
+from orchestrator.simulator.faults.options import Number, Share, Whole
+from orchestrator.simulator.faults.places import FaultOfCall
 
 
-@in_calls("list", seconds=Option(number, required=True))
-async def _late(call: Call, options: Options) -> web.StreamResponse:
+class Late(FaultOfCall, do="late", places=("list",)):
     """The list shows a report only so many world seconds after its request."""
-    call.list_view = replace(call.list_view, late=options["seconds"])
-    return await call.proceed()
+
+    seconds: Number
+
+    async def answer(self, call: Call) -> web.StreamResponse:
+        call.list_view = replace(call.list_view, late=self.seconds)
+        return await call.proceed()
 
 
-@in_calls("list", seconds=Option(number, required=True))
-async def _stale(call: Call, options: Options) -> web.StreamResponse:
+class Stale(FaultOfCall, do="stale", places=("list",)):
     """The list shows every report as it was so many world seconds ago."""
-    call.list_view = replace(call.list_view, stale=options["seconds"])
-    return await call.proceed()
+
+    seconds: Number
+
+    async def answer(self, call: Call) -> web.StreamResponse:
+        call.list_view = replace(call.list_view, stale=self.seconds)
+        return await call.proceed()
 
 
-@in_calls("list", share=Option(share, default=0.2))
-async def _hides(call: Call, options: Options) -> web.StreamResponse:
+class Hides(FaultOfCall, do="hides", places=("list",)):
     """The list never shows this share of the reports, the same ones each time."""
-    call.list_view = replace(call.list_view, missing=options["share"])
-    return await call.proceed()
+
+    share: Share = 0.2
+
+    async def answer(self, call: Call) -> web.StreamResponse:
+        call.list_view = replace(call.list_view, missing=self.share)
+        return await call.proceed()
+
+
+class Lacks(FaultOfCall, do="lacks", places=("list",)):
+    """The list does not show the newest reports yet."""
+
+    newest: Whole = 1
+
+    async def answer(self, call: Call) -> web.StreamResponse:
+        def edit(answer: dict[str, Any]) -> None:
+            shown = max(0, len(answer["reports"]) - self.newest)
+            answer.update(reports=answer["reports"][:shown], items_count=shown)
+
+        return edit_json(await call.proceed(), edit)
+
+
+class Empty(FaultOfCall, do="empty", places=("list",)):
+    """The list shows nothing."""
+
+    async def answer(self, call: Call) -> web.StreamResponse:
+        return edit_json(
+            await call.proceed(), lambda answer: answer.update(reports=[], items_count=0)
+        )
+
+
+class Newest(FaultOfCall, do="newest", places=("list",)):
+    """The list shows the newest reports alone, `most` of them, and does not say so."""
+
+    most: Whole = 10
+
+    async def answer(self, call: Call) -> web.StreamResponse:
+        def edit(answer: dict[str, Any]) -> None:
+            shown = answer["reports"][-self.most :]
+            answer.update(reports=shown, items_count=len(shown))
+
+        return edit_json(await call.proceed(), edit)
+
+
+class Swells(FaultOfCall, do="swells", places=("list",)):
+    """A list of more than `most` reports is so many MiB long."""
+
+    most: Whole = 10
+    mib: Whole = 33
+
+    async def answer(self, call: Call) -> web.StreamResponse:
+        def edit(answer: dict[str, Any]) -> None:
+            if len(answer["reports"]) > self.most:
+                answer["padding"] = " " * (self.mib << 20)
+
+        return edit_json(await call.proceed(), edit)

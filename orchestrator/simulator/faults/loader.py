@@ -139,7 +139,7 @@ class _Reading:
         except WrongFault as wrong:
             at = values.get(wrong.key, node)
             key = f"{place}.{wrong.key}" if wrong.key else place
-            self._wrong(at, key, wrong.what, wrong.remedy)
+            self._wrong(at, key, wrong.reason, wrong.remedy)
         return None
 
 

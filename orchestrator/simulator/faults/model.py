@@ -1,16 +1,22 @@
-"""Faults as data: where, which time, what. The same settings and calls meet the same faults."""
-
-from __future__ import annotations
+"""Declares what a fault is: where and when it strikes. Each kind of fault is a subclass."""
 
 from dataclasses import dataclass
 from hashlib import blake2b
-from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, ClassVar, Final
 
-from orchestrator.simulator.faults import registry
+from pydantic import BaseModel, ConfigDict, ValidationError
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+from orchestrator.simulator.faults.options import (
+    CallNumbers,
+    OptionalCount,
+    OptionalNumber,
+    OptionalShare,
+    OptionalText,
+)
+
+CALLS: Final = ("create", "status", "list", "cancel", "download", "records")
+PLACES: Final = (*CALLS, "report", "server")
+"""Where a fault can strike: at a call, at a report when it is made, or at the whole server."""
 
 
 class WrongFault(ValueError):
@@ -18,125 +24,102 @@ class WrongFault(ValueError):
 
     Attributes:
         key: the key that is wrong; empty for the fault as a whole.
-        what: what is wrong with it.
+        reason: what is wrong with it.
         remedy: what to write instead; may be empty.
     """
 
-    def __init__(self, key: str, what: str, remedy: str = "") -> None:
-        super().__init__(f"{key}: {what}" if key else what)
+    def __init__(self, key: str, reason: str, remedy: str = "") -> None:
+        super().__init__(f"{key}: {reason}" if key else reason)
         self.key = key
-        self.what = what
+        self.reason = reason
         self.remedy = remedy
 
 
-def _times(given: Any) -> frozenset[int]:
-    wanted = given if isinstance(given, list | tuple) else [given]
-    if not wanted or any(registry.whole(one) < 1 for one in wanted):
-        raise ValueError(f"must be a call's number, from 1, or a list of them, not {given!r}")
-    return frozenset(wanted)
-
-
-def _positive(given: Any) -> int:
-    if registry.whole(given) < 1:
-        raise ValueError(f"must be at least 1, not {given!r}")
-    return int(given)
-
-
-_SELECTORS: Final[Mapping[str, registry.Option]] = {
-    "nth": registry.Option(_times),
-    "first": registry.Option(_positive),
-    "every": registry.Option(_positive),
-    "probability": registry.Option(registry.share),
-    "times": registry.Option(_positive),
-    "account": registry.Option(registry.text),
-    "product": registry.Option(registry.text),
-    "after": registry.Option(registry.number),
-    "until": registry.Option(registry.number),
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Fault:
+class Fault(BaseModel):
     """One fault. Build it with `Fault.of`, which checks it.
 
-    It looks only at calls (or reports) of its place, account, product and time; it counts these
+    It strikes only calls (or reports) of its place, account, product and time; it counts these
     from 1. Without `nth`, `first`, `every` or `probability` it strikes each of them.
 
+    A kind of fault is a subclass: `do` is its name in a file, `places` are the values that `at`
+    may have, its fields are its options, and its docstring is its documentation.
+
     Attributes:
-        at: ``create``, ``status``, ``list``, ``cancel``, ``download``, ``records``, or
-            ``report``: decided when a report is made, and true of it for good.
-        do: the name of its kind.
-        options: the kind's own.
-        nth: these calls.
-        first: the first so many.
-        every: each so-manieth.
-        probability: this share of the calls, by the seed.
-        times: at most so often.
-        account: calls about this account only.
-        product: calls about this product only.
-        after: not before so many seconds of the loop since the server began.
-        until: only before so many seconds since then.
+        at: ``create``, ``status``, ``list``, ``cancel``, ``download``, ``records``, ``report``
+            (decided when a report is made, and true of it for good) or ``server``.
+        nth: the numbers of the calls to strike.
+        first: strikes the first calls, this many.
+        every: strikes each call whose number is a multiple of this.
+        probability: the share of the calls to strike, by the seed.
+        times: the maximum number of strikes.
+        account: strikes calls about this account only.
+        product: strikes calls about this product only.
+        after: strikes only from this time on, in seconds of the loop since the server began.
+        until: strikes only before this time, in seconds of the loop since the server began.
     """
 
+    # Built when first used: the program starts sooner without.
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
+
+    do: ClassVar[str] = ""
+    places: ClassVar[tuple[str, ...]] = ()
+
     at: str
-    do: str
-    options: Mapping[str, Any]
-    nth: frozenset[int] | None = None
-    first: int | None = None
-    every: int | None = None
-    probability: float | None = None
-    times: int | None = None
-    account: str | None = None
-    product: str | None = None
-    after: float | None = None
-    until: float | None = None
+    nth: CallNumbers = None
+    first: OptionalCount = None
+    every: OptionalCount = None
+    probability: OptionalShare = None
+    times: OptionalCount = None
+    account: OptionalText = None
+    product: OptionalText = None
+    after: OptionalNumber = None
+    until: OptionalNumber = None
+
+    def __init_subclass__(cls, do: str = "", places: tuple[str, ...] = (), **rest: Any) -> None:
+        """Registers a kind; a class without a name is only a base of kinds."""
+        super().__init_subclass__(**rest)
+        cls.places = places or cls.places
+        if do:
+            cls.do = do
+            KINDS[do] = cls
 
     @classmethod
-    def of(cls, at: str, do: str, **rest: Any) -> Fault:
+    def option_names(cls) -> list[str]:
+        """The keys that a fault of this kind may have in a file, beyond `at` and `do`; sorted."""
+        fields = cls.model_fields.items()
+        return sorted(field.alias or name for name, field in fields if name != "at")
+
+    @staticmethod
+    def of(at: str, do: str, **rest: Any) -> "Fault":
         """A fault from the keys of a file.
 
         Raises:
-            WrongFault: the first thing that is wrong with it.
+            WrongFault: the first mistake in it.
         """
-        if at not in registry.PLACES:
-            raise WrongFault(
-                "at", f"'{at}' is no place", f"use one of {', '.join(registry.PLACES)}"
-            )
-        kind = registry.KINDS.get(do)
+        if at not in PLACES:
+            raise WrongFault("at", f"'{at}' is no place", f"use one of {', '.join(PLACES)}")
+        kind = KINDS.get(do)
         if kind is None:
-            raise WrongFault(
-                "do",
-                f"'{do}' is no kind of fault",
-                f"use one of {', '.join(sorted(registry.KINDS))}",
-            )
+            kinds = ", ".join(sorted(KINDS))
+            raise WrongFault("do", f"'{do}' is no kind of fault", f"use one of {kinds}")
         if at not in kind.places:
-            raise WrongFault(
-                "at", f"{do} cannot strike at {at}", f"use one of {', '.join(kind.places)}"
-            )
-        known = {**_SELECTORS, **kind.options}
+            places = ", ".join(kind.places)
+            raise WrongFault("at", f"{do} cannot strike at {at}", f"use one of {places}")
         for key in rest:
-            if key not in known:
-                raise WrongFault(
-                    key, f"{do} has no such key", f"use one of {', '.join(sorted(known))}"
-                )
-        values: dict[str, Any] = {}
-        for key, option in known.items():
-            if key not in rest:
-                if option.required:
-                    raise WrongFault(key, f"{do} needs it")
-                values[key] = option.default
-                continue
-            try:
-                values[key] = option.read(rest[key])
-            except ValueError as wrong:
-                raise WrongFault(key, str(wrong)) from None
-        selectors = {key: values.pop(key) for key in _SELECTORS}
-        return cls(at, do, MappingProxyType(values), **selectors)
+            if key not in kind.option_names():
+                keys = ", ".join(kind.option_names())
+                raise WrongFault(key, f"{do} has no such key", f"use one of {keys}")
+        try:
+            return kind.model_validate({"at": at, **rest})
+        except ValidationError as wrong:
+            first = wrong.errors(include_url=False)[0]
+            missing = first["type"] == "missing"
+            reason = f"{do} needs it" if missing else str(first["ctx"]["error"])
+            raise WrongFault(str(first["loc"][0]), reason) from None
 
-    @property
-    def kind(self) -> registry.FaultKind:
-        """What it does."""
-        return registry.KINDS[self.do]
+
+KINDS: Final[dict[str, type[Fault]]] = {}
+"""Every kind of fault by its name; filled where `orchestrator.simulator` imports the kinds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,17 +134,17 @@ class Faults:
     seed: int = 0
 
     @classmethod
-    def from_seed(cls, seed: int, probability: float = 0.05) -> Faults:
+    def from_seed(cls, seed: int, probability: float = 0.05) -> "Faults":
         """Some of everything that a patient client gets over, each with this probability."""
-        return cls(tuple(Fault.of(probability=probability, **one) for one in _DEFAULT_MIX), seed)
+        return cls(tuple(Fault.of(probability=probability, **keys) for keys in _DEFAULT_MIX), seed)
 
 
 _DEFAULT_MIX: Final[tuple[dict[str, Any], ...]] = (
-    *({"at": place, "do": "refuse", "status": 429} for place in registry.CALLS),
-    *({"at": place, "do": "refuse", "status": 429, "retry_after": 2} for place in registry.CALLS),
-    *({"at": place, "do": "refuse", "status": 503} for place in registry.CALLS),
-    *({"at": place, "do": "reset"} for place in registry.CALLS),
-    *({"at": place, "do": "html", "status": 502} for place in registry.CALLS),
+    *({"at": place, "do": "refuse", "status": 429} for place in CALLS),
+    *({"at": place, "do": "refuse", "status": 429, "retry_after": 2} for place in CALLS),
+    *({"at": place, "do": "refuse", "status": 503} for place in CALLS),
+    *({"at": place, "do": "reset"} for place in CALLS),
+    *({"at": place, "do": "html", "status": 502} for place in CALLS),
     {"at": "create", "do": "refuse", "status": 500, "made": True},
     {"at": "create", "do": "reset", "made": True},
     {"at": "create", "do": "cut"},
