@@ -22,7 +22,7 @@ from orchestrator.engine.polling import parameters
 from orchestrator.engine.polling.list_trust import ListSource
 from orchestrator.engine.polling.schedule import ListHistory, PollSchedule
 from orchestrator.simulator import Fault
-from orchestrator.simulator.faults.list_view import ListView
+from orchestrator.simulator.calls import ListView
 from orchestrator.simulator.reports import Phase
 from tests.kit.virtual_time import VirtualLoop
 from tests.kit.watching import lasting, watching
