@@ -177,7 +177,7 @@ class Follower:
         with session.open_report_limit.slot() as slot:
             waited = await self._guarded(
                 report,
-                self._wait_for_api(report, session, slot, rows, patience, found=True),
+                self._wait_for_api(report, session, slot, rows, patience, was_open=True),
             )
         return await self._finish(waited, session)
 
@@ -200,14 +200,14 @@ class Follower:
         rows: int | None,
         patience: timedelta | None = None,
         *,
-        found: bool = False,
+        was_open: bool = False,
     ) -> Report:
         """Takes a report as far as the API is done with it, or this run is."""
         while report.state in _AT_THE_API:
             before = report.state
             if report.state is State.SUBMITTED:
                 slot.take()
-                report = await self._watch(report, session, rows, patience, found=found)
+                report = await self._watch(report, session, rows, patience, was_open=was_open)
                 if report.state is not State.SUBMITTED:
                     session.open_report_limit.ended()
             else:
@@ -343,13 +343,13 @@ class Follower:
         rows: int | None,
         patience: timedelta | None,
         *,
-        found: bool,
+        was_open: bool,
     ) -> Report:
         outcome: RemoteReport | Gone | LeftOpen | None = None
         patience = self._config.poll.timeout if patience is None else patience
         try:
             with anyio.move_on_after(patience.total_seconds()):
-                outcome = await self._watcher.final(report, session, rows, found=found)
+                outcome = await self._watcher.final(report, session, rows, found=was_open)
         except Unauthorized as error:
             session.refuse(report.series, Scope.ACCOUNT, str(error))
             return report

@@ -38,7 +38,8 @@ _INSTANT: Final = 1e-6
 
 
 def of_an_ending(end: RunEnd) -> Iterator[str]:
-    """A run says of each series that is not done what is left, and why."""
+    """A run says of each series that is not done what is left, and why; and no error is a bug."""
+    yield from (f"an unexpected error of this program: {bug!r}" for bug in end.bugs)
     for one in end.unsettled:
         if not any(given.reason for given in one.given_up) and one.given_up:
             yield f"{one.series}: given up without a reason"
