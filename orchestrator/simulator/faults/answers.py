@@ -41,7 +41,7 @@ class Received(
         "list",
     ),
 ):
-    """`receive_time` is off by so many seconds, or is another text."""
+    """Moves each `receive_time` `by` this many seconds, or replaces it with a `text`."""
 
     by: OptionalAnyNumber = None
     text: OptionalText = None
@@ -66,7 +66,7 @@ class Word(
         "list",
     ),
 ):
-    """This one answer carries another status word; a list, for each of its reports."""
+    """Replaces the status of each report in this one answer with this `status`."""
 
     status: Text
 
@@ -88,7 +88,7 @@ class Omits(
         "list",
     ),
 ):
-    """A field of the report objects is left out of this one answer."""
+    """Leaves this `field` out of each report in this one answer."""
 
     field: Text
 
@@ -109,7 +109,7 @@ class Miscount(
         "list",
     ),
 ):
-    """This one answer carries another `items_count`; a list, for each of its reports."""
+    """Changes each `items_count` in this one answer `by` this number."""
 
     by: Whole = 1
 
@@ -130,7 +130,7 @@ class Bare(
         "cancel",
     ),
 ):
-    """The work is done, and the answer has no body."""
+    """Does the work, and answers with this `status` and no body."""
 
     status: HttpStatus = 204
 
@@ -149,7 +149,7 @@ class Writes(
         "cancel",
     ),
 ):
-    """A field stands in the report objects of this one answer as this JSON, or as what is none."""
+    """Replaces a `field` of each report in this one answer with this `json`, valid or not."""
 
     field: Text
     json_text: Text = Field(alias="json")
@@ -169,11 +169,10 @@ class Writes(
 
 
 class Twin(FaultOfCall, do="twin", places=("create",)):
-    """Just before, somebody else with the same key asks for the very same.
+    """Creates the same report for somebody else with the same key, just before.
 
-    With `field` and `value` it differs in that field. With `lost` the answer to our own create
-    is a reset, and `made` says whether its report was made. What others ask for is not on our
-    bill of records paid twice.
+    With `field` and `value` that report differs in the field. With `lost` our own create is reset,
+    and `made` says whether its report was made. What others ask for does not count as paid twice.
     """
 
     field: OptionalText = None
@@ -211,7 +210,7 @@ _ODD: Final[dict[str, Callable[[dict[str, Any]], dict[str, Any]]]] = {
 
 
 class Odd(FaultOfCall, do="odd", places=("create",)):
-    """The answer has its id, and an odd shape around it; with `status` another success."""
+    """Answers with the report's id and an odd `form` around it; `status` may be another success."""
 
     form: Annotated[str, one_of(*_ODD)]
     status: OptionalHttpStatus = None
@@ -226,9 +225,9 @@ class Odd(FaultOfCall, do="odd", places=("create",)):
 
 
 class Repeats(FaultOfCall, do="repeats", places=("create",)):
-    """The answer carries the id of the first report that the key has ever asked for.
+    """Answers with the id of the first report that the key has asked for.
 
-    `made` says whether the report that was asked for is made as well.
+    `made` says whether the report of this create is made as well.
     """
 
     made: Flag = True
@@ -272,7 +271,10 @@ class Shape(
         "cancel",
     ),
 ):
-    """A 200 whose JSON is of a wrong shape, or endless: `mib` of it for ``huge``."""
+    """Answers 200 with JSON of a wrong `form`; ``huge`` is `mib` MiB long.
+
+    With `made` the call does its work first.
+    """
 
     form: Annotated[str, one_of(*_SHAPES, "huge")]
     mib: Whole = 64

@@ -29,7 +29,11 @@ from orchestrator.simulator.problems import Refused
 
 
 class Refuse(FaultOfCall, do="refuse"):
-    """Another status; with ``Retry-After`` in seconds or as a date, with the type of a throttle."""
+    """Answers with this `status`, optionally with ``Retry-After``.
+
+    `retry_after` is in seconds; with `as_date` it is sent as a date. `rate_limit` gives the answer
+    the problem type of a throttled call. With `made` the call does its work first.
+    """
 
     status: HttpStatus
     retry_after: OptionalNumber = None
@@ -69,10 +73,10 @@ _RANGE_WORDS: Final = ("parameters", "start", "detail", "title")
 
 
 class RangeRefused(FaultOfCall, do="range", places=("create",)):
-    """422 for a window of more than `longest` days, or that begins more than `oldest` days ago.
+    """Refuses with 422 a window that is too long, or that begins too long ago.
 
-    `words`: what is blamed, and where: both ``parameters``, ``start`` alone, the ``detail`` or the
-    ``title`` of the problem.
+    `longest` and `oldest` are in days. `words` says what the problem blames, and where: both
+    ``parameters``, ``start`` alone, the ``detail`` or the ``title``.
     """
 
     longest: OptionalNumber = None
@@ -99,7 +103,7 @@ class RangeRefused(FaultOfCall, do="range", places=("create",)):
 
 
 class Reset(FaultOfCall, do="reset"):
-    """The connection is reset."""
+    """Resets the connection; with `made`, after the call has done its work."""
 
     made: Flag = False
 
@@ -110,7 +114,7 @@ class Reset(FaultOfCall, do="reset"):
 
 
 class Cut(FaultOfCall, do="cut"):
-    """The work is done, and the answer breaks off."""
+    """Does the work, sends a `share` of the answer, and closes the connection."""
 
     share: Share = 0.5
 
@@ -120,7 +124,7 @@ class Cut(FaultOfCall, do="cut"):
 
 
 class Hang(FaultOfCall, do="hang"):
-    """Nothing happens for some time of the loop; then the answer comes after all."""
+    """Waits this many real `seconds`, then answers; with `made` it does the work before."""
 
     seconds: Number
     made: Flag = False
@@ -136,7 +140,10 @@ class Hang(FaultOfCall, do="hang"):
 
 
 class Html(FaultOfCall, do="html"):
-    """A page of some machine in between."""
+    """Answers with this `status` and an HTML page, as a proxy does.
+
+    With `made` the call does its work first.
+    """
 
     status: HttpStatus = 502
     made: Flag = False
@@ -149,7 +156,7 @@ class Html(FaultOfCall, do="html"):
 
 
 class WrongDate(FaultOfCall, do="date"):
-    """The ``Date`` header of this answer is wrong by so many seconds, or is no date at all."""
+    """Sends a wrong ``Date`` header: wrong by `by` seconds, or this `text`."""
 
     by: OptionalAnyNumber = None
     text: OptionalText = None
@@ -174,12 +181,12 @@ _ENCODINGS: Final[dict[str, Callable[[bytes], bytes]]] = {
 
 
 class Encoded(FaultOfCall, do="encoded"):
-    """The answer's body is encoded, though that was not asked for.
+    """Encodes the body, though the client has not asked for that.
 
-    `label` is what ``Content-Encoding`` says; `by` how the bytes are really encoded: one or
-    more of ``gzip``, ``deflate`` (with the header of zlib), ``raw`` (without), ``members`` (gzip
-    in two of them), ``padded`` (gzip with zeros behind), ``half`` (gzip that is cut off) and
-    ``bomb`` (gzip with much more in it), one after the other. Either may be left out.
+    `label` is the value of ``Content-Encoding``; `by` says how the bytes are really encoded: one
+    or more of ``gzip``, ``deflate`` (with zlib's header), ``raw`` (without it), ``members``
+    (gzip in two members), ``padded`` (gzip followed by zeros), ``half`` (gzip without its end)
+    and ``bomb`` (gzip that unpacks to 300 MiB more), separated by commas. Either may be left out.
     """
 
     label: OptionalText = None
@@ -197,7 +204,7 @@ class Encoded(FaultOfCall, do="encoded"):
 
 
 class NoBody(FaultOfCall, do="no_body", places=("download",)):
-    """A success without a byte."""
+    """Answers with this `status` and no body."""
 
     status: HttpStatus = 200
 
@@ -206,7 +213,7 @@ class NoBody(FaultOfCall, do="no_body", places=("download",)):
 
 
 class Slow(FaultOfCall, do="slow", places=("download",)):
-    """The file comes at so many bytes a second of the loop."""
+    """Sends the file at `rate` bytes for each real second."""
 
     rate: Number
 
@@ -216,7 +223,7 @@ class Slow(FaultOfCall, do="slow", places=("download",)):
 
 
 class Endless(FaultOfCall, do="endless", places=("download",)):
-    """The file begins as an archive does, and goes on for ever, as fast as it is taken."""
+    """Sends a file that begins like an archive and never ends, as fast as the client reads."""
 
     async def answer(self, call: Call) -> web.StreamResponse:
         response = web.StreamResponse()
@@ -227,7 +234,11 @@ class Endless(FaultOfCall, do="endless", places=("download",)):
 
 
 class Trickle(FaultOfCall, do="trickle"):
-    """The head of the answer never ends: a header every second, or provisional answers (103)."""
+    """Never ends the head of the answer.
+
+    Each real second it sends, by its `form`, one header (``headers``) or one answer 103
+    (``provisional``).
+    """
 
     form: Annotated[str, one_of("headers", "provisional")] = "headers"
 
@@ -248,9 +259,9 @@ class Trickle(FaultOfCall, do="trickle"):
 
 
 class Redirect(FaultOfCall, do="redirect", places=("download",)):
-    """The call leads elsewhere.
+    """Redirects the download, with this `status`.
 
-    `to` is ``file`` (the file on a host of another name, which wants no credentials), ``itself``,
+    `to` is ``file`` (the file on a host of another name, which refuses credentials), ``itself``,
     ``chain`` (a new address each time, without end), ``nowhere`` (no address), or an address.
     """
 

@@ -11,7 +11,7 @@ from orchestrator.simulator.faults.places import FaultOfCall
 
 
 class Late(FaultOfCall, do="late", places=("list",)):
-    """The list shows a report only so many world seconds after its request."""
+    """Shows a report only this many `seconds` after its request."""
 
     seconds: Number
 
@@ -21,7 +21,7 @@ class Late(FaultOfCall, do="late", places=("list",)):
 
 
 class Stale(FaultOfCall, do="stale", places=("list",)):
-    """The list shows every report as it was so many world seconds ago."""
+    """Shows each report as it was this many `seconds` ago."""
 
     seconds: Number
 
@@ -31,7 +31,7 @@ class Stale(FaultOfCall, do="stale", places=("list",)):
 
 
 class Hides(FaultOfCall, do="hides", places=("list",)):
-    """The list never shows this share of the reports, the same ones each time."""
+    """Never shows this `share` of the reports; always hides the same ones."""
 
     share: Share = 0.2
 
@@ -41,7 +41,7 @@ class Hides(FaultOfCall, do="hides", places=("list",)):
 
 
 class Lacks(FaultOfCall, do="lacks", places=("list",)):
-    """The list does not show the newest reports yet."""
+    """Leaves out the `newest` reports, this many."""
 
     newest: Whole = 1
 
@@ -54,7 +54,7 @@ class Lacks(FaultOfCall, do="lacks", places=("list",)):
 
 
 class Empty(FaultOfCall, do="empty", places=("list",)):
-    """The list shows nothing."""
+    """Shows no report."""
 
     async def answer(self, call: Call) -> web.StreamResponse:
         return edit_json(
@@ -63,7 +63,7 @@ class Empty(FaultOfCall, do="empty", places=("list",)):
 
 
 class Newest(FaultOfCall, do="newest", places=("list",)):
-    """The list shows the newest reports alone, `most` of them, and does not say so."""
+    """Shows only the `most` newest reports, and does not say so."""
 
     most: Whole = 10
 
@@ -76,7 +76,7 @@ class Newest(FaultOfCall, do="newest", places=("list",)):
 
 
 class Swells(FaultOfCall, do="swells", places=("list",)):
-    """A list of more than `most` reports is so many MiB long."""
+    """Makes a list of more than `most` reports `mib` MiB long."""
 
     most: Whole = 10
     mib: Whole = 33

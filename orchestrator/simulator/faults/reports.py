@@ -24,7 +24,7 @@ from orchestrator.simulator.reports import CallbackQuirk, Phase, ReportFaults
 
 
 class Outcome(FaultOfReport, do="outcome"):
-    """It ends with this status: ``FAILED``, ``ABORTED``, ``TRUNCATED`` or any other word."""
+    """Ends the report with this `status`: ``FAILED``, ``ABORTED``, ``TRUNCATED`` or any word."""
 
     status: Text
 
@@ -33,7 +33,10 @@ class Outcome(FaultOfReport, do="outcome"):
 
 
 class Truncated(FaultOfReport, do="truncated"):
-    """It ends ``TRUNCATED``, with at most so many `rows` (default: half); maybe without a count."""
+    """Ends the report as ``TRUNCATED`` with at most `rows` records (default: half of them).
+
+    With `counted: false` no answer has an `items_count`.
+    """
 
     rows: OptionalWhole = None
     counted: Flag = True
@@ -45,14 +48,14 @@ class Truncated(FaultOfReport, do="truncated"):
 
 
 class Unlisted(FaultOfReport, do="unlisted"):
-    """No list ever shows it; asked for by its id, it is there."""
+    """Hides the report from every list; a status call by its id answers."""
 
     def change(self, report_faults: ReportFaults) -> None:
         report_faults.unlisted = True
 
 
 class Stuck(FaultOfReport, do="stuck"):
-    """It never leaves a phase."""
+    """Keeps the report in a `phase` for ever."""
 
     phase: Annotated[str, one_of("PENDING", "PROCESSING")] = "PENDING"
 
@@ -61,7 +64,7 @@ class Stuck(FaultOfReport, do="stuck"):
 
 
 class WrongCount(FaultOfReport, do="wrong_count"):
-    """Its `items_count` is wrong in every answer."""
+    """Changes `items_count` `by` this number in every answer."""
 
     by: Whole = 1
 
@@ -70,7 +73,7 @@ class WrongCount(FaultOfReport, do="wrong_count"):
 
 
 class WrongEcho(FaultOfReport, do="wrong_echo"):
-    """A field is echoed with another value."""
+    """Repeats a `field` of the request with another `value`."""
 
     field: Text = "product"
     value: Scalar
@@ -80,14 +83,14 @@ class WrongEcho(FaultOfReport, do="wrong_echo"):
 
 
 class BadCrc(FaultOfReport, do="bad_crc", places=FILE):
-    """The archive's checksum is wrong."""
+    """Gives the archive a wrong checksum."""
 
     def change(self, report_faults: ReportFaults) -> None:
         report_faults.wrong_crc = True
 
 
 class CutFile(FaultOfReport, do="cut_file", places=FILE):
-    """The archive lacks its end, though the answer is complete."""
+    """Cuts the end off the archive, so that a `share` is left; the answer itself is complete."""
 
     share: Share = 0.5
 
@@ -96,7 +99,7 @@ class CutFile(FaultOfReport, do="cut_file", places=FILE):
 
 
 class Part(FaultOfReport, do="part", places=FILE):
-    """A request for the rest of the file is answered wrongly: see `parts.WRONG`."""
+    """Answers a request for the rest of the file wrongly, and gives files an ETag."""
 
     form: Annotated[str, one_of(*WRONG)]
 
@@ -105,14 +108,14 @@ class Part(FaultOfReport, do="part", places=FILE):
 
 
 class Gone(FaultOfReport, do="gone", places=FILE):
-    """The download link answers 404."""
+    """Answers 404 to the download link."""
 
     def change(self, report_faults: ReportFaults) -> None:
         report_faults.gone = True
 
 
 class Zip(FaultOfReport, do="zip", places=FILE):
-    """The archive is built in another way than real ones: see `evil.EVIL`."""
+    """Builds the archive in a `form` that real archives do not have."""
 
     form: Annotated[str, one_of(*EVIL)]
 
@@ -121,7 +124,7 @@ class Zip(FaultOfReport, do="zip", places=FILE):
 
 
 class Csv(FaultOfReport, do="csv", places=FILE):
-    """The CSV is written in another way than real ones: see `oddities.ODDITIES`."""
+    """Writes the CSV in a `form` that real files do not have."""
 
     form: Annotated[str, one_of(*ODDITIES)]
 
@@ -130,11 +133,11 @@ class Csv(FaultOfReport, do="csv", places=FILE):
 
 
 class Link(FaultOfReport, do="link"):
-    """The link to the file is of another form.
+    """Gives the link to the file another form.
 
-    `to` is ``relative``, ``foreign`` (the file on a host of another name, which wants no
+    `to` is ``relative``, ``foreign`` (the file on a host of another name, which refuses
     credentials), ``missing``, or the link itself, in which ``{own}`` is the address of the API,
-    ``{other}`` the same by a name of another host, and ``{file}`` the id of the file.
+    ``{other}`` the same under another host name, and ``{file}`` the id of the file.
     """
 
     to: Text
@@ -144,9 +147,9 @@ class Link(FaultOfReport, do="link"):
 
 
 class Hidden(FaultOfReport, do="hidden"):
-    """Its id answers 404 for so many world seconds, from `late` seconds after its request on.
+    """Answers 404 to the report's id for this many `seconds`, from `late` seconds after its create.
 
-    With ``listed: false`` lists do not show it meanwhile either.
+    With `listed: false` lists do not show the report during that time either.
     """
 
     seconds: Number
@@ -159,7 +162,7 @@ class Hidden(FaultOfReport, do="hidden"):
 
 
 class LateFile(FaultOfReport, do="late_file"):
-    """Its file answers 404 for so many world seconds after its end."""
+    """Answers 404 to the file for this many `seconds` after the report's end."""
 
     seconds: Number
 
@@ -168,7 +171,7 @@ class LateFile(FaultOfReport, do="late_file"):
 
 
 class Signed(FaultOfReport, do="signed"):
-    """Each answer has another link to its file, good for so many world seconds.
+    """Gives each answer a new link to the file, valid for this many `seconds`.
 
     After that the link answers `status`.
     """
@@ -181,14 +184,14 @@ class Signed(FaultOfReport, do="signed"):
 
 
 class KeepsOn(FaultOfReport, do="keeps_on"):
-    """A cancel is answered with 200 and what the report is, and changes nothing."""
+    """Answers a cancel with 200 and the report, and does not cancel it."""
 
     def change(self, report_faults: ReportFaults) -> None:
         report_faults.keeps_on = True
 
 
 class Cancelled(FaultOfReport, do="cancelled"):
-    """Somebody else cancels it so many world seconds after its request, if it is still open."""
+    """Cancels the report this many `seconds` after its request, as somebody else, if it is open."""
 
     seconds: Number
 
@@ -197,9 +200,9 @@ class Cancelled(FaultOfReport, do="cancelled"):
 
 
 class Callback(FaultOfReport, do="callback"):
-    """Its callback comes never or twice (`copies`), `late` by so many seconds of the loop.
+    """Sends the callback `copies` times, `late` by this many real seconds.
 
-    With `forged`, one more comes at once, from nowhere, and claims this status and a false link.
+    With `forged` one more is sent at once; it claims this status and has a false link.
     """
 
     copies: Whole = 1
@@ -214,7 +217,7 @@ class Callback(FaultOfReport, do="callback"):
 
 
 class Restart(FaultOfServer, do="restart"):
-    """The server dies and comes back after so many seconds of the loop; the world survives."""
+    """Stops the server for this many real `seconds`; its reports stay."""
 
     seconds: Number = 0.0
 
@@ -223,7 +226,7 @@ class Restart(FaultOfServer, do="restart"):
 
 
 class Clock(FaultOfServer, do="clock"):
-    """The server's clock jumps by so many seconds, ``Date`` and `receive_time` with it."""
+    """Moves the server's clock `by` this many seconds, and with it ``Date`` and `receive_time`."""
 
     by: AnyNumber
 
