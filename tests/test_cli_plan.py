@@ -134,6 +134,8 @@ def test_programs_read_every_chunk(home: Path, capsys: pytest.CaptureFixture[str
         "expected_price": None,
         "currency": None,
         "probes": 0,
+        "refetched_reports": 0,
+        "refetched_records": 0,
     }
 
 
@@ -252,6 +254,21 @@ def test_missed_nights_are_made_up_for_and_named(
     (series,) = plan_json(capsys, job)["jobs"][0]["series"]
     assert series["made_up"] == [{"start": "2026-02-27T00:00:00Z", "end": "2026-03-01T00:00:00Z"}]
     assert len(series["chunks"]) == 3
+
+
+def test_what_is_bought_once_more_is_named_with_its_records(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with book(home / "state/ledger.db", home / "reports", day("2026-02-27")) as ledger:
+        ledger.collected(VERIFY, span("2026-02-26", "2026-02-27"), b"a\n1\n2\n")
+    job = write_job(home, job_of("[{from: 2026-02-26, to: 2026-02-27}]", "refetch: 2d\n"))
+    assert plan(job) == 0
+    assert (
+        "refetch buys 1 report once more, with about 2 records, which cost as much as the first"
+        in capsys.readouterr().out
+    )
+    totals = plan_json(capsys, job)["totals"]
+    assert (totals["refetched_reports"], totals["refetched_records"]) == (1, 2)
 
 
 def test_what_is_still_settling_is_named(home: Path, capsys: pytest.CaptureFixture[str]) -> None:

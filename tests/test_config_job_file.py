@@ -122,7 +122,15 @@ chunck: {max: 1 month}
          " it knows no summer time; write the IANA name of a place in it, such as Europe/London or"
          " America/New_York")),
         ("title: nightly\n", ("4:1: title: is not a key here; the keys here are name, credentials,"
-         " timezone, accounts, products, windows, chunk, settle and callback_url")),
+         " timezone, accounts, products, windows, chunk, settle, refetch and callback_url")),
+        ("refetch: 91d\n", "4:10: refetch: 91d is out of bounds; write a duration from 1h to 90d"),
+        (
+            "refetch: 1h\n",
+            (
+                "4:10: refetch: 1h is not longer than settle (1h): all is older than that when it"
+                " is asked for; write a longer one, or remove the key"
+            ),
+        ),
         ("settle: 31d\n", "4:9: settle: 31d is out of bounds; write a duration from 0s to 30d"),
         ("settle:\n", "4:8: settle: is empty; give it a value, or remove the key"),
         ("name: null\n", "4:7: name: is empty; give it a value, or remove the key"),
@@ -144,9 +152,10 @@ chunck: {max: 1 month}
          " file")),
         ("acounts: [abcd1234]\n", "4:1: acounts: is not a key here; did you mean accounts?"),
         ("zzz: 1\n", ("4:1: zzz: is not a key here; the keys here are name, credentials, timezone,"
-         " accounts, products, windows, chunk, settle and callback_url")),
+         " accounts, products, windows, chunk, settle, refetch and callback_url")),
         ('"a\\e[31m": 1\n', ("4:1: a\\x1b[31m: is not a key here; the keys here are name,"
-         " credentials, timezone, accounts, products, windows, chunk, settle and callback_url")),
+         " credentials, timezone, accounts, products, windows, chunk, settle, refetch and"
+         " callback_url")),
         ("settle: 1h\nsettle: 2h\n", ("5:1: settle: the key stands twice, first in line 4; keep one"
          " of them")),
         ("settle: {a: b}\n", "4:9: settle: is a mapping of keys; write a single value"),

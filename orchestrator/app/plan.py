@@ -19,6 +19,7 @@ from orchestrator.config import resolve_credentials
 from orchestrator.core import debt as debts
 from orchestrator.core import intervals, spending, volume
 from orchestrator.core.lifecycle import State
+from orchestrator.engine.refetch import early_reports
 from orchestrator.errors import InputError
 
 if TYPE_CHECKING:
@@ -71,7 +72,21 @@ class Plan(LedgerView):
         counts = ChunkCounts()
         for line in self.lines():
             totals.add(line, counts.of(line.debt))
+        self.add_refetched(totals)
         return totals
+
+    def add_refetched(self, totals: PlanTotals) -> None:
+        """Adds what the jobs' `refetch` buys once more.
+
+        Raises:
+            InputError: the ledger is missing beside its files.
+            LedgerError: it cannot be read, or is damaged.
+        """
+        if any(job.refetch is not None for job in self.inputs.jobs):
+            with self._reading() as reader:
+                early = early_reports(reader, self.inputs.jobs, self.now)
+            totals.refetched_reports = len(early.due)
+            totals.refetched_records = early.records
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +177,8 @@ class PlanTotals:
         cost: the records of what is owed, and their price.
         bounds: on what is bought.
         probes: series of which one small chunk comes first, and the rest is sized by it.
+        refetched_reports: collected reports that are bought once more, as `refetch` says.
+        refetched_records: the records that their files hold.
     """
 
     requests_per_second: float
@@ -177,6 +194,8 @@ class PlanTotals:
     by_key: Counter[str] = field(default_factory=Counter)
     probes: int = 0
     bounds: tuple[Bound, ...] = ()
+    refetched_reports: int = 0
+    refetched_records: int = 0
 
     @classmethod
     def of(cls, inputs: Inputs) -> PlanTotals:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 import anyio
@@ -35,6 +35,7 @@ from orchestrator.collect.work_area import (
 from orchestrator.core.commands import JOB, typed
 from orchestrator.core.events import BytesReceived, RunEvents
 from orchestrator.engine.editions import renew
+from orchestrator.engine.refetch import refetch
 from orchestrator.engine.run import RunContext, RunEnd, run_jobs
 from orchestrator.errors import OrchestratorError
 from orchestrator.reporting.line_folding import LineFolding
@@ -209,6 +210,9 @@ async def _pay_debt_or_renew(
     if not request.again:
         jobs = request.inputs.jobs
         end = await run_jobs(context, jobs, now, retry_failed=request.retry_failed)
+        refetched = await refetch(context, jobs, end.now)
+        if refetched is not None:
+            end = replace(end, remains=end.remains.and_also(refetched))
         return end, None
     renewals = await context.ledger.read(
         lambda reader: editions.still_current(reader, request.again)

@@ -14,6 +14,12 @@ from orchestrator.config.sections import Entry
 from orchestrator.core.model import CalendarWord, Span, Unit
 
 MAX_SETTLE: Final = timedelta(days=30)
+MIN_REFETCH: Final = timedelta(hours=1)
+MAX_REFETCH: Final = timedelta(days=90)
+
+
+def _refetch(value: object) -> timedelta:
+    return parsers.duration(value, MIN_REFETCH, MAX_REFETCH)
 
 
 def _settle(value: object) -> timedelta:
@@ -48,6 +54,7 @@ class JobHead(Entry):
     windows: list[Any] = Field(default_factory=list)
     chunk: Any = None
     settle: Annotated[timedelta, PlainValidator(_settle)] = timedelta(hours=1)
+    refetch: Annotated[timedelta, PlainValidator(_refetch)] | None = None
     callback_url: Annotated[str, PlainValidator(parsers.web_address)] | None = None
 
 

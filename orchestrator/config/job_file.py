@@ -116,6 +116,12 @@ def _read_job(
             findings.mistake((), f"{key} is missing", f"add it, such as {key}: {example}")
         elif content[key] == []:
             findings.mistake((key,), "is an empty list", f"add an entry, such as {example}")
+    if head.refetch is not None and head.refetch <= head.settle:
+        what = (
+            f"{spelled_duration(head.refetch)} is not longer than settle "
+            f"({spelled_duration(head.settle)}): all is older than that when it is asked for"
+        )
+        findings.mistake(("refetch",), what, "write a longer one, or remove the key")
     if head.settle < vonage.STATUS_SETTLES:
         _warn_of_unsettled(findings, asked, head.settle)
     job = Job(
@@ -126,6 +132,7 @@ def _read_job(
         windows=tuple(spec for spec in specs if spec is not None),
         chunk=chunk.max,
         settle=head.settle,
+        refetch=head.refetch,
         callback_url=head.callback_url,
         target_rows=chunk.target_rows,
     )

@@ -73,6 +73,10 @@ def span(description: str, default: timedelta) -> Schema:
     return duration(description, spelled_duration(default))
 
 
+def span_without_default(description: str) -> Schema:
+    return text(f"{description} Such as 12h, 3d.", _DURATION)
+
+
 def choice(description: str, words: list[str], default: str) -> Schema:
     return {"description": description, "enum": words, "default": default}
 

@@ -20,6 +20,7 @@ from orchestrator.config.json_forms import (
     one_or_more,
     price,
     records,
+    span_without_default,
     text,
     word,
 )
@@ -65,6 +66,9 @@ def job_schema() -> Schema:
         "products": list_of(_product(), "What is asked of each account."),
         "windows": list_of(_window(), "For which time. Overlaps are merged."),
         "chunk": _chunk(),
+        "refetch": span_without_default(
+            "What was younger than this when it was asked for is bought once more, when so old."
+        ),
         "settle": duration("How long after their time records may still arrive, up to 30d.", "1h"),
         "callback_url": text("Passed on to the API as it is.", WEB),
     }

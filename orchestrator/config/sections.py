@@ -40,7 +40,7 @@ ELSEWHERE: Final[Mapping[str, str]] = {
         "it belongs in the config file",
     ),
     **dict.fromkeys(
-        ("name", "timezone", "accounts", "products", "windows", "chunk", "settle"),
+        ("name", "timezone", "accounts", "products", "windows", "chunk", "settle", "refetch"),
         "it belongs in a job file",
     ),
 }

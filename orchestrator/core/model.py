@@ -202,6 +202,8 @@ class Job:
         settle: how long after their time records may still arrive.
         callback_url: passed on to the API as it is.
         target_rows: the most records that one report should hold; None: size by time alone.
+        refetch: what was younger than this when it was asked for is bought once more when it is so
+            old, for statuses that come late; None: nothing is.
     """
 
     name: str
@@ -213,6 +215,7 @@ class Job:
     settle: timedelta = timedelta(hours=1)
     callback_url: str | None = None
     target_rows: int | None = None
+    refetch: timedelta | None = None
 
 
 # --- what the API says ----------------------------------------------------------------------------

@@ -207,6 +207,15 @@ class RunOutcome:
     interrupted: int | None = None
     bug: bool = False
 
+    def and_also(self, other: RunOutcome) -> RunOutcome:
+        """What both leave behind together."""
+        return RunOutcome(
+            unfinished=self.unfinished or other.unfinished,
+            needs_person=self.needs_person or other.needs_person,
+            interrupted=other.interrupted if self.interrupted is None else self.interrupted,
+            bug=self.bug or other.bug,
+        )
+
 
 def exit_code(remains: RunOutcome) -> ExitCode:
     """The exit code of a run that came to its end: the first that applies.

@@ -14,7 +14,7 @@ from orchestrator.ledger import editions, rows, subaccount_rows
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Iterable, Iterator, Sequence
-    from datetime import datetime
+    from datetime import datetime, timedelta
 
     from orchestrator.core.model import Report, Series
     from orchestrator.ledger.series import SeriesTable
@@ -96,6 +96,35 @@ class ReportTable:
     def foreign_rows_of(self, report_id: int) -> tuple[tuple[str, int], ...]:
         """See `LedgerReader.foreign_rows_of`."""
         return subaccount_rows.of(self._db, report_id)
+
+    def asked_early(
+        self, series: Series, age: timedelta, now: datetime, max_failed: int
+    ) -> Iterator[Report]:
+        """See `LedgerReader.asked_early`."""
+        seconds = int(age.total_seconds())
+        for row in self._db.execute(
+            f"SELECT {rows.COLUMNS} FROM report INDEXED BY report_had"  # noqa: S608 - names are ours
+            " WHERE series_id = ? AND has_window = 1 AND state = ?"
+            " AND window_end + ? <= ? AND intended_at + server_ahead < (window_end + ?) * 1000"
+            " AND NOT EXISTS (SELECT 1 FROM report AS edition INDEXED BY report_edition"
+            "  WHERE edition.series_id = report.series_id AND edition.replaces = report.id"
+            "  AND (edition.is_open = 1 OR edition.state = ?))"
+            " AND (SELECT count(*) FROM report AS edition INDEXED BY report_edition"
+            "  WHERE edition.series_id = report.series_id AND edition.replaces = report.id"
+            "  AND edition.is_open = 0 AND edition.state <> ?) < ?"
+            " ORDER BY window_start",
+            (
+                self._series.find(series),
+                State.COLLECTED.value,
+                seconds,
+                int(now.timestamp()),
+                seconds,
+                State.DISPUTED.value,
+                State.ABSENT.value,
+                max_failed,
+            ),
+        ):
+            yield rows.report_of(row, series)
 
     def newer_edition(self, report: Report) -> int | None:
         """See `LedgerReader.newer_edition`."""

@@ -70,6 +70,7 @@ class Store:
         self.is_asked_again = reports.is_asked_again
         self.failure_event = reports.failure_event
         self.foreign_rows_of = reports.foreign_rows_of
+        self.asked_early = reports.asked_early
         self.newer_edition = reports.newer_edition
         self.reports = reports.reports
         self.collected_in = reports.collected_in

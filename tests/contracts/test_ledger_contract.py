@@ -399,6 +399,24 @@ async def test_files_of_the_work_area(ledger: Ledger) -> None:
 # --- editions, subaccounts, resolutions, histories ------------------------------------------------
 
 
+async def test_what_was_asked_for_early_is_due_once(ledger: Ledger) -> None:
+    report = await collected(ledger, 1)
+    asked_at = report.intended_at + report.server_ahead
+    age = asked_at - report.window.end + timedelta(hours=1)
+    due = report.window.end + age
+
+    async def early(age: timedelta, now: datetime) -> list[Report]:
+        return await ledger.read(lambda reader: list(reader.asked_early(SMS, age, now, 1)))
+
+    assert await early(age, due) == [report]
+    assert await early(age, due - timedelta(seconds=1)) == []  # not so old yet
+    assert await early(age - timedelta(hours=1), due) == []  # it was so old when asked for
+    edition = await asked(ledger, 1, life.Created("r-2"), replaces=report)
+    assert await early(age, due) == []  # under way
+    await ledger.apply(edition, life.Failed("no"))
+    assert await early(age, due) == []  # one has come to nothing
+
+
 async def test_an_edition_takes_the_place_of_what_it_replaces(ledger: Ledger) -> None:
     first = await collected(ledger, 1)
     second = await asked(ledger, 1, life.Created("r-2"), replaces=first)

@@ -187,6 +187,7 @@ def _as_json(planned: Plan) -> Iterator[str]:
             warnings.add(line)
         yield "]}"
     yield f'],\n"warnings":{json_text(warnings.lines())}'
+    planned.add_refetched(totals)
     yield f',\n"totals":{json_text(_totals_fields(totals))}}}\n'
 
 
@@ -241,6 +242,8 @@ def _totals_fields(totals: PlanTotals) -> dict[str, Any]:
         "disputed": totals.disputed,
         **totals.cost.fields(),
         "probes": totals.probes,
+        "refetched_reports": totals.refetched_reports,
+        "refetched_records": totals.refetched_records,
     }
 
 
@@ -261,6 +264,7 @@ def _as_text(planned: Plan) -> Iterator[str]:
         yield from summary.lines()
         yield ""
     yield from (f"warning: {text}" for text in warnings.lines())
+    planned.add_refetched(totals)
     yield from _totals_lines(totals)
 
 
@@ -390,6 +394,11 @@ def _totals_lines(totals: PlanTotals) -> Iterator[str]:
         yield from _cost_lines(totals)
     else:
         yield "in all: nothing to collect"
+    if totals.refetched_reports:
+        yield (
+            f"refetch buys {counted(totals.refetched_reports, 'report')} once more, with about "
+            f"{counted(totals.refetched_records, 'record')}, which cost as much as the first time"
+        )
     if totals.open:
         yield f"a run first goes on with {counted(totals.open, 'open report')}"
     if totals.held:

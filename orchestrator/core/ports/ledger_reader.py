@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
-    from datetime import datetime
+    from datetime import datetime, timedelta
 
     from orchestrator.core.durations import ReportDuration
     from orchestrator.core.intervals import Window
@@ -152,6 +152,17 @@ class LedgerReader(Protocol):
 
     def collected_in(self, series: Series, window: Window) -> Iterator[Report]:
         """The collected reports that have a part of a window, by time."""
+        ...
+
+    def asked_early(
+        self, series: Series, age: timedelta, now: datetime, max_failed: int
+    ) -> Iterator[Report]:
+        """The collected reports of which a newer edition is due, by time.
+
+        Their window has been over for `age` by `now`, and had not been so when they were asked for,
+        by the API's clock. Left out are those with a newer edition that is open or disputed, and
+        those of which as many as `max_failed` editions have come to nothing.
+        """
         ...
 
     def newer_edition(self, report: Report) -> int | None:

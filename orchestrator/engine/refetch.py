@@ -1,0 +1,140 @@
+"""Buys once more what was asked for too early: what a job's `refetch` says, for late statuses.
+
+The newer edition takes the place of the older one when it is verified (see `engine.editions`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from decimal import Decimal
+from typing import TYPE_CHECKING, Final
+
+from orchestrator.core import spending
+from orchestrator.core.lifecycle import State
+from orchestrator.core.policy import RunOutcome
+from orchestrator.core.spending import Period
+from orchestrator.core.windows import retention_edge
+from orchestrator.engine.editions import Renewal, renew
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from orchestrator.core.model import Job
+    from orchestrator.core.ports import LedgerReader
+    from orchestrator.core.spending import Bound
+    from orchestrator.engine.run import RunContext
+
+MAX_FAILED_EDITIONS: Final = 3
+"""Editions of one report that may come to nothing before `refetch` leaves it to `run --again`."""
+
+_STILL_WHOLE: Final = timedelta(days=1)
+"""Nearer to the end of retention an edition could come back with fewer records than there are."""
+
+
+@dataclass(frozen=True, slots=True)
+class EarlyReports:
+    """Collected reports that were asked for before their records were final.
+
+    Attributes:
+        due: of which a newer edition is to be bought now.
+        left: those for which the limits on what is bought leave no room in this run.
+    """
+
+    due: tuple[Renewal, ...]
+    left: tuple[Renewal, ...] = ()
+
+    @property
+    def records(self) -> int:
+        """The records that the old files of `due` hold: about as many are bought again."""
+        return sum(renewal.current.rows or 0 for renewal in self.due)
+
+
+def early_reports(
+    reader: LedgerReader, jobs: Sequence[Job], now: datetime, bounds: Sequence[Bound] = ()
+) -> EarlyReports:
+    """What `refetch` of the jobs buys once more at a moment.
+
+    A report is due when its window has been over for `Job.refetch`, and had not been so when it was
+    asked for; so each is bought once more at most. Reports that the API has begun to forget are
+    left out, for a newer edition could hold less.
+
+    Args:
+        reader: the ledger.
+        jobs: each series counts under the first job that has it and a `refetch`.
+        now: the present moment, by the API's clock.
+        bounds: on what may be bought, with what a day and a month have bought already.
+    """
+    seen: set[str] = set()
+    due: list[Renewal] = []
+    left: list[Renewal] = []
+    spent = [_spent(reader, bound, now) for bound in bounds]
+    for job in jobs:
+        if job.refetch is None:
+            continue
+        for entry in job.series:
+            if entry.series.key in seen:
+                continue
+            seen.add(entry.series.key)
+            oldest = retention_edge(entry.series, now) + _STILL_WHOLE
+            reports = reader.asked_early(entry.series, job.refetch, now, MAX_FAILED_EDITIONS)
+            for report in reports:
+                if report.window.start < oldest:
+                    continue
+                product, records = entry.series.product, report.rows or 0
+                more = [bound.each(product) * records for bound in bounds]
+                fits = all(
+                    before + cost <= bound.most
+                    for bound, before, cost in zip(bounds, spent, more, strict=True)
+                )
+                (due if fits else left).append(Renewal(job, entry, report))
+                if fits:
+                    spent = [before + cost for before, cost in zip(spent, more, strict=True)]
+    return EarlyReports(tuple(due), tuple(left))
+
+
+def _spent(reader: LedgerReader, bound: Bound, now: datetime) -> Decimal:
+    """What was bought in the period of a bound before this run; nothing in the run itself."""
+    if bound.period is Period.RUN:
+        return Decimal(0)
+    return bound.sum(reader.bought(bound.period.start(now), reader.newest()).records)
+
+
+async def refetch(context: RunContext, jobs: Sequence[Job], now: datetime) -> RunOutcome | None:
+    """Buys once more what the jobs' `refetch` says; what remains of it, None if nothing is due.
+
+    Raises:
+        As `renew`.
+    """
+    if all(job.refetch is None for job in jobs) or context.drain.begun:
+        return None
+    bounds = spending.bounds(context.config.limits, context.config.prices)
+    early = await context.ledger.read(lambda reader: early_reports(reader, jobs, now, bounds))
+    if early.left:
+        context.events.message(
+            "warning",
+            f"refetch: {len(early.left):,} reports wait for the next run, as the limits on what is "
+            "bought leave no room for them",
+        )
+    if not early.due:
+        return RunOutcome(unfinished=True, needs_person=False) if early.left else None
+    context.events.message(
+        "info",
+        f"refetch: {len(early.due):,} reports with {early.records:,} records are bought once more, "
+        "since they were asked for before their statuses were final",
+    )
+    end = await renew(context, early.due)
+    for report in end.failed:
+        context.events.message(
+            "warning",
+            f"refetch: the newer edition of report {report.replaces} is {report.state.value}: "
+            f"{report.reason}; the old file stays",
+        )
+    # What came to nothing is tried again by the next runs, as often as `MAX_FAILED_EDITIONS` says.
+    return RunOutcome(
+        unfinished=bool(end.open or end.not_asked or end.failed or early.left),
+        needs_person=bool(end.refused)
+        or any(report.state is State.DISPUTED for report in end.failed),
+        interrupted=end.interrupted,
+    )
