@@ -16,6 +16,7 @@ FOLDERS = (
     *("orchestrator", "jobs", "tests", "benchmarks", "docs", "requirements", ".ci"),
     *(
         "README.md",
+        "CONTRIBUTING.md",
         "CHANGELOG.md",
         "SECURITY.md",
         "LICENSE",
