@@ -27,6 +27,7 @@ COMMANDS: Final = {
     "cancel": "Cancel at the API what is open.",
     "resolve": "Decide about a report that the tool will not decide for you.",
     "check": "Check config, credentials, clock, disk and the way to the API. Costs nothing.",
+    "backup": "Copy the ledger to a file, also during a run.",
     "schema": "Print the JSON Schema of job files or of the config, for editors.",
     "simulate": "Start a simulated Reports API on this machine.",
     "demo": "Collect the demo job from a simulator, end to end. Needs no account.",

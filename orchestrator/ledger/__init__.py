@@ -3,8 +3,10 @@
 Open one here; what it can do stands in `core.ports`: `Ledger`, `LedgerReader`, `LedgerRestore`.
 """
 
+from orchestrator.ledger.backup import LedgerBackup
 from orchestrator.ledger.opening import (
     IN_MEMORY,
+    back_up_ledger,
     ledger_exists,
     ledger_files,
     lock_holder,
@@ -17,6 +19,8 @@ from orchestrator.ledger.opening import (
 
 __all__ = [
     "IN_MEMORY",
+    "LedgerBackup",
+    "back_up_ledger",
     "ledger_exists",
     "ledger_files",
     "lock_holder",

@@ -16,6 +16,7 @@ from anyio import to_thread
 
 from orchestrator.errors import InputError, LedgerError
 from orchestrator.ledger import integrity, lock
+from orchestrator.ledger.backup import LedgerBackup, copy_ledger
 from orchestrator.ledger.creation import files_of, give_name, remove_ledger
 from orchestrator.ledger.restore import SqliteRestore
 from orchestrator.ledger.sqlite import SqliteLedger, connect, connect_in_memory, reading
@@ -140,6 +141,25 @@ def restored_ledger(
         raise explain(error, path) from error
     finally:
         remove_ledger(unfinished)
+
+
+def back_up_ledger(url: str | Path, target: Path, *, replace: bool = False) -> LedgerBackup:
+    """Copies a ledger into one file, also while a run writes to it. It takes no lock.
+
+    Args:
+        url: see the module.
+        target: of the copy. It appears there once it is complete, checked for damage and synced.
+        replace: an older copy at the target is replaced.
+
+    Raises:
+        InputError: there is no ledger in a file, or the target must not be written.
+        LedgerError: the ledger cannot be read, is damaged, or of a newer version.
+        OutputError: the copy cannot be written.
+    """
+    path = _file_of(url)
+    if path is None or not ledger_exists(path):
+        raise InputError(f"there is no ledger at {url} to back up: the first run begins one")
+    return copy_ledger(path, target, replace=replace)
 
 
 def ledger_exists(url: str | Path) -> bool:

@@ -1,0 +1,162 @@
+"""Copies a ledger into one file, also while a run writes to it. Must never change the ledger."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import tempfile
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from orchestrator.errors import InputError, LedgerError, OutputError
+from orchestrator.fsync import sync_folder
+from orchestrator.ledger import hardening, integrity
+from orchestrator.ledger.creation import files_of, refuse_empty, remove_ledger
+from orchestrator.ledger.schema import check
+from orchestrator.ledger.sqlite_errors import explain
+
+_UNFINISHED: Final = ".unfinished"  # What the name of a copy ends in until it is complete.
+_BUSY_SECONDS: Final = 30.0  # Wait for a run that opens or closes the ledger just now.
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerBackup:
+    """A complete copy of a ledger.
+
+    Attributes:
+        path: of the copy, absolute.
+        size_bytes: its size.
+        events: the number of the latest event that it has; 0 in a ledger without events.
+    """
+
+    path: Path
+    size_bytes: int
+    events: int
+
+
+def copy_ledger(path: Path, target: Path, *, replace: bool) -> LedgerBackup:
+    """Copies a ledger as it is at one moment; the copy takes its name once it is checked.
+
+    It is one file that only its owner may read, it is synced, and it has the identity of the
+    ledger. A ledger of an older version is copied as it is.
+
+    Args:
+        path: of the ledger.
+        target: of the copy; its folder must exist.
+        replace: an older copy of that name is replaced, in one step.
+
+    Raises:
+        InputError: there is something at the target that must not be replaced, or no folder.
+        LedgerError: the ledger cannot be read, is damaged, or of a newer version.
+        OutputError: the copy cannot be written.
+    """
+    target = target.absolute()
+    _refuse_target(path, target, replace=replace)
+    try:
+        handle, name = tempfile.mkstemp(_UNFINISHED, f".{target.name}.", target.parent)
+    except OSError as error:
+        raise _unwritable(target, error) from error
+    os.close(handle)
+    unfinished = Path(name)
+    try:
+        events = _copy(path, unfinished)
+        size_bytes = unfinished.stat().st_size
+        _sync(unfinished)
+        _refuse_target(path, target, replace=replace)  # something may have come there since
+        if replace:
+            unfinished.replace(target)
+        else:
+            _give_free_name(unfinished, target)
+        sync_folder(target.parent)
+    except sqlite3.Error as error:
+        raise LedgerError(f"cannot back up to {target}: {explain(error, path)}") from error
+    except OSError as error:
+        raise _unwritable(target, error) from error
+    finally:
+        remove_ledger(unfinished)
+    return LedgerBackup(target, size_bytes, events)
+
+
+def _unwritable(target: Path, error: OSError) -> OutputError:
+    return OutputError(f"cannot write the backup {target}: {error.strerror}")
+
+
+def _refuse_target(path: Path, target: Path, *, replace: bool) -> None:
+    """Refuses a name at which a copy would do harm.
+
+    Raises:
+        InputError: see `copy_ledger`.
+    """
+    if not target.parent.is_dir():
+        raise InputError(
+            f"cannot back up to {target}: there is no directory {target.parent}; make it, or mount "
+            "the disk that it should be on"
+        )
+    if target.resolve() in {file.resolve() for file in files_of(path.resolve())}:
+        raise InputError(f"{target} is the ledger itself; name another file for the backup")
+    if not os.path.lexists(target):
+        return
+    if target.is_symlink() or not target.is_file():
+        raise InputError(f"{target} is no plain file; name another file for the backup")
+    for log in files_of(target)[1:]:
+        if log.exists():
+            raise InputError(
+                f"{target} is used as a ledger ({log.name} stands beside it); name another file "
+                "for the backup"
+            )
+    if not replace:
+        raise InputError(f"{target} exists; name another file, or replace it with --force")
+
+
+def _copy(path: Path, unfinished: Path) -> int:
+    """Fills an empty file with the ledger, checked; the number of its latest event."""
+    refuse_empty(path)
+    with closing(_open(path, "mode=ro")) as source:
+        reached = check(source, str(path))
+        hardening.refuse_tampered(source, path, reached)
+        # Nobody else knows the file, and a network file system may have no locks.
+        with closing(_open(unfinished, "mode=rw&vfs=unix-none")) as copy:
+            copy.execute("PRAGMA locking_mode = EXCLUSIVE")
+            source.backup(copy)  # in one step: a run that goes on meanwhile does not change it
+            copy.execute("PRAGMA journal_mode = DELETE")  # all in the one file
+            integrity.refuse_damage(copy, path)
+            (events,) = copy.execute("SELECT coalesce(max(id), 0) FROM event").fetchone()
+            return int(events)
+
+
+def _open(path: Path, options: str) -> sqlite3.Connection:
+    uri = f"{path.resolve().as_uri()}?{options}"
+    connection = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=_BUSY_SECONDS)
+    hardening.harden(connection)
+    return connection
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _give_free_name(unfinished: Path, target: Path) -> None:
+    """Gives a copy its name, where nothing may have taken that in the meantime.
+
+    Raises:
+        InputError: something has.
+        OSError: the disk.
+    """
+    try:
+        os.link(unfinished, target)
+    except FileExistsError:
+        raise InputError(
+            f"{target} exists; name another file, or replace it with --force"
+        ) from None
+    except OSError:
+        # No second names on this file system (FAT, some network disks): the look just before
+        # must do.
+        unfinished.replace(target)
+    else:
+        unfinished.unlink()
