@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
-from orchestrator.simulator import ApiKey, Fault, Faults, RecordDigest, Settings, Truth, tally_csv
+from orchestrator.simulator import ApiKey, Fault, Faults, RecordDigest, Settings, Truth, digest_csv
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -110,7 +110,7 @@ def tally_folder(folder: Path) -> RecordDigest:
     total = RecordDigest()
     for path in sorted(folder.rglob("*.csv")):
         with path.open("rb") as file:
-            total += tally_csv(file)
+            total += digest_csv(file)
     return total
 
 

@@ -16,7 +16,7 @@ from orchestrator.collect import inflate
 from orchestrator.collect.archive import read_member
 from orchestrator.collect.counting import RecordCounter
 from orchestrator.errors import CorruptArchive
-from orchestrator.simulator.faults.bad_archives import EVIL, HONEST, bad_archive
+from orchestrator.simulator.faults.bad_archives import ARCHIVE_FORMS, HONEST
 from tests.kit.archives import NAME, csv_bytes, seekable_zip, streamed_zip
 
 if TYPE_CHECKING:
@@ -30,10 +30,10 @@ VALID: Final = (
     streamed_zip(CONTENT, zip64=True),
     streamed_zip(CONTENT, method=zipfile.ZIP_STORED),
     seekable_zip((NAME, CONTENT)),
-    *(bad_archive(form, NAME, CONTENT) for form in sorted(HONEST)),
+    *(ARCHIVE_FORMS[form](NAME, CONTENT) for form in sorted(HONEST)),
 )
 EVIL_ONES: Final = tuple(
-    bad_archive(form, NAME, CONTENT) for form in sorted(EVIL.keys() - HONEST - {"bomb"})
+    ARCHIVE_FORMS[form](NAME, CONTENT) for form in sorted(ARCHIVE_FORMS.keys() - HONEST - {"bomb"})
 )
 """Without the large bomb, whose single mutation would take longer than a thousand others."""
 

@@ -21,9 +21,8 @@ from orchestrator.core.policy import ExitCode, exit_code
 from orchestrator.core.settings import Format, OutputSettings
 from orchestrator.errors import CorruptArchive
 from orchestrator.simulator import Fault, Settings
-from orchestrator.simulator.faults.bad_archives import EVIL as EVIL_OF_THE_SIMULATOR
-from orchestrator.simulator.faults.bad_archives import HONEST
-from orchestrator.simulator.faults.bad_csv import HARMLESS, ODDITIES
+from orchestrator.simulator.faults.bad_archives import ARCHIVE_FORMS, HONEST
+from orchestrator.simulator.faults.bad_csv import CSV_FORMS, HARMLESS
 from tests.kit.archives import (
     WAYS,
     BytesDownload,
@@ -291,7 +290,7 @@ SMALL = Settings(records_per_day=1.0)
 
 
 @pytest.mark.virtual
-@pytest.mark.parametrize("form", sorted(set(EVIL_OF_THE_SIMULATOR) - set(HONEST)))
+@pytest.mark.parametrize("form", sorted(set(ARCHIVE_FORMS) - set(HONEST)))
 async def test_a_report_with_an_evil_archive_is_disputed_and_kept_aside(
     tmp_path: Path, form: str
 ) -> None:
@@ -325,7 +324,7 @@ OTHER_RECORDS = {"lone_quote", "empty", "header_only"}
 
 
 @pytest.mark.virtual
-@pytest.mark.parametrize("form", sorted(ODDITIES))
+@pytest.mark.parametrize("form", sorted(CSV_FORMS))
 async def test_an_odd_csv_is_collected_where_its_count_is_right_and_disputed_where_not(
     tmp_path: Path, form: str
 ) -> None:

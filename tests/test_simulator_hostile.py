@@ -14,8 +14,8 @@ import pytest
 
 from orchestrator.simulator import Fault, Faults, Truth
 from orchestrator.simulator.faults.answers import _SHAPES
-from orchestrator.simulator.faults.bad_archives import EVIL, HONEST
-from orchestrator.simulator.faults.bad_csv import HARMLESS, ODDITIES
+from orchestrator.simulator.faults.bad_archives import ARCHIVE_FORMS, HONEST
+from orchestrator.simulator.faults.bad_csv import CSV_FORMS, HARMLESS
 from tests.kit.asking import SMS, asking
 from tests.kit.servers import http_server
 
@@ -201,7 +201,7 @@ async def test_a_download_leads_to_the_file_on_a_foreign_host() -> None:
 # --- archives and CSV -----------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("form", EVIL)
+@pytest.mark.parametrize("form", ARCHIVE_FORMS)
 async def test_an_archive_may_be_built_in_any_way(form: str) -> None:
     async with asking(
         faults=faults({"at": "download", "do": "zip", "form": form, "nth": 1})
@@ -233,7 +233,7 @@ async def test_an_evil_archive_is_refused_by_others_too(form: str, error: type[E
             file.record_digest()
 
 
-@pytest.mark.parametrize("form", ODDITIES)
+@pytest.mark.parametrize("form", CSV_FORMS)
 async def test_a_csv_may_be_written_in_any_way(form: str) -> None:
     async with asking(faults=faults({"at": "report", "do": "csv", "form": form})) as ask:
         file = await ask.download(await ask.finished())

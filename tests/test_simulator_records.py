@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orchestrator.core.products import DIRECTIONS, PRODUCTS, DirectionRule
-from orchestrator.simulator import RecordDigest, Settings, Truth, tally_csv
+from orchestrator.simulator import RecordDigest, Settings, Truth, digest_csv
 from orchestrator.simulator.records.bodies import NASTY
 from orchestrator.simulator.records.columns import schema
 from orchestrator.simulator.records.source import Query, Records
@@ -258,7 +258,7 @@ def test_large_bodies_have_the_length_that_was_asked_for() -> None:
     truth = Truth(Settings(bulk_body_bytes=4000), body, *FEBRUARY)
     at = truth.columns.index("message_body")
     assert {len(row[at]) for row in truth.rows()} == {4000}
-    read = tally_csv(io.BytesIO(b"".join(truth.csv())))
+    read = digest_csv(io.BytesIO(b"".join(truth.csv())))
     assert read == truth.record_digest()
 
 
@@ -287,7 +287,7 @@ def test_a_tally_sees_order_as_nothing_and_a_repeated_record_as_something() -> N
 
 def test_a_csv_without_a_header_has_no_tally() -> None:
     with pytest.raises(ValueError, match="not even a header row"):
-        tally_csv(io.BytesIO(b""))
+        digest_csv(io.BytesIO(b""))
 
 
 def test_a_truth_needs_a_window() -> None:

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from orchestrator.simulator import WorldClock
 from orchestrator.simulator.dates import months_later, parse_moment, write_moment
-from orchestrator.simulator.rate_limit import TokenBucket
 from orchestrator.simulator.reports import Phase, Report, ReportFaults
 from orchestrator.simulator.requests import read_request
+from orchestrator.simulator.server import TokenBucket
 from orchestrator.simulator.work_queue import WorkQueue
 from tests.kit.asking import NOW, SMS
 

@@ -13,7 +13,7 @@ from orchestrator.app.ledger_reading import collected, reading_ledger, series_of
 from orchestrator.core.debt import wants
 from orchestrator.core.intervals import union
 from orchestrator.core.lifecycle import State
-from orchestrator.simulator import RecordDigest, Truth, tally_csv
+from orchestrator.simulator import RecordDigest, Truth, digest_csv
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -98,7 +98,7 @@ def _files(store: LedgerReader, config: Config, series: Series) -> RecordDigest:
     record_digest = RecordDigest()
     for report in store.reports(series, (State.COLLECTED,)):
         with file_of(config, report).open("rb") as stream:
-            record_digest += tally_csv(stream)
+            record_digest += digest_csv(stream)
     return record_digest
 
 

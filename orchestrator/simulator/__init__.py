@@ -11,7 +11,7 @@ import orchestrator.simulator.faults.lists
 import orchestrator.simulator.faults.reports  # noqa: F401
 from orchestrator.simulator.clock import WorldClock
 from orchestrator.simulator.faults.model import KINDS, Fault, Faults
-from orchestrator.simulator.records.digest import RecordDigest, tally_csv
+from orchestrator.simulator.records.digest import RecordDigest, digest_csv
 from orchestrator.simulator.server import Simulator, serve
 from orchestrator.simulator.settings import ApiKey, Dialect, Settings
 from orchestrator.simulator.truth import Truth
@@ -27,6 +27,6 @@ __all__ = [
     "Simulator",
     "Truth",
     "WorldClock",
+    "digest_csv",
     "serve",
-    "tally_csv",
 ]

@@ -1,16 +1,66 @@
-"""Which records were paid for more than once: the question that the whole program is about."""
+"""What reports cost: the records of ``REPORTS-USAGE``, and the records that were paid for twice."""
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
+from dataclasses import dataclass
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
+
+from orchestrator.simulator.dates import write_moment
+from orchestrator.simulator.records.draws import stamp
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from orchestrator.simulator.records.source import Records
-    from orchestrator.simulator.reports import Report
+    from orchestrator.simulator.reports import Charge, Report
+
+PRICE_PER_RECORD: Final = 0.0002  # In EUR; an example, not the vendor's price.
+
+
+@dataclass(frozen=True, slots=True)
+class UsageRecord:
+    """One ended report, or one synchronous query.
+
+    Times are seconds since 1970; `started` is None for a report that was never processed.
+    """
+
+    charge: Charge
+    job_type: str
+    received: float
+    started: float | None
+    ended: float
+
+    def row(self) -> list[str]:
+        """The record, its fields in the order of the product's columns."""
+        charge = self.charge
+        request = {
+            **charge.body,
+            "date_start": write_moment(charge.date_start),
+            "date_end": write_moment(charge.date_end),
+        }
+        return [
+            charge.account_id,
+            charge.request_id,
+            charge.key,
+            charge.key,
+            "REPORTS",
+            charge.product,
+            self.job_type,
+            json.dumps(request),
+            charge.status,
+            "TRUE" if charge.charged else "FALSE",
+            str(charge.rows),
+            str(PRICE_PER_RECORD),
+            str(charge.charged),
+            f"{charge.charged * PRICE_PER_RECORD:.4f}",
+            "EUR",
+            stamp(int(self.received)),
+            "" if self.started is None else stamp(int(self.started)),
+            stamp(int(self.ended)),
+        ]
 
 
 def paid_twice(records: Records, paid: Iterable[Report]) -> Mapping[str, tuple[str, ...]]:
@@ -24,20 +74,20 @@ def paid_twice(records: Records, paid: Iterable[Report]) -> Mapping[str, tuple[s
         for account in query.accounts:
             for direction in query.directions:
                 streams[account, query.product, direction].append(report)
-    found: dict[str, set[str]] = defaultdict(set)
+    doubles: dict[str, set[str]] = defaultdict(set)
     for first, second in {pair for reports in streams.values() for pair in _overlapping(reports)}:
         start = max(first.query.start, second.query.start)
         end = min(first.query.end, second.query.end)
         shared = _ids(records, first, start, end) & _ids(records, second, start, end)
         for record_id in shared:
-            found[record_id] |= {first.request_id, second.request_id}
-    return {record_id: tuple(sorted(ids)) for record_id, ids in found.items()}
+            doubles[record_id] |= {first.request_id, second.request_id}
+    return {record_id: tuple(sorted(ids)) for record_id, ids in doubles.items()}
 
 
 def _overlapping(reports: list[Report]) -> Iterator[tuple[Report, Report]]:
-    """Pairs of reports that share a moment."""
+    """Pairs of reports whose windows overlap."""
     active: list[Report] = []
-    for report in sorted(reports, key=lambda one: (one.query.start, one.number)):
+    for report in sorted(reports, key=lambda report: (report.query.start, report.number)):
         active = [other for other in active if other.query.end > report.query.start]
         for other in active:
             yield other, report
@@ -45,7 +95,7 @@ def _overlapping(reports: list[Report]) -> Iterator[tuple[Report, Report]]:
 
 
 def _ids(records: Records, report: Report, start: int, end: int) -> set[str]:
-    """The ids of the records of a time that a report's file holds."""
+    """The ids of the records in a report's file from `start` up to `end`."""
     if report.word == "SUCCESS":
         return {draw.uid for draw in records.draws(report.query.within(start, end))}
     in_file = islice(records.draws(report.query), report.rows)

@@ -1,4 +1,4 @@
-"""The API's callbacks: a POST to `callback_url` when a report has ended, tried once."""
+"""Sends the API's callbacks: one POST to `callback_url` when a report has ended, without retry."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _TIMEOUT: Final = aiohttp.ClientTimeout(total=10)
 
 
 class Callbacks:
-    """Sends the callbacks of one world, to this machine only: a simulator calls nobody else.
+    """Sends the callbacks of one world. It must never call another machine.
 
     Args:
         world: whose reports.
@@ -39,11 +39,11 @@ class Callbacks:
         world.clock.listeners.append(self.wake)
 
     def wake(self) -> None:
-        """Makes `run` look again."""
+        """Makes `run` check again what is due."""
         self._wake.set()
 
     async def run(self) -> None:
-        """Sends what falls due, until it is cancelled."""
+        """Sends each callback when it is due, until cancelled."""
         async with (
             # One connection a call, as from an API of many machines: a kept one could be dead.
             aiohttp.ClientSession(
@@ -70,13 +70,13 @@ class Callbacks:
     async def _send(self, report: Report) -> None:
         url = report.request.callback_url or ""
         content = await self._describe(report)
-        quirk = report.report_faults.callback
-        await anyio.sleep(quirk.late)
-        for _ in range(quirk.copies):
+        fault = report.report_faults.callback
+        await anyio.sleep(fault.late)
+        for _ in range(fault.copies):
             await self._post(url, content)
 
     async def _forge(self, report: Report) -> None:
-        """A callback from nowhere, which claims what is not so."""
+        """Sends a callback whose status and link are false."""
         content = await self._describe(report)
         false = {"request_status": report.report_faults.callback.forged, "items_count": 1}
         link = {"download_report": {"href": "http://localhost:9/v3/media/forged"}}
@@ -92,7 +92,7 @@ class Callbacks:
 
 
 def _taken(reports: list[Report]) -> list[Report]:
-    """Takes them all out of a list."""
+    """Empties a list and returns its reports."""
     taken = reports[:]
     reports.clear()
     return taken

@@ -1,4 +1,4 @@
-"""One HTTP call on its way through the simulator, as handlers and faults see it."""
+"""One HTTP call, as endpoints and faults see it, and helpers to answer it."""
 
 from __future__ import annotations
 
@@ -25,22 +25,21 @@ if TYPE_CHECKING:
     from orchestrator.simulator.settings import ApiKey
 
 WRONG_DATE: Final = "X-Wrong-Date"
-"""Never sent: what a fault puts here goes out as ``Date``, which aiohttp would overwrite."""
+"""The header in which a fault puts its ``Date``, since aiohttp overwrites ``Date``; never sent."""
 
-DRIP_SECONDS: Final = 10.0
-"""Between two pieces of an answer that comes slowly."""
+DRIP_SECONDS: Final = 10.0  # The pause between two pieces of a slow answer, in seconds of the loop.
 
 _JSON: Final = {"Content-Type": "application/json; charset=utf-8"}
 
 
 @dataclass(frozen=True, slots=True)
 class ListView:
-    """How a list differs from the truth.
+    """What a fault makes a list show of the reports.
 
     Attributes:
-        late: world seconds after its request until a report shows.
-        stale: every report shows as it was so many world seconds ago, or as it began.
-        missing: the share of all reports that never show; the same ones through every such lens.
+        late: world seconds from its create until the list shows a report.
+        stale: the list shows each report as it was this many world seconds ago.
+        missing: the share of all reports that the list never shows; always the same ones.
     """
 
     late: float = 0.0
@@ -48,7 +47,7 @@ class ListView:
     missing: float = 0.0
 
     def shows(self, report: Report, now: float) -> bool:
-        """Whether a report is in the list at all."""
+        """Whether the list shows a report."""
         if now - report.created < self.late:
             return False
         if not self.missing:
@@ -57,7 +56,7 @@ class ListView:
         return int.from_bytes(drawn, "big") >= self.missing * 2**64
 
     def phase(self, report: Report, now: float) -> Phase:
-        """How far the work on a report has come, as the list has it."""
+        """The phase in which the list shows a report."""
         at = now - self.stale
         if report.ended is not None and report.ended <= at:
             return Phase.ENDED
@@ -67,7 +66,7 @@ class ListView:
 
 
 CLEAR = ListView()
-"""Nothing is hidden, nothing is late."""
+"""The view without a fault: the list shows every report as it is."""
 
 
 @dataclass(slots=True)
@@ -78,13 +77,13 @@ class Call:
         place: which endpoint: ``create``, ``status``, ``list``, ``cancel``, ``download``,
             ``records``.
         work: what the endpoint really does; run it at most once, through `proceed`.
-        closing: set when the server ends, so that nothing hangs on.
+        closing: set when the server ends, so that no call keeps waiting.
         report_faults: what a fault does to the file of this one download.
         list_view: what a fault hides from this one list.
         cut: the share of the answer's body that is sent before the connection ends.
         older: the ids of the reports that a key has asked for, oldest first.
-        rate: the bytes of a file that are sent in a second of the loop; None: as many as may be.
-        as_stranger: makes a report of a body that somebody else with the same key sends.
+        rate: the bytes of a file sent in each second of the loop; None is no limit.
+        as_stranger: creates a report from a body that somebody else with the same key sends.
     """
 
     place: str
@@ -105,7 +104,7 @@ class Call:
         return await self.work(self)
 
     def ask_as_stranger(self, body: dict[str, Any]) -> None:
-        """Somebody else with the same key sends this body; if it is refused, that is that."""
+        """Sends this body as somebody else with the same key; a refusal is ignored."""
         with suppress(Refused):
             self.as_stranger(self.key, body)
 
@@ -119,7 +118,7 @@ class Call:
             await self.closing.wait()
 
     def reset(self) -> web.Response:
-        """Drops the connection with a TCP reset; what it returns never arrives."""
+        """Drops the connection with a TCP reset; the client never gets what this returns."""
         transport = self.request.transport
         if transport is not None:
             connection = transport.get_extra_info("socket")
@@ -141,7 +140,7 @@ class Call:
         return self.hang_up(short)
 
     async def drip(self, response: web.StreamResponse, rate: float) -> web.StreamResponse:
-        """Sends an answer at so many bytes a second of the loop."""
+        """Sends an answer at `rate` bytes in each second of the loop."""
         if not isinstance(response, web.Response) or response.prepared:
             return response
         body = response.body if isinstance(response.body, bytes) else b""

@@ -1,4 +1,7 @@
-"""Dates as the API writes and reads them, and calendar months. The simulator's own arithmetic."""
+"""Reads and writes dates as the API does, and adds calendar months.
+
+The simulator's own arithmetic: it must not use the client's, so that no mistake is shared.
+"""
 
 from __future__ import annotations
 
@@ -22,10 +25,10 @@ def parse_moment(text: str) -> datetime:
     Raises:
         ValueError: it is not of that form, or no such moment exists.
     """
-    found = _FORM.fullmatch(text)
-    if not found:
+    parsed = _FORM.fullmatch(text)
+    if not parsed:
         raise ValueError(f"'{text}' is not of the form yyyy-mm-ddThh:mm:ss[.sss]±hh:mm")
-    year, month, day, hour, minute, second, fraction, sign, hours, minutes = found.groups()
+    year, month, day, hour, minute, second, fraction, sign, hours, minutes = parsed.groups()
     offset = timedelta(hours=int(hours or 0), minutes=int(minutes or 0))
     try:
         local = datetime(

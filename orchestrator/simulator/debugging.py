@@ -1,4 +1,4 @@
-"""What the real API has not: the bill and the truth, for a test or a demo in another process."""
+"""Two endpoints that the real API lacks: the bill, and the records that a request must yield."""
 
 from __future__ import annotations
 
@@ -18,14 +18,17 @@ if TYPE_CHECKING:
 
 
 class Debugging:
-    """``/_sim/bill`` and ``/_sim/truth``. Neither asks for credentials, nor is ever throttled."""
+    """``/_sim/bill`` and ``/_sim/truth``, without credentials or rate limit.
+
+    They are for a test or a demo in another process.
+    """
 
     def __init__(self, world: World, endpoints: Endpoints) -> None:
         self._world = world
         self._endpoints = endpoints
 
     async def bill(self, _request: web.Request) -> web.Response:
-        """Every report and query, what it was charged, and which records were paid for twice."""
+        """Every report and query, its charge, and the records that were paid for twice."""
         self._world.advance()
         for report in self._world.known_reports():
             await self._endpoints.settled(report)

@@ -1,4 +1,4 @@
-"""What each endpoint of the Reports API does, once a call is let in."""
+"""What each asynchronous endpoint of the Reports API answers to a call that is let in."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ if TYPE_CHECKING:
     from orchestrator.simulator.settings import ApiKey
     from orchestrator.simulator.world import World
 
-_LISTED_SPAN: Final = timedelta(days=7)
+_LISTED_SPAN: Final = timedelta(days=7)  # What a list call covers that gives no dates.
 
 
 class Endpoints:
     """The asynchronous calls of one world.
 
     Attributes:
-        base_url: what links begin with; known once the server listens.
+        base_url: the start of every link; set once the server listens.
         media: the finished files.
     """
 
@@ -67,7 +67,11 @@ class Endpoints:
     def asked_for(self, key: ApiKey) -> list[str]:
         """The ids of the reports that a key has asked for, oldest first."""
         reports = self._world.known_reports()
-        return [one.request_id for one in reports if one.key == key.api_key and not one.stranger]
+        return [
+            report.request_id
+            for report in reports
+            if report.key == key.api_key and not report.stranger
+        ]
 
     async def status(self, call: Call) -> web.Response:
         """``GET /v2/reports/{id}``."""
@@ -92,16 +96,16 @@ class Endpoints:
         created_from = _moment(call, "date_from", now - _LISTED_SPAN)
         created_to = _moment(call, "date_to", now)
         clear = call.list_view == CLEAR
-        found = self._world.listed(
+        reports = self._world.listed(
             call.key, query["account_id"], created_from, created_to,
             statuses if clear else STATUSES,
         )  # fmt: skip
         if not clear:
-            shown = await self._seen_through(call, found, statuses)
+            shown = await self._seen_through(call, reports, statuses)
         else:
             shown = [
                 await self._text(report)
-                for report in found
+                for report in reports
                 if (await self._word(report)) in statuses or report.status not in STATUSES
             ]
         head = {"self_link": f"{self.base_url}{call.request.path_qs}", "items_count": len(shown)}
@@ -110,12 +114,12 @@ class Endpoints:
         )
 
     async def _seen_through(
-        self, call: Call, found: list[Report], statuses: set[str]
+        self, call: Call, reports: list[Report], statuses: set[str]
     ) -> list[bytes]:
-        """What a list that lags behind shows of these reports."""
+        """What a list under a fault shows of these reports."""
         shown = []
         now = self._world.clock.epoch()
-        for report in found:
+        for report in reports:
             phase = call.list_view.phase(report, now)
             word = await self._word(report) if phase is Phase.ENDED else phase.name
             if (word in statuses or word not in STATUSES) and call.list_view.shows(report, now):
@@ -131,7 +135,7 @@ class Endpoints:
         return report.status
 
     async def _text(self, report: Report) -> bytes:
-        """The report object in JSON; made anew only when the status is another."""
+        """The report object in JSON; written again only when the status has changed."""
         word = await self._word(report)
         if report.shown[0] != word or report.report_faults.signed is not None:
             report.shown = (word, json.dumps(await self.describe(report)).encode())
@@ -154,10 +158,10 @@ class Endpoints:
         return await self.media.answer(call, await self.settled(report))
 
     async def settled(self, report: Report) -> Report:
-        """The report, its records counted if its work has ended; long counts in a thread."""
+        """The report, its records counted if it has ended; a long count runs in a thread."""
         if report.needs_settling and self._world.is_heavy(report):
-            found = await to_thread.run_sync(self._world.count, report)
-            return self._world.settle(report, found)
+            count = await to_thread.run_sync(self._world.count, report)
+            return self._world.settle(report, count)
         return self._world.settle(report)
 
     async def describe(self, report: Report) -> dict[str, Any]:

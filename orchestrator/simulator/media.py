@@ -1,4 +1,4 @@
-"""Finished files: made when first asked for, kept in memory or on disk, sent in pieces."""
+"""Makes finished files when first asked for, keeps them in memory or on disk, and sends them."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from orchestrator.simulator import problems
 from orchestrator.simulator import ranges as byte_ranges
 from orchestrator.simulator.archive import write_archive
 from orchestrator.simulator.calls import DRIP_SECONDS
-from orchestrator.simulator.faults.bad_archives import bad_archive
-from orchestrator.simulator.faults.bad_csv import bad_csv
+from orchestrator.simulator.faults.bad_archives import ARCHIVE_FORMS
+from orchestrator.simulator.faults.bad_csv import CSV_FORMS
 from orchestrator.simulator.records.source import csv_pieces
 from orchestrator.simulator.reports import moment
 
@@ -28,9 +28,9 @@ if TYPE_CHECKING:
     from orchestrator.simulator.reports import Report, ReportFaults
     from orchestrator.simulator.world import World
 
-_IN_MEMORY_ROWS_MAX: Final = 500
-_MEMORY_BYTES_MAX: Final = 64 << 20
-_PIECE_BYTES: Final = 1 << 18
+_IN_MEMORY_ROWS_MAX: Final = 500  # A file of more records lies on disk.
+_MEMORY_BYTES_MAX: Final = 64 << 20  # Once so much is in memory, every file lies on disk.
+_PIECE_BYTES: Final = 1 << 18  # What one read of a file on disk sends at most.
 
 Archive = bytes | Path
 
@@ -83,14 +83,14 @@ class Media:
         return await self._stream(call, response, archive, start, end)
 
     async def _archive(self, report: Report, report_faults: ReportFaults) -> Archive:
-        known = (
+        version = (
             report.request_id,
             report_faults.wrong_crc,
-            report_faults.evil,
-            report_faults.oddity,
+            report_faults.archive_form,
+            report_faults.csv_form,
         )
-        if known in self._made:
-            return self._made[known]
+        if version in self._made:
+            return self._made[version]
         rows = report.rows or 0
         bulky = rows * max(1, self._world.settings.bulk_body_bytes // 400)
         if bulky <= _IN_MEMORY_ROWS_MAX and self._in_memory < _MEMORY_BYTES_MAX:
@@ -98,12 +98,12 @@ class Media:
             self._write(report, memory, self._pieces(report), report_faults)
             archive = memory.getvalue()
             self._in_memory += len(archive)
-            self._made[known] = archive
+            self._made[version] = archive
             return archive
         async with self._lock.setdefault(report.request_id, anyio.Lock()):
-            if known not in self._made:
-                self._made[known] = await self._on_disk(report, report_faults, len(self._made))
-        return self._made[known]
+            if version not in self._made:
+                self._made[version] = await self._on_disk(report, report_faults, len(self._made))
+        return self._made[version]
 
     async def _on_disk(self, report: Report, report_faults: ReportFaults, number: int) -> Path:
         if self._folder is None:
@@ -119,18 +119,20 @@ class Media:
         return path
 
     def _pieces(self, report: Report) -> Iterator[bytes]:
-        names, careful, rows = self._world.content(report)
-        return csv_pieces(names, careful, islice(rows, report.rows or 0))
+        names, quoted, rows = self._world.content(report)
+        return csv_pieces(names, quoted, islice(rows, report.rows or 0))
 
     @staticmethod
     def _write(
         report: Report, file: IO[bytes], pieces: Iterable[bytes], report_faults: ReportFaults
     ) -> None:
         made = moment(report.ended or report.created)
-        if report_faults.oddity:
-            pieces = [bad_csv(report_faults.oddity, b"".join(pieces))]
-        if report_faults.evil:
-            file.write(bad_archive(report_faults.evil, report.file_name, b"".join(pieces)))
+        if report_faults.csv_form:
+            pieces = [CSV_FORMS[report_faults.csv_form](b"".join(pieces))]
+        if report_faults.archive_form:
+            file.write(
+                ARCHIVE_FORMS[report_faults.archive_form](report.file_name, b"".join(pieces))
+            )
         else:
             write_archive(file, report.file_name, pieces, made, wrong_crc=report_faults.wrong_crc)
 

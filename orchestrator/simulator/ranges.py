@@ -1,4 +1,4 @@
-"""Parts of a file: what a Range header is answered with, and how a server may get that wrong."""
+"""Decides which part of a file answers a Range header, rightly or in one of several wrong ways."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ WRONG: Final = {
     "resized": "206 of a file of another length",
     "unmarked": "206 without Content-Range",
 }
-"""What a server may answer to a Range request instead of the right thing."""
+"""The wrong answers to a Range request that a fault can ask for."""
 
 _RANGE: Final = re.compile(r"bytes=(\d+)-(\d*)")
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """The bytes of a file from `start` up to `end`, and the head of their answer."""
+    """The bytes of a file from `start` up to `end`, with status and headers of the answer."""
 
     start: int
     end: int
@@ -35,7 +35,7 @@ class Part:
 
 
 def answer(asked: Mapping[str, str], size: int, etag: str, wrong: str | None) -> Part:
-    """The part that the headers ask for; the whole where they ask for none, or for another file.
+    """The part that the headers ask for; the whole file if they name no part or another file.
 
     Args:
         asked: the headers of the request.
@@ -44,17 +44,17 @@ def answer(asked: Mapping[str, str], size: int, etag: str, wrong: str | None) ->
         wrong: one of `WRONG`, or None.
     """
     whole = Part(0, size, headers={"ETag": f"W/{etag}"} if wrong == "weak" else {})
-    found = _RANGE.fullmatch(asked.get("Range", ""))
-    if not found or asked.get("If-Range", etag) != etag or wrong in {"ignored", "weak"}:
+    matched = _RANGE.fullmatch(asked.get("Range", ""))
+    if not matched or asked.get("If-Range", etag) != etag or wrong in {"ignored", "weak"}:
         return whole
-    start = int(found[1])
-    end = min(size, int(found[2]) + 1) if found[2] else size
+    start = int(matched[1])
+    end = min(size, int(matched[2]) + 1) if matched[2] else size
     if start >= end or wrong == "refused":
         return Part(0, 0, 416, {"Content-Range": f"bytes */{size}"})
     if wrong == "moved":
         start = (start + end) // 2
-    told = size + 1 if wrong == "resized" else size
-    headers = {"Content-Range": f"bytes {start}-{end - 1}/{told}"}
+    stated = size + 1 if wrong == "resized" else size
+    headers = {"Content-Range": f"bytes {start}-{end - 1}/{stated}"}
     if wrong == "changed":
         headers["ETag"] = '"another"'
     if wrong == "unproved":

@@ -1,4 +1,4 @@
-"""Which reports there are, found by whatever a call asks for: an id, an owner, a time."""
+"""Finds reports by id, by file, by owner and by time of creation."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ if TYPE_CHECKING:
     from orchestrator.simulator.reports import Report
 
 STATUSES: Final = ("PENDING", "PROCESSING", "SUCCESS", "ABORTED", "FAILED", "TRUNCATED")
-"""The status words that the API documents."""
+"""The statuses that the API documents."""
 
 OPEN: Final = frozenset({Phase.PENDING.value, Phase.PROCESSING.value})
-"""Those of a report that has not ended."""
+"""The statuses of a report that has not ended."""
 
 
 @dataclass(slots=True)
 class _Owned:
-    """What one account or one key has: all by their time of creation, and the open ones."""
+    """The reports of one account or one key: all by time of creation, and the open ones."""
 
     by_time: list[Report] = field(default_factory=list)
     open: dict[int, Report] = field(default_factory=dict)
 
 
 class ReportIndex:
-    """Every report there ever was; no look-up walks them all.
+    """Every report ever created; no look-up goes through all of them.
 
     Attributes:
-        all: oldest first, by their ids.
+        all: every report by its id, oldest first.
     """
 
     def __init__(self) -> None:
@@ -45,24 +45,24 @@ class ReportIndex:
         self._open_of_key: Counter[str] = Counter()
 
     def add(self, report: Report) -> None:
-        """Takes in a new report."""
+        """Adds a new report."""
         self.all[report.request_id] = report
         self._files[report.file_id] = report
         self._open_of_key[report.key] += 1
         for owned in self._owners(report):
-            # Last, but where the world's clock was put back.
+            # At the end, unless the world's clock was set back.
             place = bisect_right(owned.by_time, report.created, key=_created)
             owned.by_time.insert(place, report)
             owned.open[report.number] = report
 
     def ended(self, report: Report) -> None:
-        """Notes that a report is open no more."""
+        """Notes that a report is no longer open."""
         self._open_of_key[report.key] -= 1
         if (
             report.report_faults.outcome is not None
             and report.report_faults.outcome not in STATUSES
         ):
-            return  # no word of a status asks for it, so every list shows it
+            return  # A list shows a report of an undocumented status whatever it asks for.
         for owned in self._owners(report):
             owned.open.pop(report.number, None)
 
@@ -90,24 +90,26 @@ class ReportIndex:
         api_key: str = "",
         statuses: Collection[str] = STATUSES,
     ) -> list[Report]:
-        """What an account or a key has had made from one second to another, oldest first.
+        """The reports that an account or a key created between two seconds, oldest first.
 
-        Where only open reports are asked for, most of the others are not even looked at.
+        Where all `statuses` are open ones, it reads the open reports only.
 
         Args:
-            first: seconds since 1970; the report's own are whole ones.
-            last: included.
-            account_id: whose records are in it; empty: not asked for by account.
-            api_key: who asked for it; empty: not asked for by key. With both: either will do.
-            statuses: the words that the caller will keep.
+            first: seconds since 1970; a report's second is rounded down.
+            last: the same, included.
+            account_id: the account of the records; empty: not by account.
+            api_key: the key that created it; empty: not by key. With both, either is enough.
+            statuses: the statuses that the caller will keep.
         """
-        found: dict[int, Report] = {}
+        by_number: dict[int, Report] = {}
         for owned in self._asked(account_id, api_key):
             among = _between(owned.by_time, first, last)
             if OPEN.issuperset(statuses):
-                among = [one for one in owned.open.values() if first <= int(one.created) <= last]
-            found.update((report.number, report) for report in among)
-        return [found[number] for number in sorted(found)]
+                among = [
+                    report for report in owned.open.values() if first <= int(report.created) <= last
+                ]
+            by_number.update((report.number, report) for report in among)
+        return [by_number[number] for number in sorted(by_number)]
 
     def _asked(self, account_id: str, api_key: str) -> Iterable[_Owned]:
         if account_id in self._of_account:

@@ -1,10 +1,11 @@
-"""One report as the world knows it."""
+"""One simulated report: its phases, its faults, its charge, and what the seed decides about it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import Enum
+from hashlib import blake2b
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
 
     from orchestrator.simulator.records.source import Query
     from orchestrator.simulator.requests import Request
+    from orchestrator.simulator.settings import Settings
 
 
 class Phase(Enum):
@@ -23,8 +25,14 @@ class Phase(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class CallbackQuirk:
-    """What is wrong with a report's callback: how often, how late in seconds, and a forged one."""
+class CallbackFault:
+    """What is wrong with a report's callback.
+
+    Attributes:
+        copies: how often it is sent.
+        late: seconds of the loop from the report's end until it is sent.
+        forged: the status that a further, forged callback claims; None is no such callback.
+    """
 
     copies: int = 1
     late: float = 0.0
@@ -33,10 +41,10 @@ class CallbackQuirk:
 
 @dataclass(slots=True)
 class ReportFaults:
-    """What a fault makes of a report or of one download of it.
+    """What faults have made of a report, or of one download of it.
 
     Attributes:
-        outcome: the status word it ends with, known to the API's documents or not.
+        outcome: the status it ends with, whether the API documents it or not.
         stuck: the phase that it never leaves.
         cut_to: records in its file at most, where it is ``TRUNCATED`` by a fault.
         uncounted: no answer has an `items_count`.
@@ -47,15 +55,15 @@ class ReportFaults:
         keep: the share of the archive that is there; None is all of it.
         gone: the download link answers 404.
         part: how a request for a part of the file is answered wrongly.
-        evil: the name of another way to build the archive.
-        oddity: the name of another way to write the CSV.
+        archive_form: the name of another way to build the archive.
+        csv_form: the name of another way to write the CSV.
         link: the form of the link to the file, or the link itself.
-        hidden: its id answers 404, from so many seconds after its request on for so long.
+        hidden: its id answers 404: from how many seconds after its create, for how many seconds.
         hidden_in_lists: lists do not show it either meanwhile.
-        late_file: its file answers 404 for so many seconds after its end.
-        signed: each answer has a link of its own, good for so many seconds; and the HTTP status
-            of a link that is no longer good.
-        keeps_on: a cancel of it changes nothing, whatever it answers.
+        late_file: for how many seconds after its end its file answers 404.
+        signed: for how many seconds the link of each answer is valid, and the HTTP status of a
+            link that is no longer valid; None is one link for good.
+        keeps_on: a cancel is answered with success and changes nothing.
         cancelled_after: seconds from the request until somebody else cancels it.
         callback: what is wrong with its callback.
     """
@@ -71,8 +79,8 @@ class ReportFaults:
     keep: float | None = None
     gone: bool = False
     part: str | None = None
-    evil: str | None = None
-    oddity: str | None = None
+    archive_form: str | None = None
+    csv_form: str | None = None
     link: str | None = None
     hidden: tuple[float, float] = (0.0, 0.0)
     hidden_in_lists: bool = False
@@ -80,36 +88,36 @@ class ReportFaults:
     signed: tuple[float, int] | None = None
     keeps_on: bool = False
     cancelled_after: float | None = None
-    callback: CallbackQuirk = CallbackQuirk()
+    callback: CallbackFault = CallbackFault()
 
     def joined(self, other: ReportFaults) -> ReportFaults:
-        """Both at once, where a download meets faults of its own."""
+        """Combines them with the faults of one download."""
         return ReportFaults(
             wrong_crc=self.wrong_crc or other.wrong_crc,
             keep=other.keep if other.keep is not None else self.keep,
             gone=self.gone or other.gone,
             part=other.part or self.part,
-            evil=other.evil or self.evil,
-            oddity=other.oddity or self.oddity,
+            archive_form=other.archive_form or self.archive_form,
+            csv_form=other.csv_form or self.csv_form,
         )
 
 
 @dataclass(slots=True, eq=False)
 class Report:
-    """A report, from its request to the day nobody remembers it.
+    """One simulated report.
 
     Attributes:
         number: counts the world's reports from 0.
-        key: the API key that asked.
-        query: the records asked for; narrowed to those that were there when work began.
+        key: the API key that created it.
+        query: the records it covers; narrowed to those that existed when processing began.
         created, started, ended: seconds since 1970 by the world's clock.
         duration: how long it is ``PROCESSING``, in seconds.
         word: the final status; None until it is known.
         rows: records in its file; None until they are counted.
         style: picks a dialect where the world mixes them.
-        stranger: somebody else with the same key asked for it.
-        aborted: somebody else has cancelled it.
-        shown: its status and its object in JSON, as it was answered last.
+        stranger: somebody else than the client under test created it.
+        aborted: somebody else cancelled it.
+        shown: its status and its object in JSON, as last answered.
     """
 
     number: int
@@ -191,6 +199,43 @@ class Charge:
     rows: int
     charged: int
     status: str
+
+
+class SeededRandom:
+    """Draws the ids, durations and styles of one world's reports from its seed.
+
+    Args:
+        settings: the world's.
+        began: when the world began, in seconds since 1970: part of every id.
+    """
+
+    def __init__(self, settings: Settings, began: float) -> None:
+        self._settings = settings
+        self._began = began
+
+    def _drawn(self, purpose: str, number: int) -> bytes:
+        return blake2b(
+            f"{self._settings.seed}:{purpose}:{number}".encode(), digest_size=16
+        ).digest()
+
+    def style(self, number: int) -> int:
+        """A number from 0 to 255; picks a dialect where the world mixes them."""
+        return self._drawn("style", number)[0]
+
+    def uuid(self, purpose: str, number: int) -> str:
+        """An id; another world, or the same one begun at another moment, gives another."""
+        text = self._drawn(f"{self._settings.salt}:{self._began}:{purpose}", number).hex()
+        return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+
+    def duration(self, rows: float, number: int) -> float:
+        """How many seconds a report of about `rows` records is processed."""
+        settings = self._settings
+        mean = (
+            settings.processing_time.total_seconds()
+            + settings.processing_time_per_row.total_seconds() * rows
+        )
+        drawn = int.from_bytes(self._drawn("duration", number)[:4], "big") / 2**32
+        return mean * (1 + settings.processing_jitter * (2 * drawn - 1))
 
 
 def moment(epoch: float) -> datetime:

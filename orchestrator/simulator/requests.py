@@ -1,4 +1,4 @@
-"""Reading what a client sends: request bodies and the dates in them, strictly."""
+"""Reads and checks request bodies, as strictly as the API does."""
 
 from __future__ import annotations
 
@@ -25,11 +25,9 @@ if TYPE_CHECKING:
 
     from orchestrator.simulator.settings import Settings
 
-RANGE_MONTHS: Final = 13
-"""The longest window of one report, in calendar months of UTC."""
-
-_DEFAULT_SPAN: Final = timedelta(days=7)
-_ACCOUNT_LENGTH: Final = 8
+RANGE_MONTHS: Final = 13  # The longest window of one report, in calendar months of UTC.
+_DEFAULT_SPAN: Final = timedelta(days=7)  # The window of a body without `date_start`.
+_ACCOUNT_LENGTH: Final = 8  # Characters.
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,10 +51,10 @@ class Request:
     @property
     def directions(self) -> tuple[str, ...]:
         """Whose records are meant: ``("",)`` for products without directions."""
-        known = PRODUCTS.get(self.product)
+        entry = PRODUCTS.get(self.product)
         if self.direction is not None:
             return (self.direction,)
-        return DIRECTIONS if known and known.direction is DirectionRule.OPTIONAL else ("",)
+        return DIRECTIONS if entry and entry.direction is DirectionRule.OPTIONAL else ("",)
 
     def query(self, settings: Settings) -> Query:
         """The records it asks for, arrived or not, retained or not."""
@@ -116,8 +114,8 @@ def read_request(body: Mapping[str, Any], now: datetime, extra: frozenset[str]) 
     callback_url = reading.callback()
     if reading.wrong:
         raise problems.unprocessable(reading.wrong)
-    known = PRODUCTS.get(product)
-    flags = {**(known.defaults(direction) if known else {}), **flags}
+    entry = PRODUCTS.get(product)
+    flags = {**(entry.defaults(direction) if entry else {}), **flags}
     echo: dict[str, str | bool] = {"product": product, "account_id": account_id}
     if direction is not None:
         echo = {"direction": direction, **echo}
@@ -128,7 +126,7 @@ def read_request(body: Mapping[str, Any], now: datetime, extra: frozenset[str]) 
 
 
 class _Reading:
-    """One body, and everything that is wrong with it."""
+    """Reads one body and collects its mistakes."""
 
     def __init__(self, body: Mapping[str, Any]) -> None:
         self._body = body
@@ -175,26 +173,26 @@ class _Reading:
 
     def direction(self, product: str) -> str | None:
         given = self._text("direction")
-        known = PRODUCTS.get(product)
+        entry = PRODUCTS.get(product)
         if given is not None and given not in DIRECTIONS:
             self.refuse("direction", "Must be one of [inbound, outbound]")
-        elif known and known.direction is DirectionRule.INVALID and given is not None:
+        elif entry and entry.direction is DirectionRule.INVALID and given is not None:
             self.refuse("direction", f"Not supported for product {product}")
-        elif known and known.direction is DirectionRule.REQUIRED and given is None:
+        elif entry and entry.direction is DirectionRule.REQUIRED and given is None:
             self.refuse("direction", "Missing required parameter")
         return given
 
     def fields(self, product: str, direction: str | None) -> tuple[dict[str, str], dict[str, bool]]:
-        known = PRODUCTS.get(product)
+        entry = PRODUCTS.get(product)
         filters: dict[str, str] = {}
         flags: dict[str, bool] = {}
         own = {"account_id", "product", "direction", "date_start", "date_end", "callback_url"}
         for name, given in self._body.items():
             if name in own or given is None:
                 continue
-            if known and not known.accepts(name):
+            if entry and not entry.accepts(name):
                 self.refuse(name, f"Not supported for product {product}")
-            elif known and name in known.outbound_only and direction != "outbound":
+            elif entry and name in entry.outbound_only and direction != "outbound":
                 self.refuse(name, "Only supported with direction outbound")
             elif name in BOOLEAN_FIELDS:
                 flags[name] = self._flag(name, given)
@@ -202,10 +200,10 @@ class _Reading:
                 filters[name] = given
             else:
                 self.refuse(name, "Must be a string")
-        for name in known.required if known else ():
+        for name in entry.required if entry else ():
             if not filters.get(name):
                 self.refuse(name, "Missing required parameter")
-        if not known:
+        if not entry:
             flags = {**dict.fromkeys(COMMON_FIELDS, False), **flags}
         return filters, flags
 

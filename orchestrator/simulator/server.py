@@ -1,4 +1,4 @@
-"""The Reports API as a server of our own: authentication, rate limit, faults, routes."""
+"""The simulator's HTTP server: authentication, rate limit, faults, routes, restarts."""
 
 from __future__ import annotations
 
@@ -21,7 +21,6 @@ from orchestrator.simulator.clock import WorldClock
 from orchestrator.simulator.debugging import Debugging
 from orchestrator.simulator.endpoints import Endpoints
 from orchestrator.simulator.faults.places import FaultOfCall, FaultOfReport, FaultOfServer
-from orchestrator.simulator.rate_limit import TokenBucket
 from orchestrator.simulator.settings import Settings
 from orchestrator.simulator.synchronous import Synchronous
 from orchestrator.simulator.world import World
@@ -31,23 +30,48 @@ if TYPE_CHECKING:
 
     from orchestrator.simulator.settings import ApiKey
 
+# Longer than any client keeps a connection, so that the server never closes it first.
 _KEEP_ALIVE_SECONDS: Final = 3600.0
-"""Longer than any client's own, so that it is never the server that hangs up first."""
+_SHUTDOWN_SECONDS: Final = 1.0  # How long the end of the server waits for calls in progress.
+_REMEMBERED_CALLS: Final = 100_000  # The maximum length of `Simulator.call_times`.
 
-_SHUTDOWN_SECONDS: Final = 1.0
-_REMEMBERED_CALLS: Final = 100_000
+
+class TokenBucket:
+    """Limits the calls of one API key; a pause saves up the calls of one second at most.
+
+    Args:
+        rate: calls a second of the loop's time; None is no limit.
+        now: the loop's time, in seconds.
+    """
+
+    def __init__(self, rate: float | None, now: float) -> None:
+        self._rate = rate
+        self._capacity = max(1.0, rate or 0.0)
+        self._tokens = self._capacity
+        self._filled = now
+
+    def take(self, now: float) -> bool:
+        """Whether a call may pass now; if so, it is counted."""
+        if self._rate is None:
+            return True
+        self._tokens = min(self._capacity, self._tokens + (now - self._filled) * self._rate)
+        self._filled = now
+        if self._tokens < 1 - 1e-9:
+            return False
+        self._tokens -= 1
+        return True
 
 
 class Simulator:
     """A running simulator. Get one from `serve`.
 
     Attributes:
-        settings: the world's.
-        world: its inside, for tests; touch it on the loop's thread only.
-        calls: how many calls came, by place; throttled and unauthorised ones too.
+        settings: the settings of the world.
+        world: the state behind the server; use it on the loop's thread only.
+        calls: how many calls came, by place; throttled and unauthorised ones count too.
         throttled: how many of them got 429 by the rate limit (not by a fault).
         call_times: (loop time, API key, place) of the latest calls that were let in or throttled.
-        leaks: paths to which credentials came though they lie on a host of another name.
+        leaks: paths that were asked for with credentials under another host name.
         restarts: how often it was restarted.
     """
 
@@ -177,7 +201,7 @@ class Simulator:
         return await call.proceed()
 
     async def _about(self, call: Call) -> tuple[str, str]:
-        """The account and product that a call is about; empty where it does not tell."""
+        """The account and product that a call is about; empty where it does not say."""
         report = self.world.find(call.request.match_info.get("id", ""))
         if report is not None:
             return report.request.account_id, report.request.product
@@ -246,7 +270,7 @@ class Simulator:
                 background.start_soon(callbacks.run)
                 for fault in self.settings.faults.faults:
                     if isinstance(fault, FaultOfServer):
-                        background.start_soon(self._befall, fault)
+                        background.start_soon(self._strike, fault)
                 try:
                     yield self
                 except (anyio.get_cancelled_exc_class(), GeneratorExit):
@@ -268,16 +292,16 @@ class Simulator:
         self._site = web.TCPSite(self._runner, host, port, reuse_address=True)
         await self._site.start()
 
-    async def _befall(self, fault: FaultOfServer) -> None:
-        """A fault of the whole server, when its time has come."""
+    async def _strike(self, fault: FaultOfServer) -> None:
+        """Strikes with a fault of the whole server when it is due."""
         await anyio.sleep(fault.after or 0.0)
         await fault.strike(self)
 
     async def restart(self, seconds: float = 0.0) -> None:
-        """Every connection dies, and nobody listens for so long; the world survives.
+        """Ends every connection and stops listening for a while; the world stays.
 
-        Restarted while it is down, it comes back when it was to. What a call was about to do it
-        still does, as a server's other half would; its answer goes nowhere.
+        A restart while it is down changes nothing. A call in progress is still carried out, but
+        its answer is lost.
 
         Args:
             seconds: of the loop until it listens again, on the same port.
@@ -286,7 +310,7 @@ class Simulator:
         self.restarts += 1
         site, self._site = self._site, None
         if site is None:
-            return  # it is down already
+            return  # It is down already.
         await site.stop()
         server = self._runner.server
         for connection in server.connections if server else ():

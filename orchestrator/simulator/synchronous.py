@@ -24,10 +24,8 @@ if TYPE_CHECKING:
     from orchestrator.simulator.endpoints import Endpoints
     from orchestrator.simulator.world import World
 
-PAGE_ROWS: Final = 1000
-"""Records of one page at most."""
-
-_LONGEST: Final = timedelta(hours=24)
+PAGE_ROWS: Final = 1000  # The maximum number of records on one page.
+_LONGEST: Final = timedelta(hours=24)  # The longest window of one query.
 
 
 class Synchronous:
@@ -45,7 +43,7 @@ class Synchronous:
         """
         given = dict(call.request.query)
         cursor, iv = given.pop("cursor", None), given.pop("iv", None)
-        ids = [one.strip() for one in given.pop("id", "").split(",") if one.strip()]
+        ids = [part.strip() for part in given.pop("id", "").split(",") if part.strip()]
         request = self._request(given, by_id=bool(ids))
         if request.account_id not in call.key.accounts:
             raise problems.forbidden()
@@ -64,8 +62,10 @@ class Synchronous:
             answer["_links"]["next"] = {"href": address}
         answer["records"] = [dict(zip(columns, row, strict=True)) for row in rows]
         if ids:
-            found = {value for record in answer["records"] for value in record.values()}
-            answer["ids_not_found"] = ",".join(one for one in ids if one not in found)
+            values = {value for record in answer["records"] for value in record.values()}
+            answer["ids_not_found"] = ",".join(
+                record_id for record_id in ids if record_id not in values
+            )
         return json_answer(answer)
 
     def _request(self, given: dict[str, str], *, by_id: bool) -> Request:
@@ -106,7 +106,7 @@ class Synchronous:
         }
 
     def _token(self, given: dict[str, str], offset: int) -> tuple[str, str]:
-        """Cursor and iv of a page: opaque, and good for this query only."""
+        """Cursor and iv of a page: opaque, and valid for this query only."""
         cursor = urlsafe_b64encode(b"%d" % offset).decode()
         of_query = f"{self._world.settings.seed}:{cursor}:{json.dumps(given, sort_keys=True)}"
         return cursor, blake2b(of_query.encode(), digest_size=16).hexdigest()

@@ -1,4 +1,4 @@
-"""What a collection must equal: the records of a request in a window, straight from the source."""
+"""The records that a request must yield, drawn from the source without any report."""
 
 from __future__ import annotations
 
@@ -22,8 +22,7 @@ _SOME_DAY = datetime(2024, 1, 1, tzinfo=UTC)
 class Truth:
     """All records of a request body in a window: arrived or not, retained or not, never cut.
 
-    ``REPORTS-USAGE`` has no truth of this kind, since its records are what the world did: ask the
-    world's bill.
+    ``REPORTS-USAGE`` is refused: its records follow from what the world did, so see its bill.
 
     Args:
         settings: of the world that was asked.
@@ -69,14 +68,14 @@ class Truth:
 
     def csv(self) -> Iterator[bytes]:
         """The CSV of one report over the whole window, in pieces."""
-        return csv_pieces(self.columns, self._query.schema.careful, self.rows())
+        return csv_pieces(self.columns, self._query.schema.quoted, self.rows())
 
     def count(self) -> int:
         """How many records there are."""
         return self._records.count(self._query)
 
     def record_digest(self) -> RecordDigest:
-        """Count and digest, in constant memory; add the tallies of files to compare with it."""
+        """Count and digest, in constant memory; compare it with the sum of the files' digests."""
         return self._records.record_digest(self._query)
 
 

@@ -1,4 +1,4 @@
-"""In which order reports are worked on: so many at once, first come, first served."""
+"""Starts and ends reports as time passes: a limited number at once, first come, first served."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 
 
 class WorkQueue:
-    """Takes reports from ``PENDING`` through ``PROCESSING`` to their end, as time goes on.
+    """Takes reports from ``PENDING`` through ``PROCESSING`` to their end.
 
-    What happened, and when, does not depend on how often anybody looks.
+    What happens, and when, does not depend on how often `advance` is called.
     """
 
     def __init__(self, concurrency: int | None, pending: float) -> None:
@@ -29,7 +29,7 @@ class WorkQueue:
         self._free_since = -math.inf
 
     def admit(self, report: Report) -> None:
-        """Takes a new report in; one that is stuck in ``PENDING`` never comes to its turn."""
+        """Adds a new report; one that is stuck in ``PENDING`` is never started."""
         if report.report_faults.stuck is not Phase.PENDING:
             self._waiting.append(report)
         if report.report_faults.cancelled_after is not None:
@@ -37,7 +37,7 @@ class WorkQueue:
             heapq.heappush(self._to_be_cancelled, (at, report.number, report))
 
     def drop(self, report: Report, now: float) -> None:
-        """Ends a report before its time; where it stands in a queue, it is passed over."""
+        """Ends a report before its time; the queues skip it from now on."""
         if report.phase is Phase.PROCESSING:
             self._busy -= 1
         self._free_since = now

@@ -1,4 +1,4 @@
-"""The API's inside: who owns what, which reports there are, what became of them, what they cost."""
+"""The state of the simulated API: its accounts, its reports, their outcomes and their charges."""
 
 from __future__ import annotations
 
@@ -8,16 +8,15 @@ from typing import TYPE_CHECKING, Final
 
 from orchestrator.core.products import PRODUCTS
 from orchestrator.core.vonage import RETENTION_MONTHS
-from orchestrator.simulator import billing, problems
+from orchestrator.simulator import problems
+from orchestrator.simulator.billing import UsageRecord, paid_twice
 from orchestrator.simulator.dates import months_later
 from orchestrator.simulator.faults.model import FaultInjector
 from orchestrator.simulator.faults.places import FaultOfReport
-from orchestrator.simulator.randomness import SeededRandom
 from orchestrator.simulator.records.columns import USAGE_COLUMNS
 from orchestrator.simulator.records.source import Query, Records
 from orchestrator.simulator.report_index import STATUSES, ReportIndex
-from orchestrator.simulator.reports import Charge, Phase, Report, moment
-from orchestrator.simulator.usage import UsageRecord
+from orchestrator.simulator.reports import Charge, Phase, Report, SeededRandom, moment
 from orchestrator.simulator.work_queue import WorkQueue
 
 if TYPE_CHECKING:
@@ -28,27 +27,24 @@ if TYPE_CHECKING:
     from orchestrator.simulator.requests import Request
     from orchestrator.simulator.settings import ApiKey, Settings
 
-LINK_LIFE: Final = timedelta(hours=72)
-"""How long a finished file can be downloaded."""
+LINK_LIFE: Final = timedelta(hours=72)  # How long a finished file can be downloaded.
+MEMORY: Final = timedelta(days=4)  # How long after its create a report is found by its id.
 
-MEMORY: Final = timedelta(days=4)
-"""How long a report is known by its id, from its request on."""
-
-_HEAVY_MICROSECONDS: Final = 3000
+_HEAVY_MICROSECONDS: Final = 3000  # A count of records that takes longer runs in a thread.
 _USAGE: Final = "REPORTS-USAGE"
 
 
 class World:
-    """Accounts, reports and their bill. Touch it on the loop's thread only.
+    """Accounts, reports and their bill. Use it on the loop's thread only.
 
-    Whatever time brings has happened before a method answers.
+    Every method first lets happen what is due by the world's clock.
 
     Attributes:
         injector: the faults, and how often each has struck.
-        on_change: called when a callback may be nearer than it was.
-        forged_callbacks: reports of which somebody is about to send a forged callback.
-        turned_away: creates that `Settings.max_open` refused.
-        ended_with_callback: ended reports whose callback nobody has sent yet, oldest first.
+        on_change: called when the next callback may be due sooner than before.
+        forged_callbacks: reports for which a forged callback is to be sent now.
+        turned_away: how many creates `Settings.max_open` refused.
+        ended_with_callback: ended reports whose callback is to be sent, oldest first.
     """
 
     def __init__(self, settings: Settings, clock: WorldClock) -> None:
@@ -59,25 +55,25 @@ class World:
         self.on_change: Callable[[], None] = lambda: None
         self.forged_callbacks: list[Report] = []
         self.ended_with_callback: list[Report] = []
-        self._odds = SeededRandom(settings, clock.epoch())
+        self._random = SeededRandom(settings, clock.epoch())
         self.turned_away = 0
-        self._register = ReportIndex()
+        self._index = ReportIndex()
         self._synchronous: list[UsageRecord] = []
         self._open_callbacks = 0
-        self._schedule = WorkQueue(settings.concurrency, settings.pending_time.total_seconds())
+        self._queue = WorkQueue(settings.concurrency, settings.pending_time.total_seconds())
 
     # --- what the endpoints do -------------------------------------------------------------------
 
     def create(
         self, key: ApiKey, request: Request, elapsed: float = 0.0, *, stranger: bool = False
     ) -> Report:
-        """Takes a request for a report.
+        """Creates a report.
 
         Args:
-            key: who asks.
-            request: for what.
+            key: the API key of the call.
+            request: the valid body.
             elapsed: seconds of the loop since the server began, for faults.
-            stranger: it is not the client under test who asks; no fault strikes.
+            stranger: somebody else than the client under test asks; no fault strikes.
 
         Raises:
             Refused: 403, the account is not the key's; 429, it has too many open reports.
@@ -86,30 +82,30 @@ class World:
             raise problems.forbidden()
         now = self.advance()
         limit = self.settings.max_open
-        if limit is not None and self._register.count_open(key.api_key) >= limit:
+        if limit is not None and self._index.count_open(key.api_key) >= limit:
             self.turned_away += 1
             raise problems.too_many_open(self.settings.max_open_type)
-        number = len(self._register.all)
+        number = len(self._index.all)
         query = request.query(self.settings)
         report = Report(
             number=number,
             request_id=("ri3p58f-" if self.settings.dialect.prefix else "")
-            + self._odds.uuid("report", number),
-            file_id=self._odds.uuid("file", number),
+            + self._random.uuid("report", number),
+            file_id=self._random.uuid("file", number),
             key=key.api_key,
             request=request,
             query=query,
             created=now,
-            duration=self._odds.duration(self.records.expected(query), number),
-            style=self._odds.style(number),
+            duration=self._random.duration(self.records.expected(query), number),
+            style=self._random.style(number),
             stranger=stranger,
         )
         if "report" in self.injector.places and not stranger:
             fault = self.injector.strike("report", request.account_id, request.product, elapsed)
             if isinstance(fault, FaultOfReport):
                 fault.change(report.report_faults)
-        self._register.add(report)
-        self._schedule.admit(report)
+        self._index.add(report)
+        self._queue.admit(report)
         if request.callback_url:
             self._open_callbacks += 1
             if report.report_faults.callback.forged:
@@ -121,10 +117,10 @@ class World:
         """A report by its id.
 
         Raises:
-            Refused: 404: never was, another key's, or older than four days.
+            Refused: 404, it was never created, is another key's, or is older than four days.
         """
         now = self.advance()
-        report = self._register.report(request_id)
+        report = self._index.report(request_id)
         if (
             report is None
             or not self._may_see(key, report)
@@ -146,7 +142,7 @@ class World:
         if report.phase is Phase.ENDED:
             raise problems.already_final()
         report.word, report.rows = "ABORTED", 0
-        self._schedule.drop(report, self.clock.epoch())
+        self._queue.drop(report, self.clock.epoch())
         self._note_end(report)
         self.on_change()
         return report
@@ -159,9 +155,9 @@ class World:
         created_to: datetime,
         statuses: Collection[str] = STATUSES,
     ) -> list[Report]:
-        """The reports created by an account in a time (both ends included), oldest first.
+        """The reports that an account created between two moments, both included, oldest first.
 
-        Where `statuses` are those of open reports, others may be left out.
+        Where all `statuses` are those of open reports, others may be left out.
 
         Raises:
             Refused: 403, the account is not the key's.
@@ -170,7 +166,7 @@ class World:
             raise problems.forbidden()
         now = self.advance()
         under = self.settings.list_under
-        found = self._register.listed(
+        reports = self._index.listed(
             created_from.timestamp(),
             created_to.timestamp(),
             account_id=account_id if under != "key" else "",
@@ -178,17 +174,19 @@ class World:
             statuses=statuses,
         )
         return [
-            report for report in found if self._may_see(key, report) and not report.is_unlisted(now)
+            report
+            for report in reports
+            if self._may_see(key, report) and not report.is_unlisted(now)
         ]
 
     def file(self, key: ApiKey, file_id: str) -> Report:
         """The report whose file this is, if it can be downloaded; it may need settling.
 
         Raises:
-            Refused: 404: never was, another key's, or older than 72 hours.
+            Refused: 404, there is no such file, it is another key's, or older than 72 hours.
         """
         now = self.advance()
-        report = self._register.of_file(file_id)
+        report = self._index.of_file(file_id)
         if (
             report is None
             or report.ended is None
@@ -199,9 +197,9 @@ class World:
         return report
 
     def charge_query(self, key: ApiKey, request: Request, rows: int) -> str:
-        """Books one answer of the synchronous call; returns its request id."""
+        """Adds one answer of the synchronous call to the bill; returns its request id."""
         now = self.advance()
-        request_id = self._odds.uuid("query", len(self._synchronous))
+        request_id = self._random.uuid("query", len(self._synchronous))
         charge = Charge(
             request_id, key.api_key, request.account_id, request.product, request.echo,
             request.start, request.end, rows, 0 if _is_free(request.product) else rows, "SUCCESS",
@@ -210,19 +208,19 @@ class World:
         return request_id
 
     def find(self, either_id: str) -> Report | None:
-        """The report with this id, or whose file has it, whoever may see it."""
-        return self._register.report(either_id) or self._register.of_file(either_id)
+        """The report with this id, or whose file has this id, of any key."""
+        return self._index.report(either_id) or self._index.of_file(either_id)
 
     def known_reports(self) -> tuple[Report, ...]:
-        """Every report there ever was, oldest first; ended ones may need settling."""
-        return tuple(self._register.all.values())
+        """Every report, oldest first; ended ones may need settling."""
+        return tuple(self._index.all.values())
 
     # --- time ------------------------------------------------------------------------------------
 
     def advance(self) -> float:
-        """Lets everything happen that is due by now; returns now, in seconds since 1970."""
+        """Starts and ends the reports that are due by now; returns now, in seconds since 1970."""
         now = self.clock.epoch()
-        for report in self._schedule.advance(now):
+        for report in self._queue.advance(now):
             if report.aborted:
                 report.word, report.rows = "ABORTED", 0
             self._note_end(report)
@@ -230,7 +228,7 @@ class World:
 
     def next_change(self) -> float:
         """When the next report starts or ends, in seconds since 1970; may be infinite."""
-        return self._schedule.next_change()
+        return self._queue.next_change()
 
     @property
     def has_open_callbacks(self) -> bool:
@@ -238,7 +236,7 @@ class World:
         return self._open_callbacks > 0
 
     def _note_end(self, report: Report) -> None:
-        self._register.ended(report)
+        self._index.ended(report)
         if report.request.callback_url:
             self._open_callbacks -= 1
             self.ended_with_callback.append(report)
@@ -253,30 +251,30 @@ class World:
         return self.records.effort(report.query) > _HEAVY_MICROSECONDS
 
     def count(self, report: Report) -> int:
-        """How many records an ended report found: pure, so any thread may do it."""
+        """How many records an ended report covers; pure, so any thread may call it."""
         if report.request.product == _USAGE:
             return len(self._usage(self._there(report), report.ended or 0.0))
         return self.records.count(self._there(report))
 
-    def settle(self, report: Report, found: int | None = None) -> Report:
+    def settle(self, report: Report, count: int | None = None) -> Report:
         """Fixes the outcome of a report whose work has ended; returns it. Idempotent.
 
         Args:
             report: any report.
-            found: what `count` said, where it was asked already.
+            count: the result of `count`, where the caller has it already.
         """
         if not report.needs_settling:
             return report
-        found = self.count(report) if found is None else found
+        count = self.count(report) if count is None else count
         report.query = self._there(report)
         limit = self.settings.max_rows
         word = report.report_faults.outcome or (
-            "TRUNCATED" if limit is not None and found > limit else "SUCCESS"
+            "TRUNCATED" if limit is not None and count > limit else "SUCCESS"
         )
-        rows = found if limit is None else min(found, limit)
+        rows = count if limit is None else min(count, limit)
         if report.report_faults.outcome == "TRUNCATED":
             most = report.report_faults.cut_to
-            rows = min(rows, found // 2 if most is None else most)
+            rows = min(rows, count // 2 if most is None else most)
         report.word = word
         report.rows = rows if word in ("SUCCESS", "TRUNCATED") else 0
         return report
@@ -284,25 +282,25 @@ class World:
     def content(
         self, report: Report
     ) -> tuple[tuple[str, ...], tuple[int, ...], Iterator[list[str]]]:
-        """Columns, positions of those that may hold quotes, and all records of a settled report.
+        """Columns, positions of those that may hold quotes, and the records of a settled report.
 
-        The records may be drawn in another thread; there may be more of them than the file holds.
+        Another thread may draw the records; there may be more of them than the file holds.
         """
         if report.request.product == _USAGE:
             names = tuple(USAGE_COLUMNS)
             rows = self._usage(report.query, report.ended or 0.0)
             return names, tuple(range(len(names))), iter(rows)
-        form = report.query.schema
-        return form.names, form.careful, self.records.rows(report.query)
+        schema = report.query.schema
+        return schema.names, schema.quoted, self.records.rows(report.query)
 
     def _there(self, report: Report) -> Query:
-        """The query, narrowed to the records that were there when work on it began."""
+        """The query, narrowed to the records that existed when its processing began."""
         if report.started is None or report.word is not None:
             return report.query
         return self._visible(report.query, report.started)
 
     def _visible(self, query: Query, at: float) -> Query:
-        """The query, narrowed to what has arrived at a moment and is still kept."""
+        """The query, narrowed to the records that have arrived by a moment and are still kept."""
         start, end = query.start, min(query.end, int(at) + 1)
         if self.settings.retention:
             start = max(start, int(self.kept_from(query.product, moment(at)).timestamp()))
@@ -311,26 +309,26 @@ class World:
     @staticmethod
     def kept_from(product: str, now: datetime) -> datetime:
         """Records of a product older than this are gone, where retention is on."""
-        known = PRODUCTS.get(product)
-        if known and known.retention is not None:
-            return now - known.retention
+        entry = PRODUCTS.get(product)
+        if entry and entry.retention is not None:
+            return now - entry.retention
         return months_later(now, -RETENTION_MONTHS)
 
     def arrived_rows(self, query: Query) -> Iterator[list[str]]:
-        """The records that are there now, for the synchronous call."""
+        """The records that have arrived by now, for the synchronous call."""
         now = self.clock.epoch()
         if query.product == _USAGE:
             return iter(self._usage(query, now))
         return self.records.rows(self._visible(query, now))
 
     def _usage(self, query: Query, seen_at: float) -> list[list[str]]:
-        """The records of ``REPORTS-USAGE``: what had ended by then."""
+        """The records of ``REPORTS-USAGE``: the reports and queries that had ended by `seen_at`."""
         uses = [use for use in self._synchronous if use.ended <= seen_at]
         uses += [
             UsageRecord(
                 self._charge(report), "ASYNC_JOB", report.created, report.started, report.ended
             )
-            for report in self._register.all.values()
+            for report in self._index.all.values()
             if report.ended is not None
             and report.ended <= seen_at
             and (report.ended < seen_at or report.request.product != _USAGE)
@@ -347,32 +345,32 @@ class World:
     def bill(self) -> list[Charge]:
         """What every report and synchronous query was charged, ended or not, oldest first."""
         self.advance()
-        reports = [self._charge(report) for report in self._register.all.values()]
+        reports = [self._charge(report) for report in self._index.all.values()]
         return reports + [use.charge for use in self._synchronous]
 
     def charged(self) -> int:
-        """Records paid for, all together."""
+        """How many records were paid for."""
         return sum(charge.charged for charge in self.bill())
 
     def paid_twice(self) -> Mapping[str, tuple[str, ...]]:
-        """Records that stand in more than one paid report, each with the reports' ids.
+        """Records in more than one paid report, each with the reports' ids.
 
-        Synchronous queries, free products and what strangers asked for are not looked at.
+        Synchronous queries, free products and the reports of strangers do not count.
         """
         self.advance()
-        return billing.paid_twice(self.records, self._paid())
+        return paid_twice(self.records, self._paid())
 
     def _paid(self) -> list[Report]:
         return [
             report
-            for report in self._register.all.values()
+            for report in self._index.all.values()
             if not report.stranger and self._charge(report).charged
         ]
 
     def reports(self) -> tuple[Report, ...]:
-        """Every report there ever was, oldest first, ended ones settled."""
+        """Every report, oldest first; ended ones are settled."""
         self.advance()
-        return tuple(self.settle(report) for report in self._register.all.values())
+        return tuple(self.settle(report) for report in self._index.all.values())
 
     def _charge(self, report: Report) -> Charge:
         self.settle(report)
@@ -400,5 +398,5 @@ def _age(report: Report, now: float) -> timedelta:
 
 
 def _is_free(product: str) -> bool:
-    known = PRODUCTS.get(product)
-    return bool(known and known.free)
+    entry = PRODUCTS.get(product)
+    return bool(entry and entry.free)

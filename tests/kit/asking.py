@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import aiohttp
 
-from orchestrator.simulator import RecordDigest, Settings, Simulator, serve, tally_csv
+from orchestrator.simulator import RecordDigest, Settings, Simulator, digest_csv, serve
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
@@ -55,7 +55,7 @@ class Answer:
         archive = self.archive()
         files = [name for name in archive.namelist() if not name.endswith("/")]
         with archive.open(files[0]) as stream:
-            return tally_csv(stream)
+            return digest_csv(stream)
 
 
 class Asker:

@@ -37,8 +37,8 @@ from orchestrator.simulator import (
     Simulator,
     Truth,
     WorldClock,
+    digest_csv,
     serve,
-    tally_csv,
 )
 from tests.kit.virtual_time import VirtualClock
 
@@ -216,7 +216,7 @@ class Stage:
             if report.series == series and report.state is State.COLLECTED:
                 assert report.target is not None
                 with (self.output / report.target).open("rb") as file:
-                    total += tally_csv(file)
+                    total += digest_csv(file)
         return total
 
     def truth(self, series: Series, window: Window) -> RecordDigest:

@@ -13,7 +13,7 @@ from orchestrator.core.lifecycle import State
 from orchestrator.engine import list_probes
 from orchestrator.ledger.sqlite import connect
 from orchestrator.ledger.store import Store
-from orchestrator.simulator import RecordDigest, tally_csv
+from orchestrator.simulator import RecordDigest, digest_csv
 
 if TYPE_CHECKING:
     import asyncio
@@ -120,7 +120,7 @@ def _tally(here: Stage, report: Report) -> RecordDigest:
     if path.stat().st_size == 0:
         return RecordDigest()
     with path.open("rb") as file:
-        return tally_csv(file)
+        return digest_csv(file)
 
 
 def _windows(rows: Sequence[Report], series: Series, states: set[State]) -> list[Window]:

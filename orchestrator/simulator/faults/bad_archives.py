@@ -1,4 +1,4 @@
-"""Archives as no report ever is: built to trick, to overwhelm, or just in another writer's way."""
+"""Builds archives that real reports never are: hostile, far too large, or by another writer."""
 
 from __future__ import annotations
 
@@ -13,14 +13,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _WHEN: Final = (2026, 1, 1, 0, 0, 0)
-_BOMB_MIB: Final = 256
+_BOMB_MIB: Final = 256  # What the bomb unpacks to.
 _MIB: Final = 1 << 20
-_ENCRYPTED: Final = 1
-
-
-def bad_archive(form: str, name: str, content: bytes) -> bytes:
-    """An archive of the content, built in one of the ways of `EVIL`; the same bytes each time."""
-    return EVIL[form](name, content)
+_ENCRYPTED: Final = 1  # The flag bit of an encrypted member.
 
 
 def _zip(
@@ -29,7 +24,7 @@ def _zip(
     mode: int = stat.S_IFREG | 0o644,
     zip64: bool = False,
 ) -> bytes:
-    """Sizes stand in the headers; there is no data descriptor."""
+    """An archive whose headers hold the sizes; without a data descriptor."""
     sink = io.BytesIO()
     with zipfile.ZipFile(sink, "w", method) as archive:
         for name, content in members:
@@ -43,7 +38,7 @@ def _zip(
 
 
 def _raw(name: str, packed: bytes, size: int, crc: int, *, local_name: str | None = None) -> bytes:
-    """One deflated member whose headers say whatever they are told."""
+    """An archive of one deflated member whose headers say what the arguments say."""
     local, encoded = (local_name or name).encode(), name.encode()
     facts = struct.pack("<3L", crc, len(packed), size)
     head = struct.pack("<4s5H", b"PK\x03\x04", 20, 0, 8, 0, 33) + facts
@@ -61,7 +56,7 @@ def _deflated(content: bytes) -> bytes:
 
 
 def _bomb(name: str, _content: bytes) -> bytes:
-    """Zeros without end, in a few hundred kilobytes."""
+    """256 MiB of zeros in a few hundred kilobytes."""
     zeros = bytes(_MIB)
     packer = zlib.compressobj(9, wbits=-zlib.MAX_WBITS)
     first = packer.compress(zeros) + packer.flush(zlib.Z_FULL_FLUSH)
@@ -73,7 +68,7 @@ def _bomb(name: str, _content: bytes) -> bytes:
 
 
 def _modest_bomb(name: str, content: bytes) -> bytes:
-    """It unpacks to more than it says."""
+    """A member that unpacks to more than its headers say."""
     packed = _deflated(content + bytes(8 * _MIB))
     return _raw(name, packed, len(content), zlib.crc32(content))
 
@@ -95,7 +90,7 @@ def _between(name: str, content: bytes) -> bytes:
     return bytes(whole[:directory] + bytes(64) + whole[directory:])
 
 
-EVIL: Final[dict[str, Callable[[str, bytes], bytes]]] = {
+ARCHIVE_FORMS: Final[dict[str, Callable[[str, bytes], bytes]]] = {
     "two_csvs": lambda name, content: _zip((name, content), ("more.csv", b'"a"\n"1"\n')),
     "several": lambda name, content: _zip((name, content), ("readme.txt", b"x"), ("b.bin", b"\0")),
     "same_name_twice": lambda name, content: _zip((name, content), (f"{name[:-4]}.CSV", content)),
@@ -127,9 +122,12 @@ EVIL: Final[dict[str, Callable[[str, bytes], bytes]]] = {
         ("a/", b""), ("a/b/", b""), (f"a/b/{name}", content), ("c/", b"")
     ),
 }
-"""Ways to build an archive. The last six are honest, and only unlike real ones."""
+"""Ways to build an archive, by name; always the same bytes.
+
+The last six are valid, but unlike real ones.
+"""
 
 HONEST: Final = frozenset(
     {"zip64", "stored", "no_descriptor", "folder_before", "folder_behind", "in_folders"}
 )
-"""Those whose content is whole and can be had."""
+"""The forms that are valid: their content is complete and must be accepted."""

@@ -1,4 +1,4 @@
-"""CSV files as no report ever is: other line ends, bytes that do not belong, records missing."""
+"""Writes CSV files that real reports never are: other line ends, stray bytes, missing records."""
 
 from __future__ import annotations
 
@@ -9,12 +9,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_MARK: Final = b"\xef\xbb\xbf"
-
-
-def bad_csv(form: str, content: bytes) -> bytes:
-    """The CSV, written in one of the ways of `ODDITIES`."""
-    return ODDITIES[form](content)
+_BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 
 
 def _header(content: bytes) -> bytes:
@@ -33,9 +28,9 @@ def _into_last_record(content: bytes, piece: bytes) -> bytes:
     return content[:-2] + piece + content[-2:]
 
 
-ODDITIES: Final[dict[str, Callable[[bytes], bytes]]] = {
+CSV_FORMS: Final[dict[str, Callable[[bytes], bytes]]] = {
     "crlf": lambda content: _rewritten(content, "\r\n"),
-    "bom": lambda content: _MARK + content,
+    "bom": lambda content: _BYTE_ORDER_MARK + content,
     "no_last_lf": lambda content: content.removesuffix(b"\n"),
     "blank_lines": lambda content: content + b"\n\n",
     "blank_crlf": lambda content: _rewritten(content, "\r\n") + b"\r\n" * 3,
@@ -46,9 +41,9 @@ ODDITIES: Final[dict[str, Callable[[bytes], bytes]]] = {
     "empty": lambda _content: b"",
     "header_only": _header,
 }
-"""Ways to write the CSV. The first six change no record."""
+"""Ways to write the CSV, by name. The first six change no record."""
 
 HARMLESS: Final = frozenset(
     {"crlf", "bom", "no_last_lf", "blank_lines", "blank_crlf", "no_last_lf_but_crlf"}
 )
-"""Those that hold the very same records."""
+"""The forms that hold the very same records."""

@@ -3,8 +3,8 @@
 from datetime import timedelta
 from typing import Annotated
 
-from orchestrator.simulator.faults.bad_archives import EVIL
-from orchestrator.simulator.faults.bad_csv import ODDITIES
+from orchestrator.simulator.faults.bad_archives import ARCHIVE_FORMS
+from orchestrator.simulator.faults.bad_csv import CSV_FORMS
 from orchestrator.simulator.faults.options import (
     AnyNumber,
     Flag,
@@ -20,7 +20,7 @@ from orchestrator.simulator.faults.options import (
 )
 from orchestrator.simulator.faults.places import FILE, FaultOfReport, FaultOfServer, Server
 from orchestrator.simulator.ranges import WRONG
-from orchestrator.simulator.reports import CallbackQuirk, Phase, ReportFaults
+from orchestrator.simulator.reports import CallbackFault, Phase, ReportFaults
 
 
 class Outcome(FaultOfReport, do="outcome"):
@@ -117,19 +117,19 @@ class Gone(FaultOfReport, do="gone", places=FILE):
 class Zip(FaultOfReport, do="zip", places=FILE):
     """Builds the archive in a `form` that real archives do not have."""
 
-    form: Annotated[str, one_of(*EVIL)]
+    form: Annotated[str, one_of(*ARCHIVE_FORMS)]
 
     def change(self, report_faults: ReportFaults) -> None:
-        report_faults.evil = self.form
+        report_faults.archive_form = self.form
 
 
 class Csv(FaultOfReport, do="csv", places=FILE):
     """Writes the CSV in a `form` that real files do not have."""
 
-    form: Annotated[str, one_of(*ODDITIES)]
+    form: Annotated[str, one_of(*CSV_FORMS)]
 
     def change(self, report_faults: ReportFaults) -> None:
-        report_faults.oddity = self.form
+        report_faults.csv_form = self.form
 
 
 class Link(FaultOfReport, do="link"):
@@ -210,7 +210,7 @@ class Callback(FaultOfReport, do="callback"):
     forged: OptionalText = None
 
     def change(self, report_faults: ReportFaults) -> None:
-        report_faults.callback = CallbackQuirk(self.copies, self.late, self.forged)
+        report_faults.callback = CallbackFault(self.copies, self.late, self.forged)
 
 
 # --- of the whole server --------------------------------------------------------------------------

@@ -34,7 +34,7 @@ class Schema:
         columns: what fills each of `names`.
         time_column: the one that windows select by.
         id_column: the one that no two records share.
-        careful: positions of the columns that may hold a double quote.
+        quoted: positions of the columns that may hold a double quote.
         selectable: what a filter of that name is compared with; visible or not.
     """
 
@@ -42,7 +42,7 @@ class Schema:
     columns: tuple[Column, ...]
     time_column: str
     id_column: str
-    careful: tuple[int, ...]
+    quoted: tuple[int, ...]
     selectable: Mapping[str, Column]
 
 
@@ -335,6 +335,6 @@ def schema(
         columns=tuple(filled[name] for name in names),
         time_column=table.time_column,
         id_column=table.id_column,
-        careful=tuple(place for place, name in enumerate(names) if name in draws.MAY_HOLD_QUOTES),
+        quoted=tuple(place for place, name in enumerate(names) if name in draws.MAY_HOLD_QUOTES),
         selectable=filled,
     )

@@ -1,4 +1,4 @@
-"""A digest of many records that does not depend on their order, nor on how they were chunked."""
+"""A digest of records that depends neither on their order nor on how they were chunked."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _MASK = (1 << 128) - 1
 class RecordDigest:
     """Counts records and adds up their hashes, in constant memory.
 
-    Two tallies are equal if they saw the same records equally often, in whatever order (but for
+    Two digests are equal if they have the same records equally often, in any order (except for
     a collision of 128 bits). A record's hash is BLAKE2b-128 of its fields, each in UTF-8 and
     closed with the byte 0x1F; the header is not counted.
     """
@@ -48,8 +48,8 @@ class RecordDigest:
         return f"{self.total:032x}"
 
 
-def tally_csv(stream: IO[bytes]) -> RecordDigest:
-    """The tally of a CSV file with a header row, read from its bytes.
+def digest_csv(stream: IO[bytes]) -> RecordDigest:
+    """The digest of a CSV file with a header row, read from its bytes.
 
     Raises:
         ValueError: it has no header row, or is not UTF-8.

@@ -230,7 +230,7 @@ class _Source:
 
 
 def csv_pieces(
-    names: tuple[str, ...], careful: tuple[int, ...], rows: Iterator[list[str]]
+    names: tuple[str, ...], quoted: tuple[int, ...], rows: Iterator[list[str]]
 ) -> Iterator[bytes]:
     """A report's CSV in pieces: header first, every field quoted, LF line ends, UTF-8.
 
@@ -239,7 +239,7 @@ def csv_pieces(
     lines = ['"' + '","'.join(names) + '"\n']
     size = 0
     for fields in rows:
-        for place in careful:
+        for place in quoted:
             if '"' in fields[place]:
                 fields[place] = fields[place].replace('"', '""')
         line = '"' + '","'.join(fields) + '"\n'
