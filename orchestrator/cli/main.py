@@ -18,6 +18,7 @@ from orchestrator.texts import printable
 from orchestrator.version import __version__
 
 COMMANDS: Final = {
+    "init": "Write the first config and job file, by questions or options.",
     "run": "Collect what the jobs want: submit, watch, download, verify.",
     "plan": "Show what a run would ask for. Sends nothing.",
     "status": "Show where every report stands, and why.",
@@ -109,7 +110,7 @@ def _answers_on_stdout(arguments: list[str]) -> bool:
     if any(option in arguments for option in ("--json", "--dry-run", "--help", "-h", "--version")):
         return True
     name = next((argument for argument in arguments if argument in COMMANDS), "")
-    return name not in ("run", "demo", "simulate", "cancel", "resolve")
+    return name not in ("init", "run", "demo", "simulate", "cancel", "resolve")
 
 
 def call(arguments: list[str]) -> int:
