@@ -122,6 +122,7 @@ def test_a_missing_library_is_bad_input_and_says_what_to_install(
         write_parquet(place)
         monkeypatch.setitem(sys.modules, "pyarrow", None)
         monkeypatch.delitem(sys.modules, "orchestrator.collect.formats.parquet", raising=False)
+        monkeypatch.delitem(sys.modules, "orchestrator.collect.parquet_writer", raising=False)
         formats.output_format.cache_clear()
         assert place.run() == 2
         assert place.bought() == 0

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator.collect.formats.base import ColumnsDoNotFit, Fallback
-from orchestrator.collect.formats.parquet import (
+from orchestrator.collect.parquet_writer import (
     UNTYPED_KEY,
     ParquetWriter,
     count_records,

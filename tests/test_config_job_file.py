@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.config import load_jobs
-from orchestrator.config.yaml_tree import MAX_FINDINGS
+from orchestrator.config.document import MAX_FINDINGS
 from orchestrator.core.model import (
     AbsoluteWindow,
     CalendarWord,

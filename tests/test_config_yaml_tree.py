@@ -7,13 +7,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
-from orchestrator.config.yaml_tree import (
-    MAX_BYTES,
-    MAX_DEPTH,
-    SourcePosition,
-    parse_document,
-    read_document,
-)
+from orchestrator.config.document import SourcePosition
+from orchestrator.config.yaml_tree import MAX_BYTES, MAX_DEPTH, parse_document, read_document
 from orchestrator.errors import InputError
 
 if TYPE_CHECKING:

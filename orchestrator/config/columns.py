@@ -13,7 +13,7 @@ from orchestrator.core.record_columns import columns_of
 from orchestrator.core.settings import ColumnRules, ColumnSettings, Format
 
 if TYPE_CHECKING:
-    from orchestrator.config.findings import Findings
+    from orchestrator.config.document import Findings
     from orchestrator.core.settings import OutputSettings
 
 _RULES: Final = ("drop", "hash")

@@ -9,7 +9,7 @@ from pydantic import PlainValidator
 
 from orchestrator.config import amounts, parsers
 from orchestrator.config.columns import check_columns
-from orchestrator.config.findings import Findings
+from orchestrator.config.document import Findings
 from orchestrator.config.keys import (
     declared,
     defaults_of,
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
-    from orchestrator.config.yaml_tree import KeyPath
+    from orchestrator.config.document import KeyPath
 
 
 def load_config(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from orchestrator.config import parsers
-from orchestrator.config.findings import Findings
+from orchestrator.config.document import Findings
 from orchestrator.config.job_entries import ChunkEntry, JobHead
 from orchestrator.config.parsers import InvalidValue, spelled_duration
 from orchestrator.config.product_entries import variants

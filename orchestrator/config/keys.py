@@ -36,9 +36,8 @@ from orchestrator.core.keys import Form, Key
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from orchestrator.config.findings import Findings
+    from orchestrator.config.document import Findings, KeyPath
     from orchestrator.config.json_forms import Schema
-    from orchestrator.config.yaml_tree import KeyPath
 
 S = TypeVar("S")
 

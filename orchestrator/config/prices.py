@@ -14,8 +14,7 @@ from orchestrator.core.settings import Prices
 if TYPE_CHECKING:
     from decimal import Decimal
 
-    from orchestrator.config.findings import Findings
-    from orchestrator.config.yaml_tree import KeyPath
+    from orchestrator.config.document import Findings, KeyPath
 
 _KEY: Final = "price_per_record"
 _DEFAULT: Final = "default"

@@ -19,8 +19,7 @@ from orchestrator.texts import field_text
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from orchestrator.config.findings import Findings
-    from orchestrator.config.yaml_tree import KeyPath
+    from orchestrator.config.document import Findings, KeyPath
     from orchestrator.core.model import FieldValue
 
 MAX_VARIANTS: Final = 1000

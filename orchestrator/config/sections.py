@@ -6,17 +6,16 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from orchestrator.config.findings import Findings
+from orchestrator.config.document import MAX_FINDINGS, Findings
 from orchestrator.config.messages import one_of, suggestion
 from orchestrator.config.parsers import InvalidValue
-from orchestrator.config.yaml_tree import MAX_FINDINGS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from pydantic_core import ErrorDetails
 
-    from orchestrator.config.yaml_tree import KeyPath
+    from orchestrator.config.document import KeyPath
 
 
 class Entry(BaseModel):

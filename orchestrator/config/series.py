@@ -15,10 +15,9 @@ from orchestrator.core.overlap import covers, differing
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
-    from orchestrator.config.findings import Findings
+    from orchestrator.config.document import Findings, KeyPath
     from orchestrator.config.job_entries import JobHead
     from orchestrator.config.product_entries import SeriesTemplate
-    from orchestrator.config.yaml_tree import KeyPath
 
 MAX_SERIES: Final = 200_000
 """Series of one job: a thousand accounts with two hundred products and filters each."""

@@ -14,8 +14,7 @@ from orchestrator.core.model import AbsoluteWindow, LastWindow, Span
 if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
 
-    from orchestrator.config.findings import Findings
-    from orchestrator.config.yaml_tree import KeyPath
+    from orchestrator.config.document import Findings, KeyPath
     from orchestrator.core.model import WindowSpec
 
 _Ends = tuple[datetime, datetime | None]

@@ -10,24 +10,29 @@ from __future__ import annotations
 import os
 import re
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 import yaml
 
 from orchestrator.config import config_trust
-from orchestrator.config.messages import nearest, shown
+from orchestrator.config.document import (
+    MAX_FINDINGS,
+    Document,
+    KeyPath,
+    Plain,
+    SourcePosition,
+    bounded,
+    spelled,
+)
+from orchestrator.config.messages import nearest
 from orchestrator.config.regular_files import NotRegularError, open_regular
 from orchestrator.errors import InputError, Mistake
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
     from pathlib import Path
 
-KeyPath = tuple[str | int, ...]
-"""The way to a key: names of keys, and numbers of list entries from 0."""
-
-Plain = str | list[Any] | dict[str, Any] | None
 
 MAX_BYTES: Final = 2 * 1024 * 1024
 """Ten thousands of accounts fit; what is larger is some other file."""
@@ -35,89 +40,14 @@ MAX_BYTES: Final = 2 * 1024 * 1024
 MAX_DEPTH: Final = 16
 """The deepest key of a job or config file stands at 5."""
 
-MAX_FINDINGS: Final = 200
-"""Mistakes, or warnings, of a file that are told; one that has more is not repaired by lines."""
 
 LOADER: Final[Any] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 _QUOTE: Final = "write the value out, in quotes if it begins with that sign"
-_CREDENTIALS: Final = "credentials"
-"""At the top of a config: a misplaced secret may stand as a key below it."""
 
-_SHOWN_BELOW: Final = frozenset({"api_key", "api_secret"})
-_SHOWN_NAMES: Final = frozenset({"default", *_SHOWN_BELOW})
-"""As names of credentials; another is one only where a key of ours stands below it."""
 
 _NULLS: Final = frozenset({"", "~", "null", "Null", "NULL"})
 _CONTROL: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ufffe\uffff]")
-
-
-@dataclass(frozen=True, slots=True)
-class SourcePosition:
-    """Line and column, both from 1."""
-
-    line: int
-    column: int
-
-
-@dataclass(slots=True)
-class Document:
-    """A file's content and where each part of it stands.
-
-    Attributes:
-        file: as the user named it.
-        content: dictionaries, lists, text and None; at the top always a dictionary.
-        values: the place of each value.
-        keys: the place of each key.
-        mistakes: what is wrong with the file and yet leaves it readable: keys given twice.
-    """
-
-    file: str
-    content: dict[str, Any] = field(default_factory=dict)
-    values: dict[KeyPath, SourcePosition] = field(default_factory=dict)
-    keys: dict[KeyPath, SourcePosition] = field(default_factory=dict)
-    mistakes: list[Mistake] = field(default_factory=list)
-
-    def mistake(
-        self, path: KeyPath, what: str, remedy: str = "", *, at_key: bool = False
-    ) -> Mistake:
-        """A mistake at the value (or the key) of `path`, or at the nearest thing around it.
-
-        A path that the file does not hold is cut to what it holds, since short forms have less.
-        """
-        while path and path not in self.values:
-            path = path[:-1]
-        place = self.keys.get(path) if at_key else None
-        place = place or self.values.get(path)
-        line, column = (place.line, place.column) if place else (0, 0)
-        return Mistake(self.file, line, column, spelled(path), what, remedy)
-
-    def place(self, path: KeyPath) -> str:
-        """``line 12``, for naming a second place in a message."""
-        while path and path not in self.values:
-            path = path[:-1]
-        place = self.values.get(path)
-        return f"line {place.line}" if place else "the top"
-
-
-def spelled(path: KeyPath) -> str:
-    """``windows[2].to``; what stands below ``credentials`` and is not known is not shown."""
-    text = ""
-    for depth, part in enumerate(path):
-        if depth > 0 and path[0] == _CREDENTIALS and not _may_be_shown(path, depth):
-            return f"{text}.…"
-        if isinstance(part, int):
-            text += f"[{part}]"
-        else:
-            text += f".{shown(part)}" if text else shown(part)
-    return text
-
-
-def _may_be_shown(path: KeyPath, depth: int) -> bool:
-    """Whether a part of a path below ``credentials`` is surely no secret in the wrong place."""
-    if depth > 1:
-        return path[depth] in _SHOWN_BELOW
-    return path[1] in _SHOWN_NAMES or path[2:3] in {(part,) for part in _SHOWN_BELOW}
 
 
 def read_document(
@@ -141,13 +71,6 @@ def read_document(
     """
     text = _read_text(path, name or str(path), open_regular if regular else _open, distrust)
     return parse_document(text, str(path))
-
-
-def bounded(found: Sequence[Mistake], file: str) -> list[Mistake]:
-    """The first `MAX_FINDINGS` of them, and a word where there are more."""
-    if len(found) <= MAX_FINDINGS:
-        return list(found)
-    return [*found[:MAX_FINDINGS], Mistake(file, 0, 0, "", "and more of this kind in this file")]
 
 
 def _fail(file: str, what: str, remedy: str, line: int = 0, column: int = 0) -> InputError:

@@ -1,0 +1,344 @@
+"""Writes and counts Parquet: typed columns, nothing altered, in bounded memory.
+
+Needs pyarrow (the extra ``parquet``). A value that does not fit the type of its column is never
+altered: `ParquetWriter.finish` raises `ColumnsDoNotFit`, and the caller writes the file again with
+the columns that it names as text.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections import defaultdict
+from typing import TYPE_CHECKING, Any, Final
+
+from orchestrator.collect.csv_records import BLOCK_BYTES, RecordBlocks, end_of_first_record
+from orchestrator.collect.formats.base import (
+    ColumnsDoNotFit,
+    Fallback,
+)
+from orchestrator.core.record_columns import ColumnType, column_type
+from orchestrator.errors import CorruptArchive, InputError
+
+try:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+    import pyarrow.csv as pa_csv
+    import pyarrow.parquet as pq
+except ImportError as missing:
+    raise InputError(
+        "parquet files need the library pyarrow, which is not installed; install it with"
+        " `pip install 'pyarrow>=21'`, or set output.format to another format"
+    ) from missing
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from typing import BinaryIO
+
+
+__all__ = ["READ_ROWS", "ParquetWriter", "count_records", "pa", "pq", "rows_of"]
+
+ROW_GROUP_ROWS: Final = 50_000
+"""Rows of a row group, at most: readers skip and fetch whole row groups."""
+
+ROW_GROUP_BYTES: Final = 32 * 1024 * 1024
+"""Bytes of CSV after which a row group ends early: long records must not fill the memory."""
+
+READ_ROWS: Final = 5_000
+"""Rows that are read at once when a file is counted."""
+
+_ZSTD_LEVEL: Final = 1
+"""Higher levels take several times as long for a few percent."""
+
+UNTYPED_KEY: Final = "orchestrator.columns_without_type"
+"""Metadata of a file: the columns that are text since a value did not fit, with commas."""
+
+_MAGIC: Final = b"PAR1"
+
+_WHOLE_NUMBER: Final = "^(?:0|-?[1-9][0-9]*)$"
+"""What is taken for an integer: pyarrow alone would read 007 as 7, and 0x10 as 16."""
+
+_TYPES: Final = {
+    ColumnType.TEXT: pa.string(),
+    ColumnType.TIMESTAMP: pa.timestamp("us", tz="UTC"),
+    ColumnType.MONEY: pa.decimal128(18, 8),
+    ColumnType.INTEGER: pa.int64(),
+}
+
+
+class ParquetWriter:
+    """Takes the blocks of a CSV with a header, and writes Parquet into a file.
+
+    Args:
+        file: is written from where it stands, in order, and not closed.
+        fallbacks: columns that are not to have the type of `core.record_columns`.
+        columns_if_empty: of a CSV without a byte, which has no header.
+        block_bytes: records are converted in blocks of about this length.
+
+    Attributes:
+        rows: records that have been written.
+    """
+
+    def __init__(
+        self,
+        file: BinaryIO | io.RawIOBase,
+        fallbacks: Mapping[str, Fallback] | None = None,
+        *,
+        columns_if_empty: Sequence[str] = (),
+        block_bytes: int = BLOCK_BYTES,
+    ) -> None:
+        self._file = file
+        self._fallbacks = dict(fallbacks or {})
+        self._blocks = RecordBlocks(block_bytes)
+        self._columns_if_empty = columns_if_empty
+        self._names: list[str] = []
+        self._writer: pq.ParquetWriter | None = None
+        self._tables: list[pa.Table] = []
+        self._waiting_rows = 0
+        self._waiting_bytes = 0
+        self._misfits: dict[str, Fallback] = {}
+        self.rows = 0
+
+    @property
+    def columns(self) -> Mapping[str, str]:
+        """The names of the columns and their types, as Arrow calls them; known after the header."""
+        return {name: str(self._type(name)) for name in self._names}
+
+    def write(self, block: bytes) -> None:
+        """Takes the next bytes of the CSV.
+
+        Raises:
+            CorruptArchive: it is no CSV with as many fields in each record as in its header.
+        """
+        for records in self._blocks.push(block):
+            self._convert(records)
+
+    def finish(self, metadata: Mapping[str, str]) -> None:
+        """Writes what is left, and the footer.
+
+        Args:
+            metadata: about the file; the columns that fell back are added.
+
+        Raises:
+            ColumnsDoNotFit: the file is of no use, and has to be written again.
+            CorruptArchive: as for `write`; or there is no header.
+        """
+        self._convert(self._blocks.rest())
+        if not self._names:
+            self._open(self._columns_if_empty)
+        if self._misfits:
+            raise ColumnsDoNotFit(self._fallbacks | self._misfits)
+        self._write_group(self._waiting_rows)
+        assert self._writer is not None
+        untyped = ",".join(sorted(self._fallbacks))
+        self._writer.add_key_value_metadata({**metadata, UNTYPED_KEY: untyped})
+        self._writer.close()
+        self._writer = None
+
+    def close(self) -> None:
+        """Lets go of a file that is not finished."""
+        if self._writer is not None:
+            self._writer.close()
+            self._writer = None
+
+    # --- the header -------------------------------------------------------------------------------
+
+    def _begin(self, records: bytes) -> bytes:
+        """Takes the header; the records behind it."""
+        end = end_of_first_record(records)
+        header = records[:end]
+        try:
+            rows = list(
+                csv.reader(io.StringIO(header.decode("utf-8-sig"), newline=""), strict=True)
+            )
+        except (UnicodeDecodeError, csv.Error) as error:
+            raise CorruptArchive("the header of the CSV cannot be read") from error
+        if len(rows) != 1 or not rows[0]:
+            raise CorruptArchive("the CSV has no header")
+        self._open(rows[0])
+        return records[end:]
+
+    def _open(self, names: Sequence[str]) -> None:
+        seen: defaultdict[str, int] = defaultdict(int)
+        for name in names:
+            seen[name] += 1
+            self._names.append(name if seen[name] == 1 else f"{name}_{seen[name]}")
+        schema = pa.schema([(name, self._type(name)) for name in self._names])
+        self._writer = pq.ParquetWriter(
+            self._file,
+            schema,
+            compression="zstd",
+            compression_level=_ZSTD_LEVEL,
+            write_page_checksum=True,
+        )
+
+    def _type(self, name: str) -> pa.DataType:
+        match self._fallbacks.get(name):
+            case None:
+                return _TYPES[column_type(name)]
+            case Fallback.TEXT:
+                return pa.string()
+            case Fallback.BYTES:
+                return pa.binary()
+
+    # --- records ----------------------------------------------------------------------------------
+
+    def _convert(self, records: bytes) -> None:
+        if not records:
+            return
+        if not self._names:
+            records = self._begin(records)
+            if not records:
+                return
+        if self._misfits:
+            self._find_misfits(records)  # the file is of no use: only the rest of them counts
+            return
+        try:
+            table = self._read(records, self._names)
+        except pa.ArrowInvalid:
+            self._find_misfits(records)
+            return
+        self._tables.append(table)
+        self._waiting_rows += table.num_rows
+        self._waiting_bytes += len(records)
+        if self._waiting_bytes >= ROW_GROUP_BYTES:
+            self._write_group(self._waiting_rows)
+        elif self._waiting_rows >= ROW_GROUP_ROWS:
+            self._write_group(self._waiting_rows // ROW_GROUP_ROWS * ROW_GROUP_ROWS)
+
+    def _write_group(self, rows: int) -> None:
+        """Writes the first rows of what waits."""
+        if not rows:
+            return
+        assert self._writer is not None
+        table = pa.concat_tables(self._tables)
+        self._writer.write_table(table.slice(0, rows), row_group_size=ROW_GROUP_ROWS)
+        rest = table.slice(rows)
+        self._waiting_bytes = self._waiting_bytes * rest.num_rows // table.num_rows
+        self._waiting_rows = rest.num_rows
+        self._tables = [rest] if rest.num_rows else []
+        self.rows += rows
+
+    def _read(self, records: bytes, names: Sequence[str]) -> pa.Table:
+        """The records as a table of these columns.
+
+        Raises:
+            ArrowInvalid: a value does not fit its column, or a record has other fields.
+        """
+        table = self._parse(records, {name: _as_read(self._type(name)) for name in names})
+        for position, name in enumerate(table.column_names):
+            if pa.types.is_decimal(self._type(name)):
+                table.column(position).validate(full=True)  # it is read with digits too many
+            elif self._type(name) == pa.int64():
+                whole = _whole_numbers(table.column(position))
+                table = table.set_column(position, name, whole)
+        return table
+
+    def _parse(self, records: bytes, types: Mapping[str, pa.DataType]) -> pa.Table:
+        return pa_csv.read_csv(
+            pa.py_buffer(records),
+            read_options=pa_csv.ReadOptions(
+                column_names=self._names, block_size=len(records) + 1, use_threads=False
+            ),
+            parse_options=pa_csv.ParseOptions(newlines_in_values=True, ignore_empty_lines=False),
+            convert_options=pa_csv.ConvertOptions(
+                column_types=types,
+                include_columns=list(types),
+                null_values=[""],
+                strings_can_be_null=False,
+            ),
+        )
+
+    def _find_misfits(self, records: bytes) -> None:
+        """Which columns of these records do not fit their types.
+
+        Raises:
+            CorruptArchive: not the types are the trouble: the records are no such CSV.
+        """
+        for name in self._names:
+            if self._misfits.get(name) is Fallback.BYTES:
+                continue
+            if name in self._misfits or not self._reads(records, name):
+                is_text = self._parses(records, name, pa.string())
+                self._misfits[name] = Fallback.TEXT if is_text else Fallback.BYTES
+        if not self._misfits or not self._parses(records, self._names[0], pa.binary()):
+            raise CorruptArchive("a record of the CSV has other fields than its header")
+
+    def _reads(self, records: bytes, name: str) -> bool:
+        try:
+            self._read(records, [name])
+        except pa.ArrowInvalid:
+            return False
+        return True
+
+    def _parses(self, records: bytes, name: str, kind: pa.DataType) -> bool:
+        try:
+            self._parse(records, {name: kind})
+        except pa.ArrowInvalid:
+            return False
+        return True
+
+
+def _as_read(kind: pa.DataType) -> pa.DataType:
+    """As which type a column is read first: integers as text, to see how they are written."""
+    return pa.string() if kind == pa.int64() else kind
+
+
+def _whole_numbers(texts: Any) -> Any:
+    """A column of text as integers; empty text is no value.
+
+    Raises:
+        ArrowInvalid: one of them is none, or written otherwise than a whole number.
+    """
+    given = pc.if_else(pc.equal(texts, ""), None, texts)
+    if not pc.all(pc.match_substring_regex(given, _WHOLE_NUMBER), min_count=0).as_py():
+        raise pa.ArrowInvalid("a value is not written as a whole number")
+    return pc.cast(given, pa.int64())
+
+
+def rows_of(file: BinaryIO) -> int:
+    """The number of records that the footer of a Parquet file tells.
+
+    Raises:
+        CorruptArchive: it is no Parquet.
+    """
+    try:
+        rows: int = pq.ParquetFile(file).metadata.num_rows
+    except pa.ArrowException as error:
+        raise CorruptArchive("it is not a Parquet file") from error
+    return rows
+
+
+def count_records(file: BinaryIO) -> int:
+    """The records of a Parquet file, every page of it read and decoded.
+
+    Raises:
+        CorruptArchive: it is damaged, or its footer tells another number.
+    """
+    try:
+        parquet = pq.ParquetFile(file, page_checksum_verification=True)
+        _refuse_additions(file, parquet.metadata)
+        batches = parquet.iter_batches(batch_size=READ_ROWS, use_threads=False)
+        rows: int = sum(batch.num_rows for batch in batches)
+        told = parquet.metadata.num_rows
+    except (pa.ArrowException, OSError) as error:
+        raise CorruptArchive("it cannot be read as Parquet") from error
+    if rows != told:
+        raise CorruptArchive(f"its footer tells {told:,} records, and it holds {rows:,}")
+    return rows
+
+
+def _refuse_additions(file: BinaryIO, metadata: Any) -> None:
+    """Raises `CorruptArchive` where something stands in a file that its footer does not know."""
+    end = len(_MAGIC)
+    for group in map(metadata.row_group, range(metadata.num_row_groups)):
+        for column in map(group.column, range(group.num_columns)):
+            begin = column.data_page_offset
+            if column.dictionary_page_offset is not None:
+                begin = min(begin, column.dictionary_page_offset)
+            end = max(end, begin + column.total_compressed_size)
+    size = file.seek(0, io.SEEK_END)
+    file.seek(-8, io.SEEK_END)
+    footer_bytes = int.from_bytes(file.read(4), "little")
+    if end + footer_bytes + 8 != size:
+        raise CorruptArchive("something stands in the Parquet file that does not belong to it")
