@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 import click
+from click.shell_completion import CompletionItem
 
 from orchestrator.cli.output import say
 from orchestrator.cli.streams import guard
@@ -30,6 +31,7 @@ COMMANDS: Final = {
     "check": "Check config, credentials, clock, disk and the way to the API. Costs nothing.",
     "backup": "Copy the ledger to a file, also during a run.",
     "schema": "Print the JSON Schema of job files or of the config, for editors.",
+    "completion": "Print the completion script of bash, zsh or fish.",
     "simulate": "Start a simulated Reports API on this machine.",
     "demo": "Collect the demo job from a simulator, end to end. Needs no account.",
 }
@@ -60,6 +62,16 @@ class Commands(click.Group):
         module = importlib.import_module(f"orchestrator.cli.commands.{cmd_name}")
         command: click.Command = module.command
         return command
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """The commands and options that begin so; no module of a command is loaded for it."""
+        options = click.Command.shell_complete(self, ctx, incomplete)
+        commands = [
+            CompletionItem(name, help=first_line)
+            for name, first_line in COMMANDS.items()
+            if name.startswith(incomplete)
+        ]
+        return [*commands, *options]
 
     def format_commands(
         self,
