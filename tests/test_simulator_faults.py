@@ -75,12 +75,6 @@ def test_the_first_fault_that_is_due_strikes_and_all_count() -> None:
     assert book.struck == (1, 1)
 
 
-def test_a_seed_alone_makes_weather_at_every_call() -> None:
-    weather = Faults.from_seed(3, 0.5)
-    assert {fault.at for fault in weather.faults} == set(CALLS)
-    assert weather == Faults.from_seed(3, 0.5)
-
-
 # --- the file -------------------------------------------------------------------------------------
 
 

@@ -1,7 +1,7 @@
-"""The Reports API as a server of our own, with records that are a pure function of time.
+"""A simulator of the Reports API: an HTTP server whose records are a pure function of time.
 
-It shares nothing with the client but the product table, so that one mistake is not made twice
-and passes.
+It must share nothing with the client but the product table: a mistake in shared code would be made
+on both sides, and no test would see it.
 """
 
 # Importing a module of faults registers its kinds.

@@ -1,7 +1,6 @@
-"""ZIP archives as the API makes them: one deflated member, its sizes in a data descriptor.
+"""Writes ZIP archives as the API does: one deflated member, its sizes in a data descriptor.
 
-Written by hand, since the standard library sets neither flag bit 11 for plain names nor lets a
-fault get at the checksum.
+The standard library can do neither: set flag bit 11 for ASCII names, or write a wrong checksum.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
 FLAGS: Final = 1 << 3 | 1 << 11
-"""Sizes and checksum follow the member; its name is UTF-8. So real archives have it."""
+"""Sizes and checksum follow the member, and its name is UTF-8: the flags of real archives."""
 
 _DEFLATED: Final = 8
 _VERSION: Final = 20
@@ -32,10 +31,10 @@ def write_archive(
 ) -> int:
     """Streams one member into a new archive; returns the archive's length in bytes.
 
-    The bytes follow from the arguments alone. `made` is the member's time of change.
+    The same arguments give the same bytes. `made` is the member's time of change.
 
     Raises:
-        ValueError: more than 4 GiB, for which this form of archive has no room.
+        ValueError: more than 4 GiB, which an archive without ZIP64 cannot hold.
     """
     encoded = name.encode()
     clock = made.hour << 11 | made.minute << 5 | made.second // 2

@@ -13,11 +13,33 @@ from orchestrator.simulator.records.draws import stamp
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
+    from datetime import datetime
 
     from orchestrator.simulator.records.source import Records
-    from orchestrator.simulator.reports import Charge, Report
+    from orchestrator.simulator.reports import Report
 
 PRICE_PER_RECORD: Final = 0.0002  # In EUR; an example, not the vendor's price.
+
+
+@dataclass(frozen=True, slots=True)
+class Charge:
+    """What one report or one synchronous query was charged for.
+
+    Attributes:
+        rows: records in the file or the page.
+        charged: records to pay for: `rows`, or 0 where the product is free.
+    """
+
+    request_id: str
+    key: str
+    account_id: str
+    product: str
+    body: Mapping[str, str | bool]
+    date_start: datetime
+    date_end: datetime
+    rows: int
+    charged: int
+    status: str
 
 
 @dataclass(frozen=True, slots=True)

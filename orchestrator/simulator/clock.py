@@ -1,4 +1,4 @@
-"""The simulated world's clock: starts where it is told to, and runs with the event loop."""
+"""The simulated world's clock: it starts at a given moment and runs with the event loop."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 class WorldClock:
     """World time: `speed` times as fast as the loop's own, so a virtual loop moves it too.
 
-    It fits the program's `Clock` port. Read it on the loop's thread only, once `begin` was
-    called; before that it stands at its start.
+    It fits the program's `Clock` port. Read it on the loop's thread only. It shows its start
+    until `begin` is called.
 
     Attributes:
         speed: world seconds for each second of the loop; 0 stops it.
@@ -41,7 +41,7 @@ class WorldClock:
         self._origin: float | None = None
 
     def begin(self) -> None:
-        """Lets the clock run from now on; a second call changes nothing."""
+        """Starts the clock; a second call changes nothing."""
         if self._origin is None:
             self._origin = self._loop_time()
 
@@ -56,7 +56,7 @@ class WorldClock:
         return datetime.fromtimestamp(self.epoch(), UTC)
 
     def set(self, moment: datetime) -> None:
-        """Puts the clock to a moment; it runs on from there. Backwards is allowed."""
+        """Sets the clock, which runs on from there. Setting it back is allowed."""
         if self._origin is not None:
             self._origin = self._loop_time()
         self._base = moment.astimezone(UTC)
@@ -65,11 +65,11 @@ class WorldClock:
             listener()
 
     def advance(self, span: timedelta) -> None:
-        """Puts the clock forward (or back) by a span."""
+        """Sets the clock forward, or back, by a span."""
         self.set(self.now() + span)
 
     def loop_seconds_until(self, epoch: float) -> float | None:
-        """How long the loop must wait for a moment; None where the clock stands still."""
+        """Seconds of the loop until a moment of the world; None where the clock is stopped."""
         if not self.speed or self._origin is None:
             return None
         return max(0.0, (epoch - self.epoch()) / self.speed)

@@ -1,4 +1,4 @@
-"""The problem objects of the API (RFC 7807), worded as its definition words them."""
+"""The refusals of the API: problem objects (RFC 7807) with the texts of its definition."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _INSTANCE: Final = "f94b4e56604e07e5e5ad5a7228618f81"
 
 
 class Refused(Exception):
-    """The API says no: an HTTP status, a problem object, and headers."""
+    """The API refuses a call: an HTTP status, a problem object, and headers."""
 
     def __init__(
         self,
@@ -75,7 +75,7 @@ def forbidden() -> Refused:
 
 
 def no_report(request_id: str) -> Refused:
-    """404: never was, too old, or another key's."""
+    """404: the report was never created, is too old, or is another key's."""
     return Refused(
         404,
         _GENERAL + "not-found",
@@ -85,22 +85,22 @@ def no_report(request_id: str) -> Refused:
 
 
 def no_file() -> Refused:
-    """404: no such file, or no longer."""
+    """404: there is no such file, or no longer."""
     return Refused(404, _GENERAL + "not-found", "Not found", "The file does not exist.")
 
 
 def link_over(status: int) -> Refused:
-    """A signed link that is no longer good."""
+    """A signed link that is no longer valid."""
     return Refused(status, "about:blank", "Request has expired", "The link is no longer valid.")
 
 
 def no_such_call(method: str, path: str) -> Refused:
-    """404: no endpoint of ours."""
+    """404: there is no such endpoint."""
     return Refused(404, _GENERAL + "not-found", "Not found", f"No such resource: {method} {path}")
 
 
 def already_final() -> Refused:
-    """409: nothing left to cancel."""
+    """409: the report has ended, so it cannot be cancelled."""
     return Refused(
         409,
         _REPORTS + "invalid-abort-operation",
@@ -122,7 +122,7 @@ def unprocessable(invalid: list[tuple[str, str]]) -> Refused:
 
 
 def too_fast(status: int = 429, headers: dict[str, str] | None = None) -> Refused:
-    """429 (or, in one source, 403): the key asks too often; told by the type."""
+    """429 (in one source 403): the key asks too often; clients tell it by the type."""
     return Refused(
         status,
         _GENERAL + "rate-limit",
@@ -133,7 +133,7 @@ def too_fast(status: int = 429, headers: dict[str, str] | None = None) -> Refuse
 
 
 def too_many_open(kind: str) -> Refused:
-    """429: the key has as many open reports as it may. Not documented; so `kind` is a setting."""
+    """429: the key has too many open reports. Not documented, so `kind` is a setting."""
     return Refused(
         429,
         (_GENERAL if kind == "rate-limit" else _REPORTS) + kind,

@@ -1,4 +1,4 @@
-"""Report objects in every dialect that the API has been seen to speak."""
+"""Builds the JSON object of a report, in each form that the API has been seen to use."""
 
 from __future__ import annotations
 
@@ -16,11 +16,17 @@ if TYPE_CHECKING:
 def report_object(
     report: Report, dialect: Dialect, base_url: str, now: float, phase: Phase | None = None
 ) -> dict[str, Any]:
-    """What a call answers about a report, which must have been settled if it has ended.
+    """The object of a report; a report that has ended must be settled before.
 
-    Message filters are echoed under their own names, `status` too: in the classic shape the
-    report's own status is `request_status`. With `phase`: as it was when it was in that one.
-    `now` is in seconds since 1970, for links that are good for a time.
+    Filters are repeated under their own names, a filter `status` too: in the classic shape the
+    report's own status is `request_status`.
+
+    Args:
+        report: the report.
+        dialect: the form of the object.
+        base_url: the start of every link.
+        now: seconds since 1970, for links that expire.
+        phase: the phase in which the object shows the report; None is its present one.
     """
     ended = (phase or report.phase) is Phase.ENDED
     word = report.status if ended or phase is None else phase.name
@@ -62,13 +68,13 @@ def report_object(
 
 
 def other_host(base_url: str) -> str:
-    """The same server under another host's name: to a client, a foreign one."""
+    """The same server under another host name, so that a client takes it for another host."""
     host = urlsplit(base_url).hostname or ""
     return base_url.replace(host, "127.0.0.1" if host == "localhost" else "localhost", 1)
 
 
 def _link(report: Report, base_url: str, now: float) -> str:
-    """Where the file is to be had; empty where a fault keeps that back."""
+    """The link to the file; empty where a fault leaves it out."""
     path = f"/v3/media/{report.file_id}"
     if report.report_faults.signed is not None:
         path += f"?until={now + report.report_faults.signed[0]:.3f}"

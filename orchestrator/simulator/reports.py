@@ -1,4 +1,4 @@
-"""One simulated report: its phases, its faults, its charge, and what the seed decides about it."""
+"""One simulated report: its phases, its faults, and what the seed decides about it."""
 
 from __future__ import annotations
 
@@ -9,8 +9,6 @@ from hashlib import blake2b
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from orchestrator.simulator.records.source import Query
     from orchestrator.simulator.requests import Request
     from orchestrator.simulator.settings import Settings
@@ -178,27 +176,6 @@ class Report:
     def archive_name(self) -> str:
         """The archive's name, as downloads carry it."""
         return f"{self.request.product}_{self.request_id}.zip"
-
-
-@dataclass(frozen=True, slots=True)
-class Charge:
-    """What one report or one synchronous query was charged for.
-
-    Attributes:
-        rows: records in the file or the page.
-        charged: records to pay for: `rows`, or 0 where the product is free.
-    """
-
-    request_id: str
-    key: str
-    account_id: str
-    product: str
-    body: Mapping[str, str | bool]
-    date_start: datetime
-    date_end: datetime
-    rows: int
-    charged: int
-    status: str
 
 
 class SeededRandom:

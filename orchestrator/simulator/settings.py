@@ -1,4 +1,4 @@
-"""What kind of world is simulated: accounts, records, times, limits, dialect, faults."""
+"""The settings of a simulated world: accounts, records, times, limits, dialect, faults."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class ApiKey:
 
     @property
     def accounts(self) -> tuple[str, ...]:
-        """Every account this key may ask for, its own first."""
+        """Every account that this key may ask for, its own first."""
         return (self.api_key, *self.subaccounts)
 
 
@@ -35,14 +35,14 @@ DEFAULT_KEYS: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """Which of the ways that the API has been seen to answer in; ``mixed`` is by seed.
+    """Which of several forms the API answers in; each has been seen. ``mixed`` is by seed.
 
     Attributes:
-        offset: how UTC is written.
+        offset: how UTC is written in dates.
         shape: ``classic`` is the 2021 object; ``newer`` has `status`, `download_url` and
             `request_params`.
         prefix: whether request ids carry ``ri3p58f-``.
-        early_fields: whether `start_time` and ``items_count: 0`` stand there from the first.
+        early_fields: whether a pending report already has `start_time` and ``items_count: 0``.
     """
 
     offset: Literal["+0000", "+00:00", "Z", "mixed"] = "+0000"
@@ -53,35 +53,37 @@ class Dialect:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """The whole world in numbers. Everything that looks random follows from `seed` and `salt`.
+    """The settings of a world. Everything random follows from `seed` and `salt`.
 
     Attributes:
-        keys: the API keys and what they own.
-        salt: part of every id that the API gives, and of nothing else: worlds of one seed have the
-            same records, and with salts of their own never an id in common.
-        now: where the world's clock starts; None is the machine's own time.
+        keys: the API keys and their accounts.
+        salt: part of every id that the API gives, and of nothing else: two worlds with the same
+            seed and different salts have the same records, and no id in common.
+        now: the start of the world's clock; None is the machine's own time.
         speed: world seconds for each second of the loop.
         records_per_day: mean number of records a day of each account, product and direction.
         product_factors: multiplies `records_per_day` for a product.
-        bulk_body_bytes: length of message bodies; 0 gives short and nasty ones.
-        arrival_lag: how long after its time a record may turn up.
-        rate: asynchronous calls a second for each key, in the loop's time; None is no limit.
+        bulk_body_bytes: length of message bodies; 0 gives short ones that are hard to parse.
+        arrival_lag: the longest time after its own moment until a record arrives.
+        rate: asynchronous calls allowed to each key in a second of the loop; None is no limit.
         sync_rate: the same for ``GET /v2/reports/records``.
-        concurrency: how many reports are worked on at once; None is all.
-        max_open: how many reports of a key may be open (pending or processing); a create beyond
-            it gets 429 and makes nothing. None is no limit. Not documented.
-        max_open_type: what the problem type of that 429 ends in.
-        pending_time: the least time a report is ``PENDING``.
+        concurrency: the maximum number of reports processed at once; None is no limit.
+        max_open: the maximum number of open (pending or processing) reports of a key; a create
+            beyond it gets 429. None is no limit. Not documented by the vendor.
+        max_open_type: the end of the problem type of that 429.
+        pending_time: the shortest time that a report is ``PENDING``.
         processing_time: how long an empty report is ``PROCESSING``.
         processing_time_per_row: added for each row (the vendor says 5 to 10 minutes a million).
-        processing_jitter: 0.5 makes it half as long to half as long again.
-        retention: whether records older than their product's retention are gone.
-        max_rows: a file holds no more; the report is then ``TRUNCATED``. None is no limit.
-        extra_products: names beyond the table that this world takes, with columns of no
-            particular meaning.
-        list_under: whether the list call shows a report under the account asked for, under the
-            key that asked, or under both. Not documented.
-        ranges: whether a download carries an ETag and answers Range requests. Not documented.
+        processing_jitter: 0.5 varies the processing time by up to 50 %.
+        retention: whether records are deleted after their product's retention.
+        max_rows: the maximum number of records in a file; a report with more of them is
+            ``TRUNCATED``. None is no limit.
+        extra_products: product names that are accepted beyond the table, with columns of no
+            meaning.
+        list_under: whether the list call shows a report under the account of its records, under
+            the key that created it, or under both. Not documented by the vendor.
+        ranges: whether a download has an ETag and answers Range requests. Not documented by the
+            vendor.
     """
 
     keys: tuple[ApiKey, ...] = DEFAULT_KEYS
@@ -119,5 +121,5 @@ class Settings:
 
     @property
     def accounts(self) -> tuple[str, ...]:
-        """Every account there is, each once, primaries before their subaccounts."""
+        """Every account once; a primary account comes before its subaccounts."""
         return tuple(dict.fromkeys(account for key in self.keys for account in key.accounts))

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Final
 from orchestrator.core.products import PRODUCTS
 from orchestrator.core.vonage import RETENTION_MONTHS
 from orchestrator.simulator import problems
-from orchestrator.simulator.billing import UsageRecord, paid_twice
+from orchestrator.simulator.billing import Charge, UsageRecord, paid_twice
 from orchestrator.simulator.dates import months_later
 from orchestrator.simulator.faults.model import FaultInjector
 from orchestrator.simulator.faults.places import FaultOfReport
 from orchestrator.simulator.records.columns import USAGE_COLUMNS
 from orchestrator.simulator.records.source import Query, Records
 from orchestrator.simulator.report_index import STATUSES, ReportIndex
-from orchestrator.simulator.reports import Charge, Phase, Report, SeededRandom, moment
+from orchestrator.simulator.reports import Phase, Report, SeededRandom, moment
 from orchestrator.simulator.work_queue import WorkQueue
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""Reading faults from a file: YAML or JSON, every mistake with its line.
+"""Reads a file of faults, YAML or JSON, and reports every mistake with its line.
 
 ::
 
@@ -20,9 +20,8 @@ from orchestrator.simulator.faults.model import Fault, Faults, WrongFault
 if TYPE_CHECKING:
     from pathlib import Path
 
-_SIZE_BYTES_MAX: Final = 1 << 20
-_DEPTH_MAX: Final = 16
-"""A list in a fault stands at 4."""
+_SIZE_BYTES_MAX: Final = 1 << 20  # Far more than a file of faults needs.
+_DEPTH_MAX: Final = 16  # Levels of nesting; a fault needs 4.
 
 _OPENING: Final = (
     yaml.BlockSequenceStartToken,
@@ -34,7 +33,7 @@ _CLOSING: Final = (yaml.BlockEndToken, yaml.FlowSequenceEndToken, yaml.FlowMappi
 
 
 def load_faults(path: Path) -> Faults:
-    """The faults that a file describes: a list, or a mapping with `faults` and `seed`.
+    """The faults of a file, which is a list, or a mapping with `faults` and `seed`.
 
     Raises:
         InputError: every mistake in it, each with its place.
@@ -53,10 +52,10 @@ def load_faults(path: Path) -> Faults:
     except UnicodeDecodeError:
         raise InputError([reading.mistake(None, "", "is not UTF-8")]) from None
     except yaml.YAMLError as wrong:
-        # Where PyYAML stumbles, and never in its words, which are others in each version.
+        # The place that PyYAML names, but not its message, which differs between versions.
         mark = getattr(wrong, "problem_mark", None)
-        what = "cannot be read as YAML here"
-        raise InputError([reading.mistake_at(mark, "", what, "check this line")]) from None
+        reason = "cannot be read as YAML here"
+        raise InputError([reading.mistake_at(mark, "", reason, "check this line")]) from None
     faults = reading.document(root)
     if reading.mistakes:
         raise InputError(reading.mistakes)
@@ -64,14 +63,14 @@ def load_faults(path: Path) -> Faults:
 
 
 class _Reading:
-    """One file, and every mistake in it."""
+    """Reads one file and collects its mistakes."""
 
     def __init__(self, file: str) -> None:
         self._file = file
         self.mistakes: list[Mistake] = []
 
     def scan(self, text: str) -> None:
-        """Refuses what would cost more than the text's own size.
+        """Refuses YAML whose reading costs more than its size.
 
         Raises:
             InputError: an alias, or a depth that no fault needs.
@@ -83,18 +82,18 @@ class _Reading:
                 raise InputError([self.mistake(None, "", "YAML aliases are not read here")])
             depth += isinstance(token, _OPENING) - isinstance(token, _CLOSING)
             if depth > _DEPTH_MAX:
-                what = f"is nested deeper than {_DEPTH_MAX} levels"
-                raise InputError([self.mistake_at(token.start_mark, "", what)])
+                reason = f"is nested deeper than {_DEPTH_MAX} levels"
+                raise InputError([self.mistake_at(token.start_mark, "", reason)])
 
-    def mistake_at(self, mark: Any, key: str, what: str, remedy: str = "") -> Mistake:
+    def mistake_at(self, mark: Any, key: str, reason: str, remedy: str = "") -> Mistake:
         line, column = (mark.line + 1, mark.column + 1) if mark else (0, 0)
-        return Mistake(self._file, line, column, key, what, remedy)
+        return Mistake(self._file, line, column, key, reason, remedy)
 
-    def mistake(self, node: yaml.Node | None, key: str, what: str, remedy: str = "") -> Mistake:
-        return self.mistake_at(node.start_mark if node else None, key, what, remedy)
+    def mistake(self, node: yaml.Node | None, key: str, reason: str, remedy: str = "") -> Mistake:
+        return self.mistake_at(node.start_mark if node else None, key, reason, remedy)
 
-    def _wrong(self, node: yaml.Node, key: str, what: str, remedy: str = "") -> None:
-        self.mistakes.append(self.mistake(node, key, what, remedy))
+    def _wrong(self, node: yaml.Node, key: str, reason: str, remedy: str = "") -> None:
+        self.mistakes.append(self.mistake(node, key, reason, remedy))
 
     def document(self, root: yaml.Node | None) -> Faults:
         if root is None:

@@ -133,32 +133,9 @@ class Faults:
     faults: tuple[Fault, ...] = ()
     seed: int = 0
 
-    @classmethod
-    def from_seed(cls, seed: int, probability: float = 0.05) -> "Faults":
-        """Some of everything that a patient client gets over, each with this probability."""
-        return cls(tuple(Fault.of(probability=probability, **keys) for keys in _DEFAULT_MIX), seed)
-
-
-_DEFAULT_MIX: Final[tuple[dict[str, Any], ...]] = (
-    *({"at": place, "do": "refuse", "status": 429} for place in CALLS),
-    *({"at": place, "do": "refuse", "status": 429, "retry_after": 2} for place in CALLS),
-    *({"at": place, "do": "refuse", "status": 503} for place in CALLS),
-    *({"at": place, "do": "reset"} for place in CALLS),
-    *({"at": place, "do": "html", "status": 502} for place in CALLS),
-    {"at": "create", "do": "refuse", "status": 500, "made": True},
-    {"at": "create", "do": "reset", "made": True},
-    {"at": "create", "do": "cut"},
-    {"at": "create", "do": "html", "status": 200, "made": True},
-    {"at": "status", "do": "cut"},
-    {"at": "list", "do": "lacks"},
-    {"at": "download", "do": "cut"},
-    {"at": "download", "do": "cut_file"},
-    {"at": "download", "do": "bad_crc"},
-)
-
 
 class FaultInjector:
-    """Counts the calls of one running world, and says which fault strikes."""
+    """Counts the calls and reports of one running world, and decides which fault strikes."""
 
     def __init__(self, faults: Faults) -> None:
         self._faults = faults
@@ -176,8 +153,8 @@ class FaultInjector:
 
         Args:
             at: the place.
-            account: the account that the call is about; empty where nobody knows.
-            product: the same for the product.
+            account: the account that the call is about; empty where it is not known.
+            product: the product that the call is about; empty where it is not known.
             elapsed: seconds of the loop since the server began.
         """
         striking = None

@@ -1,4 +1,4 @@
-"""Texts that message bodies and references hold: the harmless, the nasty and the large."""
+"""The texts of message bodies and references: ordinary, hard to parse, and large."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ NASTY: Final = (
     "null",
     "NaN",
 )
-"""Bodies that break careless CSV readers; none holds a NUL."""
+"""Bodies that a careless CSV reader misreads; none holds a NUL."""
 
 PLAIN: Final = tuple(
     f"Your code is {100003 * number % 900000 + 100000}. It is valid for {number % 9 + 1} minutes."
@@ -52,7 +52,7 @@ BODIES: Final = NASTY + PLAIN
 REFERENCES: Final = (
     "", "", "", "order-1", "order-2", "campaign=spring", 'ref "7"', "a,b", "Übung", "=1+1",
 )  # fmt: skip
-"""Client references: the customer's own text, so it may be nasty too."""
+"""Client references: the customer's own text, so it may be hard to parse too."""
 
 _WORDS: Final = (
     "the and of to in is you that it he was for on are as with his they I at be this have from "

@@ -1,4 +1,4 @@
-"""The columns of every product and direction, in order, and what fills them.
+"""The columns of every product and direction, in order, and the functions that fill them.
 
 Source: the vendor's 2021 definition, its reference pages of 2020 to 2026, and real archives.
 """
@@ -27,15 +27,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Schema:
-    """The form of one product's records in one direction.
+    """The columns of one product's records in one direction.
 
     Attributes:
         names: the columns, in order.
-        columns: what fills each of `names`.
-        time_column: the one that windows select by.
-        id_column: the one that no two records share.
+        columns: the function that fills each of `names`.
+        time_column: the column by which windows select.
+        id_column: the column that identifies a record.
         quoted: positions of the columns that may hold a double quote.
-        selectable: what a filter of that name is compared with; visible or not.
+        selectable: the function whose value a filter of that name is compared with; it need not
+            be a visible column.
     """
 
     names: tuple[str, ...]

@@ -1,4 +1,4 @@
-"""One record's raw draw, and what columns make of it: small pure functions of the draw."""
+"""The random draw behind one record, and the pure functions that make columns of it."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ from orchestrator.simulator.records.bodies import REFERENCES
 
 
 class Draw:
-    """All that decides a record: whose it is, when it is, and three numbers of 64 bits.
+    """Everything that decides a record: its account, its moment, and random numbers.
 
     Attributes:
         time: whole seconds since 1970, on the product's natural time column.
         direction: empty for products without one.
         uid: the record's unique id.
-        bodies: what message bodies are picked from.
+        c, d: random numbers of 64 bits.
+        bodies: the texts from which message bodies are picked.
     """
 
     __slots__ = ("account", "bodies", "c", "d", "direction", "time", "uid")
@@ -56,7 +57,7 @@ def stamp(seconds: int) -> str:
 
 
 def pick(shift: int, *pool: str) -> Column:
-    """One of a few words, by the bits of `d` from `shift` on."""
+    """One of the words of `pool`, by the bits of `d` from `shift` on."""
     size = len(pool)
     return lambda draw: pool[(draw.d >> shift) % size]
 
@@ -77,12 +78,12 @@ def money(shift: int) -> Column:
 
 
 def tagged(prefix: str, shift: int, count: int) -> Column:
-    """One of `count` ids that begin with `prefix`: several records share one."""
+    """One of `count` ids that begin with `prefix`; several records share an id."""
     return lambda draw: f"{prefix}{(draw.d >> shift) % count:08x}"
 
 
 def own_uuid(salt: int) -> Column:
-    """A further UUID of the record's own."""
+    """Another UUID of the record; each `salt` gives another one."""
     mask = 0x9E3779B97F4A7C15 * (salt + 1) & 0xFFFFFFFFFFFFFFFF
 
     def column(draw: Draw) -> str:
@@ -93,7 +94,7 @@ def own_uuid(salt: int) -> Column:
 
 
 def after(shift: int, limit: int) -> Column:
-    """A moment some seconds later than the record's."""
+    """A moment less than `limit` seconds after the record's."""
     return lambda draw: stamp(draw.time + (draw.d >> shift) % limit)
 
 
@@ -121,7 +122,7 @@ _SENDERS: Final = ("447700900001", "447700900002", "12015550101", "ACME", "33700
 
 
 def ours(draw: Draw) -> str:
-    """One of the account's own few numbers."""
+    """One of the account's own numbers."""
     return _SENDERS[(draw.d >> 3) % len(_SENDERS)]
 
 
@@ -221,7 +222,7 @@ COLUMNS: Final[dict[str, Column]] = {
     "validity_period": constant("259200"),
     "workflow_id": constant(""),
 }
-"""Columns that mean the same wherever they stand."""
+"""Columns that mean the same in every product."""
 
 CALL_COLUMNS: Final[dict[str, Column]] = {
     "status": _of(_CALL_RESULTS, 23, 0),
@@ -232,4 +233,4 @@ CALL_COLUMNS: Final[dict[str, Column]] = {
 MAY_HOLD_QUOTES: Final = frozenset(
     {"message_body", "client_ref", "network_name", "error_code_description", "request_params"}
 )
-"""Columns whose text is quoted with care; the others hold no double quote."""
+"""Columns whose text may hold a double quote; the others never do."""

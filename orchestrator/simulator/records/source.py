@@ -1,8 +1,8 @@
-"""The records: a pure function of (seed, account, product, direction, time).
+"""Draws the records: a pure function of seed, account, product, direction and time.
 
-Time is cut into buckets of a day or an hour. How many records a bucket holds, and all that is in
-them, follows from a hash of the seed, the stream and the bucket's number; a window only selects.
-So it does not matter how a span of time is chunked: disjoint chunks together are the whole.
+Time is cut into buckets of a day or an hour. The number of records in a bucket, and their content,
+follow from a hash of the seed, the stream and the bucket's number; a window only selects. So it
+does not matter how a span of time is chunked: disjoint chunks together are the whole span.
 """
 
 from __future__ import annotations
@@ -25,24 +25,24 @@ if TYPE_CHECKING:
 
 _DAY: Final = 86400
 _HOUR: Final = 3600
-_DAILY_BUCKETS_UP_TO: Final = 5000.0
-_PIECE_ROWS_MAX: Final = 512
-_PIECE_CHARS: Final = 1 << 18
-_TIME_MASK: Final = 0x5A17C0DE
+_DAILY_BUCKETS_UP_TO: Final = 5000.0  # Records a day; with more of them a bucket is an hour.
+_PIECE_ROWS_MAX: Final = 512  # The maximum number of records in one piece of a CSV file.
+_PIECE_CHARS: Final = 1 << 18  # A piece of a CSV file ends once it is longer than this.
+_TIME_MASK: Final = 0x5A17C0DE  # Hides the second in an id; any constant does.
 
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """Which records: streams, a half-open window and filters.
+    """Selects records: by streams, a half-open window, and filters.
 
     Attributes:
-        accounts: whose.
+        accounts: the accounts of the records.
         product: the canonical name.
         directions: one or both; ``("",)`` for products that have none.
         filters: (name, value) pairs that must all hold.
         start: first second, since 1970.
-        end: the first second that is not wanted.
-        seen_at: records that arrive after this second are not there yet; None is all.
+        end: the first second after the window.
+        seen_at: records that arrive after this second are left out; None is all records.
     """
 
     accounts: tuple[str, ...]
@@ -56,12 +56,12 @@ class Query:
     seen_at: int | None = None
 
     def within(self, start: int, end: int) -> Query:
-        """The same, of the part of its window that lies in another."""
+        """The same query, its window cut to the part inside another window."""
         return replace(self, start=max(self.start, start), end=min(self.end, end))
 
     @property
     def schema(self) -> Schema:
-        """The form of these records."""
+        """The columns of these records."""
         return schema(
             self.product,
             self.directions[0],
@@ -86,7 +86,7 @@ class Records:
         return self._per_day * self._factors.get(product, 1.0)
 
     def effort(self, query: Query) -> float:
-        """Roughly how many microseconds `count` takes: to decide whether a thread is due."""
+        """About how many microseconds `count` takes, to decide whether it needs a thread."""
         days = max(0, query.end - query.start) / _DAY
         streams = len(query.accounts) * len(query.directions)
         rate = self.per_day(query.product)
@@ -95,12 +95,12 @@ class Records:
         return streams * (2 * buckets + 3 * drawn)
 
     def expected(self, query: Query) -> float:
-        """The mean number of records, filters apart."""
+        """The mean number of records, before filters."""
         days = max(0, query.end - query.start) / _DAY
         return len(query.accounts) * len(query.directions) * days * self.per_day(query.product)
 
     def count(self, query: Query) -> int:
-        """How many records there are; cheap where there is no filter."""
+        """How many records there are; fast without filters."""
         if query.filters or (self._lag and query.seen_at is not None):
             return sum(1 for _ in self.draws(query))
         return sum(
@@ -110,7 +110,7 @@ class Records:
         )
 
     def draws(self, query: Query) -> Iterator[Draw]:
-        """The records in raw form: account by account, direction by direction, by time."""
+        """The draws of the records, ordered by account, direction and time."""
         wanted = [(query.schema.selectable.get(name), value) for name, value in query.filters]
         late_from = query.seen_at if self._lag else None
         lag = self._lag + 1
@@ -133,13 +133,13 @@ class Records:
         return (draw.uid for draw in self.draws(query))
 
     def record_digest(self, query: Query) -> RecordDigest:
-        """Count and digest of the records, to compare a collection with."""
+        """Count and digest of the records, to compare collected files with."""
         return RecordDigest().add_all(self.rows(query))
 
     def find(self, query: Query, record_ids: list[str]) -> Iterator[list[str]]:
-        """Records by their ids, whenever they were; the query's window is not looked at.
+        """Records by their ids, at any time; the query's window is ignored.
 
-        An id tells its second, so a lookup costs one bucket.
+        An id holds its second, so a lookup draws one bucket.
         """
         columns = query.schema.columns
         for record_id in record_ids:
@@ -210,8 +210,8 @@ class _Source:
     ) -> Iterator[tuple[int, int, int, int, int]]:
         """The bucket's records in the window, by time: the second, and four numbers of 64 bits.
 
-        The i-th of n records lies in the i-th n-th of the bucket, so the few that a short window
-        holds are found without drawing the others.
+        The i-th of n records lies in the i-th of n equal parts of the bucket, so the records of a
+        short window are drawn without the others.
         """
         size = self.size(bucket, expected)
         opening = bucket * length
@@ -234,7 +234,7 @@ def csv_pieces(
 ) -> Iterator[bytes]:
     """A report's CSV in pieces: header first, every field quoted, LF line ends, UTF-8.
 
-    Changes the lists that `rows` yields. Pieces are of bounded size (one record apart).
+    Changes the lists that `rows` yields. The size of a piece is bounded, except for one record.
     """
     lines = ['"' + '","'.join(names) + '"\n']
     size = 0
