@@ -119,6 +119,10 @@ class Simulator:
         """The accounts of the first key, its own first."""
         return self.settings.keys[0].accounts
 
+    def revoke(self, key: ApiKey) -> None:
+        """From now on the secret of this key is refused. Another one of the same key is not."""
+        del self._keys[_basic(key)]
+
     # --- one call --------------------------------------------------------------------------------
 
     def _handler(
