@@ -53,8 +53,8 @@ class _Ticket:
 class KeyRateLimiter:
     """Gives turns to the requests of one API key, never closer together than ``1 / rate``.
 
-    Implements `core.ports.Gate`. A `Throttled` raised inside a turn pauses the whole key, for
-    its `retry_after` (without one: 1 s, doubled each time, up to 60 s), and halves the rate, to
+    Implements `core.ports.RateLimiter`. A `Throttled` raised inside a turn pauses the whole key
+    for its `retry_after` (without one: 1 s, doubled each time, up to 60 s), and halves the rate, to
     1/16 at the least. Each turn without error gives back 1/50 of the full rate. A 429 for a request
     that was sent before the latest slow-down counts as part of that one.
 

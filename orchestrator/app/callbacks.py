@@ -1,4 +1,4 @@
-"""Our own receiver of callbacks, as a run has it: begun with it, ended with it, summed up."""
+"""Starts the receiver of callbacks with a run, stops it at its end, and counts what came."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Is what was collected exactly what the simulator has, and was each record charged once?"""
+"""Compares what `demo` has collected, and paid, with the records of its simulator."""
 
 from __future__ import annotations
 

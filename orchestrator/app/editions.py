@@ -1,4 +1,4 @@
-"""Newer editions of collected reports: which are bought anew, what that costs, how it ended."""
+"""Chooses what `run --again` buys anew, and says what that costs and how it ended."""
 
 from __future__ import annotations
 

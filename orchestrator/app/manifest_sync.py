@@ -1,4 +1,4 @@
-"""The manifest as a projection of the ledger: written as a whole, and appended to as a run goes."""
+"""Keeps the manifest in step with the ledger: writes it as a whole, and appends each change."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Records that are bought twice, or were: by another series of the same account, or of a parent.
+"""Finds records that are bought twice: by another series of the same account, or of its parent.
 
 Compares what the ledger holds; it buys and changes nothing.
 """

@@ -1,4 +1,4 @@
-"""`run --rebuild-ledger`: a ledger made of the manifest and of the files in their places."""
+"""Makes a lost ledger anew from the manifest and the files (`run --rebuild-ledger`)."""
 
 from __future__ import annotations
 

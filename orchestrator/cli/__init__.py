@@ -1,1 +1,1 @@
-"""The command line: the only place that builds concrete things and calls `anyio.run`."""
+"""The command line: parses options and renders results. It holds no rule of its own."""

@@ -1,4 +1,4 @@
-"""Which display a run has, and how its ending is told."""
+"""Chooses how a run is shown while it lasts, and prints its summary at the end."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reads what a command is called with, and sets up this process for it."""
+"""Reads the jobs and the config of a command, prints their warnings, and sets the umask."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What commands print on standard output: lines, and JSON that is streamed."""
+"""Prints on standard output: lines and streamed JSON; series and windows look alike in both."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Runs jobs in a process that is there for nothing else: it takes signals, and tunes Python."""
+"""Runs jobs in a process of their own: with signal handlers, and rarer garbage collections."""
 
 from __future__ import annotations
 

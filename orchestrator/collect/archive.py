@@ -1,4 +1,4 @@
-"""The structure of a report's ZIP: exactly one CSV, and nothing that two readers see differently.
+"""Checks the structure of a report's ZIP: exactly one CSV, which all readers see alike.
 
 The whole file must be accounted for, byte by byte: local header, packed bytes, data descriptor,
 central directory, (zip64 records,) end record. Whatever could hide in between, before or behind is

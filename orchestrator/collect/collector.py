@@ -1,4 +1,4 @@
-"""The port `Collector` on a local disk: from a download to a verified file under its name."""
+"""The port `Collector`: from a download, over the local work area, to a file in the store."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One pass from the archive to the file in its published form: unpack, check, count, hash, write.
+"""Makes the published form of an archive in one pass: unpack, check, count, hash, write.
 
 Work in steps: each function here is a generator that pauses every few dozen megabytes, so that
 whoever drives it in a thread can stop between two steps.

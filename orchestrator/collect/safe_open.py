@@ -35,7 +35,7 @@ def create(path: Path, *, private: bool = False, buffering: int = -1) -> BinaryI
     """A new file, open for writing; a file or a link that stands under its name gives way.
 
     Args:
-        path: where; its folder has been looked at (`disk.Folders`).
+        path: where; its folder has been looked at (`disk.DurableDirectories`).
         private: for us alone, whatever `output.mode` says; the umask holds in any case.
         buffering: as of `open`.
 

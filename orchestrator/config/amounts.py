@@ -1,4 +1,4 @@
-"""Text of a file to numbers of records and to prices of records."""
+"""Reads numbers of records, and prices of records, from the text of a file."""
 
 from __future__ import annotations
 

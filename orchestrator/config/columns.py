@@ -1,4 +1,4 @@
-"""``output.columns``: which columns of collected files are left out, and which are hashed."""
+"""Reads ``output.columns``: which columns of collected files are left out, and which are hashed."""
 
 from __future__ import annotations
 

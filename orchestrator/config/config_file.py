@@ -1,4 +1,4 @@
-"""The config file to a `Config`: defaults filled in, paths made absolute, no secret looked up."""
+"""Reads the config file into a `Config`: defaults filled in, paths absolute, secrets unresolved."""
 
 from __future__ import annotations
 

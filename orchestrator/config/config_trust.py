@@ -1,4 +1,4 @@
-"""May a config that was found, not named, be trusted? It says where the API secret is sent.
+"""Decides whether a config that was found, not named, may be trusted: it says where secrets go.
 
 As git does with a repository: whoever may write a file above our job must not decide for us.
 """

@@ -1,4 +1,4 @@
-"""Dates and times of a job file, in the job's zone, to moments in UTC."""
+"""Reads dates and times of a job file, in the job's time zone, into moments in UTC."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which config file a command uses."""
+"""Finds the config file that a command uses, and says how it was found."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Everything that a command reads before it does anything: the config and the jobs, at once."""
+"""Reads the config and all jobs of a command at once, before it does anything."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The schema of the job file: which keys there are, and what text each of them takes."""
+"""Declares the keys of the job file, and what text each of them takes."""
 
 from __future__ import annotations
 

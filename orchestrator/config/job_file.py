@@ -1,4 +1,4 @@
-"""Job files to `Job` objects: every part is read on its own, so no mistake hides another."""
+"""Reads job files into `Job` objects: each part by itself, so no mistake hides another."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The forms of JSON Schema that job file and config file are described with."""
+"""The building blocks of the JSON Schemas of job file and config file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""JSON Schema of both files (draft 2020-12), for the completion and the red lines of editors.
+"""Makes the JSON Schemas of both files (draft 2020-12), with which editors complete and check.
 
 It knows the forms and the product table. What takes two places to judge (a window that ends
 before it begins, an account that stands twice) only the program itself finds. Editors read YAML

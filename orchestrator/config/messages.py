@@ -1,4 +1,4 @@
-"""Words for messages: how a value is shown, and which known word was probably meant."""
+"""Shows values in messages, and guesses which known word was probably meant."""
 
 from __future__ import annotations
 

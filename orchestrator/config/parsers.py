@@ -1,4 +1,4 @@
-"""Text of a file to values, strictly: flags, numbers, durations, spans, names, addresses.
+"""Reads values from the text of a file, strictly: flags, numbers, durations, names, addresses.
 
 Each function takes what stands in the YAML tree and either returns the value or raises
 `InvalidValue`.

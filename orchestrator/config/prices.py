@@ -1,4 +1,4 @@
-"""``price_per_record``: one price for every product, or one for each."""
+"""Reads ``price_per_record``: one price for every product, or one for each."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The entries under ``products``: lists expanded, each checked against the product table."""
+"""Reads the entries under ``products``: expands lists, and checks each by the product table."""
 
 from __future__ import annotations
 

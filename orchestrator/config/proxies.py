@@ -1,4 +1,4 @@
-"""The forward proxy that the config or the environment names. Its address may hold a password."""
+"""Finds the forward proxy of the config or the environment. Its address may hold a password."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The address of a forward proxy from its text, which may hold a password."""
+"""Reads the address of a forward proxy from its text, which may hold a password."""
 
 from __future__ import annotations
 

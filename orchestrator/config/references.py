@@ -1,4 +1,4 @@
-"""References to secrets in the config file, and where its paths begin. Looks up nothing."""
+"""Reads references to secrets in the config file, and resolves its paths. Looks up no secret."""
 
 from __future__ import annotations
 

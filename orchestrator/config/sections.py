@@ -1,4 +1,4 @@
-"""From the tree to schema objects; what pydantic finds becomes mistakes in our own words."""
+"""Turns parts of the tree into schema objects, and pydantic's errors into our own mistakes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Accounts and product entries together: the series of a job, none bought twice."""
+"""Combines accounts and product entries into the series of a job, each of them once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The entries under ``windows``."""
+"""Reads the entries under ``windows``."""
 
 from __future__ import annotations
 

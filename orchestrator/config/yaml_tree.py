@@ -1,4 +1,4 @@
-"""YAML text to a plain tree of text, with the place of every key and value.
+"""Reads YAML text into a plain tree of text, with the place of every key and value.
 
 Nothing is converted: ``00123456`` stays an account and ``NO`` a country. Only an unquoted empty
 value, ``~`` and ``null`` become None. The tree is built from the parser's events, one by one and

@@ -1,4 +1,4 @@
-"""What the columns of a collected file are otherwise than the API sent them."""
+"""How the columns of a collected file differ from those that the API sent."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Writes the commands that messages name, so that they can be copied and run."""
+"""Writes the commands that messages name, with the jobs and the config of this call.
+
+`remember` keeps the call in a context variable, the one piece of state here.
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
 """Writes windows for people, with the dates of the time zone of the job that wants them.
 
-Only texts for people go through here. The ledger, the API and JSON have UTC.
+Only texts for people go through here. The ledger, the API and JSON have UTC. `use_zones_of` keeps
+the zones in a context variable, the one piece of state here.
 """
 
 from __future__ import annotations

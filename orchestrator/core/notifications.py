@@ -1,4 +1,4 @@
-"""What the text of a notification may name of a run."""
+"""Lists what the text of a notification may name of a run, and finds names that are wrong."""
 
 from __future__ import annotations
 

@@ -318,7 +318,7 @@ class NotificationTarget:
     """Who hears how a run ended: a webhook, or a command that gets the summary as JSON.
 
     Attributes:
-        text: own words, with the fields of `notify.messages.FIELDS` in braces; empty: ours.
+        text: own words, with the fields of `core.notifications.FIELDS` in braces; empty: ours.
     """
 
     on: Annotated[tuple[NotifyOn, ...], Key("Of which endings it hears.")]

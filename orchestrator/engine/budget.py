@@ -1,4 +1,4 @@
-"""`limits.max_records` and `limits.max_cost`: a run stops asking before it has asked for more."""
+"""Keeps a run within `limits.max_records` and `limits.max_cost`: it stops before it buys more."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Cancelling what is open at the API, and forgetting what earlier runs still owe."""
+"""Cancels what is open at the API, and forgets what earlier runs still owe."""
 
 from __future__ import annotations
 

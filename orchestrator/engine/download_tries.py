@@ -1,4 +1,4 @@
-"""Decides what follows from the downloads of one report in this run. Pure."""
+"""Decides what to do after a failed download of one report: again, later, or not at all. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What reports are expected to hold and to take, by what was collected before."""
+"""Expects records and duration of reports from history, and puts the longest series first."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Forecast:
     """Records and seconds to expect.
 
     Args:
-        record_rates: records a second, by the series' key; see `Ledger.densities`.
+        record_rates: records a second, by the series' key; see `Ledger.record_rates`.
         pace: how long reports take.
     """
 

@@ -1,4 +1,4 @@
-"""What the API's answers about a report make of it."""
+"""Turns what the API answers about a report into the event that follows for it. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The lists in which a report of unknown fate may stand, asked for page by page, by date."""
+"""Asks for the lists in which the report of an unknown create may stand, page by page, by date."""
 
 from __future__ import annotations
 

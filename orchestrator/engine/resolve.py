@@ -1,4 +1,4 @@
-"""What a machine must not decide: a person settles any report that is not collected.
+"""Applies a person's decision to one report that is not collected, with the calls that it takes.
 
 What costs nothing comes first: look again (`refetch`), take what was found (`adopt`), take what
 came (`accept_file`), do without (`waive`). `resubmit` alone pays.

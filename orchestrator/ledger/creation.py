@@ -1,4 +1,4 @@
-"""Makes new ledgers: each takes its name when it is complete, so an empty file is a loss."""
+"""Makes new ledgers. Each gets its name when it is complete, so an empty file is damage."""
 
 from __future__ import annotations
 

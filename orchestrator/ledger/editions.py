@@ -1,4 +1,4 @@
-"""Editions: reports bought on purpose over what is collected already.
+"""The rules of editions: reports bought on purpose over what is collected already.
 
 An edition has no window of its own until it is collected: its predecessor has it. Both change in
 one transaction, so every moment is had by one report and never by two.

@@ -1,4 +1,4 @@
-"""The events of reports, which ledger it is, and how far it has got by its events."""
+"""Stores the events of reports, the ledger's identity, and how far it has got."""
 
 from __future__ import annotations
 

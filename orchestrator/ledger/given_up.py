@@ -1,4 +1,4 @@
-"""The given-up windows: no run asks for them until a person has them retried."""
+"""Stores the given-up windows: no run asks for them until a person has them retried."""
 
 from __future__ import annotations
 

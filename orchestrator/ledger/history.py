@@ -1,4 +1,4 @@
-"""What was collected before, to size what comes next: records over time, and durations."""
+"""Reads what was collected before, to size what comes next: records over time, and durations."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rows of the ledger to objects and back; one table of columns says how for a report.
+"""Turns rows of the ledger into objects and back; one table of columns says how for a report.
 
 A row that this program cannot have written is damage that SQLite itself cannot see: whatever
 reading it raises comes out as a `LedgerError`.

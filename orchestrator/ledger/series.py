@@ -1,4 +1,4 @@
-"""The series that the ledger knows, and their numbers in it."""
+"""Stores the series, each under a number of the ledger."""
 
 from __future__ import annotations
 

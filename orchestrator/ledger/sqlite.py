@@ -1,4 +1,4 @@
-"""The ledger over SQLite: connections, and the port of the engine."""
+"""Connects to SQLite, and implements the port `Ledger` on it."""
 
 from __future__ import annotations
 

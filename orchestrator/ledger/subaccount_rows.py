@@ -1,4 +1,4 @@
-"""Records of other accounts inside the files of series with subaccounts."""
+"""Stores how many records of other accounts are in files of series with subaccounts."""
 
 from __future__ import annotations
 

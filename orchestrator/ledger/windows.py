@@ -1,4 +1,4 @@
-"""The windows of a series: which are had, which failed, and what a job's relative ones became."""
+"""Reads the windows of a series (had, failed), and stores its jobs' resolutions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a notification says: the summary as JSON, as a message of Slack or Teams, or own words."""
+"""Writes what a notification says: the summary as JSON, for Slack or Teams, or own words."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The metrics of the last run in the text format of Prometheus, for its node exporter to pick up.
+"""Writes the metrics of the last run in the text format of Prometheus, for its node exporter.
 
 https://prometheus.io/docs/instrumenting/exposition_formats/
 """

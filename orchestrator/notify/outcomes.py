@@ -1,4 +1,4 @@
-"""How a run ended, in three words; and what is remembered of the runs before."""
+"""Says whether a run is a success, unfinished or a failure, and remembers it for the next run."""
 
 from __future__ import annotations
 

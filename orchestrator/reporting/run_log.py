@@ -1,4 +1,4 @@
-"""Writes down what a run says: its messages, and a warning for each report that ends badly."""
+"""Passes on what people should read of a run: its messages, and reports that end badly."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a run has done so far, counted per account and product: what every display shows."""
+"""Counts what a run has done so far, per account and product: what every display shows."""
 
 from __future__ import annotations
 

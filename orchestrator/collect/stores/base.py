@@ -1,7 +1,7 @@
 """The seam `OutputStore`: where published files and the manifest stand.
 
 The work area is another thing and always local: files that are unfinished, verified and not yet
-published, or kept for a person (`collect.WorkFiles`). No reader of a store ever sees them.
+published, or kept for a person (`collect.work_area.WorkFiles`). No reader of a store sees them.
 """
 
 from __future__ import annotations
