@@ -40,6 +40,8 @@ SCHEMA = {
     "no table": "DROP TABLE given_up",
     "no unique index": "DROP INDEX report_request",
     "a virtual table": "CREATE VIRTUAL TABLE x USING fts5(a)",
+    "an unknown state": "UPDATE report SET state = 'stored'",
+    "a state in another case": "UPDATE report SET state = upper(state)",
 }
 ROWS = {
     "huge reason": "UPDATE report SET reason = printf('%.*c', 40000000, 'x')",

@@ -13,6 +13,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from orchestrator.core.commands import JOB, typed
+from orchestrator.core.lifecycle import State
 from orchestrator.errors import LedgerError
 from orchestrator.ledger.schema import VERSION, migrate
 
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _MAX_ROW_BYTES: Final = 32 * 1024 * 1024  # A thousand times our longest row.
+
+_STATES: Final = frozenset(state.value for state in State)
 
 _Columns = tuple[tuple[str, str, int], ...]
 
@@ -53,6 +56,11 @@ def refuse_tampered(connection: sqlite3.Connection, path: Path, version: int) ->
                 raise _tampered(path, f"another table {name}")
         if not _our_indexes() <= _indexes(connection):
             raise _tampered(path, "fewer indexes")
+        # A report in a state that there is not would be seen by no command: not as collected, not
+        # as open, and its time would be bought again.
+        for (state,) in connection.execute("SELECT DISTINCT state FROM report"):
+            if state not in _STATES:
+                raise _tampered(path, "a report in an unknown state")
 
 
 def _tampered(path: Path, content: str) -> LedgerError:
