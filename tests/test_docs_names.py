@@ -1,4 +1,4 @@
-"""The names of code and files that the documents for maintainers give are those of the code."""
+"""The names of code and files in the documents for maintainers, and in docstrings, are right."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from importlib import import_module
 from pathlib import Path
 
 import pytest
+
+from orchestrator.config import config_schema
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = sorted(
@@ -23,10 +25,13 @@ def code(document: str) -> set[str]:
     return set(re.findall(r"`([^`\n]+)`", re.sub(r"(?ms)^```.*?^```$", "", text)))
 
 
+NAME = re.compile(rf"({'|'.join(PACKAGES)})(\.[A-Za-z_]+)+")
+"""Of something in the package, such as ``core.debt.Debt``."""
+
+
 def names() -> set[str]:
-    """Names such as ``core.debt.Debt``."""
-    pattern = re.compile(rf"({'|'.join(PACKAGES)})(\.[A-Za-z_]+)+")
-    return {name for each in DOCUMENTS for name in code(each) if pattern.fullmatch(name)} - {
+    """The names of code in the documents."""
+    return {name for each in DOCUMENTS for name in code(each) if NAME.fullmatch(name)} - {
         "config.example.yaml"
     }
 
@@ -37,7 +42,16 @@ def rows() -> list[tuple[str, str]]:
     return re.findall(r"^\| ([a-z ]+) \| `([^`]+)` \| .+ \|$", text, re.MULTILINE)
 
 
-@pytest.mark.parametrize("name", sorted(names()))
+def names_in_code() -> set[str]:
+    """The names of code in comments and docstrings; keys of the config look alike."""
+    found: set[str] = set()
+    for path in (ROOT / "orchestrator").rglob("*.py"):
+        found.update(re.findall(r"(?<!`)`([\w.]+)`(?!`)", path.read_text(encoding="utf-8")))
+    keys = config_schema()["properties"]["api"]["properties"]
+    return {name for name in found if NAME.fullmatch(name)} - {f"api.{key}" for key in keys}
+
+
+@pytest.mark.parametrize("name", sorted(names() | names_in_code()))
 def test_a_name_is_that_of_a_module_or_of_something_in_it(name: str) -> None:
     parts = name.split(".")
     for length in range(len(parts), 0, -1):
