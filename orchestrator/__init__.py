@@ -16,6 +16,13 @@ if TYPE_CHECKING:
     from orchestrator.app.check import CheckResult, check, check_sync
     from orchestrator.app.check_disk import Check, Level
     from orchestrator.app.editions import EditionChoice, choose_editions
+    from orchestrator.app.file_changes import (
+        Change,
+        FileChange,
+        FileChanges,
+        changed_files,
+        files_of_run,
+    )
     from orchestrator.app.files import ReportFile, files
     from orchestrator.app.plan import Plan, PlanTotals, SeriesPlan, plan
     from orchestrator.app.resolve import Decision, Resolved, ResolveResult, resolve
@@ -40,12 +47,15 @@ if TYPE_CHECKING:
 _MODULES: Final = {
     "ApiError": "orchestrator.errors",
     "CancelResult": "orchestrator.app.cancel",
+    "Change": "orchestrator.app.file_changes",
     "Check": "orchestrator.app.check_disk",
     "CheckResult": "orchestrator.app.check",
     "Decision": "orchestrator.app.resolve",
     "Display": "orchestrator.app.run_request",
     "EditionChoice": "orchestrator.app.editions",
     "ExitCode": "orchestrator.core.policy",
+    "FileChange": "orchestrator.app.file_changes",
+    "FileChanges": "orchestrator.app.file_changes",
     "Filter": "orchestrator.app.status",
     "Finding": "orchestrator.app.verify",
     "InputError": "orchestrator.errors",
@@ -69,10 +79,12 @@ _MODULES: Final = {
     "StoppedBeforeRun": "orchestrator.app.shutdown",
     "VerifyResult": "orchestrator.app.verify",
     "cancel": "orchestrator.app.cancel",
+    "changed_files": "orchestrator.app.file_changes",
     "choose_editions": "orchestrator.app.editions",
     "check": "orchestrator.app.check",
     "check_sync": "orchestrator.app.check",
     "files": "orchestrator.app.files",
+    "files_of_run": "orchestrator.app.file_changes",
     "load": "orchestrator.app.setup",
     "plan": "orchestrator.app.plan",
     "resolve": "orchestrator.app.resolve",
@@ -86,12 +98,15 @@ _MODULES: Final = {
 __all__ = [
     "ApiError",
     "CancelResult",
+    "Change",
     "Check",
     "CheckResult",
     "Decision",
     "Display",
     "EditionChoice",
     "ExitCode",
+    "FileChange",
+    "FileChanges",
     "Filter",
     "Finding",
     "InputError",
@@ -116,10 +131,12 @@ __all__ = [
     "VerifyResult",
     "__version__",
     "cancel",
+    "changed_files",
     "check",
     "check_sync",
     "choose_editions",
     "files",
+    "files_of_run",
     "load",
     "plan",
     "resolve",

@@ -45,7 +45,13 @@ COLUMNS = [
     "rows",
     "sha256",
     "request_id",
+    "report",
+    "collected_at",
+    "edition",
+    "replaces",
+    "finding",
 ]
+SHORT = COLUMNS[: COLUMNS.index("sha256")]
 
 
 def sha(content: bytes) -> str:
@@ -84,6 +90,11 @@ def test_elsewhere_than_on_a_terminal_columns_are_separated_by_tabs(
         "2",
         sha(TWO),
         f"id-{VERIFY.key[:6]}-20260101",
+        "1",
+        "2026-02-01T04:00:00Z",
+        "1",
+        "",
+        "",
     ]
     assert second.split("\t")[2:7] == [
         "outbound",
@@ -116,7 +127,7 @@ def test_on_a_terminal_dates_are_local_and_long_columns_are_left_out(
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
     assert call(["files", "nightly.yaml"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0].split() == COLUMNS[:-2]
+    assert lines[0].split() == SHORT
     assert "2026-01-01T01:00:00+01:00" in lines[1]
 
 
@@ -125,7 +136,8 @@ def test_programs_get_absolute_paths_that_can_be_opened(
 ) -> None:
     assert call(["files", "nightly.yaml", "--json"]) == 0
     first, second = json.loads(capsys.readouterr().out)
-    assert list(first) == COLUMNS
+    assert list(first) == [*COLUMNS, "size_bytes", "columns"]
+    assert first["columns"] == {"dropped": [], "hashed": [], "without_type": []}
     assert first["path"] == str(home / "out" / FIRST / "20260101T000000Z_20260201T000000Z.csv")
     assert (first["direction"], first["filter"], first["rows"]) == (None, {}, 2)
     assert second["filter"] == {"status": "delivered"}

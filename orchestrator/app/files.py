@@ -12,9 +12,11 @@ from orchestrator.collect.work_area import WorkFiles
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from datetime import datetime
     from pathlib import Path
 
     from orchestrator.config import Inputs
+    from orchestrator.core.column_changes import ColumnChanges
     from orchestrator.core.intervals import Window
     from orchestrator.core.model import Report, Series
     from orchestrator.core.settings import Config
@@ -33,6 +35,11 @@ class ReportFile:
         sha256: of its content, in hex.
         report: our number of the report.
         request_id: the API's id of the report; None where a rebuilt ledger does not know it.
+        collected_at: when it took its name, by this machine's clock.
+        edition: from 1; a higher one was bought on purpose, in the place of the one before.
+        replaces: our number of the report in whose place it stands; None for a first edition.
+        finding: why a person had to accept it (`resolve --accept-file`); None where nobody had to.
+        columns: what it has otherwise than the API sent it; None: nothing.
     """
 
     series: Series
@@ -43,6 +50,11 @@ class ReportFile:
     sha256: str
     report: int
     request_id: str | None
+    collected_at: datetime
+    edition: int = 1
+    replaces: int | None = None
+    finding: str | None = None
+    columns: ColumnChanges | None = None
 
 
 def files(inputs: Inputs) -> Iterator[ReportFile]:
@@ -57,16 +69,30 @@ def files(inputs: Inputs) -> Iterator[ReportFile]:
     """
     with reading_ledger(inputs.config) as reader:
         for report in collected(reader, inputs.jobs):
-            yield ReportFile(
-                series=report.series,
-                window=report.window,
-                path=file_of(inputs.config, report),
-                rows=report.rows or 0,
-                size_bytes=report.size_bytes or 0,
-                sha256=report.sha256 or "",
-                report=report.id,
-                request_id=report.request_id,
-            )
+            yield report_file(inputs.config, report)
+
+
+def report_file(config: Config, report: Report) -> ReportFile:
+    """The file of a collected report.
+
+    Raises:
+        OutputError: the ledger names a place outside the output directory.
+    """
+    return ReportFile(
+        series=report.series,
+        window=report.window,
+        path=file_of(config, report),
+        rows=report.rows or 0,
+        size_bytes=report.size_bytes or 0,
+        sha256=report.sha256 or "",
+        report=report.id,
+        request_id=report.request_id,
+        collected_at=report.changed_at or report.intended_at,
+        edition=report.edition,
+        replaces=report.replaces,
+        finding=report.finding,
+        columns=report.columns,
+    )
 
 
 def file_of(config: Config, report: Report) -> Path:

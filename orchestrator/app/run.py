@@ -13,11 +13,12 @@ from functools import partial
 from typing import TYPE_CHECKING, Unpack
 
 import anyio
+from anyio import to_thread
 
 from orchestrator.app.ledger_writing import writing_ledger
 from orchestrator.app.rebuild import rebuild_ledger as rebuild
 from orchestrator.app.run_request import NoDisplay, RunOptions, RunRequest
-from orchestrator.app.run_summary import summarise
+from orchestrator.app.run_summary import summarise, write_success
 from orchestrator.app.run_work import execute, prepare
 from orchestrator.app.setup import (
     ShiftedClock,
@@ -153,9 +154,12 @@ async def _run_under_lock(request: RunRequest, shutdown: Shutdown) -> RunSummary
                     deadline = (request.deadline, request.started, inform)
                     tasks.start_soon(shutdown.at_deadline, *deadline)
                 now = request.clock.now()
+                begun = await writable.ledger.read(lambda reader: reader.point())
                 await prepare(request, writable.ledger, now)
                 executed = await execute(request, writable, shutdown.drain, now)
-                summary = await summarise(request, writable.ledger, executed, shutdown.why)
+                summary = await summarise(request, writable.ledger, executed, shutdown.why, begun)
+                if summary.code is policy.ExitCode.DONE:
+                    await to_thread.run_sync(write_success, request.inputs.config, summary)
         tasks.cancel_scope.cancel()
     return summary
 

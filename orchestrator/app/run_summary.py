@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import secrets
 import time
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -9,26 +11,30 @@ from typing import TYPE_CHECKING
 from orchestrator.app import callbacks, editions, overlaps
 from orchestrator.app.files import quarantined_file
 from orchestrator.app.ledger_reading import series_of
+from orchestrator.collect import layout
+from orchestrator.collect.stores import output_store
 from orchestrator.core import policy
+from orchestrator.core.checkpoint import Checkpoint
 from orchestrator.core.intervals import intersect, union
 from orchestrator.core.lifecycle import OPEN, State
 from orchestrator.reporting.summary import CollectedTotals, Others, RunSummary, UnfinishedSeries
+from orchestrator.texts import utc_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from orchestrator.app.run_request import RunRequest
     from orchestrator.app.run_work import Executed
-    from orchestrator.core.model import Job
+    from orchestrator.core.model import Job, LedgerPoint
     from orchestrator.core.ports import Ledger, LedgerReader
     from orchestrator.core.settings import Config
     from orchestrator.engine.run import RunEnd, SeriesEnd
 
 
 async def summarise(
-    request: RunRequest, ledger: Ledger, executed: Executed, why_stopped: str
+    request: RunRequest, ledger: Ledger, executed: Executed, why_stopped: str, begun: LedgerPoint
 ) -> RunSummary:
-    """Adds up what stands now, and shows the last warnings."""
+    """Adds up what stands now, and shows the last warnings; `begun` is where the ledger was."""
     config, jobs, end = request.inputs.config, request.inputs.jobs, executed.end
     if not why_stopped and executed.unreachable:
         why_stopped = f"out of reach: {executed.unreachable}"
@@ -45,6 +51,7 @@ async def summarise(
     if silence := callbacks.silence(executed.receiver, config, totals.collected):
         request.note("warning", silence)
     renewed = executed.renewed
+    point, ended_at = await ledger.read(lambda reader: reader.point()), request.clock.now()
     return RunSummary(
         jobs=jobs,
         now=end.now,
@@ -67,7 +74,29 @@ async def summarise(
         remains=end.remains,
         others=await ledger.read(lambda reader: _others(reader, jobs, end)),
         bugs=end.bugs,
+        run=str(Checkpoint.of(point, ended_at, secrets.token_hex(2))),
+        ended_at=ended_at,
+        changes=(begun.changes, point.changes),
     )
+
+
+def write_success(config: Config, summary: RunSummary) -> None:
+    """Says beside the files that a run has collected all that its jobs want: `_SUCCESS`.
+
+    It is replaced as a whole, and stays as it is when a later run does not come so far.
+
+    Raises:
+        OutputError: the store refuses it.
+    """
+    fields = {
+        "run": summary.run,
+        "ended_at": utc_text(summary.ended_at or summary.now),
+        "jobs": [job.name for job in summary.jobs],
+        "collected": summary.collected.as_json,
+        "in_all": summary.in_all.as_json,
+    }
+    with output_store(config.output).replace(layout.SUCCESS) as file:
+        file.write(json.dumps(fields).encode() + b"\n")
 
 
 def _collected_totals(reader: LedgerReader, jobs: Sequence[Job]) -> CollectedTotals:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import click
 from rich.console import Console
 
-from orchestrator.cli.output import json_text, say
+from orchestrator.app.file_changes import files_of_run
+from orchestrator.cli.output import file_fields, json_list, json_text, say, write
 from orchestrator.core.policy import ExitCode
 from orchestrator.reporting import summary, summary_text
 from orchestrator.reporting.live_display import LiveDisplay
@@ -18,9 +19,10 @@ from orchestrator.reporting.logs import logger
 from orchestrator.texts import hider, printable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from orchestrator.app.run_request import Display
+    from orchestrator.config import Inputs
     from orchestrator.core.ports import Clock
     from orchestrator.core.settings import Credentials
     from orchestrator.reporting.summary import RunSummary
@@ -60,8 +62,8 @@ class RunOutput:
         drawn = sys.stderr.isatty() and not (quiet or self._json_lines or console.is_dumb_terminal)
         self.display: Display = LiveDisplay(console, self.mask) if drawn else LogDisplay(self._log)
 
-    def tell(self, run_summary: RunSummary | ExitCode) -> ExitCode:
-        """Says how the run ended; the exit code."""
+    def tell(self, run_summary: RunSummary | ExitCode, inputs: Inputs) -> ExitCode:
+        """Says how a run of these inputs ended; the exit code."""
         if isinstance(run_summary, ExitCode):
             words = "stopped while waiting for another run to end; nothing was done"
             self.display.note("info", words, {})
@@ -81,8 +83,16 @@ class RunOutput:
             tell = self._log.info if run_summary.code is ExitCode.DONE else self._log.warning
             tell("run ended", **summary.as_json(run_summary))
         if self._as_json:
-            click.echo(self.mask(json_text(summary.as_json(run_summary))))
+            write(map(self.mask, _with_files(run_summary, inputs)))
         elif not (self._json_lines or (self._quiet and run_summary.code is ExitCode.DONE)):
             for line in summary_text.text(run_summary):
                 say(self.mask(printable(line)))
         return run_summary.code
+
+
+def _with_files(run_summary: RunSummary, inputs: Inputs) -> Iterator[str]:
+    """The answer of `run --json` in pieces, since a run may have collected very many files."""
+    yield json_text(summary.as_json(run_summary))[:-1]
+    yield ',"files":'
+    yield from json_list(json_text(file_fields(file)) for file in files_of_run(inputs, run_summary))
+    yield "}\n"

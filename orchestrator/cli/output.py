@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from orchestrator.core.column_changes import ColumnChanges
 from orchestrator.reporting.wrapping import terminal_width, wrapped
 from orchestrator.texts import field_text, printable, utc_text
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
     from datetime import datetime
 
+    from orchestrator.app.files import ReportFile
     from orchestrator.core.intervals import Window
     from orchestrator.core.model import Series
 
@@ -104,6 +106,26 @@ def series_fields(series: Series) -> dict[str, Any]:
         "product": series.product,
         "direction": series.direction,
         "filter": series.filters,
+    }
+
+
+def file_fields(file: ReportFile) -> dict[str, object]:
+    """A collected file as JSON has it."""
+    return {
+        **series_fields(file.series),
+        "date_start": utc_text(file.window.start),
+        "date_end": utc_text(file.window.end),
+        "path": str(file.path),
+        "rows": file.rows,
+        "sha256": file.sha256,
+        "request_id": file.request_id,
+        "report": file.report,
+        "collected_at": utc_text(file.collected_at),
+        "edition": file.edition,
+        "replaces": file.replaces,
+        "finding": file.finding,
+        "size_bytes": file.size_bytes,
+        "columns": (file.columns or ColumnChanges()).as_json,
     }
 
 

@@ -31,6 +31,9 @@ QUARANTINE: Final = ".aside"
 """The folder of the files that a person must look at."""
 
 MANIFEST: Final = "manifest.jsonl"
+SUCCESS: Final = "_SUCCESS"
+"""Tells of the last run that has collected all that its jobs want."""
+
 MANIFEST_PART: Final = "manifest.jsonl.part"
 
 _ODD: Final = re.compile(rb"[^A-Za-z0-9._-]")

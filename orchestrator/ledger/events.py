@@ -81,6 +81,11 @@ class Identity:
         last = self._events.last()
         return LedgerPoint(row[0], row[1], row[2], last, self._events.checksum(last))
 
+    def rebuilt_at(self) -> int | None:
+        """See `LedgerReader.rebuilt_at`."""
+        row = self._db.execute("SELECT rebuilt_at FROM identity").fetchone()
+        return None if row is None else row[0]
+
     def count_change(self) -> LedgerPoint:
         """Counts one more transaction that has changed something; the point that it leads to."""
         self._db.execute("UPDATE identity SET changes = changes + 1")

@@ -18,10 +18,6 @@ if TYPE_CHECKING:
     from orchestrator.core.model import GivenUp, LedgerPoint, Report, Resolution, Series
     from orchestrator.core.ports import LedgerReader, VerifiedFile
 
-_AHEAD: Final = 1_000_000
-"""Changes by which a rebuilt ledger is ahead: more than the lost one can have had that the manifest
-does not tell of, so that whoever asks what has changed since one of those misses nothing."""
-
 _FETCHED_ANEW: Final = frozenset({State.READY, State.VERIFIED})
 """Neither the link is known any more nor a file without its final name: the API is asked again."""
 
@@ -52,8 +48,8 @@ class SqliteRestore:
         )
         if point is not None:  # a new ledger has a random identity already
             connection.execute(
-                "UPDATE identity SET id = ?, generation = ?, changes = ?",
-                (point.ledger, point.generation + 1, point.changes + _AHEAD),
+                "UPDATE identity SET id = ?, generation = ?, changes = ?, rebuilt_at = ?",
+                (point.ledger, point.generation + 1, point.changes + 1, point.changes),
             )
 
     @property

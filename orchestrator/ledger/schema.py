@@ -195,6 +195,8 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
         CREATE INDEX report_removed ON report (removed_change)
         WHERE removed_change IS NOT NULL
         """,
+        # `changes` of the ledger from whose manifest this one was made; NULL: it is the first.
+        "ALTER TABLE identity ADD COLUMN rebuilt_at INTEGER",
         # Of files accepted before, the reason of the dispute that came last.
         """
         UPDATE report SET finding = coalesce((

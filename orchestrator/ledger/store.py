@@ -106,6 +106,7 @@ class Store:
 
         identity = Identity(connection, events)
         self.point = identity.point
+        self.rebuilt_at = identity.rebuilt_at
         self.count_change = identity.count_change
         self.fingerprint = identity.fingerprint
 

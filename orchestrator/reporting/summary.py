@@ -134,6 +134,9 @@ class RunSummary:
         remains: what is not done, and who must act.
         others: what is not of the jobs.
         bugs: unexpected errors, each of which ended the work on one report.
+        run: the id of the run: a `core.checkpoint.Checkpoint`, for `changed_files`.
+        ended_at: when it had done its work.
+        changes: `LedgerPoint.changes` at its beginning and at its end.
     """
 
     jobs: tuple[Job, ...]
@@ -153,6 +156,9 @@ class RunSummary:
     remains: RunOutcome = _NOTHING
     others: Others = field(default_factory=Others)
     bugs: tuple[Exception, ...] = ()
+    run: str = ""
+    ended_at: datetime | None = None
+    changes: tuple[int, int] = (0, 0)
 
 
 def others_text(others: Others) -> str:
@@ -240,6 +246,7 @@ def as_json(summary: RunSummary) -> dict[str, Any]:
         "why": why(summary),
         "exit_code": int(summary.code),
         "exit_word": summary.code.name.lower(),
+        "run": summary.run,
     }
 
 

@@ -112,7 +112,7 @@ def command(
         run_summary = run_in_this_process(
             inputs, credentials=credentials, clock=clock, display=output.display
         )
-        code = output.tell(run_summary)
+        code = output.tell(run_summary, inputs)
         if isinstance(run_summary, ExitCode) or code is not ExitCode.DONE:
             return code
         if run_summary.plan_notes.past_retention is not None:

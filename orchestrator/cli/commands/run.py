@@ -40,7 +40,8 @@ if TYPE_CHECKING:
     "goes on. With --json the keys of the answer are: jobs, now, seconds, requests, collected and "
     "in_all (reports, rows, bytes), directory, made_up, unsettled (job, account_id, product, "
     "direction, filter, owed, refused, open, given_up, disputed), others, later, callbacks, "
-    "event_loop, needs_person, unfinished, why, exit_code, exit_word.",
+    "event_loop, needs_person, unfinished, why, exit_code, exit_word, run (its id), files (that it "
+    "has collected).",
 )
 @options.jobs_argument
 @click.option(
@@ -159,7 +160,7 @@ def command(
             verbose=verbose,
         )
         announcement.end(result)
-        return output.tell(result)
+        return output.tell(result, inputs)
 
 
 def _span_of_again(

@@ -284,6 +284,10 @@ class LedgerReader(Protocol):
         """Which ledger this is, and how far it has got."""
         ...
 
+    def rebuilt_at(self) -> int | None:
+        """`LedgerPoint.changes` of the ledger that this one was rebuilt from; None: it was not."""
+        ...
+
     def event_checksum(self, number: int) -> str:
         """A checksum of an event, in hex; of nothing, where there is none of that number."""
         ...
