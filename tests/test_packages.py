@@ -54,7 +54,7 @@ def unpacked(tmp_path_factory: pytest.TempPathFactory) -> Path:
     place = tmp_path_factory.mktemp("sdist")
     with tarfile.open(build(ROOT, place / "built", "sdist")) as archive:
         archive.extractall(place, filter="data")
-    (directory,) = place.glob("orchestrator-*")
+    (directory,) = place.glob("vonage_reports_orchestrator-*")
     return directory
 
 
@@ -77,6 +77,7 @@ def test_the_wheel_holds_the_package_and_its_types_and_nothing_else(
     assert wheel.keys() - facts == package | {"orchestrator/cli/demo/demo.yaml"}
     assert "orchestrator/py.typed" in package
     (metadata,) = (wheel[name].decode() for name in facts if name.endswith("/METADATA"))
+    assert "\nName: vonage-reports-orchestrator\n" in metadata, "another program is `orchestrator`"
     needed = re.findall(r"^Requires-Dist: (.*)", metadata, re.MULTILINE)
     assert needed
     assert not [one for one in needed if "==" in one.partition(";")[0]], (
