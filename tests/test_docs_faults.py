@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 from pydantic import PlainValidator
 
 from orchestrator.simulator import KINDS, Fault
-from orchestrator.simulator.faults.model import CALLS
+from orchestrator.simulator.faults.model import CALLS, FaultOfReport
 from orchestrator.simulator.faults.options import Choice
-from orchestrator.simulator.faults.places import FaultOfCall, FaultOfReport, FaultOfServer
+from orchestrator.simulator.faults.places import FaultOfCall, FaultOfServer
 
 if TYPE_CHECKING:
     from pydantic.fields import FieldInfo

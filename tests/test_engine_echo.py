@@ -10,6 +10,7 @@ from orchestrator.core.lifecycle import State
 from orchestrator.core.model import Series, Span, Unit
 from orchestrator.core.policy import ExitCode, exit_code
 from orchestrator.simulator import Fault, Settings
+from orchestrator.simulator.faults.reports import WrongEcho
 from tests.kit.stage import between, job, stage, with_faults
 
 if TYPE_CHECKING:
@@ -125,7 +126,7 @@ async def test_a_truncated_report_with_a_wrong_echo_keeps_its_file(tmp_path: Pat
         def slip(report: Report, _event: Event | None) -> None:
             if report.state is State.SUBMITTED:
                 for one in here.sim.world.reports():
-                    one.report_faults.echo["product"] = "ASR"
+                    one.faults.append(WrongEcho(at="report", value="ASR"))
 
         here.seen.on_change = slip
         end = await here.run(job(between("2026-01-01", "2026-02-01")))

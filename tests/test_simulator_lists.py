@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 
 from orchestrator.simulator import ApiKey, Fault, Faults
 from orchestrator.simulator.report_index import OPEN, STATUSES, ReportIndex
-from orchestrator.simulator.reports import ReportFaults
 from tests.kit.asking import ALL, Asker, asking
 
 if TYPE_CHECKING:
@@ -41,7 +40,9 @@ class Entry:
     key: str
     account_id: str
     is_open: bool
-    report_faults: ReportFaults = field(default_factory=ReportFaults)
+
+    def fault(self, _kind: object) -> None:
+        """It has none."""
 
     @property
     def request_id(self) -> str:

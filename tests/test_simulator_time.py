@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
 
 import anyio
 import pytest
@@ -12,11 +13,15 @@ from hypothesis import strategies as st
 
 from orchestrator.simulator import WorldClock
 from orchestrator.simulator.dates import months_later, parse_moment, write_moment
-from orchestrator.simulator.reports import Phase, Report, ReportFaults
+from orchestrator.simulator.faults.reports import Stuck
+from orchestrator.simulator.reports import Phase, Report
 from orchestrator.simulator.requests import read_request
 from orchestrator.simulator.server import TokenBucket
 from orchestrator.simulator.work_queue import WorkQueue
 from tests.kit.asking import NOW, SMS
+
+if TYPE_CHECKING:
+    from orchestrator.simulator.faults.model import FaultOfReport
 
 
 @pytest.mark.parametrize(
@@ -110,12 +115,12 @@ def test_a_clock_that_makes_no_sense_is_refused(start: datetime, speed: float, w
 
 
 def report(
-    number: int, created: float, duration: float, report_faults: ReportFaults | None = None
+    number: int, created: float, duration: float, faults: tuple[FaultOfReport, ...] = ()
 ) -> Report:
     request = read_request(SMS, NOW, frozenset())
     return Report(
         number, f"id-{number}", f"file-{number}", "abcd1234", request, None,  # type: ignore[arg-type]
-        created, duration, 0, report_faults=report_faults or ReportFaults(),
+        created, duration, 0, faults=list(faults),
     )  # fmt: skip
 
 
@@ -187,7 +192,7 @@ def test_one_that_is_cancelled_while_it_waits_is_passed_over_and_frees_no_place(
 @pytest.mark.parametrize("phase", [Phase.PENDING, Phase.PROCESSING])
 def test_a_stuck_report_stays_in_its_phase(phase: Phase) -> None:
     schedule = WorkQueue(None, pending=1.0)
-    stuck = report(0, 0.0, 10.0, ReportFaults(stuck=phase))
+    stuck = report(0, 0.0, 10.0, (Stuck(at="report", phase=phase.value),))
     schedule.admit(stuck)
     assert list(schedule.advance(1e9)) == []
     assert stuck.phase is phase

@@ -10,6 +10,7 @@ import aiohttp
 import anyio
 
 from orchestrator.core.hosts import is_on_this_machine
+from orchestrator.simulator.faults.reports import Callback
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -70,15 +71,16 @@ class Callbacks:
     async def _send(self, report: Report) -> None:
         url = report.request.callback_url or ""
         content = await self._describe(report)
-        fault = report.report_faults.callback
-        await anyio.sleep(fault.late)
-        for _ in range(fault.copies):
+        fault = report.fault(Callback)
+        await anyio.sleep(fault.late if fault else 0.0)
+        for _ in range(fault.copies if fault else 1):
             await self._post(url, content)
 
     async def _forge(self, report: Report) -> None:
         """Sends a callback whose status and link are false."""
         content = await self._describe(report)
-        false = {"request_status": report.report_faults.callback.forged, "items_count": 1}
+        fault = report.fault(Callback)
+        false = {"request_status": fault and fault.forged, "items_count": 1}
         link = {"download_report": {"href": "http://localhost:9/v3/media/forged"}}
         await self._post(report.request.callback_url or "", {**content, **false, "_links": link})
 

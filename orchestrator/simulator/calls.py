@@ -6,7 +6,7 @@ import json
 import socket
 import struct
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, Final
 
@@ -15,12 +15,13 @@ from aiohttp import web
 
 from orchestrator.simulator.problems import Refused
 from orchestrator.simulator.report_json import other_host
-from orchestrator.simulator.reports import Phase, ReportFaults
+from orchestrator.simulator.reports import Phase
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
     from orchestrator.simulator.clock import WorldClock
+    from orchestrator.simulator.faults.model import FaultOfReport
     from orchestrator.simulator.reports import Report
     from orchestrator.simulator.settings import ApiKey
 
@@ -78,7 +79,7 @@ class Call:
             ``records``.
         work: what the endpoint really does; run it at most once, through `proceed`.
         closing: set when the server ends, so that no call keeps waiting.
-        report_faults: what a fault does to the file of this one download.
+        file_faults: what is wrong with the file of this one download.
         list_view: what a fault hides from this one list.
         cut: the share of the answer's body that is sent before the connection ends.
         older: the ids of the reports that a key has asked for, oldest first.
@@ -92,7 +93,7 @@ class Call:
     clock: WorldClock
     work: Callable[[Call], Awaitable[web.StreamResponse]]
     closing: anyio.Event
-    report_faults: ReportFaults = field(default_factory=ReportFaults)
+    file_faults: tuple[FaultOfReport, ...] = ()
     list_view: ListView = CLEAR
     cut: float | None = None
     rate: float | None = None

@@ -12,6 +12,7 @@ from anyio import to_thread
 from orchestrator.simulator import problems
 from orchestrator.simulator.calls import CLEAR, json_answer
 from orchestrator.simulator.dates import parse_moment
+from orchestrator.simulator.faults.reports import Signed
 from orchestrator.simulator.media import Media
 from orchestrator.simulator.report_index import STATUSES
 from orchestrator.simulator.report_json import report_object
@@ -137,17 +138,18 @@ class Endpoints:
     async def _text(self, report: Report) -> bytes:
         """The report object in JSON; written again only when the status has changed."""
         word = await self._word(report)
-        if report.shown[0] != word or report.report_faults.signed is not None:
+        if report.shown[0] != word or report.fault(Signed):
             report.shown = (word, json.dumps(await self.describe(report)).encode())
         return report.shown[1]
 
     async def download(self, call: Call) -> web.StreamResponse:
         """``GET /v3/media/{id}``."""
         report = self._world.file(call.key, call.request.match_info["id"])
-        if report.report_faults.signed is not None:
+        signed = report.fault(Signed)
+        if signed is not None:
             until = float(call.request.query.get("until", "0"))
             if self._world.clock.epoch() >= until:
-                raise problems.link_over(report.report_faults.signed[1])
+                raise problems.link_over(signed.status)
         return await self.media.answer(call, await self.settled(report))
 
     async def download_elsewhere(self, call: Call) -> web.StreamResponse:

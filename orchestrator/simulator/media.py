@@ -18,6 +18,8 @@ from orchestrator.simulator.archive import write_archive
 from orchestrator.simulator.calls import DRIP_SECONDS
 from orchestrator.simulator.faults.bad_archives import ARCHIVE_FORMS
 from orchestrator.simulator.faults.bad_csv import CSV_FORMS
+from orchestrator.simulator.faults.model import FaultOfReport, first_of
+from orchestrator.simulator.faults.reports import BadCrc, Csv, CutFile, Gone, Part, Zip
 from orchestrator.simulator.records.source import csv_pieces
 from orchestrator.simulator.reports import moment
 
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from orchestrator.simulator.calls import Call
-    from orchestrator.simulator.reports import Report, ReportFaults
+    from orchestrator.simulator.reports import Report
     from orchestrator.simulator.world import World
 
 _IN_MEMORY_ROWS_MAX: Final = 500  # A file of more records lies on disk.
@@ -33,6 +35,8 @@ _MEMORY_BYTES_MAX: Final = 64 << 20  # Once so much is in memory, every file lie
 _PIECE_BYTES: Final = 1 << 18  # What one read of a file on disk sends at most.
 
 Archive = bytes | Path
+_Faults = tuple[FaultOfReport, ...]
+_OF_CONTENT: Final = (BadCrc, Zip, Csv)  # The faults that change the bytes of an archive.
 
 
 class Media:
@@ -58,22 +62,24 @@ class Media:
         Raises:
             Refused: 404.
         """
-        report_faults = report.report_faults.joined(call.report_faults)
-        if not report.has_file or report_faults.gone:
+        faults = (*call.file_faults, *report.faults)
+        if not report.has_file or first_of(faults, Gone):
             raise problems.no_file()
-        archive = await self._archive(report, report_faults)
+        archive = await self._archive(report, faults)
         size = len(archive) if isinstance(archive, bytes) else archive.stat().st_size
-        if report_faults.keep is not None:
-            size = int(size * report_faults.keep)
+        cut = first_of(faults, CutFile)
+        if cut is not None:
+            size = int(size * cut.share)
         headers = {
             "Content-Type": "application/octet-stream",
             "Content-Disposition": f'attachment; filename="{report.archive_name}"',
         }
         start, end, status = 0, size, 200
-        if self._world.settings.ranges or report_faults.part:
+        wrong = first_of(faults, Part)
+        if self._world.settings.ranges or wrong:
             headers |= {"ETag": f'"{report.file_id}"', "Accept-Ranges": "bytes"}
             part = byte_ranges.answer(
-                call.request.headers, size, headers["ETag"], report_faults.part
+                call.request.headers, size, headers["ETag"], wrong.form if wrong else None
             )
             start, end, status = part.start, part.end, part.status
             headers |= part.headers
@@ -82,12 +88,10 @@ class Media:
         response = web.StreamResponse(status=status, headers=headers)
         return await self._stream(call, response, archive, start, end)
 
-    async def _archive(self, report: Report, report_faults: ReportFaults) -> Archive:
+    async def _archive(self, report: Report, faults: _Faults) -> Archive:
         version = (
             report.request_id,
-            report_faults.wrong_crc,
-            report_faults.archive_form,
-            report_faults.csv_form,
+            *(fault for fault in faults if isinstance(fault, _OF_CONTENT)),
         )
         if version in self._made:
             return self._made[version]
@@ -95,17 +99,17 @@ class Media:
         bulky = rows * max(1, self._world.settings.bulk_body_bytes // 400)
         if bulky <= _IN_MEMORY_ROWS_MAX and self._in_memory < _MEMORY_BYTES_MAX:
             memory = io.BytesIO()
-            self._write(report, memory, self._pieces(report), report_faults)
+            self._write(report, memory, self._pieces(report), faults)
             archive = memory.getvalue()
             self._in_memory += len(archive)
             self._made[version] = archive
             return archive
         async with self._lock.setdefault(report.request_id, anyio.Lock()):
             if version not in self._made:
-                self._made[version] = await self._on_disk(report, report_faults, len(self._made))
+                self._made[version] = await self._on_disk(report, faults, len(self._made))
         return self._made[version]
 
-    async def _on_disk(self, report: Report, report_faults: ReportFaults, number: int) -> Path:
+    async def _on_disk(self, report: Report, faults: _Faults, number: int) -> Path:
         if self._folder is None:
             self._folder = tempfile.TemporaryDirectory(prefix="reports-simulator-")
         path = Path(self._folder.name) / f"{report.number}-{number}.zip"
@@ -113,7 +117,7 @@ class Media:
 
         def write() -> None:
             with path.open("wb") as file:
-                self._write(report, file, pieces, report_faults)
+                self._write(report, file, pieces, faults)
 
         await to_thread.run_sync(write)
         return path
@@ -123,18 +127,16 @@ class Media:
         return csv_pieces(names, quoted, islice(rows, report.rows or 0))
 
     @staticmethod
-    def _write(
-        report: Report, file: IO[bytes], pieces: Iterable[bytes], report_faults: ReportFaults
-    ) -> None:
+    def _write(report: Report, file: IO[bytes], pieces: Iterable[bytes], faults: _Faults) -> None:
         made = moment(report.ended or report.created)
-        if report_faults.csv_form:
-            pieces = [CSV_FORMS[report_faults.csv_form](b"".join(pieces))]
-        if report_faults.archive_form:
-            file.write(
-                ARCHIVE_FORMS[report_faults.archive_form](report.file_name, b"".join(pieces))
-            )
+        csv, archive = first_of(faults, Csv), first_of(faults, Zip)
+        if csv:
+            pieces = [CSV_FORMS[csv.form](b"".join(pieces))]
+        if archive:
+            file.write(ARCHIVE_FORMS[archive.form](report.file_name, b"".join(pieces)))
         else:
-            write_archive(file, report.file_name, pieces, made, wrong_crc=report_faults.wrong_crc)
+            wrong_crc = first_of(faults, BadCrc) is not None
+            write_archive(file, report.file_name, pieces, made, wrong_crc=wrong_crc)
 
     @staticmethod
     async def _stream(

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from math import ceil, floor
 from typing import TYPE_CHECKING, Final
 
+from orchestrator.simulator.faults.reports import Outcome
 from orchestrator.simulator.reports import Phase
 
 if TYPE_CHECKING:
@@ -58,10 +59,8 @@ class ReportIndex:
     def ended(self, report: Report) -> None:
         """Notes that a report is no longer open."""
         self._open_of_key[report.key] -= 1
-        if (
-            report.report_faults.outcome is not None
-            and report.report_faults.outcome not in STATUSES
-        ):
+        outcome = report.fault(Outcome)
+        if outcome is not None and outcome.status not in STATUSES:
             return  # A list shows a report of an undocumented status whatever it asks for.
         for owned in self._owners(report):
             owned.open.pop(report.number, None)

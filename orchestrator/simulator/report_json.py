@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from orchestrator.simulator.dates import OFFSETS, write_moment
+from orchestrator.simulator.faults.reports import Link, Signed, Truncated, WrongCount, WrongEcho
 from orchestrator.simulator.reports import Phase, moment
 
 if TYPE_CHECKING:
@@ -41,7 +42,9 @@ def report_object(
     }
     if request.callback_url:
         echo["callback_url"] = request.callback_url
-    echo.update(report.report_faults.echo)
+    wrong_echo = report.fault(WrongEcho)
+    if wrong_echo is not None:
+        echo[wrong_echo.field] = wrong_echo.value
     answer: dict[str, Any] = {"request_id": report.request_id}
     if newer:
         answer |= {"status": word, "request_params": echo}
@@ -50,8 +53,10 @@ def report_object(
     answer["receive_time"] = write_moment(moment(int(report.created)), offset)
     if ended:
         answer["start_time"] = write_moment(moment(int(report.started or report.created)), offset)
-        if not report.report_faults.uncounted:
-            answer["items_count"] = max(0, (report.rows or 0) + report.report_faults.count_by)
+        truncated, wrong_count = report.fault(Truncated), report.fault(WrongCount)
+        if truncated is None or truncated.counted:
+            by = 0 if wrong_count is None else wrong_count.by
+            answer["items_count"] = max(0, (report.rows or 0) + by)
     elif dialect.early_fields:
         answer["start_time"] = answer["receive_time"]
         answer["items_count"] = 0
@@ -76,9 +81,10 @@ def other_host(base_url: str) -> str:
 def _link(report: Report, base_url: str, now: float) -> str:
     """The link to the file; empty where a fault leaves it out."""
     path = f"/v3/media/{report.file_id}"
-    if report.report_faults.signed is not None:
-        path += f"?until={now + report.report_faults.signed[0]:.3f}"
-    match report.report_faults.link:
+    signed, link = report.fault(Signed), report.fault(Link)
+    if signed is not None:
+        path += f"?until={now + signed.seconds:.3f}"
+    match link.to if link is not None else None:
         case None:
             return base_url + path
         case "relative":
@@ -87,6 +93,6 @@ def _link(report: Report, base_url: str, now: float) -> str:
             return f"{other_host(base_url)}/_sim/file/{report.file_id}"
         case "missing":
             return ""
-        case link:
+        case template:
             fields = {"file": report.file_id, "other": other_host(base_url), "own": base_url}
-            return link.format(**fields)
+            return template.format(**fields)

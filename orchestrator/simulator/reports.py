@@ -8,6 +8,9 @@ from enum import Enum
 from hashlib import blake2b
 from typing import TYPE_CHECKING
 
+from orchestrator.simulator.faults.model import FaultOfReport, KindOfReport, first_of
+from orchestrator.simulator.faults.reports import Hidden, Unlisted
+
 if TYPE_CHECKING:
     from orchestrator.simulator.records.source import Query
     from orchestrator.simulator.requests import Request
@@ -20,84 +23,6 @@ class Phase(Enum):
     PENDING = "PENDING"
     PROCESSING = "PROCESSING"
     ENDED = "ENDED"
-
-
-@dataclass(frozen=True, slots=True)
-class CallbackFault:
-    """What is wrong with a report's callback.
-
-    Attributes:
-        copies: how often it is sent.
-        late: seconds of the loop from the report's end until it is sent.
-        forged: the status that a further, forged callback claims; None is no such callback.
-    """
-
-    copies: int = 1
-    late: float = 0.0
-    forged: str | None = None
-
-
-@dataclass(slots=True)
-class ReportFaults:
-    """What faults have made of a report, or of one download of it.
-
-    Attributes:
-        outcome: the status it ends with, whether the API documents it or not.
-        stuck: the phase that it never leaves.
-        cut_to: records in its file at most, where it is ``TRUNCATED`` by a fault.
-        uncounted: no answer has an `items_count`.
-        unlisted: no list shows it.
-        count_by: added to `items_count` in every answer.
-        echo: fields echoed with another value.
-        wrong_crc: the archive's checksum is not that of its content.
-        keep: the share of the archive that is there; None is all of it.
-        gone: the download link answers 404.
-        part: how a request for a part of the file is answered wrongly.
-        archive_form: the name of another way to build the archive.
-        csv_form: the name of another way to write the CSV.
-        link: the form of the link to the file, or the link itself.
-        hidden: its id answers 404: from how many seconds after its create, for how many seconds.
-        hidden_in_lists: lists do not show it either meanwhile.
-        late_file: for how many seconds after its end its file answers 404.
-        signed: for how many seconds the link of each answer is valid, and the HTTP status of a
-            link that is no longer valid; None is one link for good.
-        keeps_on: a cancel is answered with success and changes nothing.
-        cancelled_after: seconds from the request until somebody else cancels it.
-        callback: what is wrong with its callback.
-    """
-
-    outcome: str | None = None
-    stuck: Phase | None = None
-    cut_to: int | None = None
-    uncounted: bool = False
-    unlisted: bool = False
-    count_by: int = 0
-    echo: dict[str, str | bool] = field(default_factory=dict)
-    wrong_crc: bool = False
-    keep: float | None = None
-    gone: bool = False
-    part: str | None = None
-    archive_form: str | None = None
-    csv_form: str | None = None
-    link: str | None = None
-    hidden: tuple[float, float] = (0.0, 0.0)
-    hidden_in_lists: bool = False
-    late_file: float = 0.0
-    signed: tuple[float, int] | None = None
-    keeps_on: bool = False
-    cancelled_after: float | None = None
-    callback: CallbackFault = CallbackFault()
-
-    def joined(self, other: ReportFaults) -> ReportFaults:
-        """Combines them with the faults of one download."""
-        return ReportFaults(
-            wrong_crc=self.wrong_crc or other.wrong_crc,
-            keep=other.keep if other.keep is not None else self.keep,
-            gone=self.gone or other.gone,
-            part=other.part or self.part,
-            archive_form=other.archive_form or self.archive_form,
-            csv_form=other.csv_form or self.csv_form,
-        )
 
 
 @dataclass(slots=True, eq=False)
@@ -113,6 +38,7 @@ class Report:
         word: the final status; None until it is known.
         rows: records in its file; None until they are counted.
         style: picks a dialect where the world mixes them.
+        faults: what is wrong with it.
         stranger: somebody else than the client under test created it.
         aborted: somebody else cancelled it.
         shown: its status and its object in JSON, as last answered.
@@ -132,20 +58,26 @@ class Report:
     ended: float | None = None
     word: str | None = None
     rows: int | None = None
-    report_faults: ReportFaults = field(default_factory=ReportFaults)
+    faults: list[FaultOfReport] = field(default_factory=list)
     stranger: bool = False
     aborted: bool = False
     shown: tuple[str, bytes] = ("", b"")
 
+    def fault(self, kind: type[KindOfReport]) -> KindOfReport | None:
+        """The report's fault of this kind; None where it has none."""
+        return first_of(self.faults, kind) if self.faults else None
+
     def is_hidden(self, now: float) -> bool:
         """Whether its id answers 404 at a moment, in seconds since 1970."""
-        after, seconds = self.report_faults.hidden
-        return after <= now - self.created < after + seconds
+        hidden = self.fault(Hidden)
+        age = now - self.created
+        return hidden is not None and hidden.late <= age < hidden.late + hidden.seconds
 
     def is_unlisted(self, now: float) -> bool:
         """Whether no list shows it at a moment, in seconds since 1970."""
-        return self.report_faults.unlisted or (
-            self.report_faults.hidden_in_lists and self.is_hidden(now)
+        hidden = self.fault(Hidden)
+        return self.fault(Unlisted) is not None or (
+            hidden is not None and not hidden.listed and self.is_hidden(now)
         )
 
     @property

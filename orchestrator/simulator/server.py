@@ -20,7 +20,8 @@ from orchestrator.simulator.calls import WRONG_DATE, Call, problem_answer
 from orchestrator.simulator.clock import WorldClock
 from orchestrator.simulator.debugging import Debugging
 from orchestrator.simulator.endpoints import Endpoints
-from orchestrator.simulator.faults.places import FaultOfCall, FaultOfReport, FaultOfServer
+from orchestrator.simulator.faults.model import FaultOfReport
+from orchestrator.simulator.faults.places import FaultOfCall, FaultOfServer
 from orchestrator.simulator.settings import Settings
 from orchestrator.simulator.synchronous import Synchronous
 from orchestrator.simulator.world import World
@@ -201,7 +202,7 @@ class Simulator:
         if isinstance(fault, FaultOfCall):
             return await fault.answer(call)
         if isinstance(fault, FaultOfReport):
-            fault.change(call.report_faults)
+            call.file_faults = (fault,)
         return await call.proceed()
 
     async def _about(self, call: Call) -> tuple[str, str]:

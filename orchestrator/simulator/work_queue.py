@@ -7,6 +7,7 @@ import math
 from collections import deque
 from typing import TYPE_CHECKING
 
+from orchestrator.simulator.faults.reports import Cancelled, Stuck
 from orchestrator.simulator.reports import Phase, Report
 
 if TYPE_CHECKING:
@@ -30,10 +31,12 @@ class WorkQueue:
 
     def admit(self, report: Report) -> None:
         """Adds a new report; one that is stuck in ``PENDING`` is never started."""
-        if report.report_faults.stuck is not Phase.PENDING:
+        stuck = report.fault(Stuck)
+        if stuck is None or stuck.phase != Phase.PENDING.value:
             self._waiting.append(report)
-        if report.report_faults.cancelled_after is not None:
-            at = report.created + report.report_faults.cancelled_after
+        cancelled = report.fault(Cancelled)
+        if cancelled is not None:
+            at = report.created + cancelled.seconds
             heapq.heappush(self._to_be_cancelled, (at, report.number, report))
 
     def drop(self, report: Report, now: float) -> None:
@@ -90,6 +93,5 @@ class WorkQueue:
                 self._busy += 1
                 report.phase = Phase.PROCESSING
                 report.started = starts
-                stuck = report.report_faults.stuck is Phase.PROCESSING
-                end = math.inf if stuck else starts + report.duration
+                end = math.inf if report.fault(Stuck) else starts + report.duration
                 heapq.heappush(self._running, (end, report.number, report))

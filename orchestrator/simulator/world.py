@@ -11,8 +11,14 @@ from orchestrator.core.vonage import RETENTION_MONTHS
 from orchestrator.simulator import problems
 from orchestrator.simulator.billing import Charge, UsageRecord, paid_twice
 from orchestrator.simulator.dates import months_later
-from orchestrator.simulator.faults.model import FaultInjector
-from orchestrator.simulator.faults.places import FaultOfReport
+from orchestrator.simulator.faults.model import FaultInjector, FaultOfReport
+from orchestrator.simulator.faults.reports import (
+    Callback,
+    KeepsOn,
+    LateFile,
+    Outcome,
+    Truncated,
+)
 from orchestrator.simulator.records.columns import USAGE_COLUMNS
 from orchestrator.simulator.records.source import Query, Records
 from orchestrator.simulator.report_index import STATUSES, ReportIndex
@@ -103,12 +109,13 @@ class World:
         if "report" in self.injector.places and not stranger:
             fault = self.injector.strike("report", request.account_id, request.product, elapsed)
             if isinstance(fault, FaultOfReport):
-                fault.change(report.report_faults)
+                report.faults.append(fault)
         self._index.add(report)
         self._queue.admit(report)
         if request.callback_url:
             self._open_callbacks += 1
-            if report.report_faults.callback.forged:
+            callback = report.fault(Callback)
+            if callback is not None and callback.forged:
                 self.forged_callbacks.append(report)
             self.on_change()
         return report
@@ -137,7 +144,7 @@ class World:
             Refused: 404 as `report`; 409, it has ended.
         """
         report = self.report(key, request_id)
-        if report.report_faults.keeps_on:
+        if report.fault(KeepsOn):
             return report
         if report.phase is Phase.ENDED:
             raise problems.already_final()
@@ -187,12 +194,11 @@ class World:
         """
         now = self.advance()
         report = self._index.of_file(file_id)
-        if (
-            report is None
-            or report.ended is None
-            or not self._may_see(key, report)
-            or not report.report_faults.late_file <= now - report.ended < LINK_LIFE.total_seconds()
-        ):
+        if report is None or report.ended is None or not self._may_see(key, report):
+            raise problems.no_file()
+        late = report.fault(LateFile)
+        age = now - report.ended
+        if age >= LINK_LIFE.total_seconds() or (late is not None and age < late.seconds):
             raise problems.no_file()
         return report
 
@@ -268,13 +274,14 @@ class World:
         count = self.count(report) if count is None else count
         report.query = self._there(report)
         limit = self.settings.max_rows
-        word = report.report_faults.outcome or (
-            "TRUNCATED" if limit is not None and count > limit else "SUCCESS"
-        )
+        word = "TRUNCATED" if limit is not None and count > limit else "SUCCESS"
         rows = count if limit is None else min(count, limit)
-        if report.report_faults.outcome == "TRUNCATED":
-            most = report.report_faults.cut_to
-            rows = min(rows, count // 2 if most is None else most)
+        outcome, truncated = report.fault(Outcome), report.fault(Truncated)
+        if outcome is not None or truncated is not None:
+            word = outcome.status if outcome is not None else "TRUNCATED"
+            if word == "TRUNCATED":
+                most = None if truncated is None else truncated.rows
+                rows = min(rows, count // 2 if most is None else most)
         report.word = word
         report.rows = rows if word in ("SUCCESS", "TRUNCATED") else 0
         return report

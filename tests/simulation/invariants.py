@@ -14,6 +14,7 @@ from orchestrator.engine import list_probes
 from orchestrator.ledger.sqlite import connect
 from orchestrator.ledger.store import Store
 from orchestrator.simulator import RecordDigest, digest_csv
+from orchestrator.simulator.faults.reports import Gone, Link, Outcome, Stuck, WrongEcho
 
 if TYPE_CHECKING:
     import asyncio
@@ -106,11 +107,11 @@ def never_ends(here: Stage, row: Report) -> bool:
     if bought is None:
         return False
     if row.state is State.READY:
-        return bought.report_faults.gone
+        return bought.fault(Gone) is not None
     return row.state is State.SUBMITTED and (
-        bought.report_faults.stuck is not None
-        or bought.report_faults.outcome == "ARCHIVED"
-        or bought.report_faults.link == "missing"
+        bought.fault(Stuck) is not None
+        or ((outcome := bought.fault(Outcome)) is not None and outcome.status == "ARCHIVED")
+        or ((link := bought.fault(Link)) is not None and link.to == "missing")
     )
 
 
@@ -193,7 +194,7 @@ def _unrecognisable(here: Stage, rows: Sequence[Report]) -> set[str]:
     return {
         one.request_id
         for one in here.sim.world.known_reports()
-        if one.report_faults.echo
+        if one.fault(WrongEcho)
         or (one.request_id not in by_id and any(_same(row, one) for row in adopted))
     }
 
@@ -207,7 +208,7 @@ def _none_is_forgotten(here: Stage, rows: Sequence[Report]) -> Iterator[str]:
     by_id = {row.request_id for row in rows}
     given_up = _given_up_ids(here)
     for bought in here.sim.world.reports():
-        if bought.stranger or bought.report_faults.echo or bought.request_id in by_id:
+        if bought.stranger or bought.fault(WrongEcho) or bought.request_id in by_id:
             continue
         if bought.request.product == list_probes.PRODUCT:
             continue

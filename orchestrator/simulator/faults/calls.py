@@ -1,4 +1,4 @@
-"""Faults of one HTTP call: refusals, broken connections, proxies in between, bad downloads."""
+"""Faults of one HTTP call: refusals, broken connections, bad downloads; and of the whole server."""
 
 import gzip
 import json
@@ -14,6 +14,7 @@ from orchestrator.simulator import problems
 from orchestrator.simulator.calls import WRONG_DATE, Call, problem_answer
 from orchestrator.simulator.dates import parse_moment
 from orchestrator.simulator.faults.options import (
+    AnyNumber,
     Flag,
     HttpStatus,
     Number,
@@ -24,7 +25,7 @@ from orchestrator.simulator.faults.options import (
     Text,
     one_of,
 )
-from orchestrator.simulator.faults.places import FaultOfCall
+from orchestrator.simulator.faults.places import FaultOfCall, FaultOfServer, Server
 from orchestrator.simulator.problems import Refused
 
 
@@ -280,3 +281,24 @@ class Redirect(FaultOfCall, do="redirect", places=("download",)):
         target = targets.get(self.to, self.to)
         headers = {"Location": target} if target else {}
         return web.Response(status=self.status, headers=headers)
+
+
+# --- of the whole server --------------------------------------------------------------------------
+
+
+class Restart(FaultOfServer, do="restart"):
+    """Stops the server for this many real `seconds`; its reports stay."""
+
+    seconds: Number = 0.0
+
+    async def strike(self, server: Server) -> None:
+        await server.restart(self.seconds)
+
+
+class Clock(FaultOfServer, do="clock"):
+    """Moves the server's clock `by` this many seconds, and with it ``Date`` and `receive_time`."""
+
+    by: AnyNumber
+
+    async def strike(self, server: Server) -> None:
+        server.clock.advance(timedelta(seconds=self.by))

@@ -1,8 +1,9 @@
 """Declares what a fault is: where and when it strikes. Each kind of fault is a subclass."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from hashlib import blake2b
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar, Final, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -120,6 +121,21 @@ class Fault(BaseModel):
 
 KINDS: Final[dict[str, type[Fault]]] = {}
 """Every kind of fault by its name; filled where `orchestrator.simulator` imports the kinds."""
+
+
+class FaultOfReport(Fault, places=("report",)):
+    """A fault of a report for good or, at ``download``, of one download of its file.
+
+    The report holds it; whoever works with the report asks `Report.fault` for its kind.
+    """
+
+
+KindOfReport = TypeVar("KindOfReport", bound=FaultOfReport)
+
+
+def first_of(faults: Iterable[FaultOfReport], kind: type[KindOfReport]) -> KindOfReport | None:
+    """The first of these faults that is of a kind; None where there is none."""
+    return next((fault for fault in faults if isinstance(fault, kind)), None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""The three bases of fault kinds: at one HTTP call, at one report, at the whole server."""
+"""The bases of the kinds of faults that strike an HTTP call or the whole server."""
 
 from abc import abstractmethod
 from typing import Protocol
@@ -8,7 +8,6 @@ from aiohttp import web
 from orchestrator.simulator.calls import Call
 from orchestrator.simulator.clock import WorldClock
 from orchestrator.simulator.faults.model import CALLS, Fault
-from orchestrator.simulator.reports import ReportFaults
 
 
 class FaultOfCall(Fault, places=CALLS):
@@ -17,18 +16,6 @@ class FaultOfCall(Fault, places=CALLS):
     @abstractmethod
     async def answer(self, call: Call) -> web.StreamResponse:
         """Answers the call; `Call.proceed` does what the endpoint really does."""
-
-
-class FaultOfReport(Fault, places=("report",)):
-    """Changes a report for good or, at ``download``, one download of it."""
-
-    @abstractmethod
-    def change(self, report_faults: ReportFaults) -> None:
-        """Notes what is wrong with the report, or with the file of one download."""
-
-
-FILE = ("report", "download")
-"""The places of a fault that concerns a report's file: each download, or one of them."""
 
 
 class Server(Protocol):

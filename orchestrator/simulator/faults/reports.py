@@ -1,12 +1,14 @@
-"""Faults of a report for good or of one download of it, and of the whole server."""
+"""Faults of a report for good, or of one download of its file: their names and options.
 
-from datetime import timedelta
+What each one does stands where the report is processed, listed, described or sent.
+"""
+
 from typing import Annotated
 
 from orchestrator.simulator.faults.bad_archives import ARCHIVE_FORMS
 from orchestrator.simulator.faults.bad_csv import CSV_FORMS
+from orchestrator.simulator.faults.model import FaultOfReport
 from orchestrator.simulator.faults.options import (
-    AnyNumber,
     Flag,
     HttpStatus,
     Number,
@@ -18,18 +20,16 @@ from orchestrator.simulator.faults.options import (
     Whole,
     one_of,
 )
-from orchestrator.simulator.faults.places import FILE, FaultOfReport, FaultOfServer, Server
 from orchestrator.simulator.ranges import WRONG
-from orchestrator.simulator.reports import CallbackFault, Phase, ReportFaults
+
+FILE = ("report", "download")
+"""The places of a fault of a report's file: for good, or for one download."""
 
 
 class Outcome(FaultOfReport, do="outcome"):
     """Ends the report with this `status`: ``FAILED``, ``ABORTED``, ``TRUNCATED`` or any word."""
 
     status: Text
-
-    def change(self, report_faults: ReportFaults) -> None:
-        report_faults.outcome = self.status
 
 
 class Truncated(FaultOfReport, do="truncated"):
@@ -41,17 +41,9 @@ class Truncated(FaultOfReport, do="truncated"):
     rows: OptionalWhole = None
     counted: Flag = True
 
-    def change(self, report_faults: ReportFaults) -> None:
-        report_faults.outcome = "TRUNCATED"
-        report_faults.cut_to = self.rows
-        report_faults.uncounted = not self.counted
-
 
 class Unlisted(FaultOfReport, do="unlisted"):
     """Hides the report from every list; a status call by its id answers."""
-
-    def change(self, report_faults: ReportFaults) -> None:
-        report_faults.unlisted = True
 
 
 class Stuck(FaultOfReport, do="stuck"):
@@ -59,17 +51,11 @@ class Stuck(FaultOfReport, do="stuck"):
 
     phase: Annotated[str, one_of("PENDING", "PROCESSING")] = "PENDING"
 
-    def change(self, report_faults: ReportFaults) -> None:
-        report_faults.stuck = Phase(self.phase)
-
 
 class WrongCount(FaultOfReport, do="wrong_count"):
     """Changes `items_count` `by` this number in every answer."""
 
     by: Whole = 1
-
-    def change(self, report_faults: ReportFaults) -> None:
-        report_faults.count_by = self.by
 
 
 class WrongEcho(FaultOfReport, do="wrong_echo"):
@@ -78,15 +64,9 @@ class WrongEcho(FaultOfReport, do="wrong_echo"):
     field: Text = "product"
     value: Scalar
 
-    def change(self, report_faults: ReportFaults) -> None:
-        report_faults.echo[self.field] = self.value
-
 
 class BadCrc(FaultOfReport, do="bad_crc", places=FILE):
     """Gives the archive a wrong checksum."""
-
-    def change(self, report_faults: ReportFaults) -> None:
-        report_faults.wrong_crc = True
 
 
 class CutFile(FaultOfReport, do="cut_file", places=FILE):
@@ -94,24 +74,15 @@ class CutFile(FaultOfReport, do="cut_file", places=FILE):
 
     share: Share = 0.5
 
-    def change(self, report_faults: ReportFaults) -> None:
-        report_faults.keep = self.share
-
 
 class Part(FaultOfReport, do="part", places=FILE):
     """Answers a request for the rest of the file wrongly, and gives files an ETag."""
 
     form: Annotated[str, one_of(*WRONG)]
 
-    def change(self, report_faults: ReportFaults) -> None:
-        report_faults.part = self.form
-
 
 class Gone(FaultOfReport, do="gone", places=FILE):
     """Answers 404 to the download link."""
-
-    def change(self, report_faults: ReportFaults) -> None:
-        report_faults.gone = True
 
 
 class Zip(FaultOfReport, do="zip", places=FILE):
@@ -119,17 +90,11 @@ class Zip(FaultOfReport, do="zip", places=FILE):
 
     form: Annotated[str, one_of(*ARCHIVE_FORMS)]
 
-    def change(self, report_faults: ReportFaults) -> None:
-        report_faults.archive_form = self.form
-
 
 class Csv(FaultOfReport, do="csv", places=FILE):
     """Writes the CSV in a `form` that real files do not have."""
 
     form: Annotated[str, one_of(*CSV_FORMS)]
-
-    def change(self, report_faults: ReportFaults) -> None:
-        report_faults.csv_form = self.form
 
 
 class Link(FaultOfReport, do="link"):
@@ -142,9 +107,6 @@ class Link(FaultOfReport, do="link"):
 
     to: Text
 
-    def change(self, report_faults: ReportFaults) -> None:
-        report_faults.link = self.to
-
 
 class Hidden(FaultOfReport, do="hidden"):
     """Answers 404 to the report's id for this many `seconds`, from `late` seconds after its create.
@@ -156,18 +118,11 @@ class Hidden(FaultOfReport, do="hidden"):
     late: Number = 0.0
     listed: Flag = True
 
-    def change(self, report_faults: ReportFaults) -> None:
-        report_faults.hidden = (self.late, self.seconds)
-        report_faults.hidden_in_lists = not self.listed
-
 
 class LateFile(FaultOfReport, do="late_file"):
     """Answers 404 to the file for this many `seconds` after the report's end."""
 
     seconds: Number
-
-    def change(self, report_faults: ReportFaults) -> None:
-        report_faults.late_file = self.seconds
 
 
 class Signed(FaultOfReport, do="signed"):
@@ -179,24 +134,15 @@ class Signed(FaultOfReport, do="signed"):
     seconds: Number
     status: HttpStatus = 403
 
-    def change(self, report_faults: ReportFaults) -> None:
-        report_faults.signed = (self.seconds, self.status)
-
 
 class KeepsOn(FaultOfReport, do="keeps_on"):
     """Answers a cancel with 200 and the report, and does not cancel it."""
-
-    def change(self, report_faults: ReportFaults) -> None:
-        report_faults.keeps_on = True
 
 
 class Cancelled(FaultOfReport, do="cancelled"):
     """Cancels the report this many `seconds` after its request, as somebody else, if it is open."""
 
     seconds: Number
-
-    def change(self, report_faults: ReportFaults) -> None:
-        report_faults.cancelled_after = self.seconds
 
 
 class Callback(FaultOfReport, do="callback"):
@@ -208,27 +154,3 @@ class Callback(FaultOfReport, do="callback"):
     copies: Whole = 1
     late: Number = 0.0
     forged: OptionalText = None
-
-    def change(self, report_faults: ReportFaults) -> None:
-        report_faults.callback = CallbackFault(self.copies, self.late, self.forged)
-
-
-# --- of the whole server --------------------------------------------------------------------------
-
-
-class Restart(FaultOfServer, do="restart"):
-    """Stops the server for this many real `seconds`; its reports stay."""
-
-    seconds: Number = 0.0
-
-    async def strike(self, server: Server) -> None:
-        await server.restart(self.seconds)
-
-
-class Clock(FaultOfServer, do="clock"):
-    """Moves the server's clock `by` this many seconds, and with it ``Date`` and `receive_time`."""
-
-    by: AnyNumber
-
-    async def strike(self, server: Server) -> None:
-        server.clock.advance(timedelta(seconds=self.by))

@@ -10,6 +10,7 @@ from aiohttp import BasicAuth, web
 
 from orchestrator.simulator.calls import json_answer
 from orchestrator.simulator.dates import parse_moment, write_moment
+from orchestrator.simulator.faults.reports import Unlisted
 from orchestrator.simulator.requests import read_request
 from tests.opinion.deviations.helpers import (
     Answer,
@@ -106,7 +107,7 @@ async def create_hidden(call: ObservedSpan, go: Go, status: int) -> Answer:
         return answer
     made = call.front.world.find(content_of(answer)["request_id"])
     assert made is not None
-    made.report_faults.unlisted = True
+    made.faults.append(Unlisted(at="report"))
     call.front.vanished[made.number] = 0.0
     return refused(status)
 
