@@ -234,7 +234,7 @@ def _config_lines(request: InitRequest) -> Iterator[str]:
         yield "poll: {interval_initial: 300ms, interval_max: 1s}"
         yield ""
     yield "# The API key and the API secret stand on the first page of https://dashboard.vonage.com."
-    yield "# Each value is ${VARIABLE}, file:PATH, or the text itself."
+    yield "# Each value is ${VARIABLE}, file:PATH, command:LINE (its output) or the text itself."
     yield "credentials:"
     yield "  default:"
     key, secret = request.api_key, request.api_secret.reveal()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
@@ -15,12 +16,11 @@ from orchestrator.app.cost import Cost
 from orchestrator.app.ledger_reading import LedgerView
 from orchestrator.app.overlaps import DoublePurchaseCheck
 from orchestrator.app.setup import clock_of
-from orchestrator.config import resolve_credentials
+from orchestrator.config.credentials import Unavailable, look_up
 from orchestrator.core import debt as debts
 from orchestrator.core import intervals, spending, volume
 from orchestrator.core.lifecycle import State
 from orchestrator.engine.refetch import early_reports
-from orchestrator.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -267,9 +267,9 @@ def keys_of(inputs: Inputs) -> dict[str, str]:
     """The API key of each name of credentials; where it cannot be had, what stands for it."""
     keys = {}
     for name in inputs.credential_names:
-        try:
-            keys[name] = resolve_credentials(inputs.config, [name], os.environ)[name].api_key
-        except InputError:
-            reference = inputs.config.credentials.get(name)
-            keys[name] = name if reference is None else reference.api_key
+        reference = inputs.config.credentials.get(name)
+        keys[name] = name if reference is None else reference.api_key
+        # The secret is not looked up: that may run a command of the user's.
+        with suppress(Unavailable):
+            keys[name] = look_up(keys[name], os.environ)
     return keys

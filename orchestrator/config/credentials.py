@@ -1,14 +1,16 @@
-"""Looks up the credentials that a command uses: variables and files to keys and secrets."""
+"""Looks up the credentials that a command uses: from variables, files and other programs."""
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from orchestrator.config import parsers
 from orchestrator.config.messages import one_of, shown, suggestion
-from orchestrator.config.references import API_KEY
+from orchestrator.config.references import API_KEY, COMMAND, FILE
 from orchestrator.config.regular_files import NotRegularError, open_regular
+from orchestrator.config.secret_commands import CommandFailedError, output_of
 from orchestrator.core.settings import Credentials, Secret
 from orchestrator.errors import InputError, Mistake
 
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 MAX_SECRET_BYTES: Final = 64 * 1024
 
 _THE_FILE: Final = "file that this names"
+_THE_COMMAND: Final = "the command that this names"
 
 
 class Unavailable(Exception):
@@ -70,7 +73,7 @@ def resolve_credentials(
 
 
 def look_up(text: str, env: Mapping[str, str]) -> str:
-    """What a reference stands for: a variable, the line of a file, or the text itself.
+    """What a reference stands for: a variable, a file's or a command's line, or the text itself.
 
     Raises:
         Unavailable: it is not there, or cannot be read; never with the secret.
@@ -81,8 +84,10 @@ def look_up(text: str, env: Mapping[str, str]) -> str:
             state = "is empty" if variable in env else "is not set"
             raise Unavailable(f"{_called(variable)} {state}", f"export {_shown(variable)}=…")
         return found
-    if text.startswith("file:"):
-        return _read(Path(text.removeprefix("file:")))
+    if text.startswith(FILE):
+        return _read(Path(text.removeprefix(FILE)))
+    if text.startswith(COMMAND):
+        return _run(text.removeprefix(COMMAND), env)
     return text
 
 
@@ -115,25 +120,49 @@ def _read(path: Path) -> str:
         raise Unavailable(f"the {_THE_FILE} cannot be read ({words})", "check it") from None
     if len(content) > MAX_SECRET_BYTES:
         raise Unavailable(f"the {_THE_FILE} is no secret (over 64 kB)", "check the path")
-    text = text.removesuffix("\n").removesuffix("\r")
+    text = _without_line_end(text)
     if not text:
         raise Unavailable(f"the {_THE_FILE} is empty", "write the secret there")
     return text
 
 
+def _run(line: str, env: Mapping[str, str]) -> str:
+    """What a command prints; neither it nor its output is shown."""
+    try:
+        content = output_of(shlex.split(line), env, MAX_SECRET_BYTES)
+        text = _without_line_end(content.decode())
+    except CommandFailedError as failed:
+        raise Unavailable(f"{_THE_COMMAND} {failed.what}", failed.remedy) from None
+    except UnicodeDecodeError:
+        what = f"{_THE_COMMAND} printed no UTF-8 text"
+        raise Unavailable(what, "let it print the secret alone") from None
+    if len(content) > MAX_SECRET_BYTES:
+        what = f"{_THE_COMMAND} printed no secret (over 64 kB)"
+        raise Unavailable(what, "let it print the secret alone")
+    if not text:
+        raise Unavailable(f"{_THE_COMMAND} printed nothing", "run it in a shell to see why")
+    return text
+
+
+def _without_line_end(text: str) -> str:
+    return text.removesuffix("\n").removesuffix("\r")
+
+
 def _usable(part: str, found: str, reference: str) -> str:
     """The text, if HTTP Basic can carry it; messages name where it is from, never what it is."""
     if (variable := parsers.variable(reference)) is not None:
-        source = _called(variable)
-    elif reference.startswith("file:"):
-        source = f"the {_THE_FILE}"
+        source = f"{_called(variable)} holds"
+    elif reference.startswith(FILE):
+        source = f"the {_THE_FILE} holds"
+    elif reference.startswith(COMMAND):
+        source = f"{_THE_COMMAND} prints"
     else:
-        source = "the config"
+        source = "the config holds"
     if not found.isprintable() or found != found.strip():
-        what = f"what {source} holds has spaces, line breaks or control characters around or in it"
+        what = f"what {source} has spaces, line breaks or control characters around or in it"
         raise Unavailable(what, "keep the bare text alone")
     if part == "api_key" and not API_KEY.fullmatch(found):
-        what = f"what {source} holds is not an API key (8 letters or digits)"
+        what = f"what {source} is not an API key (8 letters or digits)"
         raise Unavailable(what, "copy it from the dashboard; the secret belongs to api_secret")
     return found
 

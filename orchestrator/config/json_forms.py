@@ -18,7 +18,7 @@ PLAIN_WEB: Final = r"^https?://[^@\s\\/?#]+(/[^\s\\?#]*)?$"
 LISTEN: Final = r"^(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]+):[0-9]{1,5}$"
 SIZE: Final = r"^ *[0-9]{1,9}(\.[0-9]{1,9})? *([kMGT]?B) *$"
 CURRENCY: Final = "^ *[A-Za-z]{3} *$"
-REFERENCE_HELP: Final = "${VARIABLE}, file:PATH, or the text itself"
+REFERENCE_HELP: Final = "${VARIABLE}, file:PATH, command:LINE, or the text itself"
 _DURATION: Final = "^[0-9]{1,9}(ms|s|m|h|d)$"
 _RECORDS: Final = (
     r"^ *([0-9]{1,3}([,_][0-9]{3})+|[0-9]{1,15})(\.[0-9]{1,9})? *"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pwd
 import re
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
@@ -19,6 +20,9 @@ from orchestrator.core.settings import Secret
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+FILE: Final = "file:"
+COMMAND: Final = "command:"
 
 API_KEY: Final = re.compile(r"[A-Za-z0-9_-]{1,12}")
 """The vendor's keys have 8 letters or digits, its secrets 16 and more."""
@@ -68,13 +72,18 @@ class Origin:
         )
 
     def anchored(self, reference: str) -> str:
-        """A reference whose path, if it names a file, is absolute.
+        """A reference whose path, if it names a file or a program by its path, is absolute.
 
         Raises:
             InvalidValue: as `absolute`.
         """
-        if reference.startswith("file:"):
-            return f"file:{self.absolute(reference.removeprefix('file:').strip())}"
+        if reference.startswith(FILE):
+            return f"{FILE}{self.absolute(reference.removeprefix(FILE).strip())}"
+        if reference.startswith(COMMAND):
+            program, *arguments = shlex.split(reference.removeprefix(COMMAND))
+            if "/" in program:
+                program = str(self.absolute(program))
+            return COMMAND + shlex.join([program, *arguments])
         return reference
 
     def refuse_if_open(self, what: str) -> None:
@@ -115,8 +124,8 @@ def _home_of_user() -> str:
 
 
 def is_literal(reference: str) -> bool:
-    """Whether it is the text itself, no variable and no file."""
-    return parsers.variable(reference) is None and not reference.startswith("file:")
+    """Whether it is the text itself: no variable, no file and no command."""
+    return parsers.variable(reference) is None and not reference.startswith((FILE, COMMAND))
 
 
 def reference(value: object) -> str:
@@ -128,8 +137,10 @@ def reference(value: object) -> str:
             raise
         what = "holds a line break, an invisible character, or more than 1000 characters"
         raise InvalidValue(what, "keep the bare text alone, on one line, in quotes") from None
-    if word.startswith("file:") and not word.removeprefix("file:").strip():
+    if word.startswith(FILE) and not word.removeprefix(FILE).strip():
         raise InvalidValue("file: names no file", "write file:PATH")
+    if word.startswith(COMMAND):
+        _check_command(word.removeprefix(COMMAND))
     if "${" in word and parsers.variable(word) is None:
         # The text may hold a part of the secret, so it is not shown.
         raise InvalidValue("mixes a variable with other text", "write ${NAME} and nothing else")
@@ -137,6 +148,14 @@ def reference(value: object) -> str:
         what = "is a placeholder that nothing has filled in"
         raise InvalidValue(what, "write ${NAME}, file:PATH or the text itself")
     return word
+
+
+def _check_command(line: str) -> None:
+    if not line.strip():
+        raise InvalidValue(
+            "command: names no command", "write one such as command:pass show vonage"
+        )
+    parsers.command_line(line)
 
 
 def secret_reference(value: object, origin: Origin) -> Secret:

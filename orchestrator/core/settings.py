@@ -346,7 +346,8 @@ class MetricsSettings:
 class CredentialReference:
     """Where a key and its secret are to be found; nothing is looked up until it is used.
 
-    Both texts are as in the config: ``${NAME}``, ``file:PATH`` (made absolute) or a literal.
+    Both texts are as in the config: ``${NAME}``, ``file:PATH`` and ``command:LINE`` (their paths
+    made absolute), or a literal.
     """
 
     name: str

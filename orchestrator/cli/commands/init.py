@@ -81,7 +81,8 @@ _OLD_VARIABLES: Final = ("${NEXMO_API_KEY}", "${NEXMO_API_SECRET}")
     "--secret-from",
     "api_secret",
     metavar="REFERENCE",
-    help="Where the API secret is: ${NAME} or file:PATH. Default: ${VONAGE_API_SECRET}.",
+    help="Where the API secret is: ${NAME}, file:PATH or command:LINE. "
+    "Default: ${VONAGE_API_SECRET}.",
 )
 @click.option("--price", metavar="NUMBER", help="What one record costs you, such as 0.00005.")
 @click.option("--currency", metavar="CODE", help="The price's currency, such as EUR.")
@@ -190,8 +191,8 @@ def _asked(request: InitRequest, given: dict[str, bool]) -> InitRequest:
     if not given["api_key"]:
         _tell(
             "API key and API secret stand on the first page of https://dashboard.vonage.com. The "
-            "config may name variables of the environment (${NAME}) or files (file:PATH), or hold "
-            "the text itself: only you can read it."
+            "config may name variables of the environment (${NAME}), files (file:PATH) or commands "
+            "(command:LINE), or hold the text itself: only you can read it."
         )
         request = replace(request, api_key=_ask("API key", key_reference, request.api_key))
     if not given["api_secret"]:
