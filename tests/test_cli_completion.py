@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
-import sys
 from typing import TYPE_CHECKING
 
 import pytest
 
 from orchestrator.cli.main import COMMANDS, call
+from tests.kit.programs import environment_with_program
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -19,13 +18,7 @@ if TYPE_CHECKING:
 @pytest.fixture
 def completed(tmp_path: Path) -> tuple[Path, dict[str, str]]:
     """A folder with a program `orchestrator`, and the environment in which a shell finds it."""
-    program = tmp_path / "bin" / "orchestrator"
-    program.parent.mkdir()
-    program.write_text(f'#!/bin/sh\nexec {sys.executable} -m orchestrator "$@"\n')
-    program.chmod(0o755)
-    env = {**os.environ, "PATH": f"{program.parent}:{os.environ['PATH']}"}
-    env["PYTHONPATH"] = os.pathsep.join(path for path in sys.path if path)
-    return tmp_path, env
+    return tmp_path, environment_with_program(tmp_path)
 
 
 def _bash(line: str, place: tuple[Path, dict[str, str]]) -> list[str]:

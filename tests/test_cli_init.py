@@ -5,26 +5,33 @@ from __future__ import annotations
 import json
 import os
 import pty
+import re
 import select
+import socket
 import stat
 import subprocess
 import sys
 import time
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
-from orchestrator.app.init import CHANNELS, CONFIG, InitRequest, write_first_files
+from orchestrator.app.init import (
+    CHANNELS,
+    CONFIG,
+    SIMULATOR_PORT,
+    InitRequest,
+    write_first_files,
+)
 from orchestrator.cli.main import call
 from orchestrator.config import config_schema, job_schema, load_inputs
 from orchestrator.core.products import PRODUCTS
 from orchestrator.core.settings import Secret
 from orchestrator.errors import InputError, OutputError
+from tests.kit.programs import environment_with_program
 from tests.test_cli_simulate import simulator
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
+README = Path(__file__).parents[1] / "README.md"
 PATIENCE = 30.0
 """Seconds for one answer of a process."""
 
@@ -270,3 +277,37 @@ def test_ctrl_c_at_a_question_writes_nothing(tmp_path: Path) -> None:
     terminal.answer("API key [", "\x04")
     assert terminal.end() == 130
     assert list(tmp_path.iterdir()) == []
+
+
+# --- the README -----------------------------------------------------------------------------------
+
+
+def test_the_first_minutes_of_the_readme_can_be_typed_as_they_stand(tmp_path: Path) -> None:
+    """All lines at once, so that the run begins before the simulator listens."""
+    block = next(
+        block
+        for block in re.findall(r"(?ms)^```sh\n(.*?)^```$", README.read_text(encoding="utf-8"))
+        if "init --simulator" in block
+    )
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        port = str(taken.getsockname()[1])
+    lines = block.replace("init --simulator", f"init --simulator --port {port}")
+    lines = lines.replace(str(SIMULATOR_PORT), port)
+    place = tmp_path / "place"
+    place.mkdir()
+    began = time.monotonic()
+    ended = subprocess.run(
+        ["bash", "-c", f"trap 'kill $(jobs -p)' EXIT\nset -e\n{lines}"],
+        cwd=place,
+        env=environment_with_program(tmp_path),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        start_new_session=True,
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert "Done: everything the jobs ask for has been collected." in ended.stdout + ended.stderr
+    assert len(list((place / "reports").rglob("*.csv"))) == 2
+    assert time.monotonic() - began < 60
