@@ -69,6 +69,11 @@ def test_a_disputed_file_is_accepted(disputed: Place, capsys: pytest.CaptureFixt
     assert disputed.is_the_truth()
     manifest = (disputed.directory / "reports" / "manifest.jsonl").read_text("utf-8")
     assert '"request_id"' in manifest
+    capsys.readouterr()
+    assert call(["files", str(disputed.job), "--json"]) == 0
+    (file,) = json.loads(capsys.readouterr().out)
+    assert "the API promised" in file["finding"]
+    assert f'"finding":"{file["finding"]}"' in manifest
 
 
 def test_a_disputed_report_is_bought_again(disputed: Place) -> None:
