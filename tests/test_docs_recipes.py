@@ -2,30 +2,25 @@
 
 from __future__ import annotations
 
-import os
 import re
-import shlex
 import shutil
 import stat
-import subprocess
 import textwrap
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from orchestrator.cli.simulating import python_command
-from orchestrator.simulator import ApiKey, Settings
-from tests.kit.cli_worlds import SMALL, Place, simulated
+from orchestrator.simulator import ApiKey
+from tests.kit.cli_worlds import SMALL
 from tests.kit.home import enter
+from tests.kit.hosts import JOB, Shell, host
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 ROOT = Path(__file__).parents[1]
-JOB = "accounts: [abcd1234]\nproducts: [VERIFY-API]\nwindows: [{from: 2026-01-01, to: END}]\n"
 OLD, NEW = (ApiKey("abcd1234", secret) for secret in ("The-First-One-1", "The-Second-One-2"))
 
 
@@ -37,55 +32,6 @@ def steps(title: str) -> list[str]:
     return [
         textwrap.dedent(block) for block in re.findall(r"(?ms)^ *```sh\n(.*?)^ *```$", section[1])
     ]
-
-
-class Shell:
-    """A shell on a host whose `/srv` is a folder of the test, with `orchestrator` on its PATH."""
-
-    def __init__(self, host: Path, place: Place) -> None:
-        self.host = host
-        self.place = place
-        programs = host / "bin"
-        programs.mkdir(parents=True, exist_ok=True)
-        program = programs / "orchestrator"
-        program.write_text(f'#!/bin/sh\nexec {shlex.join(python_command([]))} "$@"\n', "utf-8")
-        program.chmod(0o755)
-        (host / "backup").mkdir(exist_ok=True)
-
-    @property
-    def home(self) -> Path:
-        return self.host / "srv" / "reports"
-
-    def type(self, step: str, *, enters: str = "", code: int = 0) -> str:
-        """Runs one step; what it printed. It must end with the code."""
-        text = re.sub(r"(?<![\w.])/(srv|backup)\b", rf"{self.host}/\1", step)
-        result = subprocess.run(
-            ["sh", "-ec", text],
-            cwd=self.home if self.home.exists() else self.host,
-            env={**os.environ, "PATH": f"{self.host}/bin:{os.environ['PATH']}"},
-            input=enters,
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
-        assert result.returncode == code, result.stdout + result.stderr
-        return result.stdout + result.stderr
-
-    def collect(self, until: str = "2026-03-01") -> None:
-        """A run of the job `nightly` up to a date."""
-        (self.home / "nightly.yaml").write_text(JOB.replace("END", until), "utf-8")
-        self.type("orchestrator run nightly.yaml -q")
-
-
-@contextmanager
-def host(directory: Path, settings: Settings = SMALL) -> Iterator[Shell]:
-    """A host with a config, beside a simulator."""
-    home = directory / "srv" / "reports"
-    home.mkdir(parents=True)
-    with simulated(home, settings, job="") as place:
-        place.job.unlink()
-        yield Shell(directory, place)
 
 
 @pytest.fixture(autouse=True)

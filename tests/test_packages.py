@@ -13,7 +13,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 FOLDERS = (
-    *("orchestrator", "jobs", "tests", "benchmarks", "docs", "requirements", ".ci"),
+    *("orchestrator", "jobs", "tests", "benchmarks", "docs", "deploy", "requirements", ".ci"),
     *(
         "README.md",
         "CONTRIBUTING.md",
