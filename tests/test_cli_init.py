@@ -252,7 +252,8 @@ def test_questions_on_a_terminal(tmp_path: Path) -> None:
     terminal = Terminal(["init"], tmp_path)
     terminal.answer("API key [", "not a key, surely")
     terminal.answer("API key [", "abcd1234")
-    terminal.answer("API secret", "hunter2hunter2")
+    terminal.answer("API secret", "hunter2hunter2 ")
+    terminal.answer("Accounts [abcd1234]", " , ")
     terminal.answer("Accounts [abcd1234]", "")
     terminal.answer("Products [SMS]", "SMS, VERIFY-V2")
     terminal.answer("Time zone [UTC]", "Europe/Lundon")
@@ -261,6 +262,8 @@ def test_questions_on_a_terminal(tmp_path: Path) -> None:
     terminal.answer("Price of one record", "0.00005")
     assert terminal.end() == 0
     assert "WhatsApp" in terminal.said
+    assert "Error: API key: is not an API key (8 letters or digits)" in terminal.said
+    assert "Error: Accounts: is empty; write at least one" in terminal.said
     assert "did you mean Europe/London?" in terminal.said.replace("\r\n", " ")
     assert "hunter2" not in terminal.said
     assert "orchestrator check nightly.yaml" in terminal.said

@@ -204,8 +204,8 @@ def _asked(request: InitRequest, given: dict[str, bool]) -> InitRequest:
             "subaccounts. Several: with commas."
         )
         own = request.api_key if is_literal(request.api_key) else None
-        found = _ask("Accounts", lambda text: _each(account_id, text), own)
-        request = replace(request, accounts=found)
+        accounts = _ask("Accounts", lambda text: _each(account_id, text), own)
+        request = replace(request, accounts=accounts)
     if not given["products"]:
         _tell("Each product is one channel:")
         for name, channel in CHANNELS.items():
@@ -241,9 +241,9 @@ def _ask(
 
     def checked(text: str) -> T:
         try:
-            return read(text)
+            return read(text.strip())
         except InvalidValue as error:
-            raise click.UsageError(f"{error.what}; {error.remedy}") from None
+            raise click.UsageError(f"{question}: {error.what}; {error.remedy}") from None
 
     answer: T = click.prompt(
         question,
@@ -258,7 +258,10 @@ def _ask(
 
 def _each(read: Callable[[str], str], text: str) -> tuple[str, ...]:
     """The values between commas or spaces, each once."""
-    return tuple(dict.fromkeys(read(part) for part in text.replace(",", " ").split()))
+    values = tuple(dict.fromkeys(read(part) for part in text.replace(",", " ").split()))
+    if not values:
+        raise InvalidValue("is empty", "write at least one")
+    return values
 
 
 def _price_or_nothing(text: str) -> str:
