@@ -93,7 +93,7 @@ def test_nothing_is_bought_and_nothing_is_made(
     with simulator() as api:
         configure(home, api.base_url)
         check(capsys, write_job(home, JOB))
-        assert api.world.known_reports() == ()
+        assert api.world.all_reports() == ()
     assert sorted(path.name for path in home.iterdir()) == ["config.yaml", "nightly.yaml"]
 
 
@@ -333,7 +333,7 @@ def test_a_format_without_its_library_is_bad_input_to_check_and_run(
         assert (code, lines["format"].partition(" `pip")[0]) == (2, f"error: {words}")
         assert call(["run", "nightly.yaml"]) == 2
         assert words in capsys.readouterr().err
-        assert api.world.known_reports() == ()
+        assert api.world.all_reports() == ()
 
 
 def test_little_room_is_a_warning(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -366,7 +366,7 @@ async def test_a_file_whose_life_is_over_is_expired_while_its_report_is_still_kn
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An API that remembers reports for a month; the file is tried until 96 hours are over."""
-    monkeypatch.setattr("orchestrator.simulator.world.MEMORY", 30 * DAY)
+    monkeypatch.setattr("orchestrator.simulator.world.REPORT_LIFE", 30 * DAY)
     async with stage(tmp_path, with_faults(SMALL, Fault.of("report", "gone", nth=1))) as here:
         wanted = job(MONTH)
         await here.run(wanted)

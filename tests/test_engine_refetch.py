@@ -53,7 +53,7 @@ def asked_for(here: Stage) -> Counter[Window]:
     """How often each window was bought."""
     return Counter(
         Window(report.request.start, report.request.end)
-        for report in here.sim.world.known_reports()
+        for report in here.sim.world.all_reports()
         if report.request.product != "REPORTS-USAGE"
     )
 

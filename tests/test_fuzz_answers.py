@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from orchestrator.api import bounded_json, problems, wire
 from orchestrator.errors import ApiError, Throttled
-from orchestrator.simulator.faults.answers import _SHAPES
+from orchestrator.simulator.faults.answers import JSON_FORMS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -134,7 +134,7 @@ def test_a_list_with_anything_anywhere_holds_sound_reports_or_is_refused(answer:
 @st.composite
 def broken_bytes(draw: st.DrawFn) -> bytes:
     raw = json.dumps(draw(st.sampled_from([REPORT, LIST]))).encode()
-    raw = draw(st.sampled_from([raw, *_SHAPES.values()]))
+    raw = draw(st.sampled_from([raw, *JSON_FORMS.values()]))
     for _ in range(draw(st.integers(1, 3))):
         first, second = sorted((draw(st.integers(0, len(raw))), draw(st.integers(0, len(raw)))))
         middle = draw(st.binary(max_size=8) | st.sampled_from([b'"', b"{", b"\\u", b"NaN", b","]))

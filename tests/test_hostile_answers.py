@@ -22,7 +22,7 @@ from orchestrator.api.client import MAX_LIST_BYTES
 from orchestrator.core.lifecycle import State
 from orchestrator.core.policy import ExitCode, exit_code
 from orchestrator.simulator import Fault, Settings
-from orchestrator.simulator.faults.answers import _SHAPES
+from orchestrator.simulator.faults.answers import JSON_FORMS
 from tests.kit.servers import http_server
 from tests.kit.stage import between, job, stage, with_faults
 
@@ -42,7 +42,7 @@ MIB = 1 << 20
 
 
 @pytest.mark.virtual
-@pytest.mark.parametrize("form", [*_SHAPES, "huge"])
+@pytest.mark.parametrize("form", [*JSON_FORMS, "huge"])
 @pytest.mark.parametrize("at", ["create", "status", "list"])
 async def test_an_answer_of_a_wrong_shape_costs_nothing_and_loses_nothing(
     tmp_path: Path, at: str, form: str

@@ -13,7 +13,7 @@ import anyio
 import pytest
 
 from orchestrator.simulator import Fault, Faults, Truth
-from orchestrator.simulator.faults.answers import _SHAPES
+from orchestrator.simulator.faults.answers import JSON_FORMS
 from orchestrator.simulator.faults.bad_archives import ARCHIVE_FORMS, HONEST
 from orchestrator.simulator.faults.bad_csv import CSV_FORMS, HARMLESS
 from tests.kit.asking import SMS, asking
@@ -257,13 +257,13 @@ async def test_other_line_ends_leave_the_bodies_alone() -> None:
 # --- JSON -----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("form", _SHAPES)
+@pytest.mark.parametrize("form", JSON_FORMS)
 async def test_an_answer_may_have_any_shape(form: str) -> None:
     fault = {"at": "list", "do": "shape", "form": form, "nth": 1}
     async with asking(faults=faults(fault)) as ask:
         answer = await ask.listed()
         assert answer.status == 200
-        assert answer.body == _SHAPES[form]
+        assert answer.body == JSON_FORMS[form]
         assert (await ask.listed()).json["items_count"] == 0
 
 

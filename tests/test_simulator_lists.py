@@ -200,7 +200,7 @@ async def test_beyond_the_limit_on_open_reports_a_create_makes_nothing_and_all_e
         assert (await ask.create()).status == 429
         ask.later(hours=1)
         await ask.created()
-        assert len(ask.world.known_reports()) == 4
+        assert len(ask.world.all_reports()) == 4
 
 
 @pytest.mark.anyio

@@ -118,7 +118,7 @@ def _overlapping(reports: list[Report]) -> Iterator[tuple[Report, Report]]:
 
 def _ids(records: Records, report: Report, start: int, end: int) -> set[str]:
     """The ids of the records in a report's file from `start` up to `end`."""
-    if report.word == "SUCCESS":
+    if report.final_status == "SUCCESS":
         return {draw.uid for draw in records.draws(report.query.within(start, end))}
     in_file = islice(records.draws(report.query), report.rows)
     return {draw.uid for draw in in_file if start <= draw.time < end}

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 WRONG_DATE: Final = "X-Wrong-Date"
 """The header in which a fault puts its ``Date``, since aiohttp overwrites ``Date``; never sent."""
 
-DRIP_SECONDS: Final = 10.0  # The pause between two pieces of a slow answer, in seconds of the loop.
+SLOW_PAUSE_SECONDS: Final = 10.0  # Between two pieces of a slow answer, in the loop's time.
 
 _JSON: Final = {"Content-Type": "application/json; charset=utf-8"}
 
@@ -82,7 +82,7 @@ class Call:
         file_faults: what is wrong with the file of this one download.
         list_view: what a fault hides from this one list.
         cut: the share of the answer's body that is sent before the connection ends.
-        older: the ids of the reports that a key has asked for, oldest first.
+        ids_created_by: the ids of the reports that a key has asked for, oldest first.
         rate: the bytes of a file sent in each second of the loop; None is no limit.
         as_stranger: creates a report from a body that somebody else with the same key sends.
     """
@@ -98,7 +98,7 @@ class Call:
     cut: float | None = None
     rate: float | None = None
     as_stranger: Callable[[ApiKey, dict[str, Any]], object] = lambda _key, _body: None
-    older: Callable[[ApiKey], Sequence[str]] = lambda _key: ()
+    ids_created_by: Callable[[ApiKey], Sequence[str]] = lambda _key: ()
 
     async def proceed(self) -> web.StreamResponse:
         """Does what the endpoint does; a refusal becomes its answer."""
@@ -109,7 +109,7 @@ class Call:
         with suppress(Refused):
             self.as_stranger(self.key, body)
 
-    def elsewhere(self, path: str) -> str:
+    def on_other_host(self, path: str) -> str:
         """An address of this server that names another host."""
         return other_host(str(self.request.url.origin())) + path
 
@@ -138,9 +138,9 @@ class Call:
         short.content_length = len(body)
         await short.prepare(self.request)
         await short.write(body[: int(len(body) * share)])
-        return self.hang_up(short)
+        return self.close_after(short)
 
-    async def drip(self, response: web.StreamResponse, rate: float) -> web.StreamResponse:
+    async def send_slowly(self, response: web.StreamResponse, rate: float) -> web.StreamResponse:
         """Sends an answer at `rate` bytes in each second of the loop."""
         if not isinstance(response, web.Response) or response.prepared:
             return response
@@ -151,13 +151,13 @@ class Call:
             await slow.prepare(self.request)
             sent = 0
             while sent < len(body) and not self.closing.is_set():
-                await self.pause(DRIP_SECONDS)
-                piece = body[sent : sent + max(1, int(rate * DRIP_SECONDS))]
+                await self.pause(SLOW_PAUSE_SECONDS)
+                piece = body[sent : sent + max(1, int(rate * SLOW_PAUSE_SECONDS))]
                 await slow.write(piece)
                 sent += len(piece)
         return slow
 
-    def hang_up(self, response: web.StreamResponse) -> web.StreamResponse:
+    def close_after(self, response: web.StreamResponse) -> web.StreamResponse:
         """Closes the connection once what was written is sent; the answer stays unfinished."""
         if self.request.transport is not None:
             self.request.transport.close()

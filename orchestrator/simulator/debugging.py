@@ -30,7 +30,7 @@ class Debugging:
     async def bill(self, _request: web.Request) -> web.Response:
         """Every report and query, its charge, and the records that were paid for twice."""
         self._world.advance()
-        for report in self._world.known_reports():
+        for report in self._world.all_reports():
             await self._endpoints.settled(report)
         charges = [
             {
@@ -61,8 +61,8 @@ class Debugging:
             wanted = Truth(self._world.settings, dict(request.query))
         except problems.Refused as refused:
             return problem_answer(refused)
-        except ValueError as wrong:
-            return web.Response(status=400, text=str(wrong))
+        except ValueError as error:
+            return web.Response(status=400, text=str(error))
         record_digest = await to_thread.run_sync(wanted.record_digest)
         return json_answer(
             {"rows": record_digest.rows, "digest": record_digest.digest, "columns": wanted.columns}

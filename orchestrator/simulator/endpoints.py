@@ -57,7 +57,7 @@ class Endpoints:
         settings = self._world.settings
         request = read_request(body, self._world.clock.now(), settings.extra_products)
         report = self._world.create(call.key, request, self.elapsed)
-        return json_answer(await self._text(report))
+        return json_answer(await self._object_of(report))
 
     def create_as_stranger(self, key: ApiKey, body: dict[str, Any]) -> Report:
         """What somebody else with the same key asks for."""
@@ -65,9 +65,9 @@ class Endpoints:
         request = read_request(body, self._world.clock.now(), settings.extra_products)
         return self._world.create(key, request, stranger=True)
 
-    def asked_for(self, key: ApiKey) -> list[str]:
+    def ids_created_by(self, key: ApiKey) -> list[str]:
         """The ids of the reports that a key has asked for, oldest first."""
-        reports = self._world.known_reports()
+        reports = self._world.all_reports()
         return [
             report.request_id
             for report in reports
@@ -77,12 +77,12 @@ class Endpoints:
     async def status(self, call: Call) -> web.Response:
         """``GET /v2/reports/{id}``."""
         report = self._world.report(call.key, call.request.match_info["id"])
-        return json_answer(await self._text(report))
+        return json_answer(await self._object_of(report))
 
     async def cancel(self, call: Call) -> web.Response:
         """``DELETE /v2/reports/{id}``."""
         report = self._world.cancel(call.key, call.request.match_info["id"])
-        return json_answer(await self._text(report))
+        return json_answer(await self._object_of(report))
 
     async def listed(self, call: Call) -> web.Response:
         """``GET /v2/reports``."""
@@ -102,19 +102,19 @@ class Endpoints:
             statuses if clear else STATUSES,
         )  # fmt: skip
         if not clear:
-            shown = await self._seen_through(call, reports, statuses)
+            shown = await self._shown_under_fault(call, reports, statuses)
         else:
             shown = [
-                await self._text(report)
+                await self._object_of(report)
                 for report in reports
-                if (await self._word(report)) in statuses or report.status not in STATUSES
+                if (await self._status_of(report)) in statuses or report.status not in STATUSES
             ]
         head = {"self_link": f"{self.base_url}{call.request.path_qs}", "items_count": len(shown)}
         return json_answer(
             json.dumps(head).encode()[:-1] + b', "reports": [' + b", ".join(shown) + b"]}"
         )
 
-    async def _seen_through(
+    async def _shown_under_fault(
         self, call: Call, reports: list[Report], statuses: set[str]
     ) -> list[bytes]:
         """What a list under a fault shows of these reports."""
@@ -122,7 +122,7 @@ class Endpoints:
         now = self._world.clock.epoch()
         for report in reports:
             phase = call.list_view.phase(report, now)
-            word = await self._word(report) if phase is Phase.ENDED else phase.name
+            word = await self._status_of(report) if phase is Phase.ENDED else phase.name
             if (word in statuses or word not in STATUSES) and call.list_view.shows(report, now):
                 seen = report_object(
                     report, self._world.settings.dialect, self.base_url, now, phase
@@ -130,14 +130,14 @@ class Endpoints:
                 shown.append(json.dumps(seen).encode())
         return shown
 
-    async def _word(self, report: Report) -> str:
+    async def _status_of(self, report: Report) -> str:
         if report.needs_settling:
             await self.settled(report)
         return report.status
 
-    async def _text(self, report: Report) -> bytes:
+    async def _object_of(self, report: Report) -> bytes:
         """The report object in JSON; written again only when the status has changed."""
-        word = await self._word(report)
+        word = await self._status_of(report)
         if report.shown[0] != word or report.fault(Signed):
             report.shown = (word, json.dumps(await self.describe(report)).encode())
         return report.shown[1]
@@ -152,7 +152,7 @@ class Endpoints:
                 raise problems.link_over(signed.status)
         return await self.media.answer(call, await self.settled(report))
 
-    async def download_elsewhere(self, call: Call) -> web.StreamResponse:
+    async def download_on_other_host(self, call: Call) -> web.StreamResponse:
         """The same file, from a host that asks for no credentials."""
         report = self._world.find(call.request.match_info["id"])
         if report is None or report.ended is None:
@@ -179,5 +179,5 @@ def _moment(call: Call, name: str, default: datetime) -> datetime:
         return default
     try:
         return parse_moment(given)
-    except ValueError as wrong:
-        raise problems.bad_query(name, str(wrong)) from None
+    except ValueError as error:
+        raise problems.bad_query(name, str(error)) from None

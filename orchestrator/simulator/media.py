@@ -15,7 +15,7 @@ from anyio import to_thread
 from orchestrator.simulator import problems
 from orchestrator.simulator import ranges as byte_ranges
 from orchestrator.simulator.archive import write_archive
-from orchestrator.simulator.calls import DRIP_SECONDS
+from orchestrator.simulator.calls import SLOW_PAUSE_SECONDS
 from orchestrator.simulator.faults.bad_archives import ARCHIVE_FORMS
 from orchestrator.simulator.faults.bad_csv import CSV_FORMS
 from orchestrator.simulator.faults.model import FaultOfReport, first_of
@@ -150,9 +150,9 @@ class Media:
             while start < stop:
                 most = _PIECE_BYTES
                 if call.rate is not None:
-                    await call.pause(DRIP_SECONDS)
-                    most = max(1, int(call.rate * DRIP_SECONDS))
+                    await call.pause(SLOW_PAUSE_SECONDS)
+                    most = max(1, int(call.rate * SLOW_PAUSE_SECONDS))
                 piece = await to_thread.run_sync(file.read, min(most, stop - start))
                 await response.write(piece)
                 start += len(piece)
-        return response if call.cut is None else call.hang_up(response)
+        return response if call.cut is None else call.close_after(response)

@@ -35,7 +35,7 @@ class Report:
         query: the records it covers; narrowed to those that existed when processing began.
         created, started, ended: seconds since 1970 by the world's clock.
         duration: how long it is ``PROCESSING``, in seconds.
-        word: the final status; None until it is known.
+        final_status: None until it is settled.
         rows: records in its file; None until they are counted.
         style: picks a dialect where the world mixes them.
         faults: what is wrong with it.
@@ -56,7 +56,7 @@ class Report:
     phase: Phase = Phase.PENDING
     started: float | None = None
     ended: float | None = None
-    word: str | None = None
+    final_status: str | None = None
     rows: int | None = None
     faults: list[FaultOfReport] = field(default_factory=list)
     stranger: bool = False
@@ -85,18 +85,18 @@ class Report:
         """The status word. An ended report must have been settled."""
         if self.phase is not Phase.ENDED:
             return self.phase.name
-        assert self.word is not None
-        return self.word
+        assert self.final_status is not None
+        return self.final_status
 
     @property
     def needs_settling(self) -> bool:
         """Whether its work has ended but nobody has counted its records yet."""
-        return self.phase is Phase.ENDED and self.word is None
+        return self.phase is Phase.ENDED and self.final_status is None
 
     @property
     def has_file(self) -> bool:
         """Whether there is something to download; settled reports only."""
-        return self.word in ("SUCCESS", "TRUNCATED")
+        return self.final_status in ("SUCCESS", "TRUNCATED")
 
     @property
     def file_name(self) -> str:

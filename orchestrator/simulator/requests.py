@@ -220,8 +220,8 @@ class _Reading:
             return default.replace(microsecond=0)
         try:
             return parse_moment(given)
-        except ValueError as wrong:
-            self.refuse(name, str(wrong))
+        except ValueError as error:
+            self.refuse(name, str(error))
             return default
 
     def callback(self) -> str | None:

@@ -166,16 +166,16 @@ class Simulator:
             work,
             self._closing,
             as_stranger=self._endpoints.create_as_stranger,
-            older=self._endpoints.asked_for,
+            ids_created_by=self._endpoints.ids_created_by,
         )
 
-    async def _file_elsewhere(self, request: web.Request) -> web.StreamResponse:
+    async def _file_on_other_host(self, request: web.Request) -> web.StreamResponse:
         """The file as another host serves it: credentials do not belong there."""
         if "Authorization" in request.headers:
             self.leaks.append(request.path)
             return web.Response(status=400, text="Authorization is not wanted here")
         key = self.settings.keys[0]
-        call = self._call("download", request, key, self._endpoints.download_elsewhere)
+        call = self._call("download", request, key, self._endpoints.download_on_other_host)
         try:
             return await call.proceed()
         except problems.Refused:
@@ -234,7 +234,7 @@ class Simulator:
         route("GET", "/v3/media/{id}", self._handler("download", endpoints.download))
         route("GET", "/_sim/bill", debugging.bill)
         route("GET", "/_sim/truth", debugging.truth)
-        route("GET", "/_sim/file/{id}", self._file_elsewhere)
+        route("GET", "/_sim/file/{id}", self._file_on_other_host)
         route("*", "/{rest:.*}", _nothing_there)
         application.on_response_prepare.append(self._put_date)
         return application

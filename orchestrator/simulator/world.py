@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from orchestrator.simulator.settings import ApiKey, Settings
 
 LINK_LIFE: Final = timedelta(hours=72)  # How long a finished file can be downloaded.
-MEMORY: Final = timedelta(days=4)  # How long after its create a report is found by its id.
+REPORT_LIFE: Final = timedelta(days=4)  # How long after its create a report is found by its id.
 
 _HEAVY_MICROSECONDS: Final = 3000  # A count of records that takes longer runs in a thread.
 _USAGE: Final = "REPORTS-USAGE"
@@ -131,7 +131,7 @@ class World:
         if (
             report is None
             or not self._may_see(key, report)
-            or _age(report, now) >= MEMORY
+            or _age(report, now) >= REPORT_LIFE
             or report.is_hidden(now)
         ):
             raise problems.no_report(request_id)
@@ -148,7 +148,7 @@ class World:
             return report
         if report.phase is Phase.ENDED:
             raise problems.already_final()
-        report.word, report.rows = "ABORTED", 0
+        report.final_status, report.rows = "ABORTED", 0
         self._queue.drop(report, self.clock.epoch())
         self._note_end(report)
         self.on_change()
@@ -217,7 +217,7 @@ class World:
         """The report with this id, or whose file has this id, of any key."""
         return self._index.report(either_id) or self._index.of_file(either_id)
 
-    def known_reports(self) -> tuple[Report, ...]:
+    def all_reports(self) -> tuple[Report, ...]:
         """Every report, oldest first; ended ones may need settling."""
         return tuple(self._index.all.values())
 
@@ -228,7 +228,7 @@ class World:
         now = self.clock.epoch()
         for report in self._queue.advance(now):
             if report.aborted:
-                report.word, report.rows = "ABORTED", 0
+                report.final_status, report.rows = "ABORTED", 0
             self._note_end(report)
         return now
 
@@ -259,8 +259,8 @@ class World:
     def count(self, report: Report) -> int:
         """How many records an ended report covers; pure, so any thread may call it."""
         if report.request.product == _USAGE:
-            return len(self._usage(self._there(report), report.ended or 0.0))
-        return self.records.count(self._there(report))
+            return len(self._usage(self._existing(report), report.ended or 0.0))
+        return self.records.count(self._existing(report))
 
     def settle(self, report: Report, count: int | None = None) -> Report:
         """Fixes the outcome of a report whose work has ended; returns it. Idempotent.
@@ -272,7 +272,7 @@ class World:
         if not report.needs_settling:
             return report
         count = self.count(report) if count is None else count
-        report.query = self._there(report)
+        report.query = self._existing(report)
         limit = self.settings.max_rows
         word = "TRUNCATED" if limit is not None and count > limit else "SUCCESS"
         rows = count if limit is None else min(count, limit)
@@ -282,7 +282,7 @@ class World:
             if word == "TRUNCATED":
                 most = None if truncated is None else truncated.rows
                 rows = min(rows, count // 2 if most is None else most)
-        report.word = word
+        report.final_status = word
         report.rows = rows if word in ("SUCCESS", "TRUNCATED") else 0
         return report
 
@@ -300,9 +300,9 @@ class World:
         schema = report.query.schema
         return schema.names, schema.quoted, self.records.rows(report.query)
 
-    def _there(self, report: Report) -> Query:
+    def _existing(self, report: Report) -> Query:
         """The query, narrowed to the records that existed when its processing began."""
-        if report.started is None or report.word is not None:
+        if report.started is None or report.final_status is not None:
             return report.query
         return self._visible(report.query, report.started)
 

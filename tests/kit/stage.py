@@ -195,11 +195,11 @@ class Stage:
 
     def bought(self) -> int:
         """How many reports the API has made that it charges for."""
-        return sum(one.request.product != "REPORTS-USAGE" for one in self.sim.world.known_reports())
+        return sum(one.request.product != "REPORTS-USAGE" for one in self.sim.world.all_reports())
 
     def posts(self) -> int:
         """How many creates were sent of what the API charges for."""
-        free = len(self.sim.world.known_reports()) - self.bought()
+        free = len(self.sim.world.all_reports()) - self.bought()
         return self.sim.calls["create"] - free
 
     def states(self) -> dict[str, int]:

@@ -65,7 +65,7 @@ async def _play(case: Case, folder: Path) -> Played:
             raise display_error
         played.broken = list(dict.fromkeys(scene.broken))
         played.story = scene.story
-        played.lives = sum(not one.stranger for one in front.world.known_reports())
+        played.lives = sum(not one.stranger for one in front.world.all_reports())
         played.runs = len(terminal.told)
         for row in scene.rows():
             played.endings[row.state.value] = played.endings.get(row.state.value, 0) + 1

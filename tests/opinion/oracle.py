@@ -257,7 +257,7 @@ def _has_cause(scene: Scene, earlier: Bought, later: Bought) -> bool:
         return True
     row = next((row for row in scene.rows() if row.request_id == earlier.request_id), None)
     gone = scene.front.vanished.get(earlier.number, later.created)
-    was_cut = earlier.word == "TRUNCATED" and (earlier.ended or 0.0) <= later.created
+    was_cut = earlier.final_status == "TRUNCATED" and (earlier.ended or 0.0) <= later.created
     if was_cut or later.created - gone >= UNKNOWN_FOR:
         return True
     if row is None:
@@ -276,13 +276,15 @@ def _about(scene: Scene, bought: Bought) -> str:
     row = next((row for row in scene.rows() if row.request_id == bought.request_id), None)
     state = "not in the ledger" if row is None else f"{row.id} {row.state.value}: {row.reason}"
     at = timedelta(seconds=round(bought.created - scene.began))
-    return f"{series_of(bought)} {_window_of(bought)} bought at {at} ({bought.word}; {state})"
+    return (
+        f"{series_of(bought)} {_window_of(bought)} bought at {at} ({bought.final_status}; {state})"
+    )
 
 
 def _bounded(scene: Scene) -> Iterator[str]:
     """No moment of a series is bought more often than there are causes for."""
     by_series: dict[Series, list[Bought]] = defaultdict(list)
-    for one in scene.front.world.known_reports():
+    for one in scene.front.world.all_reports():
         if not one.stranger and one.request.product != "REPORTS-USAGE":
             by_series[series_of(one)].append(one)
     for series, bought in by_series.items():

@@ -193,7 +193,7 @@ def _unrecognisable(here: Stage, rows: Sequence[Report]) -> set[str]:
     adopted = [row for row in rows if _is_of_a_stranger(here, row)]
     return {
         one.request_id
-        for one in here.sim.world.known_reports()
+        for one in here.sim.world.all_reports()
         if one.fault(WrongEcho)
         or (one.request_id not in by_id and any(_same(row, one) for row in adopted))
     }

@@ -233,17 +233,17 @@ class Repeats(FaultOfCall, do="repeats", places=("create",)):
     made: Flag = True
 
     async def answer(self, call: Call) -> web.StreamResponse:
-        older = call.older(call.key)
-        if not older:
+        earlier = call.ids_created_by(call.key)
+        if not earlier:
             return await call.proceed()
         if self.made:
             return edit_json(
-                await call.proceed(), lambda answer: answer.update(request_id=older[0])
+                await call.proceed(), lambda answer: answer.update(request_id=earlier[0])
             )
-        return json_answer({"request_id": older[0], "request_status": "PENDING"})
+        return json_answer({"request_id": earlier[0], "request_status": "PENDING"})
 
 
-_SHAPES: Final[dict[str, bytes]] = {
+JSON_FORMS: Final[dict[str, bytes]] = {
     "list": b"[]",
     "null": b"null",
     "text": b'"PENDING"',
@@ -276,12 +276,12 @@ class Shape(
     With `made` the call does its work first.
     """
 
-    form: Annotated[str, one_of(*_SHAPES, "huge")]
+    form: Annotated[str, one_of(*JSON_FORMS, "huge")]
     mib: Whole = 64
     made: Flag = False
 
     async def answer(self, call: Call) -> web.StreamResponse:
-        body = _SHAPES.get(self.form)
+        body = JSON_FORMS.get(self.form)
         if self.made:
             made = await call.proceed()
             if body is not None and isinstance(made, web.Response) and isinstance(made.body, bytes):

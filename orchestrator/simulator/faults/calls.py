@@ -220,7 +220,7 @@ class Slow(FaultOfCall, do="slow", places=("download",)):
 
     async def answer(self, call: Call) -> web.StreamResponse:
         call.rate = self.rate
-        return await call.drip(await call.proceed(), self.rate)
+        return await call.send_slowly(await call.proceed(), self.rate)
 
 
 class Endless(FaultOfCall, do="endless", places=("download",)):
@@ -273,7 +273,7 @@ class Redirect(FaultOfCall, do="redirect", places=("download",)):
         path = call.request.path
         hop = int(call.request.query.get("hop", "0"))
         targets = {
-            "file": call.elsewhere(f"/_sim/file/{call.request.match_info.get('id', '')}"),
+            "file": call.on_other_host(f"/_sim/file/{call.request.match_info.get('id', '')}"),
             "itself": path,
             "chain": f"{path}?hop={hop + 1}",
             "nowhere": "",

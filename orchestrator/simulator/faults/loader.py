@@ -47,13 +47,13 @@ def load_faults(path: Path) -> Faults:
         text = raw.decode()
         reading.scan(text)
         root = yaml.compose(text, yaml.SafeLoader)
-    except OSError as wrong:
-        raise InputError([reading.mistake(None, "", f"cannot be read: {wrong.strerror}")]) from None
+    except OSError as error:
+        raise InputError([reading.mistake(None, "", f"cannot be read: {error.strerror}")]) from None
     except UnicodeDecodeError:
         raise InputError([reading.mistake(None, "", "is not UTF-8")]) from None
-    except yaml.YAMLError as wrong:
+    except yaml.YAMLError as error:
         # The place that PyYAML names, but not its message, which differs between versions.
-        mark = getattr(wrong, "problem_mark", None)
+        mark = getattr(error, "problem_mark", None)
         reason = "cannot be read as YAML here"
         raise InputError([reading.mistake_at(mark, "", reason, "check this line")]) from None
     faults = reading.document(root)
@@ -135,10 +135,10 @@ class _Reading:
                 return None
         try:
             return Fault.of(**{key: _plain(key, value) for key, value in values.items()})
-        except WrongFault as wrong:
-            at = values.get(wrong.key, node)
-            key = f"{place}.{wrong.key}" if wrong.key else place
-            self._wrong(at, key, wrong.reason, wrong.remedy)
+        except WrongFault as error:
+            at = values.get(error.key, node)
+            key = f"{place}.{error.key}" if error.key else place
+            self._wrong(at, key, error.reason, error.remedy)
         return None
 
 

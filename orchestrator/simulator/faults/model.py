@@ -112,8 +112,8 @@ class Fault(BaseModel):
                 raise WrongFault(key, f"{do} has no such key", f"use one of {keys}")
         try:
             return kind.model_validate({"at": at, **rest})
-        except ValidationError as wrong:
-            first = wrong.errors(include_url=False)[0]
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
             missing = first["type"] == "missing"
             reason = f"{do} needs it" if missing else str(first["ctx"]["error"])
             raise WrongFault(str(first["loc"][0]), reason) from None
