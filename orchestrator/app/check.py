@@ -115,7 +115,8 @@ async def _checks(
         yield made
     for made in (
         *check_api.callbacks(config),
-        check_disk.folder("output.directory", config.output.directory),
+        *await to_thread.run_sync(lambda: list(check_disk.object_store(config))),
+        check_disk.output_folder(config),
         check_disk.folder("state", config.state.parent),
         *check_disk.file_format(config),
         *check_disk.readers(config),

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from orchestrator.collect.formats import output_format
 from orchestrator.collect.layout import MANIFEST, PARTIAL, QUARANTINE
+from orchestrator.collect.stores import output_store
 from orchestrator.core.policy import ExitCode
 from orchestrator.core.settings import Readers
 from orchestrator.errors import InputError, OutputError
@@ -157,6 +158,38 @@ def require_output(config: Config) -> None:
     Raises:
         OutputError: they cannot, in the words of `check`.
     """
-    check = folder("output.directory", config.output.directory)
+    check = output_folder(config)
     if check.level is Level.ERROR:
         raise OutputError(f"{check.text}; {check.remedy}")
+
+
+def output_folder(config: Config) -> Check:
+    """Whether files can be written in the local directory: all of them, or the work area."""
+    key = "the work area" if config.output.url else "output.directory"
+    return folder(key, config.output.directory)
+
+
+def require_store(config: Config) -> None:
+    """Makes sure that an object store can be used before a report is bought for it.
+
+    Raises:
+        InputError: there is no such bucket, it may not be used, or a library is missing.
+        OutputError: it does not answer as it should.
+    """
+    if config.output.url:
+        output_store(config.output).probe()
+
+
+def object_store(config: Config) -> Iterator[Check]:
+    """Whether files can be written, read and deleted in the object store; nothing without one."""
+    if not config.output.url:
+        return
+    try:
+        require_store(config)
+    except InputError as error:
+        yield Check(Level.ERROR, "store", str(error), code=ExitCode.BAD_INPUT)
+    except OutputError as error:
+        yield Check(Level.ERROR, "store", str(error), code=ExitCode.DISK)
+    else:
+        text = f"output.directory {config.output.url} can be written, read and deleted in"
+        yield Check(Level.OK, "store", text)

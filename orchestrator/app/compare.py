@@ -8,8 +8,8 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from orchestrator.app.files import file_of
 from orchestrator.app.ledger_reading import collected, reading_ledger, series_of
+from orchestrator.collect.stores import output_store
 from orchestrator.core.debt import wants
 from orchestrator.core.intervals import union
 from orchestrator.core.lifecycle import State
@@ -96,8 +96,9 @@ def _truth(settings: Settings, series: Series, wanted: Iterable[Window]) -> Reco
 
 def _files(store: LedgerReader, config: Config, series: Series) -> RecordDigest:
     record_digest = RecordDigest()
+    output = output_store(config.output)
     for report in store.reports(series, (State.COLLECTED,)):
-        with file_of(config, report).open("rb") as stream:
+        with output.open(report.target or "") as stream:
             record_digest += digest_csv(stream)
     return record_digest
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orchestrator.app.ledger_reading import collected, reading_ledger
@@ -13,7 +14,6 @@ from orchestrator.collect.work_area import WorkFiles
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from datetime import datetime
-    from pathlib import Path
 
     from orchestrator.config import Inputs
     from orchestrator.core.column_changes import ColumnChanges
@@ -29,7 +29,7 @@ class ReportFile:
     Attributes:
         series: account, product, direction and filters of its records.
         window: the time that it covers; its end is the first moment that is not in it.
-        path: absolute.
+        path: absolute; in an object store relative to the address of the store.
         rows: its records.
         size_bytes: its size.
         sha256: of its content, in hex.
@@ -40,6 +40,7 @@ class ReportFile:
         replaces: our number of the report in whose place it stands; None for a first edition.
         finding: why a person had to accept it (`resolve --accept-file`); None where nobody had to.
         columns: what it has otherwise than the API sent it; None: nothing.
+        url: the address in an object store; empty for a file on a disk.
     """
 
     series: Series
@@ -55,6 +56,7 @@ class ReportFile:
     replaces: int | None = None
     finding: str | None = None
     columns: ColumnChanges | None = None
+    url: str = ""
 
 
 def files(inputs: Inputs) -> Iterator[ReportFile]:
@@ -78,10 +80,11 @@ def report_file(config: Config, report: Report) -> ReportFile:
     Raises:
         OutputError: the ledger names a place outside the output directory.
     """
+    place = file_of(config, report)
     return ReportFile(
         series=report.series,
         window=report.window,
-        path=file_of(config, report),
+        path=place if isinstance(place, Path) else Path(report.target or ""),
         rows=report.rows or 0,
         size_bytes=report.size_bytes or 0,
         sha256=report.sha256 or "",
@@ -92,17 +95,28 @@ def report_file(config: Config, report: Report) -> ReportFile:
         replaces=report.replaces,
         finding=report.finding,
         columns=report.columns,
+        url="" if isinstance(place, Path) else place,
     )
 
 
-def file_of(config: Config, report: Report) -> Path:
-    """The absolute place of a collected report's file.
+def file_of(config: Config, report: Report) -> Path | str:
+    """The absolute place of a collected report's file; in an object store its address.
 
     Raises:
         OutputError: the ledger names a place outside the output directory.
     """
     assert report.target is not None
-    return target_path(config.output.directory, report.target)
+    return place_of(config, report.target)
+
+
+def place_of(config: Config, target: str) -> Path | str:
+    """The place of a file by its name below the output directory.
+
+    Raises:
+        OutputError: the name leads out of there.
+    """
+    path = target_path(config.output.directory, target)
+    return f"{config.output.url}/{target}" if config.output.url else path
 
 
 def quarantined_file(config: Config, report: Report) -> str:
@@ -113,8 +127,10 @@ def quarantined_file(config: Config, report: Report) -> str:
     return "" if path is None else from_here(path)
 
 
-def from_here(path: Path) -> str:
+def from_here(path: Path | str) -> str:
     """A path as it can be used from the working directory, relative where that is shorter."""
+    if isinstance(path, str):
+        return path  # an address
     try:
         relative = os.path.relpath(path)
     except OSError:  # the working directory is gone

@@ -29,10 +29,39 @@ def ledger_is_missing(config: Config) -> str | None:
     """
     if ledger_exists(config.state):
         return None
-    name = holds_files(config.output.directory)
+    name = held_in_output(config)
     if name == MANIFEST and _tells_nothing(config):
-        name = next((path.name for path in config.output.directory.glob("report_account=*")), None)
+        name = _folder_in_output(config)
     return name
+
+
+def held_in_output(config: Config) -> str | None:
+    """What tells that there are collected files: a manifest, or a folder; None if there are none.
+
+    Raises:
+        InputError: the object store needs a library that is not installed.
+        OutputError: the object store cannot be read.
+    """
+    if not config.output.url:
+        return holds_files(config.output.directory)
+    from orchestrator.collect.disk import translate_os_errors  # noqa: PLC0415 - start-up time
+    from orchestrator.collect.stores import output_store  # noqa: PLC0415 - start-up time
+
+    with translate_os_errors(config.output.url, "read"):
+        is_there = output_store(config.output).stat(MANIFEST) is not None
+    return MANIFEST if is_there else _folder_in_output(config)
+
+
+def _folder_in_output(config: Config) -> str | None:
+    if not config.output.url:
+        folders = config.output.directory.glob("report_account=*")
+        return next((path.name for path in folders), None)
+    from orchestrator.collect.disk import translate_os_errors  # noqa: PLC0415 - start-up time
+    from orchestrator.collect.layout import first_folder  # noqa: PLC0415 - start-up time
+    from orchestrator.collect.stores import output_store  # noqa: PLC0415 - start-up time
+
+    with translate_os_errors(config.output.url, "read"):
+        return first_folder(output_store(config.output))
 
 
 def _tells_nothing(config: Config) -> bool:
@@ -52,7 +81,7 @@ def refuse_missing_ledger(config: Config) -> None:
     name = ledger_is_missing(config)
     if name is not None:
         raise InputError(
-            f"there is no ledger at {config.state}, but {config.output.directory} holds {name}: "
+            f"there is no ledger at {config.state}, but {config.output.place} holds {name}: "
             "beginning anew would buy everything again; point `state` at the ledger, or use "
             f"{typed('run', JOB, '--rebuild-ledger')} to make one from the manifest"
         )

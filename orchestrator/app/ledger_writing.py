@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from anyio import to_thread
 
-from orchestrator.app.check_disk import require_output
+from orchestrator.app.check_disk import require_output, require_store
 from orchestrator.app.ledger_reading import refuse_missing_ledger
 from orchestrator.app.manifest_check import Stands, compare
 from orchestrator.app.manifest_sync import ManifestSync
@@ -77,6 +77,7 @@ async def writing_ledger(
     """
 
     def prepare() -> None:
+        require_store(config)
         if first is not None:
             first()
         refuse_missing_ledger(config)

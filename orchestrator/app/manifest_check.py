@@ -90,7 +90,7 @@ def compare(config: Config, reader: LedgerReader) -> Comparison:
 
 def _moved(config: Config, reader: LedgerReader) -> str:
     """Says that a ledger knows files and their directory has none; empty where this is not so."""
-    directory = config.output.directory
+    directory = config.output.place
     if not reader.has_collected():
         return ""
     try:
@@ -227,7 +227,7 @@ def refuse_unknown_files(
                 targets[file.target] = None
     if not targets:
         return
-    named = ", ".join(str(config.output.directory / target) for target in islice(targets, _NAMED))
+    named = ", ".join(f"{config.output.place}/{target}" for target in islice(targets, _NAMED))
     more = f" and {len(targets) - _NAMED:,} more" if len(targets) > _NAMED else ""
     number = counted(len(targets), "file")
     it, them, stands = ("it", "it", "stands") if len(targets) == 1 else ("they", "them", "stand")
@@ -238,8 +238,8 @@ def refuse_unknown_files(
         f"{them} without paying again, move the ledger away "
         f"({config.state.name}, {config.state.name}-wal and {config.state.name}-shm) and use "
         f"{typed('run', JOB, '--rebuild-ledger')}: it reads such files, and takes them up beside "
-        f"all that {config.output.directory / 'manifest.jsonl'} knows. To buy anew, move "
-        f"{them} out of {config.output.directory}"
+        f"all that {config.output.place}/manifest.jsonl knows. To buy anew, move "
+        f"{them} out of {config.output.place}"
     )
 
 
@@ -256,5 +256,5 @@ def unknown_files(
             if not reader.is_published(series, file.window, file.target):
                 yield file
     except OSError as error:
-        folder = config.output.directory / series_folder(series)
+        folder = f"{config.output.place}/{series_folder(series)}"
         raise OutputError(explain(error, folder, "read")) from error

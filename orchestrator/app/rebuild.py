@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from orchestrator.app.ledger_reading import held_in_output
 from orchestrator.app.manifest_check import unknown_files
 from orchestrator.collect import layout
 from orchestrator.collect.disk import translate_os_errors
@@ -130,7 +130,7 @@ def rebuild_ledger(
     if found.problem is not None:
         reading = Reading(store, _remedy())
         raise reading.mistake(found.problem.key, found.problem.what, found.problem.line)
-    if not found.exists and layout.holds_files(config.output.directory) is None:
+    if not found.exists and held_in_output(config) is None:
         raise Reading(store, "there are no files either: leave --rebuild-ledger out").mistake(
             "", "there is no manifest", 0
         )
@@ -273,7 +273,7 @@ class _Rebuilding:
         stat = self._store.stat(entry.target)
         if stat is None:
             raise CollectError("it is no file")
-        place = Path(self._store.location(entry.target))
+        place = self._store.location(entry.target)
         with translate_os_errors(place, "read"), self._store.open(entry.target) as file:
             rows = count(file, entry.file_format)
             return VerifiedFile(rows, stat.size_bytes, hash_of(file), entry.target)

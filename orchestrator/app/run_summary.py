@@ -60,7 +60,7 @@ async def summarise(
         requests=stats.requests(),
         collected=CollectedTotals(totals.collected, totals.rows, totals.size_bytes),
         in_all=await ledger.read(lambda reader: _collected_totals(reader, jobs)),
-        directory=str(config.output.directory),
+        directory=config.output.place,
         unfinished=await ledger.read(
             lambda reader: tuple(
                 _unfinished_series(reader, config, series) for series in end.unsettled

@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import TYPE_CHECKING, Final
 
-from orchestrator.app.files import file_of, from_here
+from orchestrator.app.files import file_of, from_here, place_of
 from orchestrator.app.ledger_reading import collected, reading_ledger, series_of
 from orchestrator.app.manifest_check import compare, unknown_files
 from orchestrator.app.overlaps import SubaccountOverlap, subaccount_overlaps
 from orchestrator.collect import verify as file_check
-from orchestrator.collect.layout import MANIFEST, format_of, series_folder, target_path
+from orchestrator.collect.layout import MANIFEST, format_of, series_folder
 from orchestrator.collect.stores import output_store
 from orchestrator.core.lifecycle import State
 from orchestrator.core.policy import ExitCode
@@ -157,23 +157,23 @@ class _Check:
         except InputError as error:
             text = str(error)
         if text:
-            self._add(Finding("manifest", str(config.output.directory / MANIFEST), text))
+            self._add(Finding("manifest", f"{config.output.place}/{MANIFEST}", text))
 
     def find_unknown_files(self) -> None:
         """Looks into the folders of the series for files that no report has."""
-        directory = self.inputs.config.output.directory
+        config = self.inputs.config
         for series in series_of(self.reader, self.inputs.jobs):
             # The files of the ledger may all be there, and yet the folder cannot be listed.
             try:
-                for file in unknown_files(self.inputs.config, self.reader, series):
-                    path = target_path(directory, file.target)
+                for file in unknown_files(config, self.reader, series):
+                    path = place_of(config, file.target)
                     text = (
                         f"{from_here(path)}: the ledger does not know this file, and whoever reads "
                         "the folder reads its records too; move it away"
                     )
                     self._add(Finding("unknown", str(path), text, series, file.window))
             except OutputError as error:
-                folder = str(directory / series_folder(series))
+                folder = f"{config.output.place}/{series_folder(series)}"
                 self._add(Finding("unreadable", folder, str(error), series))
 
     def _total(self) -> int:
@@ -214,7 +214,7 @@ def _findings_of(store: OutputStore, config: Config, report: Report) -> list[Fin
 def _faults(store: OutputStore, config: Config, report: Report) -> Iterator[tuple[str, str, str]]:
     try:
         path = file_of(config, report)
-        file_format = format_of(path.name)
+        file_format = format_of(report.target or "")
     except OutputError as error:
         yield "ledger", report.target or "", str(error)
         return

@@ -115,7 +115,7 @@ def file_fields(file: ReportFile) -> dict[str, object]:
         **series_fields(file.series),
         "date_start": utc_text(file.window.start),
         "date_end": utc_text(file.window.end),
-        "path": str(file.path),
+        "path": file.url or str(file.path),
         "rows": file.rows,
         "sha256": file.sha256,
         "request_id": file.request_id,

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
-from anyio import CancelScope, to_thread
+from anyio import CancelScope, get_cancelled_exc_class, to_thread
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Callable, Generator
 
     from anyio import CapacityLimiter
 
@@ -47,3 +48,34 @@ async def in_thread(
             with CancelScope(shield=True):
                 await to_thread.run_sync(steps.close)
     return done.value
+
+
+async def run_cancellable(work: Callable[[Callable[[], bool]], Result]) -> Result:
+    """Runs in a thread what asks now and then whether it is cancelled, and then raises.
+
+    Cancelled, it waits until the work has ended.
+    """
+    cancelled, ended = threading.Event(), threading.Event()
+    state = threading.Lock()
+    has_begun = False
+
+    def run() -> Result:
+        nonlocal has_begun
+        with state:
+            if cancelled.is_set():
+                raise RuntimeError("cancelled before it has begun; nobody waits for it")
+            has_begun = True
+        try:
+            return work(cancelled.is_set)
+        finally:
+            ended.set()
+
+    try:
+        return await to_thread.run_sync(run, abandon_on_cancel=True)
+    except get_cancelled_exc_class():
+        with state:
+            cancelled.set()
+        if has_begun:
+            with CancelScope(shield=True):
+                await to_thread.run_sync(ended.wait)
+        raise

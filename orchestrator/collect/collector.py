@@ -5,13 +5,14 @@ from __future__ import annotations
 import io
 import os
 import zipfile
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from anyio import CancelScope, CapacityLimiter, get_cancelled_exc_class, to_thread
 
 from orchestrator.collect import disk, inflate, layout, quarantine, safe_open
 from orchestrator.collect.archive_fetch import ArchiveFetch
-from orchestrator.collect.cancellable_thread import in_thread
+from orchestrator.collect.cancellable_thread import in_thread, run_cancellable
 from orchestrator.collect.disk_reserve import DiskReserve
 from orchestrator.collect.echo_check import refutes
 from orchestrator.collect.formats import output_format
@@ -267,9 +268,11 @@ class FileCollector:
             NameTaken: another file stands under that name.
             OutputError: the disk.
         """
-        return await to_thread.run_sync(self._publish, report)
+        if not self._store.is_remote:
+            return await to_thread.run_sync(self._publish, report, bool)
+        return await run_cancellable(partial(self._publish, report))
 
-    def _publish(self, report: Report) -> bool:
+    def _publish(self, report: Report, is_cancelled: Callable[[], bool]) -> bool:
         assert report.target is not None, "a verified report has a target"
         assert report.sha256 is not None, "a verified report has a hash"
         files = self._files(report)
@@ -282,6 +285,7 @@ class FileCollector:
             report.sha256,
             hashed=fresh,
             synced=fresh and made is not None and made.synced,
+            is_cancelled=is_cancelled,
         )
         self._fresh.pop(verified, None)
         if self._has_quarantine is None:

@@ -61,8 +61,17 @@ _EXPLAINED_AS: Final = {
 }
 
 
-def explain(error: OSError, path: Path, action: str) -> str:
+class RemoteError(OSError):
+    """An object store refuses something; what the store says is the `strerror`."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(errno.EIO, text)
+
+
+def explain(error: OSError, path: Path | str, action: str) -> str:
     """What the disk refused, where, and what to do about it, in one sentence."""
+    if isinstance(error, RemoteError):
+        return f"cannot {action} {path}: {error.strerror}"
     place = Path(error.filename) if isinstance(error.filename, str) else path
     number = error.errno or 0
     number = _EXPLAINED_AS.get(number, number)
@@ -71,16 +80,16 @@ def explain(error: OSError, path: Path, action: str) -> str:
         text = "permission denied; give the user who runs this the right to read it"
     if text is None:
         text = f"{error.strerror or type(error).__name__}; look at the disk, then run again"
-    text = text.replace("{folder}", str(place.parent)).replace("{what}", str(error.strerror))
+    text = text.replace("{folder}", str(Path(place).parent)).replace("{what}", str(error.strerror))
     return f"cannot {action} {place}: {text}"
 
 
 @contextlib.contextmanager
-def translate_os_errors(path: Path, action: str) -> Iterator[None]:
+def translate_os_errors(path: Path | str, action: str) -> Iterator[None]:
     """Turns what the operating system refuses inside into an `OutputError` for people.
 
     Args:
-        path: named where the error itself names none.
+        path: or address, named where the error itself names none.
         action: the verb, such as ``write``.
     """
     try:

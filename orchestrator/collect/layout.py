@@ -177,6 +177,16 @@ def holds_published(store: OutputStore) -> bool:
     return next(iter(store.list(_FIRST_FOLDER)), None) is not None
 
 
+def first_folder(store: OutputStore) -> str | None:
+    """The name at the top of a store below which there is a published file; None: there is none.
+
+    Raises:
+        OSError: the store cannot be listed.
+    """
+    key = next(iter(store.list(_FIRST_FOLDER)), None)
+    return None if key is None else key.partition("/")[0]
+
+
 def edition_of(path: str) -> int:
     """The edition of a published file, by its name."""
     match = _EDITION.search(path)

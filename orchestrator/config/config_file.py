@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any, Final
 from urllib.parse import urlsplit
 
@@ -20,7 +21,7 @@ from orchestrator.config.keys import (
     values_of,
 )
 from orchestrator.config.messages import one_of, suggestion
-from orchestrator.config.parsers import InvalidValue, spelled_duration
+from orchestrator.config.parsers import InvalidValue, StoreUrl, spelled_duration
 from orchestrator.config.prices import prices
 from orchestrator.config.references import CredentialsEntry, Origin, is_literal
 from orchestrator.config.sections import Entry, entry, section
@@ -152,6 +153,7 @@ def _read(findings: Findings, path: Path, env: Mapping[str, str]) -> Config:
         **sections,
         **values_of(Config, top, origin),
     )
+    config = _with_work_area(config)
     _check_order(findings, "retry", "wait_initial", "wait_max", config.retry)
     _check_order(findings, "poll", "interval_initial", "interval_max", config.poll)
     output = given.get("output")
@@ -168,6 +170,16 @@ def _read(findings: Findings, path: Path, env: Mapping[str, str]) -> Config:
             ("api", "requests_per_second"), what, f"write {REQUESTS_PER_SECOND:g} or less"
         )
     return config
+
+
+def _with_work_area(config: Config) -> Config:
+    """Files in an object store have their work area beside the ledger."""
+    directory: object = config.output.directory
+    if not isinstance(directory, StoreUrl):
+        return config
+    state = config.state
+    work_area = state.with_name(f"{state.stem}-work")
+    return replace(config, output=replace(config.output, directory=work_area, url=directory.text))
 
 
 def _warn_of_two_homes(findings: Findings, where: KeyPath, written: Any, origin: Origin) -> None:

@@ -28,7 +28,7 @@ from orchestrator.config import amounts, json_forms, parsers
 from orchestrator.config.ca_file import read_authorities
 from orchestrator.config.columns import column_settings
 from orchestrator.config.messages import one_of, shown, suggestion
-from orchestrator.config.parsers import InvalidValue
+from orchestrator.config.parsers import InvalidValue, StoreUrl
 from orchestrator.config.references import Origin, proxy_reference, secret_reference
 from orchestrator.config.sections import Entry, entry, section
 from orchestrator.core.keys import Form, Key
@@ -255,6 +255,11 @@ def _path(value: object, origin: Origin) -> Path:
     return origin.absolute(word)
 
 
+def _path_or_store(value: object, origin: Origin) -> Path | StoreUrl:
+    word = parsers.text(value)
+    return parsers.store_url(word) if "://" in word else _path(value, origin)
+
+
 @dataclass(frozen=True, slots=True)
 class _Written:
     """A form of text: how it is read, and what editors are told of it (help, default)."""
@@ -278,6 +283,7 @@ _FORMS: Final[dict[Form, _Written]] = {
     Form.PUBLIC_URL: _Written(_plain(parsers.public_url), _text(json_forms.PLAIN_WEB)),
     Form.LISTEN_ADDRESS: _Written(_plain(parsers.listen_address), _text(json_forms.LISTEN)),
     Form.PATH: _Written(_path, _text()),
+    Form.PATH_OR_STORE: _Written(_path_or_store, _text()),
     Form.CERTIFICATES: _Written(
         lambda value, origin: read_authorities(_path(value, origin)), _text()
     ),

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import shlex
 import unicodedata
+from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
 from typing import Final
@@ -363,3 +364,30 @@ def variable(word: str) -> str | None:
     """The name in ``${NAME}``; None if the text is anything else."""
     found = re.fullmatch(r"\$\{([A-Za-z_][A-Za-z0-9_]{0,199})\}", word)
     return found[1] if found else None
+
+
+@dataclass(frozen=True, slots=True)
+class StoreUrl:
+    """The address of an object store, which stands where a path may."""
+
+    text: str
+
+
+_STORE_URL: Final = re.compile(
+    r"(?:s3|gs|az)://[A-Za-z0-9][A-Za-z0-9._-]*(?:/[A-Za-z0-9._=+-]+)*/?"
+)
+_DOTS: Final = re.compile(r"/\.{1,2}(?:/|$)")
+
+
+def store_url(word: str) -> StoreUrl:
+    """The address of a bucket or container, and of a prefix in it.
+
+    Raises:
+        InvalidValue: it is none.
+    """
+    if not _STORE_URL.fullmatch(word) or _DOTS.search(word):
+        raise InvalidValue(
+            f"{shown(word)} is no address of an object store",
+            "write s3://BUCKET/PREFIX, gs://BUCKET/PREFIX or az://CONTAINER/PREFIX, or a path",
+        )
+    return StoreUrl(word.rstrip("/"))

@@ -25,6 +25,7 @@ class Form(Enum):
     PUBLIC_URL = "an address without a query"
     LISTEN_ADDRESS = "HOST:PORT"
     PATH = "a path, relative to the file"
+    PATH_OR_STORE = "a path, or the address of an object store"
     CERTIFICATES = "a path to a file with certificates; the field gets their text"
     REFERENCE = "a reference to a secret, or the secret itself"
     COMMAND = "a command line, taken apart as a shell would; no shell runs it"

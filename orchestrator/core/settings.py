@@ -163,9 +163,21 @@ class ColumnSettings:
 
 @dataclass(frozen=True, slots=True)
 class OutputSettings:
-    """Where the collected files go, in which form, and who may read them."""
+    """Where the collected files go, in which form, and who may read them.
 
-    directory: Annotated[Path, Key("Relative to this file.", Form.PATH, written="reports")]
+    Attributes:
+        directory: of the files and of the work area; of the work area alone where there is a `url`.
+        url: of an object store, in which the files are; empty: they are in the directory.
+    """
+
+    directory: Annotated[
+        Path,
+        Key(
+            "Relative to this file; or s3://BUCKET/PREFIX, gs:// or az://.",
+            Form.PATH_OR_STORE,
+            written="reports",
+        ),
+    ]
     format: Annotated[Format, Key("The form of the files.")] = Format.CSV
     mode: Annotated[Readers, Key("Who may read the files.")] = Readers.PRIVATE
     columns: Annotated[
@@ -179,6 +191,12 @@ class OutputSettings:
         int,
         Key("Room that no download takes from the disk.", Form.SIZE, name="keep_free"),
     ] = 200_000_000
+    url: str = ""
+
+    @property
+    def place(self) -> str:
+        """Where the files are, for people: a directory, or an address."""
+        return self.url or str(self.directory)
 
 
 @dataclass(frozen=True, slots=True)

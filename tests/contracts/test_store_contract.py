@@ -13,12 +13,14 @@ from orchestrator.collect.collector import FileCollector
 from orchestrator.collect.manifest import read_manifest, survey
 from orchestrator.collect.manifest_entries import MarkEntry
 from orchestrator.collect.manifest_writing import ManifestJournal, bodies_of, write_manifest
+from orchestrator.collect.stores.cloud import cloud_store
 from orchestrator.collect.stores.folder import FolderStore
 from orchestrator.core.model import LedgerPoint
 from orchestrator.core.settings import OutputSettings
 from orchestrator.errors import NameTaken, OutputError
 from tests.kit.archives import BytesDownload, a_report, csv_bytes, streamed_zip
 from tests.kit.memory_store import MemoryStore
+from tests.kit.object_stores import new_bucket, s3_environment
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,12 +36,18 @@ NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 STORES: dict[str, Callable[[Path], OutputStore]] = {
     "folder": lambda path: FolderStore(path / "out"),
     "memory": lambda path: MemoryStore(),
+    "cloud": lambda path: cloud_store(new_bucket(), path / "out"),
 }
 
 
 @pytest.fixture(params=list(STORES.values()), ids=list(STORES))
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> OutputStore:
+def store(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> OutputStore:
     """Each implementation, empty."""
+    if "cloud" in request.node.name:
+        for name, value in s3_environment().items():
+            monkeypatch.setenv(name, value)
     made: OutputStore = request.param(tmp_path)
     return made
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import hashlib
 import io
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from orchestrator.collect.layout import is_inside
 from orchestrator.collect.stores.base import Stat
 from orchestrator.errors import NameTaken, OutputError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
     from typing import BinaryIO
 
@@ -20,10 +20,15 @@ if TYPE_CHECKING:
 class MemoryStore:
     """See `OutputStore`. Files cannot grow here: what is appended replaces them on `close`."""
 
+    is_remote: Final = False
+
     def __init__(self) -> None:
         self.files: dict[str, bytes] = {}
         self._replacements = 0
         self._versions: dict[str, int] = {}
+
+    def probe(self) -> None:
+        pass
 
     def location(self, key: str) -> str:
         return f"memory:{key}"
@@ -39,7 +44,14 @@ class MemoryStore:
         self.files[key] = content
 
     def put(
-        self, local: Path, key: str, sha256: str, *, hashed: bool = False, synced: bool = False
+        self,
+        local: Path,
+        key: str,
+        sha256: str,
+        *,
+        hashed: bool = False,
+        synced: bool = False,
+        is_cancelled: Callable[[], bool] = bool,
     ) -> bool:
         content = local.read_bytes() if local.exists() else None
         if content is not None and not hashed and hashlib.sha256(content).hexdigest() != sha256:

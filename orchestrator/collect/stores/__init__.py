@@ -1,4 +1,4 @@
-"""The places where published files may stand; today a folder."""
+"""The places where published files may stand: a folder, or an object store."""
 
 from __future__ import annotations
 
@@ -12,5 +12,13 @@ if TYPE_CHECKING:
 
 
 def output_store(output: OutputSettings) -> OutputStore:
-    """The store that a config names; the one place that chooses."""
+    """The store that a config names; the one place that chooses.
+
+    Raises:
+        InputError: it needs a library that is not installed, or its address cannot be used.
+    """
+    if output.url:
+        from orchestrator.collect.stores.cloud import cloud_store  # noqa: PLC0415 - start-up time
+
+        return cloud_store(output.url, output.directory)
     return FolderStore(output.directory)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
     from pathlib import Path
     from typing import BinaryIO
@@ -61,12 +61,33 @@ class OutputStore(Protocol):
     the store is refused with `OutputError` by every method.
     """
 
+    @property
+    def is_remote(self) -> bool:
+        """Whether `put` sends a file over the network: it may take long, and can be cancelled."""
+        ...
+
+    def probe(self) -> None:
+        """Shows that files can be written, read and deleted; leaves nothing behind.
+
+        Raises:
+            InputError: there is no such place, or it may not be used.
+            OutputError: it does not answer as it should.
+        """
+        ...
+
     def location(self, key: str) -> str:
         """Where a file stands, for people: a path or an address."""
         ...
 
     def put(
-        self, local: Path, key: str, sha256: str, *, hashed: bool = False, synced: bool = False
+        self,
+        local: Path,
+        key: str,
+        sha256: str,
+        *,
+        hashed: bool = False,
+        synced: bool = False,
+        is_cancelled: Callable[[], bool] = bool,
     ) -> bool:
         """Moves a local file into the store; True if it stands there whole and for good.
 
@@ -80,6 +101,8 @@ class OutputStore(Protocol):
             hashed: this process wrote the file and took its hash, so it is not read again; else
                 it is, since a power cut may have left a name without its bytes.
             synced: its content has been synced, too.
+            is_cancelled: asked while a large file is sent; once it is true, nothing stands there,
+                and `OutputError` is raised.
 
         Returns:
             False if the content is neither in the local file nor in the store.

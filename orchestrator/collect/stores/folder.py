@@ -16,7 +16,7 @@ from orchestrator.errors import NameTaken, OutputError
 from orchestrator.fsync import sync_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
     from typing import BinaryIO
 
@@ -31,9 +31,14 @@ class FolderStore:
         root: made by the first file, if it is not there; it may be a link itself.
     """
 
+    is_remote: Final = False
+
     def __init__(self, root: Path) -> None:
         self._root = root
         self._folders = disk.DurableDirectories(root)
+
+    def probe(self) -> None:
+        pass  # `require_output` looks at the folder, and explains what is wrong
 
     def location(self, key: str) -> str:
         return str(self._root / key)
@@ -42,7 +47,14 @@ class FolderStore:
         return layout.target_path(self._root, key)
 
     def put(
-        self, local: Path, key: str, sha256: str, *, hashed: bool = False, synced: bool = False
+        self,
+        local: Path,
+        key: str,
+        sha256: str,
+        *,
+        hashed: bool = False,
+        synced: bool = False,
+        is_cancelled: Callable[[], bool] = bool,  # noqa: ARG002 - it takes no time
     ) -> bool:
         place = self._path(key)
         with disk.translate_os_errors(local, "publish"):

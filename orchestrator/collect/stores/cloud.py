@@ -1,0 +1,176 @@
+"""The `OutputStore` in an object store: S3 and what speaks its protocol, GCS, Azure.
+
+An object appears whole or not at all; its size and its SHA-256 are read back before a file counts
+as published.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+from contextlib import contextmanager
+from functools import lru_cache
+from typing import TYPE_CHECKING, Final
+
+from orchestrator.collect import disk, layout, safe_open
+from orchestrator.collect.stores.cloud_appender import CloudAppender, continues
+from orchestrator.collect.stores.cloud_objects import open_objects
+from orchestrator.errors import NameTaken, OutputError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+    from typing import BinaryIO
+
+    from orchestrator.collect.stores.base import Stat
+    from orchestrator.collect.stores.cloud_objects import Head, Objects
+
+_ENVIRONMENT: Final = ("AWS_", "GOOGLE_", "AZURE_")  # Variables that the library reads.
+
+
+def cloud_store(url: str, work_area: Path) -> CloudStore:
+    """The store at an address; the same one for as long as the environment is the same.
+
+    So it knows which version of the manifest this process has read last.
+
+    Raises:
+        InputError: the library is missing, or takes neither the address nor the environment.
+    """
+    return _opened(
+        url,
+        work_area,
+        tuple(sorted(item for item in os.environ.items() if item[0].startswith(_ENVIRONMENT))),
+    )
+
+
+@lru_cache(maxsize=8)
+def _opened(url: str, work_area: Path, _environment: tuple[tuple[str, str], ...]) -> CloudStore:
+    return CloudStore(open_objects(url), work_area)
+
+
+class CloudStore:
+    """See `OutputStore`.
+
+    Args:
+        objects: below the address of the store.
+        work_area: a local folder for what is on its way.
+    """
+
+    is_remote: Final = True
+
+    def __init__(self, objects: Objects, work_area: Path) -> None:
+        self._objects = objects
+        self._work_area = work_area
+        self._ends: dict[str, CloudAppender] = {}
+
+    def location(self, key: str) -> str:
+        return self._objects.location(key)
+
+    def _checked(self, key: str) -> str:
+        if not layout.is_inside(key):
+            raise OutputError(
+                f"the file name {key!r} leads out of the output directory {self._objects.url};"
+                " nothing was written: check who changed the ledger"
+            )
+        return key
+
+    def probe(self) -> None:
+        """Writes a small object, reads it back and removes it; buys nothing.
+
+        Raises:
+            InputError: the bucket is not there, or the credentials may not do that.
+            OutputError: the store does not answer as it should.
+        """
+        self._objects.probe()
+
+    def put(
+        self,
+        local: Path,
+        key: str,
+        sha256: str,
+        *,
+        hashed: bool = False,
+        synced: bool = False,  # noqa: ARG002 - the upload is what makes it last
+        is_cancelled: Callable[[], bool] = bool,
+    ) -> bool:
+        self._checked(key)
+        with disk.translate_os_errors(local, "publish"), self._objects.translated(key, "write"):
+            if not hashed and safe_open.is_file(local) and safe_open.hash_file(local) != sha256:
+                disk.remove(local)
+            head = self._objects.head(key)
+            if head is None:
+                if not safe_open.is_file(local):
+                    return False
+                with safe_open.read(local) as file:
+                    head = self._objects.upload(file, key, sha256, is_cancelled)
+            if self._has_content(key, head, sha256):
+                disk.remove(local)
+                return True
+            if not safe_open.is_file(local):
+                return False
+            raise NameTaken(
+                f"another file stands at {self.location(key)}, with other content, and is not "
+                "overwritten"
+            )
+
+    def _has_content(self, key: str, head: Head, sha256: str) -> bool:
+        if head.sha256:
+            return head.sha256 == sha256
+        with self._objects.open(key, head) as file:  # an object that another program has copied
+            return safe_open.hash_of(file) == sha256
+
+    def stat(self, key: str) -> Stat | None:
+        head = self._objects.see(self._checked(key))
+        return None if head is None else head.stat
+
+    def open(self, key: str) -> BinaryIO:
+        head = self._objects.see(self._checked(key))
+        if head is None:
+            raise FileNotFoundError(errno.ENOENT, "no such file", self.location(key))
+        copy = self._copy(key)
+        return safe_open.read(copy) if continues(copy, head) else self._objects.open(key, head)
+
+    def list(self, prefix: str) -> Iterator[str]:
+        return self._objects.list(prefix)
+
+    def delete(self, key: str) -> bool:
+        removed = self._objects.delete(self._checked(key))
+        self._forget_copy(key)
+        return removed
+
+    @contextmanager
+    def replace(self, key: str, *, unless_changed: str | None = None) -> Iterator[BinaryIO]:
+        part = self._work_area / layout.PARTIAL / f"{self._checked(key).rpartition('/')[2]}.part"
+        with disk.translate_os_errors(part, "write"):
+            part.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                with safe_open.create(part, private=True) as file:
+                    yield file
+                content = part.read_bytes()
+                with self._objects.translated(key, "write"):
+                    seen = self._objects.seen(key)
+                if unless_changed is not None and (
+                    seen is None or seen.stat.version != unless_changed
+                ):
+                    raise self._objects.changed(key)
+                sha256 = hashlib.sha256(content).hexdigest()
+                self._objects.write_over(key, content, sha256, seen)
+                self._forget_copy(key)
+            finally:
+                disk.remove(part)
+
+    def append_to(self, key: str, size_bytes: int) -> CloudAppender:
+        end = CloudAppender(self._objects, self._checked(key), self._copy(key), size_bytes)
+        self._ends[key] = end
+        return end
+
+    def _copy(self, key: str) -> Path:
+        """Where a file grows before it is uploaded."""
+        return self._work_area / key.replace("/", "_")
+
+    def _forget_copy(self, key: str) -> None:
+        end = self._ends.pop(key, None)
+        if end is not None:
+            end.replaced()
+        disk.remove(self._copy(key))

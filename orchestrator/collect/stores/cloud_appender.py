@@ -1,0 +1,160 @@
+"""The end of a file in an object store, which cannot grow there: a local copy does.
+
+The copy is synced with every block, and uploaded at intervals and at the end. After a crash it
+holds more than the store, and whoever opens the file reads the copy.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+from typing import TYPE_CHECKING, Final
+
+from orchestrator.collect import disk, safe_open
+from orchestrator.collect.stores.cloud_objects import Replaced
+from orchestrator.errors import OutputError
+from orchestrator.fsync import sync_folder
+
+if TYPE_CHECKING:
+    from pathlib import Path
+    from typing import BinaryIO
+
+    from orchestrator.collect.stores.cloud_objects import Head, Objects
+
+_UPLOAD_SECONDS: Final = 60.0  # Between two uploads: what is lost with this machine's disk.
+_UPLOAD_SHARE: Final = 50  # An upload takes at most this part of the time, for large files.
+
+
+def continues(copy: Path, head: Head) -> bool:
+    """Whether a local copy begins with what the store has, and goes on: a crash left it.
+
+    Raises:
+        OSError: the copy cannot be read.
+    """
+    if not safe_open.is_file(copy) or copy.stat().st_size <= head.size_bytes:
+        return False
+    rest, digest = head.size_bytes, hashlib.sha256()
+    with safe_open.read(copy) as file:
+        while rest and (block := file.read(min(rest, safe_open.READ_BLOCK))):
+            digest.update(block)
+            rest -= len(block)
+    return digest.hexdigest() == head.sha256
+
+
+class CloudAppender:
+    """See `Appender`.
+
+    Args:
+        objects: of which the file is one.
+        key: of the file.
+        copy: where it grows.
+        size_bytes: the bytes of it that count.
+    """
+
+    def __init__(self, objects: Objects, key: str, copy: Path, size_bytes: int) -> None:
+        self._objects = objects
+        self._key = key
+        self._copy = copy
+        self._size_bytes = size_bytes
+        self._file: BinaryIO | None = None
+        self._base: Head | None = None  # What the copy goes on from.
+        self._digest = hashlib.sha256()
+        self._is_broken = False
+        self._is_uploaded = True
+        self._upload_at = 0.0
+
+    def append(self, block: bytes) -> None:
+        """See `Appender`."""
+        if self._is_broken:
+            raise OutputError(
+                f"{self._objects.location(self._key)} could not be appended to; run again"
+            )
+        self._is_broken = True
+        with disk.translate_os_errors(self._copy, "write"):
+            file = self._file or self._begin()
+            file.write(block)
+            file.flush()
+            os.fsync(file.fileno())
+        self._digest.update(block)
+        self._size_bytes += len(block)
+        self._is_uploaded = False
+        if time.monotonic() >= self._upload_at:
+            self._upload_between()
+        self._is_broken = False
+
+    def replaced(self) -> None:
+        """The file has a new content as a whole: what was appended does not belong to it."""
+        self._is_broken = True
+        self._is_uploaded = True
+
+    def _begin(self) -> BinaryIO:
+        """Makes the local copy end where it is gone on."""
+        seen = self._objects.seen(self._key)
+        if seen is None:
+            raise OutputError(f"{self._objects.location(self._key)} is not there; run again")
+        if not continues(self._copy, seen):
+            self._download(seen)
+        if self._copy.stat().st_size < self._size_bytes:
+            raise self._objects.changed(self._key)
+        self._base = seen
+        self._digest = hashlib.sha256()
+        file = safe_open.append(self._copy)
+        try:
+            os.ftruncate(file.fileno(), self._size_bytes)
+            with safe_open.read(self._copy) as content:
+                for piece in safe_open.read_blocks(content):
+                    self._digest.update(piece)
+        except BaseException:
+            file.close()
+            raise
+        self._file = file
+        self._upload_at = time.monotonic() + _UPLOAD_SECONDS
+        return file
+
+    def _download(self, seen: Head) -> None:
+        part = self._copy.with_name(f"{self._copy.name}.new")
+        part.parent.mkdir(parents=True, exist_ok=True)
+        with safe_open.create(part, private=True) as file:
+            with self._objects.open(self._key, seen) as content:
+                file.writelines(safe_open.read_blocks(content))
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(self._copy)
+        sync_folder(self._copy.parent)
+
+    def _upload_between(self) -> None:
+        """An upload that fails is repeated later; another writer's work ends this one's."""
+        began = time.monotonic()
+        try:
+            self._upload()
+        except Replaced:
+            raise
+        except OutputError:
+            pass  # The copy is safe on the disk.
+        ended = time.monotonic()
+        self._upload_at = ended + max(_UPLOAD_SECONDS, _UPLOAD_SHARE * (ended - began))
+
+    def _upload(self) -> None:
+        with disk.translate_os_errors(self._copy, "read"), safe_open.read(self._copy) as file:
+            content = file.read(self._size_bytes)
+        sha256 = self._digest.hexdigest()
+        try:
+            self._base = self._objects.write_over(self._key, content, sha256, self._base)
+        except Replaced:
+            # By an upload of this copy whose answer was lost, or by somebody else.
+            head = self._objects.head(self._key)
+            if head is None or not continues(self._copy, head):
+                raise
+            self._base = self._objects.write_over(self._key, content, sha256, head)
+        self._is_uploaded = True
+
+    def close(self) -> None:
+        """See `Appender`."""
+        if self._file is None:
+            return
+        self._file.close()
+        self._file = None
+        if not self._is_uploaded:
+            self._upload()
+            disk.remove(self._copy)
