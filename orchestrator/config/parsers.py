@@ -387,7 +387,8 @@ def store_url(word: str) -> StoreUrl:
     """
     if not _STORE_URL.fullmatch(word) or _DOTS.search(word):
         raise InvalidValue(
-            f"{shown(word)} is no address of an object store",
+            # Not repeated: it may hold a password.
+            "is no address of an object store",
             "write s3://BUCKET/PREFIX, gs://BUCKET/PREFIX or az://CONTAINER/PREFIX, or a path",
         )
     return StoreUrl(word.rstrip("/"))

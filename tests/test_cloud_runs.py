@@ -1,0 +1,241 @@
+"""Whole commands whose files go into an object store."""
+
+from __future__ import annotations
+
+import http.server
+import json
+import shutil
+import signal
+import sys
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from orchestrator.cli.main import call
+from orchestrator.collect.stores import cloud_objects
+from orchestrator.collect.stores.cloud import CloudStore, cloud_store
+from tests.kit.cli_worlds import REPORTS, Place, simulated
+from tests.kit.object_stores import new_bucket, s3_environment
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
+    """A config whose output is a prefix of a bucket."""
+    for name, value in s3_environment().items():
+        monkeypatch.setenv(name, value)
+    with simulated(tmp_path) as made:
+        write_output(made, new_bucket())
+        yield made
+
+
+def write_output(place: Place, url: str) -> None:
+    place.write_config()
+    path = place.directory / "config.yaml"
+    text = path.read_text(encoding="utf-8")
+    path.write_text(text.replace("directory: reports", f"directory: '{url}'"), encoding="utf-8")
+
+
+def keys(place: Place) -> list[str]:
+    """What is in the store."""
+    return sorted(store_of(place).list(""))
+
+
+def store_of(place: Place) -> CloudStore:
+    text = (place.directory / "config.yaml").read_text(encoding="utf-8")
+    url = "s3://" + text.rpartition("'s3://")[2].partition("'")[0]
+    return cloud_store(url, place.directory / "state" / "ledger-work")
+
+
+def work_area(place: Place) -> list[str]:
+    """The local files that are left."""
+    folder = place.directory / "state" / "ledger-work"
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+
+
+def test_a_run_collects_into_a_bucket(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
+    assert place.check() == 0
+    assert "can be written, read and deleted in" in capsys.readouterr().out
+    assert keys(place) == [], "the check leaves nothing behind"
+    assert place.run() == 0
+    assert "s3://" in capsys.readouterr().err
+    assert place.is_the_truth()
+    assert place.bought() == REPORTS
+    assert len(keys(place)) == REPORTS + 1
+    assert work_area(place) == []
+    assert not (place.directory / "reports").exists()
+    assert call(["verify", str(place.job)]) == 0
+    capsys.readouterr()
+    assert call(["files", str(place.job), "--json"]) == 0
+    listed = json.loads(capsys.readouterr().out)
+    assert {file["path"].partition("/report_account=")[1] for file in listed} == {
+        "/report_account="
+    }
+    assert all(file["path"].startswith("s3://bucket-") for file in listed)
+    assert place.run() == 0
+    assert place.bought() == REPORTS
+
+
+@pytest.mark.parametrize("has_manifest", [True, False])
+def test_a_lost_ledger_is_made_anew_from_the_bucket(place: Place, has_manifest: bool) -> None:
+    assert place.run() == 0
+    shutil.rmtree(place.directory / "state")
+    if not has_manifest:
+        store_of(place).delete("manifest.jsonl")
+    assert place.run() == 2, "beginning anew would buy everything again"
+    assert place.run("--rebuild-ledger") == 0
+    assert place.bought() == REPORTS
+    assert call(["verify", str(place.job)]) == 0
+    assert place.is_the_truth()
+
+
+def test_the_program_ends_with_0_each_time(place: Place) -> None:
+    for month in range(1, 7):
+        window = f"windows: [{{from: 2025-0{month}-01, to: 2025-0{month + 1}-01}}]"
+        text = f"name: job\naccounts: [abcd1234]\nproducts: [SMS]\n{window}\n"
+        place.write_job(text)
+        process = place.process("run", str(place.job))
+        _, errors = process.communicate(timeout=60)
+        assert process.returncode == 0, errors
+    assert len(keys(place)) == place.bought() + 1 == 7
+
+
+def test_killed_again_and_again_a_run_buys_nothing_twice(place: Place) -> None:
+    for number in range(1, 7):
+        process = place.process("run", str(place.job))
+        deadline = time.monotonic() + 30
+        while process.poll() is None and time.monotonic() < deadline:
+            if len(keys(place)) > number * 3:
+                break
+            time.sleep(0.002 * number)
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+    process = place.process("run", str(place.job))
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 0, errors
+    assert place.bought() == REPORTS
+    assert place.is_the_truth()
+    assert call(["verify", str(place.job)]) == 0
+    assert work_area(place) == []
+
+
+def test_killed_before_its_manifest_is_uploaded_a_run_goes_on_from_the_local_copy(
+    place: Place, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        original = cloud_objects.Objects.write_over
+        writes = []
+
+        def write_once(self: Any, *arguments: Any) -> Any:
+            writes.append(arguments)
+            return original(self, *arguments) if len(writes) == 1 else refuse()
+
+        patched.setattr(cloud_objects.Objects, "write_over", write_once)
+        assert place.run() != 0
+    assert "manifest.jsonl" in work_area(place)
+    capsys.readouterr()
+    assert place.run() == 0
+    assert "written anew" not in capsys.readouterr().err, "the copy is the manifest"
+    assert place.bought() == REPORTS
+    assert work_area(place) == []
+
+
+# --- what is in the way ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("command", ["run", "check"])
+def test_a_bucket_that_does_not_exist_costs_nothing(
+    place: Place, capsys: pytest.CaptureFixture[str], command: str
+) -> None:
+    write_output(place, "s3://no-such-bucket/here")
+    assert call([command, str(place.job)]) == 2
+    assert "no such bucket" in "".join(capsys.readouterr())
+    assert place.bought() == 0
+
+
+class _Denying(http.server.BaseHTTPRequestHandler):
+    def _deny(self) -> None:
+        self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        body = b"<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>"
+        self.send_response(403)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    do_GET = do_PUT = do_HEAD = do_DELETE = _deny  # noqa: N815 - the names of the base class
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.mark.parametrize("command", ["run", "check"])
+def test_a_bucket_that_denies_costs_nothing(
+    place: Place,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    command: str,
+) -> None:
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Denying) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{server.server_port}")
+        assert call([command, str(place.job)]) == 2
+        server.shutdown()
+    assert "may not write" in "".join(capsys.readouterr())
+    assert place.bought() == 0
+
+
+@pytest.mark.parametrize("command", ["run", "check"])
+def test_without_the_library_nothing_is_sent(
+    place: Place,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    command: str,
+) -> None:
+    write_output(place, new_bucket())
+    monkeypatch.setitem(sys.modules, "obstore", None)
+    monkeypatch.setitem(sys.modules, "obstore.store", None)
+    assert call([command, str(place.job)]) == 2
+    assert "pip install 'obstore>=0.12'" in "".join(capsys.readouterr())
+    assert place.bought() == 0
+
+
+def test_a_store_that_fails_in_the_middle_ends_the_run_and_nothing_is_bought_again(
+    place: Place, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    put = cloud_objects.Objects._put
+    calls = []
+
+    def fail_later(self: Any, *arguments: Any) -> None:
+        calls.append(arguments)
+        if len(calls) > 5:
+            raise self._errors.GenericError("503 Slow Down")
+        put(self, *arguments)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(cloud_objects.Objects, "_put", fail_later)
+        assert place.run() in (74, 75)
+    assert "503 Slow Down" in capsys.readouterr().err
+    assert 1 <= len(keys(place)) <= 5
+    assert place.run() == 0
+    assert place.bought() == REPORTS
+    assert place.is_the_truth()
+
+
+@pytest.mark.parametrize(
+    "url", ["https://bucket/x", "s3://", "s3://b/../x", "s3://b/x?y=1", "s3://key:secret@b/x"]
+)
+def test_other_addresses_are_refused(
+    place: Place, capsys: pytest.CaptureFixture[str], url: str
+) -> None:
+    write_output(place, url)
+    assert place.run() == 2
+    assert "is no address of an object store" in capsys.readouterr().err
+    assert place.bought() == 0
