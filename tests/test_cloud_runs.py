@@ -63,7 +63,7 @@ def test_a_run_collects_into_a_bucket(place: Place, capsys: pytest.CaptureFixtur
     assert "can be written, read and deleted in" in capsys.readouterr().out
     assert keys(place) == [], "the check leaves nothing behind"
     assert place.run() == 0
-    assert "s3://" in capsys.readouterr().err
+    assert "s3://" in capsys.readouterr().out
     assert place.is_the_truth()
     assert place.bought() == REPORTS
     assert len(keys(place)) == REPORTS + 1
@@ -97,7 +97,7 @@ def test_a_lost_ledger_is_made_anew_from_the_bucket(place: Place, has_manifest: 
 def test_the_program_ends_with_0_each_time(place: Place) -> None:
     for month in range(1, 7):
         window = f"windows: [{{from: 2025-0{month}-01, to: 2025-0{month + 1}-01}}]"
-        text = f"name: job\naccounts: [abcd1234]\nproducts: [SMS]\n{window}\n"
+        text = f"name: job\naccounts: [abcd1234]\nproducts: [VERIFY-API]\n{window}\n"
         place.write_job(text)
         process = place.process("run", str(place.job))
         _, errors = process.communicate(timeout=60)

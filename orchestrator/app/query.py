@@ -74,6 +74,11 @@ def query(inputs: Inputs, sql: str) -> QueryResult:
     duckdb = _library()
     by_product: defaultdict[str, list[str]] = defaultdict(list)
     for file in files(inputs):
+        if file.url:
+            raise InputError(
+                f"query reads files on a disk, and {file.url} is in an object store; copy the files"
+                " into a folder, and ask DuckDB itself"
+            )
         by_product[file.series.product].append(str(file.path))
     if not by_product:
         raise InputError("nothing is collected yet, so there is nothing to ask")

@@ -48,7 +48,8 @@ def answer(path: str, method: str = "GET", body: bytes | None = None) -> bytes:
         data=body,
         method=method,
         headers={
-            "Authorization": "AWS4-HMAC-SHA256 Credential=tests/20260101/us-east-1/s3/aws4_request"
+            "Authorization": "AWS4-HMAC-SHA256 Credential=tests/20260101/us-east-1/s3/aws4_request",
+            "Content-Type": "application/octet-stream",
         },
     )
     with urllib.request.urlopen(request) as response:

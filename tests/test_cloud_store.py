@@ -1,0 +1,327 @@
+"""What is special about a store whose files are objects of a bucket."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+import anyio
+import pytest
+from anyio import to_thread
+
+from orchestrator.collect.cancellable_thread import run_cancellable
+from orchestrator.collect.stores import cloud_appender
+from orchestrator.collect.stores.cloud import CloudStore, cloud_store
+from orchestrator.collect.stores.cloud_objects import Objects, open_objects
+from orchestrator.errors import InputError, OutputError
+from tests.kit.object_stores import answer, new_bucket, s3_environment
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+KEY = "a=1/x%2E.csv"
+MANIFEST = "manifest.jsonl"
+LARGE = bytes(range(256)) * 80_000  # Sent in parts, since it is larger than one.
+
+
+@pytest.fixture
+def url(monkeypatch: pytest.MonkeyPatch) -> str:
+    for name, value in s3_environment().items():
+        monkeypatch.setenv(name, value)
+    return new_bucket()
+
+
+@pytest.fixture
+def work(tmp_path: Path) -> Path:
+    return tmp_path / "work"
+
+
+def machine(url: str, work: Path) -> CloudStore:
+    """A store of a process of its own."""
+    return CloudStore(open_objects(url), work)
+
+
+def write(store: CloudStore, content: bytes, key: str = MANIFEST) -> None:
+    with store.replace(key) as file:
+        file.write(content)
+
+
+def read(store: CloudStore, key: str = MANIFEST) -> bytes:
+    with store.open(key) as file:
+        return file.read()
+
+
+def local_file(work: Path, content: bytes) -> tuple[Path, str]:
+    work.mkdir(exist_ok=True)
+    path = work / "local"
+    path.write_bytes(content)
+    return path, hashlib.sha256(content).hexdigest()
+
+
+def append_and_crash(store: CloudStore, block: bytes) -> None:
+    """Appends behind `header`, and does no more."""
+    end = store.append_to(MANIFEST, 7)
+    end.append(block)
+    assert end._file is not None
+    end._file.close()
+
+
+def unfinished_uploads(url: str) -> bool:
+    bucket = url.split("/")[2]
+    return b"<UploadId>" in answer(f"/{bucket}?uploads")
+
+
+# --- put ------------------------------------------------------------------------------------------
+
+
+def test_a_large_file_is_sent_in_parts_and_read_from_any_position(url: str, work: Path) -> None:
+    store = machine(url, work)
+    path, sha256 = local_file(work, LARGE)
+    assert store.put(path, KEY, sha256)
+    assert not path.exists()
+    with store.open(KEY) as file:
+        assert hashlib.sha256(file.read()).hexdigest() == sha256
+        file.seek(-300, 2)
+        assert file.read() == LARGE[-300:]
+    assert list(store.list("a=1/")) == [KEY]
+
+
+def test_a_cancelled_upload_is_aborted_and_leaves_nothing(url: str, work: Path) -> None:
+    store = machine(url, work)
+    path, sha256 = local_file(work, LARGE)
+    asked: list[None] = []
+
+    def is_cancelled() -> bool:
+        asked.append(None)
+        return len(asked) > 12
+
+    with pytest.raises(OutputError, match="aborted"):
+        store.put(path, KEY, sha256, is_cancelled=is_cancelled)
+    assert store.stat(KEY) is None
+    assert not unfinished_uploads(url)
+    assert store.put(path, KEY, sha256), "the local file has stayed"
+
+
+def test_what_is_not_there_as_it_was_written_does_not_count(
+    url: str, work: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = machine(url, work)
+    path, sha256 = local_file(work, b"content")
+    put = Objects._put
+    monkeypatch.setattr(
+        Objects, "_put", lambda self, key, content, *rest: put(self, key, content[:-1], *rest)
+    )
+    with pytest.raises(OutputError, match="not there as it was written"):
+        store.put(path, KEY, sha256)
+    assert path.exists()
+
+
+def test_an_object_without_a_hash_is_read(url: str, work: Path) -> None:
+    store = machine(url, work)
+    answer("/" + url.removeprefix("s3://") + "/copied", "PUT", b"content")
+    path, sha256 = local_file(work, b"content")
+    assert store.put(path, "copied", sha256)
+
+
+@pytest.mark.anyio
+async def test_work_that_is_cancelled_is_told_and_waited_for() -> None:
+    ended = threading.Event()
+
+    def work(is_cancelled: Callable[[], bool]) -> None:
+        while not is_cancelled():
+            time.sleep(0.001)
+        time.sleep(0.05)
+        ended.set()
+
+    with anyio.move_on_after(0.05) as scope:
+        await run_cancellable(work)
+    assert scope.cancelled_caught
+    assert ended.is_set()
+    assert await run_cancellable(lambda is_cancelled: is_cancelled()) is False
+    with pytest.raises(ZeroDivisionError):
+        await run_cancellable(lambda _: 1 // 0)
+
+
+@pytest.mark.anyio
+async def test_work_that_waits_for_a_thread_is_cancelled_without_a_wait() -> None:
+    threads = to_thread.current_default_thread_limiter()
+    total = threads.total_tokens
+    threads.total_tokens = 1
+    try:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(to_thread.run_sync, time.sleep, 0.3)
+            await anyio.sleep(0.05)
+            with anyio.move_on_after(0.05) as scope:
+                await run_cancellable(lambda _: pytest.fail("it was cancelled"))
+            assert scope.cancelled_caught
+    finally:
+        threads.total_tokens = total
+
+
+# --- two writers ----------------------------------------------------------------------------------
+
+
+def test_a_manifest_that_another_writer_has_replaced_is_not_overwritten(
+    url: str, work: Path, tmp_path: Path
+) -> None:
+    ours, theirs = machine(url, work), machine(url, tmp_path / "theirs")
+    write(ours, b"ours\n")
+    assert read(theirs) == b"ours\n"
+    write(theirs, b"theirs\n")
+    with pytest.raises(OutputError, match="changed by somebody else"):
+        write(ours, b"ours again\n")
+    assert read(theirs) == b"theirs\n"
+    assert read(ours) == b"theirs\n"
+    write(ours, b"ours again\n")
+
+
+def test_two_writers_of_a_new_manifest_do_not_overwrite_each_other(
+    url: str, work: Path, tmp_path: Path
+) -> None:
+    ours, theirs = machine(url, work), machine(url, tmp_path / "theirs")
+    for store in (ours, theirs):
+        assert store.stat(MANIFEST) is None
+    write(ours, b"ours\n")
+    with pytest.raises(OutputError, match="changed by somebody else"):
+        write(theirs, b"theirs\n")
+    assert read(ours) == b"ours\n"
+
+
+def test_what_is_appended_never_covers_the_work_of_another_writer(
+    url: str, work: Path, tmp_path: Path
+) -> None:
+    ours, theirs = machine(url, work), machine(url, tmp_path / "theirs")
+    write(ours, b"header\n")
+    assert read(theirs) == b"header\n"
+    end = ours.append_to(MANIFEST, 7)
+    end.append(b"more\n")
+    write(theirs, b"theirs\n")
+    with pytest.raises(OutputError, match="changed by somebody else"):
+        end.close()
+    assert read(theirs) == b"theirs\n"
+
+
+def test_a_manifest_that_was_replaced_before_the_first_line_is_not_appended_to(
+    url: str, work: Path, tmp_path: Path
+) -> None:
+    ours, theirs = machine(url, work), machine(url, tmp_path / "theirs")
+    write(ours, b"header\n")
+    end = ours.append_to(MANIFEST, 7)
+    assert read(theirs) == b"header\n"
+    write(theirs, b"theirs, which is longer\n")
+    with pytest.raises(OutputError):
+        end.append(b"more\n")
+        end.close()
+    assert read(theirs) == b"theirs, which is longer\n"
+
+
+# --- the local copy -------------------------------------------------------------------------------
+
+
+def test_after_a_crash_the_local_copy_is_the_manifest(url: str, work: Path) -> None:
+    store = machine(url, work)
+    write(store, b"header\n")
+    append_and_crash(store, b"bought\ntorn")
+    again = machine(url, work)
+    assert read(again) == b"header\nbought\ntorn"
+    end = again.append_to(MANIFEST, len(b"header\nbought\n"))
+    end.append(b"more\n")
+    end.close()
+    assert read(machine(url, work / "another")) == b"header\nbought\nmore\n"
+    assert not (work / MANIFEST).exists()
+
+
+def test_a_local_copy_of_another_manifest_is_not_read(url: str, work: Path, tmp_path: Path) -> None:
+    store, other = machine(url, work), machine(url, tmp_path / "other")
+    write(store, b"header\n")
+    append_and_crash(store, b"bought\n")
+    assert read(other) == b"header\n"
+    write(other, b"other\n")
+    assert read(machine(url, work)) == b"other\n"
+
+
+def test_the_manifest_is_uploaded_at_intervals(
+    url: str, work: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cloud_appender, "_UPLOAD_SECONDS", 0.0)
+    monkeypatch.setattr(cloud_appender, "_UPLOAD_SHARE", 0)
+    store = machine(url, work)
+    write(store, b"header\n")
+    end = store.append_to(MANIFEST, 7)
+    for number in range(3):
+        end.append(b"%d\n" % number)
+    assert read(machine(url, tmp_path / "other")) == b"header\n0\n1\n2\n"
+    end.close()
+    assert read(machine(url, work)) == b"header\n0\n1\n2\n"
+
+
+def test_an_upload_at_an_interval_that_fails_is_made_up_for(
+    url: str, work: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cloud_appender, "_UPLOAD_SECONDS", 0.0)
+    store = machine(url, work)
+    write(store, b"header\n")
+    end = store.append_to(MANIFEST, 7)
+    with monkeypatch.context() as patched:
+
+        def refuse(self: Any, *_: object) -> None:
+            raise self._errors.GenericError("503")
+
+        patched.setattr(Objects, "_put", refuse)
+        end.append(b"1\n")
+        with pytest.raises(OutputError, match="503"):
+            write(store, b"whole\n")
+    end.append(b"2\n")
+    end.close()
+    assert read(machine(url, tmp_path / "other")) == b"header\n1\n2\n"
+
+
+def test_an_upload_whose_answer_was_lost_is_our_own(
+    url: str, work: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cloud_appender, "_UPLOAD_SECONDS", 0.0)
+    monkeypatch.setattr(cloud_appender, "_UPLOAD_SHARE", 0)
+    store = machine(url, work)
+    write(store, b"header\n")
+    end = store.append_to(MANIFEST, 7)
+    put = Objects._put
+
+    def put_without_answer(self: Any, *arguments: Any) -> None:
+        put(self, *arguments)
+        raise self._errors.GenericError("connection closed before message completed")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Objects, "_put", put_without_answer)
+        end.append(b"1\n")
+    end.append(b"2\n")
+    end.close()
+    assert read(store) == b"header\n1\n2\n"
+
+
+# --- addresses ------------------------------------------------------------------------------------
+
+
+def test_a_process_has_one_store_for_an_address(url: str, work: Path) -> None:
+    assert cloud_store(url, work) is cloud_store(url, work)
+
+
+@pytest.mark.parametrize("key", ["AZURE_STORAGE_ACCOUNT_NAME"])
+def test_an_address_without_what_it_needs_is_refused(
+    url: str, work: Path, monkeypatch: pytest.MonkeyPatch, key: str
+) -> None:
+    assert url
+    monkeypatch.delenv(key, raising=False)
+    with pytest.raises(InputError, match="Account must be specified"):
+        cloud_store("az://container/prefix", work)
+
+
+def test_other_stores_are_opened_by_their_addresses(
+    url: str, work: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert url
+    monkeypatch.setenv("AZURE_STORAGE_ACCOUNT_NAME", "account")
+    assert cloud_store("az://container/p", work).location("x") == "az://container/p/x"
+    assert cloud_store("gs://bucket/p", work).location("x") == "gs://bucket/p/x"
