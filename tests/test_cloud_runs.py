@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import http.server
 import json
+import os
 import shutil
 import signal
+import subprocess
 import sys
 import threading
 import time
+from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -38,7 +41,8 @@ def write_output(place: Place, url: str) -> None:
     place.write_config()
     path = place.directory / "config.yaml"
     text = path.read_text(encoding="utf-8")
-    path.write_text(text.replace("directory: reports", f"directory: '{url}'"), encoding="utf-8")
+    text = text.replace("directory: reports", f"directory: '{url}'")
+    path.write_text(text + "on_unknown: resubmit\n", encoding="utf-8")
 
 
 def keys(place: Place) -> list[str]:
@@ -239,3 +243,68 @@ def test_other_addresses_are_refused(
     assert place.run() == 2
     assert "is no address of an object store" in capsys.readouterr().err
     assert place.bought() == 0
+
+
+# --- killed at each request -----------------------------------------------------------------------
+
+_KILLED = """
+import os, signal, sys
+from orchestrator.cli.main import call
+from orchestrator.collect.stores import cloud_objects
+
+library, last, after = cloud_objects._library(), int(sys.argv[1]), sys.argv[2] == "after"
+made = 0
+
+
+class Counted:
+    exceptions, store = library.exceptions, library.store
+
+    def __getattr__(self, name):
+        def request(*arguments, **options):
+            global made
+            made += 1
+            if made == last and not after:
+                os.kill(os.getpid(), signal.SIGKILL)
+            try:
+                return getattr(library, name)(*arguments, **options)
+            finally:
+                if made == last:
+                    os.kill(os.getpid(), signal.SIGKILL)
+        return request
+
+
+cloud_objects._library = Counted
+sys.exit(call(sys.argv[3:]))
+"""
+
+
+@pytest.mark.parametrize("moment", ["before", "after"])
+def test_killed_at_any_request_to_the_store_a_run_goes_on_and_buys_nothing_twice(
+    place: Place, moment: str
+) -> None:
+    codes = []
+    step = 1 if "KILLS" in os.environ else 4
+    for request in range(step, 60, step):
+        url = new_bucket()
+        write_output(place, url)
+        shutil.rmtree(place.directory / "state", ignore_errors=True)
+        # Another day each time: else the search for a lost create finds the report of before.
+        start = date(2025, 3, 1) + timedelta(days=request)
+        window = f"windows: [{{from: {start}, to: {start + timedelta(days=1)}}}]"
+        place.write_job(f"name: job\naccounts: [abcd1234]\nproducts: [VERIFY-API]\n{window}\n")
+        before = place.bought()
+        command = [sys.executable, "-c", _KILLED, str(request), moment, "run", str(place.job)]
+        killed = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        codes.append(killed.returncode)
+        if place.run() == 75:  # killed between intent and POST, which no list can prove
+            config = str(place.directory / "config.yaml")
+            assert call(["resolve", "1", "--resubmit", "--config", config]) == 0
+            assert place.run() == 0, f"{codes} {killed.stderr}"
+        assert place.bought() == before + 1
+        assert call(["verify", str(place.job)]) == 0
+        assert work_area(place) == []
+        if killed.returncode == 0:
+            break
+    assert codes[-1] == 0
+    assert set(codes[:-1]) == {-signal.SIGKILL}
+    assert len(codes) > 3

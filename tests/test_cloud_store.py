@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 KEY = "a=1/x%2E.csv"
 MANIFEST = "manifest.jsonl"
-LARGE = bytes(range(256)) * 80_000  # Sent in parts, since it is larger than one.
+LARGE = bytes(range(256)) * 40_000  # Sent in parts, since it is larger than one.
 
 
 @pytest.fixture
@@ -96,7 +96,7 @@ def test_a_cancelled_upload_is_aborted_and_leaves_nothing(url: str, work: Path) 
 
     def is_cancelled() -> bool:
         asked.append(None)
-        return len(asked) > 12
+        return len(asked) > 9
 
     with pytest.raises(OutputError, match="aborted"):
         store.put(path, KEY, sha256, is_cancelled=is_cancelled)

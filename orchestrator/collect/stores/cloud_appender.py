@@ -149,9 +149,18 @@ class CloudAppender:
             self._base = self._objects.write_over(self._key, content, sha256, head)
         self._is_uploaded = True
 
+    def _remove_useless_copy(self) -> None:
+        """Removes what a crash after the last upload has left: the store has the newer file."""
+        with disk.translate_os_errors(self._copy, "remove"):
+            if safe_open.is_file(self._copy):
+                seen = self._objects.seen(self._key)
+                if seen is not None and not continues(self._copy, seen):
+                    disk.remove(self._copy)
+
     def close(self) -> None:
         """See `Appender`."""
         if self._file is None:
+            self._remove_useless_copy()
             return
         self._file.close()
         self._file = None
