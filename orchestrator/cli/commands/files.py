@@ -153,7 +153,7 @@ def _cells(file: ReportFile) -> list[str]:
     return [
         *series_cells(file.series),
         *_dates(file.series, file.window, local=False),
-        from_here(file.path),
+        from_here(file.url or file.path),
         str(file.rows),
         file.sha256,
         file.request_id or "",

@@ -263,11 +263,14 @@ class Objects:
     def probe(self) -> None:
         """Writes a small object, reads it back and removes it; buys nothing.
 
+        A run begins with it: what an earlier run of this process has seen is forgotten.
+
         Raises:
             InputError: the bucket is not there, or the credentials may not do that.
             OutputError: the store does not answer as it should.
         """
         library, remote = self._library, self._remote
+        self._seen.clear()
         try:
             library.put(remote, _PROBE, _PROBE_CONTENT, use_multipart=False)
             self._require_conditions()
