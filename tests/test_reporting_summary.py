@@ -33,7 +33,7 @@ JOB = Job(
 )
 HEAD = [
     "Collected in this run: 3 reports, 1,200 rows, 2.5 MB, in 1 min 05 s and 9 requests.",
-    "This job so far: 40 reports, 5,000 rows, 10.0 MB, in /srv/reports",
+    "Of the same series in all: 40 reports, 5,000 rows, 10.0 MB, in /srv/reports",
 ]
 
 

@@ -42,10 +42,9 @@ MAX_LINES: Final = 30
 def text(summary: RunSummary) -> list[str]:
     """The lines for people, at most `MAX_LINES`; the last but one counts what is not shown."""
     effort = f"{length(summary.lasted)} and {counted(summary.requests, 'request')}"
-    whose = "This job" if len(summary.jobs) == 1 else "These jobs"
     head = [
         f"Collected in this run: {summary.collected}, in {effort}.",
-        f"{whose} so far: {summary.in_all}, in {summary.directory}",
+        f"Of the same series in all: {summary.in_all}, in {summary.directory}",
     ]
     body: list[str] = []
     hidden = 0
