@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING
 from pydantic import PlainValidator
 
 from orchestrator.simulator import KINDS, Fault
+from orchestrator.simulator.calls import FaultOfCall
+from orchestrator.simulator.faults.calls import FaultOfServer
 from orchestrator.simulator.faults.model import CALLS, FaultOfReport
 from orchestrator.simulator.faults.options import Choice
-from orchestrator.simulator.faults.places import FaultOfCall, FaultOfServer
 
 if TYPE_CHECKING:
     from pydantic.fields import FieldInfo

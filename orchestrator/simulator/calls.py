@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import socket
 import struct
+from abc import abstractmethod
 from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 import anyio
 from aiohttp import web
 
+from orchestrator.simulator.faults.model import CALLS, Fault
 from orchestrator.simulator.problems import Refused
 from orchestrator.simulator.report_json import other_host
 from orchestrator.simulator.reports import Phase
@@ -162,6 +164,14 @@ class Call:
         if self.request.transport is not None:
             self.request.transport.close()
         return response
+
+
+class FaultOfCall(Fault, places=CALLS):
+    """Strikes one HTTP call; by default at any endpoint."""
+
+    @abstractmethod
+    async def answer(self, call: Call) -> web.StreamResponse:
+        """Answers the call; `Call.proceed` does what the endpoint really does."""
 
 
 def json_answer(content: Any) -> web.Response:

@@ -16,12 +16,12 @@ from aiohttp import web
 
 from orchestrator.simulator import problems
 from orchestrator.simulator.callbacks import Callbacks
-from orchestrator.simulator.calls import WRONG_DATE, Call, problem_answer
+from orchestrator.simulator.calls import WRONG_DATE, Call, FaultOfCall, problem_answer
 from orchestrator.simulator.clock import WorldClock
 from orchestrator.simulator.debugging import Debugging
 from orchestrator.simulator.endpoints import Endpoints
+from orchestrator.simulator.faults.calls import FaultOfServer
 from orchestrator.simulator.faults.model import FaultOfReport
-from orchestrator.simulator.faults.places import FaultOfCall, FaultOfServer
 from orchestrator.simulator.settings import Settings
 from orchestrator.simulator.synchronous import Synchronous
 from orchestrator.simulator.world import World

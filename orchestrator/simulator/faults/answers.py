@@ -9,7 +9,7 @@ from typing import Annotated, Any, Final
 from aiohttp import web
 from pydantic import Field
 
-from orchestrator.simulator.calls import Call, edit_json, json_answer
+from orchestrator.simulator.calls import Call, FaultOfCall, edit_json, json_answer
 from orchestrator.simulator.dates import parse_moment, write_moment
 from orchestrator.simulator.faults.options import (
     Flag,
@@ -22,7 +22,6 @@ from orchestrator.simulator.faults.options import (
     Whole,
     one_of,
 )
-from orchestrator.simulator.faults.places import FaultOfCall
 
 
 def _reports_in(answer: dict[str, Any]) -> list[dict[str, Any]]:

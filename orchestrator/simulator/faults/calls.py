@@ -3,16 +3,19 @@
 import gzip
 import json
 import zlib
+from abc import abstractmethod
 from collections.abc import Callable
 from datetime import timedelta
 from email.utils import formatdate
-from typing import Annotated, Final
+from typing import Annotated, Final, Protocol
 
 from aiohttp import web
 
 from orchestrator.simulator import problems
-from orchestrator.simulator.calls import WRONG_DATE, Call, problem_answer
+from orchestrator.simulator.calls import WRONG_DATE, Call, FaultOfCall, problem_answer
+from orchestrator.simulator.clock import WorldClock
 from orchestrator.simulator.dates import parse_moment
+from orchestrator.simulator.faults.model import Fault
 from orchestrator.simulator.faults.options import (
     AnyNumber,
     Flag,
@@ -25,7 +28,6 @@ from orchestrator.simulator.faults.options import (
     Text,
     one_of,
 )
-from orchestrator.simulator.faults.places import FaultOfCall, FaultOfServer, Server
 from orchestrator.simulator.problems import Refused
 
 
@@ -284,6 +286,27 @@ class Redirect(FaultOfCall, do="redirect", places=("download",)):
 
 
 # --- of the whole server --------------------------------------------------------------------------
+
+
+class Server(Protocol):
+    """What a fault of the whole server may do."""
+
+    @property
+    def clock(self) -> WorldClock:
+        """The world's clock."""
+        ...
+
+    async def restart(self, seconds: float) -> None:
+        """Ends every connection, and listens again after this many seconds of the loop."""
+        ...
+
+
+class FaultOfServer(Fault, places=("server",)):
+    """Strikes the whole server once, at the fault's `after`."""
+
+    @abstractmethod
+    async def strike(self, server: Server) -> None:
+        """Does it."""
 
 
 class Restart(FaultOfServer, do="restart"):

@@ -5,9 +5,8 @@ from typing import Any
 
 from aiohttp import web
 
-from orchestrator.simulator.calls import Call, edit_json
+from orchestrator.simulator.calls import Call, FaultOfCall, edit_json
 from orchestrator.simulator.faults.options import Number, Share, Whole
-from orchestrator.simulator.faults.places import FaultOfCall
 
 
 class Late(FaultOfCall, do="late", places=("list",)):
