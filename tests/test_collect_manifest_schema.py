@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 DATA = Path(__file__).parent / "data"
 SCHEMAS = {each["title"]: each for each in manifest_schema()["oneOf"]}
-TYPES = {
+TYPES: dict[str, type | tuple[type, ...]] = {
     "string": str, "integer": int, "number": (int, float), "boolean": bool, "object": dict,
     "array": list, "null": type(None),
 }  # fmt: skip

@@ -203,7 +203,8 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
             SELECT json_extract(facts, '$.reason') FROM event
             WHERE report_id = report.id AND kind = 'Disputed' ORDER BY id DESC LIMIT 1
         ), 'accepted by a person')
-        WHERE state IN ('verified', 'collected', 'superseded')
+        WHERE id IN (SELECT report_id FROM event WHERE kind = 'Accepted')
+        AND state IN ('verified', 'collected', 'superseded')
         AND (
             SELECT kind FROM event WHERE report_id = report.id AND kind IN ('Verified', 'Accepted')
             ORDER BY id DESC LIMIT 1

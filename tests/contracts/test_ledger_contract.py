@@ -14,6 +14,7 @@ import anyio
 import pytest
 
 from orchestrator.core import lifecycle as life
+from orchestrator.core.column_changes import ColumnChanges
 from orchestrator.core.intervals import Window
 from orchestrator.core.lifecycle import State
 from orchestrator.core.model import Failure, Report, Resolution, Series, SeriesState
@@ -434,6 +435,41 @@ async def test_an_edition_takes_the_place_of_what_it_replaces(ledger: Ledger) ->
     assert await ledger.superseded() == []
     with pytest.raises(InvalidTransition, match="is not what is collected"):
         await asked(ledger, 1, replaces=first)
+
+
+async def test_files_tell_by_which_change_they_came_and_went(ledger: Ledger) -> None:
+    before = (await ledger.read(lambda reader: reader.point())).changes
+    old = await collected(ledger, 1)
+    between = (await ledger.read(lambda reader: reader.point())).changes
+    assert old.collected_change == between
+    events = (life.Created("r-2"), FINISHED, VERIFIED, life.Published())
+    newer = await asked(ledger, 1, *events, replaces=old)
+    now = (await ledger.read(lambda reader: reader.point())).changes
+
+    async def changed(after: int, up_to: int) -> list[int]:
+        return await ledger.read(
+            lambda reader: [one.id for one in reader.changed_files(after, up_to)]
+        )
+
+    gone = await ledger.read(lambda reader: reader.report(old.id))
+    assert (gone.collected_change, gone.removed_change) == (between, now)
+    assert (newer.collected_change, newer.removed_change) == (now, None)
+    assert await changed(before, between) == [old.id]
+    assert await changed(between, now) == [old.id, newer.id]
+    assert await changed(now, now + 9) == []
+    assert await ledger.read(lambda reader: reader.rebuilt_at()) is None
+
+
+async def test_an_accepted_file_keeps_what_it_was_disputed_for(ledger: Ledger) -> None:
+    columns = ColumnChanges(dropped=("text",), hashed=("to",))
+    report = await asked(ledger, 1, life.Created("id-1"), life.Disputed("one too few"))
+    accepted = life.Accepted("a" * 64, 5, 100, "report.csv", columns=columns)
+    report = await ledger.apply(report, accepted)
+    assert (report.finding, report.columns) == ("one too few", columns)
+    report = await ledger.apply(report, life.Published())
+    ((file,),) = [await ledger.read(lambda reader: list(reader.files(SMS)))]
+    assert (file.finding, file.columns, file.edition) == ("one too few", columns, 1)
+    assert file.collected_change == report.collected_change
 
 
 async def test_records_of_other_accounts(ledger: Ledger) -> None:
