@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from enum import Enum
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from orchestrator.app.files import ReportFile, report_file
 from orchestrator.app.ledger_reading import reading_ledger, series_of
-from orchestrator.app.setup import SystemClock
 from orchestrator.config.dates import moment
 from orchestrator.config.parsers import InvalidValue
 from orchestrator.core.checkpoint import Checkpoint
@@ -19,7 +19,6 @@ from orchestrator.ledger import ledger_exists
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from datetime import datetime
 
     from orchestrator.config import Inputs
     from orchestrator.core.intervals import Window
@@ -149,7 +148,7 @@ def changed_files(inputs: Inputs, since: str) -> FileChanges:
     with reading_ledger(inputs.config) as reader:
         point = reader.point()
         after = _beginning(inputs, since, point, reader.rebuilt_at())
-    return FileChanges(inputs, since, after, Checkpoint.of(point, SystemClock().now()))
+    return FileChanges(inputs, since, after, Checkpoint.of(point, datetime.now(UTC)))
 
 
 def files_of_run(inputs: Inputs, summary: RunSummary) -> Iterator[ReportFile]:
