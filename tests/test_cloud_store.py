@@ -14,7 +14,7 @@ from anyio import to_thread
 from orchestrator.collect.cancellable_thread import run_cancellable
 from orchestrator.collect.stores import cloud_appender
 from orchestrator.collect.stores.cloud import CloudStore, cloud_store
-from orchestrator.collect.stores.cloud_objects import Objects, open_objects
+from orchestrator.collect.stores.cloud_objects import Objects, open_objects, told
 from orchestrator.errors import InputError, OutputError
 from tests.kit.object_stores import answer, new_bucket, s3_environment
 
@@ -299,6 +299,37 @@ def test_an_upload_whose_answer_was_lost_is_our_own(
     end.append(b"2\n")
     end.close()
     assert read(store) == b"header\n1\n2\n"
+
+
+# --- whether it can be used -----------------------------------------------------------------------
+
+
+def test_a_store_without_conditional_writes_is_refused(
+    url: str, work: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = machine(url, work)
+    store.probe()
+    library = store._objects._library
+
+    class Careless:
+        exceptions = library.exceptions
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(library, name)
+
+        def put(self, *arguments: Any, **options: Any) -> Any:
+            return library.put(*arguments, **{**options, "mode": "overwrite"})
+
+    monkeypatch.setattr(store._objects, "_library", Careless())
+    with pytest.raises(InputError, match="takes no conditional writes"):
+        store.probe()
+    monkeypatch.undo()
+    assert answer(f"/{url.split('/')[2]}?list-type=2").count(b"<Key>") == 0
+
+
+def test_no_signature_of_an_address_gets_into_an_error() -> None:
+    error = OSError("Error performing PUT http://host/c/x?sv=2024&sig=SECRET in 2 ms, 403")
+    assert told(error) == "Error performing PUT http://host/c/x in 2 ms, 403"
 
 
 # --- addresses ------------------------------------------------------------------------------------

@@ -143,7 +143,7 @@ class CloudStore:
     def replace(self, key: str, *, unless_changed: str | None = None) -> Iterator[BinaryIO]:
         part = self._work_area / layout.PARTIAL / f"{self._checked(key).rpartition('/')[2]}.part"
         with disk.translate_os_errors(part, "write"):
-            part.parent.mkdir(parents=True, exist_ok=True)
+            disk.DurableDirectories(self._work_area).make(part.parent)
             try:
                 with safe_open.create(part, private=True) as file:
                     yield file

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import io
 import os
+import re
 from contextlib import contextmanager, suppress
 from datetime import timedelta
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from uuid import uuid4
 
 from orchestrator.collect import disk, layout, safe_open
 from orchestrator.collect.stores.base import Stat
@@ -48,6 +50,7 @@ _RETRIES: Final = {
     },
 }
 _CLIENT: Final = {"connect_timeout": "10s", "timeout": "120s"}
+_QUERY: Final = re.compile(r"\?[^\s]*")
 _HASH: Final = "sha256"  # The attribute that holds an object's SHA-256, in hex.
 _PROBE: Final = ".orchestrator-probe"
 _PROBE_CONTENT: Final = b"written to find out whether files can be written here\n"
@@ -91,7 +94,7 @@ def open_objects(url: str) -> Objects:
         InputError: the library is missing, or takes neither the address nor the environment.
     """
     library = _library()
-    endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL") or ""
+    endpoint = os.environ.get("AWS_ENDPOINT_URL", "")
     options: dict[str, object] = dict(_CLIENT)
     if endpoint.startswith("http://") and is_on_this_machine(endpoint):
         options["allow_http"] = True  # As for the API: plain HTTP never leaves this machine.
@@ -103,8 +106,11 @@ def open_objects(url: str) -> Objects:
 
 
 def told(error: BaseException) -> str:
-    """What the library says of an error, on one line, without its own inner names."""
-    text = str(error).partition("Debug source:")[0]
+    """What the library says of an error, on one line.
+
+    Without its own inner names, and without the queries of addresses, which may hold a signature.
+    """
+    text = _QUERY.sub("", str(error).partition("Debug source:")[0])
     return short(" ".join(text.split()), _MAX_ERROR)
 
 
@@ -170,7 +176,9 @@ class Objects:
         Raises:
             OSError: they cannot be had, or the object was replaced.
         """
-        options = {"range": (start, end), "if_match": head.e_tag}
+        options: dict[str, object] = {"range": (start, end)}
+        if head.e_tag:
+            options["if_match"] = head.e_tag
         with self._os_errors():
             return bytes(self._library.get(self._remote, key, options=options).bytes())
 
@@ -269,14 +277,18 @@ class Objects:
             InputError: the bucket is not there, or the credentials may not do that.
             OutputError: the store does not answer as it should.
         """
-        library, remote = self._library, self._remote
         self._seen.clear()
+        key = f"{_PROBE}-{uuid4().hex[:12]}"  # Two runs may begin at the same time.
         try:
-            library.put(remote, _PROBE, _PROBE_CONTENT, use_multipart=False)
-            self._require_conditions()
-            if bytes(library.get(remote, _PROBE).bytes()) != _PROBE_CONTENT:
+            self._library.put(self._remote, key, _PROBE_CONTENT, use_multipart=False)
+            self._require_conditions(key)
+            if bytes(self._library.get(self._remote, key).bytes()) != _PROBE_CONTENT:
                 raise OutputError(f"{self.url} gives back other bytes than were written there")
-            library.delete(remote, _PROBE)
+            self._library.delete(self._remote, key)
+            # Whoever may not list a bucket is denied what is not there, instead of told so.
+            with suppress(FileNotFoundError):
+                self._library.get(self._remote, key, options={"head": True})
+            next(iter(self._library.list(self._remote, key)), None)
         except FileNotFoundError as error:
             raise InputError(
                 f"output.directory {self.url}: there is no such bucket or container; make it, or "
@@ -290,11 +302,12 @@ class Objects:
         except self._errors.BaseError as error:
             raise OutputError(f"{self.url} cannot be used: {told(error)}") from error
 
-    def _require_conditions(self) -> None:
+    def _require_conditions(self, key: str) -> None:
         try:
-            self._library.put(self._remote, _PROBE, _PROBE_CONTENT, mode="create")
+            self._library.put(self._remote, key, _PROBE_CONTENT, mode="create")
         except self._errors.AlreadyExistsError:
             return
+        self._library.delete(self._remote, key)
         raise InputError(
             f"output.directory {self.url}: the store takes no conditional writes (If-None-Match), "
             "so two runs could overwrite each other's manifest; use another store"
