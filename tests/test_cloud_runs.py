@@ -11,14 +11,18 @@ import subprocess
 import sys
 import threading
 import time
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from orchestrator.cli.main import call
+from orchestrator.collect.manifest_entries import MarkEntry
+from orchestrator.collect.manifest_writing import write_manifest
 from orchestrator.collect.stores import cloud_objects
 from orchestrator.collect.stores.cloud import CloudStore, cloud_store
+from orchestrator.core.model import LedgerPoint
+from tests.kit.archives import a_report
 from tests.kit.cli_worlds import REPORTS, Place, simulated
 from tests.kit.object_stores import new_bucket, s3_environment
 
@@ -236,6 +240,33 @@ def test_a_store_that_fails_in_the_middle_ends_the_run_and_nothing_is_bought_aga
     assert place.run() == 0
     assert place.bought() == REPORTS
     assert place.is_the_truth()
+
+
+def test_the_manifest_of_another_run_is_not_overwritten(
+    place: Place, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    upload = cloud_objects.Objects.upload
+    theirs = LedgerPoint(ledger="ab" * 16, generation=1, changes=1, events=1, last_event="00")
+    written: list[bool] = []
+
+    def another_run_writes(self: Any, *arguments: Any) -> Any:
+        if not written:
+            written.append(True)
+            other = CloudStore(cloud_objects.open_objects(self.url), place.directory / "other")
+            now = datetime(2026, 3, 1, tzinfo=UTC)
+            write_manifest(other, [MarkEntry("other", a_report().series, now)], now, theirs)
+        return upload(self, *arguments)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(cloud_objects.Objects, "upload", another_run_writes)
+        assert place.run() == 74
+    assert "changed by somebody else" in capsys.readouterr().err
+    with store_of(place).open("manifest.jsonl") as file:
+        assert b"abababab" in file.read()
+    bought = place.bought()
+    assert place.run() == 2
+    assert "belongs to another ledger" in capsys.readouterr().err
+    assert place.bought() == bought
 
 
 @pytest.mark.parametrize(
