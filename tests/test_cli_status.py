@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -92,8 +93,10 @@ def test_a_job_limits_it_to_its_series(
 ) -> None:
     ledger.submitted(SMS, span("2026-01-01", "2026-01-02"))
     done(ledger)
-    assert status(capsys, write_job(home, JOB)) == (
-        "ACCOUNT   PRODUCT     DIRECTION  FILTER  COLLECTED  RECORDS  SIZE  OTHER REPORTS\n"
+    first, rest = status(capsys, write_job(home, JOB)).split("\n", 1)
+    assert first.startswith("nightly: not everything before ")
+    assert rest == (
+        "\nACCOUNT   PRODUCT     DIRECTION  FILTER  COLLECTED  RECORDS  SIZE  OTHER REPORTS\n"
         "abcd1234  VERIFY-API  any        all             0        0   0 B\n"
         "\n"
         "in all: 0 reports collected with 0 records, 0 B\n"
@@ -149,6 +152,53 @@ def test_the_total_says_what_is_still_to_be_done_of_the_others(
         "in all: 1 report collected with 5 records, 100 B; 4 open; 1 held; 1 disputed; 1 given up; "
         "9 failed, will be retried; 1 skipped; 1 replaced by a newer edition; "
         "2 failed earlier, already replaced"
+    )
+
+
+BOTH = (
+    "accounts: [abcd1234]\nproducts: [VERIFY-API, {product: SMS, direction: outbound}]\n"
+    "windows: [{from: 2026-01-01, to: 2026-02-01}]\n"
+)
+
+
+def first_lines(home: Path, capsys: pytest.CaptureFixture[str]) -> str:
+    """How far the job has got: what stands before the first empty line."""
+    text = status(capsys, write_job(home, BOTH)).partition("\n\n")[0]
+    return re.sub(r"before \d{4}-\d\d-\d\d is", "before TODAY is", text)
+
+
+def test_it_says_first_that_everything_is_collected(
+    home: Path, ledger: Book, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for series in (VERIFY, SMS):
+        ledger.collected(series, span("2026-01-01", "2026-02-01"), b"a\n1\n")
+    done(ledger)
+    assert first_lines(home, capsys) == "nightly: everything before TODAY is collected"
+
+
+def test_it_says_first_what_is_missing_and_what_is_open(
+    home: Path, ledger: Book, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ledger.collected(VERIFY, span("2026-01-01", "2026-01-20"), b"a\n1\n")
+    ledger.submitted(SMS, span("2026-01-01", "2026-02-01"))
+    done(ledger)
+    assert first_lines(home, capsys) == (
+        "nightly: not everything before TODAY is collected: 1 of 2 series still missing, from "
+        "2026-01-20 on, 1 report open"
+    )
+
+
+def test_it_says_first_what_needs_a_person(
+    home: Path, ledger: Book, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ledger.collected(SMS, span("2026-01-01", "2026-02-01"), b"a\n1\n")
+    ledger.collected(VERIFY, span("2026-01-01", "2026-01-10"), b"a\n1\n")
+    failed = ledger.submitted(VERIFY, span("2026-01-10", "2026-02-01"))
+    ledger.given_up(failed, lifecycle.Failed("the API says FAILED"), "the API says FAILED")
+    done(ledger)
+    assert first_lines(home, capsys) == (
+        "nightly: not everything before TODAY is collected\n"
+        "  needs you: 1 given up: `orchestrator status nightly.yaml --failed`"
     )
 
 

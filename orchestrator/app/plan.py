@@ -20,7 +20,6 @@ from orchestrator.config.credentials import Unavailable, look_up
 from orchestrator.core import debt as debts
 from orchestrator.core import intervals, spending, volume
 from orchestrator.core.lifecycle import State
-from orchestrator.engine.refetch import early_reports
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -83,6 +82,8 @@ class Plan(LedgerView):
             LedgerError: it cannot be read, or is damaged.
         """
         if any(job.refetch is not None for job in self.inputs.jobs):
+            from orchestrator.engine.refetch import early_reports  # noqa: PLC0415 - start-up time
+
             with self._reading() as reader:
                 early = early_reports(reader, self.inputs.jobs, self.now)
             totals.refetched_reports = len(early.due)

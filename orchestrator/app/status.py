@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Final
 
 from orchestrator.app.files import quarantined_file
 from orchestrator.app.ledger_reading import LedgerView, series_of
+from orchestrator.app.plan import series_plans
 from orchestrator.app.setup import clock_of
+from orchestrator.core import windows
 from orchestrator.core.attempts import count
 from orchestrator.core.lifecycle import HAD, OPEN, State
 from orchestrator.reporting.phrases import Explanation, Fate, explain
@@ -18,8 +20,9 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
     from datetime import datetime
 
+    from orchestrator.app.plan import SeriesPlan
     from orchestrator.config import Inputs
-    from orchestrator.core.model import Failure, GivenUp, Report, Series
+    from orchestrator.core.model import Failure, GivenUp, Job, Report, Series
     from orchestrator.core.ports import LedgerReader
 
 
@@ -94,6 +97,50 @@ class ReportStatus:
         return self.fate is not Fate.AGAIN and self.report.state is not State.SUPERSEDED
 
 
+@dataclass(slots=True)
+class JobStatus:
+    """How far a job has got.
+
+    Attributes:
+        job: the job.
+        until: up to when its records can be collected now: what is later is still settling.
+        series: how many it has.
+        missing: how many of them lack time that the next run asks for.
+        since: the first moment of that time; None where no series lacks any.
+        open: reports that a run goes on with, held ones apart.
+        held: reports of which nobody can say whether they exist.
+        disputed: reports over what it wants that wait for a person.
+        given_up: windows, of those it wants, that no run asks for by itself.
+    """
+
+    job: Job
+    until: datetime
+    series: int = 0
+    missing: int = 0
+    since: datetime | None = None
+    open: int = 0
+    held: int = 0
+    disputed: int = 0
+    given_up: int = 0
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether everything that it wants up to `until` is collected."""
+        return not (self.missing or self.open or self.held or self.disputed or self.given_up)
+
+    def add(self, line: SeriesPlan) -> None:
+        """Counts one of its series."""
+        self.series += 1
+        self.open += line.open
+        self.held += line.held
+        self.disputed += line.disputed
+        self.given_up += line.given_up
+        if line.debt.owed:
+            self.missing += 1
+            start = line.debt.owed[0].start
+            self.since = start if self.since is None else min(self.since, start)
+
+
 class Status(LedgerView):
     """Where the reports of the jobs stand; without jobs, all reports of the ledger.
 
@@ -107,6 +154,15 @@ class Status(LedgerView):
     def __init__(self, inputs: Inputs, now: datetime) -> None:
         super().__init__(inputs)
         self.now = now
+
+    def jobs(self) -> Iterator[JobStatus]:
+        """How far each job has got, by itself; none where no job is named."""
+        with self._reading() as reader:
+            for job in self.inputs.jobs:
+                result = JobStatus(job, windows.clip(job, self.now))
+                for line in series_plans(reader, [job], self.now):
+                    result.add(line)
+                yield result
 
     def all_series(self) -> Iterator[Series]:
         """Every series of the jobs, each once; without jobs, of the ledger."""

@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from orchestrator.app.status import LISTED, Filter, ReportStatus, SeriesStatus, Status, status
+from orchestrator.app.status import (
+    LISTED,
+    Filter,
+    JobStatus,
+    ReportStatus,
+    SeriesStatus,
+    Status,
+    status,
+)
 from orchestrator.cli import options
 from orchestrator.cli.inputs import read_inputs
 from orchestrator.cli.output import (
@@ -25,7 +33,7 @@ from orchestrator.cli.output import (
 from orchestrator.cli.tables import aligned
 from orchestrator.core.commands import JOB, typed
 from orchestrator.core.lifecycle import OPEN, State
-from orchestrator.core.local_dates import chunk_text
+from orchestrator.core.local_dates import chunk_text, moment_text
 from orchestrator.core.policy import ExitCode
 from orchestrator.reporting.line_folding import MAX_ALIKE, cause_of
 from orchestrator.reporting.phrases import (
@@ -109,9 +117,10 @@ def command(
 ) -> int:
     """Show where every report stands, and why.
 
-    First the numbers of each series: what is collected, and what else there is by its state.
-    Then every report that is not collected: what happened, when, what the API said, and what
-    happens next or what you can do; many of one cause are one entry. With --failed, --open or
+    First how far each JOB has got: whether everything is collected, what is missing, and what
+    needs you. Then the numbers of each series: what is collected, and what else there is by its
+    state. Then every report that is not collected: what happened, when, what the API said, and
+    what happens next or what you can do; many of one cause are one entry. With --failed, --open or
     --held only these reports, each on its own. Without a JOB it is about all that the ledger knows.
     Reports whose window has been asked for again since are only in the numbers (and in --json).
     """
@@ -198,6 +207,7 @@ def _as_text(current: Status, chosen: set[Filter]) -> Iterator[str]:
     total: Counter[str] = Counter()
     others: Counter[str] = Counter()
     is_empty = True
+    yield from _jobs_lines(current)
     for line in aligned(_HEADERS, _rows(current, total, others), right=_NUMBERS):
         is_empty = False
         yield line
@@ -220,6 +230,41 @@ def _as_text(current: Status, chosen: set[Filter]) -> Iterator[str]:
                 elif group.first[0] == entry.report.id:
                     yield from _group_lines(entry, group)
         yield from _windows_without_report(current.given_up(series=series))
+
+
+def _jobs_lines(current: Status) -> Iterator[str]:
+    for job in current.jobs():
+        yield from _job_lines(job)
+    if current.inputs.jobs:
+        yield ""
+
+
+def _job_lines(status: JobStatus) -> Iterator[str]:
+    """Whether all is collected that can be; if not, what is missing, and what needs a person."""
+    zone = status.job.zone
+    name, until = status.job.name, moment_text(status.until, zone)
+    if status.is_complete:
+        yield f"{name}: everything before {until} is collected"
+        return
+    facts = []
+    if status.since is not None:
+        facts.append(
+            f"{status.missing:,} of {status.series:,} series still missing, from "
+            f"{moment_text(status.since, zone)} on"
+        )
+    if status.open:
+        facts.append(f"{counted(status.open, 'report')} open")
+    if status.held:
+        facts.append(f"{status.held:,} held")
+    more = f": {', '.join(facts)}" if facts else ""
+    yield f"{name}: not everything before {until} is collected{more}"
+    needs = [
+        f"{number:,} {state}"
+        for number, state in ((status.disputed, "disputed"), (status.given_up, "given up"))
+        if number
+    ]
+    if needs:
+        yield f"  needs you: {', '.join(needs)}: {typed('status', JOB, '--failed')}"
 
 
 def _listed(current: Status, chosen: set[Filter]) -> Iterator[str]:
