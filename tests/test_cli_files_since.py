@@ -241,6 +241,19 @@ def test_success_tells_of_the_last_run_that_collected_all(
     assert call(["verify", str(place.job)]) == 0
 
 
+def test_success_that_cannot_be_written_is_74_and_buys_nothing_again(place: Place) -> None:
+    path = place.directory / "reports" / "_SUCCESS"
+    path.unlink()
+    path.mkdir()
+    place.write_job(MORE)
+    assert place.run("--quiet") == 74
+    bought = place.bought()
+    path.rmdir()
+    assert place.run("--quiet") == 0
+    assert success(place)["in_all"]["reports"] == 3
+    assert place.bought() == bought == 3
+
+
 def test_the_id_of_a_run_is_read_as_it_was_written() -> None:
     at = datetime(2026, 3, 1, 2, 3, 4, 567, tzinfo=UTC)
     point = LedgerPoint("3f9c12ab" * 4, 1, 1234, 9999, "00")
