@@ -323,7 +323,6 @@ def test_a_ledger_that_is_gone_beside_its_files_ends_a_run_with_2(
 
 
 COLUMNS: dict[str, Any] = {
-    "state": "nonsense",
     "window_end": 2**62,
     "intended_at": 2**62,
     "server_ahead": 2**62,
