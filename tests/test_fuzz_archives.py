@@ -17,6 +17,7 @@ from orchestrator.collect.archive import read_member
 from orchestrator.collect.counting import RecordCounter
 from orchestrator.errors import CorruptArchive
 from orchestrator.simulator.faults.bad_archives import ARCHIVE_FORMS, HONEST
+from orchestrator.texts import printable
 from tests.kit.archives import NAME, csv_bytes, seekable_zip, streamed_zip
 
 if TYPE_CHECKING:
@@ -121,7 +122,7 @@ def unpacked(archive: bytes) -> bytes | None:
     except CorruptArchive as refusal:
         content, words = None, str(refusal)
     assert words
-    assert words.isprintable()
+    assert printable(words) == words
     assert time.monotonic() - began < LONGEST_SECONDS
     return content
 
