@@ -87,12 +87,13 @@ def test_an_older_backup_is_replaced_only_with_force(
     place: Place, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     target = tmp_path / "copy.db"
-    target.write_text("mine", "utf-8")
+    assert backup(place, target) == 0
+    older = target.read_bytes()
     assert backup(place, target) == 2
     assert f"{target} exists; name another file, or replace it with --force" in (
         capsys.readouterr().err
     )
-    assert target.read_text("utf-8") == "mine"
+    assert target.read_bytes() == older
     assert backup(place, target, "--force") == 0
     assert backup(place, target, "--force") == 0
     with open_reader(target, whole=True) as copy:
@@ -218,3 +219,14 @@ def test_a_ledger_that_was_lost_is_put_back(place: Place, tmp_path: Path) -> Non
     assert place.check() == 0
     assert place.run("--quiet") == 0
     assert place.bought() == paid
+
+
+@pytest.mark.parametrize("content", [b"accounts: [abcd1234]\n", b"SQLite format 3\0" + bytes(84)])
+def test_force_replaces_nothing_but_a_backup(
+    place: Place, tmp_path: Path, capsys: pytest.CaptureFixture[str], content: bytes
+) -> None:
+    target = tmp_path / "other"
+    target.write_bytes(content)
+    assert backup(place, target, "--force") == 2
+    assert target.read_bytes() == content
+    assert "is no backup of a ledger, so it is not replaced" in capsys.readouterr().err

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import sys
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+import click
 import pytest
 from aiohttp import web
 from anyio.from_thread import start_blocking_portal
@@ -232,3 +234,20 @@ def test_check_sends_a_test_message_only_where_it_is_asked_for(
     assert {path for path, _ in got} == {"/", "/p"}
     assert [body["test"] for _, body in got if body] == [True]
     assert "ok       notify: 2 test messages sent" in capsys.readouterr().out
+
+
+def test_ctrl_c_at_the_question_of_again_is_told_to_nobody(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with hooks() as (url, got), simulated(tmp_path, job=ONE) as place:
+        assert place.run() == 0
+        notify(place, f"notify: [{{on: [always], webhook: {url}/hook}}]")
+        for stream in (sys.stdin, sys.stderr):
+            monkeypatch.setattr(stream, "isatty", lambda: True)
+
+        def interrupted(*_: object, **__: object) -> bool:
+            raise click.Abort
+
+        monkeypatch.setattr(click, "confirm", interrupted)
+        assert place.run("--again", "--from", "2026-01-01", "--to", "2026-02-01") == 130
+    assert got == []

@@ -574,3 +574,9 @@ def test_a_column_that_no_product_has_is_a_warning(tmp_path: Path, rules: str, t
     _, mistakes, (warning,) = read_settings(tmp_path, f"output: {{columns: {rules}}}\n")
     assert mistakes == []
     assert told in str(warning)
+
+
+@pytest.mark.parametrize("name", ["state/ledger.db", "config.yaml", "reports/manifest.jsonl"])
+def test_metrics_never_replace_a_file_that_is_none_of_theirs(tmp_path: Path, name: str) -> None:
+    _, mistakes, _ = read_settings(tmp_path, f"metrics: {{textfile: {name}}}\n")
+    assert ["does not end in .prom" in mistake for mistake in mistakes] == [True]

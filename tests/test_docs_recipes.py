@@ -61,6 +61,17 @@ def test_a_backup_is_put_back_after_everything_was_lost(shell: Shell) -> None:
     assert shell.place.bought() == 4  # what was bought after the backup, as the recipe says
 
 
+def test_a_backup_over_an_older_one_has_no_older_edition(shell: Shell) -> None:
+    save, restore = steps("Back up, and restore a backup")
+    shell.type(save)
+    again = "orchestrator run nightly.yaml --again --from 2026-01-01 --to 2026-02-01 --yes"
+    shell.type(f"cd /srv/reports\n{again}")
+    shell.type(save)
+    shutil.rmtree(shell.home)
+    shell.home.mkdir()
+    assert "does not know this file" not in shell.type(restore)
+
+
 def test_a_ledger_that_is_newer_than_its_files_can_be_put_back(shell: Shell) -> None:
     save, restore = steps("Back up, and restore a backup")
     directory, files, ledger = save.strip().splitlines()

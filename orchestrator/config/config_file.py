@@ -156,6 +156,10 @@ def _read(findings: Findings, path: Path, env: Mapping[str, str]) -> Config:
     config = _with_work_area(config)
     _check_order(findings, "retry", "wait_initial", "wait_max", config.retry)
     _check_order(findings, "poll", "interval_initial", "interval_max", config.poll)
+    if config.metrics.textfile is not None and config.metrics.textfile.suffix != ".prom":
+        # Each run replaces the file, so that a slip here would cost the ledger or a job file.
+        what = "does not end in .prom, and the node exporter reads no other file"
+        findings.mistake(("metrics", "textfile"), what, "let its name end in .prom")
     output = given.get("output")
     _warn_of_two_homes(findings, ("state",), given.get("state"), origin)
     if isinstance(output, dict):

@@ -14,10 +14,11 @@ from orchestrator.errors import InputError, LedgerError, OutputError
 from orchestrator.fsync import sync_folder
 from orchestrator.ledger import hardening, integrity
 from orchestrator.ledger.creation import files_of, refuse_empty, remove_ledger
-from orchestrator.ledger.schema import check
+from orchestrator.ledger.schema import APPLICATION_ID, check
 from orchestrator.ledger.sqlite_errors import explain
 
 _UNFINISHED: Final = ".unfinished"  # What the name of a copy ends in until it is complete.
+_HEAD_BYTES: Final = 100  # The header of every file of SQLite.
 _BUSY_SECONDS: Final = 30.0  # Wait for a run that opens or closes the ledger just now.
 
 
@@ -108,6 +109,25 @@ def _refuse_target(path: Path, target: Path, *, replace: bool) -> None:
             )
     if not replace:
         raise InputError(f"{target} exists; name another file, or replace it with --force")
+    if not _is_ledger(target):
+        raise InputError(
+            f"{target} is no backup of a ledger, so it is not replaced; name another file"
+        )
+
+
+def _is_ledger(path: Path) -> bool:
+    """Whether a file begins as ledgers do, or is empty: nothing else may be replaced.
+
+    Raises:
+        InputError: it cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            head = file.read(_HEAD_BYTES)
+    except OSError as error:
+        raise InputError(f"{path} cannot be read ({error.strerror}); name another file") from error
+    mark = APPLICATION_ID.to_bytes(4, "big")  # https://www.sqlite.org/fileformat.html
+    return not head or (head.startswith(b"SQLite format 3\0") and head[68:72] == mark)
 
 
 def _copy(path: Path, unfinished: Path) -> int:

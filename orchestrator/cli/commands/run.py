@@ -193,5 +193,9 @@ def _ask(inputs: Inputs, choice: editions.EditionChoice, *, yes: bool) -> None:
             "--again buys what is there already, so somebody has to say yes: add --yes where "
             "there is no terminal to ask on"
         )
-    if not click.confirm("Buy them again?", default=False, err=True):
+    try:
+        confirmed = click.confirm("Buy them again?", default=False, err=True)
+    except click.Abort:
+        raise KeyboardInterrupt from None  # as everywhere else: no bug, and told to nobody
+    if not confirmed:
         raise InputError("--again: not confirmed; nothing was asked for")
