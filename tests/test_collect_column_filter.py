@@ -67,6 +67,19 @@ def test_a_name_that_the_header_lacks_changes_nothing() -> None:
     assert (columns.dropped, columns.hashed) == ((), ())
 
 
+@pytest.mark.parametrize("header", ['"from","to"', '"FROM","to"', '" From ",to', "from,to"])
+@pytest.mark.parametrize("mark", ["", "\N{ZERO WIDTH NO-BREAK SPACE}"])
+@pytest.mark.parametrize("piece", [1, 11, 1000])
+def test_a_column_is_known_however_its_name_is_spelled(header: str, mark: str, piece: int) -> None:
+    content = f'{mark}{header}\r\n"4917012345","2"\r\n'.encode()
+    columns, without = filtered(content, ColumnRules(drop=frozenset({"from"})), piece)
+    assert rows_of(without) == [["to"], ["2"]]
+    assert len(columns.dropped) == 1
+    columns, keyed = filtered(content, ColumnRules(hash=frozenset({"from"})), piece)
+    assert rows_of(keyed)[1:] == [[hashed("4917012345"), "2"]]
+    assert len(columns.hashed) == 1
+
+
 def test_a_header_alone_and_nothing_at_all() -> None:
     rules = ColumnRules(drop=frozenset({"from"}))
     assert rows_of(filtered(csv_of([]), rules)[1]) == [[name for name in HEADER if name != "from"]]

@@ -35,7 +35,8 @@ class ColumnFilter:
     they say nothing of anybody.
 
     Args:
-        rules: which columns; a name that the header lacks changes nothing.
+        rules: which columns, in whatever case and with whatever space around their names; a name
+            that the header lacks changes nothing.
         key: of the hashes; None where `rules` has none.
 
     Attributes:
@@ -76,6 +77,9 @@ class ColumnFilter:
             return b""
         try:
             text = records.decode("utf-8")
+            if self._change is None:
+                # Before the CSV is read: a byte order mark would hide the quote after it.
+                text = text.removeprefix("\N{ZERO WIDTH NO-BREAK SPACE}")
             rows = csv.reader(io.StringIO(text, newline=""), strict=True)
             return self._written(rows, text).encode()
         except (UnicodeDecodeError, csv.Error) as error:
@@ -89,7 +93,6 @@ class ColumnFilter:
         if self._change is None:
             header = next(rows, None) or []
             self._line_end = "\r\n" if text.split("\n", 1)[0].endswith("\r") else "\n"
-            header[:1] = [name.removeprefix("\N{ZERO WIDTH NO-BREAK SPACE}") for name in header[:1]]
             self._begin(header)
         writer = csv.writer(file, quoting=csv.QUOTE_ALL, lineterminator=self._line_end)
         if self._header:
@@ -103,11 +106,13 @@ class ColumnFilter:
         return file.getvalue()
 
     def _begin(self, header: list[str]) -> None:
-        kept = [place for place, name in enumerate(header) if name not in self._rules.drop]
-        hashed = {place for place in kept if header[place] in self._rules.hash}
+        drop, hashes = _plain(self._rules.drop), _plain(self._rules.hash)
+        names = [_plain_name(name) for name in header]
+        kept = [place for place, name in enumerate(names) if name not in drop]
+        hashed = {place for place in kept if names[place] in hashes}
         self._header = [header[place] for place in kept]
         self._fields = len(header)
-        self.dropped = tuple(name for name in header if name in self._rules.drop)
+        self.dropped = tuple(name for name in header if _plain_name(name) in drop)
         self.hashed = tuple(header[place] for place in sorted(hashed))
         places = [(place, place in hashed) for place in kept]
         hash_of = self._hash
@@ -116,6 +121,14 @@ class ColumnFilter:
             return [hash_of(row[place]) if clear else row[place] for place, clear in places]
 
         self._change = change
+
+
+def _plain_name(name: str) -> str:
+    return name.strip().casefold()
+
+
+def _plain(names: Iterable[str]) -> frozenset[str]:
+    return frozenset(map(_plain_name, names))
 
 
 def _hasher(key: Secret | None) -> Callable[[str], str]:
