@@ -45,7 +45,7 @@ async def night(here: Stage, wanted: Job) -> RunOutcome:
     """One run, as the program makes it."""
     async with here.world() as context:
         end = await run_jobs(context, (wanted,), here.clock.now())
-        refetched = await refetch(context, (wanted,), end.now)
+        refetched = await refetch(context, (wanted,), end)
     return end.remains if refetched is None else end.remains.and_also(refetched)
 
 
@@ -170,3 +170,16 @@ async def test_limits_hold_for_what_is_bought_again(tmp_path: Path) -> None:
         assert here.states()["superseded"] == 2
         assert exit_code(await night(here, only_old)) is ExitCode.DONE
         assert here.states()["superseded"] == 3
+
+
+async def test_the_limit_of_a_run_holds_for_new_and_old_windows_together(tmp_path: Path) -> None:
+    async with stage(tmp_path, Settings(records_per_day=60.0)) as here:
+        for _ in range(4):
+            await night(here, nightly())
+            here.leap(DAY)
+        most = max(report.rows or 0 for report in here.reports()) * 7 // 4
+        here.config = replace(here.config, limits=Limits(max_records=ByPeriod(most)))
+        before = {report.id for report in here.reports()}
+        assert exit_code(await night(here, nightly())) is ExitCode.UNFINISHED
+        bought = [report.rows or 0 for report in here.reports() if report.id not in before]
+        assert most // 4 < sum(bought) <= most

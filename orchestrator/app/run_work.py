@@ -210,7 +210,7 @@ async def _pay_debt_or_renew(
     if not request.again:
         jobs = request.inputs.jobs
         end = await run_jobs(context, jobs, now, retry_failed=request.retry_failed)
-        refetched = await refetch(context, jobs, end.now)
+        refetched = await refetch(context, jobs, end)
         if refetched is not None:
             end = replace(end, remains=end.remains.and_also(refetched))
         return end, None

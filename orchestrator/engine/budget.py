@@ -108,7 +108,7 @@ class Budget:
 
     def room(self, series: Series) -> int | None:
         """The records of a series that may still be asked for now; None: any number."""
-        asked = self._all()
+        asked = self.asked()
         rooms = (
             spending.room(bound, series.product, self._before[bound.key] + bound.sum(asked))
             for bound in self._bounds
@@ -124,8 +124,8 @@ class Budget:
         room, whole = self.room(series), spending.least_room(self._bounds, series.product)
         return None if room is None or whole is None else max(room, whole // 4)
 
-    def _all(self) -> Counter[str]:
-        """The records asked for in this run, by product."""
+    def asked(self) -> Counter[str]:
+        """The records asked for in this run, by product; those that no bound is on are left out."""
         asked = self._spent.copy()
         for (key, _), chunk in self._asked.items():
             asked[self._product[key]] += chunk.records
@@ -165,7 +165,7 @@ class Budget:
         self._over.add(series.key)
         if self.stopped:
             return
-        asked = self._all()
+        asked = self.asked()
         bound = min(
             (candidate for candidate in self._bounds if candidate.each(series.product)),
             key=lambda candidate: (

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
-from decimal import Decimal
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 from orchestrator.core import spending
@@ -18,13 +18,16 @@ from orchestrator.core.windows import retention_edge
 from orchestrator.engine.editions import Renewal, renew
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from datetime import datetime
+    from decimal import Decimal
 
     from orchestrator.core.model import Job
     from orchestrator.core.ports import LedgerReader
     from orchestrator.core.spending import Bound
-    from orchestrator.engine.run import RunContext
+    from orchestrator.engine.run import RunContext, RunEnd
+
+_NOTHING: Final[Mapping[str, int]] = MappingProxyType({})
 
 MAX_FAILED_EDITIONS: Final = 3
 """Editions of one report that may come to nothing before `refetch` leaves it to `run --again`."""
@@ -52,7 +55,11 @@ class EarlyReports:
 
 
 def early_reports(
-    reader: LedgerReader, jobs: Sequence[Job], now: datetime, bounds: Sequence[Bound] = ()
+    reader: LedgerReader,
+    jobs: Sequence[Job],
+    now: datetime,
+    bounds: Sequence[Bound] = (),
+    asked: Mapping[str, int] = _NOTHING,
 ) -> EarlyReports:
     """What `refetch` of the jobs buys once more at a moment.
 
@@ -65,11 +72,12 @@ def early_reports(
         jobs: each series counts under the first job that has it and a `refetch`.
         now: the present moment, by the API's clock.
         bounds: on what may be bought, with what a day and a month have bought already.
+        asked: the records that this run has asked for already, by product.
     """
     seen: set[str] = set()
     due: list[Renewal] = []
     left: list[Renewal] = []
-    spent = [_spent(reader, bound, now) for bound in bounds]
+    spent = [_spent(reader, bound, now, asked) for bound in bounds]
     for job in jobs:
         if job.refetch is None:
             continue
@@ -94,15 +102,20 @@ def early_reports(
     return EarlyReports(tuple(due), tuple(left))
 
 
-def _spent(reader: LedgerReader, bound: Bound, now: datetime) -> Decimal:
-    """What was bought in the period of a bound before this run; nothing in the run itself."""
+def _spent(reader: LedgerReader, bound: Bound, now: datetime, asked: Mapping[str, int]) -> Decimal:
+    """What was bought in the period of a bound already."""
     if bound.period is Period.RUN:
-        return Decimal(0)
+        return bound.sum(asked)
     return bound.sum(reader.bought(bound.period.start(now), reader.newest()).records)
 
 
-async def refetch(context: RunContext, jobs: Sequence[Job], now: datetime) -> RunOutcome | None:
+async def refetch(context: RunContext, jobs: Sequence[Job], end: RunEnd) -> RunOutcome | None:
     """Buys once more what the jobs' `refetch` says; what remains of it, None if nothing is due.
+
+    Args:
+        context: of the run.
+        jobs: those of the run.
+        end: of the run's other work: the limits of a run hold for both together.
 
     Raises:
         As `renew`.
@@ -110,7 +123,9 @@ async def refetch(context: RunContext, jobs: Sequence[Job], now: datetime) -> Ru
     if all(job.refetch is None for job in jobs) or context.drain.begun:
         return None
     bounds = spending.bounds(context.config.limits, context.config.prices)
-    early = await context.ledger.read(lambda reader: early_reports(reader, jobs, now, bounds))
+    early = await context.ledger.read(
+        lambda reader: early_reports(reader, jobs, end.now, bounds, end.asked)
+    )
     if early.left:
         context.events.message(
             "warning",
@@ -124,8 +139,8 @@ async def refetch(context: RunContext, jobs: Sequence[Job], now: datetime) -> Ru
         f"refetch: {len(early.due):,} reports with {early.records:,} records are bought once more, "
         "since they were asked for before their statuses were final",
     )
-    end = await renew(context, early.due)
-    for report in end.failed:
+    renewed = await renew(context, early.due)
+    for report in renewed.failed:
         context.events.message(
             "warning",
             f"refetch: the newer edition of report {report.replaces} is {report.state.value}: "
@@ -133,8 +148,8 @@ async def refetch(context: RunContext, jobs: Sequence[Job], now: datetime) -> Ru
         )
     # What came to nothing is tried again by the next runs, as often as `MAX_FAILED_EDITIONS` says.
     return RunOutcome(
-        unfinished=bool(end.open or end.not_asked or end.failed or early.left),
-        needs_person=bool(end.refused)
-        or any(report.state is State.DISPUTED for report in end.failed),
-        interrupted=end.interrupted,
+        unfinished=bool(renewed.open or renewed.not_asked or renewed.failed or early.left),
+        needs_person=bool(renewed.refused)
+        or any(report.state is State.DISPUTED for report in renewed.failed),
+        interrupted=renewed.interrupted,
     )

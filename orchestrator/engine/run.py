@@ -97,6 +97,7 @@ class RunEnd:
         unsettled: the series that are not done; the done ones are not kept.
         series: how many there were in all.
         stopped: why the run asked for nothing more, in words; empty where it did not stop so.
+        asked: the records that it asked for, by product, as far as a limit is on them.
         others: what is open beside the series of the jobs.
         bugs: unexpected errors, each of which ended the work on one report; a few of them.
     """
@@ -106,6 +107,7 @@ class RunEnd:
     unsettled: tuple[SeriesEnd, ...]
     series: int
     stopped: str = ""
+    asked: Mapping[str, int] = field(default_factory=dict)
     others: Others = field(default_factory=Others)
     bugs: tuple[Exception, ...] = ()
 
@@ -327,6 +329,7 @@ class _Run:
             unsettled=tuple(unsettled),
             series=number,
             stopped=self.budget.stopped,
+            asked=self.budget.asked(),
             others=others,
             bugs=tuple(self._bugs),
         )
