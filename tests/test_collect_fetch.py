@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from anyio import CancelScope, to_thread
 
-from orchestrator.collect import disk, safe_open
+from orchestrator.collect import archive_fetch, disk, safe_open
 from orchestrator.collect.collector import FileCollector
+from orchestrator.collect.convert import convert
 from orchestrator.collect.formats import output_format
 from orchestrator.core.settings import Format, OutputSettings
 from orchestrator.errors import CorruptArchive, OutputError, TransportError
@@ -104,6 +105,25 @@ async def test_every_form_holds_the_csv_byte_for_byte(
     assert (published == archive) == (form is Format.ZIP)
     assert verdict.sha256 == hashlib.sha256(published).hexdigest()
     assert verdict.size_bytes == len(published)
+
+
+async def test_a_value_that_does_not_fit_costs_one_more_pass_over_the_archive(
+    tmp_path: Path, way: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    passes = []
+
+    def counted(*arguments: Any, **options: Any) -> Any:
+        passes.append(arguments)
+        return convert(*arguments, **options)
+
+    monkeypatch.setattr(archive_fetch, "convert", counted)
+    content = b"account_id,total_price\nabcd1234,0.05\nabcd1234,cheap\n"
+    collector = FileCollector(OutputSettings(tmp_path / "reports", Format.PARQUET))
+    verdict = await collector.fetch(a_report(2), BytesDownload(streamed_zip(content)))
+    (name,) = files_in(tmp_path)
+    assert csv_in((tmp_path / name).read_bytes(), Format.PARQUET).count(b"cheap") == 1
+    assert verdict.rows == 2
+    assert len(passes) == 1, way
 
 
 def verified(report: Report, verdict: VerifiedFile) -> Report:
@@ -401,6 +421,7 @@ import sys
 from pathlib import Path
 import anyio
 from orchestrator.collect.collector import FileCollector
+from orchestrator.collect.convert import convert
 from orchestrator.core.settings import Format, OutputSettings
 from tests.kit.archives import BytesDownload, a_report, streamed_zip
 

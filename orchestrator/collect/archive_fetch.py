@@ -50,15 +50,8 @@ class ArchiveFetch:
         report: as the ledger has it.
         files: the paths of its unfinished files.
         file_format: of the published file.
-            converted = None
-            if self._unpacker.agrees(member):
-                try:
-                    converted = self._unpacker.finish()
-                except ColumnsDoNotFit as misfit:
-                    self._subject = replace(self._subject, fallbacks=misfit.columns)
-            if converted is None:
-                self._unpacker.abandon()
-                converted = yield from self._converted(archive)
+        partial: the folder of `files`.
+        subject: what the file is about, for formats with typed columns and for rules of columns.
         reserve: what is to stay free on the disk.
         kept: the beginning of the archive that an earlier run has kept, to go on from.
     """
@@ -214,7 +207,6 @@ class ArchiveFetch:
                     self._subject = replace(self._subject, fallbacks=misfit.columns)
             if converted is None:
                 self._unpacker.abandon()
-                converted = yield from self._converted(archive)
                 converted = yield from self._converted(archive)
         return self._accepted(converted)
 
