@@ -65,6 +65,7 @@ class Decoder:
     Args:
         labels: its codings, by its own headers.
         is_plain: whether bytes begin as what was asked for does.
+        layers: the most codings, one around the other, that are taken off.
     """
 
     def __init__(

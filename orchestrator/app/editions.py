@@ -19,7 +19,6 @@ from orchestrator.core.intervals import Window
 from orchestrator.core.lifecycle import State
 from orchestrator.core.local_dates import chunk_text
 from orchestrator.core.spending import Period
-from orchestrator.core.volume import hardly_more
 from orchestrator.core.windows import retention_edge
 from orchestrator.engine.editions import Renewal
 from orchestrator.errors import InputError
@@ -110,9 +109,7 @@ def _keep_within(config: Config, renewals: Sequence[Renewal], now: datetime) -> 
         if bound.period is not Period.RUN:
             with reading_ledger(config) as reader:
                 bought = reader.bought(bound.period.start(now), reader.newest())
-                before.update(bought.records)
-                for series, window in bought.uncounted:
-                    before[series.product] += hardly_more(reader.histories().of(series), window)
+                before = bought.at_most(reader.histories().of)
         more = bound.sum(records)
         if more + bound.sum(before) > bound.most:
             already = f", {bound.amount(bound.sum(before))} of it are spent" if before else ""

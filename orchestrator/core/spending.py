@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import Enum
 from typing import TYPE_CHECKING
 
 from orchestrator.core import products
+from orchestrator.core.volume import hardly_more
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from datetime import datetime
 
     from orchestrator.core.intervals import Window
     from orchestrator.core.model import Series
     from orchestrator.core.settings import Limits, Prices
+    from orchestrator.core.volume import History
 
 
 class Period(Enum):
@@ -92,6 +95,13 @@ class Bought:
 
     records: Mapping[str, int]
     uncounted: Sequence[tuple[Series, Window]] = ()
+
+    def at_most(self, history_of: Callable[[Series], History]) -> Counter[str]:
+        """The records by product, with what the uncounted reports will hardly exceed."""
+        records = Counter(self.records)
+        for series, window in self.uncounted:
+            records[series.product] += hardly_more(history_of(series), window)
+        return records
 
 
 def bounds(limits: Limits, prices: Prices) -> tuple[Bound, ...]:

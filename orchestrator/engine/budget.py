@@ -14,7 +14,7 @@ from orchestrator.core.events import ReportChanged
 from orchestrator.core.lifecycle import UNPAID
 from orchestrator.core.local_dates import window_text, zone_of
 from orchestrator.core.spending import Period
-from orchestrator.core.volume import SCARCE_FACTOR, hardly_more
+from orchestrator.core.volume import SCARCE_FACTOR
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -97,9 +97,8 @@ class Budget:
             if self._newest is None:
                 self._newest = await ledger.newest()
             bought = await ledger.bought(start, up_to=self._newest)
-            records = Counter(bought.records)
-            for series, window in bought.uncounted:
-                records[series.product] += hardly_more(await ledger.history(series), window)
+            histories = {series: await ledger.history(series) for series, _ in bought.uncounted}
+            records = bought.at_most(histories.__getitem__)
             for bound in self._bounds:
                 if bound.period is period:
                     self._before[bound.key] = bound.sum(records)

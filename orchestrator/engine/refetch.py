@@ -106,7 +106,8 @@ def _spent(reader: LedgerReader, bound: Bound, now: datetime, asked: Mapping[str
     """What was bought in the period of a bound already."""
     if bound.period is Period.RUN:
         return bound.sum(asked)
-    return bound.sum(reader.bought(bound.period.start(now), reader.newest()).records)
+    bought = reader.bought(bound.period.start(now), reader.newest())
+    return bound.sum(bought.at_most(reader.histories().of))
 
 
 async def refetch(context: RunContext, jobs: Sequence[Job], end: RunEnd) -> RunOutcome | None:
