@@ -33,14 +33,11 @@ Attributes carry the facts. No error text ever holds a secret.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from datetime import timedelta
 
 from orchestrator.texts import MAX_REASON, short
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-    from datetime import timedelta
 
 
 class OrchestratorError(Exception):

@@ -9,12 +9,9 @@ Whoever puts such a text into a message, a reason or a line of a log takes it th
 from __future__ import annotations
 
 import re
-from datetime import UTC
-from typing import TYPE_CHECKING, Final
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-    from datetime import datetime
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
+from typing import Final
 
 MAX_QUOTE: Final = 200
 """Maximum number of characters that are repeated of a text of the API: enough to recognise it."""

@@ -6,24 +6,20 @@ a poll. Import it only where callbacks are configured, because aiohttp's server 
 
 from __future__ import annotations
 
+import asyncio
 import logging
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractContextManager, asynccontextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import anyio
 from aiohttp import web
 
 from orchestrator.api.callback_urls import CallbackUrls, TokenBucket
 from orchestrator.api.connection_errors import listen_words
-
-if TYPE_CHECKING:
-    import asyncio
-    from collections.abc import AsyncIterator, Callable
-    from contextlib import AbstractContextManager
-
-    from orchestrator.core.events import RunEvents
-    from orchestrator.core.settings import CallbackSettings
+from orchestrator.core.events import RunEvents
+from orchestrator.core.settings import CallbackSettings
 
 MAX_CONNECTIONS: Final = 100
 """Maximum number of open connections. One more closes the oldest, so that nobody can block it."""

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import secrets
 from collections import OrderedDict
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from hashlib import sha256
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import anyio
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
 
 _TOKEN_BYTES: Final = 24
 """Random bytes of a token: 192 bits, which nobody guesses."""

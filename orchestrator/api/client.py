@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import base64
 import contextlib
+from collections.abc import AsyncIterator, Container, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote, unquote
 
@@ -20,27 +21,21 @@ from yarl import URL
 from orchestrator.api import bounded_json, problems, wire
 from orchestrator.api import urls as api_urls
 from orchestrator.api.downloads import FileUrls
-from orchestrator.api.responses import read_bounded
+from orchestrator.api.responses import Stream, read_bounded
 from orchestrator.api.transport import BELOW_HTTP, CONNECT_MAX, send_once, through, transport_error
 from orchestrator.core import vonage
-from orchestrator.core.model import RemoteReport, ReportList
-from orchestrator.core.ports import ITS_LIFE
+from orchestrator.core.intervals import Window
+from orchestrator.core.model import RemoteReport, ReportList, Series
+from orchestrator.core.ports import ITS_LIFE, Clock, Resume, Within
 from orchestrator.core.proxies import Proxies
+from orchestrator.core.settings import Credentials
+from orchestrator.core.vonage import Status
 from orchestrator.errors import ApiError, ServerFault, Throttled, TooLarge
 from orchestrator.texts import hider, short, utc_text
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Container, Mapping, Sequence
-    from datetime import datetime
-
     from aiohttp import ClientResponse, ClientSession
 
-    from orchestrator.api.responses import Stream
-    from orchestrator.core.intervals import Window
-    from orchestrator.core.model import Series
-    from orchestrator.core.ports import Clock, Resume, Within
-    from orchestrator.core.settings import Credentials
-    from orchestrator.core.vonage import Status
 
 MAX_LIST_BYTES: Final = 32 * 1024**2
 """Maximum number of bytes of a list answer that are read: about 30,000 reports."""

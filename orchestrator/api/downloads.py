@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote
 
@@ -12,6 +14,8 @@ from aiohttp import InvalidURL
 from orchestrator.api import problems, ranges, urls
 from orchestrator.api.responses import Stream, resumed
 from orchestrator.api.transport import BELOW_HTTP, send_once, through, transport_error
+from orchestrator.core.ports import Resume, Within
+from orchestrator.core.proxies import Proxies
 from orchestrator.errors import (
     ApiError,
     FileRefused,
@@ -23,15 +27,9 @@ from orchestrator.errors import (
 from orchestrator.texts import short
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
-    from contextlib import AsyncExitStack
-    from datetime import datetime
-
     from aiohttp import ClientResponse, ClientSession, ClientTimeout
     from yarl import URL
 
-    from orchestrator.core.ports import Resume, Within
-    from orchestrator.core.proxies import Proxies
 
 MAX_REDIRECTS: Final = 3
 """Maximum number of redirects that a download follows."""

@@ -8,12 +8,12 @@ with ``PK``, JSON with a bracket.
 from __future__ import annotations
 
 import zlib
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
-
     from multidict import CIMultiDictProxy
+
 
 BLOCK: Final = 256 * 1024
 """Maximum number of decoded bytes that are held at once."""

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from orchestrator.api import bounded_json
 from orchestrator.core import vonage
@@ -20,9 +21,6 @@ from orchestrator.errors import (
     Unauthorized,
 )
 from orchestrator.texts import short
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
 
 MAX_RETRY_AFTER: Final = timedelta(days=365)
 """A longer ``Retry-After`` is shortened to this. How long a run really waits, the engine says."""

@@ -8,15 +8,12 @@ or whose file has changed, sends the whole file.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from datetime import timedelta
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from orchestrator.api.problems import read_date
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from orchestrator.core.ports import Resume
+from orchestrator.core.ports import Resume
 
 _STRONG: Final = re.compile(r'"[\x21\x23-\x7e]*"')
 _CONTENT_RANGE: Final = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18})", re.IGNORECASE)

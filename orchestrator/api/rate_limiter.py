@@ -5,21 +5,17 @@ from __future__ import annotations
 import heapq
 import math
 from collections import deque
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import anyio
 from anyio.lowlevel import checkpoint
 
-from orchestrator.core.ports import Priority
+from orchestrator.core.ports import Priority, Slot
 from orchestrator.errors import Throttled, TransportError
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
-    from orchestrator.core.ports import Slot
 
 PAUSE_INITIAL: Final = timedelta(seconds=1)
 """First pause after a 429 that does not say how long; it doubles with each 429 in a row."""

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Final
 
 import anyio
 
 from orchestrator.api import encodings, ranges
 from orchestrator.api.transport import BELOW_HTTP, transport_error
+from orchestrator.core.ports import Resume, Within
 from orchestrator.errors import ServerFault, TooLarge, TransportError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
     from aiohttp import ClientResponse
 
-    from orchestrator.core.ports import Resume, Within
 
 _PIECE: Final = 256 * 1024
 """Bytes that are read at once."""

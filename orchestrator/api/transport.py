@@ -14,14 +14,14 @@ from yarl import URL
 
 from orchestrator.api import urls
 from orchestrator.api.connection_errors import certificate_words, system_words, tls_words
+from orchestrator.core.proxies import Proxies, Proxy
+from orchestrator.core.settings import ApiSettings
 from orchestrator.errors import TransportError
 from orchestrator.version import __version__
 
 if TYPE_CHECKING:
     from aiohttp import ClientHandlerType, ClientRequest, ClientResponse
 
-    from orchestrator.core.proxies import Proxies, Proxy
-    from orchestrator.core.settings import ApiSettings
 
 KEEP_ALIVE_SECONDS: Final = 4
 """Seconds for which an idle connection is used again.

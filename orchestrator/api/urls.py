@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from yarl import URL
 
 from orchestrator.core import vonage
 from orchestrator.core.hosts import is_this_machine
+from orchestrator.core.proxies import Proxies, Proxy
 from orchestrator.errors import FileRefused, InputError
 from orchestrator.texts import short
-
-if TYPE_CHECKING:
-    from orchestrator.core.proxies import Proxies, Proxy
 
 _MEDIA: Final = re.compile(
     r"(?:[^?#]*/)?(" + vonage.MEDIA_PATH + r"/(?!\.{1,2}/?$)[^/?#\s]+)/?(\?[^#]*)?(?:#.*)?",

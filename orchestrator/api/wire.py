@@ -7,22 +7,18 @@ of fields; all of them are read.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Container, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache, partial
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import Any, Final, TypeVar
 
 from orchestrator.api.bounded_json import WireError, first_object, kind_of, parse_object
 from orchestrator.core import products
-from orchestrator.core.model import RemoteReport, ReportList
+from orchestrator.core.intervals import Window
+from orchestrator.core.model import FieldValue, RemoteReport, ReportList, Series
 from orchestrator.core.vonage import Status
 from orchestrator.texts import printable, utc_text
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Container, Mapping
-
-    from orchestrator.core.intervals import Window
-    from orchestrator.core.model import FieldValue, Series
 
 T = TypeVar("T")
 

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from orchestrator.app.ledger_reading import refuse_missing_ledger
+from orchestrator.core.settings import Config
 from orchestrator.ledger import LedgerBackup, back_up_ledger
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from orchestrator.core.settings import Config
 
 __all__ = ["LedgerBackup", "back_up"]
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING
 
 from orchestrator.app.ledger_reading import refuse_missing_ledger
 from orchestrator.app.ledger_writing import Announce, no_announcement, writing_ledger
@@ -14,13 +13,11 @@ from orchestrator.app.setup import (
     open_sessions,
     with_credentials_of_open,
 )
+from orchestrator.config import Inputs
 from orchestrator.core.policy import ExitCode
 from orchestrator.engine import cancel as engine_cancel
+from orchestrator.engine.cancel import Cancellation
 from orchestrator.ledger import ledger_exists
-
-if TYPE_CHECKING:
-    from orchestrator.config import Inputs
-    from orchestrator.engine.cancel import Cancellation
 
 
 @dataclass(frozen=True, slots=True)

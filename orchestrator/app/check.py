@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import Final
 from urllib.parse import urlsplit
 
 from anyio import to_thread
@@ -13,21 +14,16 @@ from anyio import to_thread
 from orchestrator.app import check_api, check_disk
 from orchestrator.app.check_disk import Check, Level, require_output
 from orchestrator.app.ledger_reading import ledger_is_missing, reading_ledger
-from orchestrator.app.manifest_check import compare, refuse_unknown_files
+from orchestrator.app.manifest_check import Comparison, compare, refuse_unknown_files
 from orchestrator.app.notifications import says_anything, send_test, unavailable
 from orchestrator.app.setup import clock_of, run_in_new_loop
+from orchestrator.config import Inputs
+from orchestrator.core.model import Job
 from orchestrator.core.policy import ExitCode
+from orchestrator.core.settings import Config, Credentials
 from orchestrator.errors import InputError, LedgerError, OldLedgerVersion, OutputError
 from orchestrator.ledger import ledger_exists, lock_holder, refuse_hard_links, refuse_network
 from orchestrator.reporting.phrases import counted, time_words
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-
-    from orchestrator.app.manifest_check import Comparison
-    from orchestrator.config import Inputs
-    from orchestrator.core.model import Job
-    from orchestrator.core.settings import Config, Credentials
 
 _ORDER: Final = (ExitCode.BAD_INPUT, ExitCode.DISK, ExitCode.FINDINGS)
 """The first that applies is the exit code, as for a run."""

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import os
 import socket
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import anyio
 
@@ -20,7 +21,9 @@ from orchestrator.config import proxies_of, resolve_credentials
 from orchestrator.core import clocks
 from orchestrator.core.policy import ExitCode
 from orchestrator.core.ports import Priority
+from orchestrator.core.settings import Config, Credentials
 from orchestrator.core.vonage import ALL_STATUSES
+from orchestrator.engine.key_session import KeySession
 from orchestrator.errors import (
     ApiError,
     InputError,
@@ -32,12 +35,6 @@ from orchestrator.ledger import (
     lock_holder,
 )
 from orchestrator.reporting.phrases import counted
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
-
-    from orchestrator.core.settings import Config, Credentials
-    from orchestrator.engine.key_session import KeySession
 
 _LOOK_BACK: Final = timedelta(hours=1)
 

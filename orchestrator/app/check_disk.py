@@ -8,24 +8,20 @@ import shlex
 import shutil
 import stat
 import tempfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
-from typing import TYPE_CHECKING, Final
+from pathlib import Path
+from typing import Final
 
 from orchestrator.collect.formats import output_format
 from orchestrator.collect.layout import MANIFEST, PARTIAL, QUARANTINE
 from orchestrator.collect.stores import output_store
 from orchestrator.core.policy import ExitCode
-from orchestrator.core.settings import Readers
+from orchestrator.core.settings import Config, Readers
 from orchestrator.errors import InputError, OutputError
 from orchestrator.ledger import ledger_files
 from orchestrator.reporting.phrases import size_words
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-
-    from orchestrator.core.settings import Config
 
 LITTLE_SPACE_BYTES: Final = 1_000_000_000
 """One report can be as large as this as an archive, and more unpacked."""

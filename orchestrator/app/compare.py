@@ -5,26 +5,21 @@ from __future__ import annotations
 import json
 import urllib.request
 from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from datetime import datetime
+from typing import Any
 
 from orchestrator.app.ledger_reading import collected, reading_ledger, series_of
 from orchestrator.collect.stores import output_store
+from orchestrator.config import Inputs
 from orchestrator.core.debt import wants
-from orchestrator.core.intervals import union
+from orchestrator.core.intervals import Window, union
 from orchestrator.core.lifecycle import State
-from orchestrator.simulator import RecordDigest, Truth, digest_csv
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from datetime import datetime
-
-    from orchestrator.config import Inputs
-    from orchestrator.core.intervals import Window
-    from orchestrator.core.model import Series
-    from orchestrator.core.ports import LedgerReader
-    from orchestrator.core.settings import Config
-    from orchestrator.simulator import Settings
+from orchestrator.core.model import Series
+from orchestrator.core.ports import LedgerReader
+from orchestrator.core.settings import Config
+from orchestrator.simulator import RecordDigest, Settings, Truth, digest_csv
 
 _PATIENCE_SECONDS = 60.0
 

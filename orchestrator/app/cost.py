@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
+from orchestrator.core.model import Series
+from orchestrator.core.settings import Prices
 from orchestrator.reporting.phrases import counted
-
-if TYPE_CHECKING:
-    from orchestrator.core.model import Series
-    from orchestrator.core.settings import Prices
 
 UNKNOWN: Final = "unknown"
 _SMALL: Final = Decimal(1)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
-from typing import TYPE_CHECKING, Final
+from datetime import datetime, timedelta
+from typing import Final
+from zoneinfo import ZoneInfo
 
 from orchestrator.app.cost import Cost
 from orchestrator.app.ledger_reading import reading_ledger
 from orchestrator.app.setup import clock_of
+from orchestrator.config import Inputs
 from orchestrator.config.dates import moment
 from orchestrator.config.parsers import InvalidValue
 from orchestrator.core import debt as debts
@@ -18,22 +21,14 @@ from orchestrator.core.commands import JOB, typed
 from orchestrator.core.intervals import Window
 from orchestrator.core.lifecycle import State
 from orchestrator.core.local_dates import chunk_text
+from orchestrator.core.model import Job
+from orchestrator.core.ports import LedgerReader
+from orchestrator.core.settings import Config
 from orchestrator.core.spending import Period
 from orchestrator.core.windows import retention_edge
-from orchestrator.engine.editions import Renewal
+from orchestrator.engine.editions import Renewal, RenewalsEnd
 from orchestrator.errors import InputError
 from orchestrator.reporting.phrases import counted
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-    from datetime import datetime
-    from zoneinfo import ZoneInfo
-
-    from orchestrator.config import Inputs
-    from orchestrator.core.model import Job
-    from orchestrator.core.ports import LedgerReader
-    from orchestrator.core.settings import Config
-    from orchestrator.engine.editions import RenewalsEnd
 
 _SAFE: Final = timedelta(days=1)
 """Nearer to the end of retention an edition could come back with fewer records than there are."""

@@ -2,29 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import Enum
-from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from orchestrator.app.files import ReportFile, report_file
 from orchestrator.app.ledger_reading import reading_ledger, series_of
+from orchestrator.config import Inputs
 from orchestrator.config.dates import moment
 from orchestrator.config.parsers import InvalidValue
 from orchestrator.core.checkpoint import Checkpoint
+from orchestrator.core.intervals import Window
 from orchestrator.core.lifecycle import State
+from orchestrator.core.model import LedgerPoint, Report, Series
+from orchestrator.core.ports import LedgerReader
 from orchestrator.errors import InputError
 from orchestrator.ledger import ledger_exists
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from orchestrator.config import Inputs
-    from orchestrator.core.intervals import Window
-    from orchestrator.core.model import LedgerPoint, Report, Series
-    from orchestrator.core.ports import LedgerReader
-    from orchestrator.reporting.summary import RunSummary
+from orchestrator.reporting.summary import RunSummary
 
 
 class Change(Enum):

@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from orchestrator.app.ledger_reading import collected, reading_ledger
 from orchestrator.collect.layout import target_path
 from orchestrator.collect.work_area import WorkFiles
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from datetime import datetime
-
-    from orchestrator.config import Inputs
-    from orchestrator.core.column_changes import ColumnChanges
-    from orchestrator.core.intervals import Window
-    from orchestrator.core.model import Report, Series
-    from orchestrator.core.settings import Config
+from orchestrator.config import Inputs
+from orchestrator.core.column_changes import ColumnChanges
+from orchestrator.core.intervals import Window
+from orchestrator.core.model import Report, Series
+from orchestrator.core.settings import Config
 
 
 @dataclass(frozen=True, slots=True)

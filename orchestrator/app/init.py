@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from pathlib import Path
+from typing import Final
 
 from orchestrator.config import config_schema, job_schema
 from orchestrator.config.amounts import currency, price
@@ -19,10 +21,6 @@ from orchestrator.core.settings import Secret
 from orchestrator.errors import InputError, Mistake, OutputError
 from orchestrator.fsync import sync_folder
 from orchestrator.simulator.settings import DEFAULT_KEYS
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from pathlib import Path
 
 CONFIG: Final = "config.yaml"
 SCHEMA_FOLDER: Final = "schema"

@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from typing import TYPE_CHECKING
+from types import TracebackType
+from typing import Self
 
 from orchestrator.collect.layout import MANIFEST, holds_files
+from orchestrator.config import Inputs
 from orchestrator.core.commands import JOB, typed
 from orchestrator.core.lifecycle import State
+from orchestrator.core.model import Job, Report, Series
+from orchestrator.core.ports import LedgerReader
+from orchestrator.core.settings import Config
 from orchestrator.errors import InputError
 from orchestrator.ledger import IN_MEMORY, ledger_exists, open_reader
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-    from types import TracebackType
-    from typing import Self
-
-    from orchestrator.config import Inputs
-    from orchestrator.core.model import Job, Report, Series
-    from orchestrator.core.ports import LedgerReader
-    from orchestrator.core.settings import Config
 
 
 def ledger_is_missing(config: Config) -> str | None:

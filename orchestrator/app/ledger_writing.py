@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TypeAlias
 
 from anyio import to_thread
 
@@ -17,14 +18,9 @@ from orchestrator.app.manifest_sync import ManifestSync
 from orchestrator.collect.disk import translate_os_errors
 from orchestrator.collect.manifest_writing import put_aside
 from orchestrator.collect.stores import output_store
+from orchestrator.core.ports import Clock, Ledger
+from orchestrator.core.settings import Config
 from orchestrator.ledger import ledger_exists, open_ledger
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
-
-    from orchestrator.core.ports import Clock, Ledger
-    from orchestrator.core.settings import Config
-
 
 Announce: TypeAlias = "Callable[[str, str], None]"
 """Takes level (``info`` or ``warning``) and text of what a person should know; in any thread."""

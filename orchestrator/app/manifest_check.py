@@ -2,34 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import datetime
 from enum import Enum
 from itertools import islice
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from orchestrator.app.plan import series_plans
 from orchestrator.collect.disk import explain
-from orchestrator.collect.layout import holds_published, published, series_folder
-from orchestrator.collect.manifest import read_manifest, survey
+from orchestrator.collect.layout import Published, holds_published, published, series_folder
+from orchestrator.collect.manifest import Survey, read_manifest, survey
 from orchestrator.collect.manifest_entries import FileEntry
 from orchestrator.collect.stores import output_store
+from orchestrator.collect.stores.base import OutputStore
 from orchestrator.core.commands import JOB, typed
-from orchestrator.core.intervals import union
+from orchestrator.core.intervals import Window, union
+from orchestrator.core.model import Job, LedgerPoint, Series
+from orchestrator.core.ports import LedgerReader
+from orchestrator.core.settings import Config
 from orchestrator.errors import InputError, OutputError
 from orchestrator.reporting.phrases import counted
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-    from datetime import datetime
-
-    from orchestrator.collect.layout import Published
-    from orchestrator.collect.manifest import Survey
-    from orchestrator.collect.stores.base import OutputStore
-    from orchestrator.core.intervals import Window
-    from orchestrator.core.model import Job, LedgerPoint, Series
-    from orchestrator.core.ports import LedgerReader
-    from orchestrator.core.settings import Config
 
 _BATCH: Final = 500  # Request ids that are looked up in one statement.
 _NAMED: Final = 5

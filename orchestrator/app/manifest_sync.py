@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from collections.abc import Callable, Iterable, Iterator
+from datetime import datetime
+from typing import Final
 
 from anyio import to_thread
 
+from orchestrator.collect.manifest import Survey
 from orchestrator.collect.manifest_entries import (
     Entry,
     FileEntry,
@@ -17,19 +20,12 @@ from orchestrator.collect.manifest_entries import (
 )
 from orchestrator.collect.manifest_writing import ManifestJournal, bodies_of, write_manifest
 from orchestrator.collect.stores import output_store
-from orchestrator.core.ledger_records import to_ms
+from orchestrator.core.ledger_records import LedgerChanges, to_ms
 from orchestrator.core.lifecycle import State
+from orchestrator.core.model import LedgerPoint, Report, Resolution, Series
+from orchestrator.core.ports import LedgerReader
+from orchestrator.core.settings import Config
 from orchestrator.ledger import open_reader
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
-    from datetime import datetime
-
-    from orchestrator.collect.manifest import Survey
-    from orchestrator.core.ledger_records import LedgerChanges
-    from orchestrator.core.model import LedgerPoint, Report, Resolution, Series
-    from orchestrator.core.ports import LedgerReader
-    from orchestrator.core.settings import Config
 
 _OTHERS: Final = tuple(state for state in State if state is not State.COLLECTED)
 

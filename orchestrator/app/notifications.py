@@ -5,8 +5,11 @@ from __future__ import annotations
 import json
 import os
 import threading
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Final
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, Self
 from urllib.parse import urlsplit
 
 import anyio
@@ -16,6 +19,8 @@ from orchestrator.config.credentials import Unavailable, look_up
 from orchestrator.config.discovery import working_directory
 from orchestrator.config.inputs import read_settings
 from orchestrator.core.policy import ExitCode, code_of, most_telling
+from orchestrator.core.ports import Clock
+from orchestrator.core.settings import Config
 from orchestrator.errors import InputError, TransportError
 from orchestrator.notify import metrics, sending
 from orchestrator.notify.outcomes import (
@@ -26,19 +31,10 @@ from orchestrator.notify.outcomes import (
     wanted,
     write_past,
 )
+from orchestrator.notify.sending import Delivery
 from orchestrator.reporting import summary, summary_text
+from orchestrator.reporting.summary import RunSummary
 from orchestrator.texts import printable, short
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-    from pathlib import Path
-    from types import TracebackType
-    from typing import Self
-
-    from orchestrator.core.ports import Clock
-    from orchestrator.core.settings import Config
-    from orchestrator.notify.sending import Delivery
-    from orchestrator.reporting.summary import RunSummary
 
 _METRICS_MODE: Final = 0o644
 """The node exporter runs as another user; the file holds names of jobs and numbers alone."""

@@ -6,21 +6,18 @@ Compares what the ledger holds; it buys and changes nothing.
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import islice
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
+from orchestrator.core.debt import Debt
 from orchestrator.core.intervals import Window, coalesce, intersect, subtract
 from orchestrator.core.lifecycle import State
+from orchestrator.core.model import Job, JobSeries, Series
 from orchestrator.core.overlap import covers
+from orchestrator.core.ports import LedgerReader
 from orchestrator.reporting.phrases import counted, windows_words
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-
-    from orchestrator.core.debt import Debt
-    from orchestrator.core.model import Job, JobSeries, Series
-    from orchestrator.core.ports import LedgerReader
 
 _SUBACCOUNTS: Final = "include_subaccounts"
 

@@ -7,31 +7,27 @@ from __future__ import annotations
 
 import os
 from collections import Counter
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
-from typing import TYPE_CHECKING, Final
+from datetime import datetime, timedelta
+from typing import Final
 
 from orchestrator.app.cost import Cost
 from orchestrator.app.ledger_reading import LedgerView
 from orchestrator.app.overlaps import DoublePurchaseCheck
 from orchestrator.app.setup import clock_of
+from orchestrator.config import Inputs
 from orchestrator.config.credentials import Unavailable, look_up
 from orchestrator.core import debt as debts
 from orchestrator.core import intervals, spending, volume
+from orchestrator.core.debt import Debt
+from orchestrator.core.intervals import Window
 from orchestrator.core.lifecycle import State
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-    from datetime import datetime
-
-    from orchestrator.config import Inputs
-    from orchestrator.core.debt import Debt
-    from orchestrator.core.intervals import Window
-    from orchestrator.core.model import Job
-    from orchestrator.core.ports import LedgerReader
-    from orchestrator.core.settings import Config
-    from orchestrator.core.spending import Bound
+from orchestrator.core.model import Job
+from orchestrator.core.ports import LedgerReader
+from orchestrator.core.settings import Config
+from orchestrator.core.spending import Bound
 
 REQUESTS_PER_CHUNK: Final = 2
 """A create and a download; how many polls there are depends on how long the report takes."""

@@ -7,19 +7,16 @@ else lies about, and sends nothing.
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from orchestrator.app.files import files
+from orchestrator.config import Inputs
 from orchestrator.core.record_columns import ColumnType, column_type
 from orchestrator.core.settings import Format
 from orchestrator.errors import InputError
 from orchestrator.texts import printable
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
-
-    from orchestrator.config import Inputs
 
 _SQL_TYPES: Final[Mapping[ColumnType, str]] = {
     ColumnType.TEXT: "VARCHAR",

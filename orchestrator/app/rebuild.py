@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
-from typing import TYPE_CHECKING, Final
+from datetime import datetime, timedelta
+from typing import Final
 
 from orchestrator.app.ledger_reading import held_in_output
 from orchestrator.app.manifest_check import unknown_files
 from orchestrator.collect import layout
 from orchestrator.collect.disk import translate_os_errors
-from orchestrator.collect.manifest import Reading, survey
+from orchestrator.collect.layout import Published
+from orchestrator.collect.manifest import Reading, Survey, survey
 from orchestrator.collect.manifest_entries import (
     Entry,
     FileEntry,
@@ -26,21 +28,12 @@ from orchestrator.collect.verify import count
 from orchestrator.core.commands import JOB, typed
 from orchestrator.core.ledger_records import from_ms
 from orchestrator.core.lifecycle import OPEN, State
-from orchestrator.core.model import Report, Resolution
-from orchestrator.core.ports import Contradiction, VerifiedFile
+from orchestrator.core.model import Job, Report, Resolution, Series
+from orchestrator.core.ports import Contradiction, LedgerRestore, VerifiedFile
+from orchestrator.core.settings import Config, Credentials
 from orchestrator.errors import CollectError, InputError, OutputError
 from orchestrator.ledger import ledger_exists, restored_ledger
 from orchestrator.reporting.phrases import counted
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
-    from datetime import datetime
-
-    from orchestrator.collect.layout import Published
-    from orchestrator.collect.manifest import Survey
-    from orchestrator.core.model import Job, Series
-    from orchestrator.core.ports import LedgerRestore
-    from orchestrator.core.settings import Config, Credentials
 
 _NAMED: Final = 5
 

@@ -4,31 +4,27 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import Enum
-from typing import TYPE_CHECKING, Final, assert_never
+from typing import Final, assert_never
 
 from orchestrator.app.cost import Cost
 from orchestrator.app.ledger_reading import refuse_missing_ledger, series_of
 from orchestrator.app.ledger_writing import Announce, no_announcement, writing_ledger
 from orchestrator.app.setup import SystemClock, open_sessions, output_of
 from orchestrator.collect.collector import FileCollector
-from orchestrator.config import resolve_credentials
+from orchestrator.config import Inputs, resolve_credentials
 from orchestrator.core.commands import JOB, typed
 from orchestrator.core.lifecycle import State
+from orchestrator.core.model import Job, Report
 from orchestrator.core.policy import ExitCode
+from orchestrator.core.ports import Ledger, LedgerReader
+from orchestrator.core.settings import Config, Credentials
 from orchestrator.engine import resolve as engine_resolve
 from orchestrator.errors import ApiError, CollectError, InputError, Mistake, OrchestratorError
 from orchestrator.ledger import ledger_exists
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from orchestrator.config import Inputs
-    from orchestrator.core.model import Job, Report
-    from orchestrator.core.ports import Ledger, LedgerReader
-    from orchestrator.core.settings import Config, Credentials
 
 _NUMBER: Final = re.compile(r"r?(\d{1,18})")
 

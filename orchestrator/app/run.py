@@ -8,16 +8,18 @@ from __future__ import annotations
 
 import contextlib
 import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from datetime import timedelta
 from functools import partial
-from typing import TYPE_CHECKING, Unpack
+from typing import Unpack
 
 import anyio
 from anyio import to_thread
 
-from orchestrator.app.ledger_writing import writing_ledger
+from orchestrator.app.ledger_writing import WritableLedger, writing_ledger
 from orchestrator.app.rebuild import rebuild_ledger as rebuild
-from orchestrator.app.run_request import NoDisplay, RunOptions, RunRequest
+from orchestrator.app.run_request import Display, NoDisplay, RunOptions, RunRequest
 from orchestrator.app.run_summary import summarise, write_success
 from orchestrator.app.run_work import execute, prepare
 from orchestrator.app.setup import (
@@ -29,20 +31,13 @@ from orchestrator.app.setup import (
     with_credentials_of_open,
 )
 from orchestrator.app.shutdown import Shutdown, StoppedBeforeRun, drained, listen_for_signals
+from orchestrator.config import Inputs
 from orchestrator.core import policy
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-    from contextlib import AbstractAsyncContextManager
-
-    from orchestrator.app.ledger_writing import WritableLedger
-    from orchestrator.app.run_request import Display
-    from orchestrator.config import Inputs
-    from orchestrator.core.events import RunEvent
-    from orchestrator.core.ports import Clock
-    from orchestrator.core.settings import Credentials
-    from orchestrator.engine.editions import Renewal
-    from orchestrator.reporting.summary import RunSummary
+from orchestrator.core.events import RunEvent
+from orchestrator.core.ports import Clock
+from orchestrator.core.settings import Credentials
+from orchestrator.engine.editions import Renewal
+from orchestrator.reporting.summary import RunSummary
 
 
 async def run(

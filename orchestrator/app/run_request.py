@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING, Protocol, TypedDict
+from typing import Protocol, TypedDict
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-
-    from orchestrator.config import Inputs
-    from orchestrator.core.events import RunEvent
-    from orchestrator.core.model import FieldValue
-    from orchestrator.core.ports import Clock
-    from orchestrator.core.settings import Credentials
-    from orchestrator.engine.editions import Renewal
-    from orchestrator.reporting.run_stats import RunStats
+from orchestrator.config import Inputs
+from orchestrator.core.events import RunEvent
+from orchestrator.core.model import FieldValue
+from orchestrator.core.ports import Clock
+from orchestrator.core.settings import Credentials
+from orchestrator.engine.editions import Renewal
+from orchestrator.reporting.run_stats import RunStats
 
 
 class Display(Protocol):

@@ -5,30 +5,26 @@ from __future__ import annotations
 import json
 import secrets
 import time
+from collections.abc import Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING
 
 from orchestrator.app import callbacks, editions, overlaps
 from orchestrator.app.files import quarantined_file
 from orchestrator.app.ledger_reading import series_of
+from orchestrator.app.run_request import RunRequest
+from orchestrator.app.run_work import Executed
 from orchestrator.collect import layout
 from orchestrator.collect.stores import output_store
 from orchestrator.core import policy
 from orchestrator.core.checkpoint import Checkpoint
 from orchestrator.core.intervals import intersect, union
 from orchestrator.core.lifecycle import OPEN, State
+from orchestrator.core.model import Job, LedgerPoint
+from orchestrator.core.ports import Ledger, LedgerReader
+from orchestrator.core.settings import Config
+from orchestrator.engine.run import RunEnd, SeriesEnd
 from orchestrator.reporting.summary import CollectedTotals, Others, RunSummary, UnfinishedSeries
 from orchestrator.texts import utc_text
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from orchestrator.app.run_request import RunRequest
-    from orchestrator.app.run_work import Executed
-    from orchestrator.core.model import Job, LedgerPoint
-    from orchestrator.core.ports import Ledger, LedgerReader
-    from orchestrator.core.settings import Config
-    from orchestrator.engine.run import RunEnd, SeriesEnd
 
 
 async def summarise(

@@ -8,7 +8,10 @@ from __future__ import annotations
 import contextlib
 import itertools
 import random
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import anyio
@@ -16,8 +19,10 @@ from anyio import to_thread
 
 from orchestrator.api import KeyRateLimiter
 from orchestrator.app import callbacks, editions
+from orchestrator.app.ledger_writing import WritableLedger
 from orchestrator.app.manifest_check import refuse_unknown_files
 from orchestrator.app.plan import double_purchase_warnings
+from orchestrator.app.run_request import RunRequest
 from orchestrator.app.setup import (
     open_sessions,
     output_of,
@@ -32,32 +37,25 @@ from orchestrator.collect.work_area import (
     reports_in_quarantine,
     reports_with_unfinished_files,
 )
+from orchestrator.config import Inputs
 from orchestrator.core.commands import JOB, typed
 from orchestrator.core.events import BytesReceived, RunEvents
-from orchestrator.engine.editions import renew
+from orchestrator.core.ports import Ledger, LedgerReader
+from orchestrator.engine.drain import Drain
+from orchestrator.engine.editions import Renewal, RenewalsEnd, renew
+from orchestrator.engine.key_session import KeySession
 from orchestrator.engine.refetch import refetch
 from orchestrator.engine.run import RunContext, RunEnd, run_jobs
 from orchestrator.errors import OrchestratorError
 from orchestrator.reporting.line_folding import LineFolding
-from orchestrator.reporting.loop_lag import LoopLagMonitor
+from orchestrator.reporting.loop_lag import LoopLag, LoopLagMonitor
 from orchestrator.reporting.phrases import counted
 from orchestrator.reporting.run_log import RunLog
 from orchestrator.reporting.run_stats import RunStats
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-    from datetime import datetime
-    from pathlib import Path
-
     from orchestrator.api.callback_server import CallbackServer
-    from orchestrator.app.ledger_writing import WritableLedger
-    from orchestrator.app.run_request import RunRequest
-    from orchestrator.config import Inputs
-    from orchestrator.core.ports import Ledger, LedgerReader
-    from orchestrator.engine.drain import Drain
-    from orchestrator.engine.editions import Renewal, RenewalsEnd
-    from orchestrator.engine.key_session import KeySession
-    from orchestrator.reporting.loop_lag import LoopLag
+
 
 _COUNT_SECONDS: Final = 60.0
 """How often the lines are counted that were not shown, since others of their cause were."""

@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import signal
 import time
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import TYPE_CHECKING, Final, TypeVar
 
 import anyio
@@ -14,10 +16,8 @@ from anyio.lowlevel import checkpoint
 from orchestrator.engine.drain import GRACE, HURRY, Drain
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator
-    from datetime import timedelta
-
     from anyio.abc import TaskStatus
+
 
 Result = TypeVar("Result")
 

@@ -3,27 +3,23 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from enum import Enum
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from orchestrator.app.files import quarantined_file
 from orchestrator.app.ledger_reading import LedgerView, series_of
-from orchestrator.app.plan import series_plans
+from orchestrator.app.plan import SeriesPlan, series_plans
 from orchestrator.app.setup import clock_of
+from orchestrator.config import Inputs
 from orchestrator.core import windows
 from orchestrator.core.attempts import count
 from orchestrator.core.lifecycle import HAD, OPEN, State
+from orchestrator.core.model import Failure, GivenUp, Job, Report, Series
+from orchestrator.core.ports import LedgerReader
 from orchestrator.reporting.phrases import Explanation, Fate, explain
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping, Sequence
-    from datetime import datetime
-
-    from orchestrator.app.plan import SeriesPlan
-    from orchestrator.config import Inputs
-    from orchestrator.core.model import Failure, GivenUp, Job, Report, Series
-    from orchestrator.core.ports import LedgerReader
 
 
 class Filter(Enum):

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from collections.abc import Callable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from orchestrator.app.files import file_of, from_here, place_of
 from orchestrator.app.ledger_reading import collected, reading_ledger, series_of
@@ -14,20 +15,15 @@ from orchestrator.app.overlaps import SubaccountOverlap, subaccount_overlaps
 from orchestrator.collect import verify as file_check
 from orchestrator.collect.layout import MANIFEST, format_of, series_folder
 from orchestrator.collect.stores import output_store
+from orchestrator.collect.stores.base import OutputStore
+from orchestrator.config import Inputs
+from orchestrator.core.intervals import Window
 from orchestrator.core.lifecycle import State
+from orchestrator.core.model import Report, Series
 from orchestrator.core.policy import ExitCode
+from orchestrator.core.ports import LedgerReader
+from orchestrator.core.settings import Config
 from orchestrator.errors import InputError, OutputError
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from concurrent.futures import Future
-
-    from orchestrator.collect.stores.base import OutputStore
-    from orchestrator.config import Inputs
-    from orchestrator.core.intervals import Window
-    from orchestrator.core.model import Report, Series
-    from orchestrator.core.ports import LedgerReader
-    from orchestrator.core.settings import Config
 
 _THREADS: Final = 2
 """Files read at a time: hashing keeps a core busy, and more at once slows a disk down."""

@@ -10,14 +10,11 @@ from __future__ import annotations
 import re
 import stat
 import struct
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import BinaryIO, Final
 
 from orchestrator.errors import CorruptArchive
-
-if TYPE_CHECKING:
-    from collections.abc import Container, Sequence
-    from typing import BinaryIO
 
 STORED: Final = 0
 DEFLATED: Final = 8

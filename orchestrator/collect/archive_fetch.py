@@ -4,40 +4,32 @@ from __future__ import annotations
 
 import contextlib
 import io
+from collections.abc import Generator
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
 
 from anyio import to_thread
 
 from orchestrator.collect import disk, inflate, safe_open
 from orchestrator.collect.archive import read_member
 from orchestrator.collect.cancellable_thread import in_thread
-from orchestrator.collect.convert import convert
+from orchestrator.collect.convert import Converted, convert
 from orchestrator.collect.counting import with_subaccounts
+from orchestrator.collect.disk_reserve import DiskReserve
 from orchestrator.collect.formats import output_format
-from orchestrator.collect.formats.base import ColumnsDoNotFit
-from orchestrator.collect.pipeline import PIECE, ArchiveFile, fetch_archive
+from orchestrator.collect.formats.base import ColumnsDoNotFit, FileSubject
+from orchestrator.collect.pipeline import PIECE, ArchiveFile, DownloadReader, fetch_archive
 from orchestrator.collect.unpack import StreamingUnpacker
-from orchestrator.collect.work_area import PartialDownload
-from orchestrator.core.ports import Resume
+from orchestrator.collect.work_area import PartialDownload, PartialFolder, WorkFiles
+from orchestrator.core.model import Report
+from orchestrator.core.ports import Download, Resume
+from orchestrator.core.settings import Format
 from orchestrator.errors import CorruptArchive, OutputError, WrongCount
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
-    from pathlib import Path
-    from typing import BinaryIO
-
     from anyio import CapacityLimiter
-
-    from orchestrator.collect.convert import Converted
-    from orchestrator.collect.disk_reserve import DiskReserve
-    from orchestrator.collect.formats.base import FileSubject
-    from orchestrator.collect.pipeline import DownloadReader
-    from orchestrator.collect.work_area import PartialFolder, WorkFiles
-    from orchestrator.core.model import Report
-    from orchestrator.core.ports import Download
-    from orchestrator.core.settings import Format
 
 
 class ArchiveFetch:

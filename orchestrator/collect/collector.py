@@ -5,36 +5,31 @@ from __future__ import annotations
 import io
 import os
 import zipfile
+from collections.abc import Callable, Generator, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, NamedTuple
+from pathlib import Path
+from typing import NamedTuple
 
 from anyio import CancelScope, CapacityLimiter, get_cancelled_exc_class, to_thread
 
 from orchestrator.collect import disk, inflate, layout, quarantine, safe_open
 from orchestrator.collect.archive_fetch import ArchiveFetch
 from orchestrator.collect.cancellable_thread import in_thread, run_cancellable
+from orchestrator.collect.convert import Converted
 from orchestrator.collect.disk_reserve import DiskReserve
 from orchestrator.collect.echo_check import refutes
 from orchestrator.collect.formats import output_format
 from orchestrator.collect.formats.base import FileSubject
 from orchestrator.collect.pipeline import DownloadReader
 from orchestrator.collect.stores import output_store
+from orchestrator.collect.stores.base import OutputStore
 from orchestrator.collect.work_area import PartialDownload, PartialFolder, WorkFiles
 from orchestrator.core.commands import typed
-from orchestrator.core.ports import VerifiedFile
-from orchestrator.core.settings import Format
+from orchestrator.core.echo import EchoDifference
+from orchestrator.core.model import Report
+from orchestrator.core.ports import Download, Resume, VerifiedFile
+from orchestrator.core.settings import Format, OutputSettings
 from orchestrator.errors import CorruptArchive, TooLong, TransportError
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Sequence
-    from pathlib import Path
-
-    from orchestrator.collect.convert import Converted
-    from orchestrator.collect.stores.base import OutputStore
-    from orchestrator.core.echo import EchoDifference
-    from orchestrator.core.model import Report
-    from orchestrator.core.ports import Download, Resume
-    from orchestrator.core.settings import OutputSettings
 
 
 class _Fresh(NamedTuple):

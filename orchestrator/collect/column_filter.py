@@ -10,16 +10,13 @@ from __future__ import annotations
 import csv
 import hmac
 import io
+from collections.abc import Callable, Iterable
 from functools import lru_cache
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from orchestrator.collect.csv_records import RecordBlocks
+from orchestrator.core.settings import ColumnRules, Secret
 from orchestrator.errors import CorruptArchive
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-
-    from orchestrator.core.settings import ColumnRules, Secret
 
 _REMEMBERED: Final = 100_000
 """Hashes of recent values that are kept: senders and countries repeat, and a hash costs 2 µs."""

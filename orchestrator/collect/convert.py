@@ -8,25 +8,19 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+from collections.abc import Callable, Generator
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final
+from pathlib import Path
+from typing import BinaryIO, Final
 
 from orchestrator.collect import inflate
 from orchestrator.collect.archive import read_member
 from orchestrator.collect.cancellable_thread import STEP_BYTES
 from orchestrator.collect.counting import AccountCounter, RecordCounter
-from orchestrator.collect.formats.base import ColumnsDoNotFit
+from orchestrator.collect.formats.base import ColumnsDoNotFit, FileSubject, OutputFormat
 from orchestrator.collect.output_file import open_writer
 from orchestrator.collect.safe_open import read_blocks
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
-    from pathlib import Path
-    from typing import BinaryIO
-
-    from orchestrator.collect.formats.base import FileSubject, OutputFormat
-    from orchestrator.core.column_changes import ColumnChanges
-
+from orchestrator.core.column_changes import ColumnChanges
 
 _MOST_PASSES: Final = 3
 """Passes over one archive: one that finds what does not fit, one that writes, and one to spare."""

@@ -7,15 +7,12 @@ from __future__ import annotations
 
 import csv
 from collections import Counter
+from collections.abc import Iterable, Iterator
 from operator import itemgetter
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
+from orchestrator.core.model import Report
 from orchestrator.errors import CorruptArchive
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-
-    from orchestrator.core.model import Report
 
 _BLANKS: Final = b"\r\n\t "
 _ALL_BUT_QUOTES_AND_LINE_FEEDS: Final = bytes(byte for byte in range(256) if byte not in b'"\n')

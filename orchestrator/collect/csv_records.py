@@ -7,10 +7,8 @@ a record here, and each can be read by itself.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from collections.abc import Iterator
+from typing import Final
 
 BLOCK_BYTES: Final = 1024 * 1024
 """About how long blocks are: with shorter ones the fixed cost of reading a block shows."""

@@ -10,17 +10,14 @@ import shlex
 import stat
 import tempfile
 import threading
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import BinaryIO, Final
 
 from orchestrator.collect import safe_open
 from orchestrator.collect.layout import PARTIAL, QUARANTINE
 from orchestrator.errors import OutputError
 from orchestrator.fsync import sync_folder
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from typing import BinaryIO
 
 _ALWAYS_PRIVATE: Final = frozenset({PARTIAL, QUARANTINE})
 """Folders for this program alone, whoever may read the collected files."""

@@ -8,12 +8,10 @@ from __future__ import annotations
 
 import os
 import threading
-from typing import TYPE_CHECKING, Final
+from pathlib import Path
+from typing import Final
 
 from orchestrator.errors import NoRoom
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 _SMALL_DISK_SHARE: Final = (
     100  # A hundredth of a disk stays free, if that is less than the reserve.

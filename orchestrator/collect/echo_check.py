@@ -8,16 +8,12 @@ from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-from orchestrator.core.echo import EchoDifference, filters_nothing, same_value, truth
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
-
-    from orchestrator.core.echo import EchoValue
+from orchestrator.core.echo import EchoDifference, EchoValue, filters_nothing, same_value, truth
 
 _STEP_ROWS: Final = 20_000  # Records between two pauses: some tens of milliseconds.
 

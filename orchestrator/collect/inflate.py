@@ -7,19 +7,14 @@ with zlib, whose verdict counts; what it accepts is proved by checksum and size 
 from __future__ import annotations
 
 import zlib
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import Any, BinaryIO, Final, Protocol
 
-from orchestrator.collect.archive import STORED
+from orchestrator.collect.archive import STORED, Member
 from orchestrator.errors import CorruptArchive
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
-    from typing import BinaryIO
-
-    from orchestrator.collect.archive import Member
 
 PACKED_BLOCK: Final = 128 * 1024  # Packed bytes that are read at once.
 BLOCK: Final = 96 * 1024  # Most bytes of CSV at once: few enough that malloc reuses the memory.

@@ -10,10 +10,12 @@ it, is no line.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import BinaryIO, Final
 
 from orchestrator.collect.layout import MANIFEST
+from orchestrator.collect.manifest_entries import Entry
 from orchestrator.collect.manifest_reading import (
     BadLine,
     Header,
@@ -24,15 +26,9 @@ from orchestrator.collect.manifest_reading import (
     parse_line,
     parse_point,
 )
+from orchestrator.collect.stores.base import OutputStore
+from orchestrator.core.model import LedgerPoint
 from orchestrator.errors import InputError, Mistake
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from typing import BinaryIO
-
-    from orchestrator.collect.manifest_entries import Entry
-    from orchestrator.collect.stores.base import OutputStore
-    from orchestrator.core.model import LedgerPoint
 
 _MAX_LINE_BYTES: Final = 16 * 1024 * 1024  # Bounds the memory; a line of ours is far shorter.
 

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from datetime import datetime
 
-if TYPE_CHECKING:
-    from datetime import datetime
-
-    from orchestrator.core.column_changes import ColumnChanges
-    from orchestrator.core.intervals import Window
-    from orchestrator.core.model import GivenUp, Report, Series
+from orchestrator.core.column_changes import ColumnChanges
+from orchestrator.core.intervals import Window
+from orchestrator.core.model import GivenUp, Report, Series
 
 
 @dataclass(frozen=True, slots=True)

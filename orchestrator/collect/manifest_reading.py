@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import re
 import zlib
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import Any, Final, TypeVar
 
 from orchestrator.collect.layout import edition_of, is_inside
 from orchestrator.collect.manifest_entries import (
@@ -24,9 +25,6 @@ from orchestrator.core.column_changes import ColumnChanges
 from orchestrator.core.intervals import Window
 from orchestrator.core.lifecycle import State
 from orchestrator.core.model import GivenUp, LedgerPoint, Report, Series
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
 
 Made = TypeVar("Made")
 

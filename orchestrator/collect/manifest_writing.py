@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import json
 import zlib
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Final
+from pathlib import Path
+from typing import Any, BinaryIO, Final
 
 from orchestrator.collect import disk, layout, safe_open
 from orchestrator.collect.manifest_entries import (
@@ -23,16 +25,10 @@ from orchestrator.collect.manifest_entries import (
     ResolvedEntry,
     SeriesEntry,
 )
+from orchestrator.collect.stores.base import OutputStore
+from orchestrator.core.intervals import Window
+from orchestrator.core.model import LedgerPoint, Report, Series
 from orchestrator.fsync import sync_folder
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-    from pathlib import Path
-    from typing import BinaryIO
-
-    from orchestrator.collect.stores.base import OutputStore
-    from orchestrator.core.intervals import Window
-    from orchestrator.core.model import LedgerPoint, Report, Series
 
 VERSION: Final = 2
 """Of the form in which manifests are written."""

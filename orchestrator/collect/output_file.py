@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from orchestrator.collect.column_filter import ColumnFilter
+from orchestrator.collect.formats.base import FileSubject, OutputFormat, Writer
 from orchestrator.core.column_changes import ColumnChanges
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from orchestrator.collect.formats.base import FileSubject, OutputFormat, Writer
 
 
 def open_writer(output_format: OutputFormat, path: Path, subject: FileSubject) -> OutputFile:

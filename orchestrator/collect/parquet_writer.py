@@ -10,7 +10,7 @@ from __future__ import annotations
 import csv
 import io
 from collections import defaultdict
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from orchestrator.collect.csv_records import BLOCK_BYTES, RecordBlocks, end_of_first_record
 from orchestrator.collect.formats.base import (
@@ -31,10 +31,8 @@ except ImportError as missing:
         " `pip install 'pyarrow>=21'`, or set output.format to another format"
     ) from missing
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-    from typing import BinaryIO
-
+from collections.abc import Mapping, Sequence
+from typing import BinaryIO
 
 __all__ = ["READ_ROWS", "ParquetWriter", "count_records", "pa", "pq", "rows_of"]
 

@@ -7,23 +7,21 @@ judges whether the archive is right.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO, Final
 
 from anyio import create_memory_object_stream, create_task_group, to_thread
 
 from orchestrator.collect import disk, safe_open
+from orchestrator.collect.unpack import StreamingUnpacker
+from orchestrator.core.ports import Download
 from orchestrator.errors import CorruptArchive, TooLong, TransportError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-    from pathlib import Path
-    from typing import BinaryIO
-
     from anyio import CapacityLimiter
     from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
-    from orchestrator.collect.unpack import StreamingUnpacker
-    from orchestrator.core.ports import Download
 
 PIECE: Final = 1024 * 1024
 """Bytes gathered before they are handed to a thread: the hand-over costs as much as a write."""

@@ -4,24 +4,20 @@ from __future__ import annotations
 
 import shutil
 import stat
-from typing import TYPE_CHECKING
+from collections.abc import Generator
+from pathlib import Path
 
 from orchestrator.collect import disk, safe_open
 from orchestrator.collect.convert import Converted, convert, hash_in_steps
 from orchestrator.collect.counting import with_subaccounts
 from orchestrator.collect.formats import output_format
+from orchestrator.collect.formats.base import FileSubject
+from orchestrator.collect.work_area import WorkFiles
 from orchestrator.core.commands import typed
+from orchestrator.core.model import Report
 from orchestrator.core.settings import Format
 from orchestrator.errors import CollectError
 from orchestrator.fsync import sync_folder
-
-if TYPE_CHECKING:
-    from collections.abc import Generator
-    from pathlib import Path
-
-    from orchestrator.collect.formats.base import FileSubject
-    from orchestrator.collect.work_area import WorkFiles
-    from orchestrator.core.model import Report
 
 
 def keep(

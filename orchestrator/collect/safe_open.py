@@ -10,13 +10,10 @@ import errno
 import hashlib
 import os
 import stat
-from typing import TYPE_CHECKING, Final, cast
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from io import BufferedReader
-    from pathlib import Path
-    from typing import BinaryIO
+from collections.abc import Iterator
+from io import BufferedReader
+from pathlib import Path
+from typing import BinaryIO, Final, cast
 
 _SAFELY: Final = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 """A pipe without a reader or writer would be waited for; regular files are as ever."""

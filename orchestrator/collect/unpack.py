@@ -10,21 +10,17 @@ not, or if the pass has given up, the archive on the disk is read again from its
 from __future__ import annotations
 
 import contextlib
-from typing import TYPE_CHECKING, Final
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Final
 
 from orchestrator.collect import disk, inflate
-from orchestrator.collect.archive import DEFLATED, read_start
+from orchestrator.collect.archive import DEFLATED, Member, read_start
 from orchestrator.collect.convert import Converted
 from orchestrator.collect.counting import AccountCounter, RecordCounter
+from orchestrator.collect.formats.base import FileSubject, OutputFormat
+from orchestrator.collect.inflate import Inflater
 from orchestrator.collect.output_file import open_writer
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
-    from pathlib import Path
-
-    from orchestrator.collect.archive import Member
-    from orchestrator.collect.formats.base import FileSubject, OutputFormat
-    from orchestrator.collect.inflate import Inflater
 
 SLICE: Final = 32 * 1024  # Packed bytes that the library is given at once.
 

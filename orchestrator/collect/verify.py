@@ -6,19 +6,14 @@ import errno
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import BinaryIO, Final
 
 from orchestrator.collect.disk import explain
 from orchestrator.collect.formats import output_format
 from orchestrator.collect.safe_open import hash_of
+from orchestrator.collect.stores.base import OutputStore
+from orchestrator.core.settings import Format
 from orchestrator.errors import CorruptArchive
-
-if TYPE_CHECKING:
-    from typing import BinaryIO
-
-    from orchestrator.collect.stores.base import OutputStore
-    from orchestrator.core.settings import Format
-
 
 _NOT_A_FILE: Final = {
     errno.ELOOP: "link, which is not followed",

@@ -11,19 +11,16 @@ import json
 import os
 import re
 import stat
+from collections.abc import Callable, Iterator
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from pathlib import Path
+from typing import Final
 
 from orchestrator.collect import disk, layout, safe_open
+from orchestrator.core.model import Report
 from orchestrator.core.ports import Resume
 from orchestrator.core.settings import Format
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from collections.abc import Set as AbstractSet
-    from pathlib import Path
-
-    from orchestrator.core.model import Report
 
 _QUARANTINED: Final = re.compile(r"(\d+)_[A-Za-z0-9._%-]+\.(?:txt|" + layout.SUFFIXES + ")")
 

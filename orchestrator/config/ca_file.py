@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Final
+from pathlib import Path
+from typing import Final
 
 from orchestrator.config.parsers import InvalidValue
 from orchestrator.config.regular_files import NotRegularError, open_regular
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 MAX_BYTES: Final = 4 * 1024 * 1024
 """The bundle of a whole system has 250 kB."""

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from orchestrator.config import parsers
+from orchestrator.config.document import Findings
 from orchestrator.config.messages import one_of, shown, suggestion
 from orchestrator.config.parsers import InvalidValue
 from orchestrator.core.products import ALIASES, PRODUCTS, canonical_name
 from orchestrator.core.record_columns import columns_of
-from orchestrator.core.settings import ColumnRules, ColumnSettings, Format
-
-if TYPE_CHECKING:
-    from orchestrator.config.document import Findings
-    from orchestrator.core.settings import OutputSettings
+from orchestrator.core.settings import ColumnRules, ColumnSettings, Format, OutputSettings
 
 _RULES: Final = ("drop", "hash")
 _KEY: Final = "hash_key"

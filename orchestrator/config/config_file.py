@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from pathlib import Path
+from typing import Annotated, Any, Final
 from urllib.parse import urlsplit
 
 from pydantic import PlainValidator
 
 from orchestrator.config import amounts, parsers
 from orchestrator.config.columns import check_columns
-from orchestrator.config.document import Findings
+from orchestrator.config.document import Findings, KeyPath
 from orchestrator.config.keys import (
     declared,
     defaults_of,
@@ -41,13 +44,6 @@ from orchestrator.core.settings import (
 )
 from orchestrator.core.vonage import REQUESTS_PER_SECOND
 from orchestrator.errors import InputError, Mistake
-
-if TYPE_CHECKING:
-    import os
-    from collections.abc import Callable, Mapping
-    from pathlib import Path
-
-    from orchestrator.config.document import KeyPath
 
 
 def load_config(

@@ -9,11 +9,8 @@ import grp
 import os
 import pwd
 import stat
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
-    from pathlib import Path
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 
 REMEDY = "make it ours alone, or name the config that you mean with --config"
 

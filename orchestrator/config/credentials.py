@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from orchestrator.config import parsers
 from orchestrator.config.messages import one_of, shown, suggestion
 from orchestrator.config.references import API_KEY, COMMAND, FILE
 from orchestrator.config.regular_files import NotRegularError, open_regular
 from orchestrator.config.secret_commands import CommandFailedError, output_of
-from orchestrator.core.settings import Credentials, Secret
+from orchestrator.core.settings import Config, CredentialReference, Credentials, Secret
 from orchestrator.errors import InputError, Mistake
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-
-    from orchestrator.core.settings import Config, CredentialReference
 
 MAX_SECRET_BYTES: Final = 64 * 1024
 

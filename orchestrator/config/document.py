@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from orchestrator.config.messages import shown
+from orchestrator.config.parsers import InvalidValue
 from orchestrator.errors import Mistake
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from orchestrator.config.parsers import InvalidValue
 
 KeyPath = tuple[str | int, ...]
 """The way to a key: names of keys, and numbers of list entries from 0."""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from functools import partial
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from orchestrator.config.config_file import read_config
 from orchestrator.config.config_trust import distrust
@@ -18,15 +20,9 @@ from orchestrator.config.discovery import (
 )
 from orchestrator.config.job_file import read_jobs
 from orchestrator.core.keys import ByPeriod
+from orchestrator.core.model import Job
+from orchestrator.core.settings import Config
 from orchestrator.errors import InputError, Mistake
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
-    from datetime import datetime
-    from pathlib import Path
-
-    from orchestrator.core.model import Job
-    from orchestrator.core.settings import Config
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from collections.abc import Collection, Sequence
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Final
 
 from orchestrator.config import parsers
 from orchestrator.config.document import Findings
 from orchestrator.config.job_entries import ChunkEntry, JobHead
 from orchestrator.config.parsers import InvalidValue, spelled_duration
-from orchestrator.config.product_entries import variants
+from orchestrator.config.product_entries import SeriesTemplate, variants
 from orchestrator.config.sections import section
 from orchestrator.config.series import accounts, expand
 from orchestrator.config.window_entries import window
@@ -16,13 +19,6 @@ from orchestrator.config.yaml_tree import read_document
 from orchestrator.core import vonage
 from orchestrator.core.model import Job
 from orchestrator.errors import InputError, Mistake
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
-    from datetime import datetime, timedelta
-    from pathlib import Path
-
-    from orchestrator.config.product_entries import SeriesTemplate
 
 _REQUIRED: Final = (
     ("accounts", "[abcd1234]"),

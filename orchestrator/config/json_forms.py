@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Callable, Iterable
+from datetime import timedelta
+from typing import Any, Final
 
 from orchestrator.config.amounts import MAX_PRICE, MAX_RECORDS, PERIODS
 from orchestrator.config.parsers import spelled_duration
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-    from datetime import timedelta
 
 Schema = dict[str, Any]
 

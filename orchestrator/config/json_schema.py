@@ -7,12 +7,14 @@ with its types, so wherever the program reads text, what merely looks like a num
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from collections.abc import Iterable
+from typing import Final
 
 from orchestrator.config.json_forms import (
     CURRENCY,
     REFERENCE_HELP,
     WEB,
+    Schema,
     duration,
     flag,
     list_of,
@@ -38,11 +40,6 @@ from orchestrator.core.products import (
 )
 from orchestrator.core.settings import Config, NotificationTarget
 from orchestrator.core.vonage import MAX_REPORT_MONTHS
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from orchestrator.config.json_forms import Schema
 
 _DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 _NAME: Final = "^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"

@@ -11,8 +11,8 @@ from collections.abc import Callable
 from dataclasses import MISSING, Field, dataclass, fields
 from datetime import timedelta
 from enum import Enum
+from pathlib import Path
 from typing import (
-    TYPE_CHECKING,
     Annotated,
     Any,
     Final,
@@ -27,17 +27,13 @@ from pydantic import PlainValidator, ValidationInfo, create_model
 from orchestrator.config import amounts, json_forms, parsers
 from orchestrator.config.ca_file import read_authorities
 from orchestrator.config.columns import column_settings
+from orchestrator.config.document import Findings, KeyPath
+from orchestrator.config.json_forms import Schema
 from orchestrator.config.messages import one_of, shown, suggestion
 from orchestrator.config.parsers import InvalidValue, StoreUrl
 from orchestrator.config.references import Origin, proxy_reference, secret_reference
 from orchestrator.config.sections import Entry, entry, section
 from orchestrator.core.keys import Form, Key
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from orchestrator.config.document import Findings, KeyPath
-    from orchestrator.config.json_forms import Schema
 
 S = TypeVar("S")
 

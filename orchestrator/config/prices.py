@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from orchestrator.config import amounts
+from orchestrator.config.document import Findings, KeyPath
 from orchestrator.config.messages import suggestion
 from orchestrator.config.parsers import InvalidValue
 from orchestrator.core.products import ALIASES, PRODUCTS, canonical_name
 from orchestrator.core.settings import Prices
-
-if TYPE_CHECKING:
-    from decimal import Decimal
-
-    from orchestrator.config.document import Findings, KeyPath
 
 _KEY: Final = "price_per_record"
 _DEFAULT: Final = "default"

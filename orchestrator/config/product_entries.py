@@ -4,23 +4,20 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import product as cartesian
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from orchestrator.config import parsers
+from orchestrator.config.document import Findings, KeyPath
 from orchestrator.config.messages import nearest, one_of, shown, suggestion
 from orchestrator.config.parsers import InvalidValue
 from orchestrator.core import products
+from orchestrator.core.model import FieldValue
 from orchestrator.core.overlap import CASELESS
 from orchestrator.core.products import DIRECTIONS, PRODUCTS, DirectionRule, Product
 from orchestrator.texts import field_text
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from orchestrator.config.document import Findings, KeyPath
-    from orchestrator.core.model import FieldValue
 
 MAX_VARIANTS: Final = 1000
 """Series that one entry may expand to for one account; more is surely a slip."""

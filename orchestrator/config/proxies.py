@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Final
+from collections.abc import Mapping
+from typing import Final
 from urllib.parse import urlsplit
 
 from orchestrator.config.credentials import Unavailable, look_up
 from orchestrator.config.parsers import InvalidValue
 from orchestrator.config.proxy_address import KEY, NO_PROXY, parse_proxy
 from orchestrator.core.proxies import Proxies, Proxy
+from orchestrator.core.settings import Config
 from orchestrator.errors import InputError, Mistake
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from orchestrator.core.settings import Config
 
 _VARIABLES: Final = ("https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY")
 """The first that is set counts, as with curl; one that is set and empty means no proxy."""

@@ -6,9 +6,10 @@ import os
 import pwd
 import re
 import shlex
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import Annotated, Final
 
 from pydantic import PlainValidator
 
@@ -17,9 +18,6 @@ from orchestrator.config.parsers import InvalidValue
 from orchestrator.config.proxy_address import KEY, NO_PROXY, parse_proxy
 from orchestrator.config.sections import Entry
 from orchestrator.core.settings import Secret
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 FILE: Final = "file:"
 COMMAND: Final = "command:"

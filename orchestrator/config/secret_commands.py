@@ -7,11 +7,9 @@ import selectors
 import signal
 import subprocess
 import time
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, Final
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+from typing import Final
 
 SECONDS: Final = 10.0  # For the whole command: a vault across the network answers in one or two.
 _POLL_SECONDS: Final = 0.1  # How late the end of a command is seen whose output stays open.

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from orchestrator.config.document import MAX_FINDINGS, Findings
+from orchestrator.config.document import MAX_FINDINGS, Findings, KeyPath
 from orchestrator.config.messages import one_of, suggestion
 from orchestrator.config.parsers import InvalidValue
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from pydantic_core import ErrorDetails
-
-    from orchestrator.config.document import KeyPath
 
 
 class Entry(BaseModel):

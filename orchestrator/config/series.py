@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-from orchestrator.config.job_entries import AccountEntry
+from orchestrator.config.document import Findings, KeyPath
+from orchestrator.config.job_entries import AccountEntry, JobHead
 from orchestrator.config.messages import one_of, suggestion
+from orchestrator.config.product_entries import SeriesTemplate
 from orchestrator.config.sections import entry
 from orchestrator.core.model import JobSeries, Series
 from orchestrator.core.overlap import covers, differing
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
-
-    from orchestrator.config.document import Findings, KeyPath
-    from orchestrator.config.job_entries import JobHead
-    from orchestrator.config.product_entries import SeriesTemplate
 
 MAX_SERIES: Final = 200_000
 """Series of one job: a thousand accounts with two hundred products and filters each."""

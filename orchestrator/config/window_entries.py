@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Final
+from typing import Final
+from zoneinfo import ZoneInfo
 
 from orchestrator.config import dates
+from orchestrator.config.document import Findings, KeyPath
 from orchestrator.config.job_entries import WindowEntry, calendar_word
 from orchestrator.config.parsers import InvalidValue
 from orchestrator.config.sections import entry
-from orchestrator.core.model import AbsoluteWindow, LastWindow, Span
-
-if TYPE_CHECKING:
-    from zoneinfo import ZoneInfo
-
-    from orchestrator.config.document import Findings, KeyPath
-    from orchestrator.core.model import WindowSpec
+from orchestrator.core.model import AbsoluteWindow, LastWindow, Span, WindowSpec
 
 _Ends = tuple[datetime, datetime | None]
 

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, BinaryIO, Final
+from pathlib import Path
+from typing import Any, BinaryIO, Final
 
 import yaml
 
@@ -28,11 +30,6 @@ from orchestrator.config.document import (
 from orchestrator.config.messages import nearest
 from orchestrator.config.regular_files import NotRegularError, open_regular
 from orchestrator.errors import InputError, Mistake
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
-
 
 MAX_BYTES: Final = 2 * 1024 * 1024
 """Ten thousands of accounts fit; what is larger is some other file."""

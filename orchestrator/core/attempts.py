@@ -9,26 +9,22 @@ have bounds of their own: of a window, of a series in one run, and of a series i
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Final, assert_never
+from typing import Final, assert_never
 
 from orchestrator.core import lifecycle
 from orchestrator.core.chunks import BEFORE_SPLIT, cut, failures_over, last_line
 from orchestrator.core.commands import typed
+from orchestrator.core.debt import Debt
 from orchestrator.core.intervals import Window, intersect, subtract, union
-from orchestrator.core.model import Span, Unit
+from orchestrator.core.lifecycle import Event
+from orchestrator.core.model import Failure, Job, Span, Unit
 from orchestrator.core.next_steps import ALWAYS, Buy, Defer, GiveUp, Step, WaitForOpen
 from orchestrator.core.proofs import Proof
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Sequence
-
-    from orchestrator.core.debt import Debt
-    from orchestrator.core.lifecycle import Event
-    from orchestrator.core.model import Failure, Job
-    from orchestrator.core.refused_dates import RefusedDates
-    from orchestrator.core.settings import PollPolicy
+from orchestrator.core.refused_dates import RefusedDates
+from orchestrator.core.settings import PollPolicy
 
 MAX_FAILED_A_RUN: Final = 3
 """Maximum number of reports that may fail over a chunk in one run; the next run goes on."""

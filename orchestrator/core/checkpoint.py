@@ -9,10 +9,9 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-if TYPE_CHECKING:
-    from orchestrator.core.model import LedgerPoint
+from orchestrator.core.model import LedgerPoint
 
 _STAMP: Final = "%Y%m%dT%H%M%SZ"
 _WORD: Final = re.compile(

@@ -7,8 +7,10 @@ that the same window is always cut in the same places.
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from datetime import date, datetime, timedelta
-from typing import TYPE_CHECKING, Final, assert_never
+from typing import Final, assert_never
+from zoneinfo import ZoneInfo
 
 from orchestrator.core import vonage
 from orchestrator.core.calendar import (
@@ -19,14 +21,8 @@ from orchestrator.core.calendar import (
     month_start,
 )
 from orchestrator.core.intervals import Window, union
-from orchestrator.core.model import Span, Unit
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-    from zoneinfo import ZoneInfo
-
-    from orchestrator.core.model import Failure
-    from orchestrator.core.volume import Sizing
+from orchestrator.core.model import Failure, Span, Unit
+from orchestrator.core.volume import Sizing
 
 BEFORE_SPLIT: Final = 8
 """Failed reports over a chunk after which it is cut in half, once."""

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-from typing import TYPE_CHECKING, Final
+from datetime import datetime, timedelta
+from typing import Final
 
 from orchestrator.core.hosts import is_on_this_machine
-
-if TYPE_CHECKING:
-    from datetime import datetime
 
 DATE_GRAIN: Final = timedelta(seconds=1)
 """Precision of a ``Date`` header: the server's clock may be ahead of it by less than this."""

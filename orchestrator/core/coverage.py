@@ -7,18 +7,15 @@ once it shows that it reaches across the moment, or that nothing is missing in i
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from enum import Enum
 from itertools import pairwise
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from datetime import datetime
-
-    from orchestrator.core.ledger_records import Owner
-    from orchestrator.core.model import Report
+from orchestrator.core.ledger_records import Owner
+from orchestrator.core.model import Report
 
 FEW: Final = 5
 """Entries; no API is expected to cut its lists shorter than this."""

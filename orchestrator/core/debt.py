@@ -5,22 +5,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from datetime import datetime
+from typing import Final
 
 from orchestrator.core import volume
 from orchestrator.core import windows as job_windows
 from orchestrator.core.chunks import cut
 from orchestrator.core.intervals import Window, intersect, subtract
-from orchestrator.core.volume import History
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
-    from datetime import datetime
-
-    from orchestrator.core.model import Failure, Job, JobSeries, Resolution, SeriesState
-    from orchestrator.core.volume import Sizing
-
+from orchestrator.core.model import Failure, Job, JobSeries, Resolution, SeriesState
+from orchestrator.core.volume import History, Sizing
 
 _NO_HISTORY: Final = History()
 

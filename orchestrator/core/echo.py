@@ -10,13 +10,11 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from orchestrator.core import products
+from orchestrator.core.model import RemoteReport, Report
 from orchestrator.texts import field_text, short, utc_text
-
-if TYPE_CHECKING:
-    from orchestrator.core.model import RemoteReport, Report
 
 EchoValue = str | bool | datetime
 """A value of the request: of a field, or one of its two dates."""

@@ -6,17 +6,14 @@ changes what the engine does by being there or not.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
-    from orchestrator.core.debt import Debt
-    from orchestrator.core.lifecycle import Event
-    from orchestrator.core.model import FieldValue, Report
+from orchestrator.core.debt import Debt
+from orchestrator.core.lifecycle import Event
+from orchestrator.core.model import FieldValue, Report
 
 Level = Literal["debug", "info", "warning", "error"]
 """How much a message matters. ``debug`` is for one who wants to see every step."""

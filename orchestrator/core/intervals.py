@@ -6,15 +6,12 @@ function takes windows in any order and returns span sets.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 from orchestrator.texts import utc_text
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-
 
 Moment = TypeVar("Moment", int, datetime)
 

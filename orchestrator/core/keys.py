@@ -8,11 +8,9 @@ bounds and the JSON Schema of it, so that a key stands in one place.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 from enum import Enum
-from typing import TYPE_CHECKING, Generic, TypeVar
-
-if TYPE_CHECKING:
-    from datetime import timedelta
+from typing import Generic, TypeVar
 
 T = TypeVar("T")
 

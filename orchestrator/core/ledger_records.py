@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import Final, NamedTuple
 
+from orchestrator.core.column_changes import ColumnChanges
+from orchestrator.core.intervals import Window
 from orchestrator.core.lifecycle import State
-
-if TYPE_CHECKING:
-    from orchestrator.core.column_changes import ColumnChanges
-    from orchestrator.core.intervals import Window
-    from orchestrator.core.model import Report, Series
+from orchestrator.core.model import Report, Series
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND: Final = timedelta(milliseconds=1)

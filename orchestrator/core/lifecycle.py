@@ -8,13 +8,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
-from typing import TYPE_CHECKING, Final, assert_never
+from typing import Final, assert_never
 
+from orchestrator.core.column_changes import ColumnChanges
 from orchestrator.core.proofs import Proof
 from orchestrator.errors import InvalidTransition
-
-if TYPE_CHECKING:
-    from orchestrator.core.column_changes import ColumnChanges
 
 
 class State(Enum):

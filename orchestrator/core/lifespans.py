@@ -6,16 +6,13 @@ that lasts until the end of the life that the API promises, by the API's own clo
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import timedelta
-from typing import TYPE_CHECKING, Final
+from datetime import datetime, timedelta
+from typing import Final
 
 from orchestrator.core import vonage
 from orchestrator.core.proofs import Proof
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from datetime import datetime
 
 LAST_LOOKS: Final = 3
 """Polls in a row that must fail after the end of a life before it counts as over."""

@@ -6,19 +6,16 @@ the zones in a context variable, the one piece of state here.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, Protocol
+from datetime import datetime
+from typing import Final, Protocol
 from zoneinfo import ZoneInfo
 
 from orchestrator.core.calendar import first_instant
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-    from datetime import datetime
-
-    from orchestrator.core.intervals import Window
-    from orchestrator.core.model import Job, Series
+from orchestrator.core.intervals import Window
+from orchestrator.core.model import Job, Series
 
 _UTC: Final = ZoneInfo("UTC")
 

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final
+from datetime import datetime
+from typing import Final
 from urllib.parse import unquote, urlsplit
 
 from orchestrator.core.commands import typed
-from orchestrator.core.coverage import CLOCK_SLACK
+from orchestrator.core.coverage import CLOCK_SLACK, Moment
 from orchestrator.core.echo import echoed, same_value, sent, wrong_echo
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-    from datetime import datetime
-
-    from orchestrator.core.coverage import Moment
-    from orchestrator.core.model import RemoteReport, Report
+from orchestrator.core.model import RemoteReport, Report
 
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 

@@ -7,26 +7,22 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from enum import Enum
 from functools import cached_property
+from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Self
+from typing import Self
+from zoneinfo import ZoneInfo
 
 from orchestrator.core import products
+from orchestrator.core.column_changes import ColumnChanges
+from orchestrator.core.intervals import Window
+from orchestrator.core.lifecycle import State
 from orchestrator.core.vonage import FILE_PROMISED, Status
 from orchestrator.texts import field_text
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-    from datetime import datetime
-    from pathlib import Path
-    from zoneinfo import ZoneInfo
-
-    from orchestrator.core.column_changes import ColumnChanges
-    from orchestrator.core.intervals import Window
-    from orchestrator.core.lifecycle import State
 
 FieldValue = str | bool
 """A field of a request: booleans as booleans, everything else as text."""

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-if TYPE_CHECKING:
-    from orchestrator.core.model import FieldValue, Series
+from orchestrator.core.model import FieldValue, Series
 
 COLUMNS_ONLY: Final = frozenset({"include_message", "show_concatenated"})
 """Fields that change what a record shows, not which records there are."""

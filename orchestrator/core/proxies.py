@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import ipaddress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from orchestrator.core.hosts import is_this_machine
-
-if TYPE_CHECKING:
-    from orchestrator.core.settings import Secret
+from orchestrator.core.settings import Secret
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,11 +6,9 @@ files. Columns grow over the years without notice: what this table does not know
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import Enum
-from typing import TYPE_CHECKING, Final
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+from typing import Final
 
 
 class ColumnType(Enum):

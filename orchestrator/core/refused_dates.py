@@ -7,16 +7,14 @@ rest of it: how long a window may be, and where the oldest records end.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from orchestrator.core.chunks import even
 from orchestrator.core.intervals import Window, subtract
 from orchestrator.core.next_steps import ALWAYS, Buy, GiveUp
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 _DAY: Final = timedelta(days=1)
 

@@ -5,12 +5,12 @@ A field that is annotated with a `Key` is a key of the config file: this is wher
 
 from __future__ import annotations
 
-from collections.abc import Mapping  # noqa: TC003 - read at run time, with the keys
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from decimal import Decimal
 from enum import Enum
-from pathlib import Path  # noqa: TC003 - read at run time, with the keys
+from pathlib import Path
 from typing import Annotated, Final
 
 from orchestrator.core import products, vonage

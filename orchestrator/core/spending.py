@@ -3,22 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
 from enum import Enum
-from typing import TYPE_CHECKING
 
 from orchestrator.core import products
-from orchestrator.core.volume import hardly_more
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-    from datetime import datetime
-
-    from orchestrator.core.intervals import Window
-    from orchestrator.core.model import Series
-    from orchestrator.core.settings import Limits, Prices
-    from orchestrator.core.volume import History
+from orchestrator.core.intervals import Window
+from orchestrator.core.model import Series
+from orchestrator.core.settings import Limits, Prices
+from orchestrator.core.volume import History, hardly_more
 
 
 class Period(Enum):

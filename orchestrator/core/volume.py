@@ -9,16 +9,14 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-
-    from orchestrator.core.intervals import Window
-    from orchestrator.core.model import Job
+from orchestrator.core.intervals import Window
+from orchestrator.core.model import Job
 
 MARGIN: Final = 1.5
 """By which the target is divided: the densest stretch that was seen may not be the densest."""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
-from typing import TYPE_CHECKING, Final, assert_never
+from datetime import date, datetime, timedelta
+from typing import Final, assert_never
+from zoneinfo import ZoneInfo
 
 from orchestrator.core import products, vonage
 from orchestrator.core.calendar import add_months, first_instant, local_date, month_start
@@ -14,17 +15,14 @@ from orchestrator.core.local_dates import moment_text
 from orchestrator.core.model import (
     AbsoluteWindow,
     CalendarWord,
+    Job,
     LastWindow,
     Resolution,
+    Series,
     Span,
     Unit,
+    WindowSpec,
 )
-
-if TYPE_CHECKING:
-    from datetime import date, datetime
-    from zoneinfo import ZoneInfo
-
-    from orchestrator.core.model import Job, Series, WindowSpec
 
 _DAY: Final = timedelta(days=1)
 

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import anyio
 
+from orchestrator.core.events import RunEvents
 from orchestrator.errors import ApiError, ServerFault, TooLarge, TransportError
-
-if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
-
-    from orchestrator.core.events import RunEvents
 
 TRIPS_AFTER: Final = 5
 """Failed calls of a key in a row, of any kind, after which the API counts as down."""

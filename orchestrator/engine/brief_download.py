@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import AsyncIterator
 
+from orchestrator.core.ports import Download
+from orchestrator.engine.drain import Drain
 from orchestrator.errors import TransportError
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
-    from orchestrator.core.ports import Download
-    from orchestrator.engine.drain import Drain
 
 
 class BriefDownload:

@@ -4,28 +4,21 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from orchestrator.core import spending
-from orchestrator.core.events import ReportChanged
-from orchestrator.core.lifecycle import UNPAID
+from orchestrator.core.events import ReportChanged, RunEvent, RunEvents
+from orchestrator.core.intervals import Window
+from orchestrator.core.lifecycle import UNPAID, State
 from orchestrator.core.local_dates import window_text, zone_of
-from orchestrator.core.spending import Period
+from orchestrator.core.model import Series
+from orchestrator.core.ports import Ledger
+from orchestrator.core.spending import Bound, Period
 from orchestrator.core.volume import SCARCE_FACTOR
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-    from datetime import datetime
-
-    from orchestrator.core.events import RunEvent, RunEvents
-    from orchestrator.core.intervals import Window
-    from orchestrator.core.lifecycle import State
-    from orchestrator.core.model import Series
-    from orchestrator.core.ports import Ledger
-    from orchestrator.core.spending import Bound
 
 _HOUR: Final = timedelta(hours=1)
 

@@ -3,29 +3,23 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import anyio
 
 from orchestrator.core import lifecycle, policy
 from orchestrator.core.calendar import first_instant, local_date
 from orchestrator.core.lifecycle import State
-from orchestrator.core.model import AbsoluteWindow, Resolution
-from orchestrator.core.ports import Priority
+from orchestrator.core.model import AbsoluteWindow, Job, RemoteReport, Report, Resolution
+from orchestrator.core.ports import Ledger, Priority
 from orchestrator.core.vonage import CANCEL_TOO_LATE, Status
 from orchestrator.engine import outcomes
+from orchestrator.engine.key_session import KeySession
 from orchestrator.errors import ApiError, NotFound, Rejected
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-    from datetime import datetime
-
-    from orchestrator.core.model import Job, RemoteReport, Report
-    from orchestrator.core.ports import Ledger
-    from orchestrator.engine.key_session import KeySession
-
 
 _LOOKS: Final = 4
 """How often the status is asked after a cancel whose answer does not tell it."""

@@ -5,15 +5,10 @@ Nothing else in the engine applies an event to a report that a run follows.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from orchestrator.core.events import ReportChanged
-
-if TYPE_CHECKING:
-    from orchestrator.core.events import RunEvents
-    from orchestrator.core.lifecycle import Event
-    from orchestrator.core.model import Report
-    from orchestrator.core.ports import Ledger
+from orchestrator.core.events import ReportChanged, RunEvents
+from orchestrator.core.lifecycle import Event
+from orchestrator.core.model import Report
+from orchestrator.core.ports import Ledger
 
 
 class ReportChanges:

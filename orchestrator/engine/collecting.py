@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import anyio
 from anyio.lowlevel import checkpoint
 
 from orchestrator.core import lifecycle, policy
 from orchestrator.core.commands import pay_or_skip
+from orchestrator.core.echo import EchoDifference
+from orchestrator.core.events import RunEvents
 from orchestrator.core.lifecycle import State
 from orchestrator.core.local_dates import chunk_text
-from orchestrator.core.model import RemoteReport
+from orchestrator.core.model import RemoteReport, Report
 from orchestrator.core.policy import Scope
-from orchestrator.core.ports import Priority, Within
+from orchestrator.core.ports import Collector, Download, Ledger, Priority, VerifiedFile, Within
 from orchestrator.core.vonage import Status
 from orchestrator.engine import outcomes
 from orchestrator.engine.brief_download import BriefDownload
+from orchestrator.engine.changes import ReportChanges
 from orchestrator.engine.download_tries import SAME_COUNT, DownloadTries, Next, is_refusal
+from orchestrator.engine.drain import Drain
+from orchestrator.engine.key_session import KeySession
 from orchestrator.engine.polling.missing_reports import is_file_gone, is_forgotten, life_left
 from orchestrator.engine.slots import SlotPool
 from orchestrator.errors import (
@@ -34,17 +39,6 @@ from orchestrator.errors import (
     Unauthorized,
     WrongCount,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-
-    from orchestrator.core.echo import EchoDifference
-    from orchestrator.core.events import RunEvents
-    from orchestrator.core.model import Report
-    from orchestrator.core.ports import Collector, Download, Ledger, VerifiedFile
-    from orchestrator.engine.changes import ReportChanges
-    from orchestrator.engine.drain import Drain
-    from orchestrator.engine.key_session import KeySession
 
 
 async def withdraw_superseded(

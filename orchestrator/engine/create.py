@@ -5,38 +5,33 @@ A create is never repeated unless it surely made nothing.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING, Final, assert_never
+from typing import Final, assert_never
 
 import anyio
 
 from orchestrator.core import clocks, echo, lifecycle, policy
-from orchestrator.core.events import ReportChanged
+from orchestrator.core.events import ReportChanged, RunEvents
+from orchestrator.core.intervals import Window
 from orchestrator.core.local_dates import chunk_text
+from orchestrator.core.model import RemoteReport, Report, Series
 from orchestrator.core.policy import (
     MaybeCreated,
     RefusedFor,
     RefusedForDates,
     ResendAfterBackoff,
     ResendAtNextTurn,
+    Scope,
 )
-from orchestrator.core.ports import Priority
+from orchestrator.core.ports import Callbacks, Collector, Ledger, Priority
+from orchestrator.core.settings import Config
+from orchestrator.engine.changes import ReportChanges
+from orchestrator.engine.drain import Drain
+from orchestrator.engine.key_session import KeySession
+from orchestrator.engine.slots import Slot
 from orchestrator.errors import ApiError, RequestIdConflict, Throttled, TransportError
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from orchestrator.core.events import RunEvents
-    from orchestrator.core.intervals import Window
-    from orchestrator.core.model import RemoteReport, Report, Series
-    from orchestrator.core.policy import Scope
-    from orchestrator.core.ports import Callbacks, Collector, Ledger
-    from orchestrator.core.settings import Config
-    from orchestrator.engine.changes import ReportChanges
-    from orchestrator.engine.drain import Drain
-    from orchestrator.engine.key_session import KeySession
-    from orchestrator.engine.slots import Slot
 
 _LEDGER_TIME: Final = timedelta(seconds=5)
 """How long a create may take beyond `api.timeout`, for the ledger to learn how it ended."""

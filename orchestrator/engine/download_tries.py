@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from orchestrator.core.lifespans import LAST_LOOKS
 from orchestrator.core.model import RemoteReport
 from orchestrator.core.vonage import Status
 from orchestrator.errors import (
     ApiError,
+    CollectError,
     CorruptArchive,
     FileRefused,
     NotFound,
@@ -20,9 +21,6 @@ from orchestrator.errors import (
     TransportError,
     WrongCount,
 )
-
-if TYPE_CHECKING:
-    from orchestrator.errors import CollectError
 
 SAME_COUNT: Final = 3
 """Downloads with the same wrong count that are enough: more would bring the same bytes again.

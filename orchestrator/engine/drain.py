@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import anyio
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 GRACE: Final = timedelta(seconds=10)
 """How long a download may still take once the run is to stop; it keeps what has come until then."""

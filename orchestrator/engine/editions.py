@@ -6,29 +6,25 @@ be finished is followed to its end by the next run, like every other open report
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import anyio
 
 from orchestrator.core.durations import DurationModel
-from orchestrator.core.events import ReportChanged
+from orchestrator.core.events import ReportChanged, RunEvent
 from orchestrator.core.lifecycle import State
+from orchestrator.core.model import Job, JobSeries, Report
 from orchestrator.core.policy import RunOutcome
 from orchestrator.engine.collecting import withdraw_superseded
 from orchestrator.engine.create import ChunkOrder
-from orchestrator.engine.run import follower_of, tell_of_drain
+from orchestrator.engine.follow import Follower
+from orchestrator.engine.key_session import KeySession
+from orchestrator.engine.run import RunContext, follower_of, tell_of_drain
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from anyio.abc import TaskGroup
-
-    from orchestrator.core.events import RunEvent
-    from orchestrator.core.model import Job, JobSeries, Report
-    from orchestrator.engine.follow import Follower
-    from orchestrator.engine.key_session import KeySession
-    from orchestrator.engine.run import RunContext
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,25 +7,42 @@ unexpected stays with the one report; what the ledger or the disk refuse ends th
 from __future__ import annotations
 
 import traceback
+from collections.abc import Awaitable
+from datetime import timedelta
 from enum import Enum
-from typing import TYPE_CHECKING, Final, assert_never
+from typing import Final, assert_never
 
 import anyio
 
 from orchestrator.core import lifecycle, policy
+from orchestrator.core.events import RunEvents
 from orchestrator.core.lifecycle import State
 from orchestrator.core.local_dates import chunk_text
+from orchestrator.core.model import RemoteReport, Report
 from orchestrator.core.policy import Scope
+from orchestrator.core.ports import Callbacks, Collector, Ledger
 from orchestrator.core.proofs import Proof
-from orchestrator.core.settings import OnTimeout, OnUnknown
+from orchestrator.core.settings import Config, OnTimeout, OnUnknown
 from orchestrator.core.vonage import Status
 from orchestrator.engine import outcomes
 from orchestrator.engine.cancel import cancelled
 from orchestrator.engine.changes import ReportChanges
 from orchestrator.engine.collecting import Collecting
-from orchestrator.engine.create import DatesRefused, GivenUp, ReportCreator, Submitted, Unknown
+from orchestrator.engine.create import (
+    ChunkOrder,
+    CreateOutcome,
+    DatesRefused,
+    GivenUp,
+    ReportCreator,
+    Submitted,
+    Unknown,
+)
+from orchestrator.engine.drain import Drain
+from orchestrator.engine.key_session import KeySession
 from orchestrator.engine.polling.missing_reports import Gone, LeftOpen
-from orchestrator.engine.reconcile import UNKNOWN_MAYBE_PAID
+from orchestrator.engine.polling.watcher import Watcher
+from orchestrator.engine.reconcile import UNKNOWN_MAYBE_PAID, Reconciler
+from orchestrator.engine.slots import Slot
 from orchestrator.errors import (
     ApiError,
     InputError,
@@ -35,21 +52,6 @@ from orchestrator.errors import (
     RequestIdConflict,
     Unauthorized,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Awaitable
-    from datetime import timedelta
-
-    from orchestrator.core.events import RunEvents
-    from orchestrator.core.model import RemoteReport, Report
-    from orchestrator.core.ports import Callbacks, Collector, Ledger
-    from orchestrator.core.settings import Config
-    from orchestrator.engine.create import ChunkOrder, CreateOutcome
-    from orchestrator.engine.drain import Drain
-    from orchestrator.engine.key_session import KeySession
-    from orchestrator.engine.polling.watcher import Watcher
-    from orchestrator.engine.reconcile import Reconciler
-    from orchestrator.engine.slots import Slot
 
 _AT_THE_API: Final = frozenset({State.SUBMITTING, State.HELD, State.SUBMITTED})
 """States of a report that the API is not done with, as far as is known."""

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import timedelta
 from itertools import groupby
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-from orchestrator.core.model import Span, Unit
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
-
-    from orchestrator.core.durations import DurationModel
-    from orchestrator.core.intervals import Window
-    from orchestrator.core.model import Job, JobSeries, Series
+from orchestrator.core.durations import DurationModel
+from orchestrator.core.intervals import Window
+from orchestrator.core.model import Job, JobSeries, Series, Span, Unit
 
 Entry = tuple["Job", "JobSeries", tuple["Job", ...]]
 """A series of a job, and the earlier jobs of the command that hold it too."""

@@ -3,33 +3,28 @@
 from __future__ import annotations
 
 import math
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
-from datetime import timedelta
-from typing import TYPE_CHECKING, Final, TypeVar
+from datetime import datetime, timedelta
+from typing import Final, TypeVar
 
 import anyio
 import tenacity
 
 from orchestrator.core import policy
 from orchestrator.core.commands import pay_or_skip
+from orchestrator.core.echo import EchoDifference
+from orchestrator.core.events import Level, RunEvents
 from orchestrator.core.local_dates import chunk_text
+from orchestrator.core.model import Report, Series
 from orchestrator.core.policy import Scope
-from orchestrator.core.ports import Priority
+from orchestrator.core.ports import Priority, RateLimiter, ReportsApi, Slot
+from orchestrator.core.settings import RetryPolicy
 from orchestrator.core.vonage import Status
 from orchestrator.engine.breaker import Breaker
+from orchestrator.engine.drain import Drain
 from orchestrator.engine.open_report_limit import OpenReportLimit
 from orchestrator.errors import ApiError, NotFound, ServerFault, Throttled, TransportError
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
-    from datetime import datetime
-
-    from orchestrator.core.echo import EchoDifference
-    from orchestrator.core.events import Level, RunEvents
-    from orchestrator.core.model import Report, Series
-    from orchestrator.core.ports import RateLimiter, ReportsApi, Slot
-    from orchestrator.core.settings import RetryPolicy
-    from orchestrator.engine.drain import Drain
 
 T = TypeVar("T")
 

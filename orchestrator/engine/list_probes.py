@@ -9,20 +9,16 @@ from __future__ import annotations
 from collections import defaultdict
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import anyio
 
-from orchestrator.core.coverage import CREATE_TAKES
+from orchestrator.core.coverage import CREATE_TAKES, UnknownCreate
 from orchestrator.core.intervals import Window
-from orchestrator.core.model import Series
+from orchestrator.core.model import Report, Series
 from orchestrator.core.ports import Priority
+from orchestrator.engine.key_session import KeySession
 from orchestrator.errors import NotFound, Rejected, Unauthorized
-
-if TYPE_CHECKING:
-    from orchestrator.core.coverage import UnknownCreate
-    from orchestrator.core.model import Report
-    from orchestrator.engine.key_session import KeySession
 
 PRODUCT: Final = "REPORTS-USAGE"
 

@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from datetime import timedelta
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import anyio
 
 from orchestrator.core import vonage
-from orchestrator.engine.slots import Waiters, slot_of
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from contextlib import AbstractContextManager
-
-    from orchestrator.core.events import RunEvents
-    from orchestrator.engine.slots import Slot
-    from orchestrator.errors import Throttled
+from orchestrator.core.events import RunEvents
+from orchestrator.engine.slots import Slot, Waiters, slot_of
+from orchestrator.errors import Throttled
 
 _SUSPECT_AFTER: Final = 2
 """Refused creates in a row after which a harmless call shows whether it is the rate."""

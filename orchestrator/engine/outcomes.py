@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from orchestrator.core import echo, lifecycle
+from orchestrator.core.echo import EchoDifference
+from orchestrator.core.lifecycle import Event
+from orchestrator.core.model import RemoteReport, Report
 from orchestrator.core.vonage import Status
-
-if TYPE_CHECKING:
-    from orchestrator.core.echo import EchoDifference
-    from orchestrator.core.lifecycle import Event
-    from orchestrator.core.model import RemoteReport, Report
 
 
 def is_final(remote: RemoteReport) -> bool:

@@ -7,17 +7,15 @@ from __future__ import annotations
 
 from collections import defaultdict, deque
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import anyio
 
+from orchestrator.core.intervals import Window
+from orchestrator.core.model import Series
 from orchestrator.core.refused_dates import RefusedDates
-
-if TYPE_CHECKING:
-    from orchestrator.core.intervals import Window
-    from orchestrator.core.model import Series
-    from orchestrator.engine.forecast import Entry
-    from orchestrator.engine.key_session import KeySession
+from orchestrator.engine.forecast import Entry
+from orchestrator.engine.key_session import KeySession
 
 FOUND_AT_A_TIME: Final = 1000
 """Reports of earlier runs that are followed at a time under each API key.

@@ -3,33 +3,27 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import anyio
 
 from orchestrator.core import coverage, lifecycle, matching, policy, vonage
 from orchestrator.core.commands import typed
 from orchestrator.core.coverage import UnknownCreate
+from orchestrator.core.events import RunEvents
 from orchestrator.core.lifecycle import State
 from orchestrator.core.local_dates import chunk_text
-from orchestrator.core.ports import Priority
+from orchestrator.core.model import RemoteReport, Report
+from orchestrator.core.ports import Clock, Ledger, Priority
+from orchestrator.core.settings import Config, PollPolicy
+from orchestrator.engine.key_session import KeySession
 from orchestrator.engine.list_probes import PRODUCT, Probes
-from orchestrator.engine.report_search import ReportLists
+from orchestrator.engine.report_search import ReportLists, Shown
 from orchestrator.errors import ApiError
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from datetime import datetime
-
-    from orchestrator.core.events import RunEvents
-    from orchestrator.core.model import RemoteReport, Report
-    from orchestrator.core.ports import Clock, Ledger
-    from orchestrator.core.settings import Config, PollPolicy
-    from orchestrator.engine.key_session import KeySession
-    from orchestrator.engine.report_search import Shown
 
 UNKNOWN_MAYBE_PAID = "unknown, maybe paid"
 

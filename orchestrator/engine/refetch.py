@@ -5,27 +5,22 @@ The newer edition takes the place of the older one when it is verified (see `eng
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
+from decimal import Decimal
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from orchestrator.core import spending
 from orchestrator.core.lifecycle import State
+from orchestrator.core.model import Job
 from orchestrator.core.policy import RunOutcome
-from orchestrator.core.spending import Period
+from orchestrator.core.ports import LedgerReader
+from orchestrator.core.spending import Bound, Period
 from orchestrator.core.windows import retention_edge
 from orchestrator.engine.editions import Renewal, renew
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-    from datetime import datetime
-    from decimal import Decimal
-
-    from orchestrator.core.model import Job
-    from orchestrator.core.ports import LedgerReader
-    from orchestrator.core.spending import Bound
-    from orchestrator.engine.run import RunContext, RunEnd
+from orchestrator.engine.run import RunContext, RunEnd
 
 _NOTHING: Final[Mapping[str, int]] = MappingProxyType({})
 

@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from orchestrator.core import coverage, matching, vonage
-from orchestrator.core.coverage import Entry, Page, Relation
-from orchestrator.core.ports import Priority
+from orchestrator.core.coverage import Entry, Page, Relation, UnknownCreate
+from orchestrator.core.model import RemoteReport, Report, ReportList
+from orchestrator.core.ports import Ledger, Priority
+from orchestrator.engine.key_session import KeySession
+from orchestrator.engine.list_probes import Probes
 from orchestrator.errors import ApiError, TooLarge
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from collections.abc import Set as AbstractSet
-    from datetime import datetime
-
-    from orchestrator.core.coverage import UnknownCreate
-    from orchestrator.core.model import RemoteReport, Report, ReportList
-    from orchestrator.core.ports import Ledger
-    from orchestrator.engine.key_session import KeySession
-    from orchestrator.engine.list_probes import Probes
 
 _MOST_TILES: Final = 64
 """Maximum number of pages of one account in one search; what they do not reach proves nothing."""

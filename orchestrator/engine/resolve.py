@@ -7,19 +7,15 @@ came (`accept_file`), do without (`waive`). `resubmit` alone pays.
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from orchestrator.core import echo, lifecycle
 from orchestrator.core.commands import JOB, typed
-from orchestrator.core.lifecycle import State
-from orchestrator.core.ports import Priority
+from orchestrator.core.lifecycle import Event, State
+from orchestrator.core.model import Report
+from orchestrator.core.ports import Collector, Ledger, Priority
+from orchestrator.engine.key_session import KeySession
 from orchestrator.errors import InputError, NotFound, WindowTaken
-
-if TYPE_CHECKING:
-    from orchestrator.core.lifecycle import Event
-    from orchestrator.core.model import Report
-    from orchestrator.core.ports import Collector, Ledger
-    from orchestrator.engine.key_session import KeySession
 
 _DONE: Final = frozenset({State.VERIFIED, State.COLLECTED, State.SUPERSEDED})
 """Reports whose file is here: nothing about them waits for a decision."""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 import anyio
@@ -12,30 +13,26 @@ import anyio
 from orchestrator.core import clocks, intervals, spending
 from orchestrator.core import debt as debts
 from orchestrator.core.durations import DurationModel
-from orchestrator.core.events import DebtKnown
+from orchestrator.core.events import DebtKnown, RunEvents
+from orchestrator.core.intervals import Window
+from orchestrator.core.lifecycle import State
+from orchestrator.core.model import GivenUp, Job, JobSeries, Report, Resolution, Series
 from orchestrator.core.policy import RunOutcome
+from orchestrator.core.ports import Callbacks, Clock, Collector, Ledger
+from orchestrator.core.settings import Config
 from orchestrator.engine.budget import Budget
 from orchestrator.engine.collecting import withdraw_superseded
+from orchestrator.engine.drain import Drain
 from orchestrator.engine.follow import Follower
 from orchestrator.engine.forecast import Forecast
+from orchestrator.engine.key_session import KeySession
 from orchestrator.engine.polling.watcher import Watcher
 from orchestrator.engine.reconcile import Reconciler
 from orchestrator.engine.scheduler import Scheduler
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
-    from datetime import datetime
-
     from anyio.abc import TaskGroup
 
-    from orchestrator.core.events import RunEvents
-    from orchestrator.core.intervals import Window
-    from orchestrator.core.lifecycle import State
-    from orchestrator.core.model import GivenUp, Job, JobSeries, Report, Resolution, Series
-    from orchestrator.core.ports import Callbacks, Clock, Collector, Ledger
-    from orchestrator.core.settings import Config
-    from orchestrator.engine.drain import Drain
-    from orchestrator.engine.key_session import KeySession
 
 CLOCK_PATIENCE: Final = timedelta(seconds=15)
 """How long a run waits at its beginning for the API's time; each create waits for it again."""

@@ -6,8 +6,9 @@ Decides the order and how much is under way; what to buy the core says, and how 
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
@@ -15,31 +16,24 @@ import anyio
 
 from orchestrator.core import attempts, intervals, volume
 from orchestrator.core import debt as debts
-from orchestrator.core.events import ReportChanged
+from orchestrator.core.events import ReportChanged, RunEvents
+from orchestrator.core.intervals import Window
 from orchestrator.core.local_dates import window_text, zone_of
+from orchestrator.core.model import Failure, Job, JobSeries, Report, Series
 from orchestrator.core.next_steps import Buy, Defer, GiveUp, WaitForOpen
+from orchestrator.core.ports import Ledger
 from orchestrator.core.refused_dates import IN_VAIN
+from orchestrator.core.settings import Config
 from orchestrator.core.windows import retention_edge
+from orchestrator.engine.budget import Budget
 from orchestrator.engine.create import ChunkOrder
-from orchestrator.engine.follow import FollowResult
-from orchestrator.engine.progress import RunProgress
+from orchestrator.engine.follow import Follower, FollowResult
+from orchestrator.engine.forecast import Entry, Forecast
+from orchestrator.engine.key_session import KeySession
+from orchestrator.engine.progress import KeyQueue, RunProgress, SeriesProgress
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-    from datetime import datetime
-
     from anyio.abc import TaskGroup
-
-    from orchestrator.core.events import RunEvents
-    from orchestrator.core.intervals import Window
-    from orchestrator.core.model import Failure, Job, JobSeries, Report, Series
-    from orchestrator.core.ports import Ledger
-    from orchestrator.core.settings import Config
-    from orchestrator.engine.budget import Budget
-    from orchestrator.engine.follow import Follower
-    from orchestrator.engine.forecast import Entry, Forecast
-    from orchestrator.engine.key_session import KeySession
-    from orchestrator.engine.progress import KeyQueue, SeriesProgress
 
 
 _WOKEN_AT_A_TIME: Final = 8

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import sqlite3
 from contextlib import closing
-from typing import TYPE_CHECKING, Final
+from pathlib import Path
+from typing import Final
 
 from orchestrator.core.commands import JOB, typed
 from orchestrator.errors import LedgerError
 from orchestrator.fsync import make_folder, sync_folder
 from orchestrator.ledger.schema import migrate
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 _SUFFIXES: Final = ("", "-wal", "-shm", "-journal")
 _UNFINISHED: Final = ".new"  # What the name of a new ledger ends in until it is complete.

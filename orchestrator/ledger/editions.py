@@ -6,15 +6,11 @@ one transaction, so every moment is had by one report and never by two.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import sqlite3
 
 from orchestrator.core.lifecycle import State
+from orchestrator.core.model import Report
 from orchestrator.errors import InvalidTransition
-
-if TYPE_CHECKING:
-    import sqlite3
-
-    from orchestrator.core.model import Report
 
 
 def has_window(state: State, replaces: int | None) -> bool:

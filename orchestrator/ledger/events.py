@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+import sqlite3
 import zlib
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from datetime import datetime
 
 from orchestrator.core.ledger_records import from_ms, to_ms
+from orchestrator.core.lifecycle import State
 from orchestrator.core.model import LedgerPoint
 from orchestrator.ledger import rows
-
-if TYPE_CHECKING:
-    import sqlite3
-    from collections.abc import Iterator
-    from datetime import datetime
-
-    from orchestrator.core.lifecycle import State
 
 
 class EventTable:

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import sqlite3
+from datetime import datetime
 
-from orchestrator.core.ledger_records import to_ms
+from orchestrator.core.intervals import Window
+from orchestrator.core.ledger_records import LedgerChanges, to_ms
+from orchestrator.core.model import GivenUp, Report, Series
 from orchestrator.ledger import rows
-
-if TYPE_CHECKING:
-    import sqlite3
-    from datetime import datetime
-
-    from orchestrator.core.intervals import Window
-    from orchestrator.core.ledger_records import LedgerChanges
-    from orchestrator.core.model import GivenUp, Report, Series
-    from orchestrator.ledger.series import SeriesTable
+from orchestrator.ledger.series import SeriesTable
 
 
 class GivenUpTable:

@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TypeVar
+from pathlib import Path
+from typing import Any, TypeVar
 
 import anyio
 from anyio import to_thread
 from anyio.lowlevel import cancel_shielded_checkpoint
 
+from orchestrator.core.ports import ChangeListener, LedgerReader
 from orchestrator.errors import OrchestratorError
 from orchestrator.ledger.sqlite_errors import explain
 from orchestrator.ledger.store import Store
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-    from pathlib import Path
-
-    from orchestrator.core.ports import ChangeListener, LedgerReader
 
 T = TypeVar("T")
 

@@ -10,15 +10,13 @@ from __future__ import annotations
 import sqlite3
 from contextlib import closing
 from functools import lru_cache
-from typing import TYPE_CHECKING, Final
+from pathlib import Path
+from typing import Final
 
 from orchestrator.core.commands import JOB, typed
 from orchestrator.core.lifecycle import State
 from orchestrator.errors import LedgerError
 from orchestrator.ledger.schema import VERSION, migrate
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 _MAX_ROW_BYTES: Final = 32 * 1024 * 1024  # A thousand times our longest row.
 

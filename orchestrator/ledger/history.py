@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
+import sqlite3
+from collections.abc import Iterable, Iterator
 from datetime import timedelta
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from orchestrator.core.durations import ReportDuration
 from orchestrator.core.intervals import Window
 from orchestrator.core.lifecycle import State
+from orchestrator.core.model import Series
 from orchestrator.core.volume import History, ObservedSpan
 from orchestrator.ledger.rows import refuse_damaged
-
-if TYPE_CHECKING:
-    import sqlite3
-    from collections.abc import Iterable, Iterator
-
-    from orchestrator.core.model import Series
 
 # Limits of what is read, so that a million reports cost no more than a thousand.
 _MAX_OWN_WINDOWS: Final = 1000  # Latest windows of the series itself.

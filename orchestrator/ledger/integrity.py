@@ -11,16 +11,14 @@ from __future__ import annotations
 
 import sqlite3
 from contextlib import closing, suppress
-from typing import TYPE_CHECKING, Final
+from pathlib import Path
+from typing import Final
 
 from anyio import to_thread
 
 from orchestrator.core.commands import JOB, typed
 from orchestrator.errors import LedgerError
 from orchestrator.ledger.hardening import harden
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 SMALL_BYTES: Final = 64 * 1024 * 1024  # Up to this size the check takes a third of a second.
 

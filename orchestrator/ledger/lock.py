@@ -6,18 +6,16 @@ import errno
 import fcntl
 import os
 import stat
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import anyio
 
 from orchestrator.errors import InputError, LedgerError, LedgerLocked
 from orchestrator.fsync import make_folder
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-    from datetime import timedelta
 
 _PAUSE_SECONDS: Final = 0.25  # Between two attempts to take a lock that another run holds.
 _NOT_A_FILE: Final = frozenset({errno.ELOOP, errno.EMLINK, errno.EISDIR, errno.ENXIO})

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
+import sqlite3
+from collections.abc import Iterable, Iterator
 from itertools import islice
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from orchestrator.core.intervals import merge
 from orchestrator.core.lifecycle import OPEN, State
-
-if TYPE_CHECKING:
-    import sqlite3
-    from collections.abc import Iterable, Iterator
-
-    from orchestrator.core.model import Report, Series
-    from orchestrator.ledger.reports import ReportTable
-    from orchestrator.ledger.series import SeriesTable
+from orchestrator.core.model import Report, Series
+from orchestrator.ledger.reports import ReportTable
+from orchestrator.ledger.series import SeriesTable
 
 _OPEN: Final = ", ".join(sorted(f"'{state.value}'" for state in OPEN))
 

@@ -8,12 +8,16 @@ URL is a path, ``sqlite:///PATH`` (with a fourth slash where the path is absolut
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, closing, contextmanager
+from datetime import datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from anyio import to_thread
 
+from orchestrator.core.model import LedgerPoint
+from orchestrator.core.ports import Clock, Ledger, LedgerReader, LedgerRestore
 from orchestrator.errors import InputError, LedgerError
 from orchestrator.ledger import integrity, lock
 from orchestrator.ledger.backup import LedgerBackup, copy_ledger
@@ -22,13 +26,6 @@ from orchestrator.ledger.restore import SqliteRestore
 from orchestrator.ledger.sqlite import SqliteLedger, connect, connect_in_memory, reading
 from orchestrator.ledger.sqlite_errors import explain
 from orchestrator.ledger.store import Store
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator
-    from datetime import datetime, timedelta
-
-    from orchestrator.core.model import LedgerPoint
-    from orchestrator.core.ports import Clock, Ledger, LedgerReader, LedgerRestore
 
 IN_MEMORY: Final = "sqlite://"
 """The URL of a ledger in memory."""

@@ -2,28 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+import sqlite3
+from datetime import datetime, timedelta
+from typing import Final
 
 from orchestrator.core import attempts
-from orchestrator.core.lifecycle import Published, State, Superseded, transition
-from orchestrator.core.model import Report
+from orchestrator.core.intervals import Window
+from orchestrator.core.ledger_records import LedgerChanges
+from orchestrator.core.lifecycle import Event, Published, State, Superseded, transition
+from orchestrator.core.model import Report, Series
 from orchestrator.errors import InvalidTransition, RequestIdConflict, WindowTaken
 from orchestrator.ledger import editions, rows, subaccount_rows
-
-if TYPE_CHECKING:
-    import sqlite3
-    from datetime import datetime, timedelta
-
-    from orchestrator.core.intervals import Window
-    from orchestrator.core.ledger_records import LedgerChanges
-    from orchestrator.core.lifecycle import Event
-    from orchestrator.core.model import Series
-    from orchestrator.ledger.events import EventTable
-    from orchestrator.ledger.given_up import GivenUpTable
-    from orchestrator.ledger.reports import ReportTable
-    from orchestrator.ledger.series import SeriesTable
-    from orchestrator.ledger.windows import SeriesWindows
-
+from orchestrator.ledger.events import EventTable
+from orchestrator.ledger.given_up import GivenUpTable
+from orchestrator.ledger.reports import ReportTable
+from orchestrator.ledger.series import SeriesTable
+from orchestrator.ledger.windows import SeriesWindows
 
 _CHANGES: Final = {(False, True): "collected_change", (True, False): "removed_change"}
 """What is noted of a report that was collected before or not, and is after or not."""

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime, timedelta
 from functools import lru_cache
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from orchestrator.core.intervals import Window
 from orchestrator.core.ledger_records import CollectedFile, Owner, SubaccountRows, from_ms, to_ms
 from orchestrator.core.lifecycle import UNPAID, State
+from orchestrator.core.model import Report, Series
 from orchestrator.core.spending import Bought
 from orchestrator.ledger import editions, rows, subaccount_rows
-
-if TYPE_CHECKING:
-    import sqlite3
-    from collections.abc import Iterable, Iterator, Sequence
-    from datetime import datetime, timedelta
-
-    from orchestrator.core.model import Report, Series
-    from orchestrator.ledger.series import SeriesTable
-    from orchestrator.ledger.windows import SeriesWindows
+from orchestrator.ledger.series import SeriesTable
+from orchestrator.ledger.windows import SeriesWindows
 
 _IDS_AT_ONCE: Final = 500  # Request ids of one statement; SQLite takes 999 values at least.
 _NEWEST: Final = 500

@@ -4,19 +4,15 @@ from __future__ import annotations
 
 import sqlite3
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final
+from datetime import datetime
+from typing import Final
 
 from orchestrator.core.ledger_records import to_ms
 from orchestrator.core.lifecycle import State
-from orchestrator.core.ports import Contradiction
+from orchestrator.core.model import GivenUp, LedgerPoint, Report, Resolution, Series
+from orchestrator.core.ports import Contradiction, LedgerReader, VerifiedFile
 from orchestrator.ledger import rows
 from orchestrator.ledger.store import Store
-
-if TYPE_CHECKING:
-    from datetime import datetime
-
-    from orchestrator.core.model import GivenUp, LedgerPoint, Report, Resolution, Series
-    from orchestrator.core.ports import LedgerReader, VerifiedFile
 
 _FETCHED_ANEW: Final = frozenset({State.READY, State.VERIFIED})
 """Neither the link is known any more nor a file without its final name: the API is asked again."""

@@ -7,28 +7,23 @@ reading it raises comes out as a `LedgerError`.
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from datetime import datetime, timedelta
+from sqlite3 import Row
+from typing import Any, Final, NamedTuple
 
 from orchestrator.core import lifecycle
 from orchestrator.core.column_changes import ColumnChanges
 from orchestrator.core.commands import JOB, typed
 from orchestrator.core.intervals import Window
 from orchestrator.core.ledger_records import Owner, from_ms, to_ms
-from orchestrator.core.lifecycle import State
+from orchestrator.core.lifecycle import Event, State
 from orchestrator.core.model import GivenUp, Report, Series, canonical_json
 from orchestrator.errors import LedgerError
 from orchestrator.ledger import editions
 from orchestrator.texts import MAX_REASON, short
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-    from datetime import datetime
-    from sqlite3 import Row
-
-    from orchestrator.core.lifecycle import Event
 
 _MILLISECOND: Final = timedelta(milliseconds=1)
 

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+import sqlite3
+from typing import Final
 
 from orchestrator.errors import LedgerError
-
-if TYPE_CHECKING:
-    import sqlite3
 
 APPLICATION_ID: Final = 0x4F524348
 """Marks an SQLite file as a ledger of this program ("ORCH")."""

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
+import sqlite3
+from collections.abc import Iterator
 from functools import lru_cache
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
+from orchestrator.core.ledger_records import LedgerChanges
+from orchestrator.core.model import Series
 from orchestrator.ledger import rows
-
-if TYPE_CHECKING:
-    import sqlite3
-    from collections.abc import Iterator
-
-    from orchestrator.core.ledger_records import LedgerChanges
-    from orchestrator.core.model import Series
 
 _KEPT_SERIES: Final = 8192  # Series kept in memory by number: more than most ledgers have.
 

@@ -3,35 +3,31 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Final
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Final
 
 import anyio
 
 from orchestrator.core.commands import JOB, typed
+from orchestrator.core.durations import ReportDuration
+from orchestrator.core.intervals import Window
+from orchestrator.core.ledger_records import Owner
+from orchestrator.core.lifecycle import Event
+from orchestrator.core.model import Report, Resolution, Series, SeriesState
+from orchestrator.core.ports import Clock
+from orchestrator.core.spending import Bought
+from orchestrator.core.volume import History
 from orchestrator.errors import LedgerError, OldLedgerVersion
 from orchestrator.ledger import hardening, integrity
 from orchestrator.ledger.creation import begin_if_none, refuse_empty
 from orchestrator.ledger.group_commit import GroupCommits
-from orchestrator.ledger.open_reports import FIRST
+from orchestrator.ledger.open_reports import FIRST, OpenPosition
 from orchestrator.ledger.schema import VERSION, check, migrate
 from orchestrator.ledger.sqlite_errors import explain
 from orchestrator.ledger.store import Store
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
-    from datetime import datetime, timedelta
-    from pathlib import Path
-
-    from orchestrator.core.durations import ReportDuration
-    from orchestrator.core.intervals import Window
-    from orchestrator.core.ledger_records import Owner
-    from orchestrator.core.lifecycle import Event
-    from orchestrator.core.model import Report, Resolution, Series, SeriesState
-    from orchestrator.core.ports import Clock
-    from orchestrator.core.spending import Bought
-    from orchestrator.core.volume import History
-    from orchestrator.ledger.open_reports import OpenPosition
 
 _PAGE: Final = 200  # Open reports that one transaction reads: in memory at once.
 _BUSY_SECONDS: Final = 30.0  # Wait for another program that holds the file; then it is an error.

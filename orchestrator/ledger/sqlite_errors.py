@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import sqlite3
-from typing import TYPE_CHECKING, Final
+from pathlib import Path
+from typing import Final
 
 from orchestrator.errors import LedgerError
 from orchestrator.ledger.integrity import remedy
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 _UNWRITABLE: Final = (
     "it cannot be opened or written; check the owner and the mode of the file and its directory"

@@ -6,11 +6,11 @@ they are. The statements themselves are in the modules of the tables.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import sqlite3
 
 from orchestrator.core.ledger_records import LedgerChanges
 from orchestrator.core.lifecycle import State
-from orchestrator.core.model import SeriesState
+from orchestrator.core.model import Series, SeriesState
 from orchestrator.ledger.events import EventTable, Identity
 from orchestrator.ledger.given_up import GivenUpTable
 from orchestrator.ledger.history import Histories
@@ -19,11 +19,6 @@ from orchestrator.ledger.report_writer import ReportWriter
 from orchestrator.ledger.reports import ReportTable
 from orchestrator.ledger.series import SeriesTable
 from orchestrator.ledger.windows import ResolutionTable, SeriesWindows
-
-if TYPE_CHECKING:
-    import sqlite3
-
-    from orchestrator.core.model import Series
 
 
 class Store:

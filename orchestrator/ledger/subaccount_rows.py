@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import sqlite3
+from collections.abc import Callable, Iterator
+from typing import Any
 
 from orchestrator.core import lifecycle
 from orchestrator.core.intervals import Window
 from orchestrator.core.ledger_records import SubaccountRows
-from orchestrator.core.lifecycle import State
+from orchestrator.core.lifecycle import Event, State
+from orchestrator.core.model import Series
 from orchestrator.ledger.rows import refuse_damaged
-
-if TYPE_CHECKING:
-    import sqlite3
-    from collections.abc import Callable, Iterator
-
-    from orchestrator.core.lifecycle import Event
-    from orchestrator.core.model import Series
 
 
 def note(connection: sqlite3.Connection, report_id: int, event: Event) -> None:

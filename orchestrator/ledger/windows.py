@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping
+from sqlite3 import Row
 
 from orchestrator.core.intervals import Window, merge
-from orchestrator.core.ledger_records import from_ms, to_ms
+from orchestrator.core.ledger_records import LedgerChanges, from_ms, to_ms
 from orchestrator.core.lifecycle import State
-from orchestrator.core.model import Failure, Resolution
+from orchestrator.core.model import Failure, Resolution, Series
 from orchestrator.ledger import rows
-
-if TYPE_CHECKING:
-    import sqlite3
-    from collections.abc import Iterable, Iterator, Mapping
-    from sqlite3 import Row
-
-    from orchestrator.core.ledger_records import LedgerChanges
-    from orchestrator.core.model import Series
-    from orchestrator.ledger.series import SeriesTable
+from orchestrator.ledger.series import SeriesTable
 
 
 class SeriesWindows:

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import socket
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
-from orchestrator.core.settings import Outcome, Template
-
-if TYPE_CHECKING:
-    from orchestrator.core.settings import NotificationTarget
-    from orchestrator.notify.outcomes import Ending
+from orchestrator.core.settings import NotificationTarget, Outcome, Template
+from orchestrator.notify.outcomes import Ending
 
 _MOST_CHARACTERS: Final = 3000
 """Slack takes 3,000 characters in a section, Teams some more."""

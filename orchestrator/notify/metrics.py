@@ -6,13 +6,11 @@ https://prometheus.io/docs/instrumenting/exposition_formats/
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
-    from orchestrator.notify.outcomes import Ending, Past
+from orchestrator.notify.outcomes import Ending, Past
 
 _HELP: Final[Mapping[str, str]] = {
     "last_run_timestamp_seconds": "When the last run ended.",

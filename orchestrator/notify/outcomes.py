@@ -4,19 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final
+from pathlib import Path
+from typing import Any, Final
 
 from orchestrator.core.policy import ExitCode
-from orchestrator.core.settings import NotifyOn, Outcome
+from orchestrator.core.settings import NotificationTarget, NotifyOn, Outcome
 from orchestrator.texts import utc_text
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-    from pathlib import Path
-
-    from orchestrator.core.settings import NotificationTarget
 
 _UNFINISHED: Final = frozenset({ExitCode.UNFINISHED, ExitCode.INTERRUPTED, ExitCode.TERMINATED})
 

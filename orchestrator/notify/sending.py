@@ -6,24 +6,19 @@ import json
 import os
 import signal
 import subprocess
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 from urllib.parse import urlsplit, urlunsplit
 
 import anyio
 
 from orchestrator.core.hosts import is_on_this_machine
-from orchestrator.core.settings import Outcome
+from orchestrator.core.settings import NotificationTarget, Outcome
 from orchestrator.errors import TransportError
 from orchestrator.notify.messages import payload
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from orchestrator.core.settings import NotificationTarget
-    from orchestrator.notify.outcomes import Ending
+from orchestrator.notify.outcomes import Ending
 
 Post = Callable[[str, dict[str, Any] | None], Awaitable[int]]
 """Sends a POST with JSON, or without a body, and follows no redirect; the HTTP status.

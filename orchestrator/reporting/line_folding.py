@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
-    from orchestrator.core.model import FieldValue
+from orchestrator.core.model import FieldValue
 
 MAX_ALIKE: Final = 3
 """Lines of one cause that are written one by one: enough to see what they have in common."""

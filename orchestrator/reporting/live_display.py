@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 import anyio
@@ -11,18 +13,15 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from orchestrator.core.model import FieldValue
 from orchestrator.reporting.phrases import calendar_length, counted, length, size_words
+from orchestrator.reporting.run_stats import RowStats, RunStats
 from orchestrator.reporting.wrapping import wrapped
 from orchestrator.texts import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
-    from datetime import timedelta
-
     from rich.console import Console, ConsoleDimensions, RenderableType
 
-    from orchestrator.core.model import FieldValue
-    from orchestrator.reporting.run_stats import RowStats, RunStats
 
 EVERY_SECONDS: Final = 0.25
 """Seconds between two drawings."""

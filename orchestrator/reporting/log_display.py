@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
 import anyio
 
+from orchestrator.core.model import FieldValue
 from orchestrator.reporting.phrases import calendar_length, counted, length, size_words
+from orchestrator.reporting.run_stats import RunStats
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
     from structlog.typing import FilteringBoundLogger
 
-    from orchestrator.core.model import FieldValue
-    from orchestrator.reporting.run_stats import RunStats
 
 EVERY_SECONDS: Final = 60.0
 """Seconds between two lines of counts."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, MutableMapping
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final, TextIO
 
 import structlog
@@ -9,10 +11,8 @@ import structlog
 from orchestrator.texts import printable, utc_text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, MutableMapping
-    from datetime import datetime
-
     from structlog.typing import EventDict, FilteringBoundLogger, Processor
+
 
 _LEVELS: Final = {"info": 20, "warning": 30, "error": 40}
 

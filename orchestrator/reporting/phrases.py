@@ -5,25 +5,21 @@ A state becomes what happened, and what happens next or what the user can do abo
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from enum import Enum
-from typing import TYPE_CHECKING, Final, assert_never
+from typing import Final, assert_never
+from zoneinfo import ZoneInfo
 
 from orchestrator.core.attempts import MAX_FAILED
 from orchestrator.core.commands import JOB, typed
+from orchestrator.core.intervals import Window
 from orchestrator.core.lifecycle import State
 from orchestrator.core.local_dates import default_zone, window_text
+from orchestrator.core.model import Report
 from orchestrator.core.policy import HOLD_FOR
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-    from datetime import datetime
-    from zoneinfo import ZoneInfo
-
-    from orchestrator.core.intervals import Window
-    from orchestrator.core.model import Report
-    from orchestrator.core.windows import Later
+from orchestrator.core.windows import Later
 
 _MINUTE: Final = 60
 _HOUR: Final = 3600

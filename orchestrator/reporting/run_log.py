@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
-from orchestrator.core.events import BytesReceived, DebtKnown, Message, ReportChanged
+from orchestrator.core.events import BytesReceived, DebtKnown, Message, ReportChanged, RunEvent
 from orchestrator.core.lifecycle import State
 from orchestrator.core.local_dates import chunk_text
+from orchestrator.core.model import FieldValue
 from orchestrator.reporting.run_stats import ENDED_BADLY
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
-    from orchestrator.core.events import RunEvent
-    from orchestrator.core.model import FieldValue
-
     Facts = Mapping[str, FieldValue | float | None]
 
 

@@ -4,23 +4,18 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from datetime import timedelta
-from typing import TYPE_CHECKING, Final
+from datetime import datetime, timedelta
+from typing import Final
 
-from orchestrator.core.events import BytesReceived, DebtKnown, Message, ReportChanged
+from orchestrator.core.debt import Debt
+from orchestrator.core.events import BytesReceived, DebtKnown, Message, ReportChanged, RunEvent
 from orchestrator.core.intervals import Window, subtract, total, union
 from orchestrator.core.lifecycle import State
+from orchestrator.core.model import Job
+from orchestrator.core.ports import Clock
 from orchestrator.core.windows import retention_edge
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
-    from datetime import datetime
-
-    from orchestrator.core.debt import Debt
-    from orchestrator.core.events import RunEvent
-    from orchestrator.core.model import Job
-    from orchestrator.core.ports import Clock
 
 AT_THE_API: Final = frozenset({State.SUBMITTING, State.SUBMITTED, State.HELD})
 """States in which a report waits for the API."""

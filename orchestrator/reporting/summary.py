@@ -7,10 +7,14 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from datetime import datetime, timedelta
+from typing import Any, Final
 
+from orchestrator.core.intervals import Window
 from orchestrator.core.lifecycle import State
+from orchestrator.core.model import GivenUp, Job, Report, Series
 from orchestrator.core.policy import ExitCode, RunOutcome
 from orchestrator.core.windows import later
 from orchestrator.reporting.loop_lag import LoopLag
@@ -18,15 +22,8 @@ from orchestrator.reporting.phrases import (
     counted,
     size_words,
 )
+from orchestrator.reporting.run_stats import PlanNotes
 from orchestrator.texts import utc_text
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
-    from datetime import datetime, timedelta
-
-    from orchestrator.core.intervals import Window
-    from orchestrator.core.model import GivenUp, Job, Report, Series
-    from orchestrator.reporting.run_stats import PlanNotes
 
 _NOTHING: Final = RunOutcome(unfinished=False, needs_person=False)
 

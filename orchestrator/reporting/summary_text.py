@@ -6,13 +6,16 @@ Holds no rule: what is not done, and why, is decided in `orchestrator.reporting.
 from __future__ import annotations
 
 from collections import defaultdict
-from typing import TYPE_CHECKING, Final
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Final
 
 from orchestrator.core.calendar import local_date
 from orchestrator.core.commands import typed
 from orchestrator.core.intervals import subtract
 from orchestrator.core.lifecycle import State
-from orchestrator.core.local_dates import window_text
+from orchestrator.core.local_dates import Chunk, window_text
+from orchestrator.core.model import GivenUp, Report, Series
 from orchestrator.core.policy import ExitCode
 from orchestrator.core.windows import later
 from orchestrator.reporting.line_folding import MAX_ALIKE, cause_of
@@ -25,15 +28,7 @@ from orchestrator.reporting.phrases import (
     numbers_words,
     windows_words,
 )
-from orchestrator.reporting.summary import others_text
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-    from pathlib import Path
-
-    from orchestrator.core.local_dates import Chunk
-    from orchestrator.core.model import GivenUp, Report, Series
-    from orchestrator.reporting.summary import Others, RunSummary, UnfinishedSeries
+from orchestrator.reporting.summary import Others, RunSummary, UnfinishedSeries, others_text
 
 MAX_LINES: Final = 30
 """Maximum number of lines of a summary: more than a screen is not read. `status` has the rest."""

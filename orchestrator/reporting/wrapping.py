@@ -7,10 +7,8 @@ from __future__ import annotations
 
 import os
 import re
-from typing import TYPE_CHECKING, Final, TextIO
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from collections.abc import Iterator
+from typing import Final, TextIO
 
 MIN_WIDTH: Final = 40
 """Columns; on a narrower terminal nothing is wrapped, since commands and paths would not fit."""

@@ -7,11 +7,9 @@ from __future__ import annotations
 
 import struct
 import zlib
-from typing import IO, TYPE_CHECKING, Final
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from datetime import datetime
+from collections.abc import Iterable
+from datetime import datetime
+from typing import IO, Final
 
 FLAGS: Final = 1 << 3 | 1 << 11
 """Sizes and checksum follow the member, and its name is UTF-8: the flags of real archives."""

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from itertools import islice
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from orchestrator.simulator.dates import write_moment
 from orchestrator.simulator.records.draws import stamp
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
-    from datetime import datetime
-
-    from orchestrator.simulator.records.source import Records
-    from orchestrator.simulator.reports import Report
+from orchestrator.simulator.records.source import Records
+from orchestrator.simulator.reports import Report
 
 PRICE_PER_RECORD: Final = 0.0002  # In EUR; an example, not the vendor's price.
 

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import math
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
 
 import aiohttp
 import anyio
 
 from orchestrator.core.hosts import is_on_this_machine
 from orchestrator.simulator.faults.reports import Callback
-
-if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
-
-    from orchestrator.simulator.reports import Report
-    from orchestrator.simulator.world import World
+from orchestrator.simulator.reports import Report
+from orchestrator.simulator.world import World
 
 _TIMEOUT: Final = aiohttp.ClientTimeout(total=10)
 

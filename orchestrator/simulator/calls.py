@@ -6,26 +6,21 @@ import json
 import socket
 import struct
 from abc import abstractmethod
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import blake2b
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import anyio
 from aiohttp import web
 
-from orchestrator.simulator.faults.model import CALLS, Fault
+from orchestrator.simulator.clock import WorldClock
+from orchestrator.simulator.faults.model import CALLS, Fault, FaultOfReport
 from orchestrator.simulator.problems import Refused
 from orchestrator.simulator.report_json import other_host
-from orchestrator.simulator.reports import Phase
-
-if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
-
-    from orchestrator.simulator.clock import WorldClock
-    from orchestrator.simulator.faults.model import FaultOfReport
-    from orchestrator.simulator.reports import Report
-    from orchestrator.simulator.settings import ApiKey
+from orchestrator.simulator.reports import Phase, Report
+from orchestrator.simulator.settings import ApiKey
 
 WRONG_DATE: Final = "X-Wrong-Date"
 """The header in which a fault puts its ``Date``, since aiohttp overwrites ``Date``; never sent."""

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from aiohttp import web
 from anyio import to_thread
 
 from orchestrator.simulator import problems
 from orchestrator.simulator.calls import json_answer, problem_answer
 from orchestrator.simulator.dates import write_moment
+from orchestrator.simulator.endpoints import Endpoints
 from orchestrator.simulator.truth import Truth
-
-if TYPE_CHECKING:
-    from orchestrator.simulator.endpoints import Endpoints
-    from orchestrator.simulator.world import World
+from orchestrator.simulator.world import World
 
 
 class Debugging:

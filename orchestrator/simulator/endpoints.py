@@ -3,31 +3,27 @@
 from __future__ import annotations
 
 import json
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 import anyio
 from anyio import to_thread
 
 from orchestrator.simulator import problems
-from orchestrator.simulator.calls import CLEAR, json_answer
+from orchestrator.simulator.calls import CLEAR, Call, json_answer
 from orchestrator.simulator.dates import parse_moment
 from orchestrator.simulator.faults.reports import Signed
 from orchestrator.simulator.media import Media
 from orchestrator.simulator.report_index import STATUSES
 from orchestrator.simulator.report_json import report_object
-from orchestrator.simulator.reports import Phase
+from orchestrator.simulator.reports import Phase, Report
 from orchestrator.simulator.requests import read_json, read_request
+from orchestrator.simulator.settings import ApiKey
+from orchestrator.simulator.world import World
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from aiohttp import web
 
-    from orchestrator.simulator.calls import Call
-    from orchestrator.simulator.reports import Report
-    from orchestrator.simulator.settings import ApiKey
-    from orchestrator.simulator.world import World
 
 _LISTED_SPAN: Final = timedelta(days=7)  # What a list call covers that gives no dates.
 

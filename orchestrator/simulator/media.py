@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import io
 import tempfile
+from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Final
+from typing import IO, Final
 
 import anyio
 from aiohttp import web
@@ -15,20 +16,14 @@ from anyio import to_thread
 from orchestrator.simulator import problems
 from orchestrator.simulator import ranges as byte_ranges
 from orchestrator.simulator.archive import write_archive
-from orchestrator.simulator.calls import SLOW_PAUSE_SECONDS
+from orchestrator.simulator.calls import SLOW_PAUSE_SECONDS, Call
 from orchestrator.simulator.faults.bad_archives import ARCHIVE_FORMS
 from orchestrator.simulator.faults.bad_csv import CSV_FORMS
 from orchestrator.simulator.faults.model import FaultOfReport, first_of
 from orchestrator.simulator.faults.reports import BadCrc, Csv, CutFile, Gone, Part, Zip
 from orchestrator.simulator.records.source import csv_pieces
-from orchestrator.simulator.reports import moment
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-
-    from orchestrator.simulator.calls import Call
-    from orchestrator.simulator.reports import Report
-    from orchestrator.simulator.world import World
+from orchestrator.simulator.reports import Report, moment
+from orchestrator.simulator.world import World
 
 _IN_MEMORY_ROWS_MAX: Final = 500  # A file of more records lies on disk.
 _MEMORY_BYTES_MAX: Final = 64 << 20  # Once so much is in memory, every file lies on disk.

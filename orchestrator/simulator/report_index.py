@@ -4,17 +4,13 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from math import ceil, floor
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from orchestrator.simulator.faults.reports import Outcome
-from orchestrator.simulator.reports import Phase
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
-
-    from orchestrator.simulator.reports import Report
+from orchestrator.simulator.reports import Phase, Report
 
 STATUSES: Final = ("PENDING", "PROCESSING", "SUCCESS", "ABORTED", "FAILED", "TRUNCATED")
 """The statuses that the API documents."""

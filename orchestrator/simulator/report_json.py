@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import urlsplit
 
 from orchestrator.simulator.dates import OFFSETS, write_moment
 from orchestrator.simulator.faults.reports import Link, Signed, Truncated, WrongCount, WrongEcho
-from orchestrator.simulator.reports import Phase, moment
-
-if TYPE_CHECKING:
-    from orchestrator.simulator.reports import Report
-    from orchestrator.simulator.settings import Dialect
+from orchestrator.simulator.reports import Phase, Report, moment
+from orchestrator.simulator.settings import Dialect
 
 
 def report_object(

@@ -6,15 +6,12 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import Enum
 from hashlib import blake2b
-from typing import TYPE_CHECKING
 
 from orchestrator.simulator.faults.model import FaultOfReport, KindOfReport, first_of
 from orchestrator.simulator.faults.reports import Hidden, Unlisted
-
-if TYPE_CHECKING:
-    from orchestrator.simulator.records.source import Query
-    from orchestrator.simulator.requests import Request
-    from orchestrator.simulator.settings import Settings
+from orchestrator.simulator.records.source import Query
+from orchestrator.simulator.requests import Request
+from orchestrator.simulator.settings import Settings
 
 
 class Phase(Enum):

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Final
+from datetime import datetime, timedelta
+from typing import Any, Final
 
 from orchestrator.core.products import (
     ALIASES,
@@ -18,12 +19,7 @@ from orchestrator.core.products import (
 from orchestrator.simulator import problems
 from orchestrator.simulator.dates import first_second, months_later, parse_moment
 from orchestrator.simulator.records.source import Query
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from datetime import datetime
-
-    from orchestrator.simulator.settings import Settings
+from orchestrator.simulator.settings import Settings
 
 RANGE_MONTHS: Final = 13  # The longest window of one report, in calendar months of UTC.
 _DEFAULT_SPAN: Final = timedelta(days=7)  # The window of a body without `date_start`.

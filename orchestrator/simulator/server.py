@@ -6,10 +6,11 @@ import base64
 import hmac
 import json
 from collections import Counter, deque
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from email.utils import formatdate
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import anyio
 from aiohttp import web
@@ -22,14 +23,9 @@ from orchestrator.simulator.debugging import Debugging
 from orchestrator.simulator.endpoints import Endpoints
 from orchestrator.simulator.faults.calls import FaultOfServer
 from orchestrator.simulator.faults.model import FaultOfReport
-from orchestrator.simulator.settings import Settings
+from orchestrator.simulator.settings import ApiKey, Settings
 from orchestrator.simulator.synchronous import Synchronous
 from orchestrator.simulator.world import World
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable
-
-    from orchestrator.simulator.settings import ApiKey
 
 # Longer than any client keeps a connection, so that the server never closes it first.
 _KEEP_ALIVE_SECONDS: Final = 3600.0

@@ -13,16 +13,15 @@ from urllib.parse import urlencode
 from anyio import to_thread
 
 from orchestrator.simulator import problems
-from orchestrator.simulator.calls import json_answer
+from orchestrator.simulator.calls import Call, json_answer
+from orchestrator.simulator.endpoints import Endpoints
 from orchestrator.simulator.records.columns import USAGE_COLUMNS
 from orchestrator.simulator.requests import Request, read_request
+from orchestrator.simulator.world import World
 
 if TYPE_CHECKING:
     from aiohttp import web
 
-    from orchestrator.simulator.calls import Call
-    from orchestrator.simulator.endpoints import Endpoints
-    from orchestrator.simulator.world import World
 
 PAGE_ROWS: Final = 1000  # The maximum number of records on one page.
 _LONGEST: Final = timedelta(hours=24)  # The longest window of one query.

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from orchestrator.simulator.dates import first_second, parse_moment
+from orchestrator.simulator.records.digest import RecordDigest
 from orchestrator.simulator.records.source import Records, csv_pieces
 from orchestrator.simulator.requests import read_request
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
-    from orchestrator.simulator.records.digest import RecordDigest
-    from orchestrator.simulator.settings import Settings
+from orchestrator.simulator.settings import Settings
 
 _SOME_DAY = datetime(2024, 1, 1, tzinfo=UTC)
 

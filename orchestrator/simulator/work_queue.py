@@ -5,13 +5,10 @@ from __future__ import annotations
 import heapq
 import math
 from collections import deque
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
 
 from orchestrator.simulator.faults.reports import Cancelled, Stuck
 from orchestrator.simulator.reports import Phase, Report
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 
 class WorkQueue:

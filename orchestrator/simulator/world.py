@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import replace
-from datetime import timedelta
-from typing import TYPE_CHECKING, Final
+from datetime import datetime, timedelta
+from typing import Final
 
 from orchestrator.core.products import PRODUCTS
 from orchestrator.core.vonage import RETENTION_MONTHS
 from orchestrator.simulator import problems
 from orchestrator.simulator.billing import Charge, UsageRecord, paid_twice
+from orchestrator.simulator.clock import WorldClock
 from orchestrator.simulator.dates import months_later
 from orchestrator.simulator.faults.model import FaultInjector, FaultOfReport
 from orchestrator.simulator.faults.reports import (
@@ -23,15 +25,9 @@ from orchestrator.simulator.records.columns import USAGE_COLUMNS
 from orchestrator.simulator.records.source import Query, Records
 from orchestrator.simulator.report_index import STATUSES, ReportIndex
 from orchestrator.simulator.reports import Phase, Report, SeededRandom, moment
+from orchestrator.simulator.requests import Request
+from orchestrator.simulator.settings import ApiKey, Settings
 from orchestrator.simulator.work_queue import WorkQueue
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Mapping
-    from datetime import datetime
-
-    from orchestrator.simulator.clock import WorldClock
-    from orchestrator.simulator.requests import Request
-    from orchestrator.simulator.settings import ApiKey, Settings
 
 LINK_LIFE: Final = timedelta(hours=72)  # How long a finished file can be downloaded.
 REPORT_LIFE: Final = timedelta(days=4)  # How long after its create a report is found by its id.

@@ -8,11 +8,9 @@ from __future__ import annotations
 
 from functools import cache
 from importlib import import_module
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from orchestrator.collect.formats.base import OutputFormat
-    from orchestrator.core.settings import Format
+from orchestrator.collect.formats.base import OutputFormat
+from orchestrator.core.settings import Format
 
 
 @cache

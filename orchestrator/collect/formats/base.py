@@ -9,25 +9,20 @@ from __future__ import annotations
 import hashlib
 import os
 from abc import ABC, abstractmethod
+from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import TYPE_CHECKING, ClassVar, Protocol
+from pathlib import Path
+from typing import BinaryIO, ClassVar, Protocol
 
 from orchestrator.collect import safe_open
+from orchestrator.collect.archive import Member
 from orchestrator.collect.cancellable_thread import STEP_BYTES
 from orchestrator.collect.counting import RecordCounter
 from orchestrator.collect.disk import WritebackFile
-from orchestrator.core.settings import ColumnRules
+from orchestrator.core.model import Report
+from orchestrator.core.settings import ColumnRules, OutputSettings, Secret
 from orchestrator.texts import utc_text
-
-if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator, Mapping
-    from pathlib import Path
-    from typing import BinaryIO
-
-    from orchestrator.collect.archive import Member
-    from orchestrator.core.model import Report
-    from orchestrator.core.settings import OutputSettings, Secret
 
 
 class Fallback(Enum):

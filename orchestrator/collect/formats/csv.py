@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO, Final
 
-from orchestrator.collect.formats.base import HashingFile, OutputFormat
+from orchestrator.collect.archive import Member
+from orchestrator.collect.formats.base import FileSubject, HashingFile, OutputFormat, Writer
 from orchestrator.collect.safe_open import read_blocks
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-    from typing import BinaryIO
-
-    from orchestrator.collect.archive import Member
-    from orchestrator.collect.formats.base import FileSubject, Writer
 
 
 class _Csv(OutputFormat):

@@ -4,18 +4,13 @@ from __future__ import annotations
 
 import struct
 import zlib
-from typing import TYPE_CHECKING, Final
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO, Final
 
 from orchestrator.collect import inflate
-from orchestrator.collect.formats.base import OutputFormat, PackedFile
+from orchestrator.collect.formats.base import FileSubject, OutputFormat, PackedFile, Writer
 from orchestrator.collect.safe_open import read_blocks
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-    from typing import BinaryIO
-
-    from orchestrator.collect.formats.base import FileSubject, Writer
 
 _LEVEL: Final = 6
 _HEADER: Final = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"

@@ -5,20 +5,15 @@ Python 3.14 has it in the standard library; older ones need the extra ``zst``.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, Final
+from pathlib import Path
+from typing import Any, BinaryIO, Final
 
-from orchestrator.collect.formats.base import OutputFormat, PackedFile
+from orchestrator.collect.formats.base import FileSubject, OutputFormat, PackedFile, Writer
 from orchestrator.collect.inflate import BLOCK
 from orchestrator.collect.safe_open import read_blocks
 from orchestrator.errors import CorruptArchive, InputError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-    from typing import BinaryIO
-
-    from orchestrator.collect.formats.base import FileSubject, Writer
 
 _LEVEL: Final = 3  # The library's own default: smaller than gzip's level 6, several times as fast.
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import errno
 import io
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Generator, Iterator, Sequence
+from pathlib import Path
+from typing import Any, BinaryIO, Final
 
 from orchestrator.collect import safe_open
-from orchestrator.collect.formats.base import FileSubject, HashingFile, OutputFormat
+from orchestrator.collect.formats.base import FileSubject, HashingFile, OutputFormat, Writer
 from orchestrator.collect.parquet_writer import (
     READ_ROWS,
     ParquetWriter,
@@ -18,13 +20,6 @@ from orchestrator.collect.parquet_writer import (
 )
 from orchestrator.core.record_columns import columns_of
 from orchestrator.errors import CorruptArchive
-
-if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator, Sequence
-    from pathlib import Path
-    from typing import BinaryIO
-
-    from orchestrator.collect.formats.base import Writer
 
 
 class _Sink(io.RawIOBase):

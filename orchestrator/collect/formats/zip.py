@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING, Final
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO, Final
 
 from orchestrator.collect import inflate
 from orchestrator.collect.archive import read_member
-from orchestrator.collect.formats.base import OutputFormat
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-    from typing import BinaryIO
-
-    from orchestrator.collect.formats.base import FileSubject, Writer
+from orchestrator.collect.formats.base import FileSubject, OutputFormat, Writer
 
 
 class _ArchiveHash:

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+from orchestrator.collect.stores.base import OutputStore
 from orchestrator.collect.stores.folder import FolderStore
-
-if TYPE_CHECKING:
-    from orchestrator.collect.stores.base import OutputStore
-    from orchestrator.core.settings import OutputSettings
+from orchestrator.core.settings import OutputSettings
 
 
 def output_store(output: OutputSettings) -> OutputStore:

@@ -9,22 +9,17 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import lru_cache
-from typing import TYPE_CHECKING, Final
+from pathlib import Path
+from typing import BinaryIO, Final
 
 from orchestrator.collect import disk, layout, safe_open
+from orchestrator.collect.stores.base import Stat
 from orchestrator.collect.stores.cloud_appender import CloudAppender, continues
-from orchestrator.collect.stores.cloud_objects import open_objects
+from orchestrator.collect.stores.cloud_objects import Head, Objects, open_objects
 from orchestrator.errors import NameTaken, OutputError
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from pathlib import Path
-    from typing import BinaryIO
-
-    from orchestrator.collect.stores.base import Stat
-    from orchestrator.collect.stores.cloud_objects import Head, Objects
 
 _ENVIRONMENT: Final = ("AWS_", "GOOGLE_", "AZURE_")  # Variables that the library reads.
 

@@ -9,18 +9,13 @@ from __future__ import annotations
 import hashlib
 import os
 import time
-from typing import TYPE_CHECKING, Final
+from pathlib import Path
+from typing import BinaryIO, Final
 
 from orchestrator.collect import disk, safe_open
-from orchestrator.collect.stores.cloud_objects import Replaced
+from orchestrator.collect.stores.cloud_objects import Head, Objects, Replaced
 from orchestrator.errors import OutputError
 from orchestrator.fsync import sync_folder
-
-if TYPE_CHECKING:
-    from pathlib import Path
-    from typing import BinaryIO
-
-    from orchestrator.collect.stores.cloud_objects import Head, Objects
 
 _UPLOAD_SECONDS: Final = 60.0  # Between two uploads: what is lost with this machine's disk.
 _UPLOAD_SHARE: Final = 50  # An upload takes at most this part of the time, for large files.

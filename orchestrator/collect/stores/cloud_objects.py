@@ -8,10 +8,11 @@ from __future__ import annotations
 import io
 import os
 import re
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import timedelta
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import Any, BinaryIO, Final, NamedTuple
 from uuid import uuid4
 
 from orchestrator.collect import disk, layout, safe_open
@@ -19,10 +20,6 @@ from orchestrator.collect.stores.base import Stat
 from orchestrator.core.hosts import is_on_this_machine
 from orchestrator.errors import InputError, OutputError
 from orchestrator.texts import short
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from typing import BinaryIO
 
 
 def _library() -> Any:

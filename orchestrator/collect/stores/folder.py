@@ -7,18 +7,15 @@ content synced, renamed, folder synced. No link below the folder is followed.
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Final
+from pathlib import Path
+from typing import BinaryIO, Final
 
 from orchestrator.collect import disk, layout, safe_open
 from orchestrator.collect.stores.base import Stat
 from orchestrator.errors import NameTaken, OutputError
 from orchestrator.fsync import sync_folder
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from pathlib import Path
-    from typing import BinaryIO
 
 _BUFFER_BYTES: Final = 1024 * 1024  # Of a file that is replaced, which is written in small pieces.
 _SYNC: Final = getattr(os, "fdatasync", os.fsync)  # macOS has no fdatasync

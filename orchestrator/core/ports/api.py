@@ -5,20 +5,17 @@ One call is one request. Nothing here retries, waits for its turn or knows the l
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator, Callable, Container, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from enum import IntEnum
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import Final, Protocol
 
 from orchestrator.core import vonage
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Container, Sequence
-    from contextlib import AbstractAsyncContextManager
-    from datetime import datetime, timedelta
-
-    from orchestrator.core.intervals import Window
-    from orchestrator.core.model import RemoteReport, ReportList, Series
-    from orchestrator.core.vonage import Status
+from orchestrator.core.intervals import Window
+from orchestrator.core.model import RemoteReport, ReportList, Series
+from orchestrator.core.vonage import Status
 
 
 class Priority(IntEnum):

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from orchestrator.core.column_changes import ColumnChanges
-    from orchestrator.core.echo import EchoDifference
-    from orchestrator.core.model import Report
-    from orchestrator.core.ports.api import Download, Resume
+from orchestrator.core.column_changes import ColumnChanges
+from orchestrator.core.echo import EchoDifference
+from orchestrator.core.model import Report
+from orchestrator.core.ports.api import Download, Resume
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,26 +6,24 @@ What was asked for and what became of it: the only truth. Nothing here says how 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Protocol, TypeVar
 
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
-    from datetime import datetime, timedelta
-
-    from orchestrator.core.durations import ReportDuration
-    from orchestrator.core.intervals import Window
-    from orchestrator.core.ledger_records import LedgerChanges, Owner
-    from orchestrator.core.lifecycle import Event
-    from orchestrator.core.model import (
-        LedgerPoint,
-        Report,
-        Resolution,
-        Series,
-        SeriesState,
-    )
-    from orchestrator.core.ports.ledger_reader import LedgerReader
-    from orchestrator.core.spending import Bought
-    from orchestrator.core.volume import History
+from orchestrator.core.durations import ReportDuration
+from orchestrator.core.intervals import Window
+from orchestrator.core.ledger_records import LedgerChanges, Owner
+from orchestrator.core.lifecycle import Event
+from orchestrator.core.model import (
+    LedgerPoint,
+    Report,
+    Resolution,
+    Series,
+    SeriesState,
+)
+from orchestrator.core.ports.ledger_reader import LedgerReader
+from orchestrator.core.spending import Bought
+from orchestrator.core.volume import History
 
 T = TypeVar("T")
 

@@ -5,27 +5,25 @@ Nothing here writes. `orchestrator.ledger.open_reader` opens one; `Ledger.read` 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Protocol
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
-    from datetime import datetime, timedelta
-
-    from orchestrator.core.durations import ReportDuration
-    from orchestrator.core.intervals import Window
-    from orchestrator.core.ledger_records import CollectedFile, Owner, SubaccountRows
-    from orchestrator.core.lifecycle import State
-    from orchestrator.core.model import (
-        Failure,
-        GivenUp,
-        LedgerPoint,
-        Report,
-        Resolution,
-        Series,
-        SeriesState,
-    )
-    from orchestrator.core.spending import Bought
-    from orchestrator.core.volume import History
+from orchestrator.core.durations import ReportDuration
+from orchestrator.core.intervals import Window
+from orchestrator.core.ledger_records import CollectedFile, Owner, SubaccountRows
+from orchestrator.core.lifecycle import State
+from orchestrator.core.model import (
+    Failure,
+    GivenUp,
+    LedgerPoint,
+    Report,
+    Resolution,
+    Series,
+    SeriesState,
+)
+from orchestrator.core.spending import Bought
+from orchestrator.core.volume import History
 
 
 class Histories(Protocol):

@@ -6,12 +6,11 @@ there is no ledger.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
-if TYPE_CHECKING:
-    from orchestrator.core.model import GivenUp, Report, Resolution, Series
-    from orchestrator.core.ports.collect import VerifiedFile
-    from orchestrator.core.ports.ledger_reader import LedgerReader
+from orchestrator.core.model import GivenUp, Report, Resolution, Series
+from orchestrator.core.ports.collect import VerifiedFile
+from orchestrator.core.ports.ledger_reader import LedgerReader
 
 
 class Contradiction(ValueError):

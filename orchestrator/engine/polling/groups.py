@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable
 
 import anyio
 
+from orchestrator.core.events import RunEvents
+from orchestrator.engine.key_session import KeySession
 from orchestrator.engine.polling import parameters
 from orchestrator.engine.polling.list_trust import ListSource
 from orchestrator.engine.polling.reports import PolledReport, PollGroup
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-
-    from orchestrator.core.events import RunEvents
-    from orchestrator.engine.key_session import KeySession
 
 
 class PollGroups:

@@ -5,14 +5,12 @@ Pure: it is told what lists showed and when; it asks nothing and reads no clock.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from datetime import datetime
 from enum import Enum
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from orchestrator.engine.polling import parameters
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from datetime import datetime
 
 NOTHING_ANY_MORE: Final = "they show none of its reports any more"
 

@@ -7,20 +7,16 @@ unless something proves that a report is gone. Nothing here asks the API.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
-from typing import TYPE_CHECKING, Final
+from datetime import datetime, timedelta
+from typing import Final
 
 from orchestrator.core import lifespans, vonage
 from orchestrator.core.commands import pay_or_skip
 from orchestrator.core.lifespans import NotFoundRow
 from orchestrator.core.local_dates import chunk_text
-
-if TYPE_CHECKING:
-    from datetime import datetime
-
-    from orchestrator.core.model import Report
-    from orchestrator.core.proofs import Proof
-    from orchestrator.engine.key_session import KeySession
+from orchestrator.core.model import Report
+from orchestrator.core.proofs import Proof
+from orchestrator.engine.key_session import KeySession
 
 _NO_TIME: Final = timedelta()
 _MIN_LIFE_LEFT: Final = timedelta(hours=1)

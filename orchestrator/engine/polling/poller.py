@@ -9,35 +9,30 @@ SUCCESS without a link, are no ends: see `engine.polling.missing_reports`.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from itertools import islice
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import anyio
 
 from orchestrator.core import coverage, echo, lifespans, policy, vonage
+from orchestrator.core.events import RunEvents
 from orchestrator.core.matching import is_of_account
+from orchestrator.core.model import RemoteReport, Report
 from orchestrator.core.ports import Priority
 from orchestrator.core.vonage import ALL_STATUSES, Status
 from orchestrator.engine import outcomes
+from orchestrator.engine.key_session import KeySession
 from orchestrator.engine.polling import missing_reports, parameters
-from orchestrator.engine.polling.list_trust import NOTHING_ANY_MORE, Advice
+from orchestrator.engine.polling.groups import PollGroups
+from orchestrator.engine.polling.list_trust import NOTHING_ANY_MORE, Advice, Verdict
 from orchestrator.engine.polling.missing_reports import LeftOpen
+from orchestrator.engine.polling.reports import PolledReport, PollGroup
+from orchestrator.engine.polling.schedule import PollSchedule
 from orchestrator.errors import ApiError, NotFound, Unauthorized
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
-    from datetime import datetime
-
-    from orchestrator.core.events import RunEvents
-    from orchestrator.core.model import RemoteReport, Report
-    from orchestrator.engine.key_session import KeySession
-    from orchestrator.engine.polling.groups import PollGroups
-    from orchestrator.engine.polling.list_trust import Verdict
-    from orchestrator.engine.polling.reports import PolledReport, PollGroup
-    from orchestrator.engine.polling.schedule import PollSchedule
 
 _EMPTY_SECONDS: Final = lifespans.EMPTY_FOR.total_seconds()
 

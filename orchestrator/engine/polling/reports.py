@@ -6,26 +6,23 @@ It asks nothing, and does not decide when to poll or whether a list is right.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 import anyio
 
 from orchestrator.core.durations import OpenReport
+from orchestrator.core.model import RemoteReport, Report
+from orchestrator.engine.key_session import KeySession
 from orchestrator.engine.polling import parameters
 from orchestrator.engine.polling.list_trust import ListTrust
-from orchestrator.engine.polling.missing_reports import Streak
+from orchestrator.engine.polling.missing_reports import Gone, LeftOpen, Streak
 from orchestrator.engine.polling.schedule import ListedReports, ListHistory, SingleReport
+from orchestrator.errors import ApiError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-    from datetime import datetime
-
-    from orchestrator.core.model import RemoteReport, Report
-    from orchestrator.engine.key_session import KeySession
-    from orchestrator.engine.polling.missing_reports import Gone, LeftOpen
-    from orchestrator.errors import ApiError
-
     Outcome = RemoteReport | Gone | LeftOpen | ApiError
 
 

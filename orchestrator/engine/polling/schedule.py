@@ -5,18 +5,14 @@ Pure: it reads no clock, draws no random number and asks nothing.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from orchestrator.core import vonage
-from orchestrator.core.durations import OpenReport, ReportDuration
+from orchestrator.core.durations import DurationModel, OpenReport, ReportDuration
+from orchestrator.core.settings import PollPolicy
 from orchestrator.engine.polling import parameters
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from orchestrator.core.durations import DurationModel
-    from orchestrator.core.settings import PollPolicy
 
 _OLD_TO_THE_API: Final = vonage.LIST_REACH.total_seconds()
 

@@ -8,33 +8,29 @@ callback only has its report polled: nothing that it says is believed.
 from __future__ import annotations
 
 import math
-from contextlib import nullcontext
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import anyio
 
 from orchestrator.core.durations import DurationModel
-from orchestrator.core.ports import Priority
+from orchestrator.core.events import RunEvents
+from orchestrator.core.model import RemoteReport, Report
+from orchestrator.core.ports import Callbacks, Clock, Priority
+from orchestrator.core.settings import PollPolicy
+from orchestrator.engine.key_session import KeySession
 from orchestrator.engine.polling import parameters
 from orchestrator.engine.polling.groups import PollGroups
+from orchestrator.engine.polling.missing_reports import Gone, LeftOpen
 from orchestrator.engine.polling.poller import Poller
 from orchestrator.engine.polling.reports import PolledReport, PollGroup
 from orchestrator.engine.polling.schedule import PollSchedule
 from orchestrator.errors import ApiError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-    from contextlib import AbstractContextManager
-
     from anyio.abc import TaskGroup
-
-    from orchestrator.core.events import RunEvents
-    from orchestrator.core.model import RemoteReport, Report
-    from orchestrator.core.ports import Callbacks, Clock
-    from orchestrator.core.settings import PollPolicy
-    from orchestrator.engine.key_session import KeySession
-    from orchestrator.engine.polling.missing_reports import Gone, LeftOpen
 
 
 @dataclass(slots=True)

@@ -7,10 +7,8 @@ import stat
 import struct
 import zipfile
 import zlib
-from typing import TYPE_CHECKING, Final
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from collections.abc import Callable
+from typing import Final
 
 _WHEN: Final = (2026, 1, 1, 0, 0, 0)
 _BOMB_MIB: Final = 256  # What the bomb unpacks to.

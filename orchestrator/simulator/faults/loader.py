@@ -10,15 +10,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from pathlib import Path
+from typing import Any, Final
 
 import yaml
 
 from orchestrator.errors import InputError, Mistake
 from orchestrator.simulator.faults.model import Fault, Faults, WrongFault
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 _SIZE_BYTES_MAX: Final = 1 << 20  # Far more than a file of faults needs.
 _DEPTH_MAX: Final = 16  # Levels of nesting; a fault needs 4.

@@ -5,24 +5,21 @@ Source: the vendor's 2021 definition, its reference pages of 2020 to 2026, and r
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from orchestrator.simulator.records import draws
 from orchestrator.simulator.records.draws import (
     CALL_COLUMNS,
     COLUMNS,
+    Column,
     constant,
     number_below,
     own_uuid,
     pick,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from orchestrator.simulator.records.draws import Column
 
 
 @dataclass(frozen=True)

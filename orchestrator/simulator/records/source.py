@@ -7,21 +7,17 @@ does not matter how a span of time is chunked: disjoint chunks together are the 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from hashlib import shake_128
 from struct import iter_unpack, unpack_from
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from orchestrator.simulator.records.bodies import BODIES, large_bodies
-from orchestrator.simulator.records.columns import schema
+from orchestrator.simulator.records.columns import Schema, schema
 from orchestrator.simulator.records.digest import RecordDigest
 from orchestrator.simulator.records.draws import Draw
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from orchestrator.simulator.records.columns import Schema
-    from orchestrator.simulator.settings import Settings
+from orchestrator.simulator.settings import Settings
 
 _DAY: Final = 86400
 _HOUR: Final = 3600
