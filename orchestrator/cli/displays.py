@@ -4,28 +4,24 @@ from __future__ import annotations
 
 import sys
 import traceback
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Iterator
 
 import click
 from rich.console import Console
 
 from orchestrator.app.file_changes import files_of_run
+from orchestrator.app.run_request import Display
 from orchestrator.cli.output import file_fields, json_list, json_text, say, write
+from orchestrator.config import Inputs
 from orchestrator.core.policy import ExitCode
+from orchestrator.core.ports import Clock
+from orchestrator.core.settings import Credentials
 from orchestrator.reporting import summary, summary_text
 from orchestrator.reporting.live_display import LiveDisplay
 from orchestrator.reporting.log_display import LogDisplay
 from orchestrator.reporting.logs import logger
+from orchestrator.reporting.summary import RunSummary
 from orchestrator.texts import hider, printable
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-
-    from orchestrator.app.run_request import Display
-    from orchestrator.config import Inputs
-    from orchestrator.core.ports import Clock
-    from orchestrator.core.settings import Credentials
-    from orchestrator.reporting.summary import RunSummary
 
 
 class RunOutput:

@@ -1,27 +1,20 @@
 """Reads the jobs and the config of a command, prints their warnings, and sets the umask."""
 
-from __future__ import annotations
-
 import os
+from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import click
 
 from orchestrator.app.setup import load
 from orchestrator.cli.output import json_text, say
-from orchestrator.config import find_config
+from orchestrator.config import Inputs, find_config
 from orchestrator.config.discovery import working_directory
 from orchestrator.core.commands import Called, remember
+from orchestrator.core.settings import Config
 from orchestrator.errors import InputError
 from orchestrator.texts import utc_text
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from pathlib import Path
-
-    from orchestrator.config import Inputs
-    from orchestrator.core.settings import Config
 
 
 def read_inputs(

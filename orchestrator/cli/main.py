@@ -1,7 +1,5 @@
 """The entry point: finds the command, and turns every ending into an exit code and words."""
 
-from __future__ import annotations
-
 import importlib
 import sys
 from contextvars import copy_context

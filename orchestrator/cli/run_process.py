@@ -1,22 +1,16 @@
 """Runs jobs in a process of their own: with signal handlers, and rarer garbage collections."""
 
-from __future__ import annotations
-
 import gc
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Final
+from typing import Final, Unpack
 
 from orchestrator.app.run import run_sync
+from orchestrator.app.run_request import RunOptions
 from orchestrator.app.shutdown import StoppedBeforeRun
+from orchestrator.config import Inputs
 from orchestrator.core.policy import ExitCode
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from typing import Unpack
-
-    from orchestrator.app.run_request import RunOptions
-    from orchestrator.config import Inputs
-    from orchestrator.reporting.summary import RunSummary
+from orchestrator.reporting.summary import RunSummary
 
 _THRESHOLDS: Final = (50_000, 20, 50)
 """New objects before the youngest are searched, and how often the older ones are.

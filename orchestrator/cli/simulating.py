@@ -1,22 +1,16 @@
 """What `simulate` and `demo` share: the options of a world, its config file, its ready line."""
 
-from __future__ import annotations
-
 import json
 import os
 import sys
 from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from orchestrator.errors import InputError, Mistake, OutputError
-from orchestrator.simulator import Settings
+from orchestrator.simulator import ApiKey, Settings
 from orchestrator.simulator.faults.loader import load_faults
-
-if TYPE_CHECKING:
-    from datetime import datetime
-
-    from orchestrator.simulator import ApiKey
 
 _MARK: Final = "# Written by `orchestrator simulate`: it may be overwritten by it."
 _UNLIMITED: Final = 10_000

@@ -4,16 +4,12 @@ What a command does matters more than what it says. Only where the answer itself
 exit code tell so; a reader who has had enough (``| head``) is no error at all.
 """
 
-from __future__ import annotations
-
 import contextlib
 import os
 import sys
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, TextIO, cast
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
+from typing import Any, Final, TextIO, cast
 
 _STANDARD: Final = (0, 1, 2)
 

@@ -1,12 +1,8 @@
 """Aligned tables, made as the rows come."""
 
-from __future__ import annotations
-
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, islice
-from typing import TYPE_CHECKING, Final
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+from typing import Final
 
 _MEASURED: Final = 500
 """Rows that decide the widths of columns; a later row that is wider sticks out, uncut."""

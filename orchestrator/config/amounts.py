@@ -1,7 +1,5 @@
 """Reads numbers of records, and prices of records, from the text of a file."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable
 from decimal import Decimal

@@ -1,7 +1,5 @@
 """Reads `api.ca_file`: certificates of authorities that are trusted besides the machine's own."""
 
-from __future__ import annotations
-
 import re
 from pathlib import Path
 from typing import Final

@@ -1,7 +1,5 @@
 """Reads ``output.columns``: which columns of collected files are left out, and which are hashed."""
 
-from __future__ import annotations
-
 from types import MappingProxyType
 from typing import Final
 

@@ -1,7 +1,5 @@
 """Reads the config file into a `Config`: defaults filled in, paths absolute, secrets unresolved."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import replace

@@ -3,8 +3,6 @@
 As git does with a repository: whoever may write a file above our job must not decide for us.
 """
 
-from __future__ import annotations
-
 import grp
 import os
 import pwd

@@ -1,7 +1,5 @@
 """Looks up the credentials that a command uses: from variables, files and other programs."""
 
-from __future__ import annotations
-
 import shlex
 from collections.abc import Iterable, Mapping
 from pathlib import Path

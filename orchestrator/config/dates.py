@@ -1,7 +1,5 @@
 """Reads dates and times of a job file, in the job's time zone, into moments in UTC."""
 
-from __future__ import annotations
-
 import difflib
 import re
 import zoneinfo

@@ -1,7 +1,5 @@
 """Finds the config file that a command uses, and says how it was found."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path

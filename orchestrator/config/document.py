@@ -1,7 +1,5 @@
 """A YAML file that has been read: its tree, the place of each key, and what is wrong with it."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final

@@ -1,7 +1,5 @@
 """Reads the config and all jobs of a command at once, before it does anything."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime

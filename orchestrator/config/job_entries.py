@@ -1,7 +1,5 @@
 """Declares the keys of the job file, and what text each of them takes."""
 
-from __future__ import annotations
-
 from datetime import datetime, timedelta
 from typing import Annotated, Any, Final
 from zoneinfo import ZoneInfo

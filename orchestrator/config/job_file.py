@@ -1,7 +1,5 @@
 """Reads job files into `Job` objects: each part by itself, so no mistake hides another."""
 
-from __future__ import annotations
-
 from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The building blocks of the JSON Schemas of job file and config file."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable
 from datetime import timedelta
 from typing import Any, Final

@@ -4,8 +4,6 @@ Of each declaration it makes the field of a schema that pydantic checks, and the
 editors get. It looks up no secret and opens no file but those that a key names for their content.
 """
 
-from __future__ import annotations
-
 import types
 from collections.abc import Callable
 from dataclasses import MISSING, Field, dataclass, fields

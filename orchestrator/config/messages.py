@@ -1,7 +1,5 @@
 """Shows values in messages, and guesses which known word was probably meant."""
 
-from __future__ import annotations
-
 import difflib
 from collections.abc import Iterable, Sequence
 from operator import ne

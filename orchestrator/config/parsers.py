@@ -4,8 +4,6 @@ Each function takes what stands in the YAML tree and either returns the value or
 `InvalidValue`.
 """
 
-from __future__ import annotations
-
 import re
 import shlex
 import unicodedata

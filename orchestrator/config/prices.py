@@ -1,7 +1,5 @@
 """Reads ``price_per_record``: one price for every product, or one for each."""
 
-from __future__ import annotations
-
 from decimal import Decimal
 from types import MappingProxyType
 from typing import Final

@@ -1,7 +1,5 @@
 """Reads the entries under ``products``: expands lists, and checks each by the product table."""
 
-from __future__ import annotations
-
 import math
 import re
 from collections.abc import Mapping

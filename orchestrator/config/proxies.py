@@ -1,7 +1,5 @@
 """Finds the forward proxy of the config or the environment. Its address may hold a password."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 from typing import Final

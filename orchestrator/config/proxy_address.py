@@ -1,7 +1,5 @@
 """Reads the address of a forward proxy from its text, which may hold a password."""
 
-from __future__ import annotations
-
 import base64
 import re
 from typing import Final

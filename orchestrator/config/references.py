@@ -1,7 +1,5 @@
 """Reads references to secrets in the config file, and resolves its paths. Looks up no secret."""
 
-from __future__ import annotations
-
 import os
 import pwd
 import re

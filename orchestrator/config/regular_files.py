@@ -1,7 +1,5 @@
 """Opens files that a person names: never a pipe or a device, which would be waited for."""
 
-from __future__ import annotations
-
 import os
 import stat
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Runs the command of a reference ``command:…`` and takes what it prints as the secret."""
 
-from __future__ import annotations
-
 import os
 import selectors
 import signal

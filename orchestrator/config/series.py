@@ -1,7 +1,5 @@
 """Combines accounts and product entries into the series of a job, each of them once."""
 
-from __future__ import annotations
-
 from collections import defaultdict
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass

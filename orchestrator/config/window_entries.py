@@ -1,7 +1,5 @@
 """Reads the entries under ``windows``."""
 
-from __future__ import annotations
-
 from datetime import datetime, timedelta
 from typing import Final
 from zoneinfo import ZoneInfo

@@ -1,7 +1,5 @@
 """Writes what a notification says: the summary as JSON, for Slack or Teams, or own words."""
 
-from __future__ import annotations
-
 import socket
 from typing import Any, Final
 

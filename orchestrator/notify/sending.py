@@ -1,7 +1,5 @@
 """Sends notifications and pings: three tries each, in bounded time, and never with an error."""
 
-from __future__ import annotations
-
 import json
 import os
 import signal

@@ -1,7 +1,5 @@
 """Writes the first lines of each cause and counts the others, so that a log stays readable."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass

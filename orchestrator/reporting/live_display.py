@@ -1,13 +1,11 @@
 """Draws how a run goes on a terminal: a row for each account and product, and the totals."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import anyio
-from rich.console import Group
+from rich.console import Console, ConsoleDimensions, Group, RenderableType
 from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
@@ -18,10 +16,6 @@ from orchestrator.reporting.phrases import calendar_length, counted, length, siz
 from orchestrator.reporting.run_stats import RowStats, RunStats
 from orchestrator.reporting.wrapping import wrapped
 from orchestrator.texts import printable
-
-if TYPE_CHECKING:
-    from rich.console import Console, ConsoleDimensions, RenderableType
-
 
 EVERY_SECONDS: Final = 0.25
 """Seconds between two drawings."""

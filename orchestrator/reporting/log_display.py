@@ -1,19 +1,14 @@
 """Writes how a run goes to a log: warnings at once, and one line of counts a minute."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import anyio
+from structlog.typing import FilteringBoundLogger
 
 from orchestrator.core.model import FieldValue
 from orchestrator.reporting.phrases import calendar_length, counted, length, size_words
 from orchestrator.reporting.run_stats import RunStats
-
-if TYPE_CHECKING:
-    from structlog.typing import FilteringBoundLogger
-
 
 EVERY_SECONDS: Final = 60.0
 """Seconds between two lines of counts."""

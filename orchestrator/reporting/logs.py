@@ -1,18 +1,13 @@
 """Makes the logger that writes lines to standard error, as text or JSON, without secrets."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, MutableMapping
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Final, TextIO
+from typing import Any, Final, TextIO
 
 import structlog
+from structlog.typing import EventDict, FilteringBoundLogger, Processor
 
 from orchestrator.texts import printable, utc_text
-
-if TYPE_CHECKING:
-    from structlog.typing import EventDict, FilteringBoundLogger, Processor
-
 
 _LEVELS: Final = {"info": 20, "warning": 30, "error": 40}
 

@@ -1,7 +1,5 @@
 """Measures how late the turns of the event loop come, in memory of constant size."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 from typing import Final

@@ -3,8 +3,6 @@
 A state becomes what happened, and what happens next or what the user can do about it.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta

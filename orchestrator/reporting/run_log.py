@@ -1,9 +1,6 @@
 """Passes on what people should read of a run: its messages, and reports that end badly."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING
 
 from orchestrator.core.events import BytesReceived, DebtKnown, Message, ReportChanged, RunEvent
 from orchestrator.core.lifecycle import State
@@ -11,8 +8,7 @@ from orchestrator.core.local_dates import chunk_text
 from orchestrator.core.model import FieldValue
 from orchestrator.reporting.run_stats import ENDED_BADLY
 
-if TYPE_CHECKING:
-    Facts = Mapping[str, FieldValue | float | None]
+Facts = Mapping[str, FieldValue | float | None]
 
 
 class RunLog:

@@ -4,8 +4,6 @@
 `orchestrator.reporting.summary_text`.
 """
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field

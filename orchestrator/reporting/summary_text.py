@@ -3,8 +3,6 @@
 Holds no rule: what is not done, and why, is decided in `orchestrator.reporting.summary`.
 """
 
-from __future__ import annotations
-
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from pathlib import Path

@@ -3,8 +3,6 @@
 Only what goes to a terminal is wrapped: a pipe, a file and a log get each message as one line.
 """
 
-from __future__ import annotations
-
 import os
 import re
 from collections.abc import Iterator

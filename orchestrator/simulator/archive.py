@@ -3,8 +3,6 @@
 The standard library can do neither: set flag bit 11 for ASCII names, or write a wrong checksum.
 """
 
-from __future__ import annotations
-
 import struct
 import zlib
 from collections.abc import Iterable

@@ -1,7 +1,5 @@
 """What reports cost: the records of ``REPORTS-USAGE``, and the records that were paid for twice."""
 
-from __future__ import annotations
-
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping

@@ -1,7 +1,5 @@
 """Sends the API's callbacks: one POST to `callback_url` when a report has ended, without retry."""
 
-from __future__ import annotations
-
 import contextlib
 import math
 from collections.abc import Awaitable, Callable

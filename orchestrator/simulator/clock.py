@@ -1,7 +1,5 @@
 """The simulated world's clock: it starts at a given moment and runs with the event loop."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 

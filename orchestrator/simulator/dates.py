@@ -3,8 +3,6 @@
 The simulator's own arithmetic: it must not use the client's, so that no mistake is shared.
 """
 
-from __future__ import annotations
-
 import calendar
 import math
 import re

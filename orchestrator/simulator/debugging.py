@@ -1,7 +1,5 @@
 """Two endpoints that the real API lacks: the bill, and the records that a request must yield."""
 
-from __future__ import annotations
-
 from aiohttp import web
 from anyio import to_thread
 

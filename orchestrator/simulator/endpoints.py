@@ -1,12 +1,11 @@
 """What each asynchronous endpoint of the Reports API answers to a call that is let in."""
 
-from __future__ import annotations
-
 import json
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import anyio
+from aiohttp import web
 from anyio import to_thread
 
 from orchestrator.simulator import problems
@@ -20,10 +19,6 @@ from orchestrator.simulator.reports import Phase, Report
 from orchestrator.simulator.requests import read_json, read_request
 from orchestrator.simulator.settings import ApiKey
 from orchestrator.simulator.world import World
-
-if TYPE_CHECKING:
-    from aiohttp import web
-
 
 _LISTED_SPAN: Final = timedelta(days=7)  # What a list call covers that gives no dates.
 

@@ -1,7 +1,5 @@
 """Makes finished files when first asked for, keeps them in memory or on disk, and sends them."""
 
-from __future__ import annotations
-
 import io
 import tempfile
 from collections.abc import Iterable, Iterator

@@ -1,7 +1,5 @@
 """The refusals of the API: problem objects (RFC 7807) with the texts of its definition."""
 
-from __future__ import annotations
-
 from typing import Any, Final
 
 _GENERAL: Final = "https://developer.nexmo.com/api-errors#"

@@ -1,7 +1,5 @@
 """Decides which part of a file answers a Range header, rightly or in one of several wrong ways."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field

@@ -1,7 +1,5 @@
 """Finds reports by id, by file, by owner and by time of creation."""
 
-from __future__ import annotations
-
 from bisect import bisect_left, bisect_right
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable

@@ -1,7 +1,5 @@
 """Builds the JSON object of a report, in each form that the API has been seen to use."""
 
-from __future__ import annotations
-
 from typing import Any
 from urllib.parse import urlsplit
 

@@ -1,7 +1,5 @@
 """One simulated report: its phases, its faults, and what the seed decides about it."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import Enum

@@ -1,7 +1,5 @@
 """Reads and checks request bodies, as strictly as the API does."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass

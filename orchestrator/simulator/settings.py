@@ -1,7 +1,5 @@
 """The settings of a simulated world: accounts, records, times, limits, dialect, faults."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta

@@ -1,15 +1,14 @@
 """``GET /v2/reports/records``: records as JSON, a day at most, page by page."""
 
-from __future__ import annotations
-
 import json
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from datetime import timedelta
 from hashlib import blake2b
 from itertools import islice
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 from urllib.parse import urlencode
 
+from aiohttp import web
 from anyio import to_thread
 
 from orchestrator.simulator import problems
@@ -18,10 +17,6 @@ from orchestrator.simulator.endpoints import Endpoints
 from orchestrator.simulator.records.columns import USAGE_COLUMNS
 from orchestrator.simulator.requests import Request, read_request
 from orchestrator.simulator.world import World
-
-if TYPE_CHECKING:
-    from aiohttp import web
-
 
 PAGE_ROWS: Final = 1000  # The maximum number of records on one page.
 _LONGEST: Final = timedelta(hours=24)  # The longest window of one query.

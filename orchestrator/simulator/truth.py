@@ -1,7 +1,5 @@
 """The records that a request must yield, drawn from the source without any report."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta

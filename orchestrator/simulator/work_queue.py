@@ -1,7 +1,5 @@
 """Starts and ends reports as time passes: a limited number at once, first come, first served."""
 
-from __future__ import annotations
-
 import heapq
 import math
 from collections import deque

@@ -1,7 +1,5 @@
 """The state of the simulated API: its accounts, its reports, their outcomes and their charges."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta

@@ -1,7 +1,5 @@
 """`backup`: a copy of the ledger in one file."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import click

@@ -1,9 +1,9 @@
 """`cancel`: ends at the API what is open, and forgets what earlier runs still owe."""
 
-from __future__ import annotations
-
+from datetime import timedelta
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import anyio
 import click
@@ -14,10 +14,6 @@ from orchestrator.cli.inputs import announce, read_inputs
 from orchestrator.cli.output import json_text, say, series_fields, window_fields
 from orchestrator.core.local_dates import chunk_text
 from orchestrator.reporting.phrases import counted
-
-if TYPE_CHECKING:
-    from datetime import timedelta
-    from pathlib import Path
 
 
 @click.command(

@@ -1,22 +1,16 @@
 """`check`: looks at everything that a run needs. Sends nothing that costs anything."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from pathlib import Path
 
 import click
 
 from orchestrator.app.check import CheckResult, check_sync, checks_of_bad_input
+from orchestrator.app.check_disk import Check
 from orchestrator.app.setup import load
 from orchestrator.cli import options
 from orchestrator.cli.output import json_text, write, write_lines
 from orchestrator.errors import InputError
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
-
-    from orchestrator.app.check_disk import Check
 
 
 @click.command(

@@ -1,7 +1,5 @@
 """`completion`: prints the script by which a shell completes commands, options and files."""
 
-from __future__ import annotations
-
 from typing import Final
 
 import click

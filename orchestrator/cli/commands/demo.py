@@ -1,24 +1,23 @@
 """`demo`: the demonstration job, end to end, against a simulator of its own."""
 
-from __future__ import annotations
-
 import json
 import os
 import shlex
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from importlib.resources import files as package_files
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import click
 from rich.console import Console
 from rich.table import Table
 
-from orchestrator.app.compare import compare
+from orchestrator.app.compare import Finding, compare
 from orchestrator.app.files import from_here
 from orchestrator.app.setup import clock_of, credentials_of
 from orchestrator.cli import options
@@ -30,11 +29,6 @@ from orchestrator.config.discovery import working_directory
 from orchestrator.core.policy import ExitCode
 from orchestrator.errors import InputError, OutputError
 from orchestrator.reporting.phrases import size_words
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from orchestrator.app.compare import Finding
 
 JOB: Final = "demo.yaml"
 

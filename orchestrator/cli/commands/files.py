@@ -1,9 +1,8 @@
 """`files`: the collected files, for people and for programs."""
 
-from __future__ import annotations
-
 import sys
-from typing import TYPE_CHECKING, Final
+from pathlib import Path
+from typing import Final
 
 import click
 
@@ -21,15 +20,11 @@ from orchestrator.cli.output import (
     write_lines,
 )
 from orchestrator.cli.tables import aligned, tab_separated
+from orchestrator.core.intervals import Window
 from orchestrator.core.local_dates import moment_text, zone_of
+from orchestrator.core.model import Series
 from orchestrator.core.policy import ExitCode
 from orchestrator.texts import utc_text
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from orchestrator.core.intervals import Window
-    from orchestrator.core.model import Series
 
 COLUMNS: Final = (
     "account_id",

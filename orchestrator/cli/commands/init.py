@@ -1,13 +1,12 @@
 """`init`: writes the first config and job file, by questions on a terminal or by options."""
 
-from __future__ import annotations
-
 import os
 import shlex
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import Final, TypeVar
 
 import click
 
@@ -32,9 +31,6 @@ from orchestrator.core.policy import ExitCode
 from orchestrator.core.settings import Secret
 from orchestrator.errors import InputError, Mistake
 from orchestrator.simulator.settings import DEFAULT_KEYS
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 T = TypeVar("T")
 

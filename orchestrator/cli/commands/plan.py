@@ -1,14 +1,14 @@
 """`plan`: what a run would ask for. Sends nothing, changes nothing."""
 
-from __future__ import annotations
-
 import math
 import sys
 from collections import Counter, defaultdict
-from datetime import timedelta
+from collections.abc import Iterable, Iterator
+from datetime import datetime, timedelta
 from decimal import Decimal
 from itertools import islice
-from typing import TYPE_CHECKING, Any, Final
+from pathlib import Path
+from typing import Any, Final
 
 import click
 
@@ -27,9 +27,13 @@ from orchestrator.cli.output import (
     write_lines,
 )
 from orchestrator.cli.tables import aligned
+from orchestrator.config import Inputs
 from orchestrator.config.messages import one_of
 from orchestrator.core import windows as job_windows
 from orchestrator.core.commands import JOB, typed
+from orchestrator.core.debt import Debt
+from orchestrator.core.intervals import Window
+from orchestrator.core.model import Job
 from orchestrator.core.policy import ExitCode
 from orchestrator.reporting.phrases import (
     counted,
@@ -40,16 +44,6 @@ from orchestrator.reporting.phrases import (
 )
 from orchestrator.reporting.wrapping import terminal_width
 from orchestrator.texts import utc_text
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-    from datetime import datetime
-    from pathlib import Path
-
-    from orchestrator.config import Inputs
-    from orchestrator.core.debt import Debt
-    from orchestrator.core.intervals import Window
-    from orchestrator.core.model import Job
 
 _SECOND: Final = timedelta(seconds=1)
 _MOST_ROWS: Final = 40

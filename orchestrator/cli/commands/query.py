@@ -1,7 +1,5 @@
 """`query`: SQL over the collected files."""
 
-from __future__ import annotations
-
 import sys
 from datetime import UTC, datetime
 from decimal import Decimal

@@ -1,10 +1,8 @@
 """`resolve`: a person decides about reports that are not collected."""
 
-from __future__ import annotations
-
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import anyio
 import click
@@ -14,12 +12,8 @@ from orchestrator.cli import options
 from orchestrator.cli.inputs import announce, read_inputs
 from orchestrator.cli.output import json_text, say, series_fields, window_fields
 from orchestrator.core.local_dates import chunk_text
+from orchestrator.core.model import Report
 from orchestrator.errors import ApiError
-
-if TYPE_CHECKING:
-    from datetime import timedelta
-
-    from orchestrator.core.model import Report
 
 
 @click.command(

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import sys
 import time
+from datetime import datetime, timedelta
 from functools import partial
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import click
 
@@ -23,14 +24,9 @@ from orchestrator.cli.displays import RunOutput
 from orchestrator.cli.inputs import announce, read_inputs
 from orchestrator.cli.output import fit, say
 from orchestrator.cli.run_process import run_in_this_process
+from orchestrator.config import Inputs
+from orchestrator.engine.editions import Renewal
 from orchestrator.errors import InputError
-
-if TYPE_CHECKING:
-    from datetime import datetime, timedelta
-    from pathlib import Path
-
-    from orchestrator.config import Inputs
-    from orchestrator.engine.editions import Renewal
 
 
 @click.command(

@@ -1,7 +1,5 @@
 """`schema`: what people write (job files, the config) and programs read (records, the manifest)."""
 
-from __future__ import annotations
-
 import json
 from typing import Any
 

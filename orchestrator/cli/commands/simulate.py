@@ -1,11 +1,9 @@
 """`simulate`: the Reports API on this machine, with invented records, for tries and tests."""
 
-from __future__ import annotations
-
 import pathlib
 import signal
 import sys
-from typing import TYPE_CHECKING
+from datetime import datetime
 
 import anyio
 import click
@@ -16,12 +14,7 @@ from orchestrator.cli.output import json_text
 from orchestrator.cli.simulating import WorldOptions, config_text, ready_line, write_config
 from orchestrator.core.policy import ExitCode
 from orchestrator.errors import InputError
-from orchestrator.simulator import serve
-
-if TYPE_CHECKING:
-    from datetime import datetime
-
-    from orchestrator.simulator import Settings
+from orchestrator.simulator import Settings, serve
 
 
 @click.command(

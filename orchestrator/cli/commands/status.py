@@ -1,11 +1,11 @@
 """`status`: where every report stands, and why, in words."""
 
-from __future__ import annotations
-
 from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from itertools import dropwhile
-from typing import TYPE_CHECKING, Any, Final
+from pathlib import Path
+from typing import Any, Final
 
 import click
 
@@ -34,6 +34,7 @@ from orchestrator.cli.tables import aligned
 from orchestrator.core.commands import JOB, typed
 from orchestrator.core.lifecycle import OPEN, State
 from orchestrator.core.local_dates import chunk_text, moment_text
+from orchestrator.core.model import GivenUp
 from orchestrator.core.policy import ExitCode
 from orchestrator.reporting.line_folding import MAX_ALIKE, cause_of
 from orchestrator.reporting.phrases import (
@@ -44,12 +45,6 @@ from orchestrator.reporting.phrases import (
     size_words,
 )
 from orchestrator.texts import utc_text
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
-    from pathlib import Path
-
-    from orchestrator.core.model import GivenUp
 
 _HEADERS: Final = (
     "ACCOUNT",

@@ -1,7 +1,5 @@
 """Builds archives that real reports never are: hostile, far too large, or by another writer."""
 
-from __future__ import annotations
-
 import io
 import stat
 import struct

@@ -1,7 +1,5 @@
 """Writes CSV files that real reports never are: other line ends, stray bytes, missing records."""
 
-from __future__ import annotations
-
 import csv
 import io
 from collections.abc import Callable

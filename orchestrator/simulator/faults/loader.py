@@ -8,8 +8,6 @@
       - {at: report, do: outcome, status: FAILED, probability: 0.02}
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any, Final
 

@@ -1,7 +1,5 @@
 """The texts of message bodies and references: ordinary, hard to parse, and large."""
 
-from __future__ import annotations
-
 from functools import lru_cache
 from hashlib import shake_128
 from typing import Final

@@ -3,8 +3,6 @@
 Source: the vendor's 2021 definition, its reference pages of 2020 to 2026, and real archives.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache

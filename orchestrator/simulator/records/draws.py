@@ -1,7 +1,5 @@
 """The random draw behind one record, and the pure functions that make columns of it."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import lru_cache
