@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -130,6 +131,105 @@ def test_a_value_that_does_not_fit_makes_its_column_text_and_is_told(
     assert value in answers
     assert all(isinstance(answer, str) for answer in answers)
     assert "warning: voice_call.duration is text in this answer" in told.err
+
+
+def test_a_late_value_that_does_not_fit_is_found_before_anything_is_printed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with simulated(tmp_path) as place:
+        collect(place, "csv")
+        path = next((tmp_path / "reports").rglob("report_product=VOICE-CALL/**/*.csv"))
+        header, first, *_ = path.read_text(encoding="utf-8").split("\n")
+        fields = first.split('","')
+        fields[header.split('","').index("duration")] = "x"
+        rows = [first] * 300_000 + ['","'.join(fields)]
+        path.write_text("\n".join([header, *rows, ""]), encoding="utf-8")
+        capsys.readouterr()
+        assert call(["query", str(place.job), "select duration from voice_call"]) == 0
+        told = capsys.readouterr()
+    assert told.out.splitlines() == ["duration", *[told.out.splitlines()[1]] * 300_000, "x"]
+    assert "warning: voice_call.duration is text in this answer" in told.err
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "select * from read_text('{secret}')",
+        "select * from '{secret}'",
+        "select * from glob('{directory}/*')",
+        "select getenv('HOME')",
+        "select * from by_product",  # a variable of the program
+        "copy (select 1) to '{directory}/written.csv'",
+        "copy (select 1) to '{file}' (use_tmp_file false)",
+        "explain analyze copy (select 1) to '{file}' (use_tmp_file false)",
+        "select 1; copy (select 1) to '{file}' (use_tmp_file false)",
+        "attach '{directory}/written.db'",
+        "set enable_external_access = true",
+        "install httpfs",
+        "",
+        "/* nothing */",
+    ],
+)
+def test_a_statement_reads_the_collected_files_alone_and_writes_none(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], sql: str
+) -> None:
+    with simulated(tmp_path) as place:
+        collect(place, "csv")
+        secret = tmp_path / "secret.csv"
+        secret.write_text("hush\nhush\n", encoding="utf-8")
+        (tmp_path / "reports" / "other.csv").write_text("hush\nhush\n", encoding="utf-8")
+        file = next((tmp_path / "reports").rglob("report_product=SMS/**/*.csv"))
+        before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+        text = sql.format(secret=secret, directory=tmp_path, file=file)
+        capsys.readouterr()
+        assert call(["query", str(place.job), text]) == 2
+        told = capsys.readouterr()
+        after = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+        assert {path for path in before if after.get(path) != before[path]} == set()
+        assert {path.name for path in after.keys() - before.keys()} <= {
+            "ledger.db-shm",
+            "ledger.db-wal",
+        }
+    assert told.out == ""
+    assert "hush" not in told.err
+    assert "DuckDB refuses the statement" in told.err or "takes one statement" in told.err
+
+
+@pytest.mark.parametrize("name", ["a[b]", "a*", "a?", "it's {x}"])
+def test_signs_of_patterns_in_the_path_are_signs(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    other = tmp_path / "ab"  # which each of the patterns would find
+    here = tmp_path / name
+    here.mkdir()
+    with simulated(here) as place:
+        collect(place, "csv", "parquet")
+        (rows,) = ask(place, "select count(*) as n from verify_api", capsys)
+        shutil.copytree(here / "reports", other / "reports")
+        assert ask(place, "select count(*) as n from verify_api", capsys) == [rows]
+        assert rows["n"] > 0
+
+
+@pytest.mark.parametrize(
+    ("form", "damage"),
+    [("csv", "missing"), ("parquet", "missing"), ("parquet", "cut"), ("csv.gz", "cut")],
+)
+def test_a_file_that_cannot_be_read_is_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], form: str, damage: str
+) -> None:
+    with simulated(tmp_path) as place:
+        collect(place, form)
+        path = next((tmp_path / "reports").rglob(f"report_product=VERIFY-API/**/*.{form}"))
+        if damage == "missing":
+            path.unlink()
+        else:
+            path.write_bytes(path.read_bytes()[-20:])
+        capsys.readouterr()
+        code = call(["query", str(place.job), "select count(*) from verify_api"])
+        told = capsys.readouterr().err
+    assert code == 2
+    assert "DuckDB cannot read the files" in told
+    assert "orchestrator verify" in told
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,13 @@
 """SQL over the collected files: one view per product, typed alike whatever the files' format.
 
 Needs DuckDB (the extra ``query``). It reads the current files that the ledger lists, never what
-else lies about, and sends nothing.
+else lies about, and sends nothing. A statement, which may come from somebody else, can do no more:
+it reads these files alone, and writes none.
 """
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -69,6 +71,40 @@ def query(inputs: Inputs, sql: str) -> QueryResult:
         LedgerError: the ledger cannot be read.
     """
     duckdb = _library()
+    _check_statement(duckdb, sql)
+    by_product = _files(inputs)
+    connection = duckdb.connect()
+    _confine(connection, [path for paths in by_product.values() for path in paths])
+    try:
+        views = [_View(connection, product, paths) for product, paths in by_product.items()]
+        for view in views:
+            view.create()
+    except duckdb.Error as error:
+        raise InputError(
+            f"DuckDB cannot read the files: {_words(error)}; "
+            "`orchestrator verify` tells which are missing or damaged"
+        ) from None
+    while True:
+        try:
+            answer = connection.execute(sql)
+            columns = tuple(column[0] for column in answer.description or ())
+            first = answer.fetchmany(_BATCH_ROWS)
+            if len(first) == _BATCH_ROWS:
+                # The rest is computed as it is fetched. A value that does not fit is to show
+                # before the first row is given out, so everything is computed once without result.
+                connection.execute(f"EXPLAIN ANALYZE {sql}")
+                answer = connection.execute(sql)
+                first = answer.fetchmany(_BATCH_ROWS)
+            break
+        except duckdb.Error as error:
+            if not any(view.adapt(str(error)) for view in views):
+                raise _refusal(error, views) from None
+    warnings = tuple(text for view in views for text in view.warnings())
+    return QueryResult(columns, _rows(answer, first, duckdb.Error), warnings)
+
+
+def _files(inputs: Inputs) -> Mapping[str, list[str]]:
+    """The paths of the collected files, by product."""
     by_product: defaultdict[str, list[str]] = defaultdict(list)
     for file in files(inputs):
         if file.url:
@@ -79,27 +115,20 @@ def query(inputs: Inputs, sql: str) -> QueryResult:
         by_product[file.series.product].append(str(file.path))
     if not by_product:
         raise InputError("nothing is collected yet, so there is nothing to ask")
-    connection = duckdb.connect()
-    # No extension is downloaded, whatever a statement asks for.
-    connection.execute("SET autoinstall_known_extensions = false")
-    connection.execute("SET TimeZone = 'UTC'")
-    views = {product: _View(connection, product, paths) for product, paths in by_product.items()}
-    for view in views.values():
-        view.create()
-    while True:
+    return by_product
+
+
+def _rows(
+    answer: Any, first: list[tuple[Any, ...]], failure: type[Exception]
+) -> Iterator[tuple[Any, ...]]:
+    """All rows of an answer of which the first batch is fetched."""
+    batch = first
+    while batch:
+        yield from batch
         try:
-            answer = connection.execute(sql)
-            rows = _rows(answer)
-            columns = tuple(column[0] for column in answer.description or ())
-            break
-        except duckdb.Error as error:
-            if not any(view.adapt(str(error)) for view in views.values()):
-                names = ", ".join(sorted(view.name for view in views.values()))
-                words = printable(str(error).split("\n\n", 1)[0])
-                what = f"DuckDB refuses the statement: {words}; views are {names}"
-                raise InputError(what) from None
-    warnings = tuple(text for view in views.values() for text in view.warnings())
-    return QueryResult(columns, rows, warnings)
+            batch = answer.fetchmany(_BATCH_ROWS)
+        except failure as error:
+            raise _refusal(error) from None
 
 
 def _library() -> Any:
@@ -113,17 +142,45 @@ def _library() -> Any:
     return duckdb
 
 
-def _rows(answer: Any) -> Iterator[tuple[Any, ...]]:
-    """The rows; the first are fetched at once, so that a value that does not fit shows here."""
-    first = answer.fetchmany(_BATCH_ROWS)
+def _check_statement(duckdb: Any, sql: str) -> None:
+    """Takes one statement that asks, and nothing else.
 
-    def every() -> Iterator[tuple[Any, ...]]:
-        batch = first
-        while batch:
-            yield from batch
-            batch = answer.fetchmany(_BATCH_ROWS)
+    ``COPY`` could overwrite the files that may be read; of ``EXPLAIN ANALYZE`` one does not see
+    what it runs.
+    """
+    try:
+        statements = duckdb.extract_statements(sql)
+    except duckdb.Error as error:
+        raise _refusal(error) from None
+    if [statement.type for statement in statements] != [duckdb.StatementType.SELECT]:
+        raise InputError(
+            "query takes one statement that asks, such as SELECT, FROM, WITH, DESCRIBE or SUMMARIZE"
+        )
 
-    return every()
+
+def _confine(connection: Any, paths: Sequence[str]) -> None:
+    """Leaves a statement nothing of this machine but these files, for good.
+
+    DuckDB would else read and write every file that the user may, load extensions, and take a
+    variable of this program for a table.
+    """
+    allowed = {*paths, *map(_literal, paths)}  # a path is judged as it is written, too
+    connection.execute("SET TimeZone = 'UTC'")
+    connection.execute("SET python_enable_replacements = false")
+    connection.execute(f"SET allowed_paths = {_list(sorted(allowed))}")
+    connection.execute("SET enable_external_access = false")
+    connection.execute("SET lock_configuration = true")
+
+
+def _refusal(error: Exception, views: Sequence[_View] = ()) -> InputError:
+    names = ", ".join(sorted(view.name for view in views))
+    what = f"DuckDB refuses the statement: {_words(error)}"
+    return InputError(f"{what}; views are {names}" if names else what)
+
+
+def _words(error: Exception) -> str:
+    """What DuckDB says, without the statement that it repeats."""
+    return printable(str(error).split("\n\n", 1)[0])
 
 
 class _View:
@@ -155,14 +212,15 @@ class _View:
         common = f"union_by_name = true, hive_partitioning = true, hive_types = {{{partitions}}}"
         if csv:
             yield (
-                f"read_csv({_list(csv)}, header = true, all_varchar = true, delim = ',', "
+                f"read_csv({_list([*map(_literal, csv)])}, header = true, all_varchar = true, "
+                "delim = ',', "
                 "quote = '\"', escape = '\"', allow_quoted_nulls = false, parallel = false, "
                 f"max_line_size = 67108864, {common})"
             )
         # Files of which a column is text, since a value did not fit, are a table of their own:
         # one table has one type for a column.
         for group in _by_schema(self._connection, parquet):
-            yield f"read_parquet({_list(group)}, {common})"
+            yield f"read_parquet({_list([*map(_literal, group)])}, {common})"
 
     def create(self) -> None:
         """Makes the view, or makes it anew."""
@@ -215,7 +273,7 @@ def _by_schema(connection: Any, paths: Sequence[str]) -> Iterable[list[str]]:
     """Parquet files in groups whose columns of one name have one type."""
     if not paths:
         return []
-    source = f"parquet_schema({_list(paths)})"
+    source = f"parquet_schema({_list([*map(_literal, paths)])})"
     asked = f"SELECT file_name, name, type, logical_type FROM {source}"  # noqa: S608 - quoted
     schemas: defaultdict[str, dict[str, str]] = defaultdict(dict)
     for path, name, kind, logical in connection.execute(asked).fetchall():
@@ -230,6 +288,11 @@ def _by_schema(connection: Any, paths: Sequence[str]) -> Iterable[list[str]]:
 def _format(path: str) -> Format | None:
     found = [one for one in Format if path.endswith(f".{one.value}")]
     return max(found, key=lambda one: len(one.value), default=None)
+
+
+def _literal(path: str) -> str:
+    """The pattern that is this path and no other: DuckDB takes each path for a pattern."""
+    return re.sub(r"[*?[]", r"[\g<0>]", path)
 
 
 def _list(paths: Sequence[str]) -> str:
