@@ -139,7 +139,7 @@ def test_every_mistake_of_a_file_is_named_with_its_place(tmp_path: Path) -> None
         "7:5: faults[3].status: refuse needs it",
         f"8:37: faults[4].stauts: reset has no such key; use one of {when}",
         "9:34: faults[5].nth: must be a call's number, from 1, or a list of them, not 0",
-        "10:34: faults[6].share: must lie between 0 and 1, not 2",
+        "10:34: faults[6].share: must be a number from 0 to 1, not 2",
         "11:5: faults[7].at: is missing",
         "12:5: faults[8]: must be a mapping; such as {at: create, do: reset}",
     ]
@@ -180,8 +180,8 @@ def test_a_missing_file_is_an_input_error(tmp_path: Path) -> None:
         ({"do": "hang", "seconds": True}, "seconds: must be a number"),
         ({"do": "reset", "made": "yes"}, "made: must be true or false, not 'yes'"),
         ({"do": "refuse", "status": 42}, "status: must be an HTTP status, not 42"),
-        ({"do": "refuse", "status": "x"}, "status: must be a whole number, not 'x'"),
-        ({"do": "reset", "every": 0}, "every: must be at least 1, not 0"),
+        ({"do": "refuse", "status": "x"}, "status: must be an HTTP status, not 'x'"),
+        ({"do": "reset", "every": 0}, "every: must be a whole number, at least 1, not 0"),
         ({"do": "reset", "account": ""}, "account: must be text, not ''"),
         (
             {"at": "report", "do": "stuck", "phase": "X"},

@@ -18,11 +18,7 @@ from orchestrator.texts import utc_text
 
 
 def read_inputs(
-    jobs: Sequence[Path],
-    config: Path | None,
-    now: datetime | None = None,
-    *,
-    quiet: bool = False,
+    jobs: Sequence[Path], config: Path | None, now: datetime | None = None, *, quiet: bool = False
 ) -> Inputs:
     """The jobs and the config of a command; warnings go to standard error, unless `quiet`.
 

@@ -91,10 +91,7 @@ class ChunkEntry(Entry):
         return value if isinstance(value, dict) else {"max": parsers.text(value)}
 
 
-_SPANS: Final = {
-    "last 24h": "1 day",
-    "last 24 hours": "1 day",
-}
+_SPANS: Final = {"last 24h": "1 day", "last 24 hours": "1 day"}
 """What other tools name by a word, as the nearest window of whole days."""
 
 _DATES: Final = {

@@ -10,15 +10,7 @@ from dataclasses import MISSING, Field, dataclass, fields
 from datetime import timedelta
 from enum import Enum
 from pathlib import Path
-from typing import (
-    Annotated,
-    Any,
-    Final,
-    TypeVar,
-    get_args,
-    get_origin,
-    get_type_hints,
-)
+from typing import Annotated, Any, Final, TypeVar, get_args, get_origin, get_type_hints
 
 from pydantic import PlainValidator, ValidationInfo, create_model
 

@@ -35,11 +35,7 @@ _TRY_SECONDS: Final = 8.0
 _COMMAND_SECONDS: Final = 30.0
 """The longest that a command may take; then it is killed."""
 
-_PING_SUFFIXES: Final = {
-    Outcome.SUCCESS: "",
-    Outcome.UNFINISHED: "/log",
-    Outcome.FAILURE: "/fail",
-}
+_PING_SUFFIXES: Final = {Outcome.SUCCESS: "", Outcome.UNFINISHED: "/log", Outcome.FAILURE: "/fail"}
 """What is appended to the address of a ping, as healthchecks.io and its likes have it."""
 
 PING_START: Final = "/start"

@@ -79,8 +79,6 @@ class LineFolding:
             if cause.more:
                 begin = cause.text if len(cause.text) <= _MAX_NAME else f"{cause.text[:_MAX_NAME]}…"
                 self._say(
-                    cause.level,
-                    f"{cause.more:,} more like this: {begin}",
-                    {"folded": cause.more},
+                    cause.level, f"{cause.more:,} more like this: {begin}", {"folded": cause.more}
                 )
                 cause.more = 0

@@ -112,8 +112,7 @@ def _busiest(stats: RunStats, limit: int) -> tuple[list[RowStats], int]:
     if len(rows) <= limit:
         return rows, 0
     ranked = sorted(
-        range(len(rows)),
-        key=lambda at: (not rows[at].is_busy, rows[at].is_complete, at),
+        range(len(rows)), key=lambda at: (not rows[at].is_busy, rows[at].is_complete, at)
     )
     return [rows[at] for at in sorted(ranked[:limit])], len(rows) - limit
 

@@ -131,10 +131,7 @@ class RunStats:
     """
 
     def __init__(
-        self,
-        jobs: Iterable[Job],
-        clock: Clock,
-        requests: Callable[[], int] = lambda: 0,
+        self, jobs: Iterable[Job], clock: Clock, requests: Callable[[], int] = lambda: 0
     ) -> None:
         begun = clock.now()
         # The ledger's moments are whole milliseconds.

@@ -16,10 +16,7 @@ from orchestrator.core.model import GivenUp, Job, Report, Series
 from orchestrator.core.policy import ExitCode, RunOutcome
 from orchestrator.core.windows import later
 from orchestrator.reporting.loop_lag import LoopLag
-from orchestrator.reporting.phrases import (
-    counted,
-    size_words,
-)
+from orchestrator.reporting.phrases import counted, size_words
 from orchestrator.reporting.run_stats import PlanNotes
 from orchestrator.texts import utc_text
 

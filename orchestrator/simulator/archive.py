@@ -18,12 +18,7 @@ _LARGEST: Final = 0xFFFFFFFF
 
 
 def write_archive(
-    file: IO[bytes],
-    name: str,
-    pieces: Iterable[bytes],
-    made: datetime,
-    *,
-    wrong_crc: bool = False,
+    file: IO[bytes], name: str, pieces: Iterable[bytes], made: datetime, *, wrong_crc: bool = False
 ) -> int:
     """Streams one member into a new archive; returns the archive's length in bytes.
 

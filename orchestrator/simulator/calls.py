@@ -130,9 +130,7 @@ class Call:
         """Sends the head and a part of an answer, then closes the connection."""
         if not isinstance(response, web.Response) or response.prepared:
             return response
-        body = response.body if isinstance(response.body, bytes) else b""
-        short = web.StreamResponse(status=response.status, headers=response.headers)
-        short.content_length = len(body)
+        body, short = _begun(response)
         await short.prepare(self.request)
         await short.write(body[: int(len(body) * share)])
         return self.close_after(short)
@@ -141,17 +139,15 @@ class Call:
         """Sends an answer at `rate` bytes in each second of the loop."""
         if not isinstance(response, web.Response) or response.prepared:
             return response
-        body = response.body if isinstance(response.body, bytes) else b""
-        slow = web.StreamResponse(status=response.status, headers=response.headers)
-        slow.content_length = len(body)
+        body, slow = _begun(response)
+        size = max(1, int(rate * SLOW_PAUSE_SECONDS))
         with suppress(ConnectionError):
             await slow.prepare(self.request)
-            sent = 0
-            while sent < len(body) and not self.closing.is_set():
+            for start in range(0, len(body), size):
                 await self.pause(SLOW_PAUSE_SECONDS)
-                piece = body[sent : sent + max(1, int(rate * SLOW_PAUSE_SECONDS))]
-                await slow.write(piece)
-                sent += len(piece)
+                await slow.write(body[start : start + size])
+                if self.closing.is_set():
+                    break
         return slow
 
     def close_after(self, response: web.StreamResponse) -> web.StreamResponse:
@@ -161,12 +157,45 @@ class Call:
         return response
 
 
+def _begun(response: web.Response) -> tuple[bytes, web.StreamResponse]:
+    """The body of an answer, and an answer with the same head that gets it piece by piece."""
+    body = response.body if isinstance(response.body, bytes) else b""
+    begun = web.StreamResponse(status=response.status, headers=response.headers)
+    begun.content_length = len(body)
+    return body, begun
+
+
 class FaultOfCall(Fault, places=CALLS):
     """Strikes one HTTP call; by default at any endpoint."""
 
     @abstractmethod
     async def answer(self, call: Call) -> web.StreamResponse:
         """Answers the call; `Call.proceed` does what the endpoint really does."""
+
+
+class EditOfAnswer(FaultOfCall):
+    """Lets the endpoint do its work, and changes the JSON of its answer."""
+
+    async def answer(self, call: Call) -> web.StreamResponse:
+        """Answers the call; an answer with another status than 200 stays as it is."""
+        return edit_json(await call.proceed(), self.edit)
+
+    @abstractmethod
+    def edit(self, answer: dict[str, Any]) -> None:
+        """Changes the object that the endpoint answers."""
+
+
+class EditOfReports(EditOfAnswer, places=("create", "status", "list", "cancel")):
+    """As `EditOfAnswer`, for each report in the answer."""
+
+    def edit(self, answer: dict[str, Any]) -> None:
+        """Changes the report that the answer is, or those of its list."""
+        for report in answer.get("reports", [answer]):
+            self.edit_report(report)
+
+    @abstractmethod
+    def edit_report(self, report: dict[str, Any]) -> None:
+        """Changes one report object."""
 
 
 def json_answer(content: Any) -> web.Response:

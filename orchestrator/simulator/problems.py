@@ -65,10 +65,7 @@ def unauthorized() -> Refused:
 def forbidden() -> Refused:
     """403: the account is not one of the key's."""
     return Refused(
-        403,
-        _GENERAL + "forbidden",
-        "Forbidden",
-        "User not authorized to query the requested data.",
+        403, _GENERAL + "forbidden", "Forbidden", "User not authorized to query the requested data."
     )
 
 

@@ -39,11 +39,7 @@ class Truth:
     ) -> None:
         begin = start or _moment(body, "date_start")
         stop = end or _moment(body, "date_end")
-        dated = {
-            **body,
-            "date_start": "2024-01-01T00:00:00Z",
-            "date_end": "2024-01-02T00:00:00Z",
-        }
+        dated = {**body, "date_start": "2024-01-01T00:00:00Z", "date_end": "2024-01-02T00:00:00Z"}
         request = read_request(dated, _SOME_DAY + timedelta(days=1), settings.extra_products)
         if request.product == "REPORTS-USAGE":
             raise ValueError("REPORTS-USAGE has no truth beforehand: look at the bill")

@@ -12,13 +12,7 @@ from orchestrator.simulator.billing import Charge, UsageRecord, paid_twice
 from orchestrator.simulator.clock import WorldClock
 from orchestrator.simulator.dates import months_later
 from orchestrator.simulator.faults.model import FaultInjector, FaultOfReport
-from orchestrator.simulator.faults.reports import (
-    Callback,
-    KeepsOn,
-    LateFile,
-    Outcome,
-    Truncated,
-)
+from orchestrator.simulator.faults.reports import Callback, KeepsOn, LateFile, Outcome, Truncated
 from orchestrator.simulator.records.columns import USAGE_COLUMNS
 from orchestrator.simulator.records.source import Query, Records
 from orchestrator.simulator.report_index import STATUSES, ReportIndex

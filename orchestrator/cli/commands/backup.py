@@ -29,11 +29,7 @@ def command(file: Path, force: bool, as_json: bool, config: Path | None) -> int:
     """
     backup = back_up(read_inputs([], config, quiet=True).config, file, replace=force)
     if as_json:
-        facts = {
-            "file": str(backup.path),
-            "size_bytes": backup.size_bytes,
-            "events": backup.events,
-        }
+        facts = {"file": str(backup.path), "size_bytes": backup.size_bytes, "events": backup.events}
         write([json_text(facts), "\n"])
     else:
         say(

@@ -43,11 +43,7 @@ def command(jobs: tuple[Path, ...], send: bool, as_json: bool, config: Path | No
 
 
 def _result(
-    jobs: tuple[Path, ...],
-    config: Path | None,
-    on_check: Callable[[Check], None],
-    *,
-    send: bool,
+    jobs: tuple[Path, ...], config: Path | None, on_check: Callable[[Check], None], *, send: bool
 ) -> CheckResult:
     try:
         inputs = load(jobs, config)

@@ -70,11 +70,7 @@ _SHORT: Final = COLUMNS.index("sha256")
 @options.json_option
 @options.config_option
 def command(
-    jobs: tuple[Path, ...],
-    is_long: bool,
-    since: str | None,
-    as_json: bool,
-    config: Path | None,
+    jobs: tuple[Path, ...], is_long: bool, since: str | None, as_json: bool, config: Path | None
 ) -> int:
     """List the collected files of these job files, by series and time.
 
@@ -137,10 +133,7 @@ def _change_cells(change: FileChange, *, local: bool = False) -> list[str]:
         return (_local_cells if local else _cells)(change.file)
     cells = dict.fromkeys(COLUMNS, "")
     cells["report"] = str(change.report)
-    first = [
-        *series_cells(change.series),
-        *_dates(change.series, change.window, local=local),
-    ]
+    first = [*series_cells(change.series), *_dates(change.series, change.window, local=local)]
     return [*first, *list(cells.values())[len(first) :]]
 
 

@@ -37,13 +37,7 @@ from orchestrator.core.local_dates import chunk_text, moment_text
 from orchestrator.core.model import GivenUp
 from orchestrator.core.policy import ExitCode
 from orchestrator.reporting.line_folding import MAX_ALIKE, cause_of
-from orchestrator.reporting.phrases import (
-    Fate,
-    counted,
-    moment_words,
-    numbers_words,
-    size_words,
-)
+from orchestrator.reporting.phrases import Fate, counted, moment_words, numbers_words, size_words
 from orchestrator.texts import utc_text
 
 _HEADERS: Final = (

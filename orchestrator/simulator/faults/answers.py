@@ -9,126 +9,66 @@ from typing import Annotated, Any, Final
 from aiohttp import web
 from pydantic import Field
 
-from orchestrator.simulator.calls import Call, FaultOfCall, edit_json, json_answer
+from orchestrator.simulator.calls import (
+    Call,
+    EditOfReports,
+    FaultOfCall,
+    edit_json,
+    json_answer,
+)
 from orchestrator.simulator.dates import parse_moment, write_moment
 from orchestrator.simulator.faults.options import (
+    AnyNumber,
     Flag,
     HttpStatus,
-    OptionalAnyNumber,
-    OptionalHttpStatus,
-    OptionalScalar,
-    OptionalText,
+    Scalar,
     Text,
     Whole,
     one_of,
 )
 
 
-def _reports_in(answer: dict[str, Any]) -> list[dict[str, Any]]:
-    """The report objects of an answer: itself, or those of a list."""
-    reports: list[dict[str, Any]] = answer.get("reports", [answer])
-    return reports
-
-
-class Received(
-    FaultOfCall,
-    do="received",
-    places=(
-        "create",
-        "status",
-        "cancel",
-        "list",
-    ),
-):
+class Received(EditOfReports, do="received"):
     """Moves each `receive_time` `by` this many seconds, or replaces it with a `text`."""
 
-    by: OptionalAnyNumber = None
-    text: OptionalText = None
+    by: AnyNumber | None = None
+    text: Text | None = None
 
-    async def answer(self, call: Call) -> web.StreamResponse:
-        def edit(answer: dict[str, Any]) -> None:
-            for report in _reports_in(answer):
-                moment = parse_moment(report["receive_time"])
-                moved = write_moment(moment + timedelta(seconds=self.by or 0.0))
-                report["receive_time"] = self.text or moved
-
-        return edit_json(await call.proceed(), edit)
+    def edit_report(self, report: dict[str, Any]) -> None:
+        moved = parse_moment(report["receive_time"]) + timedelta(seconds=self.by or 0.0)
+        report["receive_time"] = self.text or write_moment(moved)
 
 
-class Word(
-    FaultOfCall,
-    do="word",
-    places=(
-        "create",
-        "status",
-        "cancel",
-        "list",
-    ),
-):
+class Word(EditOfReports, do="word"):
     """Replaces the status of each report in this one answer with this `status`."""
 
     status: Text
 
-    async def answer(self, call: Call) -> web.StreamResponse:
-        def edit(answer: dict[str, Any]) -> None:
-            for report in _reports_in(answer):
-                report["request_status" if "request_status" in report else "status"] = self.status
-
-        return edit_json(await call.proceed(), edit)
+    def edit_report(self, report: dict[str, Any]) -> None:
+        report["request_status" if "request_status" in report else "status"] = self.status
 
 
-class Omits(
-    FaultOfCall,
-    do="omits",
-    places=(
-        "create",
-        "status",
-        "cancel",
-        "list",
-    ),
-):
+class Omits(EditOfReports, do="omits"):
     """Leaves this `field` out of each report in this one answer."""
 
     field: Text
 
-    async def answer(self, call: Call) -> web.StreamResponse:
-        def edit(answer: dict[str, Any]) -> None:
-            for report in _reports_in(answer):
-                report.pop(self.field, None)
-                report.get("request_params", {}).pop(self.field, None)
-
-        return edit_json(await call.proceed(), edit)
+    def edit_report(self, report: dict[str, Any]) -> None:
+        report.pop(self.field, None)
+        report.get("request_params", {}).pop(self.field, None)
 
 
-class Miscount(
-    FaultOfCall,
-    do="miscount",
-    places=(
-        "status",
-        "list",
-    ),
-):
+class Miscount(EditOfReports, do="miscount", places=("status", "list")):
     """Changes each `items_count` in this one answer `by` this number."""
 
     by: Whole = 1
 
-    async def answer(self, call: Call) -> web.StreamResponse:
-        def edit(answer: dict[str, Any]) -> None:
-            for report in _reports_in(answer):
-                if "items_count" in report:
-                    report["items_count"] = max(0, report["items_count"] + self.by)
-
-        return edit_json(await call.proceed(), edit)
+    def edit_report(self, report: dict[str, Any]) -> None:
+        if "items_count" in report:
+            report["items_count"] = max(0, report["items_count"] + self.by)
 
 
-class Bare(
-    FaultOfCall,
-    do="bare",
-    places=(
-        "status",
-        "cancel",
-    ),
-):
+class Bare(FaultOfCall, do="bare", places=("status", "cancel")):
     """Does the work, and answers with this `status` and no body."""
 
     status: HttpStatus = 204
@@ -138,33 +78,24 @@ class Bare(
         return web.Response(status=self.status) if response.status == 200 else response
 
 
-class Writes(
-    FaultOfCall,
-    do="writes",
-    places=(
-        "create",
-        "status",
-        "list",
-        "cancel",
-    ),
-):
+_MARK: Final = "written by a fault"
+
+
+class Writes(EditOfReports, do="writes"):
     """Replaces a `field` of each report in this one answer with this `json`, valid or not."""
 
     field: Text
     json_text: Text = Field(alias="json")
 
     async def answer(self, call: Call) -> web.StreamResponse:
-        mark = "written by a fault"
-
-        def edit(answer: dict[str, Any]) -> None:
-            for report in _reports_in(answer):
-                place = report.get("request_params", report)
-                (place if self.field in place else report)[self.field] = mark
-
-        response = edit_json(await call.proceed(), edit)
+        response = await super().answer(call)
         if isinstance(response, web.Response) and isinstance(response.body, bytes):
-            response.body = response.body.replace(f'"{mark}"'.encode(), self.json_text.encode())
+            response.body = response.body.replace(f'"{_MARK}"'.encode(), self.json_text.encode())
         return response
+
+    def edit_report(self, report: dict[str, Any]) -> None:
+        place = report.get("request_params", report)
+        (place if self.field in place else report)[self.field] = _MARK
 
 
 class Twin(FaultOfCall, do="twin", places=("create",)):
@@ -174,8 +105,8 @@ class Twin(FaultOfCall, do="twin", places=("create",)):
     and `made` says whether its report was made. What others ask for does not count as paid twice.
     """
 
-    field: OptionalText = None
-    value: OptionalScalar = None
+    field: Text | None = None
+    value: Scalar | None = None
     lost: Flag = False
     made: Flag = True
 
@@ -191,16 +122,12 @@ class Twin(FaultOfCall, do="twin", places=("create",)):
         return call.reset()
 
 
-def _wrapped(answer: dict[str, Any]) -> dict[str, Any]:
-    return {"report": answer}
-
-
 def _with(**fields: Any) -> Callable[[dict[str, Any]], dict[str, Any]]:
     return lambda answer: {**answer, **fields}
 
 
 _ODD: Final[dict[str, Callable[[dict[str, Any]], dict[str, Any]]]] = {
-    "wrapped": _wrapped,
+    "wrapped": lambda answer: {"report": answer},
     "date": _with(receive_time="Thu Mar  5 12:00:00 2026", date_start="05/03/2026"),
     "status": _with(request_status=7),
     "types": _with(items_count={}, _links=[], request_params=[], direction=["outbound"]),
@@ -212,7 +139,7 @@ class Odd(FaultOfCall, do="odd", places=("create",)):
     """Answers with the report's id and an odd `form` around it; `status` may be another success."""
 
     form: Annotated[str, one_of(*_ODD)]
-    status: OptionalHttpStatus = None
+    status: HttpStatus | None = None
 
     async def answer(self, call: Call) -> web.StreamResponse:
         response = await call.proceed()
@@ -260,16 +187,7 @@ JSON_FORMS: Final[dict[str, bytes]] = {
 _MIB: Final = b" " * (1 << 20)
 
 
-class Shape(
-    FaultOfCall,
-    do="shape",
-    places=(
-        "create",
-        "status",
-        "list",
-        "cancel",
-    ),
-):
+class Shape(FaultOfCall, do="shape", places=("create", "status", "list", "cancel")):
     """Answers 200 with JSON of a wrong `form`; ``huge`` is `mib` MiB long.
 
     With `made` the call does its work first.

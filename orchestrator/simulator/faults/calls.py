@@ -21,9 +21,6 @@ from orchestrator.simulator.faults.options import (
     Flag,
     HttpStatus,
     Number,
-    OptionalAnyNumber,
-    OptionalNumber,
-    OptionalText,
     Share,
     Text,
     one_of,
@@ -39,7 +36,7 @@ class Refuse(FaultOfCall, do="refuse"):
     """
 
     status: HttpStatus
-    retry_after: OptionalNumber = None
+    retry_after: Number | None = None
     as_date: Flag = False
     rate_limit: Flag = False
     made: Flag = False
@@ -82,8 +79,8 @@ class RangeRefused(FaultOfCall, do="range", places=("create",)):
     ``parameters``, ``start`` alone, the ``detail`` or the ``title``.
     """
 
-    longest: OptionalNumber = None
-    oldest: OptionalNumber = None
+    longest: Number | None = None
+    oldest: Number | None = None
     words: Annotated[str, one_of(*_RANGE_WORDS)] = "parameters"
 
     async def answer(self, call: Call) -> web.StreamResponse:
@@ -161,8 +158,8 @@ class Html(FaultOfCall, do="html"):
 class WrongDate(FaultOfCall, do="date"):
     """Sends a wrong ``Date`` header: wrong by `by` seconds, or this `text`."""
 
-    by: OptionalAnyNumber = None
-    text: OptionalText = None
+    by: AnyNumber | None = None
+    text: Text | None = None
 
     async def answer(self, call: Call) -> web.StreamResponse:
         wrong = formatdate(call.clock.epoch() + (self.by or 0.0), usegmt=True)
@@ -192,8 +189,8 @@ class Encoded(FaultOfCall, do="encoded"):
     and ``bomb`` (gzip that unpacks to 300 MiB more), separated by commas. Either may be left out.
     """
 
-    label: OptionalText = None
-    by: OptionalText = None
+    label: Text | None = None
+    by: Text | None = None
 
     async def answer(self, call: Call) -> web.StreamResponse:
         response = await call.proceed()

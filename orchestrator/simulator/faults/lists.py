@@ -5,7 +5,7 @@ from typing import Any
 
 from aiohttp import web
 
-from orchestrator.simulator.calls import Call, FaultOfCall, edit_json
+from orchestrator.simulator.calls import Call, EditOfAnswer, FaultOfCall
 from orchestrator.simulator.faults.options import Number, Share, Whole
 
 
@@ -39,50 +39,39 @@ class Hides(FaultOfCall, do="hides", places=("list",)):
         return await call.proceed()
 
 
-class Lacks(FaultOfCall, do="lacks", places=("list",)):
+class Lacks(EditOfAnswer, do="lacks", places=("list",)):
     """Leaves out the `newest` reports, this many."""
 
     newest: Whole = 1
 
-    async def answer(self, call: Call) -> web.StreamResponse:
-        def edit(answer: dict[str, Any]) -> None:
-            shown = max(0, len(answer["reports"]) - self.newest)
-            answer.update(reports=answer["reports"][:shown], items_count=shown)
-
-        return edit_json(await call.proceed(), edit)
+    def edit(self, answer: dict[str, Any]) -> None:
+        shown = max(0, len(answer["reports"]) - self.newest)
+        answer.update(reports=answer["reports"][:shown], items_count=shown)
 
 
-class Empty(FaultOfCall, do="empty", places=("list",)):
+class Empty(EditOfAnswer, do="empty", places=("list",)):
     """Shows no report."""
 
-    async def answer(self, call: Call) -> web.StreamResponse:
-        return edit_json(
-            await call.proceed(), lambda answer: answer.update(reports=[], items_count=0)
-        )
+    def edit(self, answer: dict[str, Any]) -> None:
+        answer.update(reports=[], items_count=0)
 
 
-class Newest(FaultOfCall, do="newest", places=("list",)):
+class Newest(EditOfAnswer, do="newest", places=("list",)):
     """Shows only the `most` newest reports, and does not say so."""
 
     most: Whole = 10
 
-    async def answer(self, call: Call) -> web.StreamResponse:
-        def edit(answer: dict[str, Any]) -> None:
-            shown = answer["reports"][-self.most :]
-            answer.update(reports=shown, items_count=len(shown))
-
-        return edit_json(await call.proceed(), edit)
+    def edit(self, answer: dict[str, Any]) -> None:
+        shown = answer["reports"][-self.most :]
+        answer.update(reports=shown, items_count=len(shown))
 
 
-class Swells(FaultOfCall, do="swells", places=("list",)):
+class Swells(EditOfAnswer, do="swells", places=("list",)):
     """Makes a list of more than `most` reports `mib` MiB long."""
 
     most: Whole = 10
     mib: Whole = 33
 
-    async def answer(self, call: Call) -> web.StreamResponse:
-        def edit(answer: dict[str, Any]) -> None:
-            if len(answer["reports"]) > self.most:
-                answer["padding"] = " " * (self.mib << 20)
-
-        return edit_json(await call.proceed(), edit)
+    def edit(self, answer: dict[str, Any]) -> None:
+        if len(answer["reports"]) > self.most:
+            answer["padding"] = " " * (self.mib << 20)

@@ -7,13 +7,7 @@ from typing import Any, ClassVar, Final, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from orchestrator.simulator.faults.options import (
-    CallNumbers,
-    OptionalCount,
-    OptionalNumber,
-    OptionalShare,
-    OptionalText,
-)
+from orchestrator.simulator.faults.options import CallNumbers, Count, Number, Share, Text
 
 CALLS: Final = ("create", "status", "list", "cancel", "download", "records")
 PLACES: Final = (*CALLS, "report", "server")
@@ -66,15 +60,15 @@ class Fault(BaseModel):
     places: ClassVar[tuple[str, ...]] = ()
 
     at: str
-    nth: CallNumbers = None
-    first: OptionalCount = None
-    every: OptionalCount = None
-    probability: OptionalShare = None
-    times: OptionalCount = None
-    account: OptionalText = None
-    product: OptionalText = None
-    after: OptionalNumber = None
-    until: OptionalNumber = None
+    nth: CallNumbers | None = None
+    first: Count | None = None
+    every: Count | None = None
+    probability: Share | None = None
+    times: Count | None = None
+    account: Text | None = None
+    product: Text | None = None
+    after: Number | None = None
+    until: Number | None = None
 
     def __init_subclass__(cls, do: str = "", places: tuple[str, ...] = (), **rest: Any) -> None:
         """Registers a kind; a class without a name is only a base of kinds."""
@@ -106,7 +100,9 @@ class Fault(BaseModel):
         if at not in kind.places:
             places = ", ".join(kind.places)
             raise WrongFault("at", f"{do} cannot strike at {at}", f"use one of {places}")
-        for key in rest:
+        for key, value in rest.items():
+            if value is None:
+                raise WrongFault(key, "is empty", "give it a value, or leave it out")
             if key not in kind.option_names():
                 keys = ", ".join(kind.option_names())
                 raise WrongFault(key, f"{do} has no such key", f"use one of {keys}")

@@ -1,70 +1,36 @@
 """The types of options that faults take: each one checks a value of a file of faults."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from math import inf
 from typing import Annotated, Any
 
 from pydantic import PlainValidator
 
 
-def _whole(given: Any) -> int:
-    if isinstance(given, bool) or not isinstance(given, int):
-        raise ValueError(f"must be a whole number, not {given!r}")  # noqa: TRY004 - pydantic catches no TypeError
-    return given
+def _whole(given: Any, least: float = -inf, most: float = inf) -> bool:
+    return isinstance(given, int) and not isinstance(given, bool) and least <= given <= most
 
 
-def _at_least_one(given: Any) -> int:
-    if _whole(given) < 1:
-        raise ValueError(f"must be at least 1, not {given!r}")
-    return int(given)
+def _number(given: Any, least: float, most: float) -> bool:
+    return isinstance(given, int | float) and not isinstance(given, bool) and least <= given <= most
 
 
-def _call_numbers(given: Any) -> frozenset[int]:
-    numbers = given if isinstance(given, list | tuple) else [given]
-    if not numbers or any(_whole(number) < 1 for number in numbers):
-        raise ValueError(f"must be a call's number, from 1, or a list of them, not {given!r}")
-    return frozenset(numbers)
+def _listed(given: Any) -> list[Any]:
+    return list(given) if isinstance(given, list | tuple) else [given]
 
 
-def _any_number(given: Any) -> float:
-    if isinstance(given, bool) or not isinstance(given, int | float) or not abs(given) < 1e12:
-        raise ValueError(f"must be a number, not {given!r}")
-    return float(given)
+def _option(
+    what: str, fits: Callable[[Any], bool], make: Callable[[Any], object] = lambda given: given
+) -> PlainValidator:
+    """Takes what fits, as `make` makes it; of anything else it says `what` it must be."""
 
+    def check(given: Any) -> object:
+        if not fits(given):
+            raise ValueError(f"must be {what}, not {given!r}")
+        return make(given)
 
-def _number(given: Any) -> float:
-    if isinstance(given, bool) or not isinstance(given, int | float) or not 0 <= given < 1e12:
-        raise ValueError(f"must be a number that is not negative, not {given!r}")
-    return float(given)
-
-
-def _share(given: Any) -> float:
-    if _number(given) > 1:
-        raise ValueError(f"must lie between 0 and 1, not {given!r}")
-    return float(given)
-
-
-def _text(given: Any) -> str:
-    if not isinstance(given, str) or not given:
-        raise ValueError(f"must be text, not {given!r}")
-    return given
-
-
-def _flag(given: Any) -> bool:
-    if not isinstance(given, bool):
-        raise ValueError(f"must be true or false, not {given!r}")  # noqa: TRY004 - pydantic catches no TypeError
-    return given
-
-
-def _scalar(given: Any) -> str | bool:
-    if not isinstance(given, str | bool):
-        raise ValueError(f"must be text, true or false, not {given!r}")  # noqa: TRY004 - pydantic catches no TypeError
-    return given
-
-
-def _http_status(given: Any) -> int:
-    if not 100 <= _whole(given) <= 599:
-        raise ValueError(f"must be an HTTP status, not {given!r}")
-    return int(given)
+    return PlainValidator(check)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,21 +51,26 @@ def one_of(*options: str) -> PlainValidator:
     return PlainValidator(Choice(options))
 
 
-# An optional value may be left out of a file; an empty value (null) is refused all the same.
-Whole = Annotated[int, PlainValidator(_whole)]
-OptionalWhole = Annotated[int | None, PlainValidator(_whole)]
-OptionalCount = Annotated[int | None, PlainValidator(_at_least_one)]
-CallNumbers = Annotated[frozenset[int] | None, PlainValidator(_call_numbers)]
-Number = Annotated[float, PlainValidator(_number)]
-OptionalNumber = Annotated[float | None, PlainValidator(_number)]
-AnyNumber = Annotated[float, PlainValidator(_any_number)]
-OptionalAnyNumber = Annotated[float | None, PlainValidator(_any_number)]
-Share = Annotated[float, PlainValidator(_share)]
-OptionalShare = Annotated[float | None, PlainValidator(_share)]
-Text = Annotated[str, PlainValidator(_text)]
-OptionalText = Annotated[str | None, PlainValidator(_text)]
-Flag = Annotated[bool, PlainValidator(_flag)]
-Scalar = Annotated[str | bool, PlainValidator(_scalar)]
-OptionalScalar = Annotated[str | bool | None, PlainValidator(_scalar)]
-HttpStatus = Annotated[int, PlainValidator(_http_status)]
-OptionalHttpStatus = Annotated[int | None, PlainValidator(_http_status)]
+_MAX: float = 1e12
+Whole = Annotated[int, _option("a whole number", _whole)]
+Count = Annotated[int, _option("a whole number, at least 1", lambda given: _whole(given, 1))]
+CallNumbers = Annotated[
+    frozenset[int],
+    _option(
+        "a call's number, from 1, or a list of them",
+        lambda given: bool(_listed(given)) and all(_whole(number, 1) for number in _listed(given)),
+        lambda given: frozenset(_listed(given)),
+    ),
+]
+Number = Annotated[
+    float,
+    _option("a number that is not negative", lambda given: _number(given, 0, _MAX), float),
+]
+AnyNumber = Annotated[float, _option("a number", lambda given: _number(given, -_MAX, _MAX), float)]
+Share = Annotated[float, _option("a number from 0 to 1", lambda given: _number(given, 0, 1), float)]
+Text = Annotated[str, _option("text", lambda given: isinstance(given, str) and given != "")]
+Flag = Annotated[bool, _option("true or false", lambda given: isinstance(given, bool))]
+Scalar = Annotated[
+    str | bool, _option("text, true or false", lambda given: isinstance(given, str | bool))
+]
+HttpStatus = Annotated[int, _option("an HTTP status", lambda given: _whole(given, 100, 599))]

@@ -12,8 +12,6 @@ from orchestrator.simulator.faults.options import (
     Flag,
     HttpStatus,
     Number,
-    OptionalText,
-    OptionalWhole,
     Scalar,
     Share,
     Text,
@@ -38,7 +36,7 @@ class Truncated(FaultOfReport, do="truncated"):
     With `counted: false` no answer has an `items_count`.
     """
 
-    rows: OptionalWhole = None
+    rows: Whole | None = None
     counted: Flag = True
 
 
@@ -153,4 +151,4 @@ class Callback(FaultOfReport, do="callback"):
 
     copies: Whole = 1
     late: Number = 0.0
-    forged: OptionalText = None
+    forged: Text | None = None

@@ -287,10 +287,7 @@ _TABLES: Final[dict[str, _Table]] = {
         "message_id",
         "queued_time",
         "account_id message_id queue_duration queued_time status",
-        {
-            "queue_duration": number_below(29, 9000),
-            "status": pick(23, "sent", "sent", "expired"),
-        },
+        {"queue_duration": number_below(29, 9000), "status": pick(23, "sent", "sent", "expired")},
     ),
     "MEETINGS": _Table(
         "id",
