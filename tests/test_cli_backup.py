@@ -230,3 +230,19 @@ def test_force_replaces_nothing_but_a_backup(
     assert backup(place, target, "--force") == 2
     assert target.read_bytes() == content
     assert "is no backup of a ledger, so it is not replaced" in capsys.readouterr().err
+
+
+def test_force_replaces_no_other_ledger_and_no_backup_of_one(
+    place: Place, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = tmp_path / "other"
+    other.mkdir()
+    with simulated(other, job=JOB) as second:
+        assert second.run("--quiet") == 0
+        content = second.state.read_bytes()
+        assert backup(place, second.state, "--force") == 2
+        assert "but of another ledger, or that ledger itself" in capsys.readouterr().err
+        assert second.state.read_bytes() == content
+        assert leftovers(second.state.parent) == ["ledger.db", "ledger.db.lock"]
+        assert backup(second, tmp_path / "copy.db") == 0
+    assert backup(place, tmp_path / "copy.db", "--force") == 2

@@ -95,3 +95,19 @@ def test_a_narrow_terminal_leaves_out_spare_columns_in_turn() -> None:
     assert headers(18) == "NAME  NUMBER  REST"
     assert headers(17) == "NAME  NUMBER"
     assert headers(11) == headers(1) == "NAME"
+
+
+def test_a_narrow_terminal_gets_long_cells_in_several_lines() -> None:
+    rows = [
+        ("a", "status=delivered provider=whatsapp", "2 failed, 1 disputed, 3 open"),
+        ("b", "all", ""),
+    ]
+    folded = ("OTHERS", "FILTER")
+    lines = aligned(("N", "FILTER", "OTHERS"), rows, folded=folded, width=40)
+    assert list(lines) == [
+        "N  FILTER               OTHERS",
+        "a  status=delivered     2 failed,",
+        "   provider=whatsapp    1 disputed,",
+        "                        3 open",
+        "b  all",
+    ]

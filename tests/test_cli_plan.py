@@ -16,6 +16,7 @@ from orchestrator.cli.commands.plan import BY_OUR_CLOCK
 from orchestrator.cli.main import call
 from orchestrator.core import lifecycle
 from orchestrator.core.model import Series
+from tests.kit.cli_worlds import simulated
 from tests.kit.home import enter, write_job
 from tests.kit.ledgers import book, day, span
 
@@ -373,6 +374,29 @@ def test_a_ledger_gone_from_beside_its_files_is_refused(
         f"error: there is no ledger at {home}/state/ledger.db, but {home}/reports holds "
         "report_account=abcd1234: "
     )
+
+
+def test_a_ledger_that_a_run_would_refuse_is_warned_of(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    job = job_of("[{from: 2026-01-01, to: 2026-03-01}]")
+    with simulated(tmp_path, job=job) as place:
+        earlier = place.state.with_name("earlier.db")
+        assert place.run("--quiet") == 0
+        assert call(["backup", str(earlier), "--config", str(tmp_path / "config.yaml")]) == 0
+        assert plan(str(place.job)) == 0
+        assert "warning" not in capsys.readouterr().out
+        place.write_job(job.replace("2026-03-01", "2026-04-01"))
+        assert place.run("--quiet") == 0
+        earlier.replace(place.state)
+        assert plan(str(place.job)) == 0
+        assert (
+            f"warning: a run would ask for nothing, and end with exit code 2: the ledger "
+            f"{place.state} is older than its files"
+        ) in capsys.readouterr().out
+        (warning,) = plan_json(capsys, str(place.job))["warnings"]
+        assert "is older than its files" in warning
+        assert place.run("--quiet") == 2
 
 
 def test_a_file_that_is_no_ledger_is_a_matter_of_the_disk(

@@ -101,6 +101,10 @@ def test_a_disputed_report_is_waived(disputed: Place, capsys: pytest.CaptureFixt
     }
     assert disputed.run() == 0
     assert len(disputed.bill()) == 1
+    assert capsys.readouterr().out.endswith(
+        "Done: everything the jobs ask for has been collected, but for 1 window skipped as you "
+        "decided.\n"
+    )
 
 
 def test_a_held_report_is_adopted(held: Place, capsys: pytest.CaptureFixture[str]) -> None:

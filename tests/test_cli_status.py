@@ -334,8 +334,63 @@ def test_many_of_one_cause_are_one_entry_until_they_are_asked_for(
         "7 reports of one cause, disputed: 1, 2, 3, 4, 5 and 2 more; such as report 1: abcd1234 SMS"
         " outbound, 2025-01-01 to 2025-01-15\n"
         "  what came back is not what was asked for: the CSV holds 1 records\n"
-        "  `orchestrator status JOB --failed` says of each what can be done"
+        "  it waits for you: no file of it is kept; `orchestrator resolve 1 --refetch` has it "
+        "fetched again (free), `orchestrator resolve 1 --waive` skips its period, `orchestrator "
+        "resolve 1 --resubmit` buys it again, and pays again\n"
+        "  `orchestrator status JOB --long` lists each of them"
     )
     assert entries[1].startswith("report 8: ")
     assert len(entries) == 2
-    assert len(status(capsys, "--failed").split("\n\n")) == 8
+    assert len(status(capsys, "--failed").split("\n\n")) == 2
+    assert len(status(capsys, "--failed", "--long").split("\n\n")) == 8
+
+
+def test_many_windows_without_a_report_are_counted(
+    ledger: Book, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for month in range(1, 8):
+        window, reason = (
+            span(f"2025-{month:02}-01", f"2025-{month:02}-15"),
+            f"HTTP 422: {month} days",
+        )
+        ledger.store.give_up(SMS, window, reason, report_id=None, at=ledger.at)
+    done(ledger)
+    entries = status(capsys, "--failed").split("\n\n")
+    assert len(entries) == 4
+    assert entries[-1] == "4 more windows given up, as: HTTP 422: 1 days\n"
+    assert len(status(capsys, "--failed", "--long").split("\n\n")) == 7
+
+
+def test_it_says_first_that_windows_are_skipped(
+    home: Path, ledger: Book, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ledger.collected(SMS, span("2026-01-01", "2026-02-01"), b"a\n1\n")
+    ledger.collected(VERIFY, span("2026-01-01", "2026-01-10"), b"a\n1\n")
+    lost = ledger.submitted(VERIFY, span("2026-01-10", "2026-01-20"))
+    ledger.store.acknowledge(ledger.given_up(lost, lifecycle.Lost("404"), "404"))
+    ledger.submitted(
+        VERIFY, span("2026-01-20", "2026-02-01"), lifecycle.Disputed("echo"), lifecycle.Waived("me")
+    )
+    elsewhere = ledger.submitted(VERIFY, span("2025-01-10", "2025-01-20"))
+    ledger.store.acknowledge(ledger.given_up(elsewhere, lifecycle.Lost("404"), "404"))
+    done(ledger)
+    assert first_lines(home, capsys) == (
+        "nightly: everything before TODAY is collected, but for 2 windows skipped as you decided"
+    )
+
+
+def test_a_job_with_filters_fits_a_narrow_terminal(
+    ledger: Book, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    filters = {"status": "delivered", "provider": "whatsapp", "from": "441632960960"}
+    series = Series.of("abcd1234", "MESSAGES", "outbound", filters)
+    ledger.collected(series, span("2026-01-01", "2026-01-10"), b"a\n1\n")
+    for first, event in ((11, lifecycle.Failed("x")), (12, lifecycle.Disputed("y"))):
+        ledger.submitted(series, span(f"2026-01-{first}", f"2026-01-{first + 1}"), event)
+    done(ledger)
+    monkeypatch.setattr("orchestrator.cli.commands.status.terminal_width", lambda _: 80)
+    table = status(capsys).partition("\n\n")[0].splitlines()
+    assert max(map(len, table)) <= 80
+    text = " ".join(" ".join(table).split())
+    for word in ("status=delivered", "provider=whatsapp", "from=441632960960", "1 disputed"):
+        assert word in text

@@ -10,6 +10,7 @@ from enum import Enum
 from itertools import islice
 from typing import Final
 
+from orchestrator.app.ledger_reading import reading_ledger
 from orchestrator.app.plan import series_plans
 from orchestrator.collect.disk import explain
 from orchestrator.collect.layout import Published, holds_published, published, series_folder
@@ -17,12 +18,14 @@ from orchestrator.collect.manifest import Survey, read_manifest, survey
 from orchestrator.collect.manifest_entries import FileEntry
 from orchestrator.collect.stores import output_store
 from orchestrator.collect.stores.base import OutputStore
+from orchestrator.config import Inputs
 from orchestrator.core.commands import JOB, typed
 from orchestrator.core.intervals import Window, union
 from orchestrator.core.model import Job, LedgerPoint, Series
 from orchestrator.core.ports import LedgerReader
 from orchestrator.core.settings import Config
-from orchestrator.errors import InputError, OutputError
+from orchestrator.errors import InputError, LedgerError, OutputError
+from orchestrator.ledger import ledger_exists, lock_holder
 from orchestrator.reporting.phrases import counted
 
 _BATCH: Final = 500  # Request ids that are looked up in one statement.
@@ -185,6 +188,27 @@ def _another_ledger(config: Config, manifest: Survey, why: str) -> InputError:
         "files, or `output.directory` at a directory of its own; "
         f"{_if_lost(config)}"
     )
+
+
+def refusal_by_run(inputs: Inputs, now: datetime) -> InputError | OutputError | None:
+    """Why a run would not begin on the ledger; None where it would, or where there is none yet.
+
+    Raises:
+        LedgerError: the ledger cannot be read, or is damaged.
+    """
+    config = inputs.config
+    try:
+        if not ledger_exists(config.state) or lock_holder(config.state) is not None:
+            return None  # a run that is active has asked the same, and writes both
+    except LedgerError:
+        return None  # of another user's lock nobody can say
+    try:
+        with reading_ledger(config) as reader:
+            compare(config, reader)
+            refuse_unknown_files(config, reader, inputs.jobs, now)
+    except (InputError, OutputError) as error:
+        return error
+    return None
 
 
 # --- files that nobody knows ----------------------------------------------------------------------

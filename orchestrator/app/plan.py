@@ -97,6 +97,7 @@ class SeriesPlan:
         held: reports of which nobody can say whether they exist.
         given_up: windows, of those the job wants, that no run asks for by itself.
         disputed: reports over what the job wants that wait for a person.
+        waived: windows, of those the job wants, that a person has decided to skip.
         expected: records that what is owed will probably hold; None: nobody can say.
         warnings: a sentence for each other series that holds a part of what is owed.
     """
@@ -107,6 +108,7 @@ class SeriesPlan:
     held: int
     given_up: int
     disputed: int
+    waived: int
     expected: int | None
     warnings: tuple[str, ...] = ()
 
@@ -142,7 +144,10 @@ def series_plans(
         debt = debts.debt(job, entry, now, series_state, before, history=history, room=room)
         held = reader.number_in(series, State.HELD) if series_state.open else 0
         blocked: tuple[Window, ...] = ()
-        if series_state.given_up or series_state.disputed:
+        skipped = [gap.window for gap in series_state.given_up if gap.acknowledged]
+        if series_state.had:
+            skipped += [report.window for report in reader.reports(series, (State.WAIVED,))]
+        if series_state.given_up or series_state.disputed or skipped:
             blocked = debts.wants(job, now, series_state.resolution)
         yield SeriesPlan(
             debt=debt,
@@ -157,6 +162,7 @@ def series_plans(
                 bool(intervals.intersect((report.window,), blocked))
                 for report in series_state.disputed
             ),
+            waived=sum(bool(intervals.intersect((window,), blocked)) for window in skipped),
             expected=history.expected(debt.owed) if debt.owed else 0,
         )
 

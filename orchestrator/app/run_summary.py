@@ -6,11 +6,12 @@ import json
 import secrets
 import time
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from orchestrator.app import callbacks, editions, overlaps
 from orchestrator.app.files import quarantined_file
 from orchestrator.app.ledger_reading import series_of
+from orchestrator.app.plan import series_plans
 from orchestrator.app.run_request import RunRequest
 from orchestrator.app.run_work import Executed
 from orchestrator.collect import layout
@@ -56,6 +57,7 @@ async def summarise(
         requests=stats.requests(),
         collected=CollectedTotals(totals.collected, totals.rows, totals.size_bytes),
         in_all=await ledger.read(lambda reader: _collected_totals(reader, jobs)),
+        waived=await ledger.read(lambda reader: _waived(reader, jobs, end.now)),
         directory=config.output.place,
         unfinished=await ledger.read(
             lambda reader: tuple(
@@ -104,6 +106,17 @@ def _collected_totals(reader: LedgerReader, jobs: Sequence[Job]) -> CollectedTot
         rows += its_rows
         size_bytes += its_bytes
     return CollectedTotals(reports, rows, size_bytes)
+
+
+def _waived(reader: LedgerReader, jobs: Sequence[Job], now: datetime) -> int:
+    """How many windows that the jobs want a person has decided to skip."""
+    any_waived = any(
+        State.WAIVED in reader.counts(series)
+        or any(gap.acknowledged for gap in reader.given_up(series))
+        for series in series_of(reader, jobs)
+    )
+    # What a job wants is computed only where that matters: it takes as long as a plan.
+    return sum(line.waived for line in series_plans(reader, jobs, now)) if any_waived else 0
 
 
 def _others(reader: LedgerReader, jobs: Sequence[Job], end: RunEnd) -> Others:

@@ -107,6 +107,7 @@ class JobStatus:
         held: reports of which nobody can say whether they exist.
         disputed: reports over what it wants that wait for a person.
         given_up: windows, of those it wants, that no run asks for by itself.
+        waived: windows, of those it wants, that a person has decided to skip.
     """
 
     job: Job
@@ -118,10 +119,11 @@ class JobStatus:
     held: int = 0
     disputed: int = 0
     given_up: int = 0
+    waived: int = 0
 
     @property
     def is_complete(self) -> bool:
-        """Whether everything that it wants up to `until` is collected."""
+        """Whether everything that it wants up to `until` is collected, or skipped on purpose."""
         return not (self.missing or self.open or self.held or self.disputed or self.given_up)
 
     def add(self, line: SeriesPlan) -> None:
@@ -131,6 +133,7 @@ class JobStatus:
         self.held += line.held
         self.disputed += line.disputed
         self.given_up += line.given_up
+        self.waived += line.waived
         if line.debt.owed:
             self.missing += 1
             start = line.debt.owed[0].start

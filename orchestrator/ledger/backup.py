@@ -113,6 +113,21 @@ def _refuse_target(path: Path, target: Path, *, replace: bool) -> None:
         raise InputError(
             f"{target} is no backup of a ledger, so it is not replaced; name another file"
         )
+    if target.stat().st_size and _identity(target, "immutable=1") != _identity(path, "mode=ro"):
+        raise InputError(
+            f"{target} is not a backup of {path} but of another ledger, or that ledger itself, or "
+            "it does not say of which it is, so it is not replaced; name another file"
+        )
+
+
+def _identity(path: Path, options: str) -> str:
+    """What tells a ledger, and its backups, from others; empty where it does not say."""
+    try:
+        with closing(_open(path, options)) as connection:
+            (identity,) = connection.execute("SELECT id FROM identity").fetchone()
+            return str(identity)
+    except (sqlite3.Error, TypeError):  # damaged, or of a version without
+        return ""
 
 
 def _is_ledger(path: Path) -> bool:

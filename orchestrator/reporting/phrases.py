@@ -34,6 +34,11 @@ def counted(number: int, noun: str) -> str:
     return f"{number:,} {plural}"
 
 
+def but_for(waived: int) -> str:
+    """What follows a word that all is collected, where a person has decided to skip windows."""
+    return f", but for {counted(waived, 'window')} skipped as you decided" if waived else ""
+
+
 def size_words(size_bytes: int) -> str:
     """``512 B``, ``1.4 kB``, ``2.0 GB``: powers of a thousand."""
     if size_bytes < 1000:

@@ -116,6 +116,7 @@ class RunSummary:
         requests: made at the API.
         collected: in this run.
         in_all: that stand in the ledger, of the jobs' series.
+        waived: windows that the jobs want and a person has decided to skip.
         directory: where the files are.
         unfinished: the series that are not done.
         plan_notes: on the debt.
@@ -151,6 +152,7 @@ class RunSummary:
     run: str = ""
     ended_at: datetime | None = None
     changes: tuple[int, int] = (0, 0)
+    waived: int = 0
 
 
 def others_text(others: Others) -> str:
@@ -229,6 +231,7 @@ def as_json(summary: RunSummary) -> dict[str, Any]:
             for name, windows in summary.plan_notes.backfilled.items()
         ],
         "unsettled": [_leftover(unfinished) for unfinished in summary.unfinished],
+        "waived": summary.waived,
         "others": summary.others.as_json,
         "later": [rest for job in summary.jobs for rest in _later(job, summary.now)],
         "callbacks": None if summary.callbacks is None else dict(summary.callbacks),

@@ -19,6 +19,7 @@ from orchestrator.core.windows import later
 from orchestrator.reporting.line_folding import MAX_ALIKE, cause_of
 from orchestrator.reporting.phrases import (
     Fate,
+    but_for,
     counted,
     explain,
     later_words,
@@ -61,7 +62,7 @@ def _verdict(summary: RunSummary) -> str:
     why = f" ({summary.why_stopped})" if summary.why_stopped else ""
     match summary.code:
         case ExitCode.DONE:
-            return "Done: everything the jobs ask for has been collected."
+            return f"Done: everything the jobs ask for has been collected{but_for(summary.waived)}."
         case ExitCode.FINDINGS if summary.remains.unfinished:
             return f"{_problems(summary)}; see above. The rest is not finished{why}. {go_on}"
         case ExitCode.FINDINGS:

@@ -13,6 +13,7 @@ from typing import Any, Final
 import click
 
 from orchestrator.app.cost import UNKNOWN, price
+from orchestrator.app.manifest_check import refusal_by_run
 from orchestrator.app.plan import ChunkCounts, Plan, PlanTotals, SeriesPlan, plan
 from orchestrator.app.setup import clock_of
 from orchestrator.cli import options
@@ -34,7 +35,7 @@ from orchestrator.core.commands import JOB, typed
 from orchestrator.core.debt import Debt
 from orchestrator.core.intervals import Window
 from orchestrator.core.model import Job
-from orchestrator.core.policy import ExitCode
+from orchestrator.core.policy import ExitCode, code_of
 from orchestrator.reporting.phrases import (
     counted,
     later_words,
@@ -85,10 +86,15 @@ def command(
 def show_plan(inputs: Inputs, now: datetime, *, as_json: bool) -> ExitCode:
     """Prints the plan of the jobs as they stand at `now`; the exit code."""
     with plan(inputs, now) as planned:
+        warnings = _Warnings()
+        if refusal := refusal_by_run(inputs, now):
+            warnings.note(
+                f"a run would ask for nothing, and end with exit code {code_of(refusal)}: {refusal}"
+            )
         if as_json:
-            write(_as_json(planned))
+            write(_as_json(planned, warnings))
         else:
-            write_lines(_as_text(planned))
+            write_lines(_as_text(planned, warnings))
     return ExitCode.DONE
 
 
@@ -109,10 +115,14 @@ class _Warnings:
     def add(self, line: SeriesPlan) -> None:
         """Takes those of a series."""
         for text in line.warnings:
-            if len(self._first) < _MOST_ROWS:
-                self._first.append(text)
-            else:
-                self._more += 1
+            self.note(text)
+
+    def note(self, text: str) -> None:
+        """Takes one."""
+        if len(self._first) < _MOST_ROWS:
+            self._first.append(text)
+        else:
+            self._more += 1
 
     def lines(self) -> list[str]:
         """The warnings."""
@@ -149,11 +159,10 @@ class ChunkTexts:
 # --- JSON -----------------------------------------------------------------------------------------
 
 
-def _as_json(planned: Plan) -> Iterator[str]:
+def _as_json(planned: Plan, warnings: _Warnings) -> Iterator[str]:
     now = planned.now
     totals = PlanTotals.of(planned.inputs)
     texts = ChunkTexts()
-    warnings = _Warnings()
     yield f'{{"now":{json_text(utc_text(now))},"jobs":['
     before = "\n"
     for job, its_lines in _by_job(planned):
@@ -244,10 +253,9 @@ def _totals_fields(totals: PlanTotals) -> dict[str, Any]:
 # --- for people -----------------------------------------------------------------------------------
 
 
-def _as_text(planned: Plan) -> Iterator[str]:
+def _as_text(planned: Plan, warnings: _Warnings) -> Iterator[str]:
     totals = PlanTotals.of(planned.inputs)
     counts = ChunkCounts()
-    warnings = _Warnings()
     for job, its_lines in _by_job(planned):
         summary = _JobSummary(job, planned.now)
         for line in its_lines:
@@ -312,6 +320,7 @@ class _JobSummary:
             right=frozenset({"CHUNKS", "EST. RECORDS"}),
             indent="  ",
             spare=_SPARE,
+            folded=("FILTER",),
             width=terminal_width(sys.stdout),
         )
         if self._owing > _MOST_ROWS:

@@ -1,7 +1,8 @@
 """`status`: where every report stands, and why, in words."""
 
+import sys
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from itertools import dropwhile
 from pathlib import Path
@@ -37,7 +38,15 @@ from orchestrator.core.local_dates import chunk_text, moment_text
 from orchestrator.core.model import GivenUp
 from orchestrator.core.policy import ExitCode
 from orchestrator.reporting.line_folding import MAX_ALIKE, cause_of
-from orchestrator.reporting.phrases import Fate, counted, moment_words, numbers_words, size_words
+from orchestrator.reporting.phrases import (
+    Fate,
+    but_for,
+    counted,
+    moment_words,
+    numbers_words,
+    size_words,
+)
+from orchestrator.reporting.wrapping import terminal_width
 from orchestrator.texts import utc_text
 
 _HEADERS: Final = (
@@ -89,10 +98,13 @@ _FIRST_FEW: Final = 5
 @click.option(
     "--failed",
     is_flag=True,
-    help="List only what failed, was refused or given up, or is disputed, one by one.",
+    help="List only what failed, was refused or given up, or is disputed.",
 )
 @click.option("--open", "still_open", is_flag=True, help="List only what a run goes on with.")
 @click.option("--held", is_flag=True, help="List only what may or may not exist at the API.")
+@click.option(
+    "--long", "is_long", is_flag=True, help="List each on its own, even if many are of one cause."
+)
 @options.json_option
 @options.config_option
 def command(
@@ -101,6 +113,7 @@ def command(
     failed: bool,
     still_open: bool,
     held: bool,
+    is_long: bool,
     as_json: bool,
     config: Path | None,
 ) -> int:
@@ -109,8 +122,9 @@ def command(
     First how far each JOB has got: whether everything is collected, what is missing, and what
     needs you. Then the numbers of each series: what is collected, and what else there is by its
     state. Then every report that is not collected: what happened, when, what the API said, and
-    what happens next or what you can do; many of one cause are one entry. With --failed, --open or
-    --held only these reports, each on its own. Without a JOB it is about all that the ledger knows.
+    what happens next or what you can do; many of one cause are one entry, unless --long is given.
+    With --failed, --open or --held only these reports. Without a JOB it is about all that the
+    ledger knows.
     Reports whose window has been asked for again since are only in the numbers (and in --json).
     """
     chosen = {
@@ -122,7 +136,7 @@ def command(
         if as_json:
             write(_as_json(current, chosen))
         else:
-            write_lines(_as_text(current, chosen))
+            write_lines(_as_text(current, chosen, each=is_long))
     return ExitCode.DONE
 
 
@@ -188,16 +202,28 @@ def _given_up_fields(gap: GivenUp) -> dict[str, Any]:
 # --- for people -----------------------------------------------------------------------------------
 
 
-def _as_text(current: Status, chosen: set[Filter]) -> Iterator[str]:
+def _as_text(current: Status, chosen: set[Filter], *, each: bool) -> Iterator[str]:
     if chosen:
         # Each entry begins with an empty line; the first stands at the top.
-        yield from dropwhile(lambda line: not line, _listed(current, chosen))
+        lines = dropwhile(lambda line: not line, _listed(current, chosen, each=each))
+        kinds = " or ".join(sorted(each.value for each in chosen))
+        nothing = f"nothing is {kinds} (ledger {current.inputs.config.state})"
+        first = next(lines, nothing)
+        yield first
+        yield from lines
         return
     total: Counter[str] = Counter()
     others: Counter[str] = Counter()
     is_empty = True
     yield from _jobs_lines(current)
-    for line in aligned(_HEADERS, _rows(current, total, others), right=_NUMBERS):
+    for line in aligned(
+        _HEADERS,
+        _rows(current, total, others),
+        right=_NUMBERS,
+        spare=("SIZE", "RECORDS"),
+        folded=("OTHER REPORTS", "FILTER"),
+        width=terminal_width(sys.stdout),
+    ):
         is_empty = False
         yield line
     if is_empty:
@@ -209,16 +235,7 @@ def _as_text(current: Status, chosen: set[Filter]) -> Iterator[str]:
         f"{counted(total['rows'], 'record')}, {size_words(total['bytes'])}"
         f"{_others_words(others)}"
     )
-    groups = _by_cause(current)
-    for series in current.all_series():
-        for entry in current.reports(series=series):
-            if entry.is_current:
-                group = groups.get(_cause(entry))
-                if group is None or group.number <= MAX_ALIKE:
-                    yield from _report_lines(entry)
-                elif group.first[0] == entry.report.id:
-                    yield from _group_lines(entry, group)
-        yield from _windows_without_report(current.given_up(series=series))
+    yield from _listed(current, chosen, each=False)
 
 
 def _jobs_lines(current: Status) -> Iterator[str]:
@@ -233,7 +250,7 @@ def _job_lines(status: JobStatus) -> Iterator[str]:
     zone = status.job.zone
     name, until = status.job.name, moment_text(status.until, zone)
     if status.is_complete:
-        yield f"{name}: everything before {until} is collected"
+        yield f"{name}: everything before {until} is collected{but_for(status.waived)}"
         return
     facts = []
     if status.since is not None:
@@ -245,6 +262,8 @@ def _job_lines(status: JobStatus) -> Iterator[str]:
         facts.append(f"{counted(status.open, 'report')} open")
     if status.held:
         facts.append(f"{status.held:,} held")
+    if status.waived:
+        facts.append(f"{counted(status.waived, 'window')} skipped as you decided")
     more = f": {', '.join(facts)}" if facts else ""
     yield f"{name}: not everything before {until} is collected{more}"
     needs = [
@@ -256,21 +275,39 @@ def _job_lines(status: JobStatus) -> Iterator[str]:
         yield f"  needs you: {', '.join(needs)}: {typed('status', JOB, '--failed')}"
 
 
-def _listed(current: Status, chosen: set[Filter]) -> Iterator[str]:
-    """The reports that the options ask for, each on its own."""
-    is_empty = True
+def _listed(current: Status, chosen: set[Filter], *, each: bool) -> Iterator[str]:
+    """The reports that the options ask for; many of one cause together, unless each is wanted."""
+    groups = {} if each else _by_cause(current, chosen)
     for series in current.all_series():
         for entry in current.reports(chosen, series=series):
             if entry.is_current:
-                is_empty = False
-                yield from _report_lines(entry)
-        if Filter.FAILED in chosen:
-            for line in _windows_without_report(current.given_up(series=series)):
-                is_empty = False
-                yield line
-    if is_empty:
-        kinds = " or ".join(sorted(each.value for each in chosen))
-        yield f"nothing is {kinds} (ledger {current.inputs.config.state})"
+                group = groups.get(_cause(entry))
+                if group is None or group.number <= MAX_ALIKE:
+                    yield from _report_lines(entry)
+                elif group.first[0] == entry.report.id:
+                    yield from _group_lines(entry, group)
+    if not chosen or Filter.FAILED in chosen:
+        yield from _windows_without_report(current, each=each)
+
+
+def _windows_without_report(current: Status, *, each: bool) -> Iterator[str]:
+    """The windows that were given up before there was a report."""
+    reasons: dict[str, str] = {}
+    numbers: Counter[str] = Counter()
+    for gap in current.given_up():
+        if gap.report_id is None:
+            cause = cause_of(gap.reason)
+            reasons.setdefault(cause, gap.reason)
+            numbers[cause] += 1
+            if each or numbers[cause] <= MAX_ALIKE:
+                yield ""
+                yield f"{chunk_text(gap)}: given up at {moment_words(gap.at)}"
+                yield f"  {gap.reason}"
+                yield f"  {typed('run', JOB, '--retry-failed')} asks for it again"
+    for cause, number in numbers.items():
+        if not each and number > MAX_ALIKE:
+            yield ""
+            yield f"{counted(number - MAX_ALIKE, 'more window')} given up, as: {reasons[cause]}"
 
 
 @dataclass(slots=True)
@@ -284,10 +321,10 @@ class _Group:
         return numbers_words(self.first, self.number)
 
 
-def _by_cause(current: Status) -> dict[str, _Group]:
-    """The reports that came to nothing or are disputed, by cause."""
+def _by_cause(current: Status, chosen: set[Filter]) -> dict[str, _Group]:
+    """The reports that the options ask for, by cause."""
     groups: dict[str, _Group] = {}
-    for entry in current.reports({Filter.FAILED}):
+    for entry in current.reports(chosen):
         if entry.is_current:
             group = groups.setdefault(_cause(entry), _Group())
             group.number += 1
@@ -360,16 +397,6 @@ def _group_lines(entry: ReportStatus, group: _Group) -> Iterator[str]:
         f"report {report.id}: {chunk_text(report)}"
     )
     yield f"  {entry.explanation.what}"
-    if entry.fate is Fate.OWED:
+    if entry.explanation.then:
         yield f"  {entry.explanation.then}"
-    else:
-        yield f"  {typed('status', JOB, '--failed')} says of each what can be done"
-
-
-def _windows_without_report(given_up: Iterable[GivenUp]) -> Iterator[str]:
-    for gap in given_up:
-        if gap.report_id is None:
-            yield ""
-            yield f"{chunk_text(gap)}: given up at {moment_words(gap.at)}"
-            yield f"  {gap.reason}"
-            yield f"  {typed('run', JOB, '--retry-failed')} asks for it again"
+    yield f"  {typed('status', JOB, '--long')} lists each of them"
