@@ -22,15 +22,12 @@ class Display(Protocol):
 
     def note(self, level: str, text: str, facts: Mapping[str, FieldValue | float | None]) -> None:
         """Shows a line at once. Level: ``debug``, ``info``, ``warning`` or ``error``."""
-        ...
 
     async def keep_up(self, stats: RunStats, jobs: Sequence[str]) -> None:
         """Shows the progress until cancelled, or returns where there is nothing to draw."""
-        ...
 
     def close(self) -> None:
         """Gives the terminal back; the process is about to end at once."""
-        ...
 
 
 class NoDisplay:

@@ -38,19 +38,15 @@ class Pool(Protocol):
     @property
     def is_free(self) -> bool:
         """Whether a slot may be taken now."""
-        ...
 
     def take(self) -> None:
         """Takes a slot."""
-        ...
 
     def give_back(self) -> None:
         """Frees a slot, and wakes who waits for one."""
-        ...
 
     def when_free(self, wake: Callable[[], None]) -> None:
         """Calls `wake` once, when a slot may be free."""
-        ...
 
 
 class Slot:

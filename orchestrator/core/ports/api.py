@@ -39,24 +39,19 @@ class Slot(Protocol):
     @property
     def pool(self) -> object:
         """Its pool: the slots of one pool are free, or taken, together."""
-        ...
 
     @property
     def is_free(self) -> bool:
         """Whether it may be taken now."""
-        ...
 
     def take(self) -> None:
         """Takes it. Taken again, it changes nothing."""
-        ...
 
     def release(self) -> None:
         """Frees it at the end of the turn that took it, unless the request has kept it."""
-        ...
 
     def when_free(self, wake: Callable[[], None]) -> None:
         """Calls `wake` once, when it may be free."""
-        ...
 
 
 class RateLimiter(Protocol):
@@ -76,11 +71,9 @@ class RateLimiter(Protocol):
         Raises:
             TransportError: it has been closed; nothing was sent.
         """
-        ...
 
     def close(self, reason: str) -> None:
         """Lets nobody through any more: who waits, and who comes, gets a `TransportError`."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,17 +114,14 @@ class Download(Protocol):
     @property
     def length(self) -> int | None:
         """Bytes of the whole file, as the server says; None where it does not say."""
-        ...
 
     @property
     def start(self) -> int:
         """Where in the file the bytes begin: 0, or at the offset of a `Resume` that was granted."""
-        ...
 
     @property
     def validator(self) -> str | None:
         """What proves later on that the file is still the same; None where there is no proof."""
-        ...
 
     def chunks(self) -> AsyncIterator[bytes]:
         """The bytes from `start`, in pieces of bounded size.
@@ -140,7 +130,6 @@ class Download(Protocol):
             TransportError: the stream broke, or ended before `length`, or is too slow (`Within`);
                 or the server answered a `Resume` with something that is of no use.
         """
-        ...
 
 
 class ReportsApi(Protocol):
@@ -153,24 +142,20 @@ class ReportsApi(Protocol):
     @property
     def api_key(self) -> str:
         """The key that signs."""
-        ...
 
     @property
     def is_local(self) -> bool:
         """Whether it is on this machine: a simulator, whose clock may run faster than ours."""
-        ...
 
     @property
     def server_ahead(self) -> timedelta:
         """The server's clock less ours, by the latest ``Date`` header; zero before the first."""
-        ...
 
     def server_now(self) -> datetime | None:
         """The present moment by the server's clock; None before the first ``Date`` header.
 
         Life spans at the API are judged by it: those of reports, of files, of unknown creates.
         """
-        ...
 
     async def create(
         self, series: Series, window: Window, callback_url: str | None
@@ -179,11 +164,9 @@ class ReportsApi(Protocol):
 
         Of the answer only the id matters: whatever else cannot be read is left out.
         """
-        ...
 
     async def status(self, request_id: str) -> RemoteReport:
         """``GET /v2/reports/{request_id}``."""
-        ...
 
     async def list(
         self,
@@ -201,14 +184,12 @@ class ReportsApi(Protocol):
         Raises:
             TooLarge: there are more than can be read at once; a narrower range may be had.
         """
-        ...
 
     async def cancel(self, request_id: str) -> RemoteReport | None:
         """``DELETE /v2/reports/{request_id}``; `Rejected` with status 409 if already final.
 
         None: it was taken, and the answer does not tell how the report stands now.
         """
-        ...
 
     def download(
         self, download_url: str, resume: Resume | None = None, within: Within = ITS_LIFE
@@ -222,4 +203,3 @@ class ReportsApi(Protocol):
             NotFound: no such file, or no longer.
             FileRefused: its address refuses it, or the link cannot be followed.
         """
-        ...

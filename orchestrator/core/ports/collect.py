@@ -42,12 +42,10 @@ class Collector(Protocol):
             NoRoom: it would leave too little room on the disk; nothing stays of it.
             OutputError: the disk.
         """
-        ...
 
     @property
     def lacks_room(self) -> str:
         """Why nothing more should be begun, in words; empty while the disk has room."""
-        ...
 
     async def recheck(self, report: Report) -> VerifiedFile | None:
         """Checks the archive that the last refused `fetch` has left, against the report of now.
@@ -57,7 +55,6 @@ class Collector(Protocol):
         Raises:
             OutputError: the disk.
         """
-        ...
 
     async def empty(self, report: Report) -> VerifiedFile:
         """Makes the file of a report that has no records, and for which the API has no file.
@@ -65,7 +62,6 @@ class Collector(Protocol):
         Raises:
             OutputError: the disk.
         """
-        ...
 
     async def refutes(self, report: Report, differences: Sequence[EchoDifference]) -> bool:
         """Whether the file that `fetch` has made shows that a wrong echo is a slip of the API.
@@ -73,15 +69,12 @@ class Collector(Protocol):
         Raises:
             OutputError: the disk.
         """
-        ...
 
     def resumable(self, report: Report) -> Resume | None:
         """Where the next download of a report may go on; None: from the beginning."""
-        ...
 
     async def release(self, report: Report) -> None:
         """Sets aside what a broken download has left behind, for the next run to go on with."""
-        ...
 
     async def publish(self, report: Report) -> bool:
         """Gives a verified report's file its final name, synced; True if it stands there.
@@ -93,11 +86,9 @@ class Collector(Protocol):
             NameTaken: another file, with other content, stands under that name.
             OutputError: the disk.
         """
-        ...
 
     async def quarantine(self, report: Report, reason: str) -> None:
         """Keeps whatever has been fetched of a report for a person to look at, outside the data."""
-        ...
 
     async def accept(self, report: Report) -> VerifiedFile:
         """Makes the file that was kept aside ready for `publish`, whatever its count.
@@ -105,7 +96,6 @@ class Collector(Protocol):
         Raises:
             CollectError: there is no such file, or not even the archive can be read.
         """
-        ...
 
     async def withdraw(self, report: Report) -> None:
         """Removes the published file of a superseded report; it may be gone already.
@@ -113,8 +103,6 @@ class Collector(Protocol):
         Raises:
             OutputError: the disk.
         """
-        ...
 
     async def discard(self, report: Report) -> None:
         """Removes what was fetched of a report and is not published."""
-        ...

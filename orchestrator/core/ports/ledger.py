@@ -40,7 +40,6 @@ class ChangeListener(Protocol):
         thread; it must return only when what it has written is synced. The commands of the
         transaction wait for it. An error that it raises is theirs.
         """
-        ...
 
 
 class Ledger(Protocol):
@@ -59,7 +58,6 @@ class Ledger(Protocol):
 
         The reader is valid inside `work` alone. What `work` raises comes out of here.
         """
-        ...
 
     async def check(self) -> None:
         """Reads the whole ledger for damage, unless that was done; lets `sound` return.
@@ -67,53 +65,42 @@ class Ledger(Protocol):
         Raises:
             LedgerError: it is damaged.
         """
-        ...
 
     async def sound(self) -> None:
         """Returns once the ledger is known to be undamaged: nothing is bought before.
 
         A large one is checked beside the beginning of a run.
         """
-        ...
 
     @property
     def is_sound(self) -> bool:
         """Whether `sound` would return at once."""
-        ...
 
     def tell(self, listener: ChangeListener) -> None:
         """Tells `listener` of all changes from now on, in place of an earlier one."""
-        ...
 
     # --- what is read often -------------------------------------------------------------------
 
     async def series_state(self, job: str, series: Series) -> SeriesState:
         """See `LedgerReader.series_state`."""
-        ...
 
     async def history(self, series: Series) -> History:
         """See `Histories.of`."""
-        ...
 
     async def newest(self) -> int:
         """See `LedgerReader.newest`."""
-        ...
 
     async def bought(self, since: datetime, *, up_to: int) -> Bought:
         """See `LedgerReader.bought`."""
-        ...
 
     async def record_rates(self, series: Iterable[Series]) -> Mapping[str, float]:
         """See `Histories.record_rates`."""
-        ...
 
     async def recent_durations(self) -> Mapping[str, Sequence[ReportDuration]]:
         """See `Histories.recent_durations`."""
-        ...
 
     async def superseded(self, by: Report | None = None) -> Sequence[Report]:
         """See `LedgerReader.superseded`."""
-        ...
 
     def open_reports(
         self, series: Iterable[Series], api_keys: Iterable[str] = ()
@@ -123,29 +110,23 @@ class Ledger(Protocol):
         Those come first whose file expires first. They are read in pages of bounded size, one
         transaction each; reports that are created meanwhile are left out.
         """
-        ...
 
     async def reread(self, report: Report) -> Report:
         """The report as it stands now."""
-        ...
 
     async def owners_of(self, request_ids: Iterable[str]) -> Mapping[str, int]:
         """See `LedgerReader.owners_of`."""
-        ...
 
     async def owners(self, request_ids: Iterable[str]) -> Mapping[str, Owner]:
         """See `LedgerReader.owners`."""
-        ...
 
     async def recent(
         self, account_id: str, api_key: str, since: datetime, until: datetime
     ) -> frozenset[str]:
         """See `LedgerReader.recent`."""
-        ...
 
     async def unresolved_creates(self, report: Report) -> tuple[Report, ...]:
         """See `LedgerReader.unresolved_creates`."""
-        ...
 
     # --- what is written ----------------------------------------------------------------------
 
@@ -170,7 +151,6 @@ class Ledger(Protocol):
                 would be paid twice. For an edition: what it replaces is not collected, or another
                 edition of it is not settled.
         """
-        ...
 
     async def apply(self, report: Report, event: Event) -> Report:
         """Takes an event: state, facts and the event's own row.
@@ -181,7 +161,6 @@ class Ledger(Protocol):
             WindowTaken: the event would give the report its window again, which another has by now.
             RequestIdConflict: another report has the request id that the event brings.
         """
-        ...
 
     async def give_up(
         self, series: Series, window: Window, reason: str, report_id: int | None
@@ -190,11 +169,9 @@ class Ledger(Protocol):
 
         `report_id` is the report whose failure was the last one allowed.
         """
-        ...
 
     async def end_and_give_up(self, report: Report, event: Event, reason: str) -> Report:
         """`apply`, and `give_up` of the report's window, in one transaction."""
-        ...
 
     async def retry(self, series: Series) -> int:
         """Removes the series' given-up windows (not those that the user waived).
@@ -204,23 +181,18 @@ class Ledger(Protocol):
         Returns:
             How many windows had been given up.
         """
-        ...
 
     async def undo_give_up(self, report: Report) -> int:
         """Removes what was given up with a report; the number of entries.
 
         Where there were any, the failures of the series no longer count.
         """
-        ...
 
     async def acknowledge(self, report: Report) -> int:
         """Notes that the user waives what was given up with a report; the number of entries."""
-        ...
 
     async def withdrawn(self, report: Report) -> None:
         """Notes that the file of a superseded report is removed."""
-        ...
 
     async def remember(self, job: str, resolutions: Mapping[Series, Resolution]) -> None:
         """Replaces the resolutions of these series of a job, all or none."""
-        ...

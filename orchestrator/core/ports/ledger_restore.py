@@ -33,7 +33,6 @@ class LedgerRestore(Protocol):
     @property
     def reader(self) -> LedgerReader:
         """Reads what has been restored so far."""
-        ...
 
     def put(
         self,
@@ -58,26 +57,21 @@ class LedgerRestore(Protocol):
         Raises:
             Contradiction: another line has its number or its request id.
         """
-        ...
 
     def give_up(self, number: int, given_up: GivenUp | None) -> None:
         """Puts a given-up entry back; None removes it."""
-        ...
 
     def forgive(self, series: Series, retried: int) -> None:
         """Failures up to that event no longer count."""
-        ...
 
     def remember(self, job: str, series: Series, resolution: Resolution) -> None:
         """Puts back what a job's relative windows had become for a series."""
-        ...
 
     def take_up(self, report: Report, file: VerifiedFile) -> None:
         """Makes an open report collected whose file was found under its final name.
 
         Where it is a newer edition, the report that it replaces is superseded.
         """
-        ...
 
     def check(self) -> None:
         """Must be called once all lines have been put.
@@ -86,4 +80,3 @@ class LedgerRestore(Protocol):
             Contradiction: two reports have a part of one window, or one refers to another that
                 is not there.
         """
-        ...

@@ -13,7 +13,6 @@ class Clock(Protocol):
 
     def now(self) -> datetime:
         """The present moment, aware, in UTC."""
-        ...
 
 
 class Callbacks(Protocol):
@@ -21,7 +20,6 @@ class Callbacks(Protocol):
 
     def new_address(self) -> str:
         """A callback URL for one report: unguessable, and no secret is in it."""
-        ...
 
     def listen(self, callback_url: str, ring: Callable[[], None]) -> AbstractContextManager[None]:
         """While entered, `ring` is called in the event loop when that address is called.
@@ -29,4 +27,3 @@ class Callbacks(Protocol):
         A call that came before, in this process, rings at once. Repeated calls ring again, but
         not without bound. An address of another receiver never rings.
         """
-        ...
