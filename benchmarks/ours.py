@@ -24,9 +24,10 @@ from orchestrator.core.settings import (
     OutputSettings,
     Secret,
 )
+from orchestrator.engine.context import RunContext
 from orchestrator.engine.drain import Drain
 from orchestrator.engine.key_session import KeySession
-from orchestrator.engine.run import RunContext, run_jobs
+from orchestrator.engine.run import run_jobs
 from orchestrator.ledger.lock import run_lock
 from orchestrator.ledger.sqlite import SqliteLedger, connect
 from tests.kit.virtual_time import VirtualClock

@@ -34,6 +34,8 @@ from orchestrator.core.model import (
 from orchestrator.core.next_steps import Buy, GiveUp
 from orchestrator.core.settings import Config, Limits, OutputSettings, RetryPolicy
 from orchestrator.engine.budget import Budget
+from orchestrator.engine.context import RunContext
+from orchestrator.engine.drain import Drain
 from orchestrator.engine.follow import FollowResult
 from orchestrator.engine.forecast import Forecast
 from orchestrator.engine.key_session import KeySession
@@ -90,16 +92,19 @@ async def bought_by_a_run(
     try:
         ledger = SqliteLedger(connection, config.state, cast("Any", SimpleNamespace(now=clock)))
         sessions = {name: session_of(name) for name in ("default", "beta")}
-        scheduler = Scheduler(
-            jobs,
-            lambda _session: NOW,
+        context = RunContext(
             ledger=ledger,
+            collector=cast("Any", None),
             sessions=sessions,
-            budget=Budget(spending.bounds(config.limits, config.prices), RunEvents()),
             events=RunEvents(),
+            clock=cast("Any", None),
             config=config,
-            expected=Forecast({}, DurationModel({})),
+            drain=Drain(),
+            jitter=lambda: 0.5,
         )
+        budget = Budget(spending.bounds(config.limits, config.prices), RunEvents())
+        expected = Forecast({}, DurationModel({}))
+        scheduler = Scheduler(context, jobs, lambda _session: NOW, budget, expected)
         buyer = Buyer(ledger)
         async with anyio.create_task_group() as tasks:
             await scheduler.start(tasks, cast("Any", buyer))

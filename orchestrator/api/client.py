@@ -10,11 +10,11 @@ import contextlib
 from collections.abc import AsyncIterator, Container, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 from urllib.parse import quote, unquote
 
 import anyio
-from aiohttp import ClientTimeout
+from aiohttp import ClientResponse, ClientSession, ClientTimeout
 from anyio import to_thread
 from yarl import URL
 
@@ -32,10 +32,6 @@ from orchestrator.core.settings import Credentials
 from orchestrator.core.vonage import Status
 from orchestrator.errors import ApiError, ServerFault, Throttled, TooLarge
 from orchestrator.texts import hider, short, utc_text
-
-if TYPE_CHECKING:
-    from aiohttp import ClientResponse, ClientSession
-
 
 MAX_LIST_BYTES: Final = 32 * 1024**2
 """Maximum number of bytes of a list answer that are read: about 30,000 reports."""

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Final
+from typing import Final
 from urllib.parse import unquote
 
 import anyio
-from aiohttp import InvalidURL
+from aiohttp import ClientResponse, ClientSession, ClientTimeout, InvalidURL
+from yarl import URL
 
 from orchestrator.api import problems, ranges, urls
 from orchestrator.api.responses import Stream, resumed
@@ -25,11 +26,6 @@ from orchestrator.errors import (
     TransportError,
 )
 from orchestrator.texts import short
-
-if TYPE_CHECKING:
-    from aiohttp import ClientResponse, ClientSession, ClientTimeout
-    from yarl import URL
-
 
 MAX_REDIRECTS: Final = 3
 """Maximum number of redirects that a download follows."""

@@ -9,11 +9,9 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-if TYPE_CHECKING:
-    from multidict import CIMultiDictProxy
-
+from multidict import CIMultiDictProxy
 
 BLOCK: Final = 256 * 1024
 """Maximum number of decoded bytes that are held at once."""

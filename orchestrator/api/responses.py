@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import anyio
+from aiohttp import ClientResponse
 
 from orchestrator.api import encodings, ranges
 from orchestrator.api.transport import BELOW_HTTP, transport_error
 from orchestrator.core.ports import Resume, Within
 from orchestrator.errors import ServerFault, TooLarge, TransportError
-
-if TYPE_CHECKING:
-    from aiohttp import ClientResponse
-
 
 _PIECE: Final = 256 * 1024
 """Bytes that are read at once."""

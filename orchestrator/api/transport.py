@@ -7,9 +7,10 @@ import socket
 import ssl
 from datetime import timedelta
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import aiohttp
+from aiohttp import ClientHandlerType, ClientRequest, ClientResponse
 from yarl import URL
 
 from orchestrator.api import urls
@@ -18,10 +19,6 @@ from orchestrator.core.proxies import Proxies, Proxy
 from orchestrator.core.settings import ApiSettings
 from orchestrator.errors import TransportError
 from orchestrator.version import __version__
-
-if TYPE_CHECKING:
-    from aiohttp import ClientHandlerType, ClientRequest, ClientResponse
-
 
 KEEP_ALIVE_SECONDS: Final = 4
 """Seconds for which an idle connection is used again.

@@ -41,11 +41,12 @@ from orchestrator.config import Inputs
 from orchestrator.core.commands import JOB, typed
 from orchestrator.core.events import BytesReceived, RunEvents
 from orchestrator.core.ports import Ledger, LedgerReader
+from orchestrator.engine.context import RunContext
 from orchestrator.engine.drain import Drain
 from orchestrator.engine.editions import Renewal, RenewalsEnd, renew
 from orchestrator.engine.key_session import KeySession
 from orchestrator.engine.refetch import refetch
-from orchestrator.engine.run import RunContext, RunEnd, run_jobs
+from orchestrator.engine.run import RunEnd, run_jobs
 from orchestrator.errors import OrchestratorError
 from orchestrator.reporting.line_folding import LineFolding
 from orchestrator.reporting.loop_lag import LoopLag, LoopLagMonitor

@@ -8,16 +8,13 @@ import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import Final, TypeVar
 
 import anyio
+from anyio.abc import TaskStatus
 from anyio.lowlevel import checkpoint
 
 from orchestrator.engine.drain import GRACE, HURRY, Drain
-
-if TYPE_CHECKING:
-    from anyio.abc import TaskStatus
-
 
 Result = TypeVar("Result")
 

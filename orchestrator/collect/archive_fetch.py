@@ -8,9 +8,9 @@ from collections.abc import Generator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import BinaryIO
 
-from anyio import to_thread
+from anyio import CapacityLimiter, to_thread
 
 from orchestrator.collect import disk, inflate, safe_open
 from orchestrator.collect.archive import read_member
@@ -27,9 +27,6 @@ from orchestrator.core.model import Report
 from orchestrator.core.ports import Download, Resume
 from orchestrator.core.settings import Format
 from orchestrator.errors import CorruptArchive, OutputError, WrongCount
-
-if TYPE_CHECKING:
-    from anyio import CapacityLimiter
 
 
 class ArchiveFetch:

@@ -5,13 +5,9 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
-from anyio import CancelScope, get_cancelled_exc_class, to_thread
-
-if TYPE_CHECKING:
-    from anyio import CapacityLimiter
-
+from anyio import CancelScope, CapacityLimiter, get_cancelled_exc_class, to_thread
 
 STEP_BYTES: Final = 32 * 1024 * 1024
 """Bytes of CSV between two pauses: some tens of milliseconds (gzip: half a second)."""

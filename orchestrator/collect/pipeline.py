@@ -9,19 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, Final
+from typing import BinaryIO, Final
 
-from anyio import create_memory_object_stream, create_task_group, to_thread
+from anyio import CapacityLimiter, create_memory_object_stream, create_task_group, to_thread
+from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
 from orchestrator.collect import disk, safe_open
 from orchestrator.collect.unpack import StreamingUnpacker
 from orchestrator.core.ports import Download
 from orchestrator.errors import CorruptArchive, TooLong, TransportError
-
-if TYPE_CHECKING:
-    from anyio import CapacityLimiter
-    from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
-
 
 PIECE: Final = 1024 * 1024
 """Bytes gathered before they are handed to a thread: the hand-over costs as much as a write."""

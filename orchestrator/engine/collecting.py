@@ -12,18 +12,16 @@ from anyio.lowlevel import checkpoint
 from orchestrator.core import lifecycle, policy
 from orchestrator.core.commands import pay_or_skip
 from orchestrator.core.echo import EchoDifference
-from orchestrator.core.events import RunEvents
 from orchestrator.core.lifecycle import State
 from orchestrator.core.local_dates import chunk_text
 from orchestrator.core.model import RemoteReport, Report
 from orchestrator.core.policy import Scope
-from orchestrator.core.ports import Collector, Download, Ledger, Priority, VerifiedFile, Within
+from orchestrator.core.ports import Download, Priority, VerifiedFile, Within
 from orchestrator.core.vonage import Status
 from orchestrator.engine import outcomes
 from orchestrator.engine.brief_download import BriefDownload
-from orchestrator.engine.changes import ReportChanges
+from orchestrator.engine.context import RunContext
 from orchestrator.engine.download_tries import SAME_COUNT, DownloadTries, Next, is_refusal
-from orchestrator.engine.drain import Drain
 from orchestrator.engine.key_session import KeySession
 from orchestrator.engine.polling.missing_reports import is_file_gone, is_forgotten, life_left
 from orchestrator.engine.slots import SlotPool
@@ -41,52 +39,37 @@ from orchestrator.errors import (
 )
 
 
-async def withdraw_superseded(
-    ledger: Ledger, collector: Collector, by: Report | None = None
-) -> None:
+async def withdraw_superseded(context: RunContext, by: Report | None = None) -> None:
     """Removes the files whose place another edition has taken: all, or that of one edition.
 
     Raises:
         LedgerError: the ledger cannot be written.
         OutputError: the disk.
     """
-    for report in await ledger.superseded(by):
-        await collector.withdraw(report)
-        await ledger.withdrawn(report)
+    for report in await context.ledger.superseded(by):
+        await context.collector.withdraw(report)
+        await context.ledger.withdrawn(report)
 
 
 class Collecting:
     """Collects reports; shared by all of them, and holding no state of any one.
 
     Args:
-        changes: changes reports.
+        context: of the run.
         ended: what is done once the API says that a report has come to nothing, was cut, or is
             not what was asked for.
-        ledger: knows which files are superseded.
-        collector: makes files.
-        events: told of what does not change a report.
-        drain: shields what must not be cut.
-        downloads: how many there may be at a time, over all keys.
     """
 
     def __init__(
         self,
-        changes: ReportChanges,
-        *,
+        context: RunContext,
         ended: Callable[[Report, RemoteReport, KeySession], Awaitable[Report]],
-        ledger: Ledger,
-        collector: Collector,
-        events: RunEvents,
-        drain: Drain,
-        downloads: int,
     ) -> None:
-        self._changes = changes
+        self._context = context
+        self._collector = context.collector
+        self._drain = context.drain
         self._ended = ended
-        self._ledger = ledger
-        self._collector = collector
-        self._events = events
-        self._drain = drain
-        self._slots = SlotPool(downloads)
+        self._slots = SlotPool(context.config.limits.downloads)
 
     async def collect(self, report: Report, session: KeySession) -> Report:
         """Download, verify, publish. What has begun is finished even when the run drains."""
@@ -113,8 +96,8 @@ class Collecting:
             reason = f"{reason}; and {error}"  # it is kept all the same
             rows = error.rows if isinstance(error, WrongCount) else None
         except (ApiError, NoRoom) as error:
-            self._events.message(
-                "warning", f"report {report.request_id}: its truncated file is not kept: {error}"
+            self._context.warn(
+                f"report {report.request_id}: its truncated file is not kept: {error}"
             )
             return None
         finally:
@@ -142,8 +125,7 @@ class Collecting:
         except CorruptArchive as error:
             return await self._dispute(wanted, f"{wrong}; and {error}")
         except (ApiError, NoRoom) as error:
-            self._events.message(
-                "warning",
+            self._context.warn(
                 f"report {report.id} ({chunk_text(report)}) is {wrong}; its file, "
                 f"which would show it, cannot be had now: {error}; the next run tries again",
             )
@@ -154,15 +136,14 @@ class Collecting:
             session.doubt_series(report.series, f"what came for report {report.id} is {wrong}")
             return await self._dispute(wanted, wrong)
         session.trust_series(report.series, differences)
-        self._events.message(
-            "warning",
+        self._context.warn(
             f"report {report.id} ({chunk_text(report)}): the API repeats the request "
             f"otherwise ({differences[0]}), but the file holds what was asked for: it is taken",
         )
         assert remote.download_url is not None
         finished = lifecycle.Finished(remote.items_count, remote.download_url)
-        return await self._changes.apply(
-            await self._changes.apply(report, finished), _verified(verdict)
+        return await self._context.apply(
+            await self._context.apply(report, finished), _verified(verdict)
         )
 
     async def _fetch_for_examination(self, report: Report, session: KeySession) -> VerifiedFile:
@@ -189,7 +170,7 @@ class Collecting:
         """Keeps what has been fetched for a person, who decides."""
         with self._drain.shield():
             await self._collector.quarantine(report, reason)
-            return await self._changes.apply(report, lifecycle.Disputed(reason))
+            return await self._context.apply(report, lifecycle.Disputed(reason))
         await checkpoint()
         return report
 
@@ -201,11 +182,11 @@ class Collecting:
             except NameTaken as error:
                 return await self._dispute(report, str(error))
             if stands:
-                published = await self._changes.apply(report, lifecycle.Published())
+                published = await self._context.apply(report, lifecycle.Published())
                 if published.replaces is not None:
-                    await withdraw_superseded(self._ledger, self._collector, published)
+                    await withdraw_superseded(self._context, published)
                 return published
-            return await self._changes.apply(
+            return await self._context.apply(
                 report,
                 lifecycle.FileMissing("the verified file is not there any more; fetched again"),
             )
@@ -243,7 +224,7 @@ class Collecting:
                     ended = self._leave(report, problem)
                 if ended is not None:
                     return ended
-                self._events.message(
+                self._context.events.message(
                     "debug",
                     f"report {report.request_id}: download {tries.number} failed: {problem}",
                 )
@@ -291,7 +272,7 @@ class Collecting:
             case Unauthorized():
                 return True
             case NotFound() if blind := session.may_not_see(report):
-                self._events.message("warning", f"{asked}; {blind}")
+                self._context.warn(f"{asked}; {blind}")
                 return True
             case RemoteReport():  # its file would decide, and cannot be had now, as was said
                 return bool(outcomes.to_examine(report, asked))
@@ -303,14 +284,14 @@ class Collecting:
         count = report.items_count if remote.items_count is None else remote.items_count
         if (count, remote.download_url) == (report.items_count, report.download_url):
             return report
-        return await self._changes.apply(report, lifecycle.Finished(count, remote.download_url))
+        return await self._context.apply(report, lifecycle.Finished(count, remote.download_url))
 
     async def _recheck(self, report: Report, problem: WrongCount) -> Report:
         """Holds the file that is here against a count that has changed; no download is needed."""
         if report.items_count != problem.rows:
             return report
         verdict = await self._collector.recheck(report)
-        return report if verdict is None else await self._changes.apply(report, _verified(verdict))
+        return report if verdict is None else await self._context.apply(report, _verified(verdict))
 
     async def _conclude(
         self,
@@ -338,11 +319,11 @@ class Collecting:
             case Next.FILE_GONE:
                 await self._collector.discard(report)
                 reason = f"its file is gone: {tries.problem}"
-                return await self._changes.apply(report, lifecycle.FileGone(reason))
+                return await self._context.apply(report, lifecycle.FileGone(reason))
             case Next.REPORT_LOST:
                 await self._collector.discard(report)
                 reason = f"neither it nor its file is there any more: {tries.problem}"
-                return await self._changes.apply(report, lifecycle.Lost(reason))
+                return await self._context.apply(report, lifecycle.Lost(reason))
 
     def _leave(self, report: Report, problem: ApiError | CollectError) -> Report:
         """Leaves a report that is ready to the next run, and says so."""
@@ -355,17 +336,17 @@ class Collecting:
         )
         if is_refusal(problem):
             text += f". {pay_or_skip(report.id)}"
-        self._events.message("warning", text)
+        self._context.warn(text)
         return report
 
     async def _fetch_once(
         self, report: Report, session: KeySession, tries: DownloadTries
     ) -> Report:
         if report.download_url is None:  # the API says that there are no records, and no file
-            return await self._changes.apply(report, _verified(await self._collector.empty(report)))
+            return await self._context.apply(report, _verified(await self._collector.empty(report)))
         async with self._downloading(report, session) as download:
             tries.begin(anyio.current_time())
-            return await self._changes.apply(
+            return await self._context.apply(
                 report, _verified(await self._collector.fetch(report, download))
             )
 

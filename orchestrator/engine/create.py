@@ -13,7 +13,7 @@ from typing import Final, assert_never
 import anyio
 
 from orchestrator.core import clocks, echo, lifecycle, policy
-from orchestrator.core.events import ReportChanged, RunEvents
+from orchestrator.core.events import ReportChanged
 from orchestrator.core.intervals import Window
 from orchestrator.core.local_dates import chunk_text
 from orchestrator.core.model import RemoteReport, Report, Series
@@ -25,10 +25,8 @@ from orchestrator.core.policy import (
     ResendAtNextTurn,
     Scope,
 )
-from orchestrator.core.ports import Callbacks, Collector, Ledger, Priority
-from orchestrator.core.settings import Config
-from orchestrator.engine.changes import ReportChanges
-from orchestrator.engine.drain import Drain
+from orchestrator.core.ports import Priority
+from orchestrator.engine.context import RunContext
 from orchestrator.engine.key_session import KeySession
 from orchestrator.engine.slots import Slot
 from orchestrator.errors import ApiError, RequestIdConflict, Throttled, TransportError
@@ -135,36 +133,11 @@ _Attempt = (
 
 
 class ReportCreator:
-    """Creates reports; shared by all of them, and holding no state of any one.
+    """Creates reports; shared by all of them, and holding no state of any one."""
 
-    Args:
-        changes: changes reports.
-        ledger: takes the intents; known to be undamaged before anything is bought.
-        collector: says whether the disk has room.
-        events: told what people should know.
-        drain: shields a create in flight.
-        config: policies and limits.
-        callbacks: our own receiver; None: reports have no callback URL of ours.
-    """
-
-    def __init__(
-        self,
-        changes: ReportChanges,
-        *,
-        ledger: Ledger,
-        collector: Collector,
-        events: RunEvents,
-        drain: Drain,
-        config: Config,
-        callbacks: Callbacks | None,
-    ) -> None:
-        self._changes = changes
-        self._ledger = ledger
-        self._collector = collector
-        self._events = events
-        self._drain = drain
-        self._timeout = config.api.timeout + _LEDGER_TIME
-        self._callbacks = callbacks
+    def __init__(self, context: RunContext) -> None:
+        self._context = context
+        self._timeout = context.config.api.timeout + _LEDGER_TIME
 
     async def create(self, order: ChunkOrder, session: KeySession, slot: Slot) -> CreateOutcome:
         """Creates the report of a chunk, as soon as its key, its slot and the API's clock let it.
@@ -176,7 +149,7 @@ class ReportCreator:
         """
         if not await self._has_settled(order, session):
             return GivenUp()
-        await self._ledger.sound()
+        await self._context.ledger.sound()
         out_of_reach = 0
         while session.refusal(order.series) is None and not session.unreachable:
             outcome = await self._attempt(order, session, slot)
@@ -205,7 +178,7 @@ class ReportCreator:
                 # A turn may come in the very moment in which the drain begins.
                 if self._comes_too_late(order, session):
                     return GivenUp()
-                with self._drain.shield(self._timeout) as shield:
+                with self._context.drain.shield(self._timeout) as shield:
                     report = await self._intend(order, session)
                     outcome = await self._post(report, order, session)
                 if shield.cancelled_caught or isinstance(outcome, Submitted | Unknown):
@@ -220,9 +193,9 @@ class ReportCreator:
 
     async def _intend(self, order: ChunkOrder, session: KeySession) -> Report:
         callback_url = order.callback_url
-        if callback_url is None and self._callbacks is not None:
-            callback_url = self._callbacks.new_address()
-        report = await self._ledger.record_intent(
+        if callback_url is None and self._context.callbacks is not None:
+            callback_url = self._context.callbacks.new_address()
+        report = await self._context.ledger.record_intent(
             order.series,
             order.window,
             job=order.job,
@@ -231,7 +204,7 @@ class ReportCreator:
             callback_url=callback_url,
             replaces=order.replaces,
         )
-        self._events.notify(ReportChanged(report, None))
+        self._context.events.notify(ReportChanged(report, None))
         return report
 
     async def _post(self, report: Report, order: ChunkOrder, session: KeySession) -> _Attempt:
@@ -243,7 +216,7 @@ class ReportCreator:
         try:
             remote = await session.api.create(order.series, order.window, report.callback_url)
         except Throttled as error:
-            await self._changes.apply(report, lifecycle.NotCreated(str(error)))
+            await self._context.apply(report, lifecycle.NotCreated(str(error)))
             if session.open_report_limit.is_reached(error):
                 return _ResendWhenRoom()
             raise
@@ -253,7 +226,7 @@ class ReportCreator:
         session.breaker.record(None)
         session.open_report_limit.created()
         try:
-            report = await self._changes.apply(report, lifecycle.Created(remote.request_id))
+            report = await self._context.apply(report, lifecycle.Created(remote.request_id))
         except RequestIdConflict as error:
             return await self._unknown(report, str(error), conflict=str(error))
         self._doubt(report, remote, session)
@@ -264,7 +237,7 @@ class ReportCreator:
         failure = policy.after_create(error)
         if isinstance(failure, MaybeCreated):
             return await self._unknown(report, str(error))
-        report = await self._changes.apply(report, lifecycle.NotCreated(str(error)))
+        report = await self._context.apply(report, lifecycle.NotCreated(str(error)))
         match failure:
             case ResendAtNextTurn() | ResendAfterBackoff():
                 return failure
@@ -275,21 +248,20 @@ class ReportCreator:
         assert_never(failure)
 
     async def _unknown(self, report: Report, reason: str, *, conflict: str = "") -> Unknown:
-        self._events.message(
-            "warning",
+        self._context.warn(
             f"report {report.id} ({chunk_text(report)}): whether the API has it is "
             f"not known ({reason}); looking for it there",
         )
         event = lifecycle.CreateUnknown(reason)
-        return Unknown(await self._changes.apply(report, event), conflict)
+        return Unknown(await self._context.apply(report, event), conflict)
 
     def _comes_too_late(self, order: ChunkOrder, session: KeySession) -> bool:
         """Whether by now nothing may be asked for any more."""
         return bool(
             session.refusal(order.series) is not None
             or session.unreachable
-            or self._drain.begun
-            or self._collector.lacks_room
+            or self._context.drain.begun
+            or self._context.collector.lacks_room
         )
 
     async def _has_settled(self, order: ChunkOrder, session: KeySession) -> bool:
@@ -302,7 +274,7 @@ class ReportCreator:
         latest = order.window.end + order.settle - clocks.DATE_GRAIN
         if await session.has_reached(latest):
             return True
-        self._events.message(
+        self._context.events.message(
             "info",
             f"{chunk_text(order)}: left for later: by the API's clock it is not over, "
             "or records may still be arriving",
@@ -320,8 +292,7 @@ class ReportCreator:
             return
         reason = f"the answer to the create of report {report.id} is not what was asked for"
         session.doubt_series(report.series, f"{reason}: {wrong[0]}; its file will tell")
-        self._events.message(
-            "warning",
+        self._context.warn(
             f"{report.series}: {reason}: {wrong[0]}; nothing more of it is asked for until the "
             "file of that report has come",
         )

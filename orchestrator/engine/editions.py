@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import anyio
+from anyio.abc import TaskGroup
 
 from orchestrator.core.durations import DurationModel
 from orchestrator.core.events import ReportChanged, RunEvent
@@ -18,13 +18,11 @@ from orchestrator.core.lifecycle import State
 from orchestrator.core.model import Job, JobSeries, Report
 from orchestrator.core.policy import RunOutcome
 from orchestrator.engine.collecting import withdraw_superseded
+from orchestrator.engine.context import RunContext
 from orchestrator.engine.create import ChunkOrder
 from orchestrator.engine.follow import Follower
 from orchestrator.engine.key_session import KeySession
-from orchestrator.engine.run import RunContext, follower_of, tell_of_drain
-
-if TYPE_CHECKING:
-    from anyio.abc import TaskGroup
+from orchestrator.engine.run import tell_of_drain
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,11 +94,11 @@ async def renew(context: RunContext, renewals: Sequence[Renewal]) -> RenewalsEnd
 
 async def _buy(context: RunContext, renewals: Sequence[Renewal], editions: _Editions) -> None:
     tell_of_drain(context)
-    await withdraw_superseded(context.ledger, context.collector)
+    await withdraw_superseded(context)
     pace = DurationModel(await context.ledger.recent_durations())
     with context.drain.scope:
         async with anyio.create_task_group() as watching, anyio.create_task_group() as tasks:
-            follower = follower_of(context, watching, pace)
+            follower = Follower(context, watching, pace)
             for renewals_of_key in _by_key(context, renewals).values():
                 tasks.start_soon(_buy_under_key, context, follower, renewals_of_key, editions)
 

@@ -13,21 +13,21 @@ from enum import Enum
 from typing import Final, assert_never
 
 import anyio
+from anyio.abc import TaskGroup
 
 from orchestrator.core import lifecycle, policy
-from orchestrator.core.events import RunEvents
+from orchestrator.core.durations import DurationModel
 from orchestrator.core.lifecycle import State
 from orchestrator.core.local_dates import chunk_text
 from orchestrator.core.model import RemoteReport, Report
 from orchestrator.core.policy import Scope
-from orchestrator.core.ports import Callbacks, Collector, Ledger
 from orchestrator.core.proofs import Proof
-from orchestrator.core.settings import Config, OnTimeout, OnUnknown
+from orchestrator.core.settings import OnTimeout, OnUnknown
 from orchestrator.core.vonage import Status
 from orchestrator.engine import outcomes
 from orchestrator.engine.cancel import cancelled
-from orchestrator.engine.changes import ReportChanges
 from orchestrator.engine.collecting import Collecting
+from orchestrator.engine.context import RunContext
 from orchestrator.engine.create import (
     ChunkOrder,
     CreateOutcome,
@@ -37,7 +37,6 @@ from orchestrator.engine.create import (
     Submitted,
     Unknown,
 )
-from orchestrator.engine.drain import Drain
 from orchestrator.engine.key_session import KeySession
 from orchestrator.engine.polling.missing_reports import Gone, LeftOpen
 from orchestrator.engine.polling.watcher import Watcher
@@ -90,58 +89,23 @@ class Follower:
     """Follows reports; shared by all of them.
 
     Args:
-        ledger: where every step is written.
-        collector: makes files.
-        watcher: waits for reports to become final.
-        reconciler: finds out about unknown creates.
-        events: told of every step.
-        drain: shields what must not be cut.
-        config: policies and limits.
-        callbacks: our own receiver; None: reports are only polled.
+        context: of the run.
+        watching: where reports are polled, in tasks that end when none is left.
+        pace: how long reports took so far; learns.
 
     Attributes:
         bugs: the first unexpected errors, each of which ended the work on a report.
     """
 
-    def __init__(
-        self,
-        *,
-        ledger: Ledger,
-        collector: Collector,
-        watcher: Watcher,
-        reconciler: Reconciler,
-        events: RunEvents,
-        drain: Drain,
-        config: Config,
-        callbacks: Callbacks | None = None,
-    ) -> None:
+    def __init__(self, context: RunContext, watching: TaskGroup, pace: DurationModel) -> None:
         self.bugs: list[Exception] = []
-        self._ledger = ledger
+        self._context = context
         self._truncated: set[int] = set()  # reports, until their coroutine ends
         self._conflicts: dict[int, str] = {}  # whose create was answered with an id of ours
-        self._watcher = watcher
-        self._reconciler = reconciler
-        self._events = events
-        self._config = config
-        self._changes = ReportChanges(ledger, events)
-        self._creator = ReportCreator(
-            self._changes,
-            ledger=ledger,
-            collector=collector,
-            events=events,
-            drain=drain,
-            config=config,
-            callbacks=callbacks,
-        )
-        self._collecting = Collecting(
-            self._changes,
-            ended=self._ended,
-            ledger=ledger,
-            collector=collector,
-            events=events,
-            drain=drain,
-            downloads=config.limits.downloads,
-        )
+        self._watcher = Watcher(context, watching, pace)
+        self._reconciler = Reconciler(context)
+        self._creator = ReportCreator(context)
+        self._collecting = Collecting(context, self._ended)
 
     async def buy(self, order: ChunkOrder, session: KeySession) -> FollowResult:
         """Creates the report of a chunk, and follows it."""
@@ -271,17 +235,17 @@ class Follower:
         except Exception as error:
             if ends_the_run(error):
                 raise
-            return await self._set_aside(await self._ledger.reread(report), error)
+            return await self._set_aside(await self._context.ledger.reread(report), error)
 
     async def _set_aside(self, report: Report, error: Exception) -> FollowResult:
         name = f"report {report.id} ({chunk_text(report)})"
         reason = f"an unexpected error of this program ({type(error).__name__})"
         if report.state in (State.SUBMITTED, State.READY, State.VERIFIED):
             self._note_bug(f"{name}: it is disputed", error)
-            await self._changes.apply(report, lifecycle.Disputed(reason))
+            await self._context.apply(report, lifecycle.Disputed(reason))
         elif report.state is State.SUBMITTING:
             self._note_bug(f"{name}: it is held", error)
-            await self._changes.apply(report, lifecycle.Held(reason))
+            await self._context.apply(report, lifecycle.Held(reason))
         else:
             self._note_bug(f"{name}: it stays {report.state.value}", error)
         return FollowResult.NEXT_RUN if report.state.is_open else FollowResult.SETTLED
@@ -290,7 +254,7 @@ class Follower:
         if len(self.bugs) < _MAX_BUGS:
             self.bugs.append(error)
         frame = traceback.extract_tb(error.__traceback__)[-1]
-        self._events.message(
+        self._context.events.message(
             "error",
             f"{what_follows}, the others go on. This is a bug of ours ({error!r} in "
             f"{frame.filename}:{frame.lineno}): please report it",
@@ -319,19 +283,19 @@ class Follower:
                 f"{policy.HOLD_FOR.total_seconds() / 3600:.0f} hours; {event.reason}"
             )
             ended = lifecycle.FoundAbsent(reason, Proof.PERSON)  # none but a person buys it again
-            return await self._changes.apply_and_give_up(report, ended, reason)
+            return await self._context.apply_and_give_up(report, ended, reason)
         is_new = report.state is not State.HELD or getattr(event, "reason", "") != report.reason
         if not isinstance(event, lifecycle.Held) or is_new:
             try:
-                report = await self._changes.apply(report, event)
+                report = await self._context.apply(report, event)
             except RequestIdConflict as error:
-                report = await self._changes.apply(report, lifecycle.Held(str(error)))
+                report = await self._context.apply(report, lifecycle.Held(str(error)))
         # A key that may not see what another one bought has looked for nothing.
         was_sought = judgement.in_vain and not (conflict or blind)
-        buys_anew = self._config.on_unknown is OnUnknown.RESUBMIT
+        buys_anew = self._context.config.on_unknown is OnUnknown.RESUBMIT
         if report.state is State.HELD and buys_anew and was_sought:
             reason = f"bought anew, as on_unknown says; it may have been paid: {report.reason}"
-            report = await self._changes.apply(
+            report = await self._context.apply(
                 report, lifecycle.Resubmitted(reason, Proof.CONFIGURED)
             )
         return report
@@ -348,7 +312,7 @@ class Follower:
         was_open: bool,
     ) -> Report:
         outcome: RemoteReport | Gone | LeftOpen | None = None
-        patience = self._config.poll.timeout if patience is None else patience
+        patience = self._context.config.poll.timeout if patience is None else patience
         try:
             with anyio.move_on_after(patience.total_seconds()):
                 outcome = await self._watcher.final(report, session, rows, found=was_open)
@@ -357,10 +321,10 @@ class Follower:
             return report
         match outcome:
             case Gone(reason, proof):
-                return await self._changes.apply(report, lifecycle.Lost(reason, proof))
+                return await self._context.apply(report, lifecycle.Lost(reason, proof))
             case LeftOpen(warning):
                 if warning:
-                    self._events.message("warning", warning)
+                    self._context.warn(warning)
                 return report
             case None:
                 return await self._late(report, session)
@@ -377,16 +341,15 @@ class Follower:
             await self._collecting.keep_truncated(report, remote, event.reason, session)
         if isinstance(event, lifecycle.CutShort):
             rows = await self._collecting.keep_truncated(report, remote, event.reason, session)
-            event = outcomes.event_for_truncated(event, rows, self._config.api.file_records)
+            event = outcomes.event_for_truncated(event, rows, self._context.config.api.file_records)
             self._truncated.add(report.id)
-        return await self._changes.apply(report, event)
+        return await self._context.apply(report, event)
 
     async def _late(self, report: Report, session: KeySession) -> Report:
-        late = f"not finished after {self._config.poll.timeout}"
-        if self._config.poll.on_timeout is OnTimeout.REPLACE:
+        late = f"not finished after {self._context.config.poll.timeout}"
+        if self._context.config.poll.on_timeout is OnTimeout.REPLACE:
             return await self._replace(report, session, late)
-        self._events.message(
-            "warning",
+        self._context.warn(
             f"report {report.request_id} ({chunk_text(report)}) is {late}; it keeps "
             "its place, the next run goes on waiting",
         )
@@ -398,20 +361,18 @@ class Follower:
         try:
             remote = await cancelled(report.request_id, session)
         except ApiError as error:
-            self._events.message(
-                "warning",
+            self._context.warn(
                 f"report {report.request_id} is {late}, and cannot be cancelled now: {error}; the "
                 "next run looks at it again",
             )
             return report
         if remote is not None and remote.status is Status.ABORTED:
             reason = f"{late}; cancelled, to be bought anew"
-            return await self._changes.apply(report, lifecycle.Aborted(reason))
+            return await self._context.apply(report, lifecycle.Aborted(reason))
         if remote is not None and outcomes.is_final(remote) and outcomes.is_whole(remote):
             return await self._ended(report, remote, session)
         said = "nothing" if remote is None else remote.status_word
-        self._events.message(
-            "warning",
+        self._context.warn(
             f"report {report.request_id} is {late}; the API took the cancel, and says {said} of "
             "it; the next run looks at it again",
         )

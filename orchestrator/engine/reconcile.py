@@ -14,12 +14,12 @@ import anyio
 from orchestrator.core import coverage, lifecycle, matching, policy, vonage
 from orchestrator.core.commands import typed
 from orchestrator.core.coverage import UnknownCreate
-from orchestrator.core.events import RunEvents
 from orchestrator.core.lifecycle import State
 from orchestrator.core.local_dates import chunk_text
 from orchestrator.core.model import RemoteReport, Report
-from orchestrator.core.ports import Clock, Ledger, Priority
-from orchestrator.core.settings import Config, PollPolicy
+from orchestrator.core.ports import Clock, Priority
+from orchestrator.core.settings import PollPolicy
+from orchestrator.engine.context import RunContext
 from orchestrator.engine.key_session import KeySession
 from orchestrator.engine.list_probes import PRODUCT, Probes
 from orchestrator.engine.report_search import ReportLists, Shown
@@ -52,22 +52,14 @@ class Judgement:
 
 
 class Reconciler:
-    """Finds out what became of unknown creates.
+    """Finds out what became of unknown creates."""
 
-    Args:
-        ledger: knows which reports are whose.
-        config: the pace of the searches, and where the API is.
-        clock: the age of an intent.
-        events: is told where a person has to help.
-    """
-
-    def __init__(self, ledger: Ledger, config: Config, clock: Clock, events: RunEvents) -> None:
-        self._ledger = ledger
-        self._config = config
-        self._clock = clock
-        self._events = events
+    def __init__(self, context: RunContext) -> None:
+        self._context = context
+        self._config = context.config
+        self._clock = context.clock
         self._probes = Probes()
-        self._lists = ReportLists(ledger, self._probes)
+        self._lists = ReportLists(context.ledger, self._probes)
 
     async def settle(self, report: Report, session: KeySession) -> Judgement:
         """What is to be believed of a report that is `SUBMITTING` or `HELD`.
@@ -138,7 +130,7 @@ class Reconciler:
         chosen = matching.choose(
             report,
             likely,
-            await self._ledger.unresolved_creates(report),
+            await self._context.ledger.unresolved_creates(report),
             moment,
             has_own_address=self._has_own_address(report),
         )
@@ -164,8 +156,7 @@ class Reconciler:
         with contextlib.suppress(ApiError):
             await self._probes.make(create, session)
         if not told and (refused := self._probes.refusal(report, session)):
-            self._events.message(
-                "warning",
+            self._context.warn(
                 f"report {report.id} ({chunk_text(report)}): whether the API has it "
                 f"cannot be proved, for a free {PRODUCT} report is refused: {refused}; "
                 f"{_ways_out(report)}",

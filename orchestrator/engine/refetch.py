@@ -19,8 +19,9 @@ from orchestrator.core.policy import RunOutcome
 from orchestrator.core.ports import LedgerReader
 from orchestrator.core.spending import Bound, Period
 from orchestrator.core.windows import retention_edge
+from orchestrator.engine.context import RunContext
 from orchestrator.engine.editions import Renewal, renew
-from orchestrator.engine.run import RunContext, RunEnd
+from orchestrator.engine.run import RunEnd
 
 _NOTHING: Final[Mapping[str, int]] = MappingProxyType({})
 
@@ -123,8 +124,7 @@ async def refetch(context: RunContext, jobs: Sequence[Job], end: RunEnd) -> RunO
         lambda reader: early_reports(reader, jobs, end.now, bounds, end.asked)
     )
     if early.left:
-        context.events.message(
-            "warning",
+        context.warn(
             f"refetch: {len(early.left):,} reports wait for the next run, as the limits on what is "
             "bought leave no room for them",
         )
@@ -137,8 +137,7 @@ async def refetch(context: RunContext, jobs: Sequence[Job], end: RunEnd) -> RunO
     )
     renewed = await renew(context, early.due)
     for report in renewed.failed:
-        context.events.message(
-            "warning",
+        context.warn(
             f"refetch: the newer edition of report {report.replaces} is {report.state.value}: "
             f"{report.reason}; the old file stays",
         )

@@ -3,36 +3,28 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import anyio
 
 from orchestrator.core import clocks, intervals, spending
 from orchestrator.core import debt as debts
 from orchestrator.core.durations import DurationModel
-from orchestrator.core.events import DebtKnown, RunEvents
+from orchestrator.core.events import DebtKnown
 from orchestrator.core.intervals import Window
 from orchestrator.core.lifecycle import State
 from orchestrator.core.model import GivenUp, Job, JobSeries, Report, Resolution, Series
 from orchestrator.core.policy import RunOutcome
-from orchestrator.core.ports import Callbacks, Clock, Collector, Ledger
-from orchestrator.core.settings import Config
 from orchestrator.engine.budget import Budget
 from orchestrator.engine.collecting import withdraw_superseded
-from orchestrator.engine.drain import Drain
+from orchestrator.engine.context import RunContext
 from orchestrator.engine.follow import Follower
 from orchestrator.engine.forecast import Forecast
 from orchestrator.engine.key_session import KeySession
-from orchestrator.engine.polling.watcher import Watcher
-from orchestrator.engine.reconcile import Reconciler
 from orchestrator.engine.scheduler import Scheduler
-
-if TYPE_CHECKING:
-    from anyio.abc import TaskGroup
-
 
 CLOCK_PATIENCE: Final = timedelta(seconds=15)
 """How long a run waits at its beginning for the API's time; each create waits for it again."""
@@ -109,33 +101,6 @@ class RunEnd:
     bugs: tuple[Exception, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class RunContext:
-    """Everything a run works with.
-
-    Attributes:
-        ledger: open, under the run's lock.
-        collector: makes files.
-        sessions: by name of credentials; two names of one API key share a session.
-        events: told of everything; a new one for each run.
-        clock: the wall clock.
-        config: policies and limits.
-        drain: how the run is stopped.
-        jitter: a random number in [0, 1).
-        callbacks: our own receiver; None: reports are only looked at.
-    """
-
-    ledger: Ledger
-    collector: Collector
-    sessions: Mapping[str, KeySession]
-    events: RunEvents
-    clock: Clock
-    config: Config
-    drain: Drain
-    jitter: Callable[[], float]
-    callbacks: Callbacks | None = None
-
-
 async def run_jobs(
     context: RunContext, jobs: Sequence[Job], now: datetime, *, retry_failed: bool = False
 ) -> RunEnd:
@@ -157,7 +122,7 @@ async def run_jobs(
     tell_of_drain(context)
     begun = _Run(context, tuple(jobs), now)
     with context.events.subscribed(begun.budget.notify):
-        await withdraw_superseded(context.ledger, context.collector)
+        await withdraw_superseded(context)
         if retry_failed:
             await begun.retry_failed()
         with context.drain.scope:
@@ -175,28 +140,6 @@ def tell_of_drain(context: RunContext) -> None:
     """Lets every key know when the run is to end, so that none waits for longer."""
     for session in context.sessions.values():
         session.drain = context.drain
-
-
-def follower_of(context: RunContext, watching: TaskGroup, pace: DurationModel) -> Follower:
-    """Makes what follows the reports of a run; it polls them in tasks of `watching`."""
-    return Follower(
-        ledger=context.ledger,
-        collector=context.collector,
-        watcher=Watcher(
-            watching,
-            context.config.poll,
-            jitter=context.jitter,
-            events=context.events,
-            clock=context.clock,
-            pace=pace,
-            callbacks=context.callbacks,
-        ),
-        reconciler=Reconciler(context.ledger, context.config, context.clock, context.events),
-        events=context.events,
-        drain=context.drain,
-        config=context.config,
-        callbacks=context.callbacks,
-    )
 
 
 class _Run:
@@ -243,7 +186,7 @@ class _Run:
         self._has_warned = True
         warning = clocks.warning(max(ahead, key=abs), self._context.config.api.base_url)
         if warning:
-            self._context.events.message("warning", warning)
+            self._context.warn(warning)
 
     def _sessions(self) -> Iterable[KeySession]:
         return {session.api_key: session for session in self._context.sessions.values()}.values()
@@ -281,18 +224,10 @@ class _Run:
         """Every key side by side, until there is nothing left to do."""
         context = self._context
         pace = DurationModel(await context.ledger.recent_durations())
-        scheduler = Scheduler(
-            self._jobs,
-            self._now_of,
-            ledger=context.ledger,
-            sessions=context.sessions,
-            budget=self.budget,
-            events=context.events,
-            config=context.config,
-            expected=Forecast(await context.ledger.record_rates(_distinct(self._jobs)), pace),
-        )
+        expected = Forecast(await context.ledger.record_rates(_distinct(self._jobs)), pace)
+        scheduler = Scheduler(context, self._jobs, self._now_of, self.budget, expected)
         async with anyio.create_task_group() as watching, anyio.create_task_group() as tasks:
-            follower = follower_of(context, watching, pace)
+            follower = Follower(context, watching, pace)
             self._bugs = follower.bugs
             await scheduler.start(tasks, follower)
 

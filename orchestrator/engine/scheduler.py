@@ -6,35 +6,31 @@ Decides the order and how much is under way; what to buy the core says, and how 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import anyio
+from anyio.abc import TaskGroup
 
 from orchestrator.core import attempts, intervals, volume
 from orchestrator.core import debt as debts
-from orchestrator.core.events import ReportChanged, RunEvents
+from orchestrator.core.events import ReportChanged
 from orchestrator.core.intervals import Window
 from orchestrator.core.local_dates import window_text, zone_of
 from orchestrator.core.model import Failure, Job, JobSeries, Report, Series
 from orchestrator.core.next_steps import Buy, Defer, GiveUp, WaitForOpen
-from orchestrator.core.ports import Ledger
 from orchestrator.core.refused_dates import IN_VAIN
-from orchestrator.core.settings import Config
 from orchestrator.core.windows import retention_edge
 from orchestrator.engine.budget import Budget
+from orchestrator.engine.context import RunContext
 from orchestrator.engine.create import ChunkOrder
 from orchestrator.engine.follow import Follower, FollowResult
 from orchestrator.engine.forecast import Entry, Forecast
 from orchestrator.engine.key_session import KeySession
 from orchestrator.engine.progress import KeyQueue, RunProgress, SeriesProgress
-
-if TYPE_CHECKING:
-    from anyio.abc import TaskGroup
-
 
 _WOKEN_AT_A_TIME: Final = 8
 """Series waiting for room in the budget that are looked at again when a report has ended."""
@@ -47,35 +43,28 @@ class Scheduler:
     """Hands out the work of one run: what is open first, then the debt of every series.
 
     Args:
+        context: of the run.
         jobs: in the order in which they are served.
         now_of: the present moment for what a key asks for; the same throughout the run.
-        ledger: says what is owed.
-        sessions: by name of credentials; one queue for each of their API keys.
         budget: says what may still be asked for.
-        events: told of what is found open, and what people should know.
-        config: policies and limits.
         expected: puts series in order.
     """
 
     def __init__(
         self,
+        context: RunContext,
         jobs: Sequence[Job],
         now_of: Callable[[KeySession], datetime],
-        *,
-        ledger: Ledger,
-        sessions: Mapping[str, KeySession],
         budget: Budget,
-        events: RunEvents,
-        config: Config,
         expected: Forecast,
     ) -> None:
         self._now_of = now_of
-        self._ledger = ledger
-        self._sessions = sessions
+        self._ledger = context.ledger
+        self._sessions = context.sessions
         self._budget = budget
-        self._events = events
-        self._config = config
-        self._progress = RunProgress(config.limits.in_flight)
+        self._events = context.events
+        self._poll = context.config.poll
+        self._progress = RunProgress(context.config.limits.in_flight)
         self._without_room: dict[str, Series] = {}  # those that wait for room in the budget
         # Claims inside truncated windows: those that are open, and those truncated again.
         self._cut_again: set[object] = set()
@@ -105,7 +94,7 @@ class Scheduler:
         Called once.
         """
         self._follower = follower
-        self._until = anyio.current_time() + self._config.poll.timeout.total_seconds()
+        self._until = anyio.current_time() + self._poll.timeout.total_seconds()
         for queue in self._progress.queues.values():
             queue.is_searching = True
             tasks.start_soon(self._serve, queue)
@@ -178,7 +167,7 @@ class Scheduler:
         self, report: Report, session: KeySession, rows: int | None
     ) -> FollowResult:
         remaining = timedelta(seconds=max(0.0, self._until - anyio.current_time()))
-        patience = max(remaining, min(LEAST_PATIENCE, self._config.poll.timeout))
+        patience = max(remaining, min(LEAST_PATIENCE, self._poll.timeout))
         return await self._follower.follow(report, session, rows, patience)
 
     async def _feed(
@@ -403,7 +392,7 @@ class Scheduler:
         """The wait before a failed window is asked for again, if it is in this run."""
         failed = sum(other.overlaps(window) for other in progress.failed)
         if failed < attempts.MAX_FAILED_A_RUN:
-            await anyio.sleep(attempts.pause(self._config.poll, failed).total_seconds())
+            await anyio.sleep(attempts.pause(self._poll, failed).total_seconds())
 
     async def _debt(
         self, queue: KeyQueue, job: Job, entry: JobSeries, earlier: Sequence[Job]

@@ -25,9 +25,10 @@ from orchestrator.core.settings import (
     RetryPolicy,
     Secret,
 )
+from orchestrator.engine.context import RunContext
 from orchestrator.engine.drain import Drain
 from orchestrator.engine.key_session import KeySession
-from orchestrator.engine.run import RunContext, RunEnd, run_jobs
+from orchestrator.engine.run import RunEnd, run_jobs
 from orchestrator.ledger.lock import run_lock
 from orchestrator.ledger.sqlite import SqliteLedger, connect
 from orchestrator.ledger.store import Store

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 import anyio
 
+from orchestrator.core.durations import DurationModel
 from orchestrator.core.intervals import Window
 from orchestrator.core.lifecycle import State
 from orchestrator.core.model import Report, Series
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 
     from anyio.abc import TaskGroup
 
-    from orchestrator.core.durations import DurationModel
     from orchestrator.core.model import RemoteReport
     from orchestrator.core.ports import Callbacks
     from orchestrator.core.settings import PollPolicy
@@ -174,19 +174,11 @@ async def watching(
     callbacks: Callbacks | None = None,
 ) -> AsyncIterator[Scene]:
     """A scene; at its end the tasks of the watcher must end by themselves."""
-    async with stage(folder, settings, poll=poll) as here, here.world() as world:
+    async with stage(folder, settings, poll=poll) as here, here.world(callbacks=callbacks) as world:
         session = world.sessions["default"]
         listed = here.sim.world.listed
         async with anyio.create_task_group() as tasks:
-            watcher = Watcher(
-                tasks,
-                here.config.poll,
-                jitter=lambda: 0.5,
-                events=here.seen,
-                clock=here.clock,
-                pace=pace,
-                callbacks=callbacks,
-            )
+            watcher = Watcher(world, tasks, pace or DurationModel())
             scene = Scene(here, watcher, tasks, session)
 
             def spied(key: Any, account: str, start: Any, end: Any, *rest: Any) -> Any:

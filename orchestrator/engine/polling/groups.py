@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 
 import anyio
 
-from orchestrator.core.events import RunEvents
+from orchestrator.engine.context import RunContext
 from orchestrator.engine.key_session import KeySession
 from orchestrator.engine.polling import parameters
 from orchestrator.engine.polling.list_trust import ListSource
@@ -17,20 +17,13 @@ class PollGroups:
     """Every polled report in its group, and which account's list shows the reports of an account.
 
     Args:
-        jitter: a random number in [0, 1).
-        events: told of lists that are left out.
+        context: of the run.
         begin: starts to poll a new group; it must call `close` in the end.
     """
 
-    def __init__(
-        self,
-        *,
-        jitter: Callable[[], float],
-        events: RunEvents,
-        begin: Callable[[PollGroup], None],
-    ) -> None:
-        self._jitter = jitter
-        self._events = events
+    def __init__(self, context: RunContext, begin: Callable[[PollGroup], None]) -> None:
+        self._jitter = context.jitter
+        self._events = context.events
         self._begin = begin
         self._sources: dict[tuple[str, str], ListSource] = {}
         self._accounts: dict[str, int] = {}

@@ -9,7 +9,7 @@ SUCCESS without a link, are no ends: see `engine.polling.missing_reports`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -19,12 +19,12 @@ from typing import Final
 import anyio
 
 from orchestrator.core import coverage, echo, lifespans, policy, vonage
-from orchestrator.core.events import RunEvents
 from orchestrator.core.matching import is_of_account
 from orchestrator.core.model import RemoteReport, Report
 from orchestrator.core.ports import Priority
 from orchestrator.core.vonage import ALL_STATUSES, Status
 from orchestrator.engine import outcomes
+from orchestrator.engine.context import RunContext
 from orchestrator.engine.key_session import KeySession
 from orchestrator.engine.polling import missing_reports, parameters
 from orchestrator.engine.polling.groups import PollGroups
@@ -41,24 +41,16 @@ class Poller:
     """Asks the API about reports, and finishes those that have ended.
 
     Args:
+        context: of the run.
         groups: where reports are polled.
         schedule: learns how long reports take, and whether callbacks tell of ends.
-        jitter: a random number in [0, 1).
-        events: told of unknown status words and of reports that cannot be polled.
     """
 
-    def __init__(
-        self,
-        groups: PollGroups,
-        schedule: PollSchedule,
-        *,
-        jitter: Callable[[], float],
-        events: RunEvents,
-    ) -> None:
+    def __init__(self, context: RunContext, groups: PollGroups, schedule: PollSchedule) -> None:
+        self._context = context
         self._groups = groups
         self._schedule = schedule
-        self._jitter = jitter
-        self._events = events
+        self._jitter = context.jitter
         self._server_ahead: dict[str, timedelta] = {}
         self._shown_at: dict[str, float] = {}
         self._unknown_statuses: set[str] = set()
@@ -236,9 +228,7 @@ class Poller:
             if session.silent:
                 self._leave_open([report])
             elif report.was_not_answered():
-                self._events.message(
-                    "warning", f"report {report.request_id}: cannot be looked at now: {error}"
-                )
+                self._context.warn(f"report {report.request_id}: cannot be looked at now: {error}")
         else:
             self._shown_at[session.api_key] = anyio.current_time()
             report.was_shown()
@@ -304,8 +294,7 @@ class Poller:
         """Takes what the API says of a report."""
         if remote.status is None and remote.status_word not in self._unknown_statuses:
             self._unknown_statuses.add(remote.status_word)
-            self._events.message(
-                "warning",
+            self._context.warn(
                 f"the API calls report {report.request_id} {remote.status_word!r}, a status that "
                 "is not known here; it counts as running",
             )
@@ -321,8 +310,7 @@ class Poller:
             self._schedule.ended(told_by_callback=report.polled_by_callback)
         if remote.unreadable:
             problems = "; ".join(remote.unreadable.values())
-            self._events.message(
-                "warning",
+            self._context.warn(
                 f"report {report.request_id}: the API's answer cannot be read in full: {problems}; "
                 "such fields count as absent",
             )

@@ -9,7 +9,6 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING
 
 import anyio
 
@@ -22,8 +21,8 @@ from orchestrator.engine.polling.missing_reports import Gone, LeftOpen, Streak
 from orchestrator.engine.polling.schedule import ListedReports, ListHistory, SingleReport
 from orchestrator.errors import ApiError
 
-if TYPE_CHECKING:
-    Outcome = RemoteReport | Gone | LeftOpen | ApiError
+Outcome = RemoteReport | Gone | LeftOpen | ApiError
+"""What the waiting for a report may end with."""
 
 
 @dataclass(slots=True, eq=False)

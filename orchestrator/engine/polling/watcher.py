@@ -8,18 +8,17 @@ callback only has its report polled: nothing that it says is believed.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 import anyio
+from anyio.abc import TaskGroup
 
 from orchestrator.core.durations import DurationModel
-from orchestrator.core.events import RunEvents
 from orchestrator.core.model import RemoteReport, Report
-from orchestrator.core.ports import Callbacks, Clock, Priority
-from orchestrator.core.settings import PollPolicy
+from orchestrator.core.ports import Priority
+from orchestrator.engine.context import RunContext
 from orchestrator.engine.key_session import KeySession
 from orchestrator.engine.polling import parameters
 from orchestrator.engine.polling.groups import PollGroups
@@ -28,9 +27,6 @@ from orchestrator.engine.polling.poller import Poller
 from orchestrator.engine.polling.reports import PolledReport, PollGroup
 from orchestrator.engine.polling.schedule import PollSchedule
 from orchestrator.errors import ApiError
-
-if TYPE_CHECKING:
-    from anyio.abc import TaskGroup
 
 
 @dataclass(slots=True)
@@ -66,33 +62,19 @@ class Watcher:
     """Waits for reports to become final.
 
     Args:
+        context: of the run.
         tasks: where its tasks live; each ends when nothing is left to poll.
-        poll: how often to poll.
-        jitter: a random number in [0, 1).
-        events: told of unknown status words and of lists that cannot be trusted.
-        clock: how old a report is.
         pace: how long reports took so far; learns.
-        callbacks: our own receiver; None: reports are only polled.
     """
 
-    def __init__(
-        self,
-        tasks: TaskGroup,
-        poll: PollPolicy,
-        *,
-        jitter: Callable[[], float],
-        events: RunEvents,
-        clock: Clock,
-        pace: DurationModel | None = None,
-        callbacks: Callbacks | None = None,
-    ) -> None:
+    def __init__(self, context: RunContext, tasks: TaskGroup, pace: DurationModel) -> None:
         self._tasks = tasks
-        self._jitter = jitter
-        self._clock = clock
-        self._schedule = PollSchedule(poll, DurationModel() if pace is None else pace)
-        self._callbacks = callbacks
-        self._groups = PollGroups(jitter=jitter, events=events, begin=self._begin_to_poll)
-        self._poller = Poller(self._groups, self._schedule, jitter=jitter, events=events)
+        self._jitter = context.jitter
+        self._clock = context.clock
+        self._schedule = PollSchedule(context.config.poll, pace)
+        self._callbacks = context.callbacks
+        self._groups = PollGroups(context, self._begin_to_poll)
+        self._poller = Poller(context, self._groups, self._schedule)
         self._pending: dict[str, _PendingCallbacks] = {}
 
     @property
