@@ -146,7 +146,7 @@ def test_a_report_bought_twice_is_noticed(place: Place) -> None:
         "date_start": charge.date_start.isoformat(),
         "date_end": charge.date_end.isoformat(),
     }
-    place.buy(body, charge.key)
+    place.buy(body, charge.api_key)
     differences = place.compare().differences
     assert f"{charge.charged:,} records were charged twice" in differences
     assert len(differences) == 2

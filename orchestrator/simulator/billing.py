@@ -8,10 +8,12 @@ from datetime import datetime
 from itertools import islice
 from typing import Final
 
+from orchestrator.core.products import PRODUCTS
 from orchestrator.simulator.dates import write_moment
 from orchestrator.simulator.records.draws import stamp
 from orchestrator.simulator.records.source import Records
 from orchestrator.simulator.reports import Report
+from orchestrator.simulator.requests import Request
 
 PRICE_PER_RECORD: Final = 0.0002  # In EUR; an example, not the vendor's price.
 
@@ -26,7 +28,7 @@ class Charge:
     """
 
     request_id: str
-    key: str
+    api_key: str
     account_id: str
     product: str
     body: Mapping[str, str | bool]
@@ -35,6 +37,17 @@ class Charge:
     rows: int
     charged: int
     status: str
+
+    @staticmethod
+    def of(
+        request_id: str, api_key: str, request: Request, rows: int, status: str = "SUCCESS"
+    ) -> "Charge":
+        """The charge for so many records that a request has brought."""
+        entry = PRODUCTS.get(request.product)
+        return Charge(
+            request_id, api_key, request.account_id, request.product, request.echo,
+            request.start, request.end, rows, 0 if entry and entry.free else rows, status,
+        )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +74,8 @@ class UsageRecord:
         return [
             charge.account_id,
             charge.request_id,
-            charge.key,
-            charge.key,
+            charge.api_key,
+            charge.api_key,
             "REPORTS",
             charge.product,
             self.job_type,

@@ -1,5 +1,7 @@
 """Two endpoints that the real API lacks: the bill, and the records that a request must yield."""
 
+from dataclasses import asdict
+
 from aiohttp import web
 from anyio import to_thread
 
@@ -28,16 +30,9 @@ class Debugging:
             await self._endpoints.settled(report)
         charges = [
             {
-                "request_id": charge.request_id,
-                "api_key": charge.key,
-                "account_id": charge.account_id,
-                "product": charge.product,
-                "body": dict(charge.body),
+                **asdict(charge),
                 "date_start": write_moment(charge.date_start, "Z"),
                 "date_end": write_moment(charge.date_end, "Z"),
-                "rows": charge.rows,
-                "charged": charge.charged,
-                "status": charge.status,
             }
             for charge in self._world.bill()
         ]

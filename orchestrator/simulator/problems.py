@@ -4,6 +4,7 @@ from typing import Any, Final
 
 _GENERAL: Final = "https://developer.nexmo.com/api-errors#"
 _REPORTS: Final = "https://developer.nexmo.com/api-errors/reports#"
+_PARAMETERS: Final = _REPORTS + "invalid-request-parameters"
 _INSTANCE: Final = "f94b4e56604e07e5e5ad5a7228618f81"
 
 
@@ -42,41 +43,27 @@ def malformed_json() -> Refused:
 
 def bad_query(name: str, reason: str) -> Refused:
     """400: a query parameter of the list call."""
-    return Refused(
-        400,
-        _REPORTS + "invalid-request-parameters",
-        "Invalid request parameter",
-        "Invalid request parameter.",
-        invalid=[(name, reason)],
-    )
+    title = "Invalid request parameter"
+    return Refused(400, _PARAMETERS, title, f"{title}.", invalid=[(name, reason)])
 
 
 def unauthorized() -> Refused:
     """401."""
-    return Refused(
-        401,
-        _GENERAL + "unauthorized",
-        "Unauthorized",
-        "You did not provide correct credentials.",
-        headers={"WWW-Authenticate": 'Basic realm="Reports API"'},
-    )
+    detail = "You did not provide correct credentials."
+    headers = {"WWW-Authenticate": 'Basic realm="Reports API"'}
+    return Refused(401, _GENERAL + "unauthorized", "Unauthorized", detail, headers=headers)
 
 
 def forbidden() -> Refused:
     """403: the account is not one of the key's."""
-    return Refused(
-        403, _GENERAL + "forbidden", "Forbidden", "User not authorized to query the requested data."
-    )
+    detail = "User not authorized to query the requested data."
+    return Refused(403, _GENERAL + "forbidden", "Forbidden", detail)
 
 
 def no_report(request_id: str) -> Refused:
     """404: the report was never created, is too old, or is another key's."""
-    return Refused(
-        404,
-        _GENERAL + "not-found",
-        "Invalid report ID",
-        f"Report {request_id} does not exist, or you do not have access.",
-    )
+    detail = f"Report {request_id} does not exist, or you do not have access."
+    return Refused(404, _GENERAL + "not-found", "Invalid report ID", detail)
 
 
 def no_file() -> Refused:
@@ -96,53 +83,31 @@ def no_such_call(method: str, path: str) -> Refused:
 
 def already_final() -> Refused:
     """409: the report has ended, so it cannot be cancelled."""
-    return Refused(
-        409,
-        _REPORTS + "invalid-abort-operation",
-        "Invalid Abort Operation",
-        "The job is already in a terminated state such as `SUCCESS`, `TRUNCATED`, `FAILED` or"
-        " `ABORTED`.",
-    )
+    states = "`SUCCESS`, `TRUNCATED`, `FAILED` or `ABORTED`"
+    detail = f"The job is already in a terminated state such as {states}."
+    return Refused(409, _REPORTS + "invalid-abort-operation", "Invalid Abort Operation", detail)
 
 
 def unprocessable(invalid: list[tuple[str, str]]) -> Refused:
     """422: parameters, each with its reason."""
-    return Refused(
-        422,
-        _REPORTS + "invalid-request-parameters",
-        "Unprocessable entity",
-        "Unprocessable entity.",
-        invalid=invalid,
-    )
+    title = "Unprocessable entity"
+    return Refused(422, _PARAMETERS, title, f"{title}.", invalid=invalid)
 
 
 def too_fast(status: int = 429, headers: dict[str, str] | None = None) -> Refused:
     """429 (in one source 403): the key asks too often; clients tell it by the type."""
-    return Refused(
-        status,
-        _GENERAL + "rate-limit",
-        "Too Many Requests",
-        "You have exceeded the rate limit of this API.",
-        headers=headers,
-    )
+    detail = "You have exceeded the rate limit of this API."
+    return Refused(status, _GENERAL + "rate-limit", "Too Many Requests", detail, headers=headers)
 
 
 def too_many_open(kind: str) -> Refused:
     """429: the key has too many open reports. Not documented, so `kind` is a setting."""
-    return Refused(
-        429,
-        (_GENERAL if kind == "rate-limit" else _REPORTS) + kind,
-        "Too Many Requests",
-        "The number of reports that are pending or processing has reached its limit.",
-    )
+    where = _GENERAL if kind == "rate-limit" else _REPORTS
+    detail = "The number of reports that are pending or processing has reached its limit."
+    return Refused(429, where + kind, "Too Many Requests", detail)
 
 
 def server_error(status: int, headers: dict[str, str] | None = None) -> Refused:
     """5xx."""
-    return Refused(
-        status,
-        _GENERAL + "internal-error",
-        "Internal Error",
-        "An error occurred on our side. Please try again.",
-        headers=headers,
-    )
+    detail = "An error occurred on our side. Please try again."
+    return Refused(status, _GENERAL + "internal-error", "Internal Error", detail, headers=headers)

@@ -119,7 +119,7 @@ class World:
         if (
             report is None
             or not self._may_see(key, report)
-            or _age(report, now) >= REPORT_LIFE
+            or now - report.created >= REPORT_LIFE.total_seconds()
             or report.is_hidden(now)
         ):
             raise problems.no_report(request_id)
@@ -194,10 +194,7 @@ class World:
         """Adds one answer of the synchronous call to the bill; returns its request id."""
         now = self.advance()
         request_id = self._random.uuid("query", len(self._synchronous))
-        charge = Charge(
-            request_id, key.api_key, request.account_id, request.product, request.echo,
-            request.start, request.end, rows, 0 if _is_free(request.product) else rows, "SUCCESS",
-        )  # fmt: skip
+        charge = Charge.of(request_id, key.api_key, request, rows)
         self._synchronous.append(UsageRecord(charge, "SYNC_JOB_FROM_DATES", now, now, now))
         return request_id
 
@@ -353,14 +350,12 @@ class World:
         Synchronous queries, free products and the reports of strangers do not count.
         """
         self.advance()
-        return paid_twice(self.records, self._paid())
-
-    def _paid(self) -> list[Report]:
-        return [
+        paid = [
             report
             for report in self._index.all.values()
             if not report.stranger and self._charge(report).charged
         ]
+        return paid_twice(self.records, paid)
 
     def reports(self) -> tuple[Report, ...]:
         """Every report, oldest first; ended ones are settled."""
@@ -369,29 +364,9 @@ class World:
 
     def _charge(self, report: Report) -> Charge:
         self.settle(report)
-        rows = report.rows or 0
-        request = report.request
-        return Charge(
-            request_id=report.request_id,
-            key=report.key,
-            account_id=request.account_id,
-            product=request.product,
-            body=request.echo,
-            date_start=request.start,
-            date_end=request.end,
-            rows=rows,
-            charged=0 if _is_free(request.product) else rows,
-            status=report.status,
+        return Charge.of(
+            report.request_id, report.key, report.request, report.rows or 0, report.status
         )
 
     def _may_see(self, key: ApiKey, report: Report) -> bool:
         return report.key == key.api_key or report.request.account_id in key.accounts
-
-
-def _age(report: Report, now: float) -> timedelta:
-    return timedelta(seconds=now - report.created)
-
-
-def _is_free(product: str) -> bool:
-    entry = PRODUCTS.get(product)
-    return bool(entry and entry.free)

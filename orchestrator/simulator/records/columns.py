@@ -4,7 +4,7 @@ Source: the vendor's 2021 definition, its reference pages of 2020 to 2026, and r
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Final
 
@@ -44,34 +44,30 @@ class Schema:
 
 @dataclass(frozen=True)
 class _Table:
-    id_column: str
-    time_column: str
+    """`id_and_time` names two of the columns: what identifies a record, and what windows select."""
+
+    id_and_time: str
     names: str
-    special: Mapping[str, Column]
+    special: Mapping[str, Column] = field(default_factory=dict)
 
 
 _STATUS_OF_HTTP: Final = pick(23, "200", "200", "200", "404", "503")
 
 _TABLES: Final[dict[str, _Table]] = {
     "SMS outbound": _Table(
-        "message_id",
-        "date_received",
+        "message_id date_received",
         "account_id message_id client_ref direction from to message_body network network_name"
         " country country_name date_received date_finalized latency status error_code"
         " error_code_description currency total_price account_ref changed_from concatenated dcs"
         " forced_from ip_address tier_volume udh validity_period workflow_id",
-        {},
     ),
     "SMS inbound": _Table(
-        "message_id",
-        "date_received",
+        "message_id date_received",
         "account_id message_id direction from to message_body network network_name country"
         " country_name date_received currency total_price",
-        {},
     ),
     "MESSAGES outbound": _Table(
-        "message_id",
-        "date_received",
+        "message_id date_received",
         "account_id message_id client_ref direction from to message_body country country_name"
         " provider network network_name session_type session_id date_received date_finalized"
         " latency status error_code currency estimated_price total_price id",
@@ -83,23 +79,19 @@ _TABLES: Final[dict[str, _Table]] = {
         },
     ),
     "MESSAGES inbound": _Table(
-        "message_id",
-        "date_received",
+        "message_id date_received",
         "account_id message_id direction from to message_body provider date_received currency"
         " total_price",
-        {},
     ),
     "VOICE-CALL": _Table(
-        "call_id",
-        "date_start",
+        "call_id date_start",
         "account_id call_id direction from to network network_name country country_name"
         " date_start date_end duration status status_description currency price total_price"
         " forced_from status_code tier_volume",
         CALL_COLUMNS,
     ),
     "VOICE-FAILED": _Table(
-        "call_id",
-        "date_start",
+        "call_id date_start",
         "account_id call_id direction from to network network_name country country_name"
         " date_start date_end duration status status_description status_code",
         {
@@ -110,8 +102,7 @@ _TABLES: Final[dict[str, _Table]] = {
         },
     ),
     "ASR": _Table(
-        "call_id",
-        "date_start",
+        "call_id date_start",
         "account_id call_id direction from to call_date_start date_start date_end duration status"
         " status_description currency price total_price",
         {
@@ -121,14 +112,12 @@ _TABLES: Final[dict[str, _Table]] = {
         },
     ),
     "WEBSOCKET-CALL": _Table(
-        "call_id",
-        "date_start",
+        "call_id date_start",
         "account_id call_id date_start date_end duration status currency price total_price",
         {"status": _STATUS_OF_HTTP},
     ),
     "AMD": _Table(
-        "call_id",
-        "start_time",
+        "call_id start_time",
         "account_id call_id amd_mode amd_result amd_substate start_time end_time total_price",
         {
             "amd_mode": pick(9, "default", "detect", "detect_beep"),
@@ -137,8 +126,7 @@ _TABLES: Final[dict[str, _Table]] = {
         },
     ),
     "VOICE-TTS": _Table(
-        "call_id",
-        "creation_date",
+        "call_id creation_date",
         "account_id call_id creation_date start_time end_time duration language style length size"
         " premium tts_type trace_id price",
         {
@@ -152,15 +140,13 @@ _TABLES: Final[dict[str, _Table]] = {
         },
     ),
     "IN-APP-VOICE": _Table(
-        "leg_id",
-        "date_start",
+        "leg_id date_start",
         "account_id application_id client_ref conversation_id leg_id user_id date_start date_end"
         " duration status",
         {"status": CALL_COLUMNS["status"]},
     ),
     "VERIFY-API": _Table(
-        "request_id",
-        "date_received",
+        "request_id date_received",
         "account_id request_id from to locale number_type network network_name country"
         " country_name date_received date_finalized first_event_date last_event_date verify_status"
         " sms_event_count tts_event_count currency pricing_model price estimated_price",
@@ -174,8 +160,7 @@ _TABLES: Final[dict[str, _Table]] = {
         },
     ),
     "VERIFY-V2": _Table(
-        "request_id",
-        "date_received",
+        "request_id date_received",
         "account_id request_id channel client_ref parent_request_id pin_length if_fraud_check"
         " sms_event_count tts_event_count email_event_count to network network_name country"
         " country_name locale date_received status currency price total_price",
@@ -191,8 +176,7 @@ _TABLES: Final[dict[str, _Table]] = {
         },
     ),
     "NUMBER-INSIGHT": _Table(
-        "request_id",
-        "date_received",
+        "request_id date_received",
         "account_id request_id product_type number date_received status response_code network"
         " network_name network_type country country_name valid ported reachable first_name"
         " last_name currency total_price",
@@ -209,8 +193,7 @@ _TABLES: Final[dict[str, _Table]] = {
         },
     ),
     "NUMBER-INSIGHT-V2": _Table(
-        "request_id",
-        "date_received",
+        "request_id date_received",
         "account_id request_id request_type number date_received status risk swapped network"
         " network_name country country_name currency total_price",
         {
@@ -221,8 +204,7 @@ _TABLES: Final[dict[str, _Table]] = {
         },
     ),
     "CONVERSATION-EVENT": _Table(
-        "id",
-        "creation_date",
+        "id creation_date",
         "account_id id conversation_id creation_date request_id user_id type status",
         {
             "request_id": own_uuid(2),
@@ -231,8 +213,7 @@ _TABLES: Final[dict[str, _Table]] = {
         },
     ),
     "CONVERSATION-MESSAGE": _Table(
-        "from_message_id",
-        "creation_date",
+        "from_message_id creation_date",
         "account_id conversation_id from_channel from_member_id from_message_id from_user_id"
         " other_ids trace_id creation_date",
         {
@@ -243,8 +224,7 @@ _TABLES: Final[dict[str, _Table]] = {
         },
     ),
     "CONVERSATIONS": _Table(
-        "request_id",
-        "date_start",
+        "request_id date_start",
         "account_id request_id application_id conversation_id user_id leg_id date_start date_end"
         " duration status currency price total_price",
         {
@@ -254,8 +234,7 @@ _TABLES: Final[dict[str, _Table]] = {
         },
     ),
     "VIDEO-API": _Table(
-        "id",
-        "date_start",
+        "id date_start",
         "account_id id application_id session_id meeting_id archive_id broadcast_id composer_id"
         " hls_id subscriber_id feature_name date_start date_end duration",
         {
@@ -268,8 +247,7 @@ _TABLES: Final[dict[str, _Table]] = {
         },
     ),
     "NETWORK-API-EVENT": _Table(
-        "id",
-        "event_time",
+        "id event_time",
         "account_id id msisdn product_name product_path request_type request_session_id"
         " correlation_id response_result network country event_time record_creation_time price"
         " currency",
@@ -284,19 +262,17 @@ _TABLES: Final[dict[str, _Table]] = {
         },
     ),
     "SMS-TRAFFIC-CONTROL": _Table(
-        "message_id",
-        "queued_time",
+        "message_id queued_time",
         "account_id message_id queue_duration queued_time status",
         {"queue_duration": number_below(29, 9000), "status": pick(23, "sent", "sent", "expired")},
     ),
     "MEETINGS": _Table(
-        "id",
-        "date_start",
+        "id date_start",
         "account_id id meeting_id session_id date_start date_end duration participants"
         " total_price currency",
         {"participants": number_below(9, 40)},
     ),
-    "": _Table("id", "date_received", "account_id id date_received status total_price", {}),
+    "": _Table("id date_received", "account_id id date_received status total_price"),
 }
 """By product, with the direction where it changes the columns; the last is for the unknown."""
 
@@ -314,20 +290,16 @@ def schema(
 ) -> Schema:
     """The schema of a product's records; a product that is not known has one too."""
     table = _TABLES.get(f"{product} {direction}") or _TABLES.get(product) or _TABLES[""]
-    filled: dict[str, Column] = {
-        **COLUMNS,
-        table.id_column: draws.uid,
-        table.time_column: draws.time,
-        **table.special,
-    }
+    id_column, time_column = table.id_and_time.split()
+    filled = {**COLUMNS, id_column: draws.uid, time_column: draws.time, **table.special}
     if show_concatenated:
         filled["concatenated"] = pick(14, "false", "true")
     names = tuple(name for name in table.names.split() if include_message or name != "message_body")
     return Schema(
         names=names,
         columns=tuple(filled[name] for name in names),
-        time_column=table.time_column,
-        id_column=table.id_column,
+        time_column=time_column,
+        id_column=id_column,
         quoted=tuple(place for place, name in enumerate(names) if name in draws.MAY_HOLD_QUOTES),
         selectable=filled,
     )
