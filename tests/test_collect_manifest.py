@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import zlib
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,7 +20,6 @@ from orchestrator.collect import safe_open
 from orchestrator.collect.manifest import read_manifest, survey
 from orchestrator.collect.manifest_entries import (
     Entry,
-    FileEntry,
     GivenUpEntry,
     MarkEntry,
     ReportEntry,
@@ -36,6 +36,7 @@ from orchestrator.collect.manifest_writing import (
 )
 from orchestrator.collect.stores.folder import FolderStore
 from orchestrator.core.intervals import Window
+from orchestrator.core.ledger_records import from_ms
 from orchestrator.core.lifecycle import State
 from orchestrator.core.model import GivenUp, LedgerPoint, Report, Series
 from orchestrator.errors import InputError, OutputError
@@ -47,22 +48,25 @@ if TYPE_CHECKING:
 NOW = datetime(2026, 3, 1, 12, 0, 0, 500_000, tzinfo=UTC)
 VOICE = Series.of("ef567890", "VOICE-CALL", fields={"status": "completed", "to": "漢字\u2028"})
 
-FILE = FileEntry(
-    series=VOICE,
-    window=JANUARY,
-    path="report_account=ef567890/x.csv",
-    rows=6,
-    size_bytes=1234,
-    sha256="ab" * 32,
-    request_id="ri3p58f-42d57cfd",
-    api_key="abcd1234",
-    job="nightly",
-    collected_at=NOW,
-    report=17,
-    intended_ms=1_772_365_860_500,
-    ahead_ms=-1250,
-    submitted_ms=1_772_365_920_500,
-    ready_ms=1_772_366_340_500,
+FILE = ReportEntry(
+    Report(
+        id=17,
+        series=VOICE,
+        window=JANUARY,
+        state=State.COLLECTED,
+        api_key="abcd1234",
+        job="nightly",
+        intended_at=from_ms(1_772_365_860_500),
+        server_ahead=timedelta(milliseconds=-1250),
+        request_id="ri3p58f-42d57cfd",
+        submitted_at=from_ms(1_772_365_920_500),
+        ready_at=from_ms(1_772_366_340_500),
+        rows=6,
+        size_bytes=1234,
+        sha256="ab" * 32,
+        target="report_account=ef567890/x.csv",
+        changed_at=NOW,
+    )
 )
 RESOLVED = ResolvedEntry("nightly", SMS, (JANUARY, Window.of_epoch(1800000000, 1800000001)))
 MARK = MarkEntry("nightly", SMS, JANUARY.end)
@@ -107,7 +111,7 @@ REPORTS = st.builds(
     id=COUNTS,
     series=SERIES,
     window=WINDOWS,
-    state=st.sampled_from(State),
+    state=st.sampled_from([state for state in State if state is not State.COLLECTED]),
     api_key=TEXTS,
     job=TEXTS,
     intended_at=MOMENTS,
@@ -125,25 +129,31 @@ REPORTS = st.builds(
     edition=st.integers(1, 9),
     replaces=st.none() | COUNTS,
 )
+FILES = st.builds(
+    Report,
+    id=COUNTS,
+    series=SERIES,
+    window=WINDOWS,
+    state=st.just(State.COLLECTED),
+    api_key=TEXTS,
+    job=TEXTS,
+    intended_at=MILLISECONDS.map(from_ms),
+    server_ahead=MILLISECONDS.map(lambda number: timedelta(milliseconds=number)),
+    request_id=TEXTS,
+    submitted_at=st.none() | MILLISECONDS.map(from_ms),
+    ready_at=st.none() | MILLISECONDS.map(from_ms),
+    rows=COUNTS,
+    size_bytes=COUNTS,
+    sha256=st.just("0" * 64),
+    target=st.just("a/b.csv"),
+    changed_at=MOMENTS,
+    edition=st.integers(1, 9),
+    replaces=st.none() | COUNTS,
+)
 ANY_ENTRY = (
     st.builds(
-        FileEntry,
-        SERIES,
-        WINDOWS,
-        st.just("a/b.csv"),
-        COUNTS,
-        COUNTS,
-        st.just("0" * 64),
-        TEXTS,
-        TEXTS,
-        TEXTS,
-        MOMENTS,
-        report=st.none() | COUNTS,
-        intended_ms=st.none() | MILLISECONDS,
-        ahead_ms=MILLISECONDS,
-        submitted_ms=st.none() | MILLISECONDS,
-        ready_ms=st.none() | MILLISECONDS,
-        replaces=st.none() | COUNTS,
+        ReportEntry,
+        FILES,
         foreign=st.dictionaries(TEXTS, COUNTS, max_size=2).map(lambda one: tuple(one.items())),
     )
     | st.builds(ReportEntry, REPORTS, st.none() | COUNTS)
@@ -617,7 +627,16 @@ def test_version_1_is_read(tmp_path: Path) -> None:
     path = tmp_path / "manifest.jsonl"
     first_version(path)
     assert list(read_manifest(FolderStore(path.parent))) == [
-        FileEntry(*(getattr(FILE, name) for name in FileEntry.__slots__[:10])),
+        ReportEntry(
+            replace(
+                FILE.report,
+                id=0,
+                intended_at=NOW,
+                server_ahead=timedelta(),
+                submitted_at=None,
+                ready_at=None,
+            )
+        ),
         RESOLVED,
         MARK,
     ]

@@ -336,9 +336,9 @@ def test_a_collected_report_without_its_file_is_damage(path: Path) -> None:
     with closing(sqlite3.connect(path)) as connection, connection:
         connection.execute("UPDATE report SET sha256 = NULL")
     with pytest.raises(LedgerError) as caught, reading(path) as store:
-        list(store.files(SMS))
+        list(store.reports(SMS))
     assert str(caught.value).startswith(
-        "the ledger holds report 1 that makes no sense (it is collected, but its file is not known)"
+        "the ledger holds report 1 that makes no sense (it has a file, of which nothing is known)"
     )
 
 

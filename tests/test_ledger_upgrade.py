@@ -243,8 +243,7 @@ def everything(path: Path) -> Any:
             (
                 series,
                 [(one, reader.failure_event(one.id)) for one in reader.reports(series)],
-                list(reader.files(series)),
-                [reader.foreign_rows_of(one.report) for one in reader.files(series)],
+                [reader.foreign_rows_of(one.id) for one in reader.reports(series)],
                 reader.series_state("nightly", series),
                 reader.retried(series),
             )

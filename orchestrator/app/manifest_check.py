@@ -15,13 +15,14 @@ from orchestrator.app.plan import series_plans
 from orchestrator.collect.disk import explain
 from orchestrator.collect.layout import Published, holds_published, published, series_folder
 from orchestrator.collect.manifest import Survey, read_manifest, survey
-from orchestrator.collect.manifest_entries import FileEntry
+from orchestrator.collect.manifest_entries import ReportEntry
 from orchestrator.collect.stores import output_store
 from orchestrator.collect.stores.base import OutputStore
 from orchestrator.config import Inputs
 from orchestrator.core.commands import JOB, typed
 from orchestrator.core.intervals import Window, union
-from orchestrator.core.model import Job, LedgerPoint, Series
+from orchestrator.core.lifecycle import State
+from orchestrator.core.model import Job, LedgerPoint, Report, Series
 from orchestrator.core.ports import LedgerReader
 from orchestrator.core.settings import Config
 from orchestrator.errors import InputError, LedgerError, OutputError
@@ -167,18 +168,18 @@ def _compare_first_version(
         return
     files = _files_told(output_store(config.output))
     while batch := list(islice(files, _BATCH)):
-        owners = reader.owners_of([entry.request_id for entry in batch if entry.request_id])
-        for entry in batch:
-            if entry.request_id not in owners:
-                raise _another_ledger(config, manifest, f"this one does not know {entry.path}")
+        owners = reader.owners_of([file.request_id for file in batch if file.request_id])
+        for file in batch:
+            if file.request_id not in owners:
+                raise _another_ledger(config, manifest, f"this one does not know {file.target}")
 
 
-def _files_told(output: OutputStore) -> Iterator[FileEntry]:
-    """The files that the manifest of a store tells of, as far as it can be read."""
+def _files_told(output: OutputStore) -> Iterator[Report]:
+    """The collected reports that the manifest of a store tells of, as far as it can be read."""
     with suppress(InputError):
         for entry in read_manifest(output):
-            if isinstance(entry, FileEntry):
-                yield entry
+            if isinstance(entry, ReportEntry) and entry.report.state is State.COLLECTED:
+                yield entry.report
 
 
 def _another_ledger(config: Config, manifest: Survey, why: str) -> InputError:

@@ -11,7 +11,6 @@ from anyio import to_thread
 from orchestrator.collect.manifest import Survey
 from orchestrator.collect.manifest_entries import (
     Entry,
-    FileEntry,
     GivenUpEntry,
     MarkEntry,
     ReportEntry,
@@ -20,7 +19,7 @@ from orchestrator.collect.manifest_entries import (
 )
 from orchestrator.collect.manifest_writing import ManifestJournal, bodies_of, write_manifest
 from orchestrator.collect.stores import output_store
-from orchestrator.core.ledger_records import LedgerChanges, to_ms
+from orchestrator.core.ledger_records import LedgerChanges
 from orchestrator.core.lifecycle import State
 from orchestrator.core.model import LedgerPoint, Report, Resolution, Series
 from orchestrator.core.ports import LedgerReader
@@ -83,12 +82,9 @@ class ManifestSync:
 def entries(store: LedgerReader) -> Iterator[Entry]:
     """Everything that a ledger can be rebuilt from; lazy."""
     for series in store.all_series():
-        with_subaccounts = series.includes_subaccounts
-        for one in store.files(series):
-            foreign = store.foreign_rows_of(one.report) if with_subaccounts else ()
-            yield FileEntry(series, *one, foreign)
-        for report in store.reports(series, _OTHERS):
-            yield ReportEntry(report, store.failure_event(report.id))
+        for states in ((State.COLLECTED,), _OTHERS):
+            for report in store.reports(series, states):
+                yield _report(store, report)
         retried = store.retried(series)
         if retried:
             yield SeriesEntry(series, retried)
@@ -116,33 +112,9 @@ def _changed(store: LedgerReader, changes: LedgerChanges) -> Iterator[Entry]:
 
 def _report(store: LedgerReader, report: Report) -> Entry:
     if report.state is not State.COLLECTED:
-        return ReportEntry(report, store.failure_event(report.id))
-    assert report.target is not None
-    assert report.sha256 is not None
+        return ReportEntry(report, failed=store.failure_event(report.id))
     with_subaccounts = report.series.includes_subaccounts
-    return FileEntry(
-        series=report.series,
-        window=report.window,
-        path=report.target,
-        rows=report.rows or 0,
-        size_bytes=report.size_bytes or 0,
-        sha256=report.sha256,
-        request_id=report.request_id,
-        api_key=report.api_key,
-        job=report.job,
-        collected_at=report.changed_at or report.intended_at,
-        report=report.id,
-        intended_ms=to_ms(report.intended_at),
-        ahead_ms=round(report.server_ahead.total_seconds() * 1000),
-        submitted_ms=None if report.submitted_at is None else to_ms(report.submitted_at),
-        ready_ms=None if report.ready_at is None else to_ms(report.ready_at),
-        replaces=report.replaces,
-        edition=report.edition,
-        finding=report.finding,
-        columns=report.columns,
-        collected_change=report.collected_change,
-        foreign=store.foreign_rows_of(report.id) if with_subaccounts else (),
-    )
+    return ReportEntry(report, foreign=store.foreign_rows_of(report.id) if with_subaccounts else ())
 
 
 def _resolution(

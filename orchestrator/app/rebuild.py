@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Final
 
 from orchestrator.app.ledger_reading import held_in_output
@@ -15,7 +15,6 @@ from orchestrator.collect.layout import Published
 from orchestrator.collect.manifest import Reading, Survey, survey
 from orchestrator.collect.manifest_entries import (
     Entry,
-    FileEntry,
     GivenUpEntry,
     MarkEntry,
     ReportEntry,
@@ -26,7 +25,6 @@ from orchestrator.collect.safe_open import hash_of
 from orchestrator.collect.stores import output_store
 from orchestrator.collect.verify import count
 from orchestrator.core.commands import JOB, typed
-from orchestrator.core.ledger_records import from_ms
 from orchestrator.core.lifecycle import OPEN, State
 from orchestrator.core.model import Job, Report, Resolution, Series
 from orchestrator.core.ports import Contradiction, LedgerRestore, VerifiedFile
@@ -166,10 +164,8 @@ class _Rebuilding:
     def _put(self, entry: Entry, line: int, *, again: bool) -> None:
         new = self._new
         match entry:
-            case FileEntry(foreign=foreign):
-                new.put(_report(entry), line, foreign=foreign, again=again)
-            case ReportEntry(report=report, failed=failed):
-                new.put(report, line, failed=failed, again=again)
+            case ReportEntry(report=report, failed=failed, foreign=foreign):
+                new.put(report, line, failed=failed, foreign=foreign, again=again)
             case GivenUpEntry(number=number, given_up=given_up):
                 new.give_up(number, given_up)
             case SeriesEntry(series=series, retried=retried):
@@ -279,33 +275,3 @@ class _Rebuilding:
                 if report.target not in taken_up:
                     rebuilt.files += 1
                     rebuilt.missing += self._store.stat(str(report.target)) is None
-
-
-def _moment(milliseconds: int | None) -> datetime | None:
-    return None if milliseconds is None else from_ms(milliseconds)
-
-
-def _report(entry: FileEntry) -> Report:
-    return Report(
-        id=entry.report or 0,
-        series=entry.series,
-        window=entry.window,
-        state=State.COLLECTED,
-        api_key=entry.api_key,
-        job=entry.job,
-        intended_at=_moment(entry.intended_ms) or entry.collected_at,
-        server_ahead=timedelta(milliseconds=entry.ahead_ms),
-        request_id=entry.request_id,
-        submitted_at=_moment(entry.submitted_ms),
-        ready_at=_moment(entry.ready_ms),
-        rows=entry.rows,
-        size_bytes=entry.size_bytes,
-        sha256=entry.sha256,
-        target=entry.path,
-        changed_at=entry.collected_at,
-        edition=entry.edition,
-        replaces=entry.replaces,
-        finding=entry.finding,
-        columns=entry.columns,
-        collected_change=entry.collected_change,
-    )

@@ -5,68 +5,24 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from orchestrator.core.column_changes import ColumnChanges
 from orchestrator.core.intervals import Window
 from orchestrator.core.model import GivenUp, Report, Series
 
 
 @dataclass(frozen=True, slots=True)
-class FileEntry:
-    """A collected file.
-
-    Attributes:
-        path: relative to the output directory, with forward slashes.
-        request_id: the API's name of its report; None where only the file itself was found.
-        api_key: the key that bought it; never the secret.
-        job: the name of the job that bought it.
-        report: our number of its report; None in manifests of version 1, which lack what follows.
-        intended_ms: when its intent was written, by our clock: milliseconds since 1970, as the
-            ledger has them, for there may be a million entries.
-        ahead_ms: the server's clock less ours at that moment, in milliseconds.
-        submitted_ms: when its id became known.
-        ready_ms: when it was seen finished.
-        replaces: our number of the report whose newer edition it is.
-        edition: from 1.
-        finding: why a person had to accept it; None where nobody had to.
-        columns: what it has otherwise than the API sent it.
-        collected_change: `LedgerPoint.changes` since which it is collected; None: unknown.
-        foreign: records in it of other accounts than the report's, by account.
-    """
-
-    series: Series
-    window: Window
-    path: str
-    rows: int
-    size_bytes: int
-    sha256: str
-    request_id: str | None
-    api_key: str
-    job: str
-    collected_at: datetime
-    report: int | None = None
-    intended_ms: int | None = None
-    ahead_ms: int = 0
-    submitted_ms: int | None = None
-    ready_ms: int | None = None
-    replaces: int | None = None
-    edition: int = 1
-    finding: str | None = None
-    columns: ColumnChanges | None = None
-    collected_change: int | None = None
-    foreign: tuple[tuple[str, int], ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
 class ReportEntry:
-    """A report that is not collected: open, waiting for a person, or come to nothing.
+    """A report: collected (its line is that of a file), open, disputed, or come to nothing.
 
     Attributes:
-        report: without its link, which the API tells anew.
+        report: without its link, which the API tells anew. Its number is 0 in manifests of version
+            1, and its request id None where only the file itself was found.
         failed: the event by which it came to nothing, where that counts as a purchase.
+        foreign: records in its file of other accounts than the report's, by account.
     """
 
     report: Report
     failed: int | None = None
+    foreign: tuple[tuple[str, int], ...] = ()
 
     @property
     def series(self) -> Series:
@@ -108,4 +64,4 @@ class MarkEntry:
     mark: datetime
 
 
-Entry = FileEntry | ReportEntry | GivenUpEntry | SeriesEntry | ResolvedEntry | MarkEntry
+Entry = ReportEntry | GivenUpEntry | SeriesEntry | ResolvedEntry | MarkEntry

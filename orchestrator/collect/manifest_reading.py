@@ -13,7 +13,6 @@ from typing import Any, Final, TypeVar
 from orchestrator.collect.layout import edition_of, is_inside
 from orchestrator.collect.manifest_entries import (
     Entry,
-    FileEntry,
     GivenUpEntry,
     MarkEntry,
     ReportEntry,
@@ -23,6 +22,7 @@ from orchestrator.collect.manifest_entries import (
 from orchestrator.collect.manifest_writing import CHECK_BYTES, VERSION
 from orchestrator.core.column_changes import ColumnChanges
 from orchestrator.core.intervals import Window
+from orchestrator.core.ledger_records import from_ms
 from orchestrator.core.lifecycle import State
 from orchestrator.core.model import GivenUp, LedgerPoint, Report, Series
 
@@ -175,7 +175,7 @@ def parse_entry(fields: Mapping[str, Any]) -> Entry:
             raise BadLine("kind", f"{other!r} is no kind of line")
 
 
-def _file_entry(fields: Mapping[str, Any]) -> FileEntry:
+def _file_entry(fields: Mapping[str, Any]) -> ReportEntry:
     series = _series(fields)
     for name, value in (("account_id", series.account_id), ("product", series.product)):
         if fields.get(name, value) != value:
@@ -184,29 +184,31 @@ def _file_entry(fields: Mapping[str, Any]) -> FileEntry:
     request_id = None
     if "report" not in fields or fields.get("request_id") is not None:
         request_id = _get_text(fields, "request_id")
-    return FileEntry(
+    collected_at = _get_moment(fields, "collected_at")
+    report = Report(
+        id=_maybe(fields, "report", _get_count) or 0,
         series=series,
         window=_window(fields.get("date_start"), fields.get("date_end"), "date_start"),
-        path=path,
+        state=State.COLLECTED,
+        api_key=_get_text(fields, "api_key"),
+        job=_get_text(fields, "job"),
+        intended_at=_maybe(fields, "intended_ms", _get_ms) or collected_at,
+        server_ahead=timedelta(milliseconds=_maybe(fields, "ahead_ms", _get_milliseconds) or 0),
+        request_id=request_id,
+        submitted_at=_maybe(fields, "submitted_ms", _get_ms),
+        ready_at=_maybe(fields, "ready_ms", _get_ms),
         rows=_get_count(fields, "rows"),
         size_bytes=_get_count(fields, "size_bytes"),
         sha256=_get_sha256(fields),
-        request_id=request_id,
-        api_key=_get_text(fields, "api_key"),
-        job=_get_text(fields, "job"),
-        collected_at=_get_moment(fields, "collected_at"),
-        report=_maybe(fields, "report", _get_count),
-        intended_ms=_maybe(fields, "intended_ms", _get_milliseconds),
-        ahead_ms=_maybe(fields, "ahead_ms", _get_milliseconds) or 0,
-        submitted_ms=_maybe(fields, "submitted_ms", _get_milliseconds),
-        ready_ms=_maybe(fields, "ready_ms", _get_milliseconds),
-        replaces=_maybe(fields, "replaces", _get_count),
+        target=path,
+        changed_at=collected_at,
         edition=_maybe(fields, "edition", _get_count) or edition_of(path),
+        replaces=_maybe(fields, "replaces", _get_count),
         finding=_maybe(fields, "finding", _get_text),
         columns=_maybe(fields, "columns", _get_columns),
         collected_change=_maybe(fields, "collected_change", _get_count),
-        foreign=_maybe(fields, "foreign", _get_counts) or (),
     )
+    return ReportEntry(report, foreign=_maybe(fields, "foreign", _get_counts) or ())
 
 
 def _report_entry(fields: Mapping[str, Any]) -> ReportEntry:
@@ -354,6 +356,14 @@ def _get_milliseconds(fields: Mapping[str, Any], key: str) -> int:
     if not isinstance(number, int) or isinstance(number, bool) or abs(number) > _MAX_MS:
         raise BadLine(key, f"{number!r} is no number of milliseconds")
     return number
+
+
+def _get_ms(fields: Mapping[str, Any], key: str) -> datetime:
+    milliseconds = _get_milliseconds(fields, key)
+    try:
+        return from_ms(milliseconds)
+    except (ValueError, OverflowError, OSError):
+        raise BadLine(key, f"{milliseconds} is no time of the calendar") from None
 
 
 def _get_counts(fields: Mapping[str, Any], key: str) -> tuple[tuple[str, int], ...]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -18,7 +18,6 @@ from typing import Any, BinaryIO, Final
 from orchestrator.collect import disk, layout, safe_open
 from orchestrator.collect.manifest_entries import (
     Entry,
-    FileEntry,
     GivenUpEntry,
     MarkEntry,
     ReportEntry,
@@ -27,6 +26,8 @@ from orchestrator.collect.manifest_entries import (
 )
 from orchestrator.collect.stores.base import OutputStore
 from orchestrator.core.intervals import Window
+from orchestrator.core.ledger_records import to_ms
+from orchestrator.core.lifecycle import State
 from orchestrator.core.model import LedgerPoint, Report, Series
 from orchestrator.fsync import sync_folder
 
@@ -193,10 +194,10 @@ def _reached(point: LedgerPoint) -> dict[str, Any]:
 def entry_body(entry: Entry) -> bytes:  # noqa: PLR0911 - one arm a kind
     """The line of an entry, without its check."""
     match entry:
-        case FileEntry():
-            return _file_body(entry)
-        case ReportEntry():
-            return _report_body(entry.report, entry.failed)
+        case ReportEntry(report=Report(state=State.COLLECTED) as report, foreign=foreign):
+            return _file_body(report, foreign)
+        case ReportEntry(report=report, failed=failed):
+            return _report_body(report, failed)
         case GivenUpEntry(number=number, given_up=None):
             return _body({"kind": "given_up", "number": number, "gone": True})
         case GivenUpEntry(number=number, given_up=given_up):
@@ -248,40 +249,38 @@ def _body(fields: Mapping[str, Any]) -> bytes:
     return _as_json(fields).encode("utf-8", "surrogatepass")[:-1]
 
 
-def _file_body(entry: FileEntry) -> bytes:
+def _file_body(report: Report, foreign: Sequence[tuple[str, int]]) -> bytes:
+    assert report.target is not None, "a collected report has a file"
+    assert report.sha256 is not None, "a collected report has a file"
     # A manifest may have a million of these: what does not differ is written once.
-    first, last = _around(entry.series)
-    request_id = "null" if entry.request_id is None else _text(entry.request_id)
+    first, last = _around(report.series)
+    request_id = "null" if report.request_id is None else _text(report.request_id)
     text = (
-        f'{first}{_date_texts(entry.window)},"path":{_text(entry.path)},"rows":{entry.rows:d},'
-        f'"size_bytes":{entry.size_bytes:d},"sha256":{_text(entry.sha256)},'
-        f'"request_id":{request_id},"api_key":{_text(entry.api_key)},'
-        f'"job":{_text(entry.job)},"collected_at":"{moment_text(entry.collected_at)}",'
-        f"{_purchase(entry)}{last}"
+        f'{first}{_date_texts(report.window)},"path":{_text(report.target)},'
+        f'"rows":{report.rows},"size_bytes":{report.size_bytes},"sha256":{_text(report.sha256)},'
+        f'"request_id":{request_id},"api_key":{_text(report.api_key)},"job":{_text(report.job)},'
+        f'"collected_at":"{moment_text(report.changed_at or report.intended_at)}",'
+        f'"report":{report.id},"intended_ms":{to_ms(report.intended_at)},'
     )
-    return text.encode("utf-8", "surrogatepass")
-
-
-def _purchase(entry: FileEntry) -> str:
-    """What only manifests from version 2 on say of a file's report."""
-    numbers = (
-        ("report", entry.report),
-        ("intended_ms", entry.intended_ms),
-        ("submitted_ms", entry.submitted_ms),
-        ("ready_ms", entry.ready_ms),
-        ("ahead_ms", entry.ahead_ms or None),
-        ("replaces", entry.replaces),
-        ("edition", entry.edition if entry.edition > 1 else None),
-        ("collected_change", entry.collected_change),
-    )
-    text = "".join(f'"{name}":{value:d},' for name, value in numbers if value is not None)
-    if entry.finding is not None:
-        text += f'"finding":{_text(entry.finding)},'
-    if entry.columns is not None:
-        text += f'"columns":{_as_json(entry.columns.as_json)},'
-    if entry.foreign:
-        text += f'"foreign":{_as_json(dict(entry.foreign))},'
-    return text
+    if report.submitted_at is not None:
+        text += f'"submitted_ms":{to_ms(report.submitted_at)},'
+    if report.ready_at is not None:
+        text += f'"ready_ms":{to_ms(report.ready_at)},'
+    if report.server_ahead:
+        text += f'"ahead_ms":{round(report.server_ahead.total_seconds() * 1000)},'
+    if report.replaces is not None:
+        text += f'"replaces":{report.replaces},'
+    if report.edition > 1:
+        text += f'"edition":{report.edition},'
+    if report.collected_change is not None:
+        text += f'"collected_change":{report.collected_change},'
+    if report.finding is not None:
+        text += f'"finding":{_text(report.finding)},'
+    if report.columns is not None:
+        text += f'"columns":{_as_json(report.columns.as_json)},'
+    if foreign:
+        text += f'"foreign":{_as_json(dict(foreign))},'
+    return f"{text}{last}".encode("utf-8", "surrogatepass")
 
 
 def _report_body(report: Report, failed: int | None) -> bytes:

@@ -1,12 +1,11 @@
-"""What a ledger tells besides reports: collected files, foreign records, and what has changed."""
+"""What a ledger tells besides reports: who has an id, foreign records, and what has changed."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from typing import Final, NamedTuple
+from typing import Final
 
-from orchestrator.core.column_changes import ColumnChanges
 from orchestrator.core.intervals import Window
 from orchestrator.core.lifecycle import State
 from orchestrator.core.model import Report, Series
@@ -26,35 +25,6 @@ def to_ms(moment: datetime) -> int:
 def from_ms(value: int) -> datetime:
     """The moment of a number of milliseconds since the epoch."""
     return datetime.fromtimestamp(value / 1000, UTC)  # exact: a double holds every millisecond
-
-
-class CollectedFile(NamedTuple):
-    """A collected file, with what a manifest holds of it.
-
-    Moments whose names end in ``_ms`` are milliseconds since 1970, as stored: there may be a
-    million files, and most readers do not need these. `ahead_ms` is `Report.server_ahead`, `report`
-    is our number of the report. The other attributes are those of `core.model.Report`.
-    """
-
-    window: Window
-    target: str
-    rows: int
-    size_bytes: int
-    sha256: str
-    request_id: str | None
-    api_key: str
-    job: str
-    collected_at: datetime
-    report: int
-    intended_ms: int
-    ahead_ms: int
-    submitted_ms: int | None
-    ready_ms: int | None
-    replaces: int | None
-    edition: int
-    finding: str | None
-    columns: ColumnChanges | None
-    collected_change: int | None
 
 
 @dataclass(frozen=True, slots=True)

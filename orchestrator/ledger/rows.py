@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import lru_cache
 from sqlite3 import Row
 from typing import Any, Final, NamedTuple
 
@@ -31,6 +32,9 @@ _AS_JSON: Final = json.JSONEncoder(ensure_ascii=False).encode
 
 _ACCEPTED: Final = "accepted by a person"
 """The finding of a file that was accepted where no reason was noted."""
+
+_window = lru_cache(maxsize=8192)(Window.of_epoch)
+"""Most series of a job were collected in the same windows."""
 
 _WITH_FILE: Final = frozenset({State.VERIFIED, State.COLLECTED})
 """States in which everything about the file is known."""
@@ -75,7 +79,7 @@ class Column(NamedTuple):
 
     Attributes:
         name: of both.
-        store: makes the stored value of the field's; None: it is stored as it is.
+        store: makes the stored value of the field's; None: it is stored as it is, as None is.
         read: the reverse.
     """
 
@@ -84,31 +88,12 @@ class Column(NamedTuple):
     read: Callable[[Any], Any] | None = None
 
 
-_STATES: Final = {state.value: state for state in State}
-
-
-def _read_state(value: Any) -> State:
-    if value not in _STATES:
+class _States(dict[str, State]):
+    def __missing__(self, value: object) -> State:
         raise InvalidRow(f"{short(repr(value), 40)} is not a state")
-    return _STATES[value]
 
 
-def _store_moment(moment: datetime | None) -> int | None:
-    return None if moment is None else to_ms(moment)
-
-
-def _read_moment(value: int | None) -> datetime | None:
-    return None if value is None else from_ms(value)
-
-
-def store_columns(columns: ColumnChanges | None) -> str | None:
-    """What a file has otherwise than the API sent it, as it is stored."""
-    return None if columns is None else _AS_JSON(columns.as_json)
-
-
-def read_columns(text: str | None) -> ColumnChanges | None:
-    """The reverse of `store_columns`."""
-    return None if text is None else ColumnChanges.from_json(json.loads(text))
+_STATES: Final = _States({state.value: state for state in State})
 
 
 def reason_text(reason: str) -> str:
@@ -123,7 +108,7 @@ def _read_reason(reason: str) -> str:
 
 
 _FIELDS: Final = (
-    Column("state", lambda state: state.value, _read_state),
+    Column("state", lambda state: state.value, _STATES.__getitem__),
     Column("api_key"),
     Column("job"),
     Column("intended_at", to_ms, from_ms),
@@ -134,8 +119,8 @@ _FIELDS: Final = (
     ),
     Column("callback_url"),
     Column("request_id"),
-    Column("submitted_at", _store_moment, _read_moment),
-    Column("ready_at", _store_moment, _read_moment),
+    Column("submitted_at", to_ms, from_ms),
+    Column("ready_at", to_ms, from_ms),
     Column("items_count"),
     Column("download_url"),
     Column("rows"),
@@ -143,11 +128,15 @@ _FIELDS: Final = (
     Column("sha256"),
     Column("target"),
     Column("reason", reason_text, _read_reason),
-    Column("changed_at", _store_moment, from_ms),
+    Column("changed_at", to_ms, from_ms),
     Column("edition"),
     Column("replaces"),
-    Column("finding", lambda finding: None if finding is None else reason_text(finding)),
-    Column("columns", store_columns, read_columns),
+    Column("finding", reason_text),
+    Column(
+        "columns",
+        lambda columns: _AS_JSON(columns.as_json),
+        lambda text: ColumnChanges.from_json(json.loads(text)),
+    ),
     Column("collected_change"),
     Column("removed_change"),
 )
@@ -199,7 +188,7 @@ def _values_of_state(state: State, replaces: int | None) -> dict[str, int]:
 
 def _stored(fields: Mapping[str, Any]) -> dict[str, Any]:
     return {
-        name: value if (store := _STORE[name]) is None else store(value)
+        name: value if value is None or (store := _STORE[name]) is None else store(value)
         for name, value in fields.items()
     }
 
@@ -246,9 +235,10 @@ def report_of(row: Iterable[Any], series: Series) -> Report:
     number = values[0]
     try:
         for at, read in _READ:
-            values[at] = read(values[at])
+            if (value := values[at]) is not None:
+                values[at] = read(value)
         _, _, start, end, *fields = values
-        report = Report(number, series, Window.of_epoch(start, end), *fields)
+        report = Report(number, series, _window(start, end), *fields)
         if report.state in _WITH_FILE and None in (
             report.target,
             report.rows,
@@ -269,7 +259,8 @@ def owner_of(columns: Sequence[Any]) -> Owner:
     """
     number, api_key, intended_at, submitted_at = columns
     with refuse_damaged(f"report {number}"):
-        return Owner(number, api_key, from_ms(intended_at), _read_moment(submitted_at))
+        submitted = None if submitted_at is None else from_ms(submitted_at)
+        return Owner(number, api_key, from_ms(intended_at), submitted)
 
 
 # --- series, given-up windows ---------------------------------------------------------------------

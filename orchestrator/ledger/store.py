@@ -69,7 +69,6 @@ class Store:
         self.newer_edition = reports.newer_edition
         self.reports = reports.reports
         self.collected_in = reports.collected_in
-        self.files = reports.files
         self.changed_files = reports.changed_files
         self.is_published = reports.is_published
         self.counts = reports.counts

@@ -145,7 +145,6 @@ async def everything(ledger: Ledger) -> Any:
                 list(reader.reports(series)),
                 reader.series_state("nightly", series),
                 reader.retried(series),
-                list(reader.files(series)),
             )
             for series in reader.all_series()
         ], reader.point()
@@ -251,10 +250,10 @@ async def test_a_collected_report_is_a_file(ledger: Ledger) -> None:
 
     def work(reader: LedgerReader) -> None:
         assert reader.has_collected()
-        (file,) = reader.files(SMS)
-        assert (file.report, file.window, file.target) == (1, day(1), report.target)
+        (file,) = reader.reports(SMS, (State.COLLECTED,))
+        assert (file.id, file.window, file.target) == (1, day(1), report.target)
         assert (file.rows, file.size_bytes, file.sha256) == (7, 512, "ab" * 32)
-        assert (file.request_id, file.collected_at) == (report.request_id, AT)
+        assert (file.request_id, file.changed_at) == (report.request_id, AT)
         assert reader.counts(SMS) == {State.COLLECTED: (1, 7, 512)}
         assert reader.number_in(SMS, State.COLLECTED) == 1
         assert reader.is_published(SMS, day(1), str(report.target))
@@ -271,7 +270,6 @@ async def test_what_nobody_knows_is_no_error(ledger: Ledger) -> None:
     def work(reader: LedgerReader) -> None:
         assert list(reader.all_series()) == []
         assert list(reader.reports(SMS)) == []
-        assert list(reader.files(SMS)) == []
         assert list(reader.collected_in(SMS, day(1))) == []
         assert reader.counts(SMS) == {}
         assert reader.series_state("nightly", SMS) == SeriesState()
@@ -467,9 +465,8 @@ async def test_an_accepted_file_keeps_what_it_was_disputed_for(ledger: Ledger) -
     report = await ledger.apply(report, accepted)
     assert (report.finding, report.columns) == ("one too few", columns)
     report = await ledger.apply(report, life.Published())
-    ((file,),) = [await ledger.read(lambda reader: list(reader.files(SMS)))]
-    assert (file.finding, file.columns, file.edition) == ("one too few", columns, 1)
-    assert file.collected_change == report.collected_change
+    assert (report.finding, report.columns, report.edition) == ("one too few", columns, 1)
+    assert report.collected_change is not None
 
 
 async def test_records_of_other_accounts(ledger: Ledger) -> None:

@@ -11,7 +11,7 @@ from typing import Protocol
 
 from orchestrator.core.durations import ReportDuration
 from orchestrator.core.intervals import Window
-from orchestrator.core.ledger_records import CollectedFile, Owner, SubaccountRows
+from orchestrator.core.ledger_records import Owner, SubaccountRows
 from orchestrator.core.lifecycle import State
 from orchestrator.core.model import (
     Failure,
@@ -116,9 +116,6 @@ class LedgerReader(Protocol):
 
     def reports(self, series: Series, states: Iterable[State] | None = None) -> Iterator[Report]:
         """The reports of a series in these states (None: in any), by window."""
-
-    def files(self, series: Series) -> Iterator[CollectedFile]:
-        """The collected files of a series, by window."""
 
     def changed_files(self, after: int, up_to: int) -> Iterator[Report]:
         """The reports whose file was collected, or replaced, in a part of the ledger's life.
