@@ -505,6 +505,14 @@ def test_no_object_makes_anything_but_an_entry_or_a_mistake(fields: dict[str, An
         parse_entry(fields)
 
 
+@pytest.mark.parametrize("number", [-(10**14), 10**15, 1.5, "1", True])
+def test_a_time_out_of_the_calendar_is_a_mistake(number: object) -> None:
+    fields = {**json.loads(entry_body(FILE) + b"}"), "intended_ms": number}
+    with pytest.raises(BadLine) as caught:
+        parse_entry(fields)
+    assert caught.value.key == "intended_ms"
+
+
 # --- what is appended -----------------------------------------------------------------------------
 
 
