@@ -10,7 +10,7 @@ INSTALL := -m pip install --quiet --disable-pip-version-check
 LOCKED := $(INSTALL) --require-hashes --only-binary :all:
 UNLOCKED := $(INSTALL) --no-index --no-deps --no-build-isolation
 
-.PHONY: install demo test smoke check format bench torture simulation lock newest clean
+.PHONY: install demo test smoke check format bench torture simulation lock newest pythons clean
 
 # The program itself, in .venv.
 install: $(VENV)/.run
@@ -57,6 +57,21 @@ newest: $(VENV)/bin/python
 	$(VENV)/newest/bin/python $(INSTALL) --editable '.[dev]'
 	$(VENV)/newest/bin/python -m pip list --format freeze | tr '\n' ' '; echo
 	$(VENV)/newest/bin/python -m pytest -q -n 2 $(QUICK)
+
+VERSIONS ?= 3.12 3.13 3.14
+
+# The quick tests with each of these versions that the machine has, with the locked libraries; its
+# last line says which ran. With pyenv `python3.12` answers only to who names the version.
+pythons:
+	@ran=; absent=; for version in $(VERSIONS); do \
+		export PYENV_VERSION=$$version; place=$(VENV)/python$$version; \
+		python$$version -c '' 2> /dev/null || { absent="$$absent $$version"; continue; }; \
+		python$$version -m venv --clear $$place && \
+		$$place/bin/python $(LOCKED) --requirement requirements/dev.txt && \
+		$$place/bin/python $(UNLOCKED) --editable . && \
+		$$place/bin/python -m pytest -q -n 2 $(QUICK) || { echo "fails: $$version"; exit 1; }; \
+		ran="$$ran $$version"; \
+	done; echo "Python versions that ran:$${ran:- none}; not on this machine:$${absent:- none}"
 
 KILLS ?= 300
 SEED ?= 1

@@ -5,11 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 from tests.kit.virtual_time import VIRTUAL, VirtualClock
 
+# How long an example takes says more about the machine than about the program.
+settings.register_profile("unhurried", settings(), deadline=None)
+
 
 def pytest_configure(config: pytest.Config) -> None:
+    settings.load_profile("unhurried")
     config.addinivalue_line("markers", "virtual: run an anyio test in virtual time")
 
 

@@ -309,7 +309,7 @@ visits = st.tuples(
 
 
 @given(st.floats(0.5, 50), st.lists(visits, max_size=30))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_turns_are_never_closer_than_the_rate_and_nobody_is_forgotten(
     rate: float, arrivals: list[tuple[float, Priority, float | None, str]]
 ) -> None:
@@ -428,7 +428,7 @@ async def test_keys_take_free_places_in_turn(keys: int, number: int) -> None:
     ),
     st.integers(1, 3),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_nobody_waits_for_ever_and_places_are_never_exceeded(
     visits: list[tuple[Any, ...]], number: int
 ) -> None:

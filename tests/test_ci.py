@@ -1,4 +1,4 @@
-"""What CI runs: the tests decide, and the newest libraries only warn."""
+"""What CI runs: the tests decide; the newest libraries and other Python versions only warn."""
 
 from __future__ import annotations
 
@@ -20,8 +20,9 @@ case "$1 $FAILS" in "$FAILS $FAILS") exit 2;; esac
 @pytest.mark.parametrize(
     ("fails", "code", "made"),
     [
-        ("nothing", 0, ["made test", "made newest"]),
-        ("newest", 0, ["made test", "made newest", "warning: "]),
+        ("nothing", 0, ["made test", "made newest", "made pythons"]),
+        ("newest", 0, ["made test", "made newest", "warning: ", "made pythons"]),
+        ("pythons", 0, ["made test", "made newest", "made pythons", "warning: "]),
         ("test", 2, ["made test"]),
     ],
 )
@@ -43,3 +44,15 @@ def test_only_the_tests_decide(tmp_path: Path, fails: str, code: int, made: list
     told = done.stdout.splitlines()
     assert len(told) == len(made)
     assert all(line.startswith(begin) for line, begin in zip(told, made, strict=True))
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="no make here")
+def test_a_version_that_the_machine_lacks_is_named() -> None:
+    done = subprocess.run(
+        ["make", "--silent", "pythons", "VERSIONS=3.98 3.99"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == "Python versions that ran: none; not on this machine: 3.98 3.99\n"

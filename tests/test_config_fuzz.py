@@ -73,7 +73,6 @@ def _config(path: Path) -> Any:
 @given(content=FILES | SHAPED.map(lambda tree: yaml.safe_dump(tree).encode()))
 @settings(
     max_examples=250,
-    deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 def test_anything_is_read_or_refused_in_words(

@@ -175,7 +175,7 @@ failures = st.lists(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(failures)
 def test_whatever_failed_the_pieces_cover_the_debt_exactly(some: list[Failure]) -> None:
     pieces = list(cut([MONTH], Span(1, Unit.MONTHS), ZoneInfo("UTC"), some))
@@ -281,7 +281,7 @@ def test_what_a_person_says_begins_the_count_anew(event: life.Event) -> None:
     assert begins_anew(event)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.lists(st.sampled_from(["failed", "truncated", "complete"]), max_size=400))
 def test_no_moment_is_bought_more_often_than_its_bound(ends: list[str]) -> None:
     """Whatever ends come, in whatever order: the first thing to buy is bought, and ends so."""

@@ -66,7 +66,7 @@ def units(start: datetime, size: Span, zone: ZoneInfo) -> datetime:
             return first_instant(date(months // 12, months % 12 + 1, 1), zone) + timedelta(days=31)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(windows(), sizes, st.sampled_from(ZONES), st.data())
 def test_chunks_cover_exactly_touch_and_fit(
     window: Window, size: Span, zone: ZoneInfo, draws: st.DataObject
@@ -84,7 +84,7 @@ def test_chunks_cover_exactly_touch_and_fit(
     assert not any(chunk.start < cut < chunk.end for chunk in chunks for cut in cuts)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(windows(400), windows(400), sizes, st.sampled_from(ZONES))
 def test_what_is_left_of_a_window_is_cut_in_the_same_places(
     window: Window, taken: Window, size: Span, zone: ZoneInfo
@@ -162,7 +162,7 @@ def test_grid_lines(size: Span, zone: str, start: str, expected: str) -> None:
     assert line == datetime.fromisoformat(expected).replace(tzinfo=UTC)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(moments, sizes, st.sampled_from(ZONES))
 @example(datetime(2011, 12, 30, 10, tzinfo=UTC), Span(1, Unit.DAYS), ZoneInfo("Pacific/Apia"))
 @example(datetime(2011, 12, 30, 9, tzinfo=UTC), Span(1, Unit.DAYS), ZoneInfo("Pacific/Apia"))
@@ -191,7 +191,7 @@ def test_the_first_instant_of_a_date(day: str, zone: str, expected: str) -> None
     assert instant == datetime.fromisoformat(expected).replace(tzinfo=UTC)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.dates(date(1975, 1, 1), date(2035, 1, 1)), st.sampled_from(ZONES))
 def test_no_earlier_moment_shows_the_date(day: date, zone: ZoneInfo) -> None:
     instant = first_instant(day, zone)

@@ -225,7 +225,7 @@ zones = st.sampled_from(
 )
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=120)
 @given(
     st.lists(
         st.tuples(
@@ -265,7 +265,7 @@ def test_hundreds_of_nights_leave_no_gap_and_buy_nothing_twice(
     assert subtract([Window(first, end)], covered) == ()
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(
     st.lists(
         st.tuples(st.integers(0, 400), st.integers(1, 90), st.integers(0, 40)),

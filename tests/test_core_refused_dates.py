@@ -39,7 +39,7 @@ chunks = st.sampled_from(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(chunks, st.integers(0, 100), st.integers(0, 100), st.sampled_from([1, 3, 7, 31, 500]))
 def test_what_can_be_had_is_had_and_only_what_is_older_is_given_up(
     chunk: Span, border: int, believed: int, longest: int

@@ -128,7 +128,7 @@ zones = st.sampled_from(["UTC", "Europe/London", "America/St_Johns", "Pacific/Ap
 
 
 @given(st.lists(windows, min_size=1, max_size=3), histories, sizes, zones, st.integers(100, 10**7))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_sized_chunks_cover_the_debt_exactly(
     owed: list[Window], history: History, size: Span, zone: ZoneInfo, target: int
 ) -> None:
@@ -141,7 +141,7 @@ def test_sized_chunks_cover_the_debt_exactly(
 
 
 @given(windows, histories, sizes, st.integers(100, 10**7))
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 def test_the_same_history_cuts_in_the_same_places(
     owed: Window, history: History, size: Span, target: int
 ) -> None:

@@ -212,5 +212,5 @@ class LedgerMachine(RuleBasedStateMachine):
         assert isinstance(self.connection, sqlite3.Connection)
 
 
-LedgerMachine.TestCase.settings = settings(max_examples=40, stateful_step_count=40, deadline=None)
+LedgerMachine.TestCase.settings = settings(max_examples=40, stateful_step_count=40)
 TestLedgerMachine = LedgerMachine.TestCase

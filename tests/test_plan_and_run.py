@@ -172,7 +172,7 @@ endings: st.SearchStrategy[tuple[Event, ...]] = st.sampled_from(
 ledgers = st.lists(st.tuples(st.sampled_from(SERIES), windows, endings, st.booleans()), max_size=8)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(jobs_of_a_command, ledgers, st.sampled_from([None, None, 10**9]))
 def test_a_run_asks_for_exactly_what_the_plan_names(
     jobs: list[Job],

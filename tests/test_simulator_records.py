@@ -41,7 +41,7 @@ def world(per_day: float = 20.0, **more: Any) -> Records:
 
 
 @pytest.mark.parametrize("per_day", [0.3, 20.0, 6000.0], ids=["sparse", "days", "hours"])
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(cuts=st.lists(st.integers(0, 2 * DAY), max_size=8))
 def test_any_partition_of_a_window_gives_exactly_the_whole(per_day: float, cuts: list[int]) -> None:
     records = world(per_day)
@@ -54,7 +54,7 @@ def test_any_partition_of_a_window_gives_exactly_the_whole(per_day: float, cuts:
 
 
 @given(seconds=st.integers(0, DAY))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_a_single_second_holds_the_records_of_that_second(seconds: int) -> None:
     records = world(90_000.0)
     second = query(start=START + seconds, end=START + seconds + 1)
