@@ -1,7 +1,5 @@
 """The client of the Reports API: one method an endpoint, and a rate limiter for each API key."""
 
-from __future__ import annotations
-
 from orchestrator.api.client import VonageReports
 from orchestrator.api.rate_limiter import KeyRateLimiter
 from orchestrator.api.transport import open_session, reach

@@ -3,8 +3,6 @@
 Knows nothing of reports: that is `orchestrator.api.wire`.
 """
 
-from __future__ import annotations
-
 import json
 from typing import Any, Final
 

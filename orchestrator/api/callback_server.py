@@ -4,8 +4,6 @@ It believes nothing of a call but the token in its path: a callback only says th
 a poll. Import it only where callbacks are configured, because aiohttp's server takes long to load.
 """
 
-from __future__ import annotations
-
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable

@@ -1,7 +1,5 @@
 """Makes callback URLs, and passes each call on to whoever waits for it. Does no input or output."""
 
-from __future__ import annotations
-
 import secrets
 from collections import OrderedDict
 from collections.abc import Callable, Iterator

@@ -3,8 +3,6 @@
 It repeats nothing and waits for nothing. Every failure is an `ApiError`.
 """
 
-from __future__ import annotations
-
 import base64
 import contextlib
 from collections.abc import AsyncIterator, Container, Mapping, Sequence

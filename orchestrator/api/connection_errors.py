@@ -4,8 +4,6 @@ The words are the operating system's for an error number (`os.strerror`), or Ope
 failure, which can be searched for. Sentences of asyncio, aiohttp and OpenSSL are never repeated.
 """
 
-from __future__ import annotations
-
 import errno
 import os
 import socket

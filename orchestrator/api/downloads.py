@@ -1,7 +1,5 @@
 """Opens the download of a finished file: at the API, or at the host that its link names."""
 
-from __future__ import annotations
-
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 from datetime import datetime, timedelta

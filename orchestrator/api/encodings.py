@@ -5,8 +5,6 @@ compressed. So the first bytes decide before the label does: gzip begins with a 
 with ``PK``, JSON with a bracket.
 """
 
-from __future__ import annotations
-
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final

@@ -1,7 +1,5 @@
 """Turns an answer that is no success into one of our errors. Pure."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta

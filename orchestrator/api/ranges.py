@@ -5,8 +5,6 @@ for this file had a strong validator, and with ``If-Range``: a server that does 
 or whose file has changed, sends the whole file.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 from datetime import timedelta

@@ -1,7 +1,5 @@
 """Limits the requests a second of one API key: turns by priority, and slower after a 429."""
 
-from __future__ import annotations
-
 import heapq
 import math
 from collections import deque

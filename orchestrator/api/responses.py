@@ -1,7 +1,5 @@
 """Reads the body of an answer: whole with a bound, or as a stream."""
 
-from __future__ import annotations
-
 from collections.abc import AsyncIterator
 from typing import Final
 

@@ -1,7 +1,5 @@
 """Opens connections to the API, and turns failures below HTTP into `TransportError`."""
 
-from __future__ import annotations
-
 import errno
 import socket
 import ssl

@@ -1,7 +1,5 @@
 """Checks addresses: the base URL of the API, and where links and redirects may lead."""
 
-from __future__ import annotations
-
 import re
 from typing import Final
 

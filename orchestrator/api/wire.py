@@ -4,8 +4,6 @@ The vendor's reference pages of 2020 to 2026 and its definition of 2021 disagree
 of fields; all of them are read.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Container, Mapping
 from contextlib import suppress

@@ -1,7 +1,5 @@
 """Copies the ledger of a config to a file. Never changes the ledger, and sends nothing."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from orchestrator.app.ledger_reading import refuse_missing_ledger

@@ -1,7 +1,5 @@
 """Cancels at the API what is open of the jobs, and forgets what earlier runs still owe."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from datetime import timedelta
 

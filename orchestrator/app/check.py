@@ -1,7 +1,5 @@
 """Checks everything that a run needs. Sends nothing that costs anything, and changes nothing."""
 
-from __future__ import annotations
-
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta

@@ -3,8 +3,6 @@
 Asks only what costs nothing.
 """
 
-from __future__ import annotations
-
 import os
 import socket
 from collections.abc import Iterator, Mapping, Sequence

@@ -1,7 +1,5 @@
 """What `check` says of the disk: whether files can be written, and who else may read them."""
 
-from __future__ import annotations
-
 import errno
 import os
 import shlex

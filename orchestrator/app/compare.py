@@ -1,7 +1,5 @@
 """Compares what `demo` has collected, and paid, with the records of its simulator."""
 
-from __future__ import annotations
-
 import json
 import urllib.request
 from collections import defaultdict

@@ -1,7 +1,5 @@
 """Records and what they cost, in words and in JSON; decimal throughout, never binary fractions."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, Final

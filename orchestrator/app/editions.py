@@ -1,7 +1,5 @@
 """Chooses what `run --again` buys anew, and says what that costs and how it ended."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass

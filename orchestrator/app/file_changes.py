@@ -1,7 +1,5 @@
 """Tells what has changed of the collected files since a run or a time. Reads the ledger alone."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime

@@ -1,7 +1,5 @@
 """The collected files of the jobs, and where they stand. Reads the ledger, not the files."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass

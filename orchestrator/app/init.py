@@ -1,7 +1,5 @@
 """Writes the first config and job file of a user into a folder, never over a file that is there."""
 
-from __future__ import annotations
-
 import json
 import os
 from collections.abc import Callable, Iterator

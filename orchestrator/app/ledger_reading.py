@@ -1,7 +1,5 @@
 """The ledger as the use cases read it. Whatever reads here never changes it."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from types import TracebackType

@@ -1,7 +1,5 @@
 """The ledger as a run, `cancel` and `resolve` write it: under the lock, with its manifest."""
 
-from __future__ import annotations
-
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass

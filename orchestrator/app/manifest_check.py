@@ -1,7 +1,5 @@
 """Whether a ledger, its manifest and its files belong together. `run` and `check` ask the same."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Keeps the manifest in step with the ledger: writes it as a whole, and appends each change."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 from typing import Final

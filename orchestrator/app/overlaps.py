@@ -3,8 +3,6 @@
 Compares what the ledger holds; it buys and changes nothing.
 """
 
-from __future__ import annotations
-
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace

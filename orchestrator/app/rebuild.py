@@ -1,7 +1,5 @@
 """Makes a lost ledger anew from the manifest and the files (`run --rebuild-ledger`)."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime

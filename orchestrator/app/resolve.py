@@ -1,7 +1,5 @@
 """Carries out what a person decides about reports that are not collected."""
 
-from __future__ import annotations
-
 import os
 import re
 from collections.abc import Sequence

@@ -4,8 +4,6 @@
 where that is asked for.
 """
 
-from __future__ import annotations
-
 import contextlib
 import time
 from collections.abc import Callable, Mapping, Sequence

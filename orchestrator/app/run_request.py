@@ -1,7 +1,5 @@
 """What a run is asked for, and what shows it to a person."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Sums up a run: what was collected, all that stands, and what is left of every series."""
 
-from __future__ import annotations
-
 import json
 import secrets
 import time

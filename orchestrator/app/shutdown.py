@@ -1,7 +1,5 @@
 """What stops a run from outside: signals, the deadline, and the cancellation of its task."""
 
-from __future__ import annotations
-
 import os
 import signal
 import time

@@ -1,7 +1,5 @@
 """Where every report stands, and why. Reads the ledger; changes nothing."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass

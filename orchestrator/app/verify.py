@@ -1,7 +1,5 @@
 """Reads every collected file again and compares it with the ledger. Changes and sends nothing."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field

@@ -7,8 +7,6 @@ or may have: `counts` says which. Truncated reports also say that chunks there m
 have bounds of their own: of a window, of a series in one run, and of a series in all.
 """
 
-from __future__ import annotations
-
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta

@@ -1,7 +1,5 @@
 """Computes local dates and the moments where they begin: months, midnights, daylight saving."""
 
-from __future__ import annotations
-
 import calendar
 from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache

@@ -4,8 +4,6 @@ The grid depends on the zone and the chunk size alone, never on today or on what
 that the same window is always cut in the same places.
 """
 
-from __future__ import annotations
-
 from bisect import bisect_right
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from datetime import date, datetime, timedelta

@@ -1,7 +1,5 @@
 """Compares this machine's clock with the API's: the earlier counts, a difference is warned of."""
 
-from __future__ import annotations
-
 from datetime import datetime, timedelta
 from typing import Final
 

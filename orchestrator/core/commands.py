@@ -3,8 +3,6 @@
 `remember` keeps the call in a context variable, the one piece of state here.
 """
 
-from __future__ import annotations
-
 import shlex
 from contextvars import ContextVar
 from dataclasses import dataclass

@@ -5,8 +5,6 @@ alone, leave an account out, or take its dates for those of another zone. It pro
 once it shows that it reaches across the moment, or that nothing is missing in it.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta

@@ -3,8 +3,6 @@
 `debt` is the only recipe: `plan` and `run` both use it. Nothing here reads the ledger or a clock.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime

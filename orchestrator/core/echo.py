@@ -5,8 +5,6 @@ another order. What remains is a difference; only the file itself can refute it
 (`collect.echo_check`).
 """
 
-from __future__ import annotations
-
 import re
 from dataclasses import dataclass
 from datetime import datetime

@@ -4,8 +4,6 @@ The engine tells; statistics, budget, log, and whatever else wants to know subsc
 changes what the engine does by being there or not.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Tells whether a host name or an address is this machine."""
 
-from __future__ import annotations
-
 import ipaddress
 from functools import lru_cache
 from urllib.parse import urlsplit

@@ -5,8 +5,6 @@ words); a `Form` where the type alone does not say it. `config.keys` makes the r
 bounds and the JSON Schema of it, so that a key stands in one place.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import Enum

@@ -4,8 +4,6 @@
 `InvalidTransition`. Only events change a state; time alone never does.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from enum import Enum
 from typing import Final, assert_never

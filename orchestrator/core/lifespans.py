@@ -4,8 +4,6 @@ A single 404 proves nothing: gateways answer so, replicas lag, links expire. It 
 that lasts until the end of the life that the API promises, by the API's own clock.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta

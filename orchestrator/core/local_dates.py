@@ -4,8 +4,6 @@ Only texts for people go through here. The ledger, the API and JSON have UTC. `u
 the zones in a context variable, the one piece of state here.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field

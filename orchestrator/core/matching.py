@@ -1,7 +1,5 @@
 """Decides whether a listed report is the one that an unanswered create made. Pure."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime

@@ -1,7 +1,5 @@
 """The steps that may follow for a part of a debt: buy it, defer it, give it up, or wait."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final

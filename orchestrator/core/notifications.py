@@ -1,7 +1,5 @@
 """Lists what the text of a notification may name of a run, and finds names that are wrong."""
 
-from __future__ import annotations
-
 from string import Formatter
 from typing import Final
 

@@ -1,7 +1,5 @@
 """Tells whether two series ask for the same records, which the API would bill twice. Pure."""
 
-from __future__ import annotations
-
 from typing import Final
 
 from orchestrator.core.model import FieldValue, Series

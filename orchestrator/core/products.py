@@ -5,8 +5,6 @@ products and values appear there without notice, so what this table does not kno
 the user, never a wall.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta

@@ -1,7 +1,5 @@
 """The reasons that allow a window to be bought again; every event that frees one has a `Proof`."""
 
-from __future__ import annotations
-
 from enum import StrEnum
 
 

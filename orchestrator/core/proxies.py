@@ -1,7 +1,5 @@
 """Chooses the forward proxy for a request, if there is one."""
 
-from __future__ import annotations
-
 import ipaddress
 from dataclasses import dataclass
 

@@ -4,8 +4,6 @@ Source: the vendor's Reports API reference (2021 definition and the pages of 202
 files. Columns grow over the years without notice: what this table does not know is text.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from enum import Enum
 from typing import Final

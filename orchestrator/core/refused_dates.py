@@ -5,8 +5,6 @@ halved, down to a day, before anything of it is given up. What was learned in a 
 rest of it: how long a window may be, and where the oldest records end.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta

@@ -3,8 +3,6 @@
 A field that is annotated with a `Key` is a key of the config file: this is where it is declared.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta

@@ -1,7 +1,5 @@
 """The limits on what is bought: records or money, in a run, a day and a month. Pure."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass

@@ -5,8 +5,6 @@ Whether a report of it stays below a number of records is judged by the densest 
 with a margin (`Sizing.fits`).
 """
 
-from __future__ import annotations
-
 import math
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator

@@ -8,8 +8,6 @@ Sources: "reference" is the vendor's API reference (2021 definition, pages of 20
 "guide" its page on limits. Where sources disagree, the comment says which is used and why.
 """
 
-from __future__ import annotations
-
 from datetime import timedelta
 from enum import Enum
 from typing import Final

@@ -1,7 +1,5 @@
 """Computes which time a job wants at a moment: relative windows, marks, settling, retention."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Final, assert_never

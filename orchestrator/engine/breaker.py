@@ -1,7 +1,5 @@
 """A circuit breaker: while the API is down, one caller at a time asks, and ever more rarely."""
 
-from __future__ import annotations
-
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Final

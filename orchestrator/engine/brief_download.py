@@ -1,7 +1,5 @@
 """A download that ends in order a while after the run is to stop."""
 
-from __future__ import annotations
-
 from collections.abc import AsyncIterator
 
 from orchestrator.core.ports import Download

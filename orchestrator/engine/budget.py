@@ -1,7 +1,5 @@
 """Keeps a run within `limits.max_records` and `limits.max_cost`: it stops before it buys more."""
 
-from __future__ import annotations
-
 import math
 from collections import Counter
 from collections.abc import Callable, Sequence

@@ -1,7 +1,5 @@
 """Cancels what is open at the API, and forgets what earlier runs still owe."""
 
-from __future__ import annotations
-
 import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Collects finished reports: download, verify, publish; never publishes what is not verified."""
 
-from __future__ import annotations
-
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace

@@ -1,7 +1,5 @@
 """What everything in a run works with, and how a run changes a report."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 

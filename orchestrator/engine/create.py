@@ -3,8 +3,6 @@
 A create is never repeated unless it surely made nothing.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta

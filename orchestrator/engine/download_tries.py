@@ -1,7 +1,5 @@
 """Decides what to do after a failed download of one report: again, later, or not at all. Pure."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from enum import Enum
 from typing import Final

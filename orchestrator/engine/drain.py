@@ -1,7 +1,5 @@
 """Stopping on purpose: take no new work, finish what must not be cut, leave the rest."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -4,8 +4,6 @@ Waits for the API to finish it, collects its file, and says what follows for its
 unexpected stays with the one report; what the ledger or the disk refuse ends the run.
 """
 
-from __future__ import annotations
-
 import traceback
 from collections.abc import Awaitable
 from datetime import timedelta

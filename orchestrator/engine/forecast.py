@@ -1,7 +1,5 @@
 """Expects records and duration of reports from history, and puts the longest series first."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import timedelta
 from itertools import groupby

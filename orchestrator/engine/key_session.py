@@ -1,7 +1,5 @@
 """One API key at work: its client behind its rate limiter, its retries, what it leaves alone."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager

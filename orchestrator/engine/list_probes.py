@@ -4,8 +4,6 @@ A list that shows nothing of ours that is newer than an unknown create proves no
 Where nothing else is asked for, a report of product ``REPORTS-USAGE`` is: it is free of charge.
 """
 
-from __future__ import annotations
-
 from collections import defaultdict
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta

@@ -1,7 +1,5 @@
 """The number of open reports that the API takes from one key: learned when it refuses more."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 from contextlib import AbstractContextManager

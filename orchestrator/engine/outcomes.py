@@ -1,7 +1,5 @@
 """Turns what the API answers about a report into the event that follows for it. Pure."""
 
-from __future__ import annotations
-
 from typing import Final
 
 from orchestrator.core import echo, lifecycle

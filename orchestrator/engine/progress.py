@@ -3,8 +3,6 @@
 Keeps state and wakes who waits for a change; decides nothing.
 """
 
-from __future__ import annotations
-
 from collections import defaultdict, deque
 from dataclasses import dataclass, field
 from typing import Final

@@ -3,8 +3,6 @@
 The newer edition takes the place of the older one when it is verified (see `engine.editions`).
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta

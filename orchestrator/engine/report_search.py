@@ -1,7 +1,5 @@
 """Asks for the lists in which the report of an unknown create may stand, page by page, by date."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field

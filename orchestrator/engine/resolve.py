@@ -4,8 +4,6 @@ What costs nothing comes first: look again (`refetch`), take what was found (`ad
 came (`accept_file`), do without (`waive`). `resubmit` alone pays.
 """
 
-from __future__ import annotations
-
 from functools import partial
 from typing import Final
 

@@ -1,7 +1,5 @@
 """Runs jobs: goes on with what is open, works off the debt, and says what remains."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field

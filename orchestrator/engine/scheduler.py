@@ -3,8 +3,6 @@
 Decides the order and how much is under way; what to buy the core says, and how much the budget.
 """
 
-from __future__ import annotations
-
 from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import replace

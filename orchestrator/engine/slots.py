@@ -4,8 +4,6 @@ The rate limiter takes a slot with the turn of a request and gives it back when 
 goes on beyond the turn, a download or an open report, keeps it until the block of `slot_of` ends.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Protocol

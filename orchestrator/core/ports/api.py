@@ -3,8 +3,6 @@
 One call is one request. Nothing here retries, waits for its turn or knows the ledger.
 """
 
-from __future__ import annotations
-
 from collections.abc import AsyncIterator, Callable, Container, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass

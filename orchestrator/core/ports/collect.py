@@ -1,7 +1,5 @@
 """The collector as the engine sees it: makes a verified file of a download, and publishes it."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol

@@ -4,8 +4,6 @@ What was asked for and what became of it: the only truth. Nothing here says how 
 `orchestrator.ledger.open_ledger` opens one.
 """
 
-from __future__ import annotations
-
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Protocol, TypeVar

@@ -3,8 +3,6 @@
 Nothing here writes. `orchestrator.ledger.open_reader` opens one; `Ledger.read` lends one.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Protocol

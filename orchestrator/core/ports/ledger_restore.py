@@ -4,8 +4,6 @@
 there is no ledger.
 """
 
-from __future__ import annotations
-
 from typing import Protocol
 
 from orchestrator.core.model import GivenUp, Report, Resolution, Series

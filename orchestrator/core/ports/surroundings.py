@@ -1,7 +1,5 @@
 """What surrounds the engine in its process: the clock and the receiver of callbacks."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from datetime import datetime

@@ -1,7 +1,5 @@
 """Assigns each report to the group for which one account's list answers; it asks for nothing."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable
 
 import anyio

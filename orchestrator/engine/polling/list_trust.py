@@ -3,8 +3,6 @@
 Pure: it is told what lists showed and when; it asks nothing and reads no clock.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from datetime import datetime
 from enum import Enum

@@ -4,8 +4,6 @@ Neither is an end by itself. They are polled ever more rarely, and then left to 
 unless something proves that a report is gone. Nothing here asks the API.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final

@@ -1,7 +1,5 @@
 """Holds every tuning constant of polling, with unit and reason. Nothing here computes."""
 
-from __future__ import annotations
-
 from datetime import timedelta
 from typing import Final
 

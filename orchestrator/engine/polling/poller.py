@@ -7,8 +7,6 @@ there that the ending needs. Whatever would cost money is asked again. A 404 for
 SUCCESS without a link, are no ends: see `engine.polling.missing_reports`.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta

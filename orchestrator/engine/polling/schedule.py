@@ -3,8 +3,6 @@
 Pure: it reads no clock, draws no random number and asks nothing.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final

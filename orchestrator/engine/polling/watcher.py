@@ -5,8 +5,6 @@ lack or whose age makes them doubtful, and accounts of which no list can be had 
 callback only has its report polled: nothing that it says is believed.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
