@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
     from orchestrator.core.lifecycle import Event
     from orchestrator.core.model import Report
-    from orchestrator.core.ports import RateLimiter, Resume, Slot, Within
+    from orchestrator.core.ports import RateLimiter, Resume, Within
+    from orchestrator.core.slots import Slot
     from orchestrator.engine.run import RunEnd
     from tests.kit.stage import Stage
 

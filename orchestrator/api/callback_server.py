@@ -55,7 +55,6 @@ class CallCounts:
     """Counts of the calls that came in.
 
     Attributes:
-        received: calls to an address of ours.
         unknown: calls to anything else, and anything but a POST.
         refused: calls that were too many, too long, too slow or no HTTP, whatever they were for,
             and connections that had to make room.
@@ -72,7 +71,6 @@ class CallbackServer:
     A call to a known address is passed on before its body is read, whatever the body is.
 
     Attributes:
-        calls: what came in.
         address: where it listens: host and port.
         given: how many addresses were given out; see `CallbackUrls`.
     """

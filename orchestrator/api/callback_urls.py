@@ -27,8 +27,6 @@ class TokenBucket:
     """Allows `capacity` actions at once and `rate` a second in the long run. Full at first.
 
     Args:
-        rate: tokens a second that come in.
-        capacity: tokens that it holds.
         now: seconds of a monotonic clock; the same clock goes to `take`.
     """
 

@@ -45,15 +45,9 @@ class FileUrls:
     and port of `base_url`, and where that is the vendor's, to the vendor's other https hosts.
 
     Args:
-        session: for the requests.
-        base: the address of the API.
         signed: the headers that carry key and secret.
         timeout: of a request; an answer's head must be here within its `sock_read`.
-        refusal: the error for an answer of the API itself.
         note_date: told of the answers of the API itself.
-        now: our clock.
-        proxies: by which proxy a request goes.
-        hide: takes secrets out of a text.
     """
 
     def __init__(

@@ -66,8 +66,6 @@ def read_problem(status: int, body: bytes, hide: Callable[[str], str] = str) -> 
     Texts are shortened, and stripped of what a terminal or a log could take for its own.
 
     Args:
-        status: the HTTP status.
-        body: of the answer.
         hide: takes secrets out of a text: of each as it was meant, whatever JSON escaped in it.
     """
     try:
@@ -111,11 +109,8 @@ def refusal(
 
     Args:
         status: the HTTP status, from 400 up.
-        headers: of the answer.
         problem: what the answer says, where it says something.
-        call: the call in words.
         api_key: the key that signed; it is no secret.
-        now: our clock.
     """
     said = str(problem or f"HTTP {status} without words")
     retry_after = read_retry_after(headers, now)

@@ -12,7 +12,8 @@ from typing import Final
 import anyio
 from anyio.lowlevel import checkpoint
 
-from orchestrator.core.ports import Priority, Slot
+from orchestrator.core.ports import Priority
+from orchestrator.core.slots import Slot
 from orchestrator.errors import Throttled, TransportError
 
 PAUSE_INITIAL: Final = timedelta(seconds=1)
@@ -53,7 +54,6 @@ class KeyRateLimiter:
     that was sent before the latest slow-down counts as part of that one.
 
     Attributes:
-        turns: how many turns were taken.
         throttled: how many of them ended in `Throttled`.
     """
 
@@ -188,7 +188,7 @@ class KeyRateLimiter:
             if slot is None or slot.is_free:
                 first = queue[0]
             else:
-                slot.when_free(self._wake_first)
+                slot.pool.when_free(self._wake_first)
         return first
 
     def _hurry_old_polls(self) -> None:

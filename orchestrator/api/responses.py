@@ -28,8 +28,6 @@ class Stream:
     """A download in progress; implements `core.ports.Download`. Its pieces can be taken once.
 
     Args:
-        response: whose body it is.
-        call: for error texts.
         within: how long it may take.
         start: where in the file it begins.
         useless: why the body is not what was asked for; then the stream breaks at once.

@@ -166,8 +166,6 @@ def transport_error(
 
     Args:
         error: what aiohttp raised.
-        call: the call in words.
-        proxy: by which it went.
         is_about_file: see `ApiError`.
     """
     if isinstance(error, _SentOnce) and error.__cause__ is not None:

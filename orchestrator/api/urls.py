@@ -48,11 +48,6 @@ def parse_base(base_url: str) -> URL:
 def follow(base: URL, at: URL, target: str) -> URL:
     """Where a link or a redirect leads, if we go there.
 
-    Args:
-        base: of the API.
-        at: what it is relative to.
-        target: the link.
-
     Raises:
         FileRefused: it is no http address, or would send a paid file in the clear.
     """

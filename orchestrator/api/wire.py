@@ -165,7 +165,6 @@ def read_list(answer: Mapping[str, Any], only: Container[str] | None = None) -> 
     """The reports of a list answer; entries that cannot be read as a report are left out.
 
     Args:
-        answer: the JSON object.
         only: the ids that matter; the others' entries are not even read. None: every entry does.
 
     Raises:

@@ -23,7 +23,6 @@ class CancelResult:
     """What became of the open reports.
 
     Attributes:
-        reports: each that was open, with what became of it.
         forgotten: series whose relative windows begin anew today.
     """
 

@@ -32,11 +32,7 @@ _MANY_CALLS: Final = 25
 
 @dataclass(frozen=True, slots=True)
 class CheckResult:
-    """What was checked.
-
-    Attributes:
-        checks: in their order.
-    """
+    """What was checked."""
 
     checks: tuple[Check, ...]
 

@@ -96,13 +96,7 @@ def variables() -> Iterator[Check]:
 async def rights(
     config: Config, credentials: Mapping[str, Credentials], accounts: Mapping[str, Sequence[str]]
 ) -> list[Check]:
-    """One list call for each key and account, which costs nothing; and the clock.
-
-    Args:
-        config: where the API is.
-        credentials: by name.
-        accounts: by API key.
-    """
+    """One list call for each key and account, which costs nothing; and the clock."""
     checks: dict[str, list[Check]] = {key: [] for key in accounts}
     async with open_sessions(config, credentials, clock_of(None)) as sessions:
         by_key = {session.api_key: session for session in sessions.values()}

@@ -38,8 +38,6 @@ class Finding:
     """How a collection compares with the truth.
 
     Attributes:
-        lines: what was collected.
-        records: how many records the truth has.
         charged: how many the simulator charged.
         differences: every difference, in words; none if all is well.
     """

@@ -37,7 +37,6 @@ class EditionChoice:
     """What is to be bought anew.
 
     Attributes:
-        renewals: the collected reports, by job and series.
         too_old: reports left alone, since the API no longer has all of their records.
         under_way: reports left alone, since a newer edition of them is not settled yet.
     """

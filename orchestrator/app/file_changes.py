@@ -37,10 +37,8 @@ class FileChange:
     """A change of one file.
 
     Attributes:
-        change: what became of it.
         report: our number of its report, which names it as long as the ledger is the same.
         series: account, product, direction and filters of its records.
-        window: the time that it covers.
         file: as it stands now; None where it was removed.
     """
 

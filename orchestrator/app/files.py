@@ -24,8 +24,6 @@ class ReportFile:
         series: account, product, direction and filters of its records.
         window: the time that it covers; its end is the first moment that is not in it.
         path: absolute; in an object store relative to the address of the store.
-        rows: its records.
-        size_bytes: its size.
         sha256: of its content, in hex.
         report: our number of the report.
         request_id: the API's id of the report; None where a rebuilt ledger does not know it.

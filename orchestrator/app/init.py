@@ -45,10 +45,6 @@ class InitRequest:
 
     Attributes:
         directory: where they go; made if it is not there.
-        accounts: the accounts whose records are wanted.
-        products: names of products, as the API spells them.
-        job: name of the job, and of its file.
-        timezone: IANA name.
         days: how many days before today the job wants; 1 is yesterday.
         api_key: the key, or a reference to it.
         api_secret: a reference to the secret, or the secret.

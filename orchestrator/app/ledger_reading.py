@@ -86,7 +86,6 @@ def reading_ledger(config: Config, *, whole: bool = False) -> Iterator[LedgerRea
     """The ledger to read from; an empty one, in memory, where none has been begun.
 
     Args:
-        config: where it is.
         whole: all of it is read first, and checked for damage.
 
     Raises:

@@ -33,7 +33,6 @@ class WritableLedger:
     """A ledger that may be written.
 
     Attributes:
-        ledger: under the run's lock.
         manifest: is told of every change; to be written as a whole at the end.
     """
 
@@ -56,9 +55,7 @@ async def writing_ledger(
     The manifest beside the files belongs to it, and is written anew where it lacks something.
 
     Args:
-        config: where it is.
         clock: stamps its events.
-        lock_wait: how long to wait for the lock.
         first: done in a thread under the lock, before the ledger is looked for.
         announce: told, as (level, text), that a ledger is begun, or that a manifest was changed.
         check_later: a large one is not checked for damage here: call `Ledger.check`.

@@ -224,10 +224,7 @@ def refuse_unknown_files(
     """Nothing is bought over a file in its place that the ledger does not know.
 
     Args:
-        config: where the files are.
-        reader: the ledger.
         jobs: what they owe is what would be bought.
-        now: the present moment.
         retry_failed: what was given up is owed as well.
 
     Raises:

@@ -31,7 +31,6 @@ class ManifestSync:
     """The manifest of a ledger that is being written, whose `ChangeListener` it is.
 
     Args:
-        config: where ledger and manifest are.
         survey: how the manifest stands; None: it has to be written as a whole first.
     """
 

@@ -75,7 +75,6 @@ class Announcement:
         """Pings that the run begins; the run does not wait for it.
 
         Args:
-            config: who hears of the run.
             mask: hides what must not be told.
         """
         self._config, self._mask = config, mask

@@ -33,7 +33,6 @@ class DoublePurchaseCheck:
     key, one of them with its subaccounts.
 
     Args:
-        reader: the ledger.
         keys: API keys by name of credentials.
     """
 

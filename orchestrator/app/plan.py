@@ -37,12 +37,7 @@ _MAX_COUNTS: Final = 64
 
 
 class Plan(LedgerView):
-    """What a run would ask for.
-
-    Attributes:
-        inputs: the jobs and the config.
-        now: the moment for which it holds.
-    """
+    """What a run would ask for."""
 
     def __init__(self, inputs: Inputs, now: datetime) -> None:
         super().__init__(inputs)
@@ -172,13 +167,10 @@ class PlanTotals:
     """What a plan adds up to.
 
     Attributes:
-        requests_per_second: how fast each key may ask.
         keys: by name of credentials, what tells their API keys apart.
         series: series with a debt.
         complete: series that owe nothing.
         by_key: chunks by API key.
-        cost: the records of what is owed, and their price.
-        bounds: on what is bought.
         probes: series of which one small chunk comes first, and the rest is sized by it.
         refetched_reports: collected reports that are bought once more, as `refetch` says.
         refetched_records: the records that their files hold.

@@ -47,7 +47,6 @@ class QueryResult:
     """The answer to a query.
 
     Attributes:
-        columns: their names.
         rows: the answer, read as it is consumed.
         warnings: columns of which a value does not fit the type, so that they are text here.
     """
@@ -184,13 +183,7 @@ def _words(error: Exception) -> str:
 
 
 class _View:
-    """The view of one product.
-
-    Args:
-        connection: of DuckDB.
-        product: by its canonical name.
-        paths: its files.
-    """
+    """The view of one product."""
 
     def __init__(self, connection: Any, product: str, paths: Sequence[str]) -> None:
         self._connection = connection

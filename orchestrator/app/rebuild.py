@@ -50,7 +50,6 @@ class Rebuilt:
     """What a ledger was made of.
 
     Attributes:
-        has_manifest: whether there was one.
         files: collected files that the manifest knows.
         missing: of these, how many are not there.
         open: reports that the run goes on with.
@@ -100,10 +99,7 @@ def rebuild_ledger(
     the other half be bought again. Call it under the run's lock.
 
     Args:
-        config: where all is.
         jobs: whose files are taken up, where the manifest does not know them.
-        credentials: with which the jobs ask.
-        now: the present moment.
 
     Raises:
         InputError: there is a ledger already, the manifest cannot be used, or there is nothing

@@ -47,7 +47,6 @@ class Resolved:
     """What became of one report.
 
     Attributes:
-        report: as it stands now.
         text: what follows; empty where `error` says why nothing does.
         error: why the decision could not be carried out.
     """
@@ -80,11 +79,7 @@ _WORST_FIRST: Final = (
 
 @dataclass(frozen=True, slots=True)
 class ResolveResult:
-    """What became of the reports, each by itself.
-
-    Attributes:
-        reports: in the order in which they were named.
-    """
+    """What became of the reports, each by itself."""
 
     reports: tuple[Resolved, ...]
 

@@ -120,9 +120,7 @@ class Executed:
     """What the work has left for the summary.
 
     Attributes:
-        end: how the jobs stand.
         renewed: how the newer editions stand, where these were asked for.
-        stats: what was counted.
         display_error: the first error of what shows the run; None if there was none.
         loop_lag: how late the event loop's turns came.
         receiver: of callbacks; None without one.

@@ -173,7 +173,6 @@ async def open_sessions(
 
     Args:
         config: where the API is, and how fast it may be asked.
-        credentials: resolved, by name.
         clock: for the server's ``Date``.
         events: told when the API is down; None: nobody is.
         patience: how long to wait for an API that is down.

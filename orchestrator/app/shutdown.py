@@ -21,11 +21,7 @@ _HURRY: Final = f"{HURRY.total_seconds():.0f} seconds"
 
 
 class StoppedBeforeRun(Exception):
-    """A signal came while the run waited for the ledger's lock; nothing was done.
-
-    Attributes:
-        signal: its number.
-    """
+    """A signal came while the run waited for the ledger's lock; nothing was done."""
 
     def __init__(self, number: int) -> None:
         super().__init__("stopped while waiting for another run to end; nothing was done")
@@ -36,7 +32,6 @@ class Shutdown:
     """How a run is stopped, and why.
 
     Attributes:
-        drain: the run's.
         why: what began the drain, for people; empty if nothing did.
     """
 
@@ -152,7 +147,6 @@ async def listen_for_signals(
     counts as a SIGTERM, unless it is ignored already, as `nohup` has it.
 
     Args:
-        shutdown: of the run.
         inform: shows a line to whoever sent the signal.
         let_go: called before the process ends at once; gives the terminal back.
         task_status: started once signals are taken.

@@ -58,7 +58,6 @@ class SeriesStatus:
     """A series and its reports, by state.
 
     Attributes:
-        series: account, product, direction and filters.
         states: in the order of a report's life; only the states that there are.
     """
 
@@ -76,7 +75,6 @@ class ReportStatus:
     """One report that is not collected.
 
     Attributes:
-        report: as the ledger has it.
         fate: of its window, where the report came to nothing; else None.
         explanation: what happened, and what follows or can be done.
     """
@@ -96,7 +94,6 @@ class JobStatus:
     """How far a job has got.
 
     Attributes:
-        job: the job.
         until: up to when its records can be collected now: what is later is still settling.
         series: how many it has.
         missing: how many of them lack time that the next run asks for.
@@ -142,10 +139,6 @@ class Status(LedgerView):
     """Where the reports of the jobs stand; without jobs, all reports of the ledger.
 
     All iterators are lazy. They go by series, and within one by time.
-
-    Attributes:
-        inputs: the jobs and the config.
-        now: the present moment, for what is said of times to come.
     """
 
     def __init__(self, inputs: Inputs, now: datetime) -> None:
@@ -183,7 +176,6 @@ class Status(LedgerView):
 
         Args:
             filters: only what one of these lists; none: all.
-            series: only of this one.
         """
         states = LISTED
         if filters:

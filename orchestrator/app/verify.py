@@ -38,8 +38,6 @@ class Finding:
         fault: ``missing``, ``unreadable``, ``hash`` or ``rows`` of a report's file; ``ledger``
             where the ledger names no place that can be read; ``manifest``; ``unknown`` for a file
             that the ledger does not know.
-        path: of the file or folder.
-        text: a sentence for people.
         series: whose file; None of the manifest.
         window: the time that the file covers, where it has one.
         report: as the ledger has it; None where no report has the file.
@@ -58,11 +56,9 @@ class VerifyResult:
     """What came of reading the files.
 
     Attributes:
-        files: how many were read.
         size_bytes: of them, by the ledger.
         wrong_files: how many are not as they were collected.
         findings: the first `MAX_FINDINGS`.
-        number: of all findings.
         collected_twice: records that two series hold; a warning, no finding about a file.
     """
 

@@ -117,8 +117,6 @@ def steps(
     """What to do about each piece of a debt, in order of time; lazy.
 
     Args:
-        debt: what is owed.
-        failures: those of the series that count.
         failed_now: the windows of the reports that failed in this run.
         cut_now: the windows of the reports that were truncated in this run.
         dates: what the API has refused in this run for its dates; None: nothing.

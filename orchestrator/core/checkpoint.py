@@ -27,8 +27,6 @@ class Checkpoint:
     Attributes:
         at: when that was, to the second; for people.
         ledger: the first 8 digits of `LedgerPoint.ledger`.
-        generation: `LedgerPoint.generation`.
-        changes: `LedgerPoint.changes`.
         run: tells runs apart that have changed nothing, in hex; empty where no run has ended here.
     """
 

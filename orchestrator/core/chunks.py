@@ -129,9 +129,6 @@ def split(
     Lazy: memory does not grow with the number of chunks.
 
     Args:
-        windows: what to cover; overlaps are merged first.
-        size: the largest chunk.
-        zone: where the grid's dates begin.
         cuts: further moments to cut at, such as the borders of earlier failed reports.
         fits: whether a chunk is small enough. Where it is not, the grids of fewer months,
             weeks, days and hours are tried in turn, down to an hour, which is always taken.
@@ -172,12 +169,7 @@ def cut(
     """Chunks as `split` cuts them, and smaller where reports were cut or kept failing.
 
     Args:
-        owed: what to cover.
-        size: the largest chunk.
-        zone: where the grid's dates begin.
-        failures: of the series, those that count.
         sizing: how many records a chunk may hold; None, or nothing known yet: any number.
-        borders: further moments to cut at.
     """
     fits = sizing.fits if sizing is not None and not sizing.must_probe else None
     if not failures:

@@ -12,7 +12,6 @@ class ColumnChanges:
     """Names of columns.
 
     Attributes:
-        dropped: are not in the file.
         hashed: hold an HMAC-SHA-256 in the place of each value.
         without_type: are text in a typed file, since a value did not fit the type.
     """

@@ -44,7 +44,6 @@ def typed(command: str, *arguments: object) -> str:
     """A command of this program in backquotes, with quotes where a shell needs them.
 
     Args:
-        command: such as ``run``.
         arguments: its arguments and options; `JOB` becomes the paths of the job files, and a path
             is that of a job file.
     """

@@ -86,9 +86,7 @@ def relation(intent: Report, owner: Owner | None, *, same_account: bool) -> Rela
     """How a listed report stands to the create of `intent`.
 
     Args:
-        intent: a row whose create may have happened.
         owner: the row that has the id of the listed report; None: none of ours.
-        same_account: it is a report of the intent's account.
     """
     if owner is None:
         return Relation.STRANGER
@@ -121,7 +119,6 @@ class Page:
     """One list answer.
 
     Attributes:
-        entries: in its order.
         said: how many the API says that there are; None where it does not say.
         unread: how many more there are that could not be read.
     """
@@ -194,8 +191,6 @@ def tiles_cover(tiles: Sequence[Page], longest: int, *, shows_later: bool, heeds
     """Whether lists that were asked for by date would show what was made in their time.
 
     Args:
-        tiles: they touch, and hold the moment.
-        longest: as for `Page.is_whole`.
         shows_later: another list of the same account shows a later report of ours.
         heeds: a list that was asked for by date has shown a report of ours: dates mean here what
             they mean to us.
@@ -208,10 +203,6 @@ class UnknownCreate:
     """A create with unknown outcome, at one search for its report.
 
     Attributes:
-        report: whose create may have happened.
-        moment: of the create, by the API's clock.
-        age: of its intent by now.
-        now: the present moment by our clock.
         rate: seconds of the API's clock for each of ours; 1 but at a simulator.
     """
 

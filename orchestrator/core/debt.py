@@ -23,8 +23,6 @@ class Debt:
     """What a job still wants of one series.
 
     Attributes:
-        job: the job.
-        entry: the series, and who asks.
         owed: what must be asked for: wanted less had. Normal.
         had: the part of what the job wants that is had already, or asked for by an earlier job
             of the same command. Normal.
@@ -75,8 +73,6 @@ class EarlierJob:
     """A job that the command names before another one, and that buys what both want of a series.
 
     Attributes:
-        job: the job.
-        now: the moment that the run took as its own for the key of that job.
         resolution: of the job's relative windows for the series, as the ledger has it.
     """
 
@@ -98,9 +94,6 @@ def debt(
     """The debt of one series of a job.
 
     Args:
-        job: the job.
-        entry: one of its series.
-        now: the moment that the run took as its own.
         series_state: what the ledger has of the series, as this job sees it.
         earlier: the earlier jobs of the same command that hold the series; they buy what they
             want of it.
@@ -130,13 +123,7 @@ def debt(
 
 
 def wants(job: Job, now: datetime, resolution: Resolution) -> tuple[Window, ...]:
-    """Every moment that a job may ask for by now, had or not; clipped.
-
-    Args:
-        job: the job.
-        now: the moment that the run took as its own.
-        resolution: of its relative windows for the series, as the ledger has it.
-    """
+    """Every moment that a job may ask for by now, had or not; clipped."""
     return job_windows.wanted(job, now, job_windows.resolve(job, now, resolution))
 
 

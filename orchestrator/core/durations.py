@@ -23,7 +23,6 @@ class ReportDuration(NamedTuple):
     """How long one report took.
 
     Attributes:
-        rows: records in its file.
         seconds: from when its id was known to when it was seen finished.
     """
 
@@ -35,7 +34,6 @@ class OpenReport(NamedTuple):
     """A report that is watched.
 
     Attributes:
-        product: canonical.
         age: seconds since its id was known, when it was last seen open; negative: it was not yet.
         size: how long it will take, compared with most of its product.
     """

@@ -29,7 +29,6 @@ class ReportChanged:
     """A report as it stands now.
 
     Attributes:
-        report: after the change.
         event: what changed it; None: it was found open, or its intent has just been written.
     """
 
@@ -47,13 +46,7 @@ class BytesReceived:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """A sentence for people.
-
-    Attributes:
-        level: how much it matters.
-        text: the sentence; it holds no secret.
-        facts: the same for machines.
-    """
+    """A sentence for people."""
 
     level: Level
     text: str

@@ -40,7 +40,6 @@ class Key:
 
     Attributes:
         help: one sentence for editors; what it is, and its unit.
-        form: how its text is written.
         least: the least value; None: the least that its type takes.
         most: the largest value; None: the largest that its type takes.
         name: as the file has it; empty: as the field is called.

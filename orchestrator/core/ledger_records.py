@@ -33,7 +33,6 @@ class Owner:
 
     Attributes:
         report_id: our number of it; later rows have higher ones.
-        api_key: the key that bought it.
         intended_at: when its intent was written, by our clock.
         submitted_at: when its id became known; None for one that was restored from a manifest.
     """
@@ -50,10 +49,6 @@ class SubaccountRows:
 
     Attributes:
         series: of the file; with subaccounts.
-        window: of the file.
-        report_id: our number of its report.
-        account_id: whose records they are.
-        rows: how many.
     """
 
     series: Series

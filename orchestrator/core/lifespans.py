@@ -86,10 +86,8 @@ def by_a_fast_clock(
     """A moment of our clock by that of a simulator, which may run at another speed.
 
     Args:
-        ours: by our clock.
         asked: when the report was asked for, by our clock.
         ahead_then: the simulator's clock less ours at that moment.
-        now: the present moment, by our clock.
         ahead_now: the simulator's clock less ours by now.
     """
     share = (ours - asked) / (now - asked) if now > asked else 0.0

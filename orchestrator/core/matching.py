@@ -22,8 +22,6 @@ def candidates(
     What time the API gives a report rules out none: it may be hours off, or cannot be read.
 
     Args:
-        intent: a row whose create may have happened.
-        listed: what the API lists.
         owned: ids that rows of ours have, and the rows.
     """
     matching = (
@@ -50,10 +48,8 @@ def choose(
     """Which of its `candidates` is the report of `intent`.
 
     Args:
-        intent: a row whose create may have happened.
         likely: the candidates, told of as fully as the API tells.
         unresolved_creates: other rows whose creates may have happened.
-        moment: when the API may have taken the create.
         has_own_address: no other report was asked for with the callback URL of `intent`.
 
     Returns:

@@ -37,7 +37,6 @@ class Series:
 
     Attributes:
         account_id: 8 characters; the account whose records are asked for.
-        product: the canonical name.
         direction: ``inbound``, ``outbound``, or None where the request carries none.
         fields: the other fields of the body, defaults filled in, sorted by name.
     """
@@ -190,11 +189,7 @@ class Job:
 
     Attributes:
         name: the identity of the job: its marks and resolved windows belong to it.
-        path: the file it came from.
-        zone: where its days begin.
         series: in the order of the file: accounts outer, products inner; no series twice.
-        windows: as the file has them; overlap is allowed.
-        chunk: the largest window of one report.
         settle: how long after their time records may still arrive.
         callback_url: passed on to the API as it is.
         target_rows: the most records that one report should hold; None: size by time alone.
@@ -222,18 +217,15 @@ class RemoteReport:
     """A report object as the API answered it, whatever its dialect.
 
     Attributes:
-        request_id: opaque.
         status: None where the API used a word that is not known; `status_word` has it.
         status_word: the word itself.
         echo: the request's fields as echoed (account_id, product, direction, filters), booleans
             as booleans, product canonical; without dates and callback URL. Fields that the API
             left out, or gave as null, are not in it.
         date_start: the echoed start of the window, UTC; None where it is not echoed.
-        date_end: the echoed end.
         received_at: when the API took the request, by its clock.
         items_count: rows in the file; means something only when the status is final.
         download_url: where the file is; absolute, or relative to the API.
-        callback_url: as echoed.
         unreadable: the fields that are there and cannot be read, each with what is wrong with it;
             they count as absent. What a proof needs of them is asked for once more.
     """
@@ -279,10 +271,6 @@ class Report:
     """One purchase at the API, as the ledger knows it: a row.
 
     Attributes:
-        id: our own number, from 1.
-        series: what was asked for.
-        window: for which time.
-        state: where it is in its life.
         api_key: the key that bought it; never the secret.
         job: the name of the job that bought it first.
         intended_at: when the intent was written, by our clock.
@@ -293,7 +281,6 @@ class Report:
         ready_at: when we saw it finished.
         items_count: rows that the API says the file has.
         download_url: where the API says the file is.
-        rows: records counted in the file.
         size_bytes: of the published file.
         sha256: of the published file, in hex.
         target: the published file, relative to the output directory, with forward slashes.
@@ -398,12 +385,9 @@ class Failure:
     """A report that came to nothing.
 
     Attributes:
-        window: what it was for.
         truncated: the API cut its file; otherwise it failed, its file was lost, or it is
             unknown whether it was created.
-        reason: in words.
         proved: for a truncated one: a smaller report inside its window has come back complete.
-        report_id: our number of it.
         rows: for a truncated one: the records that it is known to have had; None: unknown.
         counts: for a truncated one: it counts as a purchase. One does not where a person has had
             a say since, or where all of its window has been collected: it only shapes chunks.
@@ -429,7 +413,6 @@ class SeriesState:
         failures: the reports that came to nothing and still count for what is bought next: the
             truncated ones, and those that failed since the user last said `--retry-failed`.
         given_up: what no run asks for until it is told to.
-        disputed: the reports that wait for a person.
         open: number of reports that a run still has work to do for, held ones among them.
     """
 

@@ -32,11 +32,7 @@ class Defer:
 
 @dataclass(frozen=True, slots=True)
 class GiveUp:
-    """Ask for this window no more, until a person says so.
-
-    Attributes:
-        report_id: our number of the report that failed last.
-    """
+    """Ask for this window no more, until a person says so."""
 
     window: Window
     reason: str

@@ -39,13 +39,11 @@ class Product:
     """What the API accepts for one product.
 
     Attributes:
-        name: as the API spells it.
         direction: whether ``direction`` must, may or must not be given.
         fields: the filters it accepts, direction and the common fields apart.
         outbound_only: those of `fields` that only ``direction: outbound`` accepts.
         required: those of `fields` that must be given.
         retention: how long records are kept; None means `vonage.RETENTION_MONTHS` calendar months.
-        free: records cost nothing.
         note: a hint for people, such as what to use instead; may be empty.
     """
 

@@ -143,7 +143,6 @@ def columns_of(product: str, direction: str | None = None) -> tuple[str, ...]:
     """The columns that files of a product are known to have; empty for an unknown product.
 
     Args:
-        product: by its canonical name.
         direction: None, or a direction that does not change the columns: those of all directions.
     """
     names = _COLUMNS.get(f"{product} {direction}") or _COLUMNS.get(product)

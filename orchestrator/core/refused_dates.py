@@ -56,9 +56,6 @@ class RefusedDates:
         """A window was refused, for its dates.
 
         Args:
-            window: what was asked for.
-            reason: in the API's words.
-            report_id: our number of the report that was not made.
             edge: the oldest moment of which the API keeps records of the series.
         """
         self.edge = edge

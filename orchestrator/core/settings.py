@@ -125,7 +125,6 @@ class ColumnRules:
     """What becomes of the columns of collected files, which hold personal data.
 
     Attributes:
-        drop: columns that are left out.
         hash: columns whose values are replaced by their HMAC-SHA-256.
     """
 
@@ -143,7 +142,6 @@ class ColumnSettings:
 
     Attributes:
         default: for products that `products` does not name.
-        products: by canonical name.
     """
 
     default: ColumnRules = field(default_factory=ColumnRules)
@@ -223,7 +221,6 @@ class Prices:
 
     Attributes:
         default: for products that `products` does not name; None: nobody said.
-        products: by canonical name.
         currency: such as ``EUR``; empty if nobody said.
     """
 

@@ -43,8 +43,6 @@ class Bound:
     """The most that may be bought in a period.
 
     Attributes:
-        key: as the config names it.
-        most: records, or money.
         prices: what a record costs; None: records are counted.
     """
 

@@ -44,13 +44,7 @@ _CHANCE: Final = 3.0  # records that a chunk may have more by chance
 
 @dataclass(frozen=True, slots=True)
 class ObservedSpan:
-    """Records collected over a stretch of time.
-
-    Attributes:
-        window: from the first to the last moment.
-        covered: how much of it was collected.
-        rows: the records of that part.
-    """
+    """Records collected over a stretch of time."""
 
     window: Window
     covered: timedelta
@@ -77,7 +71,6 @@ class History:
 
     Attributes:
         seen: by start; stretches of different series may overlap.
-        own: it is of the series itself.
     """
 
     seen: tuple[ObservedSpan, ...] = ()
@@ -177,7 +170,6 @@ class Sizing:
     """How a series' chunks are made so small that their reports hold at most so many records.
 
     Attributes:
-        target: the most records that one report should hold.
         history: what has been seen; empty: a probe must come first.
         careful: the records are bounded by a budget: nothing is asked for that may go beyond it.
     """
@@ -228,8 +220,6 @@ def sizing(job: Job, history: History, room: int | None) -> Sizing | None:
     """How the chunks of a series are sized; None: by time alone.
 
     Args:
-        job: which asks.
-        history: of the series.
         room: the records of it that may still be asked for; None: any number.
     """
     if room is not None:

@@ -28,7 +28,6 @@ class Breaker:
     API that is known to be down.
 
     Args:
-        api_key: named in messages.
         probe: a request that changes nothing; any `ApiError` may come out of it.
         events: is told when the API goes down, and when it is back.
         patience: how long the run waits for the API.

@@ -12,9 +12,6 @@ class BriefDownload:
 
     So whoever takes it keeps what has come, as after any other break; a cancellation would lose
     what is in their hands.
-
-    Attributes:
-        was_cut: the drain has cut it.
     """
 
     def __init__(self, download: Download, drain: Drain) -> None:

@@ -27,8 +27,6 @@ class _Asked:
 
     Attributes:
         records: its upper estimate, until the API has counted them.
-        unknown: nothing was known of its series.
-        counted: the API has counted them.
     """
 
     records: int

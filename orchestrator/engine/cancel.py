@@ -28,13 +28,7 @@ _FINISHED: Final = "finished at the API already, and paid; `run` collects its fi
 
 @dataclass(frozen=True, slots=True)
 class Cancellation:
-    """What became of one open report.
-
-    Attributes:
-        report: as it stands now.
-        done: it is cancelled at the API.
-        words: what happened, for people.
-    """
+    """What became of one open report."""
 
     report: Report
     done: bool
@@ -47,11 +41,6 @@ async def cancel(
     """Cancels the open reports of the jobs' series at the API, whoever bought them.
 
     What is finished there, and what may not exist, stays: the next run goes on with it.
-
-    Args:
-        jobs: whose series.
-        ledger: open, under the run's lock.
-        sessions: by API key, and by name of credentials.
     """
     by_series = {entry.series.key: entry for job in reversed(jobs) for entry in job.series}
     results = []

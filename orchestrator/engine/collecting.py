@@ -15,6 +15,7 @@ from orchestrator.core.local_dates import chunk_text
 from orchestrator.core.model import RemoteReport, Report
 from orchestrator.core.policy import Scope
 from orchestrator.core.ports import Download, Priority, VerifiedFile, Within
+from orchestrator.core.slots import SlotPool
 from orchestrator.core.vonage import Status
 from orchestrator.engine import outcomes
 from orchestrator.engine.brief_download import BriefDownload
@@ -22,7 +23,6 @@ from orchestrator.engine.context import RunContext
 from orchestrator.engine.download_tries import SAME_COUNT, DownloadTries, Next, is_refusal
 from orchestrator.engine.key_session import KeySession
 from orchestrator.engine.polling.missing_reports import is_file_gone, is_forgotten, life_left
-from orchestrator.engine.slots import SlotPool
 from orchestrator.errors import (
     ApiError,
     CollectError,
@@ -53,7 +53,6 @@ class Collecting:
     """Collects reports; shared by all of them, and holding no state of any one.
 
     Args:
-        context: of the run.
         ended: what is done once the API says that a report has come to nothing, was cut, or is
             not what was asked for.
     """

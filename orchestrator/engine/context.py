@@ -18,12 +18,7 @@ class RunContext:
 
     Attributes:
         ledger: open, under the run's lock.
-        collector: makes files.
         sessions: by name of credentials; two names of one API key share a session.
-        events: told of everything; a new one for each run.
-        clock: the wall clock.
-        config: policies and limits.
-        drain: how the run is stopped.
         jitter: a random number in [0, 1).
         callbacks: our own receiver; None: reports are only polled.
     """

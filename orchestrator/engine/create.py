@@ -24,9 +24,9 @@ from orchestrator.core.policy import (
     Scope,
 )
 from orchestrator.core.ports import Priority
+from orchestrator.core.slots import Slot
 from orchestrator.engine.context import RunContext
 from orchestrator.engine.key_session import KeySession
-from orchestrator.engine.slots import Slot
 from orchestrator.errors import ApiError, RequestIdConflict, Throttled, TransportError
 
 _LEDGER_TIME: Final = timedelta(seconds=5)
@@ -42,9 +42,7 @@ class ChunkOrder:
 
     Attributes:
         callback_url: the job's own; None: ours, where we have a receiver.
-        replaces: what it is a newer edition of.
         rows: the records that it is expected to hold; None: nobody can say.
-        created: called when the API has given it an id.
         refused: called when the API has refused its dates, with the report that was not made.
         settle: how long after its end records may still arrive: it is not asked for earlier.
     """
@@ -75,7 +73,6 @@ class Unknown:
     """Nobody knows whether the API has the report: it has to be looked for there.
 
     Attributes:
-        report: as the ledger has it.
         conflict: that the API answered with the id of another report of ours; else empty.
     """
 
@@ -141,8 +138,6 @@ class ReportCreator:
         """Creates the report of a chunk, as soon as its key, its slot and the API's clock let it.
 
         Args:
-            order: the chunk.
-            session: of the key.
             slot: among the open reports of the key; kept where the API may have the report.
         """
         if not await self._has_settled(order, session):

@@ -47,12 +47,10 @@ class DownloadTries:
     """The downloads of one report in this run.
 
     Attributes:
-        number: how many there were.
         refused: how many of the last in a row were refused: the link may have died.
         broken: how many of the last in a row broke on their way.
         same_count: how many of the last in a row held the same wrong number of records, or had no
             end.
-        problem: what the last one met.
         since: when the first one began, by the loop's clock.
     """
 
@@ -105,7 +103,6 @@ class DownloadTries:
         """What follows.
 
         Args:
-            attempts: how many downloads there may be in a run.
             asked: what the API said of the report after the last download; None: it was not asked.
             is_file_gone: the life of the file is over by the API's clock.
             is_forgotten: that of the report too.

@@ -21,6 +21,7 @@ from orchestrator.core.model import RemoteReport, Report
 from orchestrator.core.policy import Scope
 from orchestrator.core.proofs import Proof
 from orchestrator.core.settings import OnTimeout, OnUnknown
+from orchestrator.core.slots import Slot
 from orchestrator.core.vonage import Status
 from orchestrator.engine import outcomes
 from orchestrator.engine.cancel import cancelled
@@ -39,7 +40,6 @@ from orchestrator.engine.key_session import KeySession
 from orchestrator.engine.polling.missing_reports import Gone, LeftOpen
 from orchestrator.engine.polling.watcher import Watcher
 from orchestrator.engine.reconcile import UNKNOWN_MAYBE_PAID, Reconciler
-from orchestrator.engine.slots import Slot
 from orchestrator.errors import (
     ApiError,
     InputError,
@@ -87,7 +87,6 @@ class Follower:
     """Follows reports; shared by all of them.
 
     Args:
-        context: of the run.
         watching: where reports are polled, in tasks that end when none is left.
         pace: how long reports took so far; learns.
 
@@ -133,8 +132,6 @@ class Follower:
         """Follows a report that was found open, to where no machine can take it further now.
 
         Args:
-            report: an open one.
-            session: of its key.
             rows: the records that it is expected to hold; None: nobody can say.
             patience: how long it is waited for; None: for `poll.timeout`.
         """

@@ -16,8 +16,9 @@ from orchestrator.core.events import Level, RunEvents
 from orchestrator.core.local_dates import chunk_text
 from orchestrator.core.model import Report, Series
 from orchestrator.core.policy import Scope
-from orchestrator.core.ports import Priority, RateLimiter, ReportsApi, Slot
+from orchestrator.core.ports import Priority, RateLimiter, ReportsApi
 from orchestrator.core.settings import RetryPolicy
+from orchestrator.core.slots import Slot
 from orchestrator.core.vonage import Status
 from orchestrator.engine.breaker import Breaker
 from orchestrator.engine.drain import Drain
@@ -40,11 +41,7 @@ class KeySession:
     """Sends everything that goes to the API under one key: turns, retries, what is left alone.
 
     Args:
-        api: the client of the key.
-        rate_limiter: the key's turns.
-        retry: of requests that change nothing.
         jitter: a random number in [0, 1), for the pauses.
-        events: is told when the API is down.
         patience: how long one run waits for an API that is down.
     """
 
@@ -96,7 +93,6 @@ class KeySession:
         """Whether a wait from now on would outlast what this run waits, or its deadline.
 
         Args:
-            wait: how long.
             since: when it was begun to wait, by the loop's clock; None: now.
         """
         now = anyio.current_time()

@@ -1,8 +1,6 @@
 """The number of open reports that the API takes from one key: learned when it refuses more."""
 
 import math
-from collections.abc import Callable
-from contextlib import AbstractContextManager
 from datetime import timedelta
 from typing import Final
 
@@ -10,7 +8,7 @@ import anyio
 
 from orchestrator.core import vonage
 from orchestrator.core.events import RunEvents
-from orchestrator.engine.slots import Slot, Waiters, slot_of
+from orchestrator.core.slots import SlotPool
 from orchestrator.errors import Throttled
 
 _SUSPECT_AFTER: Final = 2
@@ -29,7 +27,7 @@ PAUSE_MAX: Final = 60.0
 """Seconds; the pause doubles up to this."""
 
 
-class OpenReportLimit:
+class OpenReportLimit(SlotPool):
     """Limits the open reports of one key to what the API takes, once it has refused more.
 
     The vendor tells of no such limit. A 429 for a create is taken for the rate at first, and slows
@@ -40,8 +38,6 @@ class OpenReportLimit:
     have ended as it holds, after twice as many each time that was wrong.
 
     Args:
-        api_key: named in messages.
-        events: told what was learned.
         patience: how long creates may be refused, while nothing ends, before the run gives up.
 
     Attributes:
@@ -52,14 +48,12 @@ class OpenReportLimit:
     def __init__(
         self, api_key: str, events: RunEvents, patience: timedelta = timedelta.max
     ) -> None:
-        self.most: int | None = None
+        super().__init__()
         self.gave_up = ""
         self._patience = patience
         self._refused_since: float | None = None
         self._api_key = api_key
         self._events = events
-        self._taken = 0
-        self._waiters = Waiters()
         self._pausing = 0
         self._refusals = 0
         self._has_probe_passed = False
@@ -67,12 +61,6 @@ class OpenReportLimit:
         self._ended = 0
         self._rounds = 1
         self._pause = PAUSE_INITIAL
-
-    def slot(self) -> AbstractContextManager[Slot]:
-        """The slot of one report; see `slot_of`."""
-        return slot_of(self)
-
-    # --- what the API says ------------------------------------------------------------------------
 
     @property
     def is_suspect(self) -> bool:
@@ -116,7 +104,7 @@ class OpenReportLimit:
         says_so = "#" in kind and not kind.endswith(vonage.RATE_LIMIT_TYPE)
         if not says_so and not self._may_be_reached():
             return False
-        before, self.most = self.most, max(1, self._taken - 1)
+        before, self.most = self.most, max(1, self.taken - 1)
         if before is None:
             self._events.message(
                 "info",
@@ -143,11 +131,11 @@ class OpenReportLimit:
                 f"the API has refused every create of key {self._api_key} for {refused_for}"
             )
             self._events.message("error", f"{self.gave_up}; nothing more is asked for in this run")
-            self._waiters.tell()  # they come to their turn to hear that it is over
+            self.wake_all()  # they come to their turn to hear that it is over
 
     async def pause(self) -> None:
         """Waits after a refusal where none of ours is open: nothing tells when there is room."""
-        if self._taken or self.gave_up:
+        if self.taken or self.gave_up:
             return
         pause, self._pause = self._pause, min(PAUSE_MAX, 2 * self._pause)
         self._pausing += 1
@@ -155,26 +143,14 @@ class OpenReportLimit:
             await anyio.sleep(pause)
         finally:
             self._pausing -= 1
-            self._waiters.tell()
-
-    # --- the pool of its slots --------------------------------------------------------------------
+            self.wake_all()
 
     @property
     def is_free(self) -> bool:
-        """Whether one more report may be created now."""
+        """Whether one more report may be created now.
+
+        A report that is found open takes a slot free or not: it has one at the API already.
+        """
         if self.gave_up:
             return True  # they come to their turn to hear that it is over
-        return not self._pausing and (self.most is None or self._taken < self.most)
-
-    def take(self) -> None:
-        """Takes a slot, free or not: a report that is found open has one at the API already."""
-        self._taken += 1
-
-    def give_back(self) -> None:
-        """Frees a slot, and wakes who waits for one."""
-        self._taken -= 1
-        self._waiters.tell()
-
-    def when_free(self, wake: Callable[[], None]) -> None:
-        """Calls `wake` once, when there may be room."""
-        self._waiters.add(wake)
+        return not self._pausing and super().is_free

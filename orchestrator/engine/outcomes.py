@@ -63,9 +63,7 @@ def event_for_truncated(event: lifecycle.CutShort, rows: int | None, most: int) 
     Smaller chunks help only where the size was what cut it.
 
     Args:
-        event: what the API's answer says.
         rows: the records in its file; None: the file could not be had, the answer's count decides.
-        most: the records that a file holds at most.
     """
     seen = event.items_count if rows is None else rows
     if seen is None:

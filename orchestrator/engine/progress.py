@@ -28,15 +28,11 @@ class KeyQueue:
     """The work of one API key.
 
     Attributes:
-        session: of the key.
-        slots: of the reports that this run asks for.
         found_slots: of the reports that earlier runs have left open.
         is_searching: what earlier runs have left open is still being read from the ledger.
         is_feeding: the debt of a series is being handed out.
         may_buy: set when what is open is known, or fills all its slots.
-        entries: the series that are asked for under the key.
         todo: the series whose debt is to be looked at, and whether only for what is urgent.
-        changed: set when there may be something to do again.
     """
 
     session: KeySession
@@ -78,9 +74,6 @@ class RunProgress:
 
     Args:
         in_flight: reports of this run that may be under way at a time under each key.
-
-    Attributes:
-        queues: by API key.
     """
 
     def __init__(self, in_flight: int) -> None:

@@ -42,7 +42,6 @@ class Judgement:
     """What is to be believed of a create, after the searches of one run.
 
     Attributes:
-        event: `Adopted`, `FoundAbsent` or `Held`.
         in_vain: it was looked for as often and as long as it takes to believe that it is absent,
             and nothing was seen that may be it.
     """
@@ -239,7 +238,6 @@ class _Searches:
         answered: searches in which a list was to be had.
         covering: searches of lists that must have shown it.
         doubt: why something there may be it; of the last search.
-        trouble: why the last search failed.
         told: listed reports as the API tells of them by their ids.
     """
 

@@ -62,9 +62,7 @@ def early_reports(
     left out, for a newer edition could hold less.
 
     Args:
-        reader: the ledger.
         jobs: each series counts under the first job that has it and a `refetch`.
-        now: the present moment, by the API's clock.
         bounds: on what may be bought, with what a day and a month have bought already.
         asked: the records that this run has asked for already, by product.
     """
@@ -108,8 +106,6 @@ async def refetch(context: RunContext, jobs: Sequence[Job], end: RunEnd) -> RunO
     """Buys once more what the jobs' `refetch` says; what remains of it, None if nothing is due.
 
     Args:
-        context: of the run.
-        jobs: those of the run.
         end: of the run's other work: the limits of a run hold for both together.
 
     Raises:

@@ -34,7 +34,6 @@ class Shown:
     """What the lists show in one search.
 
     Attributes:
-        remotes: every report, by its id.
         covers: what was made at the moment of the create would be among them.
         shows_later: they show a later report of ours: they work, and are fresh.
     """
@@ -45,12 +44,7 @@ class Shown:
 
 
 class ReportLists:
-    """Asks the API for lists around the moment of a create.
-
-    Args:
-        ledger: knows which reports are ours.
-        probes: the free ones that are ours too.
-    """
+    """Asks the API for lists around the moment of a create."""
 
     def __init__(self, ledger: Ledger, probes: Probes) -> None:
         self._ledger = ledger

@@ -36,7 +36,6 @@ class SeriesEnd:
     """How one series of one job stands when the run ends.
 
     Attributes:
-        owed: what is still debt.
         refused: why the API refuses it; None if it does not.
         open: reports that the next run goes on with.
         given_up: what this job wants and no run asks for by itself.
@@ -62,8 +61,6 @@ class Others:
     """The open reports of the run's keys whose series no named job holds.
 
     Attributes:
-        open: how many, by state.
-        series: of how many series.
         jobs: the names of the jobs that asked for them.
         refused: why the API refuses some of them, each reason once.
     """
@@ -80,12 +77,9 @@ class RunEnd:
 
     Attributes:
         now: the moment that the run took as its own: the earlier of our clock and the API's.
-        remains: for the exit code.
         unsettled: the series that are not done; the done ones are not kept.
-        series: how many there were in all.
         stopped: why the run asked for nothing more, in words; empty where it did not stop so.
         asked: the records that it asked for, by product, as far as a limit is on them.
-        others: what is open beside the series of the jobs.
         bugs: unexpected errors, each of which ended the work on one report; a few of them.
     """
 
@@ -107,7 +101,6 @@ async def run_jobs(
     What is open of the same keys is followed too, whichever job asked for it.
 
     Args:
-        context: what it works with.
         jobs: in the order in which they are served; their names differ.
         now: by our clock, read once, when the lock was taken.
         retry_failed: what was given up is debt again.

@@ -11,7 +11,6 @@ from orchestrator.core.ports.api import (
     RateLimiter,
     ReportsApi,
     Resume,
-    Slot,
     Within,
 )
 from orchestrator.core.ports.collect import Collector, VerifiedFile
@@ -36,7 +35,6 @@ __all__ = [
     "RateLimiter",
     "ReportsApi",
     "Resume",
-    "Slot",
     "VerifiedFile",
     "Within",
 ]

@@ -3,7 +3,7 @@
 One call is one request. Nothing here retries, waits for its turn or knows the ledger.
 """
 
-from collections.abc import AsyncIterator, Callable, Container, Sequence
+from collections.abc import AsyncIterator, Container, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -13,6 +13,7 @@ from typing import Final, Protocol
 from orchestrator.core import vonage
 from orchestrator.core.intervals import Window
 from orchestrator.core.model import RemoteReport, ReportList, Series
+from orchestrator.core.slots import Slot
 from orchestrator.core.vonage import Status
 
 
@@ -29,27 +30,6 @@ class Priority(IntEnum):
 
     Anybody who knows an address may call; what is bought must not wait for that.
     """
-
-
-class Slot(Protocol):
-    """What a request needs besides its turn: one of a limited number, such as downloads at once."""
-
-    @property
-    def pool(self) -> object:
-        """Its pool: the slots of one pool are free, or taken, together."""
-
-    @property
-    def is_free(self) -> bool:
-        """Whether it may be taken now."""
-
-    def take(self) -> None:
-        """Takes it. Taken again, it changes nothing."""
-
-    def release(self) -> None:
-        """Frees it at the end of the turn that took it, unless the request has kept it."""
-
-    def when_free(self, wake: Callable[[], None]) -> None:
-        """Calls `wake` once, when it may be free."""
 
 
 class RateLimiter(Protocol):

@@ -46,8 +46,6 @@ class LedgerRestore(Protocol):
         A report whose download had begun is submitted again: the API tells its link anew.
 
         Args:
-            report: as the manifest has it.
-            line: its line in the manifest.
             failed: the event by which it came to nothing.
             foreign: records of other accounts in its file.
             again: it may replace the report of an earlier line.

@@ -15,7 +15,6 @@ class PollGroups:
     """Every polled report in its group, and which account's list shows the reports of an account.
 
     Args:
-        context: of the run.
         begin: starts to poll a new group; it must call `close` in the end.
     """
 

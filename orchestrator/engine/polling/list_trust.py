@@ -35,7 +35,6 @@ class _EndedReport(NamedTuple):
     """A report that its own poll showed as ended.
 
     Attributes:
-        seen_at: when that was, by the loop's clock.
         received_at: when the API took the request, by the API's clock; None: lists do not say.
     """
 
@@ -80,7 +79,6 @@ class ListTrust:
 
         Args:
             finals: by request id, of all that it shows, whether it shows the report as ended.
-            asked_at: when it was asked for.
         """
         self._failures = 0
         self._contradicts = False
@@ -133,7 +131,6 @@ class ListTrust:
         """What to do with the list after it was read.
 
         Args:
-            now: when it was read.
             is_quiet: it has shown no end for several polls, and callbacks would not have told.
         """
         is_lacking = self._lacking > parameters.MAX_LACKING_SHARE * self._shown
@@ -187,9 +184,7 @@ class ListSource:
         """This account's list has shown no report of ours: the next one is tried.
 
         Args:
-            account: whose list it is.
             due: how many it should have shown: they are older than `LIST_DELAY`.
-            now: of the loop.
         """
         if self._is_proven or account != self.account:
             return

@@ -23,12 +23,7 @@ _MIN_LIFE_LEFT: Final = timedelta(hours=1)
 
 @dataclass(frozen=True, slots=True)
 class Gone:
-    """A report that is proved to be gone.
-
-    Attributes:
-        reason: what was seen, in words.
-        proof: what entitles us to buy its window again.
-    """
+    """A report that is proved to be gone."""
 
     reason: str
     proof: Proof
@@ -51,10 +46,8 @@ class Streak:
     """Polls of one report in a row that told the same nothing.
 
     Attributes:
-        polls: how many there were.
         since: the first, by the API's clock; None: it has told no time.
         since_loop: the first, by the loop's clock.
-        latest: the last, by the API's clock.
         after_its_life: how many came after the report's life was over.
     """
 
@@ -65,13 +58,7 @@ class Streak:
     after_its_life: int = 0
 
     def count(self, server_now: datetime | None, now: float, *, is_over: bool = False) -> None:
-        """Counts one more.
-
-        Args:
-            server_now: when, by the API's clock.
-            now: when, by the loop's clock.
-            is_over: the report's life is over.
-        """
+        """Counts one more."""
         if not self.polls:
             self.since_loop = now
         self.polls += 1
@@ -103,7 +90,6 @@ def is_forgotten(report: Report, session: KeySession, received_at: datetime | No
     """Whether the lives of a report, and of its file if it ever had one, are over by now.
 
     Args:
-        report: whose.
         session: of its key; the API's clock counts, and of several readings the latest.
         received_at: when the API took it, as the API itself has said.
     """
@@ -163,8 +149,6 @@ def not_found_row(
     """What a streak of 404s says of a report, before any list was asked.
 
     Args:
-        report: whose id was answered so.
-        streak: the 404s so far.
         most: no streak has lasted longer than this; None: the API's clock alone counts.
         others_shown: the API has shown other reports of the key meanwhile.
     """

@@ -39,8 +39,6 @@ class Poller:
     """Asks the API about reports, and finishes those that have ended.
 
     Args:
-        context: of the run.
-        groups: where reports are polled.
         schedule: learns how long reports take, and whether callbacks tell of ends.
     """
 

@@ -30,31 +30,20 @@ class PolledReport:
     """A report that somebody waits for. Times are those of the loop; fields change by its methods.
 
     Attributes:
-        stored: the report as the ledger has it.
-        request_id: its id at the API.
-        submitted_at: when its id was known.
         size: how long it will take, compared with most of its product.
-        seen_open_at: when it was last seen open.
         recheck_at: when to poll it by itself although a list shows it open.
         is_unseen: whether it may have ended long ago: an earlier run left it, and nobody has seen
             it open since.
-        polled_at: when it was last polled by itself.
-        next_poll_at: when to do so again, where no list answers for it; not planned yet if that is
-            not after `seen_open_at` and `polled_at`.
+        next_poll_at: when to poll it by itself, where no list answers for it; not planned yet if
+            that is not after `seen_open_at` and `polled_at`.
         group: where it is polled; None: not any more.
-        is_in_list: whether lists show it, as far as is known.
-        was_in_list: whether a list has shown it.
         received_at: when the API took the request, by its clock, as lists show it.
-        polls: how often it was polled by itself.
         not_found: the latest polls that were answered by 404.
         incomplete: the latest polls that said SUCCESS, and lacked what that needs.
-        failures: how many polls in a row had no answer.
         callback_pending: whether a callback has come for which it was not polled yet.
         polled_by_callback: whether it is being polled because of a callback.
-        callback_polls: how often it was.
         callbacks_muted_until: before that no callback has it polled.
         outcome: what its waiting ended with; None: it has not ended.
-        ended: set once there is an outcome.
     """
 
     stored: Report
@@ -212,9 +201,7 @@ class PollGroup:
     """The reports for which one list answers; without a list, each is polled by itself.
 
     Args:
-        session: of the key that asks.
         account: the account whose list is asked; None: no list is of use.
-        jitter: of the first pause, in [0, 1).
     """
 
     def __init__(self, session: KeySession, account: str | None, jitter: float) -> None:

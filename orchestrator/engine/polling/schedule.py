@@ -22,7 +22,6 @@ class ListHistory:
     Attributes:
         polls_without_end: polls in a row that saw no report end.
         expected: ends that were expected; the latest polls weigh most.
-        observed: ends that came.
     """
 
     polls_without_end: int = 0
@@ -48,7 +47,6 @@ class ListedReports:
     """The reports for which one list answers.
 
     Attributes:
-        number: how many there are; at least one.
         unseen: how many may have ended before this run, because nobody has seen them open yet.
         have_callbacks: whether a callback was asked for with each of them.
         sample: enough of them to expect ends by, as they were when the list was last asked for.
@@ -70,10 +68,7 @@ class SingleReport:
     """A report that is polled by itself.
 
     Attributes:
-        open: as it was last seen open or polled.
         is_unseen: whether it may have ended before this run: nobody has seen or polled it yet.
-        has_callback: whether a callback was asked for with it.
-        polls: how often it was polled by itself.
         polls_without_news: latest polls in a row that told nothing: 404, or incomplete SUCCESS.
     """
 
@@ -88,7 +83,6 @@ class PollSchedule:
     """Says how many seconds to wait before a list or a report is polled again; learns from ends.
 
     Args:
-        policy: the shortest and the longest pause.
         durations: how long reports took so far; learns.
     """
 

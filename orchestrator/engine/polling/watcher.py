@@ -60,7 +60,6 @@ class Watcher:
     """Waits for reports to become final.
 
     Args:
-        context: of the run.
         tasks: where its tasks live; each ends when nothing is left to poll.
         pace: how long reports took so far; learns.
     """
@@ -89,8 +88,6 @@ class Watcher:
         its SUCCESS no link, and it is better left to the next run.
 
         Args:
-            report: one whose id is known.
-            session: of its key.
             rows: the records that it is expected to hold; None: nobody can say.
             found: an earlier run left it open: it may have ended since.
 
