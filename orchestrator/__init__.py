@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from orchestrator.app.check import CheckResult, check, check_sync
     from orchestrator.app.check_disk import Check, Level
     from orchestrator.app.editions import EditionChoice, choose_editions
+    from orchestrator.app.erase import Erasure, erase, to_erase
     from orchestrator.app.file_changes import (
         Change,
         FileChange,
@@ -53,6 +54,7 @@ _MODULES: Final = {
     "Decision": "orchestrator.app.resolve",
     "Display": "orchestrator.app.run_request",
     "EditionChoice": "orchestrator.app.editions",
+    "Erasure": "orchestrator.app.erase",
     "ExitCode": "orchestrator.core.policy",
     "FileChange": "orchestrator.app.file_changes",
     "FileChanges": "orchestrator.app.file_changes",
@@ -83,6 +85,7 @@ _MODULES: Final = {
     "choose_editions": "orchestrator.app.editions",
     "check": "orchestrator.app.check",
     "check_sync": "orchestrator.app.check",
+    "erase": "orchestrator.app.erase",
     "files": "orchestrator.app.files",
     "files_of_run": "orchestrator.app.file_changes",
     "load": "orchestrator.app.setup",
@@ -91,6 +94,7 @@ _MODULES: Final = {
     "run": "orchestrator.app.run",
     "run_sync": "orchestrator.app.run",
     "status": "orchestrator.app.status",
+    "to_erase": "orchestrator.app.erase",
     "verify": "orchestrator.app.verify",
 }
 """Where each public name is defined."""
@@ -104,6 +108,7 @@ __all__ = [
     "Decision",
     "Display",
     "EditionChoice",
+    "Erasure",
     "ExitCode",
     "FileChange",
     "FileChanges",
@@ -135,6 +140,7 @@ __all__ = [
     "check",
     "check_sync",
     "choose_editions",
+    "erase",
     "files",
     "files_of_run",
     "load",
@@ -143,6 +149,7 @@ __all__ = [
     "run",
     "run_sync",
     "status",
+    "to_erase",
     "verify",
 ]
 

@@ -150,7 +150,7 @@ def test_the_total_says_what_is_still_to_be_done_of_the_others(
     (total,) = [line for line in status(capsys).splitlines() if line.startswith("in all: ")]
     assert total == (
         "in all: 1 report collected with 5 records, 100 B; 4 open; 1 held; 1 disputed; 1 given up; "
-        "9 failed, will be retried; 1 skipped; 1 replaced by a newer edition; "
+        "9 failed, will be retried; 1 skipped; 1 erased on purpose; 1 replaced by a newer edition; "
         "2 failed earlier, already replaced"
     )
 
@@ -234,8 +234,8 @@ def test_programs_get_every_state_and_every_report(
         "product": "SMS",
         "direction": "outbound",
         "filter": {},
-        "start": "2020-08-01T00:00:00Z",
-        "end": "2020-08-15T00:00:00Z",
+        "start": "2020-09-01T00:00:00Z",
+        "end": "2020-09-15T00:00:00Z",
         "state": "held",
         "request_id": None,
         "api_key": "abcd1234",

@@ -78,6 +78,10 @@ STATES = {
     ),
     State.COLLECTED: ("collected: 1,234 records in a/b.csv", ""),
     State.SUPERSEDED: ("a newer edition of the same window was collected: why", ""),
+    State.ERASED: (
+        "erased on purpose, and its file a/b.csv is not removed yet: why",
+        "`orchestrator run JOB` removes it, and so does `orchestrator erase JOB --before DATE`",
+    ),
     State.ABSENT: ("was not created: why", ADOPTED),
     State.HELD: (
         "we asked for it and could not find out whether the API accepted it: why",

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import Enum
+from typing import Final
 from zoneinfo import ZoneInfo
 
 from orchestrator.app.files import ReportFile, report_file
@@ -19,6 +20,8 @@ from orchestrator.core.ports import LedgerReader
 from orchestrator.errors import InputError
 from orchestrator.ledger import ledger_exists
 from orchestrator.reporting.summary import RunSummary
+
+_EVER_COLLECTED: Final = (State.COLLECTED, State.SUPERSEDED, State.ERASED)
 
 
 class Change(Enum):
@@ -103,7 +106,7 @@ class FileChanges:
 
     def _by_time(self, reader: LedgerReader, after: datetime) -> Iterator[FileChange]:
         for series in series_of(reader, self._inputs.jobs):
-            for report in reader.reports(series, (State.COLLECTED, State.SUPERSEDED)):
+            for report in reader.reports(series, _EVER_COLLECTED):
                 is_there = report.state is State.COLLECTED
                 number = (report.collected_change if is_there else report.removed_change) or 0
                 if report.changed_at is None or report.changed_at < after or number > self._up_to:

@@ -86,6 +86,8 @@ class ReportStatus:
     @property
     def is_current(self) -> bool:
         """Whether it is more than history: nothing later has taken its place."""
+        if self.report.state is State.ERASED:
+            return self.report.target is not None  # its file is still there
         return self.fate is not Fate.AGAIN and self.report.state is not State.SUPERSEDED
 
 

@@ -26,6 +26,7 @@ COMMANDS: Final = {
     "query": "Answer SQL over the collected files.",
     "cancel": "Cancel at the API what is open.",
     "resolve": "Decide about a report that the tool will not decide for you.",
+    "erase": "Remove collected files of old windows, for good.",
     "check": "Check config, credentials, clock, disk and the way to the API. Costs nothing.",
     "backup": "Copy the ledger to a file, also during a run.",
     "schema": "Print the JSON Schema of job files or of the config, for editors.",
@@ -120,7 +121,7 @@ def _answers_on_stdout(arguments: list[str]) -> bool:
     if any(option in arguments for option in ("--json", "--dry-run", "--help", "-h", "--version")):
         return True
     name = next((argument for argument in arguments if argument in COMMANDS), "")
-    return name not in ("init", "run", "demo", "simulate", "cancel", "resolve")
+    return name not in ("init", "run", "demo", "simulate", "cancel", "resolve", "erase")
 
 
 def call(arguments: list[str]) -> int:

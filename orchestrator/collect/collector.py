@@ -335,7 +335,7 @@ class FileCollector:
                 disk.remove(*map(files.part, Format))
 
     async def withdraw(self, report: Report) -> None:
-        """Removes the published file of a superseded report; it may be gone already.
+        """Removes the published file of a superseded or erased report; it may be gone already.
 
         Raises:
             OutputError: the disk.

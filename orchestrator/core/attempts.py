@@ -87,6 +87,7 @@ def counts(event: Event) -> bool:
             | lifecycle.FileMissing()
             | lifecycle.Published()
             | lifecycle.Superseded()
+            | lifecycle.Erased()
             | lifecycle.Waived()
             | lifecycle.Refetched()
             | lifecycle.Accepted()

@@ -28,6 +28,8 @@ class State(Enum):
     """The file stands under its final name."""
     SUPERSEDED = "superseded"
     """A newer edition of the same window has been collected."""
+    ERASED = "erased"
+    """A person had its file removed; no run buys its window again by itself."""
     ABSENT = "absent"
     """It was surely not created."""
     HELD = "held"
@@ -65,7 +67,7 @@ class State(Enum):
 OPEN: Final = frozenset(
     {State.SUBMITTING, State.SUBMITTED, State.READY, State.VERIFIED, State.HELD}
 )
-HAD: Final = OPEN | {State.COLLECTED, State.DISPUTED, State.WAIVED}
+HAD: Final = OPEN | {State.COLLECTED, State.ERASED, State.DISPUTED, State.WAIVED}
 
 UNPAID: Final = frozenset({State.ABSENT, State.FAILED, State.ABORTED, State.CANCELLED})
 """Final states of reports that probably cost nothing, since they brought no records."""
@@ -218,6 +220,13 @@ class Superseded:
 
 
 @dataclass(frozen=True, slots=True)
+class Erased:
+    """The user has the file of a collected report removed."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Waived:
     """The user skips the window of the report."""
 
@@ -270,6 +279,7 @@ Event = (
     | Published
     | Disputed
     | Superseded
+    | Erased
     | Waived
     | Refetched
     | Resubmitted
@@ -303,6 +313,7 @@ def proof_of(event: Event) -> Proof | None:  # noqa: PLR0911 - one arm a proof
             | Published()
             | Disputed()
             | Superseded()
+            | Erased()
             | Waived()
             | Refetched()
             | Accepted()
@@ -373,7 +384,9 @@ def _target(event: Event) -> tuple[frozenset[State], State]:  # noqa: PLR0911, C
         case Disputed():
             return _DISPUTABLE, State.DISPUTED
         case Superseded():
-            return frozenset({State.COLLECTED}), State.SUPERSEDED
+            return frozenset({State.COLLECTED, State.ERASED}), State.SUPERSEDED
+        case Erased():
+            return frozenset({State.COLLECTED}), State.ERASED
         case Waived():
             return _UNSETTLED | _WITHOUT_FILE, State.WAIVED
         case Refetched():
@@ -381,7 +394,7 @@ def _target(event: Event) -> tuple[frozenset[State], State]:  # noqa: PLR0911, C
         case Accepted():
             return frozenset({State.DISPUTED}), State.VERIFIED
         case Resubmitted():
-            return _UNSETTLED | {State.WAIVED}, State.DISCARDED
+            return _UNSETTLED | {State.WAIVED, State.ERASED}, State.DISCARDED
     assert_never(event)
 
 

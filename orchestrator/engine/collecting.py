@@ -38,7 +38,7 @@ from orchestrator.errors import (
 
 
 async def withdraw_superseded(context: RunContext, by: Report | None = None) -> None:
-    """Removes the files whose place another edition has taken: all, or that of one edition.
+    """Removes the files that are superseded or erased: all, or the one that an edition replaces.
 
     Raises:
         LedgerError: the ledger cannot be written.

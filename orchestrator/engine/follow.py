@@ -212,6 +212,7 @@ class Follower:
             case (
                 State.COLLECTED
                 | State.SUPERSEDED
+                | State.ERASED
                 | State.DISPUTED
                 | State.WAIVED
                 | State.TRUNCATED

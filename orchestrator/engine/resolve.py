@@ -15,8 +15,8 @@ from orchestrator.core.ports import Collector, Ledger, Priority
 from orchestrator.engine.key_session import KeySession
 from orchestrator.errors import InputError, NotFound, WindowTaken
 
-_DONE: Final = frozenset({State.VERIFIED, State.COLLECTED, State.SUPERSEDED})
-"""Reports whose file is here: nothing about them waits for a decision."""
+_DONE: Final = frozenset({State.VERIFIED, State.COLLECTED, State.SUPERSEDED, State.ERASED})
+"""Reports whose file is here, or was: nothing about them waits for a decision."""
 
 _WITHOUT_ID: Final = frozenset({State.HELD, State.SUBMITTING, State.ABSENT})
 
@@ -32,6 +32,7 @@ _MAY_BE_BOUGHT_AGAIN: Final = frozenset(
         State.READY,
         State.DISPUTED,
         State.WAIVED,
+        State.ERASED,
     }
 )
 
@@ -78,8 +79,14 @@ async def resubmit(report: Report, ledger: Ledger, collector: Collector) -> Repo
     """Lets the next run buy the report's window again.
 
     Raises:
-        InputError: the report is collected, or its window is debt already.
+        InputError: the report is collected, or its window is debt already; or it is erased, and
+            its file is still there.
     """
+    if report.state is State.ERASED and report.target is not None:
+        raise InputError(
+            f"report {report.id}: its file {report.target} is still to be removed; "
+            f"{typed('run', JOB)} does that first"
+        )
     if report.state in _MAY_BE_BOUGHT_AGAIN:
         await collector.discard(report)
         return await ledger.apply(report, lifecycle.Resubmitted("bought again by the user"))

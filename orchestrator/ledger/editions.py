@@ -15,7 +15,7 @@ from orchestrator.errors import InvalidTransition
 
 def has_window(state: State, replaces: int | None) -> bool:
     """Whether a report in this state counts as having its window."""
-    return state.has_window and (replaces is None or state is State.COLLECTED)
+    return state.has_window and (replaces is None or state in (State.COLLECTED, State.ERASED))
 
 
 def check(connection: sqlite3.Connection, current: Report) -> None:
@@ -51,29 +51,21 @@ def newer(connection: sqlite3.Connection, current: Report) -> int | None:
 
 
 def superseded_ids(connection: sqlite3.Connection, only: int | None = None) -> list[int]:
-    """The reports whose place another edition has taken, and whose file is still to be removed.
+    """The reports whose file is no longer collected, and still to be removed; by number.
 
     With `only`: at most this one.
     """
-    candidates: list[int] = [] if only is None else [only]
-    if only is None:
-        cursor = connection.execute(
-            "SELECT DISTINCT replaces FROM report INDEXED BY report_edition"
-            " WHERE replaces IS NOT NULL ORDER BY replaces"
-        )
-        candidates = [replaces for (replaces,) in cursor]
     # A name that a collected report has is never to be removed, whatever else the ledger says.
-    waiting = """
-        SELECT id FROM report AS old WHERE id = ? AND state = ? AND target IS NOT NULL
+    cursor = connection.execute(
+        """
+        SELECT id FROM report AS old INDEXED BY report_to_remove
+        WHERE state IN ('superseded', 'erased') AND target IS NOT NULL AND coalesce(id = ?, 1)
         AND NOT EXISTS (
             SELECT 1 FROM report AS current WHERE current.series_id = old.series_id
             AND current.window_start = old.window_start AND current.state = ?
             AND current.target = old.target
-        )
-    """
-    states = (State.SUPERSEDED.value, State.COLLECTED.value)
-    return [
-        report_id
-        for report_id in candidates
-        if connection.execute(waiting, (report_id, *states)).fetchone()
-    ]
+        ) ORDER BY id
+        """,
+        (only, State.COLLECTED.value),
+    )
+    return [number for (number,) in cursor]

@@ -149,9 +149,9 @@ class OpenReports:
         series_id, start, end = row
         collected = self._db.execute(
             "SELECT window_start, window_end FROM report INDEXED BY report_state"
-            " WHERE series_id = ? AND state = ? AND window_start < ? AND window_end > ?"
+            " WHERE series_id = ? AND state IN (?, ?) AND window_start < ? AND window_end > ?"
             " ORDER BY window_start",
-            (series_id, State.COLLECTED.value, end, start),
+            (series_id, State.COLLECTED.value, State.ERASED.value, end, start),
         )
         return any(first <= start and end <= last for first, last in merge(collected))
 

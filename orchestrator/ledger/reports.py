@@ -23,7 +23,7 @@ _NEWEST: Final = 500
 It is asked about minutes, and never about more reports than a list of the API shows.
 """
 
-_PUBLISHED: Final = (State.VERIFIED, State.COLLECTED, State.SUPERSEDED)
+_PUBLISHED: Final = (State.VERIFIED, State.COLLECTED, State.SUPERSEDED, State.ERASED)
 """States in which a report's file has its final name, or may have."""
 
 _UNPAID: Final = tuple(sorted(state.value for state in UNPAID))

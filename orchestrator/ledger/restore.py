@@ -146,13 +146,15 @@ class SqliteRestore:
         )
         self._db.execute(
             "UPDATE report SET state = ?, has_window = 0, reason = ?, changed_at = ?,"
-            " removed_change = (SELECT changes FROM identity) WHERE id = ? AND state = ?",
+            " removed_change = coalesce(removed_change, (SELECT changes FROM identity))"
+            " WHERE id = ? AND state IN (?, ?)",
             (
                 State.SUPERSEDED.value,
                 f"by report {report.id}, edition {report.edition}",
                 to_ms(self._at),
                 report.replaces,
                 State.COLLECTED.value,
+                State.ERASED.value,
             ),
         )
 

@@ -209,6 +209,13 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
         ) = 'Accepted'
         """,
     ),
+    (
+        # The files that are no longer collected, and still to be removed.
+        """
+        CREATE INDEX report_to_remove ON report (id)
+        WHERE state IN ('superseded', 'erased') AND target IS NOT NULL
+        """,
+    ),
 )
 
 VERSION: Final = len(MIGRATIONS)

@@ -48,13 +48,13 @@ class SeriesWindows:
             SELECT id, window_start, window_end, state, reason, items_count,
                 failed > (SELECT retried FROM series WHERE id = ?) AS recent, (
                     SELECT total(inner.window_end - inner.window_start) FROM report AS inner
-                    WHERE inner.series_id = report.series_id AND inner.state = ?
+                    WHERE inner.series_id = report.series_id AND inner.state IN (?, ?)
                     AND inner.window_start BETWEEN report.window_start AND report.window_end - 1
                     AND inner.window_end <= report.window_end
                 ) AS complete
             FROM report INDEXED BY report_failed
             WHERE series_id = ? AND failed IS NOT NULL AND replaces IS NULL
-            AND state NOT IN (?, ?) AND (
+            AND state NOT IN (?, ?, ?) AND (
                 state = ? OR failed > (SELECT retried FROM series WHERE id = ?)
             )
             ORDER BY failed
@@ -62,9 +62,11 @@ class SeriesWindows:
             (
                 series_id,
                 State.COLLECTED.value,
+                State.ERASED.value,
                 series_id,
                 # Disputed ones on which a person has decided: accepted, or waived.
                 State.COLLECTED.value,
+                State.ERASED.value,
                 State.WAIVED.value,
                 State.TRUNCATED.value,
                 series_id,

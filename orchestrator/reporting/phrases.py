@@ -202,6 +202,16 @@ def explain(  # noqa: C901, PLR0911, PLR0912 - one arm a state
             )
         case State.SUPERSEDED:
             return Explanation(f"a newer edition of the same window was collected{reason}")
+        case State.ERASED:
+            if report.target is not None:
+                return Explanation(
+                    f"erased on purpose, and its file {report.target} is not removed yet{reason}",
+                    f"{run} removes it, and so does {typed('erase', JOB, '--before', 'DATE')}",
+                )
+            return Explanation(
+                f"erased on purpose: its file held {counted(report.rows or 0, 'record')}{reason}",
+                f"no run buys it again; {_resolve(report, '--resubmit')} does, and pays again",
+            )
         case State.ABSENT:
             return Explanation(f"was not created{reason}", _after(report, fate, attempts))
         case State.HELD:

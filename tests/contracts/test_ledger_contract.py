@@ -435,6 +435,28 @@ async def test_an_edition_takes_the_place_of_what_it_replaces(ledger: Ledger) ->
         await asked(ledger, 1, replaces=first)
 
 
+async def test_what_is_erased_has_its_window_and_no_edition(ledger: Ledger) -> None:
+    first = await collected(ledger, 1)
+    newer = (life.Created("r-2"), FINISHED, VERIFIED, life.Published())
+    second = await asked(ledger, 1, *newer, replaces=first)
+    await ledger.withdrawn(await ledger.reread(first))
+    erased = await ledger.apply(second, life.Erased("on purpose"))
+    assert await ledger.superseded() == [erased]
+    await ledger.withdrawn(erased)
+    assert await ledger.superseded() == []
+    assert await ledger.read(lambda reader: reader.had(SMS)) == (day(1),)
+    assert await ledger.read(lambda reader: list(reader.collected_in(SMS, day(1)))) == []
+    later = timedelta(days=10_000)
+    due = first.window.end + later
+    assert await ledger.read(lambda reader: list(reader.asked_early(SMS, later, due, 1))) == []
+    for replaces in (None, erased):
+        with pytest.raises(InvalidTransition):
+            await asked(ledger, 1, replaces=replaces)
+    kept = await ledger.reread(second)
+    assert (kept.rows, kept.sha256, kept.target) == (second.rows, second.sha256, None)
+    assert kept.removed_change is not None
+
+
 async def test_files_tell_by_which_change_they_came_and_went(ledger: Ledger) -> None:
     before = (await ledger.read(lambda reader: reader.point())).changes
     old = await collected(ledger, 1)

@@ -118,6 +118,7 @@ def every_state(book: Book, series: Series) -> dict[State, Report]:
             lifecycle.Published(),
             lifecycle.Superseded("by report 99"),
         ),
+        State.ERASED: (finished, verified, lifecycle.Published(), lifecycle.Erased("on purpose")),
         State.DISPUTED: (lifecycle.Disputed("not what was asked for"),),
         State.WAIVED: (lifecycle.Disputed("wrong"), lifecycle.Waived("waived by the user")),
         State.DISCARDED: (lifecycle.Disputed("wrong"), lifecycle.Resubmitted("bought again")),

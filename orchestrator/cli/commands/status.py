@@ -73,6 +73,7 @@ _STANDING: Final = {
     State.DISPUTED: "disputed",
     State.WAIVED: _FATES[Fate.WAIVED],
     State.SUPERSEDED: "replaced by a newer edition",
+    State.ERASED: "erased on purpose",
 }
 """What the last line says of reports by their state; of the others the window's fate says it."""
 
@@ -80,7 +81,7 @@ _ORDER: Final = (
     "open",
     *(_STANDING[state] for state in (State.HELD, State.DISPUTED)),
     *(_FATES[fate] for fate in (Fate.GIVEN_UP, Fate.OWED, Fate.WAIVED)),
-    _STANDING[State.SUPERSEDED],
+    *(_STANDING[state] for state in (State.ERASED, State.SUPERSEDED)),
     _FATES[Fate.AGAIN],
 )
 """What is to be done comes first, and history last."""

@@ -96,7 +96,7 @@ class Collector(Protocol):
         """
 
     async def withdraw(self, report: Report) -> None:
-        """Removes the published file of a superseded report; it may be gone already.
+        """Removes the published file of a superseded or erased report; it may be gone already.
 
         Raises:
             OutputError: the disk.

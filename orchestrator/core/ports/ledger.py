@@ -190,7 +190,7 @@ class Ledger(Protocol):
         """Notes that the user waives what was given up with a report; the number of entries."""
 
     async def withdrawn(self, report: Report) -> None:
-        """Notes that the file of a superseded report is removed."""
+        """Notes that the file of a superseded or erased report is removed."""
 
     async def remember(self, job: str, resolutions: Mapping[Series, Resolution]) -> None:
         """Replaces the resolutions of these series of a job, all or none."""

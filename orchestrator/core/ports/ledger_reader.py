@@ -140,7 +140,7 @@ class LedgerReader(Protocol):
         """The number of a report's newer edition that is open or disputed; None: none is."""
 
     def superseded(self, by: Report | None = None) -> Sequence[Report]:
-        """The reports that another edition has replaced and whose file is still to be removed.
+        """The reports that are superseded or erased and whose file is still to be removed.
 
         With `by`: only the one that this edition has replaced.
         """

@@ -1,0 +1,279 @@
+"""Removes collected files on purpose, for good; the ledger keeps their hashes and counts.
+
+The ledger first says that a file is erased, then the store removes it, then the ledger notes that.
+Where something ends in between, the next `erase` or `run` goes on.
+"""
+
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import partial
+from pathlib import Path
+from typing import Any, Final
+from zoneinfo import ZoneInfo
+
+import anyio
+from anyio import to_thread
+
+from orchestrator.app.ledger_reading import reading_ledger, refuse_missing_ledger
+from orchestrator.app.ledger_writing import Announce, no_announcement, writing_ledger
+from orchestrator.app.setup import SystemClock
+from orchestrator.collect.collector import FileCollector
+from orchestrator.collect.work_area import reports_in_quarantine, reports_with_unfinished_files
+from orchestrator.config import Inputs
+from orchestrator.config.dates import moment
+from orchestrator.config.parsers import InvalidValue
+from orchestrator.core import lifecycle
+from orchestrator.core.lifecycle import State
+from orchestrator.core.model import Report, Series
+from orchestrator.core.policy import ExitCode, most_telling
+from orchestrator.core.ports import Ledger, LedgerReader
+from orchestrator.errors import InputError, OutputError
+from orchestrator.ledger import ledger_exists
+from orchestrator.reporting.phrases import counted
+
+_BATCH: Final = 100
+"""Files that share the two commits of their erasure; as many may have to be gone on with."""
+
+
+@dataclass(slots=True)
+class Erasure:
+    """What is to be erased, or was.
+
+    Attributes:
+        files: collected files that end at or before the moment.
+        rows: their records.
+        size_bytes: of them.
+        disputed: reports over that time that waited for a person, and are waived.
+        beside: reports over that time of which files are kept in the work area.
+        kept_whole: collected files that reach beyond the moment, and stay.
+        open: reports over that time that a run has to finish first; what they replace stays.
+    """
+
+    files: int = 0
+    rows: int = 0
+    size_bytes: int = 0
+    disputed: int = 0
+    beside: int = 0
+    kept_whole: int = 0
+    open: int = 0
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing to erase."""
+        return not (self.files or self.disputed or self.beside)
+
+    @property
+    def code(self) -> ExitCode:
+        """`ExitCode.UNFINISHED` where reports of that time are open, else `ExitCode.DONE`."""
+        return ExitCode.UNFINISHED if self.open else ExitCode.DONE
+
+    def choose(
+        self, reader: LedgerReader, series: Series, before: datetime
+    ) -> tuple[list[int], list[int]]:
+        """Counts what is to be erased of a series: the reports with a file, and the disputed ones.
+
+        The numbers alone, for there may be very many.
+        """
+        chosen: list[int] = []
+        disputed: list[int] = []
+        for report in reader.reports(series):
+            if report.window.start >= before:
+                break
+            if report.window.end > before:
+                self.kept_whole += report.state is State.COLLECTED
+            elif report.state.is_open:
+                self.open += 1
+            elif report.state is State.DISPUTED:
+                disputed.append(report.id)
+            elif report.state is State.COLLECTED and not _is_being_replaced(reader, report):
+                chosen.append(report.id)
+                self.files += 1
+                self.rows += report.rows or 0
+                self.size_bytes += report.size_bytes or 0
+        self.disputed += len(disputed)
+        return chosen, disputed
+
+
+def _is_being_replaced(reader: LedgerReader, report: Report) -> bool:
+    newer = reader.newer_edition(report)
+    return newer is not None and reader.report(newer).state.is_open
+
+
+def to_erase(inputs: Inputs, before: str | datetime) -> Erasure:
+    """What `erase` would remove now. Reads the ledger; changes nothing.
+
+    Raises:
+        As `erase`.
+    """
+    erasure = Erasure()
+    moments = _moments(inputs, before)
+    with reading_ledger(inputs.config) as reader:
+        for series, until in moments.values():
+            erasure.choose(reader, series, until)
+        numbers = _in_work_area(inputs.config.output.directory)
+        erasure.beside = len(_beside(reader, numbers, moments))
+    return erasure
+
+
+async def erase(
+    inputs: Inputs,
+    before: str | datetime,
+    *,
+    lock_wait: timedelta = timedelta(),
+    announce: Announce = no_announcement,
+) -> Erasure:
+    """Removes the collected files of the jobs' series whose window ends at or before a moment.
+
+    Also what the work area keeps of that time, and reports over it that wait for a person are
+    waived. No run buys any of it again by itself.
+
+    Args:
+        inputs: see `load`.
+        before: a date or a time as in a job file, in the zone of the (first) job of each series;
+            or an aware moment.
+        lock_wait: how long to wait for another run on the same ledger.
+        announce: called with level and text of what a person should know.
+
+    Raises:
+        InputError: `before` is no date, or ledger and files do not belong together.
+        LedgerLocked: another run is active on the ledger.
+        LedgerError: the ledger cannot be read or written.
+        OutputError: files could not be removed: the same call goes on with them.
+    """
+    config = inputs.config
+    moments = _moments(inputs, before)
+    refuse_missing_ledger(config)
+    if not ledger_exists(config.state):
+        return Erasure()
+    clock = SystemClock()
+    erasure = Erasure()
+    async with writing_ledger(config, clock, lock_wait, announce=announce) as writable:
+        ledger = writable.ledger
+        erasing = _Erasing(ledger, FileCollector(config.output), f"before {before}")
+        await erasing.remove(await ledger.superseded())
+        for series, until in moments.values():
+            chosen, disputed = await ledger.read(
+                partial(erasure.choose, series=series, before=until)
+            )
+            await erasing.waive(disputed)
+            await erasing.erase(chosen)
+        numbers = await to_thread.run_sync(_in_work_area, config.output.directory)
+        beside = await ledger.read(lambda reader: _beside(reader, numbers, moments))
+        await erasing.discard(beside)
+        erasure.beside = len(beside)
+        await writable.manifest.write(clock.now())
+    erasing.raise_failure()
+    return erasure
+
+
+class _Erasing:
+    """Carries it out; goes on after a file that cannot be removed, unless none of a batch can."""
+
+    def __init__(self, ledger: Ledger, collector: FileCollector, reason: str) -> None:
+        self._ledger = ledger
+        self._collector = collector
+        self._reason = reason
+        self._failures: list[OutputError] = []
+
+    async def erase(self, ids: Sequence[int]) -> None:
+        for first in range(0, len(ids), _BATCH):
+            reports = await self._reports(ids[first : first + _BATCH])
+            await _each(reports, self._mark)
+            # Read anew: as they are now.
+            await self.remove(await self._reports([report.id for report in reports]))
+
+    async def _mark(self, report: Report) -> None:
+        await self._ledger.apply(report, lifecycle.Erased(self._reason))
+
+    async def remove(self, reports: Sequence[Report]) -> None:
+        """Removes the files of reports of which the ledger says that these are not collected."""
+        removed: list[Report] = []
+
+        async def remove(report: Report) -> None:
+            try:
+                await self._collector.withdraw(report)
+            except OutputError as error:
+                self._failures.append(error)
+            else:
+                removed.append(report)
+
+        await _each(reports, remove)
+        await _each(removed, self._ledger.withdrawn)
+        if reports and not removed:
+            self.raise_failure()
+
+    async def waive(self, ids: Sequence[int]) -> None:
+        for report in await self._reports(ids):
+            await self._ledger.apply(report, lifecycle.Waived(f"erased: {self._reason}"))
+
+    async def discard(self, reports: Sequence[Report]) -> None:
+        """Removes what the work area keeps of reports."""
+        for report in reports:
+            try:
+                await self._collector.discard(report)
+            except OutputError as error:
+                self._failures.append(error)
+
+    def raise_failure(self) -> None:
+        """Raises what went wrong, if anything did.
+
+        Raises:
+            OutputError: the first failure, and how many there are.
+        """
+        if self._failures:
+            number = len(self._failures)
+            raise OutputError(
+                f"{counted(number, 'file')} could not be removed, the first: {self._failures[0]}; "
+                f"the ledger no longer counts {'it' if number == 1 else 'them'} as collected, and "
+                "the same command goes on"
+            ) from self._failures[0]
+
+    async def _reports(self, ids: Sequence[int]) -> list[Report]:
+        return await self._ledger.read(lambda reader: list(reader.reports_numbered(ids)))
+
+
+async def _each(
+    reports: Sequence[Report], work: Callable[[Report], Coroutine[Any, Any, None]]
+) -> None:
+    """Does a work for each report side by side, so that the ledger's commits are shared."""
+    try:
+        async with anyio.create_task_group() as tasks:
+            for report in reports:
+                tasks.start_soon(work, report)
+    except BaseExceptionGroup as group:
+        raise most_telling(group) from group
+
+
+def _moments(inputs: Inputs, before: str | datetime) -> dict[str, tuple[Series, datetime]]:
+    """Every series of the jobs with the moment up to which it is erased, by key of the series."""
+    moments: dict[str, tuple[Series, datetime]] = {}
+    for job in inputs.jobs:
+        until = before if isinstance(before, datetime) else _moment(before, job.zone)
+        for entry in job.series:
+            moments.setdefault(entry.series.key, (entry.series, until))
+    return moments
+
+
+def _moment(written: str, zone: ZoneInfo) -> datetime:
+    try:
+        return moment(written, zone)
+    except InvalidValue as error:
+        raise InputError(f"--before: {error.what}; {error.remedy}") from error
+
+
+def _in_work_area(directory: Path) -> frozenset[int]:
+    return reports_in_quarantine(directory) | reports_with_unfinished_files(directory)
+
+
+def _beside(
+    reader: LedgerReader, numbers: frozenset[int], moments: dict[str, tuple[Series, datetime]]
+) -> list[Report]:
+    """The reports over the time that is erased whose files in the work area no run goes on with."""
+    return [
+        report
+        for report in reader.reports_numbered(sorted(numbers))
+        if report.series.key in moments
+        and report.window.end <= moments[report.series.key][1]
+        and not report.state.is_open
+    ]
