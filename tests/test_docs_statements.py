@@ -12,15 +12,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from orchestrator.cli.main import call
-from orchestrator.collect import layout
-from orchestrator.core.intervals import Window
-from orchestrator.core.model import Series
 from orchestrator.core.policy import ExitCode, RunOutcome, exit_code
-from orchestrator.core.settings import Format
 from orchestrator.simulator import Fault, Faults
 from tests.kit.cli_worlds import Place, simulated
 from tests.kit.home import enter, write_job
-from tests.kit.ledgers import day
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -147,22 +142,3 @@ def test_of_nights_to_come_a_run_collects_nothing(
     assert place.bill() == []
     assert call(["plan", str(place.job), "--now", "2030-02-01T06:30:00Z"]) == 0
     assert "2030-01-01" in capsys.readouterr().out
-
-
-SMS = Series.of("abcd1234", "SMS", "outbound")
-DELIVERED = Series.of("abcd1234", "SMS", "outbound", {"status": "delivered"})
-JANUARY = Window(day("2026-01-01"), day("2026-02-01"))
-
-
-@pytest.mark.parametrize("form", [Format.CSV, Format.CSV_GZ])
-@pytest.mark.parametrize("tool", ["read_csv", "glob"])
-def test_recipes_find_each_record_once_in_either_form(home: Path, form: Format, tool: str) -> None:
-    for series in (SMS, DELIVERED):
-        path = home / "reports" / layout.target(series, JANUARY, form)
-        path.parent.mkdir(parents=True)
-        path.touch()
-    text = (ROOT / "docs/how-to.md").read_text(encoding="utf-8")
-    found = re.search(rf"{tool}\(\s*['\"](?:reports/)?(report_account=[^'\"]*)['\"]", text)
-    assert found
-    paths = [path.relative_to(home / "reports") for path in (home / "reports").glob(found[1])]
-    assert [str(path) for path in paths] == [layout.target(SMS, JANUARY, form)]
