@@ -1,4 +1,4 @@
-"""Makes folders, and syncs the names in them, so that a power cut cannot take them away."""
+"""Makes folders, and syncs them and files, so that a power cut cannot take them away."""
 
 from __future__ import annotations
 
@@ -37,9 +37,19 @@ def sync_folder(folder: Path) -> None:
     """
     descriptor = os.open(folder, os.O_RDONLY)
     try:
-        os.fsync(descriptor)
+        sync_and_close(descriptor)
     except OSError as error:
         if error.errno not in _NO_SYNC_OF_FOLDERS:
             raise
+
+
+def sync_and_close(descriptor: int) -> None:
+    """Closes an open file once its content would survive a power cut.
+
+    Raises:
+        OSError: the disk.
+    """
+    try:
+        os.fsync(descriptor)
     finally:
         os.close(descriptor)

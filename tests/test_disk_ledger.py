@@ -17,8 +17,7 @@ from orchestrator.core.model import Series
 from orchestrator.core.policy import ExitCode, code_of, exit_code, most_telling
 from orchestrator.errors import LedgerError
 from orchestrator.fsync import make_folder
-from orchestrator.ledger import schema
-from orchestrator.ledger import sqlite as ledger_sqlite
+from orchestrator.ledger import hardening, schema
 from orchestrator.ledger.sqlite import SqliteLedger, connect, reading
 from orchestrator.simulator import Settings
 from tests.kit.cli_worlds import REPORTS, simulated
@@ -160,7 +159,7 @@ def held(path: Path, how: str) -> Iterator[None]:
 def test_a_ledger_that_another_program_writes_ends_a_run_with_74(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(ledger_sqlite, "_BUSY_SECONDS", 0.1)
+    monkeypatch.setattr(hardening, "BUSY_SECONDS", 0.1)
     with simulated(tmp_path) as place:
         connect(place.state).close()
         with held(place.state, "writing"):

@@ -29,8 +29,7 @@ from orchestrator.api.connection_errors import (
 from orchestrator.cli import main
 from orchestrator.config.yaml_tree import LOADER, parse_document
 from orchestrator.errors import InputError
-from orchestrator.ledger.integrity import remedy
-from orchestrator.ledger.sqlite_errors import explain
+from orchestrator.ledger.sqlite_errors import explain, way_back
 from orchestrator.simulator.faults.loader import load_faults
 
 FOREIGN = "words of a library"
@@ -168,10 +167,10 @@ def test_what_is_wrong_with_a_certificate_goes_by_openssls_number(number: int, w
     ("code", "words"),
     [
         (sqlite3.SQLITE_FULL, "the disk is full; make room and run again: nothing is lost"),
-        (sqlite3.SQLITE_NOTADB, remedy()),
-        (sqlite3.SQLITE_CORRUPT_INDEX, remedy()),
+        (sqlite3.SQLITE_NOTADB, f"the file is damaged; {way_back()}"),
+        (sqlite3.SQLITE_CORRUPT_INDEX, f"the file is damaged; {way_back()}"),
         (sqlite3.SQLITE_BUSY_SNAPSHOT, "another program holds it; close that program"),
-        (sqlite3.SQLITE_TOOBIG, remedy()),
+        (sqlite3.SQLITE_TOOBIG, f"the file is damaged; {way_back()}"),
         (sqlite3.SQLITE_RANGE, "SQLite reports SQLITE_X; check the disk and run again"),
     ],
 )

@@ -19,6 +19,7 @@ from orchestrator.core.policy import ExitCode
 from orchestrator.errors import LedgerError
 from orchestrator.ledger import history, integrity, schema
 from orchestrator.ledger.sqlite import SqliteLedger, connect, reading
+from orchestrator.ledger.sqlite_errors import way_back
 from orchestrator.ledger.store import Store
 from tests.kit.cli_worlds import JOB, simulated
 from tests.kit.ledgers import book, day, every_state, span
@@ -80,7 +81,7 @@ def test_nothing_is_bought_by_a_large_ledger_that_is_damaged(
         assert place.run() == ExitCode.DISK
         said = capsys.readouterr().err
         assert f"error: the ledger {place.state}: " in said
-        assert integrity.remedy().partition("`")[0] in said
+        assert way_back().partition("`")[0] in said
         assert "Traceback" not in said
         assert place.simulator.calls["create"] == bought
         assert (tmp_path / "reports" / "manifest.jsonl").read_bytes() == manifest
@@ -151,7 +152,7 @@ async def test_a_large_ledger_that_is_no_database_any_more_is_damaged(path: Path
             file.write(bytes(64))
         with pytest.raises(LedgerError) as caught:
             await ledger.check()
-    assert str(caught.value) == f"the ledger {path}: {integrity.remedy()}"
+    assert str(caught.value) == f"the ledger {path}: the file is damaged; {way_back()}"
 
 
 def test_without_a_file_no_ledger_is_large(path: Path) -> None:

@@ -17,7 +17,7 @@ from typing import BinaryIO, Final
 from orchestrator.collect import safe_open
 from orchestrator.collect.layout import PARTIAL, QUARANTINE
 from orchestrator.errors import OutputError
-from orchestrator.fsync import sync_folder
+from orchestrator.fsync import sync_and_close, sync_folder
 
 _ALWAYS_PRIVATE: Final = frozenset({PARTIAL, QUARANTINE})
 """Folders for this program alone, whoever may read the collected files."""
@@ -97,11 +97,7 @@ def translate_os_errors(path: Path | str, action: str) -> Iterator[None]:
 
 def sync_file(path: Path) -> None:
     """Returns once the file's content would survive a power cut."""
-    descriptor = safe_open.descriptor_of(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    sync_and_close(safe_open.descriptor_of(path, os.O_RDONLY))
 
 
 def remove(*paths: Path) -> int:

@@ -86,7 +86,7 @@ class ReportLists:
 
     async def owners_of(self, shown: Shown) -> dict[str, int]:
         """Those that are ours, and our numbers of them."""
-        owners = await self._ledger.owners(shown.remotes)
+        owners = await self._ledger.owners(tuple(shown.remotes))
         return {request_id: owner.report_id for request_id, owner in owners.items()}
 
     async def page(
@@ -94,7 +94,7 @@ class ReportLists:
     ) -> Page:
         """How the entries of a list stand to the create."""
         report = create.report
-        owners = await self._ledger.owners(remote.request_id for remote in listed)
+        owners = await self._ledger.owners([remote.request_id for remote in listed])
         entries = []
         for remote in listed:
             is_later = self._probes.is_later(remote.request_id, create, session)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from orchestrator.errors import InputError, LedgerError, OutputError
-from orchestrator.fsync import sync_folder
+from orchestrator.fsync import sync_and_close, sync_folder
 from orchestrator.ledger import hardening, integrity
 from orchestrator.ledger.creation import files_of, refuse_empty, remove_ledger
 from orchestrator.ledger.schema import APPLICATION_ID, check
@@ -19,7 +19,6 @@ from orchestrator.ledger.sqlite_errors import explain
 
 _UNFINISHED: Final = ".unfinished"  # What the name of a copy ends in until it is complete.
 _HEAD_BYTES: Final = 100  # The header of every file of SQLite.
-_BUSY_SECONDS: Final = 30.0  # Wait for a run that opens or closes the ledger just now.
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +63,7 @@ def copy_ledger(path: Path, target: Path, *, replace: bool) -> LedgerBackup:
     try:
         events = _copy(path, unfinished)
         size_bytes = unfinished.stat().st_size
-        _sync(unfinished)
+        sync_and_close(os.open(unfinished, os.O_RDONLY))
         _refuse_target(path, target, replace=replace)  # something may have come there since
         if replace:
             unfinished.replace(target)
@@ -123,7 +122,7 @@ def _refuse_target(path: Path, target: Path, *, replace: bool) -> None:
 def _identity(path: Path, options: str) -> str:
     """What tells a ledger, and its backups, from others; empty where it does not say."""
     try:
-        with closing(_open(path, options)) as connection:
+        with closing(hardening.open_file(path, options)) as connection:
             (identity,) = connection.execute("SELECT id FROM identity").fetchone()
             return str(identity)
     except (sqlite3.Error, TypeError):  # damaged, or of a version without
@@ -148,32 +147,17 @@ def _is_ledger(path: Path) -> bool:
 def _copy(path: Path, unfinished: Path) -> int:
     """Fills an empty file with the ledger, checked; the number of its latest event."""
     refuse_empty(path)
-    with closing(_open(path, "mode=ro")) as source:
+    with closing(hardening.open_file(path, "mode=ro")) as source:
         reached = check(source, str(path))
         hardening.refuse_tampered(source, path, reached)
         # Nobody else knows the file, and a network file system may have no locks.
-        with closing(_open(unfinished, "mode=rw&vfs=unix-none")) as copy:
+        with closing(hardening.open_file(unfinished, "mode=rw&vfs=unix-none")) as copy:
             copy.execute("PRAGMA locking_mode = EXCLUSIVE")
             source.backup(copy)  # in one step: a run that goes on meanwhile does not change it
             copy.execute("PRAGMA journal_mode = DELETE")  # all in the one file
             integrity.refuse_damage(copy, path)
             (events,) = copy.execute("SELECT coalesce(max(id), 0) FROM event").fetchone()
             return int(events)
-
-
-def _open(path: Path, options: str) -> sqlite3.Connection:
-    uri = f"{path.resolve().as_uri()}?{options}"
-    connection = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=_BUSY_SECONDS)
-    hardening.harden(connection)
-    return connection
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _give_free_name(unfinished: Path, target: Path) -> None:

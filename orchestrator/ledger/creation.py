@@ -7,10 +7,10 @@ from contextlib import closing
 from pathlib import Path
 from typing import Final
 
-from orchestrator.core.commands import JOB, typed
 from orchestrator.errors import LedgerError
 from orchestrator.fsync import make_folder, sync_folder
 from orchestrator.ledger.schema import migrate
+from orchestrator.ledger.sqlite_errors import way_back
 
 _SUFFIXES: Final = ("", "-wal", "-shm", "-journal")
 _UNFINISHED: Final = ".new"  # What the name of a new ledger ends in until it is complete.
@@ -64,9 +64,8 @@ def refuse_empty(path: Path) -> None:
         raise LedgerError(f"the ledger {path} is no file; point `state` at the ledger")
     if path.is_file() and not path.stat().st_size:
         raise LedgerError(
-            f"the ledger {path} is an empty file: what it knew is lost; restore it from a backup, "
-            f"or move it away and use {typed('run', JOB, '--rebuild-ledger')}; if it never knew "
-            "anything, remove it"
+            f"the ledger {path} is an empty file: what it knew is lost; {way_back()}; if it never "
+            "knew anything, remove it"
         )
 
 

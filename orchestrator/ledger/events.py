@@ -6,6 +6,7 @@ import hashlib
 import sqlite3
 import zlib
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import datetime
 
 from orchestrator.core.ledger_records import from_ms, to_ms
@@ -14,11 +15,11 @@ from orchestrator.core.model import LedgerPoint
 from orchestrator.ledger import rows
 
 
+@dataclass(frozen=True, slots=True)
 class EventTable:
     """The table `event` of one connection. An event is never changed, nor removed."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
-        self._db = connection
+    db: sqlite3.Connection
 
     def add(
         self,
@@ -31,7 +32,7 @@ class EventTable:
         facts: str,
     ) -> None:
         """Writes an event of a report: from which state to which; `facts` are JSON."""
-        self._db.execute(
+        self.db.execute(
             "INSERT INTO event (report_id, at, kind, from_state, to_state, facts)"
             " VALUES (?, ?, ?, ?, ?, ?)",
             (report_id, to_ms(at), kind, prior.value if prior else None, state.value, facts),
@@ -39,7 +40,7 @@ class EventTable:
 
     def of(self, report_id: int) -> Iterator[tuple[datetime, str, str, str]]:
         """A report's events, oldest first: when, kind, state reached, facts as JSON."""
-        for row in self._db.execute(
+        for row in self.db.execute(
             "SELECT at, kind, to_state, facts FROM event WHERE report_id = ? ORDER BY id",
             (report_id,),
         ):
@@ -49,21 +50,21 @@ class EventTable:
 
     def last(self) -> int:
         """The number of the latest event; 0 before the first. It never goes down."""
-        (number,) = self._db.execute("SELECT coalesce(max(id), 0) FROM event").fetchone()
+        (number,) = self.db.execute("SELECT coalesce(max(id), 0) FROM event").fetchone()
         return int(number)
 
     def checksum(self, number: int) -> str:
         """See `LedgerReader.event_checksum`."""
-        row = self._db.execute("SELECT * FROM event WHERE id = ?", (number,)).fetchone()
+        row = self.db.execute("SELECT * FROM event WHERE id = ?", (number,)).fetchone()
         return f"{zlib.crc32(repr(None if row is None else tuple(row)).encode()):08x}"
 
 
+@dataclass(frozen=True, slots=True)
 class Identity:
     """The table `identity` of one connection, which has one row."""
 
-    def __init__(self, connection: sqlite3.Connection, events: EventTable) -> None:
-        self._db = connection
-        self._events = events
+    db: sqlite3.Connection
+    events: EventTable
 
     def point(self) -> LedgerPoint:
         """See `LedgerReader.point`.
@@ -71,20 +72,20 @@ class Identity:
         Raises:
             LedgerError: the ledger does not say which it is.
         """
-        row = self._db.execute("SELECT id, generation, changes FROM identity").fetchone()
+        row = self.db.execute("SELECT id, generation, changes FROM identity").fetchone()
         if row is None:
             raise rows.damaged("no identity", ValueError("the table is empty"))
-        last = self._events.last()
-        return LedgerPoint(row[0], row[1], row[2], last, self._events.checksum(last))
+        last = self.events.last()
+        return LedgerPoint(row[0], row[1], row[2], last, self.events.checksum(last))
 
     def rebuilt_at(self) -> int | None:
         """See `LedgerReader.rebuilt_at`."""
-        row = self._db.execute("SELECT rebuilt_at FROM identity").fetchone()
+        row = self.db.execute("SELECT rebuilt_at FROM identity").fetchone()
         return None if row is None else row[0]
 
     def count_change(self) -> LedgerPoint:
         """Counts one more transaction that has changed something; the point that it leads to."""
-        self._db.execute("UPDATE identity SET changes = changes + 1")
+        self.db.execute("UPDATE identity SET changes = changes + 1")
         return self.point()
 
     def fingerprint(self) -> str:
@@ -96,6 +97,6 @@ class Identity:
             "SELECT * FROM resolved ORDER BY job, series_id, window_start",
             "SELECT * FROM mark ORDER BY job, series_id",
         ):
-            for row in self._db.execute(statement):
+            for row in self.db.execute(statement):
                 digest.update(repr(tuple(row)).encode())
         return digest.hexdigest()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from dataclasses import dataclass
 from datetime import datetime
 
 from orchestrator.core.intervals import Window
@@ -12,30 +13,28 @@ from orchestrator.ledger import rows
 from orchestrator.ledger.series import SeriesTable
 
 
+@dataclass(frozen=True, slots=True)
 class GivenUpTable:
     """The table `given_up` of one connection; notes in `changes` what it writes."""
 
-    def __init__(
-        self, connection: sqlite3.Connection, series: SeriesTable, changes: LedgerChanges
-    ) -> None:
-        self._db = connection
-        self._series = series
-        self._changes = changes
+    db: sqlite3.Connection
+    series: SeriesTable
+    changes: LedgerChanges
 
     def given_up(self, series: Series) -> tuple[GivenUp, ...]:
         """See `LedgerReader.given_up`."""
-        cursor = self._db.execute(
+        cursor = self.db.execute(
             "SELECT * FROM given_up WHERE series_id = ? ORDER BY window_start",
-            (self._series.find(series),),
+            (self.series.find(series),),
         )
         return tuple(rows.given_up_of(row, series) for row in cursor)
 
     def numbered(self, number: int) -> GivenUp | None:
         """See `LedgerReader.given_up_numbered`."""
-        row = self._db.execute("SELECT * FROM given_up WHERE id = ?", (number,)).fetchone()
+        row = self.db.execute("SELECT * FROM given_up WHERE id = ?", (number,)).fetchone()
         if row is None:
             return None
-        return rows.given_up_of(row, self._series.series_numbered(row["series_id"]))
+        return rows.given_up_of(row, self.series.series_numbered(row["series_id"]))
 
     def give_up(
         self, series: Series, window: Window, reason: str, *, report_id: int | None, at: datetime
@@ -45,7 +44,7 @@ class GivenUpTable:
             "INSERT INTO given_up (series_id, window_start, window_end, report_id, reason, at)"
             " VALUES (?, ?, ?, ?, ?, ?)",
             (
-                self._series.number_of(series),
+                self.series.number_of(series),
                 *window.epoch,
                 report_id,
                 rows.reason_text(reason),
@@ -55,10 +54,10 @@ class GivenUpTable:
 
     def retry(self, series: Series) -> int:
         """See `Ledger.retry`."""
-        series_id = self._series.find(series)
+        series_id = self.series.find(series)
         if series_id is None:
             return 0
-        self._series.forgive(series_id)
+        self.series.forgive(series_id)
         return self._write(
             "DELETE FROM given_up WHERE series_id = ? AND acknowledged = 0", (series_id,)
         )
@@ -71,7 +70,7 @@ class GivenUpTable:
         """See `Ledger.undo_give_up`."""
         entries = self.release(report)
         if entries:
-            self._series.forgive(self._series.number_of(report.series))
+            self.series.forgive(self.series.number_of(report.series))
         return entries
 
     def acknowledge(self, report: Report) -> int:
@@ -80,6 +79,6 @@ class GivenUpTable:
 
     def _write(self, statement: str, values: tuple[object, ...]) -> int:
         """Writes, adds or removes entries; the number of them."""
-        changed = self._db.execute(f"{statement} RETURNING id", values).fetchall()
-        self._changes.given_up.update((int(number), None) for (number,) in changed)
+        changed = self.db.execute(f"{statement} RETURNING id", values).fetchall()
+        self.changes.given_up.update((int(number), None) for (number,) in changed)
         return len(changed)

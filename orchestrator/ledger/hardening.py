@@ -13,12 +13,14 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
-from orchestrator.core.commands import JOB, typed
 from orchestrator.core.lifecycle import State
 from orchestrator.errors import LedgerError
 from orchestrator.ledger.schema import VERSION, migrate
+from orchestrator.ledger.sqlite_errors import way_back
 
 _MAX_ROW_BYTES: Final = 32 * 1024 * 1024  # A thousand times our longest row.
+
+BUSY_SECONDS: Final = 30.0  # Wait for another program that holds the file; then it is an error.
 
 _STATES: Final = frozenset(state.value for state in State)
 
@@ -29,6 +31,27 @@ def harden(connection: sqlite3.Connection) -> None:
     """Has SQLite trust nothing that stands in the file."""
     connection.execute("PRAGMA trusted_schema = OFF")
     connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _MAX_ROW_BYTES)
+
+
+def open_file(path: Path, options: str) -> sqlite3.Connection:
+    """A hardened connection to a file that is there, for any thread.
+
+    Args:
+        path: of the file.
+        options: of SQLite's URI, such as ``mode=ro``.
+
+    Raises:
+        sqlite3.Error: it cannot be opened.
+    """
+    connection = sqlite3.connect(
+        f"{path.resolve().as_uri()}?{options}",
+        uri=True,
+        isolation_level=None,
+        check_same_thread=False,
+        timeout=BUSY_SECONDS,
+    )
+    harden(connection)
+    return connection
 
 
 def refuse_tampered(connection: sqlite3.Connection, path: Path, version: int) -> None:
@@ -64,8 +87,7 @@ def refuse_tampered(connection: sqlite3.Connection, path: Path, version: int) ->
 def _tampered(path: Path, content: str) -> LedgerError:
     return LedgerError(
         f"the ledger {path} holds {content} that this program has not made: something else has "
-        "changed the file; restore it from a backup, or move it away and use "
-        f"{typed('run', JOB, '--rebuild-ledger')}"
+        f"changed the file; {way_back()}"
     )
 
 

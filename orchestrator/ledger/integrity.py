@@ -16,19 +16,11 @@ from typing import Final
 
 from anyio import to_thread
 
-from orchestrator.core.commands import JOB, typed
 from orchestrator.errors import LedgerError
-from orchestrator.ledger.hardening import harden
+from orchestrator.ledger.hardening import open_file
+from orchestrator.ledger.sqlite_errors import way_back
 
 SMALL_BYTES: Final = 64 * 1024 * 1024  # Up to this size the check takes a third of a second.
-
-
-def remedy() -> str:
-    """What a person can do about a damaged ledger."""
-    return (
-        "the file is damaged; restore it from a backup, or move it away and use "
-        f"{typed('run', JOB, '--rebuild-ledger')}"
-    )
 
 
 def is_large(path: Path) -> bool:
@@ -45,7 +37,7 @@ def refuse_damage(connection: sqlite3.Connection, path: Path) -> None:
     """
     (result,) = connection.execute("PRAGMA integrity_check(1)").fetchone()
     if result != "ok":
-        raise LedgerError(f"the ledger {path}: {remedy()}")
+        raise LedgerError(f"the ledger {path}: the file is damaged; {way_back()}")
 
 
 async def check_beside(path: Path) -> None:
@@ -55,7 +47,7 @@ async def check_beside(path: Path) -> None:
         LedgerError: it is damaged.
         sqlite3.Error: so damaged that it cannot even be checked.
     """
-    connection = _reading_beside(path)
+    connection = open_file(path, "mode=ro")
 
     def check() -> None:
         with closing(connection):
@@ -69,10 +61,3 @@ async def check_beside(path: Path) -> None:
         if not passed:
             with suppress(sqlite3.ProgrammingError):  # it has ended by itself
                 connection.interrupt()
-
-
-def _reading_beside(path: Path) -> sqlite3.Connection:
-    uri = f"{path.absolute().as_uri()}?mode=ro"
-    connection = sqlite3.connect(uri, uri=True, check_same_thread=False)
-    harden(connection)
-    return connection

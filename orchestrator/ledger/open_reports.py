@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from itertools import islice
 from typing import Final
 
@@ -22,15 +23,13 @@ FIRST: Final[OpenPosition] = (0, 0)
 """Before all of them."""
 
 
+@dataclass(frozen=True, slots=True)
 class OpenReports:
     """Reads the open reports of one connection, in memory that does not grow with their number."""
 
-    def __init__(
-        self, connection: sqlite3.Connection, series: SeriesTable, reports: ReportTable
-    ) -> None:
-        self._db = connection
-        self._series = series
-        self._reports = reports
+    db: sqlite3.Connection
+    series: SeriesTable
+    reports: ReportTable
 
     def open_positions(
         self,
@@ -45,7 +44,7 @@ class OpenReports:
             after: only those behind this position in that order.
             api_keys: those of any series that they bought, as well.
         """
-        wanted = None if keys is None else {self._series.find_key(key) for key in keys}
+        wanted = None if keys is None else {self.series.find_key(key) for key in keys}
 
         def is_wanted(series_id: int, report_id: int) -> bool:
             if wanted is None or series_id in wanted:
@@ -54,7 +53,7 @@ class OpenReports:
 
         ready_at, number = after
         if ready_at is not None:
-            ready = self._db.execute(
+            ready = self.db.execute(
                 "SELECT ready_at, id, series_id FROM report INDEXED BY report_open"
                 " WHERE is_open = 1 AND ready_at IS NOT NULL AND (ready_at, id) > (?, ?)"
                 " ORDER BY ready_at, id",
@@ -64,7 +63,7 @@ class OpenReports:
                 if is_wanted(series_id, report_id):
                     yield moment, report_id
             number = 0
-        others = self._db.execute(
+        others = self.db.execute(
             "SELECT id, series_id FROM report INDEXED BY report_open"
             " WHERE is_open = 1 AND ready_at IS NULL AND id > ? ORDER BY id",
             (number,),
@@ -74,7 +73,7 @@ class OpenReports:
                 yield None, report_id
 
     def _bought_with(self, report_id: int) -> str:
-        (api_key,) = self._db.execute(
+        (api_key,) = self.db.execute(
             "SELECT api_key FROM report WHERE id = ?", (report_id,)
         ).fetchone()
         return str(api_key)
@@ -101,16 +100,16 @@ class OpenReports:
         """
         positions = self.open_positions(keys, after, api_keys)
         page = list(islice((at for at in positions if at[1] <= newest), most))
-        return [self._reports.report(number) for _, number in page], page[-1] if page else None
+        return [self.reports.report(number) for _, number in page], page[-1] if page else None
 
     def waiting_for_a_person(self, keys: frozenset[str]) -> tuple[int, int]:
         """See `LedgerReader.waiting_for_a_person`."""
-        excluded = {self._series.find_key(key) for key in keys}
-        disputed = self._db.execute(
+        excluded = {self.series.find_key(key) for key in keys}
+        disputed = self.db.execute(
             "SELECT series_id, count(*) FROM report WHERE state = ? GROUP BY series_id",
             (State.DISPUTED.value,),
         )
-        given_up = self._db.execute(
+        given_up = self.db.execute(
             "SELECT series_id, count(*) FROM given_up WHERE acknowledged = 0 GROUP BY series_id"
         )
         return (
@@ -129,7 +128,7 @@ class OpenReports:
         return frozenset(
             number
             for number in ids
-            if self._db.execute(
+            if self.db.execute(
                 "SELECT 1 FROM report WHERE id = ? AND state IN (?, ?, ?)", (number, *states)
             ).fetchone()
         )
@@ -139,7 +138,7 @@ class OpenReports:
         return frozenset(number for number in ids if self._is_done_with(number))
 
     def _is_done_with(self, number: int) -> bool:
-        row = self._db.execute(
+        row = self.db.execute(
             "SELECT series_id, window_start, window_end FROM report"
             " WHERE id = ? AND is_open = 0 AND state NOT IN (?, ?)",
             (number, State.DISPUTED.value, State.WAIVED.value),
@@ -147,7 +146,7 @@ class OpenReports:
         if row is None:
             return False
         series_id, start, end = row
-        collected = self._db.execute(
+        collected = self.db.execute(
             "SELECT window_start, window_end FROM report INDEXED BY report_state"
             " WHERE series_id = ? AND state IN (?, ?) AND window_start < ? AND window_end > ?"
             " ORDER BY window_start",
@@ -157,9 +156,9 @@ class OpenReports:
 
     def number_open(self, series: Series) -> int:
         """The number of a series' open reports, editions among them."""
-        (number,) = self._db.execute(
+        (number,) = self.db.execute(
             "SELECT count(*) FROM report INDEXED BY report_state"  # noqa: S608 - only states
             f" WHERE series_id = ? AND state IN ({_OPEN})",
-            (self._series.find(series),),
+            (self.series.find(series),),
         ).fetchone()
         return int(number)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -23,37 +24,23 @@ _CHANGES: Final = {(False, True): "collected_change", (True, False): "removed_ch
 """What is noted of a report that was collected before or not, and is after or not."""
 
 
+@dataclass(frozen=True, slots=True)
 class ReportWriter:
     """Writes the table `report` of one connection, and what must change with it.
 
-    Args:
-        connection: whose transactions others begin and end.
-        series: finds and makes the series of a report.
-        windows: tells who has a window.
-        reports: reads the report that an edition replaces.
-        given_up: releases the window of a report that takes it again.
+    Attributes:
+        db: whose transactions others begin and end.
         events: takes an event for each change.
         changes: notes each report that is written.
     """
 
-    def __init__(
-        self,
-        connection: sqlite3.Connection,
-        *,
-        series: SeriesTable,
-        windows: SeriesWindows,
-        reports: ReportTable,
-        given_up: GivenUpTable,
-        events: EventTable,
-        changes: LedgerChanges,
-    ) -> None:
-        self._db = connection
-        self._series = series
-        self._windows = windows
-        self._reports = reports
-        self._given_up = given_up
-        self._events = events
-        self._changes = changes
+    db: sqlite3.Connection
+    series: SeriesTable
+    windows: SeriesWindows
+    reports: ReportTable
+    given_up: GivenUpTable
+    events: EventTable
+    changes: LedgerChanges
 
     def record_intent(
         self,
@@ -68,10 +55,10 @@ class ReportWriter:
         replaces: Report | None = None,
     ) -> Report:
         """See `Ledger.record_intent`."""
-        series_id = self._series.number_of(series)
+        series_id = self.series.number_of(series)
         if replaces is not None:
-            editions.check(self._db, replaces)
-        elif (holder := self._windows.holder_of(series, window)) is not None:
+            editions.check(self.db, replaces)
+        elif (holder := self.windows.holder_of(series, window)) is not None:
             raise InvalidTransition(
                 f"{series}, {window}: {holder} has it already; buying it would be paying twice"
             )
@@ -91,14 +78,14 @@ class ReportWriter:
         )
         values = rows.values_of(intent, series_id)
         names, marks = ", ".join(values), ", ".join("?" * len(values))
-        (row,) = self._db.execute(
+        (row,) = self.db.execute(
             f"INSERT INTO report ({names}) VALUES ({marks})"  # noqa: S608 - names are ours
             f" RETURNING {rows.COLUMNS}",
             tuple(values.values()),
         ).fetchall()
         report = rows.report_of(row, series)
-        self._events.add(report.id, at, kind="Intended", prior=None, state=report.state, facts="{}")
-        self._changes.report(report)
+        self.events.add(report.id, at, kind="Intended", prior=None, state=report.state, facts="{}")
+        self.changes.report(report)
         return report
 
     def apply(self, report: Report, event: Event, at: datetime) -> Report:
@@ -113,7 +100,7 @@ class ReportWriter:
         if column := _CHANGES.get((report.state is State.COLLECTED, state is State.COLLECTED)):
             # Each transaction that changes a report is counted at its end.
             setting += f", {column} = (SELECT changes + 1 FROM identity)"  # noqa: S608 - as above
-        written = self._db.execute(
+        written = self.db.execute(
             f"UPDATE report SET {setting} WHERE id = ? AND state = ?"  # noqa: S608 - names are ours
             f" RETURNING {rows.COLUMNS}",
             (*values.values(), report.id, report.state.value),
@@ -123,7 +110,7 @@ class ReportWriter:
                 f"report {report.id} is no longer {report.state.value}: it changed behind our "
                 "back; this is a bug"
             )
-        self._events.add(
+        self.events.add(
             report.id,
             at,
             kind=type(event).__name__,
@@ -132,19 +119,19 @@ class ReportWriter:
             facts=rows.event_facts(event),
         )
         if attempts.counts(event):
-            self._db.execute(
+            self.db.execute(
                 "UPDATE report SET failed = (SELECT max(id) FROM event) WHERE id = ?", (report.id,)
             )
         elif attempts.begins_anew(event):
-            self._series.forgive(self._series.number_of(report.series))
+            self.series.forgive(self.series.number_of(report.series))
         elif state.is_open and not report.state.is_open:  # it lives again
-            self._db.execute("UPDATE report SET failed = NULL WHERE id = ?", (report.id,))
-        subaccount_rows.note(self._db, report.id, event)
+            self.db.execute("UPDATE report SET failed = NULL WHERE id = ?", (report.id,))
+        subaccount_rows.note(self.db, report.id, event)
         if isinstance(event, Published) and report.replaces is not None:
             reason = f"by report {report.id}, edition {report.edition}"
-            self.apply(self._reports.report(report.replaces), Superseded(reason), at)
+            self.apply(self.reports.report(report.replaces), Superseded(reason), at)
         changed = rows.report_of(written[0], report.series)
-        self._changes.report(changed, report.state)
+        self.changes.report(changed, report.state)
         return changed
 
     def _reclaim(self, report: Report) -> None:
@@ -155,8 +142,8 @@ class ReportWriter:
         Raises:
             WindowTaken: another report has a part of it by now.
         """
-        self._given_up.release(report)
-        holder = self._windows.holder_of(report.series, report.window)
+        self.given_up.release(report)
+        holder = self.windows.holder_of(report.series, report.window)
         if holder is not None:
             raise WindowTaken(
                 f"report {report.id} ({report.series}, {report.window}): {holder} has its window, "
@@ -164,7 +151,7 @@ class ReportWriter:
             )
 
     def _refuse_taken(self, report: Report, request_id: str) -> None:
-        owner = self._reports.owners_of((request_id,)).get(request_id, report.id)
+        owner = self.reports.owners_of((request_id,)).get(request_id, report.id)
         if owner != report.id:
             raise RequestIdConflict(
                 f"the API names it {request_id}, which is the name of report {owner} already"
@@ -172,8 +159,8 @@ class ReportWriter:
 
     def withdrawn(self, report: Report, at: datetime) -> None:
         """See `Ledger.withdrawn`."""
-        self._db.execute("UPDATE report SET target = NULL WHERE id = ?", (report.id,))
-        self._events.add(
+        self.db.execute("UPDATE report SET target = NULL WHERE id = ?", (report.id,))
+        self.events.add(
             report.id,
             at,
             kind="Withdrawn",
@@ -181,4 +168,4 @@ class ReportWriter:
             state=report.state,
             facts=rows.file_facts(report),
         )
-        self._changes.report(self._reports.report(report.id))
+        self.changes.report(self.reports.report(report.id))

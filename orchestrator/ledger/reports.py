@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -29,15 +30,13 @@ _PUBLISHED: Final = (State.VERIFIED, State.COLLECTED, State.SUPERSEDED, State.ER
 _UNPAID: Final = tuple(sorted(state.value for state in UNPAID))
 
 
+@dataclass(frozen=True, slots=True)
 class ReportTable:
     """The table `report` of one connection, to read from."""
 
-    def __init__(
-        self, connection: sqlite3.Connection, series: SeriesTable, windows: SeriesWindows
-    ) -> None:
-        self._db = connection
-        self._series = series
-        self._windows = windows
+    db: sqlite3.Connection
+    series: SeriesTable
+    windows: SeriesWindows
 
     # --- single ones --------------------------------------------------------------------------
 
@@ -50,13 +49,21 @@ class ReportTable:
         return self._report_whose("request_id", request_id)
 
     def _report_whose(self, column: str, value: int | str) -> Report:
-        row = self._db.execute(
-            f"SELECT {rows.COLUMNS} FROM report WHERE {column} = ?",  # noqa: S608 - names are ours
-            (value,),
-        ).fetchone()
-        if row is None:
+        report = next(self._select(f"WHERE {column} = ?", (value,)), None)
+        if report is None:
             raise KeyError(value)
-        return rows.report_of(row, self._series.series_numbered(row["series_id"]))
+        return report
+
+    def _select(
+        self, rest: str, values: Sequence[object] | Mapping[str, object], of: Series | None = None
+    ) -> Iterator[Report]:
+        """The reports of a SELECT, lazily; `rest` is what follows the table's name.
+
+        All are of the series `of`; None: each is of the series of its row.
+        """
+        select = f"SELECT {rows.COLUMNS} FROM report {rest}"  # noqa: S608 - all of it is ours
+        for row in self.db.execute(select, values):
+            yield rows.report_of(row, of or self.series.series_numbered(row["series_id"]))
 
     def reports_numbered(self, ids: Iterable[int]) -> Iterator[Report]:
         """See `LedgerReader.reports_numbered`."""
@@ -68,14 +75,14 @@ class ReportTable:
 
     def is_asked_again(self, report: Report) -> bool:
         """See `LedgerReader.is_asked_again`."""
-        series_id = self._series.find(report.series)
+        series_id = self.series.find(report.series)
         start, end = report.window.epoch
         if series_id is None:
             return False
-        holder = self._windows.report_over(series_id, start, end)
+        holder = self.windows.report_over(series_id, start, end)
         if holder is not None and holder != report.id:
             return True
-        later = self._db.execute(
+        later = self.db.execute(
             "SELECT 1 FROM report WHERE series_id = ? AND window_start = ? AND id > ? LIMIT 1",
             (series_id, start, report.id),
         ).fetchone()
@@ -83,21 +90,20 @@ class ReportTable:
 
     def failure_event(self, report_id: int) -> int | None:
         """See `LedgerReader.failure_event`."""
-        row = self._db.execute("SELECT failed FROM report WHERE id = ?", (report_id,)).fetchone()
+        row = self.db.execute("SELECT failed FROM report WHERE id = ?", (report_id,)).fetchone()
         return None if row is None else row[0]
 
     def foreign_rows_of(self, report_id: int) -> tuple[tuple[str, int], ...]:
         """See `LedgerReader.foreign_rows_of`."""
-        return subaccount_rows.of(self._db, report_id)
+        return subaccount_rows.of(self.db, report_id)
 
     def asked_early(
         self, series: Series, age: timedelta, now: datetime, max_failed: int
     ) -> Iterator[Report]:
         """See `LedgerReader.asked_early`."""
         seconds = int(age.total_seconds())
-        for row in self._db.execute(
-            f"SELECT {rows.COLUMNS} FROM report INDEXED BY report_had"  # noqa: S608 - names are ours
-            " WHERE series_id = ? AND has_window = 1 AND state = ?"
+        return self._select(
+            "INDEXED BY report_had WHERE series_id = ? AND has_window = 1 AND state = ?"
             " AND window_end + ? <= ? AND intended_at + server_ahead < (window_end + ?) * 1000"
             " AND NOT EXISTS (SELECT 1 FROM report AS edition INDEXED BY report_edition"
             "  WHERE edition.series_id = report.series_id AND edition.replaces = report.id"
@@ -107,7 +113,7 @@ class ReportTable:
             "  AND edition.is_open = 0 AND edition.state <> ?) < ?"
             " ORDER BY window_start",
             (
-                self._series.find(series),
+                self.series.find(series),
                 State.COLLECTED.value,
                 seconds,
                 int(now.timestamp()),
@@ -116,66 +122,63 @@ class ReportTable:
                 State.ABSENT.value,
                 max_failed,
             ),
-        ):
-            yield rows.report_of(row, series)
+            series,
+        )
 
     def newer_edition(self, report: Report) -> int | None:
         """See `LedgerReader.newer_edition`."""
-        return editions.newer(self._db, report)
+        return editions.newer(self.db, report)
 
     # --- of a series --------------------------------------------------------------------------
 
     def reports(self, series: Series, states: Iterable[State] | None = None) -> Iterator[Report]:
         """See `LedgerReader.reports`."""
-        series_id = self._series.find(series)
+        series_id = self.series.find(series)
         if series_id is None:
-            return
+            return iter(())
         wanted = set(State if states is None else states)
         # Most reports are collected: they are read in their order. The few others are looked up
         # by their state, and sorted.
         index = "report_series" if State.COLLECTED in wanted else "report_state"
-        cursor = self._db.execute(
-            f"SELECT {rows.COLUMNS} FROM report INDEXED BY {index}"  # noqa: S608 - only names and marks
-            f" WHERE series_id = ? AND state IN ({_marks(wanted)}) ORDER BY window_start, id",
+        return self._select(
+            f"INDEXED BY {index} WHERE series_id = ? AND state IN ({_marks(wanted)})"
+            " ORDER BY window_start, id",
             (series_id, *(state.value for state in wanted)),
+            series,
         )
-        for row in cursor:
-            yield rows.report_of(row, series)
 
     def collected_in(self, series: Series, window: Window) -> Iterator[Report]:
         """See `LedgerReader.collected_in`."""
         start, end = window.epoch
-        for row in self._db.execute(
-            f"SELECT {rows.COLUMNS} FROM report INDEXED BY report_had"  # noqa: S608 - names are ours
-            " WHERE series_id = ? AND has_window = 1 AND window_start < ? AND window_end > ?"
-            " AND state = ? ORDER BY window_start",
-            (self._series.find(series), end, start, State.COLLECTED.value),
-        ):
-            yield rows.report_of(row, series)
+        return self._select(
+            "INDEXED BY report_had WHERE series_id = ? AND has_window = 1 AND window_start < ?"
+            " AND window_end > ? AND state = ? ORDER BY window_start",
+            (self.series.find(series), end, start, State.COLLECTED.value),
+            series,
+        )
 
     def changed_files(self, after: int, up_to: int) -> Iterator[Report]:
         """See `LedgerReader.changed_files`."""
-        for row in self._db.execute(
-            f"""
-            SELECT {rows.COLUMNS} FROM report WHERE id IN (
+        return self._select(
+            """
+            WHERE id IN (
                 SELECT id FROM report INDEXED BY report_collected
                 WHERE collected_change > :after AND collected_change <= :up_to
                 UNION
                 SELECT id FROM report INDEXED BY report_removed
                 WHERE removed_change > :after AND removed_change <= :up_to
             ) ORDER BY coalesce(removed_change, collected_change), id
-            """,  # noqa: S608 - names are ours
+            """,
             {"after": after, "up_to": up_to},
-        ):
-            yield rows.report_of(row, self._series.series_numbered(row["series_id"]))
+        )
 
     def is_published(self, series: Series, window: Window, target: str) -> bool:
         """See `LedgerReader.is_published`."""
-        row = self._db.execute(
+        row = self.db.execute(
             "SELECT 1 FROM report WHERE series_id = ? AND window_start = ? AND target = ?"  # noqa: S608 - only marks
             f" AND state IN ({_marks(_PUBLISHED)}) LIMIT 1",
             (
-                self._series.find(series),
+                self.series.find(series),
                 window.epoch[0],
                 target,
                 *(state.value for state in _PUBLISHED),
@@ -185,10 +188,10 @@ class ReportTable:
 
     def counts(self, series: Series) -> dict[State, tuple[int, int, int]]:
         """See `LedgerReader.counts`."""
-        cursor = self._db.execute(
+        cursor = self.db.execute(
             "SELECT state, count(*), total(rows), total(size_bytes) FROM report"
             " WHERE series_id = ? GROUP BY state",
-            (self._series.find(series),),
+            (self.series.find(series),),
         )
         with rows.refuse_damaged("reports"):
             return {
@@ -198,9 +201,9 @@ class ReportTable:
 
     def number_in(self, series: Series, state: State) -> int:
         """See `LedgerReader.number_in`."""
-        (number,) = self._db.execute(
+        (number,) = self.db.execute(
             "SELECT count(*) FROM report WHERE series_id = ? AND state = ?",
-            (self._series.find(series), state.value),
+            (self.series.find(series), state.value),
         ).fetchone()
         return int(number)
 
@@ -208,30 +211,30 @@ class ReportTable:
 
     def has_collected(self) -> bool:
         """See `LedgerReader.has_collected`."""
-        row = self._db.execute(
+        row = self.db.execute(
             "SELECT 1 FROM report WHERE state = ? LIMIT 1", (State.COLLECTED.value,)
         ).fetchone()
         return row is not None
 
     def size(self) -> tuple[int, int]:
         """See `LedgerReader.size`."""
-        (series,) = self._db.execute("SELECT count(*) FROM series").fetchone()
-        (reports,) = self._db.execute("SELECT count(*) FROM report").fetchone()
+        (series,) = self.db.execute("SELECT count(*) FROM series").fetchone()
+        (reports,) = self.db.execute("SELECT count(*) FROM report").fetchone()
         return int(series), int(reports)
 
     def newest(self) -> int:
         """See `LedgerReader.newest`."""
-        (number,) = self._db.execute("SELECT coalesce(max(id), 0) FROM report").fetchone()
+        (number,) = self.db.execute("SELECT coalesce(max(id), 0) FROM report").fetchone()
         return int(number)
 
     def superseded(self, by: Report | None = None) -> list[Report]:
         """See `LedgerReader.superseded`."""
-        ids = editions.superseded_ids(self._db, by.replaces if by else None)
+        ids = editions.superseded_ids(self.db, by.replaces if by else None)
         return [self.report(report_id) for report_id in ids]
 
     def foreign_rows(self) -> Iterator[SubaccountRows]:
         """See `LedgerReader.foreign_rows`."""
-        return subaccount_rows.of_all_files(self._db, self._series.series_numbered)
+        return subaccount_rows.of_all_files(self.db, self.series.series_numbered)
 
     def bought(self, since: datetime, up_to: int) -> Bought:
         """See `LedgerReader.bought`."""
@@ -241,17 +244,17 @@ class ReportTable:
         )
         values = (to_ms(since), up_to, *_UNPAID)
         records: dict[str, int] = {}
-        for series_id, number in self._db.execute(
+        for series_id, number in self.db.execute(
             f"SELECT series_id, total(coalesce(rows, items_count)) {asked} IS NOT NULL"
             " GROUP BY series_id",
             values,
         ):
-            product = self._series.series_numbered(series_id).product
+            product = self.series.series_numbered(series_id).product
             records[product] = records.get(product, 0) + int(number)
         with rows.refuse_damaged("windows"):
             uncounted = [
-                (self._series.series_numbered(series_id), Window.of_epoch(start, end))
-                for series_id, start, end in self._db.execute(
+                (self.series.series_numbered(series_id), Window.of_epoch(start, end))
+                for series_id, start, end in self.db.execute(
                     f"SELECT series_id, window_start, window_end {asked} IS NULL", values
                 )
             ]
@@ -277,7 +280,7 @@ class ReportTable:
     def _by_request_id(self, columns: str, request_ids: Sequence[str]) -> Iterator[sqlite3.Row]:
         for first in range(0, len(request_ids), _IDS_AT_ONCE):
             ids = request_ids[first : first + _IDS_AT_ONCE]
-            yield from self._db.execute(
+            yield from self.db.execute(
                 f"SELECT {columns} FROM report WHERE request_id IN ({_marks(ids)})",  # noqa: S608 - only names and marks
                 tuple(ids),
             )
@@ -286,7 +289,7 @@ class ReportTable:
         self, account_id: str, api_key: str, since: datetime, until: datetime
     ) -> frozenset[str]:
         """See `LedgerReader.recent`."""
-        cursor = self._db.execute(
+        cursor = self.db.execute(
             "SELECT request_id FROM report WHERE id > (SELECT max(id) - ? FROM report)"
             " AND api_key = ? AND submitted_at BETWEEN ? AND ? AND state <> ?"
             " AND series_id IN (SELECT id FROM series WHERE account_id = ?)",
@@ -296,17 +299,15 @@ class ReportTable:
 
     def unresolved_creates(self, report: Report) -> tuple[Report, ...]:
         """See `LedgerReader.unresolved_creates`."""
-        cursor = self._db.execute(
-            f"""
-            SELECT {rows.COLUMNS} FROM report INDEXED BY report_unknown
+        reports = self._select(
+            """
+            INDEXED BY report_unknown
             WHERE series_id IN (SELECT id FROM series WHERE account_id = ?)
             AND is_open = 1 AND request_id IS NULL AND id <> ? ORDER BY id
-            """,  # noqa: S608 - names are ours
+            """,
             (report.series.account_id, report.id),
         )
-        return tuple(
-            rows.report_of(row, self._series.series_numbered(row["series_id"])) for row in cursor
-        )
+        return tuple(reports)
 
 
 def _marks(values: Iterable[object]) -> str:

@@ -17,13 +17,13 @@ from typing import Any, Final, NamedTuple
 
 from orchestrator.core import lifecycle
 from orchestrator.core.column_changes import ColumnChanges
-from orchestrator.core.commands import JOB, typed
 from orchestrator.core.intervals import Window
 from orchestrator.core.ledger_records import Owner, from_ms, to_ms
 from orchestrator.core.lifecycle import Event, State
 from orchestrator.core.model import GivenUp, Report, Series, canonical_json
 from orchestrator.errors import LedgerError
 from orchestrator.ledger import editions
+from orchestrator.ledger.sqlite_errors import way_back
 from orchestrator.texts import MAX_REASON, short
 
 _MILLISECOND: Final = timedelta(milliseconds=1)
@@ -57,8 +57,7 @@ def damaged(subject: str, error: Exception) -> LedgerError:
     """The error for a row that this program has not written; `subject` says what it holds."""
     why = f" ({error})" if isinstance(error, InvalidRow) else ""
     return LedgerError(
-        f"the ledger holds {subject} that makes no sense{why}: it is damaged; restore it "
-        f"from a backup, or move it away and use {typed('run', JOB, '--rebuild-ledger')}"
+        f"the ledger holds {subject} that makes no sense{why}: it is damaged; {way_back()}"
     )
 
 

@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator
 from contextlib import contextmanager
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
-from typing import Final
+from typing import Any, Concatenate, Final, ParamSpec, TypeVar
 
 import anyio
 
 from orchestrator.core.commands import JOB, typed
-from orchestrator.core.durations import ReportDuration
 from orchestrator.core.intervals import Window
-from orchestrator.core.ledger_records import Owner
 from orchestrator.core.lifecycle import Event
-from orchestrator.core.model import Report, Resolution, Series, SeriesState
+from orchestrator.core.model import Report, Series
 from orchestrator.core.ports import Clock
-from orchestrator.core.spending import Bought
-from orchestrator.core.volume import History
 from orchestrator.errors import LedgerError, OldLedgerVersion
 from orchestrator.ledger import hardening, integrity
 from orchestrator.ledger.creation import begin_if_none, refuse_empty
@@ -29,8 +25,10 @@ from orchestrator.ledger.schema import VERSION, check, migrate
 from orchestrator.ledger.sqlite_errors import explain
 from orchestrator.ledger.store import Store
 
+P = ParamSpec("P")
+T = TypeVar("T")
+
 _PAGE: Final = 200  # Open reports that one transaction reads: in memory at once.
-_BUSY_SECONDS: Final = 30.0  # Wait for another program that holds the file; then it is an error.
 _MAY_NOT_WRITE: Final = frozenset({sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY})
 _STATEMENTS: Final = 256  # Prepared statements that are kept: more than there are.
 
@@ -58,7 +56,7 @@ def connect(
                 path,
                 isolation_level=None,
                 check_same_thread=False,
-                timeout=_BUSY_SECONDS,
+                timeout=hardening.BUSY_SECONDS,
                 cached_statements=_STATEMENTS,
             )
         connection.row_factory = sqlite3.Row
@@ -90,25 +88,18 @@ def _open_to_read(path: Path) -> sqlite3.Connection:
     SQLite makes a file beside a ledger even to read it. Where that is not allowed, and there is
     no log (no run is active, and the last one ended in order), all is in the one file.
     """
-    uri = f"{path.resolve().as_uri()}?mode=ro"
-    connection = _open_uri(uri)
+    connection = hardening.open_file(path, "mode=ro")
     try:
         connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
     except sqlite3.OperationalError as error:
         connection.close()
         if error.sqlite_errorcode & 0xFF not in _MAY_NOT_WRITE or not _has_no_log(path):
             raise
-        connection = _open_uri(f"{uri}&immutable=1")
+        connection = hardening.open_file(path, "mode=ro&immutable=1")
     except BaseException:
         connection.close()
         raise
     return connection
-
-
-def _open_uri(uri: str) -> sqlite3.Connection:
-    return sqlite3.connect(
-        uri, uri=True, isolation_level=None, check_same_thread=False, timeout=_BUSY_SECONDS
-    )
 
 
 def _has_no_log(path: Path) -> bool:
@@ -182,6 +173,17 @@ def _of_sqlite(error: BaseException) -> sqlite3.Error | None:
     return error if isinstance(error, sqlite3.Error) else None
 
 
+def _transaction(
+    method_of: Callable[[Store], Callable[P, T]],
+) -> Callable[Concatenate[SqliteLedger, P], Coroutine[Any, Any, T]]:
+    """The method of a ledger that calls a store's method in a transaction."""
+
+    async def call(self: SqliteLedger, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        return await self.transact(lambda store: method_of(store)(*args, **kwargs))
+
+    return call
+
+
 class SqliteLedger(GroupCommits):
     """The port `Ledger` over one connection, with group commits.
 
@@ -233,43 +235,25 @@ class SqliteLedger(GroupCommits):
 
     # --- the port -----------------------------------------------------------------------------
 
-    async def series_state(self, job: str, series: Series) -> SeriesState:
-        """See the port."""
-        return await self.transact(lambda store: store.series_state(job, series))
+    series_state = _transaction(lambda store: store.series_state)
+    history = _transaction(lambda store: store.histories().of)
+    newest = _transaction(lambda store: store.newest)
+    bought = _transaction(lambda store: store.bought)
+    record_rates = _transaction(lambda store: store.histories().record_rates)
+    recent_durations = _transaction(lambda store: store.histories().recent_durations)
+    superseded = _transaction(lambda store: store.superseded)
+    remember = _transaction(lambda store: store.remember)
+    retry = _transaction(lambda store: store.retry)
+    undo_give_up = _transaction(lambda store: store.undo_give_up)
+    acknowledge = _transaction(lambda store: store.acknowledge)
+    owners_of = _transaction(lambda store: store.owners_of)
+    owners = _transaction(lambda store: store.owners)
+    recent = _transaction(lambda store: store.recent)
+    unresolved_creates = _transaction(lambda store: store.unresolved_creates)
 
-    async def history(self, series: Series) -> History:
+    async def reread(self, report: Report) -> Report:
         """See the port."""
-        return await self.transact(lambda store: store.histories().of(series))
-
-    async def newest(self) -> int:
-        """See the port."""
-        return await self.transact(lambda store: store.newest())
-
-    async def bought(self, since: datetime, *, up_to: int) -> Bought:
-        """See the port."""
-        return await self.transact(lambda store: store.bought(since, up_to))
-
-    async def record_rates(self, series: Iterable[Series]) -> Mapping[str, float]:
-        """See the port."""
-        asked = tuple(series)
-        return await self.transact(lambda store: store.histories().record_rates(asked))
-
-    async def recent_durations(self) -> Mapping[str, Sequence[ReportDuration]]:
-        """See the port."""
-        return await self.transact(lambda store: store.histories().recent_durations())
-
-    async def superseded(self, by: Report | None = None) -> Sequence[Report]:
-        """See the port."""
-        return await self.transact(lambda store: store.superseded(by))
-
-    async def withdrawn(self, report: Report) -> None:
-        """See the port."""
-        at = self._clock.now()
-        await self.transact(lambda store: store.withdrawn(report, at))
-
-    async def remember(self, job: str, resolutions: Mapping[Series, Resolution]) -> None:
-        """See the port."""
-        await self.transact(lambda store: store.remember(job, resolutions))
+        return await self.transact(lambda store: store.report(report.id))
 
     async def record_intent(
         self,
@@ -322,17 +306,10 @@ class SqliteLedger(GroupCommits):
 
         return await self.transact(work)
 
-    async def retry(self, series: Series) -> int:
+    async def withdrawn(self, report: Report) -> None:
         """See the port."""
-        return await self.transact(lambda store: store.retry(series))
-
-    async def undo_give_up(self, report: Report) -> int:
-        """See the port."""
-        return await self.transact(lambda store: store.undo_give_up(report))
-
-    async def acknowledge(self, report: Report) -> int:
-        """See the port."""
-        return await self.transact(lambda store: store.acknowledge(report))
+        at = self._clock.now()
+        await self.transact(lambda store: store.withdrawn(report, at))
 
     async def open_reports(
         self, series: Iterable[Series], api_keys: Iterable[str] = ()
@@ -353,27 +330,3 @@ class SqliteLedger(GroupCommits):
             page, position = await self.transact(work)
             for report in page:
                 yield report
-
-    async def reread(self, report: Report) -> Report:
-        """See the port."""
-        return await self.transact(lambda store: store.report(report.id))
-
-    async def owners_of(self, request_ids: Iterable[str]) -> Mapping[str, int]:
-        """See the port."""
-        ids = tuple(request_ids)
-        return await self.transact(lambda store: store.owners_of(ids))
-
-    async def owners(self, request_ids: Iterable[str]) -> Mapping[str, Owner]:
-        """See the port."""
-        ids = tuple(request_ids)
-        return await self.transact(lambda store: store.owners(ids))
-
-    async def recent(
-        self, account_id: str, api_key: str, since: datetime, until: datetime
-    ) -> frozenset[str]:
-        """See the port."""
-        return await self.transact(lambda store: store.recent(account_id, api_key, since, until))
-
-    async def unresolved_creates(self, report: Report) -> tuple[Report, ...]:
-        """See the port."""
-        return await self.transact(lambda store: store.unresolved_creates(report))

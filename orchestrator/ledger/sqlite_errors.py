@@ -6,8 +6,8 @@ import sqlite3
 from pathlib import Path
 from typing import Final
 
+from orchestrator.core.commands import JOB, typed
 from orchestrator.errors import LedgerError
-from orchestrator.ledger.integrity import remedy
 
 _UNWRITABLE: Final = (
     "it cannot be opened or written; check the owner and the mode of the file and its directory"
@@ -27,6 +27,12 @@ _ADVICE: Final = {
 _DAMAGE: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_TOOBIG})
 
 
+def way_back() -> str:
+    """What a person can do about a ledger that is damaged, or was changed."""
+    rebuild = typed("run", JOB, "--rebuild-ledger")
+    return f"restore it from a backup, or move it away and use {rebuild}"
+
+
 def explain(error: sqlite3.Error, path: Path) -> LedgerError:
     """The error for a user: what has failed, and what to do."""
     # Errors of the module itself (a closed connection) have no code; an extended one has more bits.
@@ -34,5 +40,5 @@ def explain(error: sqlite3.Error, path: Path) -> LedgerError:
     name = getattr(error, "sqlite_errorname", type(error).__name__)
     advice = _ADVICE.get(code, f"SQLite reports {name}; check the disk and run again")
     if code in _DAMAGE:
-        advice = remedy()
+        advice = f"the file is damaged; {way_back()}"
     return LedgerError(f"the ledger {path}: {advice}")

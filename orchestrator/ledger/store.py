@@ -104,15 +104,7 @@ class Store:
         self.count_change = identity.count_change
         self.fingerprint = identity.fingerprint
 
-        writer = ReportWriter(
-            connection,
-            series=series,
-            windows=windows,
-            reports=reports,
-            given_up=given_up,
-            events=events,
-            changes=changes,
-        )
+        writer = ReportWriter(connection, series, windows, reports, given_up, events, changes)
         self.record_intent = writer.record_intent
         self.apply = writer.apply
         self.withdrawn = writer.withdrawn

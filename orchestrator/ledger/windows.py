@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from sqlite3 import Row
 
 from orchestrator.core.intervals import Window, merge
@@ -14,19 +15,19 @@ from orchestrator.ledger import rows
 from orchestrator.ledger.series import SeriesTable
 
 
+@dataclass(frozen=True, slots=True)
 class SeriesWindows:
     """Reads what became of the windows of series; writes nothing."""
 
-    def __init__(self, connection: sqlite3.Connection, series: SeriesTable) -> None:
-        self._db = connection
-        self._series = series
+    db: sqlite3.Connection
+    series: SeriesTable
 
     def had(self, series: Series) -> tuple[Window, ...]:
         """See `LedgerReader.had`."""
-        series_id = self._series.find(series)
+        series_id = self.series.find(series)
         if series_id is None:
             return ()
-        cursor = self._db.execute(
+        cursor = self.db.execute(
             """
             SELECT window_start, window_end FROM report INDEXED BY report_had
             WHERE series_id = ? AND has_window = 1
@@ -40,10 +41,10 @@ class SeriesWindows:
 
     def failures(self, series: Series) -> tuple[Failure, ...]:
         """See `LedgerReader.failures`."""
-        series_id = self._series.find(series)
+        series_id = self.series.find(series)
         if series_id is None:
             return ()
-        cursor = self._db.execute(
+        cursor = self.db.execute(
             """
             SELECT id, window_start, window_end, state, reason, items_count,
                 failed > (SELECT retried FROM series WHERE id = ?) AS recent, (
@@ -76,14 +77,14 @@ class SeriesWindows:
 
     def holder_of(self, series: Series, window: Window) -> str | None:
         """See `LedgerReader.holder_of`."""
-        series_id = self._series.find(series)
+        series_id = self.series.find(series)
         if series_id is None:
             return None
         start, end = window.epoch
         report_id = self.report_over(series_id, start, end)
         if report_id is not None:
             return f"report {report_id}"
-        given_up = self._db.execute(
+        given_up = self.db.execute(
             """
             SELECT id FROM given_up WHERE series_id = ? AND window_start < ? AND window_end > ?
             """,
@@ -95,7 +96,7 @@ class SeriesWindows:
         """The number of the last report that has a part of the window; None if none has."""
         # Windows that are had never overlap each other, so the last one that begins before the
         # end is the only one that can reach into it.
-        row = self._db.execute(
+        row = self.db.execute(
             """
             SELECT id, window_end FROM report WHERE series_id = ? AND has_window = 1
             AND window_start < ? ORDER BY window_start DESC LIMIT 1
@@ -105,27 +106,25 @@ class SeriesWindows:
         return int(row["id"]) if row is not None and row["window_end"] > start else None
 
 
+@dataclass(frozen=True, slots=True)
 class ResolutionTable:
     """The tables `resolved` and `mark` of one connection; notes in `changes` what it writes."""
 
-    def __init__(
-        self, connection: sqlite3.Connection, series: SeriesTable, changes: LedgerChanges
-    ) -> None:
-        self._db = connection
-        self._series = series
-        self._changes = changes
+    db: sqlite3.Connection
+    series: SeriesTable
+    changes: LedgerChanges
 
     def resolution(self, job: str, series: Series) -> Resolution:
         """See `LedgerReader.resolution`."""
-        series_id = self._series.find(series)
+        series_id = self.series.find(series)
         if series_id is None:
             return Resolution()
-        windows = self._db.execute(
+        windows = self.db.execute(
             "SELECT window_start, window_end FROM resolved WHERE job = ? AND series_id = ?"
             " ORDER BY window_start",
             (job, series_id),
         )
-        mark = self._db.execute(
+        mark = self.db.execute(
             "SELECT at FROM mark WHERE job = ? AND series_id = ?", (job, series_id)
         ).fetchone()
         with rows.refuse_damaged("a mark of a job"):
@@ -134,27 +133,27 @@ class ResolutionTable:
 
     def resolutions(self) -> Iterator[tuple[str, Series, Resolution]]:
         """See `LedgerReader.resolutions`."""
-        for job, series_id in self._db.execute(
+        for job, series_id in self.db.execute(
             "SELECT job, series_id FROM mark ORDER BY job, series_id"
         ):
-            series = self._series.series_numbered(series_id)
+            series = self.series.series_numbered(series_id)
             yield job, series, self.resolution(job, series)
 
     def remember(self, job: str, resolutions: Mapping[Series, Resolution]) -> None:
         """See `Ledger.remember`."""
         for series, resolution in resolutions.items():
-            series_id = self._series.number_of(series)
-            self._changes.resolutions[job, series_id] = None
-            self._db.execute(
+            series_id = self.series.number_of(series)
+            self.changes.resolutions[job, series_id] = None
+            self.db.execute(
                 "DELETE FROM resolved WHERE job = ? AND series_id = ?", (job, series_id)
             )
-            self._db.executemany(
+            self.db.executemany(
                 "INSERT INTO resolved VALUES (?, ?, ?, ?)",
                 [(job, series_id, *window.epoch) for window in resolution.windows],
             )
-            self._db.execute("DELETE FROM mark WHERE job = ? AND series_id = ?", (job, series_id))
+            self.db.execute("DELETE FROM mark WHERE job = ? AND series_id = ?", (job, series_id))
             if resolution.mark is not None:
-                self._db.execute(
+                self.db.execute(
                     "INSERT INTO mark VALUES (?, ?, ?)", (job, series_id, to_ms(resolution.mark))
                 )
 

@@ -112,10 +112,10 @@ class Ledger(Protocol):
     async def reread(self, report: Report) -> Report:
         """The report as it stands now."""
 
-    async def owners_of(self, request_ids: Iterable[str]) -> Mapping[str, int]:
+    async def owners_of(self, request_ids: Sequence[str]) -> Mapping[str, int]:
         """See `LedgerReader.owners_of`."""
 
-    async def owners(self, request_ids: Iterable[str]) -> Mapping[str, Owner]:
+    async def owners(self, request_ids: Sequence[str]) -> Mapping[str, Owner]:
         """See `LedgerReader.owners`."""
 
     async def recent(
