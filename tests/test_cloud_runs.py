@@ -11,16 +11,20 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from orchestrator.app.check import check_sync
+from orchestrator.app.verify import verify
 from orchestrator.cli.main import call
 from orchestrator.collect.manifest_entries import MarkEntry
 from orchestrator.collect.manifest_writing import write_manifest
 from orchestrator.collect.stores import cloud_objects
 from orchestrator.collect.stores.cloud import CloudStore, cloud_store
+from orchestrator.config import load_inputs
 from orchestrator.core.model import LedgerPoint
 from tests.kit.archives import a_report
 from tests.kit.cli_worlds import REPORTS, Place, simulated
@@ -183,10 +187,54 @@ class _Denying(http.server.BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
 
-    do_GET = do_PUT = do_HEAD = do_DELETE = _deny  # noqa: N815 - the names of the base class
+    do_GET = do_PUT = do_HEAD = do_DELETE = do_POST = _deny  # noqa: N815 - of the base class
 
     def log_message(self, *_: object) -> None:
         pass
+
+
+class _Keeping(_Denying):
+    """Lets write and read, and not delete, which S3 says in an answer 200."""
+
+    def _answer(self) -> None:
+        content = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        written = self.server.__dict__.setdefault("written", {})
+        code, body = 200, b""
+        if self.command == "PUT" and self.headers.get("If-None-Match") and self.path in written:
+            code = 412
+        elif self.command == "PUT":
+            written[self.path] = content
+        elif self.command == "POST":
+            key = content.partition(b"<Key>")[2].partition(b"</Key>")[0]
+            body = (
+                b"<DeleteResult><Error><Key>%b</Key><Code>AccessDenied</Code>"
+                b"<Message>Access Denied</Message></Error></DeleteResult>" % key
+            )
+        elif self.path in written:
+            body = written[self.path]
+        else:
+            code = 404
+        self.send_response(code)
+        self.send_header("Content-Length", str(len(body)))
+        self.send_header("ETag", '"1"')
+        self.send_header("Last-Modified", "Thu, 01 Jan 2026 00:00:00 GMT")
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(body)
+
+    do_GET = do_PUT = do_HEAD = do_DELETE = do_POST = _answer  # noqa: N815 - of the base class
+
+
+@contextmanager
+def answering(
+    handler: type[http.server.BaseHTTPRequestHandler], monkeypatch: pytest.MonkeyPatch
+) -> Iterator[http.server.HTTPServer]:
+    """A server that the environment names as the store."""
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{server.server_port}")
+        yield server
+        server.shutdown()
 
 
 @pytest.mark.parametrize("command", ["run", "check"])
@@ -196,12 +244,23 @@ def test_a_bucket_that_denies_costs_nothing(
     monkeypatch: pytest.MonkeyPatch,
     command: str,
 ) -> None:
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Denying) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{server.server_port}")
+    with answering(_Denying, monkeypatch):
         assert call([command, str(place.job)]) == 2
-        server.shutdown()
     assert "may not write" in "".join(capsys.readouterr())
+    assert place.bought() == 0
+
+
+def test_without_the_right_to_delete_one_object_stays_and_is_named(
+    place: Place, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with answering(_Keeping, monkeypatch) as server:
+        for command in ("check", "run"):
+            assert call([command, str(place.job)]) == 2
+            text = " ".join("".join(capsys.readouterr()).split())
+            assert "may write, but not delete there" in text
+            assert "/in/here/.orchestrator-probe stays" in text
+        (written,) = server.__dict__["written"]
+    assert written.endswith("/in/here/.orchestrator-probe")
     assert place.bought() == 0
 
 
@@ -242,8 +301,12 @@ def test_a_store_that_fails_in_the_middle_ends_the_run_and_nothing_is_bought_aga
     assert place.is_the_truth()
 
 
+@pytest.mark.parametrize("with_check", [False, True])
 def test_the_manifest_of_another_run_is_not_overwritten(
-    place: Place, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    place: Place,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    with_check: bool,
 ) -> None:
     upload = cloud_objects.Objects.upload
     theirs = LedgerPoint(ledger="ab" * 16, generation=1, changes=1, events=1, last_event="00")
@@ -252,9 +315,13 @@ def test_the_manifest_of_another_run_is_not_overwritten(
     def another_run_writes(self: Any, *arguments: Any) -> Any:
         if not written:
             written.append(True)
-            other = CloudStore(cloud_objects.open_objects(self.url), place.directory / "other")
+            other = cloud_store(self.url, place.directory / "other")
             now = datetime(2026, 3, 1, tzinfo=UTC)
             write_manifest(other, [MarkEntry("other", a_report().series, now)], now, theirs)
+            if with_check:  # What others in this process see is nothing that the run has seen.
+                inputs = load_inputs([place.job], env={})
+                check_sync(inputs)
+                verify(inputs)
         return upload(self, *arguments)
 
     with monkeypatch.context() as patched:
@@ -267,6 +334,42 @@ def test_the_manifest_of_another_run_is_not_overwritten(
     assert place.run() == 2
     assert "belongs to another ledger" in capsys.readouterr().err
     assert place.bought() == bought
+
+
+@pytest.mark.parametrize(
+    ("url", "name"),
+    [
+        ("s3://bucket/x", "AWS_ENDPOINT_URL_S3"),
+        ("s3://bucket/x", "AWS_ENDPOINT_URL"),
+        ("s3://bucket/x", "AWS_ENDPOINT"),
+        ("az://container/x", "AZURE_STORAGE_ENDPOINT"),
+        ("az://container/x", "AZURITE_BLOB_STORAGE_URL"),
+        ("gs://bucket/x", "GOOGLE_BASE_URL"),
+    ],
+)
+def test_nothing_is_sent_unencrypted_to_another_machine(
+    place: Place,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    url: str,
+    name: str,
+) -> None:
+    write_output(place, url)
+    monkeypatch.setenv("AWS_ALLOW_HTTP", "true")
+    monkeypatch.setenv("AZURE_ALLOW_HTTP", "true")
+    monkeypatch.setenv(name, "http://minio.example:9000")
+    assert place.run() == 2
+    assert f"{name} begins with http://" in capsys.readouterr().err
+
+
+def test_a_variable_with_a_line_break_is_named(
+    place: Place, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_SESSION_TOKEN", "SECRET\n")
+    assert place.run() == 2
+    errors = capsys.readouterr().err
+    assert "AWS_SESSION_TOKEN holds a line break" in errors
+    assert "SECRET" not in errors
 
 
 @pytest.mark.parametrize(
@@ -286,9 +389,9 @@ def test_other_addresses_are_refused(
 _KILLED = """
 import os, signal, sys
 from orchestrator.cli.main import call
-from orchestrator.collect.stores import cloud_objects
+from orchestrator.collect.stores import cloud_connection
 
-library, last, after = cloud_objects._library(), int(sys.argv[1]), sys.argv[2] == "after"
+library, last, after = cloud_connection.library(), int(sys.argv[1]), sys.argv[2] == "after"
 made = 0
 
 
@@ -309,7 +412,8 @@ class Counted:
         return request
 
 
-cloud_objects._library = Counted
+counted = Counted()
+cloud_connection.library = lambda: counted
 sys.exit(call(sys.argv[3:]))
 """
 

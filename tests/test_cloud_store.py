@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import anyio
@@ -14,8 +15,9 @@ from anyio import to_thread
 from orchestrator.collect.cancellable_thread import run_cancellable
 from orchestrator.collect.stores import cloud_appender
 from orchestrator.collect.stores.cloud import CloudStore, cloud_store
-from orchestrator.collect.stores.cloud_objects import Objects, open_objects, told
-from orchestrator.errors import InputError, OutputError
+from orchestrator.collect.stores.cloud_connection import request_seconds, told
+from orchestrator.collect.stores.cloud_objects import Objects
+from orchestrator.errors import InputError, NameTaken, OutputError
 from tests.kit.object_stores import answer, new_bucket, s3_environment
 
 if TYPE_CHECKING:
@@ -41,7 +43,7 @@ def work(tmp_path: Path) -> Path:
 
 def machine(url: str, work: Path) -> CloudStore:
     """A store of a process of its own."""
-    return CloudStore(open_objects(url), work)
+    return cloud_store(url, work)
 
 
 def write(store: CloudStore, content: bytes, key: str = MANIFEST) -> None:
@@ -59,6 +61,11 @@ def local_file(work: Path, content: bytes) -> tuple[Path, str]:
     path = work / "local"
     path.write_bytes(content)
     return path, hashlib.sha256(content).hexdigest()
+
+
+def cut(store: CloudStore, key: str, sha256: str) -> None:
+    """An object that another program has cut, with what was said of the whole one."""
+    store._objects._put(key, b"cont", sha256, "overwrite")
 
 
 def append_and_crash(store: CloudStore, block: bytes) -> None:
@@ -124,6 +131,19 @@ def test_an_object_without_a_hash_is_read(url: str, work: Path) -> None:
     answer("/" + url.removeprefix("s3://") + "/copied", "PUT", b"content")
     path, sha256 = local_file(work, b"content")
     assert store.put(path, "copied", sha256)
+
+
+def test_an_object_of_another_size_is_not_the_file_whatever_its_hash_says(
+    url: str, work: Path
+) -> None:
+    store = machine(url, work)
+    path, sha256 = local_file(work, b"content")
+    cut(store, KEY, sha256)
+    with pytest.raises(NameTaken):
+        store.put(path, KEY, sha256)
+    assert path.read_bytes() == b"content"
+    path.unlink()
+    assert not store.put(path, KEY, sha256), "it is read, since the file is gone"
 
 
 @pytest.mark.anyio
@@ -327,16 +347,26 @@ def test_a_store_without_conditional_writes_is_refused(
     assert answer(f"/{url.split('/')[2]}?list-type=2").count(b"<Key>") == 0
 
 
-def test_no_signature_of_an_address_gets_into_an_error() -> None:
-    error = OSError("Error performing PUT http://host/c/x?sv=2024&sig=SECRET in 2 ms, 403")
-    assert told(error) == "Error performing PUT http://host/c/x in 2 ms, 403"
+def test_runs_that_begin_at_the_same_time_do_not_disturb_each_other(url: str, work: Path) -> None:
+    with ThreadPoolExecutor(4) as pool:
+        for ended in [pool.submit(machine(url, work).probe) for _ in range(8)]:
+            ended.result()
+    assert list(machine(url, work).list("")) == []
+    assert b".orchestrator-probe" not in answer(f"/{url.split('/')[2]}?list-type=2")
+
+
+def test_a_request_may_take_as_long_as_its_body_needs_on_a_slow_line() -> None:
+    assert request_seconds(0) == 120
+    assert request_seconds(8 * 1024 * 1024) == 180
+    assert request_seconds(40 * 1024 * 1024) == 420
+
+
+def test_no_secret_of_an_address_gets_into_an_error() -> None:
+    error = OSError("Error performing PUT http://me:SECRET@host/c/x?sv=2024&sig=SECRET in 2 ms")
+    assert told(error) == "Error performing PUT http://host/c/x in 2 ms"
 
 
 # --- addresses ------------------------------------------------------------------------------------
-
-
-def test_a_process_has_one_store_for_an_address(url: str, work: Path) -> None:
-    assert cloud_store(url, work) is cloud_store(url, work)
 
 
 @pytest.mark.parametrize("key", ["AZURE_STORAGE_ACCOUNT_NAME"])

@@ -78,20 +78,19 @@ async def writing_ledger(
     async with open_ledger(
         config.state, clock, lock_wait, prepare=prepare, check_later=check_later
     ) as ledger:
-        comparison = await ledger.read(partial(compare, config))
+        store = output_store(config.output)
+        comparison = await ledger.read(partial(compare, config, store=store))
         is_current = comparison.stands is Stands.AS_THE_LEDGER
         if comparison.moved:
             announce("warning", comparison.moved)
-        manifest = ManifestSync(config, comparison.survey if is_current else None)
+        manifest = ManifestSync(config, store, comparison.survey if is_current else None)
         ledger.tell(manifest)
         await to_thread.run_sync(_make_output, config)
         if not is_current:
             # Not from a ledger that may be damaged: the old one may have to bring it back.
             await ledger.check()
             if comparison.problem:
-                kept = await to_thread.run_sync(
-                    put_aside, output_store(config.output), config.output.directory
-                )
+                kept = await to_thread.run_sync(put_aside, store, config.output.directory)
                 announce(
                     "warning",
                     f"{comparison.problem}; it is kept as {kept}, and written anew from the ledger",

@@ -57,14 +57,19 @@ class Comparison:
     moved: str = ""
 
 
-def compare(config: Config, reader: LedgerReader) -> Comparison:
+def compare(config: Config, reader: LedgerReader, store: OutputStore | None = None) -> Comparison:
     """Holds a ledger against the manifest beside its files.
+
+    Args:
+        config: where they are.
+        reader: of the ledger.
+        store: whose manifest; None: one of its own. Only a writer needs to say it.
 
     Raises:
         InputError: they do not belong together, or the ledger is an older one: what it does not
             know would be bought again. Or the manifest is so damaged that nobody can say.
     """
-    manifest = survey(output_store(config.output))
+    manifest = survey(store or output_store(config.output))
     if manifest.tells_nothing and manifest.point != reader.point():
         return Comparison(Stands.BEHIND, manifest, moved=_moved(config, reader))
     if manifest.header is None:

@@ -16,7 +16,7 @@ from orchestrator.collect.manifest_entries import (
     SeriesEntry,
 )
 from orchestrator.collect.manifest_writing import ManifestJournal, bodies_of, write_manifest
-from orchestrator.collect.stores import output_store
+from orchestrator.collect.stores.base import OutputStore
 from orchestrator.core.ledger_records import LedgerChanges
 from orchestrator.core.lifecycle import State
 from orchestrator.core.model import LedgerPoint, Report, Resolution, Series
@@ -31,12 +31,13 @@ class ManifestSync:
     """The manifest of a ledger that is being written, whose `ChangeListener` it is.
 
     Args:
+        store: where the manifest is; the one by which it was surveyed.
         survey: how the manifest stands; None: it has to be written as a whole first.
     """
 
-    def __init__(self, config: Config, survey: Survey | None) -> None:
+    def __init__(self, config: Config, store: OutputStore, survey: Survey | None) -> None:
         self._config = config
-        self._store = output_store(config.output)
+        self._store = store
         self._journal: ManifestJournal | None = None
         self._is_whole = False
         if survey is not None:

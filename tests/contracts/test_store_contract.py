@@ -196,6 +196,22 @@ def test_no_key_leads_out_of_the_store(store: OutputStore, local: Path, key: str
     assert local.exists()
 
 
+@pytest.mark.parametrize(
+    "account",
+    [" ", "a b", "\u00fc\u00df", "..", ".", "%2E", "a/b", "a%2Fb", "a+b&c=d?#*", "a\n", "x" * 300],
+)
+def test_files_of_odd_accounts_stand_under_names_of_their_own(
+    store: OutputStore, local: Path, account: str
+) -> None:
+    key = f"report_account={layout.safe(account)}/x.csv"
+    assert store.put(local, key, SHA256)
+    assert list(store.list("report_account=")) == [key]
+    assert list(store.list(key.rpartition("/")[0] + "/")) == [key]
+    assert read(store, key) == CONTENT
+    assert store.delete(key)
+    assert list(store.list("")) == []
+
+
 # --- replace and append ---------------------------------------------------------------------------
 
 

@@ -8,40 +8,28 @@ from __future__ import annotations
 
 import errno
 import hashlib
-import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import lru_cache
 from pathlib import Path
 from typing import BinaryIO, Final
 
 from orchestrator.collect import disk, layout, safe_open
 from orchestrator.collect.stores.base import Stat
 from orchestrator.collect.stores.cloud_appender import CloudAppender, continues
-from orchestrator.collect.stores.cloud_objects import Head, Objects, open_objects
+from orchestrator.collect.stores.cloud_objects import Head, Objects
 from orchestrator.errors import NameTaken, OutputError
-
-_ENVIRONMENT: Final = ("AWS_", "GOOGLE_", "AZURE_")  # Variables that the library reads.
 
 
 def cloud_store(url: str, work_area: Path) -> CloudStore:
-    """The store at an address; the same one for as long as the environment is the same.
+    """A store at an address.
 
-    So it knows which version of the manifest this process has read last.
+    It replaces a manifest only as it has last seen it itself: a writer keeps to one store, whatever
+    others in its process read.
 
     Raises:
         InputError: the library is missing, or takes neither the address nor the environment.
     """
-    return _opened(
-        url,
-        work_area,
-        tuple(sorted(item for item in os.environ.items() if item[0].startswith(_ENVIRONMENT))),
-    )
-
-
-@lru_cache(maxsize=8)
-def _opened(url: str, work_area: Path, _environment: tuple[tuple[str, str], ...]) -> CloudStore:
-    return CloudStore(open_objects(url), work_area)
+    return CloudStore(Objects(url), work_area)
 
 
 class CloudStore:
@@ -94,25 +82,30 @@ class CloudStore:
             if not hashed and safe_open.is_file(local) and safe_open.hash_file(local) != sha256:
                 disk.remove(local)
             head = self._objects.head(key)
+            size_bytes = local.stat().st_size if safe_open.is_file(local) else None
             if head is None:
-                if not safe_open.is_file(local):
+                if size_bytes is None:
                     return False
                 with safe_open.read(local) as file:
                     head = self._objects.upload(file, key, sha256, is_cancelled)
-            if self._has_content(key, head, sha256):
+            if self._has_content(key, head, sha256, size_bytes):
                 disk.remove(local)
                 return True
-            if not safe_open.is_file(local):
+            if size_bytes is None:
                 return False
             raise NameTaken(
                 f"another file stands at {self.location(key)}, with other content, and is not "
                 "overwritten"
             )
 
-    def _has_content(self, key: str, head: Head, sha256: str) -> bool:
-        if head.sha256:
-            return head.sha256 == sha256
-        with self._objects.open(key, head) as file:  # an object that another program has copied
+    def _has_content(self, key: str, head: Head, sha256: str, size_bytes: int | None) -> bool:
+        """Whether an object is the file; read where what is known of it does not tell.
+
+        That is so of an object that another program has copied, and of one whose file is gone.
+        """
+        if head.sha256 and size_bytes is not None:
+            return (head.sha256, head.size_bytes) == (sha256, size_bytes)
+        with self._objects.open(key, head) as file:
             return safe_open.hash_of(file) == sha256
 
     def stat(self, key: str) -> Stat | None:

@@ -7,52 +7,27 @@ from __future__ import annotations
 
 import io
 import os
-import re
+import random
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from datetime import timedelta
-from importlib import import_module
 from typing import Any, BinaryIO, Final, NamedTuple
-from uuid import uuid4
 
 from orchestrator.collect import disk, layout, safe_open
+from orchestrator.collect.stores import cloud_connection
 from orchestrator.collect.stores.base import Stat
-from orchestrator.core.hosts import is_on_this_machine
+from orchestrator.collect.stores.cloud_connection import told
 from orchestrator.errors import InputError, OutputError
-from orchestrator.texts import short
-
-
-def _library() -> Any:
-    try:
-        import_module("obstore.store")
-        return import_module("obstore")
-    except ImportError as error:
-        raise InputError(
-            "output.directory is the address of an object store, which needs the library obstore;"
-            " install it with `pip install 'obstore>=0.12'`, or name a directory"
-        ) from error
-
 
 _CHUNK_BYTES: Final = 8 * 1024 * 1024  # Of an upload in parts: few requests, little memory.
 _CONCURRENT_CHUNKS: Final = 4  # Per file; four downloads hold 128 MB at most.
 _READ_BYTES: Final = 4 * 1024 * 1024  # Of one request for a part of an object.
 _LISTED: Final = 1000  # Keys of one answer.
-_RETRIES: Final = {
-    "max_retries": 5,  # The library's own ten take three minutes, in which a run cannot end.
-    "retry_timeout": timedelta(seconds=60),
-    "backoff": {
-        "init_backoff": timedelta(milliseconds=200),
-        "max_backoff": timedelta(seconds=10),
-        "base": 2,
-    },
-}
-_CLIENT: Final = {"connect_timeout": "10s", "timeout": "120s"}
-_QUERY: Final = re.compile(r"\?[^\s]*")
 _HASH: Final = "sha256"  # The attribute that holds an object's SHA-256, in hex.
 _PROBE: Final = ".orchestrator-probe"
+_PROBES: Final = 10
+_PROBE_SECONDS: Final = 0.2  # The longest wait between two.
 _PROBE_CONTENT: Final = b"written to find out whether files can be written here\n"
-_MAX_ERROR: Final = 300  # Characters of what the library says; the rest is its own source code.
-_ENVIRONMENT: Final = ("AWS_", "GOOGLE_", "AZURE_")
 
 
 class Replaced(OutputError):
@@ -84,50 +59,30 @@ class Head(NamedTuple):
         return Stat(self.size_bytes, f"{self.e_tag} {self.version}".strip())
 
 
-def open_objects(url: str) -> Objects:
-    """The objects below an address, as the environment says how to reach them.
-
-    Raises:
-        InputError: the library is missing, or takes neither the address nor the environment.
-    """
-    library = _library()
-    endpoint = os.environ.get("AWS_ENDPOINT_URL", "")
-    options: dict[str, object] = dict(_CLIENT)
-    if endpoint.startswith("http://") and is_on_this_machine(endpoint):
-        options["allow_http"] = True  # As for the API: plain HTTP never leaves this machine.
-    try:
-        remote = library.store.from_url(url, client_options=options, retry_config=_RETRIES)
-    except (library.exceptions.BaseError, ValueError) as error:
-        raise InputError(f"output.directory {url} cannot be used: {told(error)}") from error
-    return Objects(url, library, remote)
-
-
-def told(error: BaseException) -> str:
-    """What the library says of an error, on one line.
-
-    Without its own inner names, and without the queries of addresses, which may hold a signature.
-    """
-    text = _QUERY.sub("", str(error).partition("Debug source:")[0])
-    return short(" ".join(text.split()), _MAX_ERROR)
-
-
 class Objects:
     """The objects below an address.
 
     Args:
-        url: of the bucket, and the prefix of all keys.
-        library: obstore.
-        remote: its store.
+        url: of the bucket, and the prefix of all keys. The environment says how it is reached.
+
+    Raises:
+        InputError: the library is missing, or takes neither the address nor the environment.
     """
 
-    def __init__(self, url: str, library: Any, remote: Any) -> None:
+    def __init__(self, url: str) -> None:
         self.url = url.rstrip("/")
-        self._library = library
-        self._remote = remote
-        self._errors = library.exceptions
-        # What this process last saw of the files at the top, such as the manifest: only that
-        # version is replaced, so that another writer's is never overwritten unseen.
+        self._library = cloud_connection.library()
+        self._errors = self._library.exceptions
+        self._variables = cloud_connection.environment()
+        self._remote = self._reached_for(0)
+        # What was last seen here of the files at the top, such as the manifest: only that version
+        # is replaced, so that another writer's is never overwritten unseen.
         self._seen: dict[str, Head | None] = {}
+
+    def _reached_for(self, size_bytes: int) -> Any:
+        """The library's store, whose requests may take as long as a body of this size needs."""
+        seconds = cloud_connection.request_seconds(size_bytes)
+        return cloud_connection.connect(self._library, self.url, self._variables, seconds)
 
     def location(self, key: str) -> str:
         """The address of an object."""
@@ -223,7 +178,7 @@ class Objects:
                 self._put(key, file.read(), sha256, "create")
         else:
             self._library.put(
-                self._remote,
+                self._reached_for(_CONCURRENT_CHUNKS * _CHUNK_BYTES),
                 key,
                 _blocks(file, size_bytes, is_cancelled),
                 attributes={_HASH: sha256},
@@ -239,7 +194,12 @@ class Objects:
 
     def _put(self, key: str, content: bytes, sha256: str, mode: object) -> None:
         self._library.put(
-            self._remote, key, content, attributes={_HASH: sha256}, mode=mode, use_multipart=False
+            self._reached_for(len(content)),
+            key,
+            content,
+            attributes={_HASH: sha256},
+            mode=mode,
+            use_multipart=False,
         )
 
     def write_over(self, key: str, content: bytes, sha256: str, seen: Head | None) -> Head:
@@ -268,24 +228,28 @@ class Objects:
     def probe(self) -> None:
         """Writes a small object, reads it back and removes it; buys nothing.
 
-        A run begins with it: what an earlier run of this process has seen is forgotten.
-
         Raises:
             InputError: the bucket is not there, or the credentials may not do that.
             OutputError: the store does not answer as it should.
         """
-        self._seen.clear()
-        key = f"{_PROBE}-{uuid4().hex[:12]}"  # Two runs may begin at the same time.
         try:
-            self._library.put(self._remote, key, _PROBE_CONTENT, use_multipart=False)
-            self._require_conditions(key)
-            if bytes(self._library.get(self._remote, key).bytes()) != _PROBE_CONTENT:
-                raise OutputError(f"{self.url} gives back other bytes than were written there")
-            self._library.delete(self._remote, key)
+            # Runs that begin together remove each other's object: what is shown once counts.
+            shown: set[str] = set()
+            for _ in range(_PROBES):
+                self._show(shown)
+                if shown == {"conditions", "content"}:
+                    break
+                time.sleep(random.uniform(0, _PROBE_SECONDS))  # noqa: S311 - no secret
+            else:
+                raise InputError(
+                    f"output.directory {self.url}: the store takes no conditional writes"
+                    " (If-None-Match), or does not keep what is written, so two runs could"
+                    " overwrite each other's manifest; use another store"
+                )
             # Whoever may not list a bucket is denied what is not there, instead of told so.
             with suppress(FileNotFoundError):
-                self._library.get(self._remote, key, options={"head": True})
-            next(iter(self._library.list(self._remote, key)), None)
+                self._library.get(self._remote, _PROBE, options={"head": True})
+            next(iter(self._library.list(self._remote, _PROBE)), None)
         except FileNotFoundError as error:
             raise InputError(
                 f"output.directory {self.url}: there is no such bucket or container; make it, or "
@@ -299,16 +263,29 @@ class Objects:
         except self._errors.BaseError as error:
             raise OutputError(f"{self.url} cannot be used: {told(error)}") from error
 
-    def _require_conditions(self, key: str) -> None:
+    def _show(self, shown: set[str]) -> None:
+        """Adds whether an object is not made anew while it is there, and whether it can be read."""
+        self._library.put(self._remote, _PROBE, _PROBE_CONTENT, use_multipart=False)
         try:
-            self._library.put(self._remote, key, _PROBE_CONTENT, mode="create")
+            self._library.put(self._remote, _PROBE, _PROBE_CONTENT, mode="create")
         except self._errors.AlreadyExistsError:
-            return
-        self._library.delete(self._remote, key)
-        raise InputError(
-            f"output.directory {self.url}: the store takes no conditional writes (If-None-Match), "
-            "so two runs could overwrite each other's manifest; use another store"
-        )
+            shown.add("conditions")
+        with suppress(FileNotFoundError):
+            if bytes(self._library.get(self._remote, _PROBE).bytes()) != _PROBE_CONTENT:
+                raise OutputError(f"{self.url} gives back other bytes than were written there")
+            shown.add("content")
+        try:
+            with suppress(FileNotFoundError):
+                self._library.delete(self._remote, _PROBE)
+        except self._errors.BaseError as error:
+            denied = isinstance(error, self._errors.PermissionDeniedError)
+            if not denied and "AccessDenied" not in str(error):  # S3 answers 200, and says it there
+                raise
+            raise InputError(
+                f"output.directory {self.url}: the credentials of the environment may write, but"
+                f" not delete there; {self.location(_PROBE)} stays, and may be removed"
+                f" ({told(error)})"
+            ) from error
 
     # --- errors -----------------------------------------------------------------------------------
 
