@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from orchestrator.cli.main import call
 from orchestrator.cli.simulating import python_command
 from orchestrator.core.products import PRODUCTS
 from orchestrator.core.record_columns import columns_of
@@ -96,13 +97,13 @@ class Warehouse:
         lines = [line.split() for line in self.run(name, *arguments).splitlines()]
         return {currency: (int(count), Decimal(money)) for currency, count, money in lines}
 
-    def truth(self) -> dict[str, tuple[int, Decimal]]:
+    def truth(self, first_month: int = 1) -> dict[str, tuple[int, Decimal]]:
         """Records and money by currency, as the API has them."""
         body = {
             "account_id": "abcd1234",
             "product": "SMS",
             "direction": "outbound",
-            "date_start": "2026-01-01T00:00:00Z",
+            "date_start": f"2026-0{first_month}-01T00:00:00Z",
             "date_end": f"2026-0{self.months + 1}-01T00:00:00Z",
         }
         truth = Truth(self.place.simulator.settings, body)
@@ -145,6 +146,7 @@ def test_every_record_is_once_in_duckdb(tmp_path: Path) -> None:
         assert warehouse.sums("duckdb") == warehouse.truth()
 
 
+@pytest.mark.timeout(180)
 def test_postgresql_takes_in_what_has_changed(young: Warehouse) -> None:
     pytest.importorskip("psycopg")
     with postgres() as server:
@@ -161,6 +163,7 @@ def global_folder() -> Iterator[None]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+@pytest.mark.timeout(180)
 @pytest.mark.usefixtures("global_folder")
 def test_dlt_takes_in_what_has_changed(young: Warehouse) -> None:
     pytest.importorskip("dlt")
@@ -168,13 +171,15 @@ def test_dlt_takes_in_what_has_changed(young: Warehouse) -> None:
 
 
 def follows_changes(warehouse: Warehouse, name: str, *arguments: str) -> None:
-    """Loads what is there, what is added and replaced, and then nothing."""
+    """Loads what is there, then what is added and replaced, then what is removed."""
     assert warehouse.sums(name, *arguments) == warehouse.truth()
     warehouse.collect("zip", "csv.zst")
     again = ("--again", "--from", "2026-01-01", "--to", "2026-02-01", "--yes")
     assert warehouse.place.run("-q", *again) == 0
-    for _ in range(2):
-        assert warehouse.sums(name, *arguments) == warehouse.truth()
+    assert warehouse.sums(name, *arguments) == warehouse.truth()
+    erase = ("erase", str(warehouse.place.job), "--before", "2026-02-01", "--yes")
+    assert call([*erase]) == 0
+    assert warehouse.sums(name, *arguments) == warehouse.truth(first_month=2)
 
 
 def test_a_filter_that_is_not_there_is_told(full: Warehouse) -> None:
