@@ -94,9 +94,9 @@ def test_money_in_words(amount: str, words: str) -> None:
 
 def test_records_without_a_price_are_named() -> None:
     cost = Cost(Prices(products={"SMS": Decimal("0.5")}))
-    cost.add(SMS, 3)
-    cost.add(Series.of("abcd1234", "VERIFY-API"), 7)
-    cost.add(Series.of("abcd1234", "REPORTS-USAGE"), 9)
+    cost.add("SMS", 3)
+    cost.add("VERIFY-API", 7)
+    cost.add("REPORTS-USAGE", 9)
     assert cost.words() == "about 19 records, 1.50 (7 of them without a price)"
 
 

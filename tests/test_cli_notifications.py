@@ -3,26 +3,31 @@
 from __future__ import annotations
 
 import json
+import signal
 import sys
+import time
 from contextlib import contextmanager
 from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import anyio
 import click
 import pytest
 from aiohttp import web
 from anyio.from_thread import start_blocking_portal
 from prometheus_client.parser import text_string_to_metric_families
 
+from orchestrator import InputError, load, run, run_sync
 from orchestrator.cli.main import call
 from orchestrator.ledger import lock
+from orchestrator.notify.outcomes import file_of
 from orchestrator.simulator import Fault, Faults
 from tests.kit.cli_worlds import Place, simulated
 from tests.kit.servers import http_server
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 ONE = """\
 name: nightly
@@ -53,6 +58,15 @@ def hooks(status: int = 200) -> Iterator[tuple[str, Got]]:
 
 def notify(place: Place, *lines: str) -> None:
     place.write_config(more="\n".join(lines))
+
+
+def is_alive(process: int) -> bool:
+    """Whether a process still runs; one that has ended may wait for its parent."""
+    try:
+        state = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return False
+    return state != "Z"
 
 
 FAILING = Faults((Fault.of("create", "refuse", status=403),))
@@ -136,13 +150,57 @@ def test_what_cannot_be_told_is_a_warning_and_the_run_ends_as_it_did(
     for words in (
         "warning: the ping could not be sent: HTTP 500",
         "warning: notify[0] could not be told how the run ended: HTTP 500",
-        "warning: notify[1]: the variable NOT_SET is not set",
+        "warning: notify[1] could not be told how the run ended: the variable NOT_SET is not set",
         "warning: notify[2] could not be told how the run ended: /no/such/program cannot be run",
         "warning: metrics.textfile /no/such/folder/x.prom cannot be written",
     ):
         assert words in told
     assert "secret-path" not in told
     assert len([path for path, _ in got if path == "/secret-path"]) == 6
+
+
+def test_signals_cut_the_telling_short_and_change_nothing_else(tmp_path: Path) -> None:
+    started = tmp_path / "started"
+    script = f"(sleep 60; touch {tmp_path}/late) & echo $! > {started}; wait"
+    (tmp_path / "slow.sh").write_text(script)
+    with simulated(tmp_path, job=ONE) as place:
+        notify(
+            place,
+            f"notify: [{{on: [always, changed], command: 'sh {tmp_path}/slow.sh'}}]",
+            "metrics: {textfile: m.prom}",
+        )
+        with place.process("run", str(place.job), "--quiet") as running:
+            assert running.stderr is not None
+            while not started.exists() or not started.read_text().endswith("\n"):
+                assert running.poll() is None
+                time.sleep(0.02)
+            assert "orchestrator_last_run_exit_code 0" in (tmp_path / "m.prom").read_text()
+            running.send_signal(signal.SIGTERM)
+            said = "warning: SIGTERM: 5 seconds for telling how the run ended\n"
+            assert said in iter(running.stderr.readline, "")
+            running.send_signal(signal.SIGINT)
+            told = running.stderr.read()
+            assert running.wait() == 0
+        assert "notify[0] could not be told how the run ended: it was cut off by a signal" in told
+        past = json.loads(file_of(place.state).read_text())
+        assert (past["outcome"], past["untold"]) == ("success", {"notify[0]": None})
+    assert not is_alive(int(started.read_text()))
+
+
+def test_a_change_that_could_not_be_told_is_told_the_next_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("HOOK", raising=False)
+    with hooks() as (url, got), simulated(tmp_path, job="name: x\n") as place:
+        notify(place, 'notify: [{on: changed, webhook: "${HOOK}"}]')
+        assert place.run() == 2
+        assert got == []
+        monkeypatch.setenv("HOOK", url)
+        assert place.run() == 2
+        assert len(got) == 1
+        assert place.run() == 2
+        assert place.state.parent.stat().st_mode & 0o777 == 0o700
+    assert len(got) == 1, "the failures of a job that never ran are one failure, too"
 
 
 def test_metrics_hold_the_last_success_through_failures(tmp_path: Path) -> None:
@@ -251,3 +309,37 @@ def test_ctrl_c_at_the_question_of_again_is_told_to_nobody(
         monkeypatch.setattr(click, "confirm", interrupted)
         assert place.run("--again", "--from", "2026-01-01", "--to", "2026-02-01") == 130
     assert got == []
+
+
+# --- runs of the library --------------------------------------------------------------------------
+
+
+@pytest.fixture
+def told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Place, Got]]:
+    """A place whose runs are told, with what was told."""
+    with hooks() as (url, got), simulated(tmp_path, job=ONE) as place:
+        notify(place, f"notify: [{{on: always, webhook: '{url}/'}}]")
+        yield place, got
+
+
+def test_a_run_of_the_library_is_told_where_it_is_asked_for(told: tuple[Place, Got]) -> None:
+    place, got = told
+    inputs = load([place.job])
+    assert run_sync(inputs).code == 0
+    assert got == []
+    assert run_sync(inputs, notify=True).code == 0
+    assert [body["outcome"] for _, body in got] == ["success"]
+
+
+@pytest.mark.anyio
+async def test_errors_and_cancellations_of_the_library_are_told(
+    told: tuple[Place, Got], tmp_path: Path
+) -> None:
+    place, got = told
+    inputs = load([place.job])
+    (tmp_path / "reports/report_account=abcd1234").mkdir(parents=True)
+    with pytest.raises(InputError, match="there is no ledger"):
+        await run(inputs, notify=True)
+    with anyio.move_on_after(0):
+        await run(inputs, notify=True)
+    assert [body["exit_word"] for _, body in got] == ["bad_input", "interrupted"]

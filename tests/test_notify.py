@@ -7,6 +7,7 @@ import sys
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+import anyio
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -19,6 +20,7 @@ from orchestrator.notify.messages import fields_of, payload, text_of
 from orchestrator.notify.outcomes import (
     Ending,
     Past,
+    by_name,
     file_of,
     outcome_of,
     read_past,
@@ -41,6 +43,7 @@ SUMMARY: dict[str, Any] = {
     "requests": 30,
     "collected": {"reports": 4, "rows": 1200, "bytes": 5000},
     "in_all": {"reports": 40, "rows": 12000, "bytes": 50000},
+    "price": {"collected": "0.06", "in_all": "0.6", "currency": "EUR"},
     "unsettled": [
         {
             "job": "nightly",
@@ -106,23 +109,50 @@ def test_every_exit_code_is_an_outcome(code: ExitCode, outcome: Outcome) -> None
 def test_who_hears_of_an_ending(
     on: NotifyOn, code: ExitCode, before: Outcome | None, *, hears: bool
 ) -> None:
-    targets = [target(on)]
-    assert wanted(targets, ending(code), Past(before)) == (targets if hears else [])
+    targets = by_name([target(on)])
+    assert wanted(targets, ending(code), Past(before)) == (targets if hears else {})
 
 
 def test_an_unfinished_run_between_failures_is_no_recovery() -> None:
     past = Past()
     told = []
     for code in (ExitCode.DONE, ExitCode.DISK, ExitCode.UNFINISHED, ExitCode.DISK, ExitCode.DONE):
-        told.append(bool(wanted([target(NotifyOn.CHANGED)], ending(code), past)))
+        told.append(bool(wanted(by_name([target(NotifyOn.CHANGED)]), ending(code), past)))
         past = past.after(ending(code))
     assert told == [False, True, False, False, True]
+
+
+def test_who_could_not_be_told_of_a_change_hears_of_it_the_next_time() -> None:
+    past = Past(Outcome.SUCCESS)
+    targets = by_name([target(NotifyOn.CHANGED), target(NotifyOn.CHANGED)])
+    told = []
+    for code, untold in (
+        (ExitCode.DISK, ["notify[1]"]),
+        (ExitCode.UNFINISHED, []),
+        (ExitCode.DISK, ["notify[1]"]),
+        (ExitCode.DISK, []),
+        (ExitCode.DISK, []),
+        (ExitCode.DONE, ["notify[0]"]),
+        (ExitCode.DISK, []),
+    ):
+        told.append(list(wanted(targets, ending(code), past)))
+        past = past.after(ending(code), untold)
+    assert told == [
+        ["notify[0]", "notify[1]"],
+        [],
+        ["notify[1]"],
+        ["notify[1]"],
+        [],
+        ["notify[0]", "notify[1]"],
+        ["notify[1]"],
+    ]
 
 
 def test_the_past_is_remembered_beside_the_ledger(tmp_path: Path) -> None:
     state = tmp_path / "ledger.db"
     assert read_past(state) == Past()
-    past = Past(Outcome.FAILURE, NOW)
+    untold = {"notify[0]": Outcome.SUCCESS, "notify[1]": None}
+    past = Past(Outcome.FAILURE, NOW, untold)
     write_past(state, past)
     assert read_past(state) == past
     assert file_of(state).stat().st_mode & 0o777 == 0o600
@@ -227,19 +257,19 @@ async def test_a_webhook_is_tried_three_times(
     answers: tuple[int | Exception, ...], problem: str
 ) -> None:
     receiver = Receiver(*answers)
-    warnings = await notify(receiver.post, [HOOK], ending())
-    words = f"notify[0] could not be told how the run ended: {problem}"
-    assert warnings == ([words] if problem else [])
+    problems: dict[str, str] = {}
+    await notify(receiver.post, [HOOK], ending(), problems)
+    assert problems == ({"notify[0]": problem} if problem else {})
     assert receiver.got == [(URL, payload(HOOK.target, ending()))] * min(TRIES, len(answers))
-    assert "secret" not in "".join(warnings)
+    assert "secret" not in str(problems)
 
 
 async def test_an_address_in_clear_is_not_asked() -> None:
     receiver = Receiver()
-    (warning,) = await notify(
-        receiver.post, [Delivery("notify[0]", target(), "http://h/")], ending()
-    )
-    assert warning.endswith("its address is neither https nor on this machine")
+    problems: dict[str, str] = {}
+    delivery = Delivery("notify[0]", target(), "http://h/")
+    await notify(receiver.post, [delivery], ending(), problems)
+    assert problems == {"notify[0]": "its address is neither https nor on this machine"}
     assert receiver.got == []
 
 
@@ -262,7 +292,9 @@ def command(script: str) -> Delivery:
 async def test_a_command_gets_the_summary_on_its_standard_input(tmp_path: Path) -> None:
     out = tmp_path / "out"
     script = f"import sys; open({str(out)!r}, 'w').write(sys.stdin.read())"
-    assert await notify(Receiver().post, [command(script)], ending()) == []
+    problems: dict[str, str] = {}
+    await notify(Receiver().post, [command(script)], ending(), problems)
+    assert problems == {}
     assert json.loads(out.read_text()) == {"outcome": "failure", **SUMMARY}
 
 
@@ -276,8 +308,9 @@ async def test_a_command_gets_the_summary_on_its_standard_input(tmp_path: Path) 
     ids=["fails", "does not read", "is not there"],
 )
 async def test_a_command_that_fails_is_a_warning(delivery: Delivery, problem: str) -> None:
-    warnings = await notify(Receiver().post, [delivery], ending())
-    assert [problem in warning for warning in warnings] == ([True] if problem else [])
+    problems: dict[str, str] = {}
+    await notify(Receiver().post, [delivery], ending(), problems)
+    assert [problem in each for each in problems.values()] == ([True] if problem else [])
 
 
 async def test_a_command_that_does_not_end_is_killed_with_its_children(
@@ -286,10 +319,9 @@ async def test_a_command_that_does_not_end_is_killed_with_its_children(
     monkeypatch.setattr("orchestrator.notify.sending._COMMAND_SECONDS", 0.5)
     out = tmp_path / "late"
     delivery = Delivery("n", target(command=("sh", "-c", f"(sleep 3; touch {out}) & wait")))
-    (warning,) = await notify(Receiver().post, [delivery], ending())
-    assert "sh was killed: it took longer than" in warning
-    import anyio
-
+    problems: dict[str, str] = {}
+    await notify(Receiver().post, [delivery], ending(), problems)
+    assert problems["n"].startswith("sh was killed: it took longer than")
     await anyio.sleep(3.5)
     assert not out.exists()
 
@@ -311,6 +343,8 @@ def test_prometheus_reads_the_metrics() -> None:
     assert found["last_success_timestamp_seconds", ""] == (NOW - timedelta(days=1)).timestamp()
     assert found["last_run_exit_code", ""] == 1
     assert found["last_run_collected_records", ""] == 1200
+    assert found["last_run_price", "EUR"] == 0.06
+    assert found["collected_price", "EUR"] == 0.6
     assert found["owed_seconds", "nightly"] == 2 * 86400
     assert found["owed_seconds", 'a "b"\\'] == 0
     assert (

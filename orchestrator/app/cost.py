@@ -30,13 +30,13 @@ class Cost:
     money: Decimal = field(default_factory=Decimal)
     unpriced: int = 0
 
-    def add(self, series: Series, records: int | None) -> None:
-        """Adds the records of a series; None: their number is not known."""
+    def add(self, product: str, records: int | None) -> None:
+        """Adds the records of a series of that product; None: their number is not known."""
         if records is None:
             self.unknown += 1
             return
         self.records += records
-        price = self.prices.of(series.product)
+        price = self.prices.of(product)
         if price is None:
             self.unpriced += records
         else:
@@ -56,12 +56,17 @@ class Cost:
                 text += f" ({self.unpriced:,} of them without a price)"
         return text
 
+    @property
+    def money_text(self) -> str | None:
+        """For programs: text, so that no reader rounds it; None where no price is known."""
+        return f"{self.money:f}" if self.is_priced else None
+
     def fields(self) -> dict[str, Any]:
-        """For ``--json``: money is text, so that no reader rounds it; null where none is known."""
+        """For ``--json``."""
         return {
             "expected_records": self.records,
             "unknown_series": self.unknown,
-            "expected_price": f"{self.money:f}" if self.is_priced else None,
+            "expected_price": self.money_text,
             "currency": self.prices.currency or None,
         }
 

@@ -160,7 +160,7 @@ def announcement(inputs: Inputs, choice: EditionChoice) -> Iterator[str]:
     cost = Cost(inputs.config.prices)
     reports = [renewal.current for renewal in choice.renewals]
     for report in reports:
-        cost.add(report.series, report.rows or 0)
+        cost.add(report.series.product, report.rows or 0)
     whole = _span_of([report.window for report in reports])
     series = len({report.series.key for report in reports})
     yield (

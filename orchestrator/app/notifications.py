@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -13,18 +13,22 @@ from typing import Any, Final, Self
 from urllib.parse import urlsplit
 
 import anyio
+from anyio import to_thread
 
+from orchestrator.app.shutdown import HeldSignals, StoppedBeforeRun
 from orchestrator.config import proxies_of
 from orchestrator.config.credentials import Unavailable, look_up
 from orchestrator.config.discovery import working_directory
 from orchestrator.config.inputs import read_settings
 from orchestrator.core.policy import ExitCode, code_of, most_telling
 from orchestrator.core.ports import Clock
-from orchestrator.core.settings import Config
+from orchestrator.core.settings import Config, NotificationTarget
 from orchestrator.errors import InputError, TransportError
 from orchestrator.notify import metrics, sending
 from orchestrator.notify.outcomes import (
     Ending,
+    Past,
+    by_name,
     outcome_of,
     read_past,
     replace_file,
@@ -54,22 +58,31 @@ class Announcement:
 
     Args:
         jobs: the job files of the command, by which the config is found.
-        config: the config that the command names; None: it is found.
+        config: the config, or what the command names; None: it is found.
         clock: the time of the ending.
         warn: takes a line for each that could not be told.
+        handle_signals: from `end` on a signal limits the telling, and changes nothing else.
     """
 
     def __init__(
-        self, jobs: Sequence[Path], config: Path | None, clock: Clock, warn: Callable[[str], None]
+        self,
+        jobs: Sequence[Path],
+        config: Config | Path | None,
+        clock: Clock,
+        warn: Callable[[str], None],
+        *,
+        handle_signals: bool = True,
     ) -> None:
         self._jobs = jobs
-        self._named = config
+        self._named = None if isinstance(config, Config) else config
         self._clock = clock
         self._warn = warn
-        self._config: Config | None = None
+        self._handle_signals = handle_signals
+        self._config: Config | None = config if isinstance(config, Config) else None
         self._mask: Callable[[str], str] = lambda text: text
         self._start: threading.Thread | None = None
         self._ended: RunSummary | ExitCode | None = None
+        self._signals = HeldSignals()
 
     def begin(self, config: Config, mask: Callable[[str], str] = lambda text: text) -> None:
         """Pings that the run begins; the run does not wait for it.
@@ -87,6 +100,8 @@ class Announcement:
     def end(self, result: RunSummary | ExitCode) -> None:
         """How the run ended: all of it, or an exit code where it did not begin."""
         self._ended = result
+        if self._handle_signals:
+            self._signals.hold()
 
     def __enter__(self) -> Self:
         return self
@@ -97,23 +112,38 @@ class Announcement:
         error: BaseException | None,
         _traceback: TracebackType | None,
     ) -> None:
-        if error is not None and not isinstance(error, Exception | BaseExceptionGroup):
-            return  # an interrupt of the command itself
-        config = self._config if self._config is not None else self._config_alone()
-        if config is None or not says_anything(config):
-            return
-        if self._start is not None:
-            self._start.join()
-        if error is not None:
-            ending = self._failed(error)
-        elif self._ended is not None:
-            ending = self._of(self._ended)
-        else:
-            return
+        if isinstance(error, Exception | BaseExceptionGroup) or self._ended is not None:
+            anyio.run(self._tell, error)
+        # else it is an interrupt of the command itself
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        _kind: type[BaseException] | None,
+        error: BaseException | None,
+        _traceback: TracebackType | None,
+    ) -> None:
+        with anyio.CancelScope(shield=True):
+            await self._tell(error)
+
+    async def _tell(self, error: BaseException | None) -> None:
+        """Tells how the run ended: by an error, else as `end` was told. Raises nothing."""
+        if self._handle_signals:
+            self._signals.hold()
         try:
-            anyio.run(self._tell, config, ending)
+            config = self._config if self._config is not None else self._config_alone()
+            if config is None or not says_anything(config):
+                return
+            if self._ended is not None and not isinstance(error, Exception):
+                await self._tell_all(config, self._of(self._ended))
+            elif error is not None:
+                await self._tell_all(config, self._failed(error))
         except Exception as problem:  # noqa: BLE001 - whatever it is, the run ended as it did
             self._warn(f"nobody could be told how the run ended ({type(problem).__name__})")
+        finally:
+            self._signals.release()
 
     # --- what is told -----------------------------------------------------------------------------
 
@@ -128,6 +158,10 @@ class Announcement:
     def _failed(self, error: BaseException) -> Ending:
         if isinstance(error, BaseExceptionGroup):
             error = most_telling(error)
+        if isinstance(error, StoppedBeforeRun):
+            return self._of(ExitCode(128 + error.signal))
+        if not isinstance(error, Exception):
+            return self._short(ExitCode.INTERRUPTED, "cancelled by the program that called it")
         code = code_of(error)
         if code is ExitCode.BUG:
             return self._short(code, f"a bug of ours ({type(error).__name__}); see the log")
@@ -153,27 +187,52 @@ class Announcement:
 
     # --- telling ----------------------------------------------------------------------------------
 
-    async def _tell(self, config: Config, ending: Ending) -> None:
+    async def _tell_all(self, config: Config, ending: Ending) -> None:
         past = read_past(config.state)
-        targets = wanted(config.notify, ending, past)
-        await self._send(config, targets, ending)
-        after = past.after(ending)
-        if after != past and config.state.parent.is_dir():
-            try:
-                write_past(config.state, after)
-            except OSError as error:
-                self._warn(f"the outcome is not remembered beside the ledger ({error.strerror})")
         if config.metrics.textfile is not None:
-            self._write_metrics(config.metrics.textfile, metrics.text_of(ending, after))
+            # First of all: it takes no time, and whatever comes it is there.
+            self._write_metrics(
+                config.metrics.textfile, metrics.text_of(ending, past.after(ending))
+            )
+        targets = wanted(by_name(config.notify), ending, past)
+        problems: dict[str, str] = {}
+        with anyio.CancelScope() as sending_scope:
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(self._signals.limit, sending_scope, self._warn)
+                await self._send(config, targets, ending, problems)
+                tasks.cancel_scope.cancel()
+        for name, problem in sorted(problems.items()):
+            self._warn(f"{name} could not be told how the run ended: {problem}")
+        after = past.after(ending, problems)
+        if after != past:
+            self._remember(config, after)
 
-    async def _send(self, config: Config, targets: Sequence[Any], ending: Ending) -> None:
-        deliveries = _deliveries(config, targets, self._warn)
+    async def _send(
+        self,
+        config: Config,
+        targets: Mapping[str, NotificationTarget],
+        ending: Ending,
+        problems: dict[str, str],
+    ) -> None:
+        deliveries = _deliveries(targets, problems)
+        if self._start is not None:
+            await to_thread.run_sync(self._start.join, abandon_on_cancel=True)
         async with _Web(config) as web, anyio.create_task_group() as tasks:
             if config.ping is not None:
                 suffix = sending.ping_suffix(outcome_of(ending.code))
                 tasks.start_soon(_ping, web, config, suffix, self._warn)
-            for warning in await sending.notify(web.post, deliveries, ending):
-                self._warn(warning)
+            await sending.notify(web.post, deliveries, ending, problems)
+
+    def _remember(self, config: Config, past: Past) -> None:
+        folder = config.state.parent
+        with suppress(OSError):  # a first run that fails early has made none
+            folder.mkdir()
+            folder.chmod(0o750 & ~config.output.mode.umask)
+        try:
+            if folder.is_dir():
+                write_past(config.state, past)
+        except OSError as error:
+            self._warn(f"the outcome is not remembered beside the ledger ({error.strerror})")
 
     async def _ping(self, config: Config, suffix: str) -> None:
         async with _Web(config) as web:
@@ -198,26 +257,27 @@ async def _ping(web: _Web, config: Config, suffix: str, warn: Callable[[str], No
 
 
 def _deliveries(
-    config: Config, targets: Sequence[Any], warn: Callable[[str], None]
+    targets: Mapping[str, NotificationTarget], problems: dict[str, str]
 ) -> list[Delivery]:
+    """What is sent to the targets; those whose address cannot be had go to `problems`, by name."""
     deliveries = []
-    for target in targets:
-        name = f"notify[{config.notify.index(target)}]"
+    for name, target in targets.items():
         address = ""
         if target.webhook is not None:
             try:
                 address = look_up(target.webhook.reveal(), os.environ)
             except Unavailable as error:
-                warn(f"{name}: {error.what}; {error.remedy}")
+                problems[name] = f"{error.what}; {error.remedy}"
                 continue
-        deliveries.append(sending.Delivery(name, target, address))
+        deliveries.append(Delivery(name, target, address))
     return deliveries
 
 
 def unavailable(config: Config) -> list[str]:
     """What of the addresses cannot be had now, a sentence each."""
-    problems: list[str] = []
-    _deliveries(config, config.notify, problems.append)
+    by_target: dict[str, str] = {}
+    _deliveries(by_name(config.notify), by_target)
+    problems = [f"{name}: {problem}" for name, problem in by_target.items()]
     if config.ping is not None:
         try:
             look_up(config.ping.reveal(), os.environ)
@@ -236,12 +296,14 @@ async def send_test(config: Config, clock: Clock) -> tuple[int, list[str]]:
     answer = {"jobs": [], "test": True, "why": [], "exit_code": 0, "exit_word": "done"}
     ending = Ending(ExitCode.DONE, clock.now(), answer, (words,))
     warnings: list[str] = []
-    deliveries = _deliveries(config, config.notify, warnings.append)
+    problems: dict[str, str] = {}
+    deliveries = _deliveries(by_name(config.notify), problems)
     number = len(config.notify) + (config.ping is not None)
     async with _Web(config) as web:
-        warnings += await sending.notify(web.post, deliveries, ending)
+        await sending.notify(web.post, deliveries, ending, problems)
         if config.ping is not None:
             await _ping(web, config, "", warnings.append)
+    warnings += [f"{name} could not be told: {problem}" for name, problem in problems.items()]
     return number - len(warnings), warnings
 
 

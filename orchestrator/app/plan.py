@@ -211,7 +211,7 @@ class PlanTotals:
             self.complete += 1
         self.chunks += chunks
         self.probes += line.debt.must_probe
-        self.cost.add(line.debt.entry.series, line.expected)
+        self.cost.add(line.debt.entry.series.product, line.expected)
         self.by_key[self.keys[line.debt.entry.credentials]] += chunks
         if line.first:
             self.open += line.open

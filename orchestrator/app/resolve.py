@@ -226,7 +226,7 @@ def _cost_text(reader: LedgerReader, report: Report, config: Config) -> str:
     if records is None:
         return "how many records that will be, nothing known here tells"
     cost = Cost(config.prices)
-    cost.add(report.series, records)
+    cost.add(report.series.product, records)
     return cost.words()
 
 

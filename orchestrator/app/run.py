@@ -16,6 +16,7 @@ import anyio
 from anyio import to_thread
 
 from orchestrator.app.ledger_writing import WritableLedger, writing_ledger
+from orchestrator.app.notifications import Announcement
 from orchestrator.app.rebuild import rebuild_ledger as rebuild
 from orchestrator.app.run_request import Display, NoDisplay, RunOptions, RunRequest
 from orchestrator.app.run_summary import summarise, write_success
@@ -36,6 +37,7 @@ from orchestrator.core.ports import Clock
 from orchestrator.core.settings import Credentials
 from orchestrator.engine.editions import Renewal
 from orchestrator.reporting.summary import RunSummary
+from orchestrator.texts import hider
 
 
 async def run(
@@ -52,6 +54,7 @@ async def run(
     on_event: Callable[[RunEvent], None] | None = None,
     verbose: bool = False,
     handle_signals: bool = False,
+    notify: bool = False,
     started: float | None = None,
 ) -> RunSummary:
     """Collects what the jobs want and is not collected yet.
@@ -76,6 +79,8 @@ async def run(
         on_event: called with each event of the run; it must return at once.
         verbose: every line goes to the display; else lines of one cause are counted.
         handle_signals: SIGINT, SIGTERM and SIGHUP stop the run in order; only in the main thread.
+        notify: tell those whom the config names (`notify`, `ping`, `metrics`) how the run begins
+            and ends; a cancellation is told as an interrupt. What cannot be told is a warning.
         started: when the command began, by `time.monotonic`; None: now.
 
     Returns:
@@ -90,23 +95,47 @@ async def run(
     """
     if isinstance(clock, ShiftedClock):
         refuse_shifted_clock(inputs.config)
-    if credentials is None:
-        credentials = with_credentials_of_open(inputs, credentials_of(inputs))
-    request = RunRequest(
-        inputs=inputs,
-        credentials=credentials,
-        clock=clock or SystemClock(),
-        started=time.monotonic() if started is None else started,
-        deadline=deadline,
-        lock_wait=lock_wait,
-        retry_failed=retry_failed,
-        rebuild_ledger=rebuild_ledger,
-        again=tuple(again),
-        display=display or NoDisplay(),
-        on_event=on_event,
-        verbose=verbose,
-        handle_signals=handle_signals,
-    )
+    clock, display = clock or SystemClock(), display or NoDisplay()
+    async with contextlib.AsyncExitStack() as stack:
+        announcement: Announcement | None = None
+        if notify:
+            announcement = await stack.enter_async_context(
+                Announcement(
+                    [job.path for job in inputs.jobs],
+                    inputs.config,
+                    clock,
+                    lambda text: display.note("warning", text, {}),
+                    handle_signals=handle_signals,
+                )
+            )
+        if credentials is None:
+            credentials = with_credentials_of_open(inputs, credentials_of(inputs))
+        if announcement is not None:
+            secrets = (one.api_secret.reveal() for one in credentials.values())
+            announcement.begin(inputs.config, hider(secrets))
+        summary = await _run(
+            RunRequest(
+                inputs=inputs,
+                credentials=credentials,
+                clock=clock,
+                started=time.monotonic() if started is None else started,
+                deadline=deadline,
+                lock_wait=lock_wait,
+                retry_failed=retry_failed,
+                rebuild_ledger=rebuild_ledger,
+                again=tuple(again),
+                display=display,
+                on_event=on_event,
+                verbose=verbose,
+                handle_signals=handle_signals,
+            )
+        )
+        if announcement is not None:
+            announcement.end(summary)
+    return summary
+
+
+async def _run(request: RunRequest) -> RunSummary:
     shutdown = Shutdown()
     try:
         summary = await drained(shutdown, lambda: _run_under_lock(request, shutdown))

@@ -55,6 +55,7 @@ class RunOptions(TypedDict, total=False):
     on_event: Callable[[RunEvent], None] | None
     verbose: bool
     handle_signals: bool
+    notify: bool
     started: float | None
 
 

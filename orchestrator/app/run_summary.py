@@ -3,10 +3,12 @@
 import json
 import secrets
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
+from typing import Any
 
 from orchestrator.app import callbacks, editions, overlaps
+from orchestrator.app.cost import Cost
 from orchestrator.app.files import quarantined_file
 from orchestrator.app.ledger_reading import series_of
 from orchestrator.app.plan import series_plans
@@ -20,8 +22,9 @@ from orchestrator.core.intervals import intersect, union
 from orchestrator.core.lifecycle import OPEN, State
 from orchestrator.core.model import Job, LedgerPoint
 from orchestrator.core.ports import Ledger, LedgerReader
-from orchestrator.core.settings import Config
+from orchestrator.core.settings import Config, Prices
 from orchestrator.engine.run import RunEnd, SeriesEnd
+from orchestrator.reporting.run_stats import RunStats
 from orchestrator.reporting.summary import CollectedTotals, Others, RunSummary, UnfinishedSeries
 from orchestrator.texts import utc_text
 
@@ -46,6 +49,7 @@ async def summarise(
     if silence := callbacks.silence(executed.receiver, config, totals.collected):
         request.note("warning", silence)
     renewed = executed.renewed
+    in_all, price_in_all = await ledger.read(lambda reader: _collected_totals(reader, config, jobs))
     point, ended_at = await ledger.read(lambda reader: reader.point()), request.clock.now()
     return RunSummary(
         jobs=jobs,
@@ -54,7 +58,8 @@ async def summarise(
         lasted=timedelta(seconds=time.monotonic() - request.started),
         requests=stats.requests(),
         collected=CollectedTotals(totals.collected, totals.rows, totals.size_bytes),
-        in_all=await ledger.read(lambda reader: _collected_totals(reader, jobs)),
+        in_all=in_all,
+        price=_price(config.prices, stats, price_in_all),
         waived=await ledger.read(lambda reader: _waived(reader, jobs, end.now)),
         directory=config.output.place,
         unfinished=await ledger.read(
@@ -95,15 +100,33 @@ def write_success(config: Config, summary: RunSummary) -> None:
         file.write(json.dumps(fields).encode() + b"\n")
 
 
-def _collected_totals(reader: LedgerReader, jobs: Sequence[Job]) -> CollectedTotals:
-    """All that is collected of the jobs' series, in this run and before."""
+def _collected_totals(
+    reader: LedgerReader, config: Config, jobs: Sequence[Job]
+) -> tuple[CollectedTotals, Cost]:
+    """All that is collected of the jobs' series, in this run and before, and what it cost."""
+    cost = Cost(config.prices)
     reports = rows = size_bytes = 0
     for series in series_of(reader, jobs):
         number, its_rows, its_bytes = reader.counts(series).get(State.COLLECTED, (0, 0, 0))
         reports += number
         rows += its_rows
         size_bytes += its_bytes
-    return CollectedTotals(reports, rows, size_bytes)
+        cost.add(series.product, its_rows)
+    return CollectedTotals(reports, rows, size_bytes), cost
+
+
+def _price(prices: Prices, stats: RunStats, in_all: Cost) -> Mapping[str, Any] | None:
+    """What the collected records cost, for programs; None where no price is known."""
+    cost = Cost(prices)
+    for row in stats.rows():
+        cost.add(row.product, row.rows)
+    if not cost.is_priced:
+        return None
+    return {
+        "collected": cost.money_text,
+        "in_all": in_all.money_text,
+        "currency": prices.currency or None,
+    }
 
 
 def _waived(reader: LedgerReader, jobs: Sequence[Job], now: datetime) -> int:

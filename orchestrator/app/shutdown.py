@@ -1,12 +1,15 @@
 """What stops a run from outside: signals, the deadline, and the cancellation of its task."""
 
+import asyncio
 import os
 import signal
+import threading
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import Final, TypeVar
+from functools import partial
+from typing import Any, Final, TypeVar
 
 import anyio
 from anyio.abc import TaskStatus
@@ -151,11 +154,8 @@ async def listen_for_signals(
         let_go: called before the process ends at once; gives the terminal back.
         task_status: started once signals are taken.
     """
-    numbers = [signal.SIGINT, signal.SIGTERM]
-    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
-        numbers.append(signal.SIGHUP)
     count = 0
-    with anyio.open_signal_receiver(*numbers) as signals:
+    with anyio.open_signal_receiver(*_numbers()) as signals:
         task_status.started()
         async for received in signals:
             count += 1
@@ -176,3 +176,53 @@ async def listen_for_signals(
             else:
                 let_go()
                 os._exit(128 + number)
+
+
+def _numbers() -> list[signal.Signals]:
+    numbers = [signal.SIGINT, signal.SIGTERM]
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        numbers.append(signal.SIGHUP)
+    return numbers
+
+
+class HeldSignals:
+    """Takes signals after a run has ended, when they must not change how it ended.
+
+    In the main thread alone; elsewhere signals stay as they are.
+    """
+
+    def __init__(self) -> None:
+        self._before: dict[signal.Signals, Any] = {}
+        self._received: list[signal.Signals] = []
+        self._wake: Callable[[], object] | None = None
+
+    def hold(self) -> None:
+        """From now on signals are noted, and do nothing else."""
+        if threading.current_thread() is threading.main_thread() and not self._before:
+            self._before = {number: signal.signal(number, self._take) for number in _numbers()}
+
+    def release(self) -> None:
+        """Signals are handled again as they were."""
+        while self._before:
+            number, handler = self._before.popitem()
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)
+
+    def _take(self, number: int, _frame: object) -> None:
+        self._received.append(signal.Signals(number))
+        if self._wake is not None:
+            self._wake()
+
+    async def limit(self, scope: anyio.CancelScope, inform: Callable[[str], None]) -> None:
+        """Cancels a scope `HURRY` after the first signal, and at once after the second."""
+        loop, count = asyncio.get_running_loop(), 0
+        while count < 2:
+            changed = anyio.Event()
+            self._wake = partial(loop.call_soon_threadsafe, changed.set)
+            if len(self._received) == count:
+                await changed.wait()
+            count = len(self._received)
+            if count == 1:
+                inform(f"{self._received[0].name}: {_HURRY} for telling how the run ended")
+                scope.deadline = anyio.current_time() + HURRY.total_seconds()
+        self._wake = None
+        scope.cancel()

@@ -22,6 +22,8 @@ _HELP: Final[Mapping[str, str]] = {
     "collected_reports": "Collected reports of the jobs, in all runs.",
     "collected_records": "Collected records of the jobs, in all runs.",
     "collected_bytes": "Bytes of the collected files of the jobs, in all runs.",
+    "last_run_price": "Price of the records that the last run collected.",
+    "collected_price": "Price of the collected records of the jobs, in all runs.",
     "owed_seconds": "Time of a series that is not collected yet, all its series together.",
     "oldest_owed_timestamp_seconds": "The oldest moment that is not collected yet.",
     "reports": "Reports of a job that are not collected, by state.",
@@ -63,6 +65,10 @@ def _metrics(ending: Ending, past: Past) -> dict[str, _Samples]:
     for kind, key in (("reports", "reports"), ("records", "rows"), ("bytes", "bytes")):
         found[f"last_run_collected_{kind}"] = [({}, summary["collected"][key])]
         found[f"collected_{kind}"] = [({}, summary["in_all"][key])]
+    if price := summary.get("price"):
+        labels = {"currency": price["currency"]} if price["currency"] else {}
+        found["last_run_price"] = [(labels, float(price["collected"]))]
+        found["collected_price"] = [(labels, float(price["in_all"]))]
     found["needs_person"] = [({}, float(summary["needs_person"]))]
     return found | _by_job(summary)
 

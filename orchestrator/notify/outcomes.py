@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -53,30 +53,50 @@ class Past:
     Attributes:
         outcome: of the last that succeeded or failed; None before the first.
         last_success: when a run last ended with 0; None if none did.
+        untold: by name of a target that could not be told of the last change: the outcome before.
     """
 
     outcome: Outcome | None = None
     last_success: datetime | None = None
+    untold: Mapping[str, Outcome | None] = field(default_factory=dict)
 
-    def after(self, ending: Ending) -> Past:
-        """What is remembered once a run has ended. An unfinished one changes nothing."""
+    def before(self, target: str) -> Outcome | None:
+        """The outcome that a target of that name takes for the last one."""
+        return self.untold.get(target, self.outcome)
+
+    def after(self, ending: Ending, untold: Iterable[str] = ()) -> Past:
+        """What is remembered once a run has ended. An unfinished one changes nothing.
+
+        Args:
+            ending: of the run.
+            untold: names of the targets that should have heard of it and could not be told.
+        """
+        behind = {name: self.before(name) for name in untold}
         match ending.outcome:
             case Outcome.SUCCESS:
-                return Past(Outcome.SUCCESS, ending.at)
+                return Past(Outcome.SUCCESS, ending.at, behind)
             case Outcome.FAILURE:
-                return Past(Outcome.FAILURE, self.last_success)
+                return Past(Outcome.FAILURE, self.last_success, behind)
             case Outcome.UNFINISHED:
                 return self
 
 
+def by_name(targets: Sequence[NotificationTarget]) -> dict[str, NotificationTarget]:
+    """The targets of a config by the names that people read: ``notify[0]``."""
+    return {f"notify[{number}]": target for number, target in enumerate(targets)}
+
+
 def wanted(
-    targets: Sequence[NotificationTarget], ending: Ending, past: Past
-) -> list[NotificationTarget]:
-    """The targets that hear of this ending."""
+    targets: Mapping[str, NotificationTarget], ending: Ending, past: Past
+) -> dict[str, NotificationTarget]:
+    """The targets that hear of this ending, by name."""
     told = {NotifyOn.ALWAYS, NotifyOn(ending.outcome.value)}
-    if _is_change(ending.outcome, past.outcome):
-        told.add(NotifyOn.CHANGED)
-    return [target for target in targets if told.intersection(target.on)]
+    return {
+        name: target
+        for name, target in targets.items()
+        if told.intersection(target.on)
+        or (NotifyOn.CHANGED in target.on and _is_change(ending.outcome, past.before(name)))
+    }
 
 
 def _is_change(outcome: Outcome, before: Outcome | None) -> bool:
@@ -104,11 +124,16 @@ def read_past(state: Path) -> Past:
         content = json.loads(file_of(state).read_bytes())
         success = content["last_success"]
         return Past(
-            None if content["outcome"] is None else Outcome(content["outcome"]),
+            _outcome(content["outcome"]),
             None if success is None else datetime.fromisoformat(success).astimezone(UTC),
+            {name: _outcome(before) for name, before in content.get("untold", {}).items()},
         )
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return Past()
+
+
+def _outcome(text: str | None) -> Outcome | None:
+    return None if text is None else Outcome(text)
 
 
 def write_past(state: Path, past: Past) -> None:
@@ -118,8 +143,9 @@ def write_past(state: Path, past: Past) -> None:
         OSError: it cannot be written.
     """
     content = {
-        "outcome": None if past.outcome is None else past.outcome.value,
+        "outcome": past.outcome and past.outcome.value,
         "last_success": None if past.last_success is None else utc_text(past.last_success),
+        "untold": {name: before and before.value for name, before in past.untold.items()},
     }
     replace_file(file_of(state), json.dumps(content) + "\n", 0o600)
 

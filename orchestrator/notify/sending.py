@@ -40,6 +40,9 @@ _PING_SUFFIXES: Final = {Outcome.SUCCESS: "", Outcome.UNFINISHED: "/log", Outcom
 
 PING_START: Final = "/start"
 
+CUT_OFF: Final = "it was cut off by a signal"
+"""Why a target was not told where the sending was cancelled."""
+
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
@@ -60,13 +63,19 @@ class Undelivered(Exception):
     """A try came to nothing, for a reason that its text says."""
 
 
-async def notify(post: Post, deliveries: Sequence[Delivery], ending: Ending) -> list[str]:
+async def notify(
+    post: Post, deliveries: Sequence[Delivery], ending: Ending, problems: dict[str, str]
+) -> None:
     """Tells every target how a run ended, all at once.
 
-    Returns:
-        A warning for each that could not be told: who, and why, in words without secrets.
+    Args:
+        post: sends a POST.
+        deliveries: the targets.
+        ending: of the run.
+        problems: gets, by name, why a target could not be told, in words without secrets; one that
+            is cut off by a cancellation stays in it.
     """
-    warnings: list[str] = []
+    problems.update({delivery.name: CUT_OFF for delivery in deliveries})
 
     async def tell(delivery: Delivery) -> None:
         content = payload(delivery.target, ending)
@@ -74,13 +83,13 @@ async def notify(post: Post, deliveries: Sequence[Delivery], ending: Ending) -> 
             problem = await _run_once(delivery.target.command, content)
         else:
             problem = await _in_tries(post, delivery.address, content)
+        del problems[delivery.name]
         if problem:
-            warnings.append(f"{delivery.name} could not be told how the run ended: {problem}")
+            problems[delivery.name] = problem
 
     async with anyio.create_task_group() as tasks:
         for delivery in deliveries:
             tasks.start_soon(tell, delivery)
-    return sorted(warnings)
 
 
 async def ping(post: Post, address: str, suffix: str) -> str | None:

@@ -117,6 +117,7 @@ class RunSummary:
         collected: in this run.
         in_all: that stand in the ledger, of the jobs' series.
         waived: windows that the jobs want and a person has decided to skip.
+        price: what the collected records cost, for programs; None where no price is known.
         directory: where the files are.
         unfinished: the series that are not done.
         plan_notes: on the debt.
@@ -153,6 +154,7 @@ class RunSummary:
     ended_at: datetime | None = None
     changes: tuple[int, int] = (0, 0)
     waived: int = 0
+    price: Mapping[str, Any] | None = None
 
 
 def others_text(others: Others) -> str:
@@ -225,6 +227,7 @@ def as_json(summary: RunSummary) -> dict[str, Any]:
         "requests": summary.requests,
         "collected": summary.collected.as_json,
         "in_all": summary.in_all.as_json,
+        "price": None if summary.price is None else dict(summary.price),
         "directory": summary.directory,
         "made_up": [
             {"job": name, "windows": _spans(windows)}
