@@ -15,11 +15,12 @@ from anyio import CapacityLimiter, to_thread
 from orchestrator.collect import disk, inflate, safe_open
 from orchestrator.collect.archive import read_member
 from orchestrator.collect.cancellable_thread import in_thread
-from orchestrator.collect.convert import Converted, convert
+from orchestrator.collect.convert import convert
 from orchestrator.collect.counting import with_subaccounts
 from orchestrator.collect.disk_reserve import DiskReserve
 from orchestrator.collect.formats import output_format
 from orchestrator.collect.formats.base import ColumnsDoNotFit, FileSubject
+from orchestrator.collect.output_file import Converted
 from orchestrator.collect.pipeline import PIECE, ArchiveFile, DownloadReader, fetch_archive
 from orchestrator.collect.unpack import StreamingUnpacker
 from orchestrator.collect.work_area import PartialDownload, PartialFolder, WorkFiles

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass
 from typing import Final, Generic, TypeVar
 
@@ -26,6 +26,19 @@ def _advance(steps: Generator[None, None, Result]) -> _Done[Result] | None:
     except StopIteration as stop:  # it may not pass out of a thread into a coroutine
         return _Done(stop.value)
     return None
+
+
+def in_steps(
+    blocks: Iterable[bytes], take: Callable[[bytes], object]
+) -> Generator[None, None, None]:
+    """Passes on blocks of bytes; pauses every few dozen megabytes."""
+    since_pause = 0
+    for block in blocks:
+        take(block)
+        since_pause += len(block)
+        if since_pause >= STEP_BYTES:
+            since_pause = 0
+            yield
 
 
 async def in_thread(

@@ -15,11 +15,11 @@ from anyio import CancelScope, CapacityLimiter, get_cancelled_exc_class, to_thre
 from orchestrator.collect import disk, inflate, layout, quarantine, safe_open
 from orchestrator.collect.archive_fetch import ArchiveFetch
 from orchestrator.collect.cancellable_thread import in_thread, run_cancellable
-from orchestrator.collect.convert import Converted
 from orchestrator.collect.disk_reserve import DiskReserve
 from orchestrator.collect.echo_check import refutes
 from orchestrator.collect.formats import output_format
 from orchestrator.collect.formats.base import FileSubject
+from orchestrator.collect.output_file import Converted
 from orchestrator.collect.pipeline import DownloadReader
 from orchestrator.collect.stores import output_store
 from orchestrator.collect.stores.base import OutputStore

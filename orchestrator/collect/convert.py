@@ -9,32 +9,19 @@ from __future__ import annotations
 import contextlib
 import hashlib
 from collections.abc import Callable, Generator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO, Final
 
 from orchestrator.collect import inflate
 from orchestrator.collect.archive import read_member
-from orchestrator.collect.cancellable_thread import STEP_BYTES
-from orchestrator.collect.counting import AccountCounter, RecordCounter
+from orchestrator.collect.cancellable_thread import in_steps
 from orchestrator.collect.formats.base import ColumnsDoNotFit, FileSubject, OutputFormat
-from orchestrator.collect.output_file import open_writer
+from orchestrator.collect.output_file import Converted, OutputFile
 from orchestrator.collect.safe_open import read_blocks
-from orchestrator.core.column_changes import ColumnChanges
 
 _MOST_PASSES: Final = 3
 """Passes over one archive: one that finds what does not fit, one that writes, and one to spare."""
-
-
-@dataclass(frozen=True, slots=True)
-class Converted:
-    """The result of a conversion; records by account only where they were asked for."""
-
-    rows: int
-    size_bytes: int
-    sha256: str
-    accounts: dict[str, int] | None = None
-    columns: ColumnChanges | None = None
 
 
 def convert(
@@ -67,61 +54,21 @@ def convert(
         CorruptArchive: structure, packed bytes, CRC or quotes are wrong.
         OSError: the disk.
     """
-    passes = 0
-    while True:
-        try:
-            return (
-                yield from _convert(
-                    archive,
-                    output,
-                    output_format,
-                    items_count,
-                    subject,
-                    lenient=lenient,
-                    by_account=by_account,
-                    reserve=reserve,
-                )
-            )
-        except ColumnsDoNotFit as misfit:
-            passes += 1
-            assert passes < _MOST_PASSES, "the first pass finds every column that does not fit"
-            subject = replace(subject, fallbacks=misfit.columns)
-
-
-def _convert(
-    archive: BinaryIO,
-    output: Path,
-    output_format: OutputFormat,
-    items_count: int | None,
-    subject: FileSubject,
-    *,
-    lenient: bool,
-    by_account: bool,
-    reserve: Callable[[int], None] | None,
-) -> Generator[None, None, Converted]:
-    member = read_member(archive)
-    inflate.check_size(member, items_count)
-    if reserve is not None:
-        reserve(output_format.expected_bytes(member))
-    with contextlib.closing(open_writer(output_format, output, subject)) as writer:
-        counter = RecordCounter()
-        accounts = AccountCounter() if by_account else None
-        since_pause = 0
-        for block in inflate.blocks(archive, member):
-            counter.feed(block)
-            if accounts is not None:
-                accounts.feed(block)
-            writer.write(block)
-            since_pause += len(block)
-            if since_pause >= STEP_BYTES:
-                since_pause = 0
-                yield
-        rows = counter.finish_leniently() if lenient else counter.finish()
-        if output_format.is_archive:
-            yield from each_block(archive, writer.take_packed)
-        writer.finish()
-        counted = accounts.finish() if accounts is not None else None
-        return Converted(rows, writer.size_bytes, writer.sha256, counted, writer.columns)
+    for _ in range(_MOST_PASSES):
+        member = read_member(archive)
+        inflate.check_size(member, items_count)
+        if reserve is not None:
+            reserve(output_format.expected_bytes(member))
+        file = OutputFile(output, output_format, subject, by_account=by_account)
+        with contextlib.closing(file):
+            try:
+                yield from in_steps(inflate.blocks(archive, member), file.take)
+                if output_format.is_archive:
+                    yield from each_block(archive, file.take_packed)
+                return file.finish(lenient=lenient)
+            except ColumnsDoNotFit as misfit:
+                subject = replace(subject, fallbacks=misfit.columns)
+    raise AssertionError("the first pass finds every column that does not fit")
 
 
 def hash_in_steps(file: BinaryIO) -> Generator[None, None, str]:
@@ -133,11 +80,5 @@ def hash_in_steps(file: BinaryIO) -> Generator[None, None, str]:
 
 def each_block(file: BinaryIO, take: Callable[[bytes], None]) -> Generator[None, None, None]:
     """Passes on a file from its first byte, in blocks."""
-    since_pause = 0
     file.seek(0)
-    for block in read_blocks(file):
-        take(block)
-        since_pause += len(block)
-        if since_pause >= STEP_BYTES:
-            since_pause = 0
-            yield
+    yield from in_steps(read_blocks(file), take)

@@ -1,70 +1,93 @@
-"""Opens the file of a report for writing: in its format, with the rules for its columns."""
+"""Writes the file of a report: in its format, by the rules for its columns, its records counted."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 from orchestrator.collect.column_filter import ColumnFilter
-from orchestrator.collect.formats.base import FileSubject, OutputFormat, Writer
+from orchestrator.collect.counting import AccountCounter, RecordCounter
+from orchestrator.collect.formats.base import FileSubject, OutputFormat
 from orchestrator.core.column_changes import ColumnChanges
 
 
-def open_writer(output_format: OutputFormat, path: Path, subject: FileSubject) -> OutputFile:
-    """A new file for the CSV of a report; columns that its rules name do not get into it.
+@dataclass(frozen=True, slots=True)
+class Converted:
+    """A file that is whole; records by account only where they were asked for."""
+
+    rows: int
+    size_bytes: int
+    sha256: str
+    accounts: dict[str, int] | None = None
+    columns: ColumnChanges | None = None
+
+
+class OutputFile:
+    """A new file for the CSV of a report. `count` and `write` may run side by side, each in order.
+
+    Args:
+        path: of the file; not touched where the archive is the file.
+        output_format: of the published file.
+        subject: what the file is about; columns that its rules name do not get into it.
+        by_account: counts the records of each account as well, which takes its time.
 
     Raises:
         OSError: the disk.
     """
-    writer = output_format.open(path, subject)
-    columns = ColumnFilter(subject.rules, subject.hash_key) if subject.rules else None
-    return OutputFile(writer, columns, tuple(sorted(subject.fallbacks)))
-
-
-class OutputFile:
-    """A `Writer` that passes the CSV on, without the clear values of some columns.
-
-    Args:
-        writer: takes the CSV.
-        columns: leaves columns out; None: all of them are passed on.
-        without_type: columns that `writer` does not give their type.
-    """
 
     def __init__(
-        self, writer: Writer, columns: ColumnFilter | None, without_type: tuple[str, ...]
+        self, path: Path, output_format: OutputFormat, subject: FileSubject, *, by_account: bool
     ) -> None:
-        self._writer = writer
-        self._columns = columns
-        self._without_type = without_type
-        if columns is None:
-            self.write = writer.write  # type: ignore[method-assign] # nothing in between
+        self._counter = RecordCounter()
+        self._accounts = AccountCounter() if by_account else None
+        self._columns = ColumnFilter(subject.rules, subject.hash_key) if subject.rules else None
+        self._without_type = tuple(sorted(subject.fallbacks))
+        self._writer = output_format.open(path, subject)
+        self.take_packed = self._writer.take_packed
+        self.close = self._writer.close
+
+    def count(self, block: bytes) -> None:
+        """Counts the records of the next bytes of the CSV."""
+        self._counter.feed(block)
+        if self._accounts is not None:
+            self._accounts.feed(block)
 
     def write(self, block: bytes) -> None:
-        assert self._columns is not None
-        if rest := self._columns.push(block):
-            self._writer.write(rest)
+        """Writes the next bytes of the CSV, without the clear values of some columns.
 
-    def take_packed(self, piece: bytes) -> None:
-        self._writer.take_packed(piece)
+        Raises:
+            CorruptArchive: its columns cannot be told apart.
+            OSError: the disk.
+        """
+        if self._columns is not None:
+            block = self._columns.push(block)
+        if block:
+            self._writer.write(block)
 
-    def finish(self) -> None:
-        if self._columns is not None and (rest := self._columns.finish()):
-            self._writer.write(rest)
-        self._writer.finish()
+    def take(self, block: bytes) -> None:
+        """`count` and `write`."""
+        self.count(block)
+        self.write(block)
 
-    def close(self) -> None:
-        self._writer.close()
+    def finish(self, *, lenient: bool = False) -> Converted:
+        """Writes the rest, syncs the file and closes it.
 
-    @property
-    def sha256(self) -> str:
-        return self._writer.sha256
+        Args:
+            lenient: takes a CSV that ends inside a quoted field, too.
 
-    @property
-    def size_bytes(self) -> int:
-        return self._writer.size_bytes
-
-    @property
-    def columns(self) -> ColumnChanges | None:
-        """What the file has otherwise than its CSV; None: nothing. Right after `finish`."""
-        columns = self._columns
-        dropped, hashed = (columns.dropped, columns.hashed) if columns is not None else ((), ())
-        return ColumnChanges(dropped, hashed, self._without_type) or None
+        Raises:
+            CorruptArchive: the CSV's last quote was never closed, or as for `write`.
+            ColumnsDoNotFit: it has to be written again, with other types.
+            OSError: the disk.
+        """
+        rows = self._counter.finish_leniently() if lenient else self._counter.finish()
+        accounts = self._accounts.finish() if self._accounts is not None else None
+        dropped: tuple[str, ...] = ()
+        hashed: tuple[str, ...] = ()
+        if self._columns is not None:
+            if rest := self._columns.finish():
+                self._writer.write(rest)
+            dropped, hashed = self._columns.dropped, self._columns.hashed
+        size_bytes, sha256 = self._writer.finish()
+        columns = ColumnChanges(dropped, hashed, self._without_type) or None
+        return Converted(rows, size_bytes, sha256, accounts, columns)

@@ -8,10 +8,11 @@ from collections.abc import Generator
 from pathlib import Path
 
 from orchestrator.collect import disk, safe_open
-from orchestrator.collect.convert import Converted, convert, hash_in_steps
+from orchestrator.collect.convert import convert, hash_in_steps
 from orchestrator.collect.counting import with_subaccounts
 from orchestrator.collect.formats import output_format
 from orchestrator.collect.formats.base import FileSubject
+from orchestrator.collect.output_file import Converted
 from orchestrator.collect.work_area import WorkFiles
 from orchestrator.core.commands import typed
 from orchestrator.core.model import Report

@@ -16,11 +16,9 @@ from typing import Final
 
 from orchestrator.collect import disk, inflate
 from orchestrator.collect.archive import DEFLATED, Member, read_start
-from orchestrator.collect.convert import Converted
-from orchestrator.collect.counting import AccountCounter, RecordCounter
 from orchestrator.collect.formats.base import FileSubject, OutputFormat
 from orchestrator.collect.inflate import Inflater
-from orchestrator.collect.output_file import open_writer
+from orchestrator.collect.output_file import Converted, OutputFile
 
 SLICE: Final = 32 * 1024  # Packed bytes that the library is given at once.
 
@@ -64,11 +62,9 @@ class StreamingUnpacker:
         self._size_bytes = 0
         self._promised: int | None = None
         self._crc = 0
-        self._counter = RecordCounter()
-        self._accounts = AccountCounter() if by_account else None
         self._output = output
         self._is_archive = output_format.is_archive
-        self._writer = open_writer(output_format, output, subject)
+        self._file = OutputFile(output, output_format, subject, by_account=by_account)
         self.given_up = False
 
     # --- while the archive comes ------------------------------------------------------------------
@@ -98,11 +94,11 @@ class StreamingUnpacker:
                 self._reserve(sum(map(len, batch)))
             with disk.translate_os_errors(self._output, "write"):
                 for block in batch:
-                    self._writer.write(block)
+                    self._file.write(block)
 
     def _blocks(self, pieces: Sequence[bytes]) -> Iterator[bytes]:
         for piece in pieces:
-            self._writer.take_packed(piece)
+            self._file.take_packed(piece)
             packed = piece if self._header is None else self._behind_header(piece)
             if packed is not None:
                 # Of a whole piece the rest would be copied after each block.
@@ -156,9 +152,7 @@ class StreamingUnpacker:
             self.given_up = True
             return
         self._crc = self._inflater.crc32(block, self._crc)
-        self._counter.feed(block)
-        if self._accounts is not None:
-            self._accounts.feed(block)
+        self._file.count(block)
 
     # --- when it has come -------------------------------------------------------------------------
 
@@ -187,16 +181,12 @@ class StreamingUnpacker:
             ColumnsDoNotFit: the archive has to be converted anew, with other types.
             OSError: the disk.
         """
-        rows = self._counter.finish()
-        accounts = self._accounts.finish() if self._accounts is not None else None
-        self._writer.finish()
-        writer = self._writer
-        return Converted(rows, writer.size_bytes, writer.sha256, accounts, writer.columns)
+        return self._file.finish()
 
     def abandon(self) -> None:
         """Closes and removes the file; may be called again."""
         self.given_up = True
         with contextlib.suppress(OSError):  # of a full disk: what is buffered cannot be written
-            self._writer.close()
+            self._file.close()
         if not self._is_archive:
             self._output.unlink(missing_ok=True)

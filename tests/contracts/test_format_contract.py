@@ -14,6 +14,7 @@ from orchestrator.collect.archive import read_member
 from orchestrator.collect.convert import convert
 from orchestrator.collect.formats import output_format
 from orchestrator.collect.formats.base import FileSubject
+from orchestrator.collect.output_file import Converted
 from orchestrator.core.settings import Format
 from orchestrator.errors import CorruptArchive, InputError
 from tests.kit.archives import NASTY_ROWS, csv_bytes, csv_in, records_in, streamed_zip, without_zstd
@@ -21,8 +22,8 @@ from tests.kit.archives import NASTY_ROWS, csv_bytes, csv_in, records_in, stream
 if TYPE_CHECKING:
     from collections.abc import Generator
 
-    from orchestrator.collect.convert import Converted
     from orchestrator.collect.formats.base import OutputFormat
+    from orchestrator.collect.output_file import Converted
 
 CONTENTS = {
     "nasty bodies": csv_bytes(),

@@ -13,11 +13,11 @@ from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
-from typing import BinaryIO, ClassVar, Protocol
+from typing import BinaryIO, ClassVar, NamedTuple, Protocol
 
 from orchestrator.collect import safe_open
 from orchestrator.collect.archive import Member
-from orchestrator.collect.cancellable_thread import STEP_BYTES
+from orchestrator.collect.cancellable_thread import in_steps
 from orchestrator.collect.counting import RecordCounter
 from orchestrator.collect.disk import WritebackFile
 from orchestrator.core.model import Report
@@ -90,25 +90,32 @@ class FileSubject:
         )
 
 
-class Writer(Protocol):
+class FileContent(NamedTuple):
+    """A finished file: its size, and its SHA-256 in hex, taken while it was written."""
+
+    size_bytes: int
+    sha256: str
+
+
+class Writer(ABC):
     """A file that is being written. Its methods are called in threads.
 
     `write` and `take_packed` may run side by side, each in order; the others run alone.
     """
 
+    @abstractmethod
     def write(self, block: bytes) -> None:
         """Takes the next bytes of the CSV, cut anywhere.
 
         Raises:
             OSError: the disk. Nothing but `close` may be called from then on.
         """
-        ...
 
-    def take_packed(self, piece: bytes) -> None:
+    def take_packed(self, piece: bytes) -> None:  # noqa: B027 - most have no use for them
         """Takes the next bytes of the archive as it came; only `zip` has a use for them."""
-        ...
 
-    def finish(self) -> None:
+    @abstractmethod
+    def finish(self) -> FileContent:
         """Writes the rest, syncs the file and closes it.
 
         Raises:
@@ -116,21 +123,10 @@ class Writer(Protocol):
             ColumnsDoNotFit: it has to be written again, with other types.
             CorruptArchive: the CSV has records that the format cannot hold.
         """
-        ...
 
+    @abstractmethod
     def close(self) -> None:
         """Closes the file, finished or not; may be called again."""
-        ...
-
-    @property
-    def sha256(self) -> str:
-        """The SHA-256 of the file in hex, taken while it was written; right after `finish`."""
-        ...
-
-    @property
-    def size_bytes(self) -> int:
-        """The size of the file; right after `finish`."""
-        ...
 
 
 class OutputFormat(ABC):
@@ -175,13 +171,7 @@ class OutputFormat(ABC):
             OSError: the disk.
         """
         counter = RecordCounter()
-        since_pause = 0
-        for block in self.blocks(file):
-            counter.feed(block)
-            since_pause += len(block)
-            if since_pause >= STEP_BYTES:
-                since_pause = 0
-                yield
+        yield from in_steps(self.blocks(file), counter.feed)
         return counter.finish_leniently()
 
     def expected_bytes(self, member: Member) -> int:
@@ -189,7 +179,7 @@ class OutputFormat(ABC):
         return member.packed_bytes
 
 
-class HashingFile:
+class HashingFile(Writer):
     """A `Writer` of the CSV as it is."""
 
     def __init__(self, path: Path) -> None:
@@ -204,20 +194,14 @@ class HashingFile:
         self._file.write(block)
         self._writeback.wrote(len(block))
 
-    def take_packed(self, piece: bytes) -> None:
-        pass
-
-    def finish(self) -> None:
+    def finish(self) -> FileContent:
         self._file.flush()
         os.fsync(self._file.fileno())
         self._file.close()
+        return FileContent(self.size_bytes, self._hash.hexdigest())
 
     def close(self) -> None:
         self._file.close()
-
-    @property
-    def sha256(self) -> str:
-        return self._hash.hexdigest()
 
 
 class Packer(Protocol):
@@ -232,7 +216,7 @@ class Packer(Protocol):
         ...
 
 
-class PackedFile:
+class PackedFile(Writer):
     """A `Writer` of the CSV compressed by a `Packer`."""
 
     def __init__(self, path: Path, packer: Packer) -> None:
@@ -242,20 +226,9 @@ class PackedFile:
     def write(self, block: bytes) -> None:
         self._file.write(self._packer.compress(block))
 
-    def take_packed(self, piece: bytes) -> None:
-        pass
-
-    def finish(self) -> None:
+    def finish(self) -> FileContent:
         self._file.write(self._packer.flush())
-        self._file.finish()
+        return self._file.finish()
 
     def close(self) -> None:
         self._file.close()
-
-    @property
-    def sha256(self) -> str:
-        return self._file.sha256
-
-    @property
-    def size_bytes(self) -> int:
-        return self._file.size_bytes

@@ -9,7 +9,13 @@ from pathlib import Path
 from typing import Any, BinaryIO, Final
 
 from orchestrator.collect import safe_open
-from orchestrator.collect.formats.base import FileSubject, HashingFile, OutputFormat, Writer
+from orchestrator.collect.formats.base import (
+    FileContent,
+    FileSubject,
+    HashingFile,
+    OutputFormat,
+    Writer,
+)
 from orchestrator.collect.parquet_writer import (
     READ_ROWS,
     ParquetWriter,
@@ -41,7 +47,7 @@ class _Sink(io.RawIOBase):
         return len(piece)
 
 
-class _ParquetFile:
+class _ParquetFile(Writer):
     """A `Writer` of Parquet."""
 
     def __init__(self, path: Path, subject: FileSubject) -> None:
@@ -57,27 +63,17 @@ class _ParquetFile:
     def write(self, block: bytes) -> None:
         self._writer.write(block)
 
-    def take_packed(self, piece: bytes) -> None:
-        pass
-
-    def finish(self) -> None:
+    def finish(self) -> FileContent:
         self._writer.finish(self._facts)
-        self._file.finish()
+        content = self._file.finish()
         with safe_open.read(self._path) as file:
             if rows_of(file) != self._writer.rows:
                 raise OSError(errno.EIO, "the Parquet file does not hold what was written")
+        return content
 
     def close(self) -> None:
         self._writer.close()
         self._file.close()
-
-    @property
-    def sha256(self) -> str:
-        return self._file.sha256
-
-    @property
-    def size_bytes(self) -> int:
-        return self._file.size_bytes
 
 
 class _Parquet(OutputFormat):

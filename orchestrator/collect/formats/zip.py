@@ -9,32 +9,28 @@ from typing import BinaryIO, Final
 
 from orchestrator.collect import inflate
 from orchestrator.collect.archive import read_member
-from orchestrator.collect.formats.base import FileSubject, OutputFormat, Writer
+from orchestrator.collect.formats.base import FileContent, FileSubject, OutputFormat, Writer
 
 
-class _ArchiveHash:
+class _ArchiveHash(Writer):
     """A `Writer` that writes nothing: it takes hash and size of the archive, which is the file."""
 
     def __init__(self) -> None:
         self._hash = hashlib.sha256()
-        self.size_bytes = 0
+        self._size_bytes = 0
 
     def write(self, block: bytes) -> None:
         pass
 
     def take_packed(self, piece: bytes) -> None:
         self._hash.update(piece)
-        self.size_bytes += len(piece)
+        self._size_bytes += len(piece)
 
-    def finish(self) -> None:
-        pass
+    def finish(self) -> FileContent:
+        return FileContent(self._size_bytes, self._hash.hexdigest())
 
     def close(self) -> None:
         pass
-
-    @property
-    def sha256(self) -> str:
-        return self._hash.hexdigest()
 
 
 class _Zip(OutputFormat):
