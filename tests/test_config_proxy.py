@@ -160,7 +160,7 @@ def test_a_bundle_with_comments_is_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        (None, "there is no file ca.pem; check the path"),
+        (None, "ca.pem is not there; check the path"),
         (
             b"nothing of the kind",
             (

@@ -3,11 +3,15 @@
 import re
 from collections.abc import Callable
 from decimal import Decimal
+from types import MappingProxyType
 from typing import Final, TypeVar
 
+from orchestrator.config.document import Findings, KeyPath
 from orchestrator.config.messages import shown, suggestion
-from orchestrator.config.parsers import InvalidValue, text
+from orchestrator.config.parsers import InvalidValue, mismatch, text
 from orchestrator.core.keys import ByPeriod
+from orchestrator.core.products import ALIASES, PRODUCTS, canonical_name
+from orchestrator.core.settings import Prices
 
 T = TypeVar("T")
 
@@ -15,6 +19,8 @@ MAX_RECORDS: Final = 10**12
 MAX_PRICE: Final = Decimal(1000)
 
 PERIODS: Final = ("run", "day", "month")
+_KEY: Final = "price_per_record"
+_DEFAULT: Final = "default"
 _PERIODS: Final = "write run, day or month"
 _FORMS: Final = "5 million, 500k or 5000000"
 _UNITS: Final = {"": 1, "k": 10**3, "thousand": 10**3, "m": 10**6, "million": 10**6}
@@ -26,19 +32,17 @@ def records(value: object) -> int:
     """A number of records: ``5 million``, ``2.5 million``, ``500k``, ``5000000``.
 
     Raises:
-        Unfit: it is none, not a whole one, or out of bounds.
+        InvalidValue: it is none, not a whole one, or out of bounds.
     """
     word = text(value).strip()
     found = _COUNT.fullmatch(word)
     factor = _UNITS.get(found[3].lower()) if found else None
     if found is None or factor is None:
-        raise InvalidValue(f"{shown(word)} is not a number of records", f"write it as {_FORMS}")
+        raise mismatch(word, "a number of records", f"write it as {_FORMS}")
     digits = found[1].replace(",", "").replace("_", "")
     number = Decimal(digits + (found[2] or "")) * factor
     if number != int(number):
-        raise InvalidValue(
-            f"{shown(word)} is not a whole number of records", f"write it as {_FORMS}"
-        )
+        raise mismatch(word, "a whole number of records", f"write it as {_FORMS}")
     if not 1 <= number <= MAX_RECORDS:
         raise InvalidValue(
             f"{int(number):,} records are out of bounds",
@@ -51,13 +55,11 @@ def money(value: object) -> Decimal:
     """An amount of money: a decimal number above 0.
 
     Raises:
-        Unfit: it is none, or out of bounds.
+        InvalidValue: it is none, or out of bounds.
     """
     word = text(value).strip()
     if not _PRICE.fullmatch(word) or not Decimal(word):
-        raise InvalidValue(
-            f"{shown(word)} is not an amount of money", "write a number such as 250 or 9.5"
-        )
+        raise mismatch(word, "an amount of money", "write a number such as 250 or 9.5")
     return Decimal(word)
 
 
@@ -65,7 +67,7 @@ def by_period(value: object, read: Callable[[object], T]) -> ByPeriod[T]:
     """A bound of a run, or ``{run: …, day: …, month: …}``, each of which may be left out.
 
     Raises:
-        Unfit: it is neither.
+        InvalidValue: it is neither.
     """
     if not isinstance(value, dict):
         return ByPeriod(read(value))
@@ -85,13 +87,11 @@ def price(value: object) -> Decimal:
     """What one record costs: a decimal number, 0 included.
 
     Raises:
-        Unfit: it is none, or more than any record costs.
+        InvalidValue: it is none, or more than any record costs.
     """
     word = text(value).strip()
     if not _PRICE.fullmatch(word):
-        raise InvalidValue(
-            f"{shown(word)} is not a price", "write a decimal number such as 0.00005"
-        )
+        raise mismatch(word, "a price", "write a decimal number such as 0.00005")
     number = Decimal(word)
     if number > MAX_PRICE:
         raise InvalidValue(
@@ -104,7 +104,45 @@ def currency(value: object) -> str:
     """A currency's three letters, as in ISO 4217."""
     word = text(value).strip()
     if not re.fullmatch(r"[A-Za-z]{3}", word):
-        raise InvalidValue(
-            f"{shown(word)} is not a currency", "write its three letters, such as EUR"
-        )
+        raise mismatch(word, "a currency", "write its three letters, such as EUR")
     return word.upper()
+
+
+def prices(findings: Findings, given: object, currency: str) -> Prices:
+    """Reads ``price_per_record``: a decimal number, or a mapping of products to such numbers.
+
+    Args:
+        findings: takes the mistakes; what is wrong is left out.
+        given: what stands there; None where nothing does.
+        currency: as the config says; empty where it does not.
+    """
+    if given is None:
+        return Prices(currency=currency)
+    if not isinstance(given, dict):
+        return Prices(_price(findings, (_KEY,), given), currency=currency)
+    named: dict[str, Decimal] = {}
+    default = None
+    for key, value in given.items():
+        where = (_KEY, key)
+        amount = _price(findings, where, value)
+        if key == _DEFAULT:
+            default = amount
+            continue
+        product = canonical_name(key)
+        if product not in PRODUCTS:
+            known = [_DEFAULT, *sorted(PRODUCTS), *ALIASES]
+            remedy = suggestion(key, known, "write default, or a product as the job files name it")
+            findings.warning(where, f"{key} is no product known here", remedy)
+        if product in named:
+            findings.mistake(where, f"{product} has a price already", "remove one", at_key=True)
+        elif amount is not None:
+            named[product] = amount
+    return Prices(default, MappingProxyType(named), currency)
+
+
+def _price(findings: Findings, where: KeyPath, value: object) -> Decimal | None:
+    try:
+        return price(value)
+    except InvalidValue as unfit:
+        findings.unfit(where, unfit)
+        return None

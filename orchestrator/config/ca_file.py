@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Final
 
 from orchestrator.config.parsers import InvalidValue
-from orchestrator.config.regular_files import NotRegularError, open_regular
+from orchestrator.config.regular_files import open_regular, why_unreadable
 
 MAX_BYTES: Final = 4 * 1024 * 1024
 """The bundle of a whole system has 250 kB."""
@@ -19,22 +19,14 @@ def read_authorities(path: Path) -> str:
     """The certificates of a PEM file, without the comments between them.
 
     Raises:
-        Unfit: it cannot be read, or holds no certificate that can.
+        InvalidValue: it cannot be read, or holds no certificate that can.
     """
     try:
         with open_regular(path) as stream:
             content = stream.read(MAX_BYTES + 1)
-    except NotRegularError:
-        raise InvalidValue(f"{path} is not a regular file", "name a file") from None
-    except FileNotFoundError:
-        raise InvalidValue(f"there is no file {path}", "check the path") from None
-    except IsADirectoryError:
-        what = f"{path} is a directory"
-        raise InvalidValue(what, "name one file with all certificates in it") from None
     except (OSError, ValueError) as error:
-        words = getattr(error, "strerror", None) or "the system refuses its name"
-        what = f"{path} cannot be read ({words})"
-        raise InvalidValue(what, "let the user who runs this read it") from None
+        what, remedy = why_unreadable(error, folder="name one file with all certificates in it")
+        raise InvalidValue(f"{path} {what}", remedy) from None
     if len(content) > MAX_BYTES:
         raise InvalidValue(f"{path} is larger than {MAX_BYTES // 1024**2} MB", "check the path")
     blocks = [found[0] for found in _BLOCK.finditer(content)]
@@ -44,11 +36,6 @@ def read_authorities(path: Path) -> str:
             remedy = f"convert it: openssl x509 -inform der -in {path.name} -out {path.stem}.pem"
         raise InvalidValue(f"{path} holds no certificate in PEM form", remedy)
     authorities = b"\n".join(blocks).decode("ascii", "replace")
-    _check(path, authorities)
-    return authorities
-
-
-def _check(path: Path, authorities: str) -> None:
     import ssl  # noqa: PLC0415 - start-up time
 
     try:
@@ -56,3 +43,4 @@ def _check(path: Path, authorities: str) -> None:
     except (ssl.SSLError, ValueError):
         what = f"{path} holds a certificate that is damaged"
         raise InvalidValue(what, "copy the file anew") from None
+    return authorities

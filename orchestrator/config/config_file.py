@@ -23,7 +23,6 @@ from orchestrator.config.keys import (
 )
 from orchestrator.config.messages import one_of, suggestion
 from orchestrator.config.parsers import InvalidValue, StoreUrl, spelled_duration
-from orchestrator.config.prices import prices
 from orchestrator.config.references import CredentialsEntry, Origin, is_literal
 from orchestrator.config.sections import Entry, entry, section
 from orchestrator.config.yaml_tree import read_document
@@ -143,7 +142,7 @@ def _read(findings: Findings, path: Path, env: Mapping[str, str]) -> Config:
         ),
         callback=_callback(findings, given["callback"], origin) if "callback" in given else None,
         notify=_notify(findings, origin, given.get("notify")),
-        prices=prices(findings, given.get(_PRICE), top.currency),
+        prices=amounts.prices(findings, given.get(_PRICE), top.currency),
         **sections,
         **values_of(Config, top, origin),
     )

@@ -7,25 +7,21 @@ from typing import Final
 
 from orchestrator.config import parsers
 from orchestrator.config.messages import one_of, shown, suggestion
+from orchestrator.config.parsers import InvalidValue
 from orchestrator.config.references import API_KEY, COMMAND, FILE
-from orchestrator.config.regular_files import NotRegularError, open_regular
-from orchestrator.config.secret_commands import CommandFailedError, output_of
+from orchestrator.config.regular_files import open_regular, why_unreadable
+from orchestrator.config.secret_commands import output_of
 from orchestrator.core.settings import Config, CredentialReference, Credentials, Secret
 from orchestrator.errors import InputError, Mistake
 
 MAX_SECRET_BYTES: Final = 64 * 1024
 
-_THE_FILE: Final = "file that this names"
+_THE_FILE: Final = "the file that this names"
 _THE_COMMAND: Final = "the command that this names"
 
 
-class Unavailable(Exception):
+class Unavailable(InvalidValue):
     """A reference that leads to nothing usable: what is wrong, and what to do."""
-
-    def __init__(self, what: str, remedy: str) -> None:
-        super().__init__(what)
-        self.what = what
-        self.remedy = remedy
 
 
 def resolve_credentials(
@@ -101,22 +97,16 @@ def _read(path: Path) -> str:
         with open_regular(path) as stream:
             content = stream.read(MAX_SECRET_BYTES + 1)
         text = content.decode()
-    except NotRegularError:
-        raise Unavailable(f"the {_THE_FILE} is not a regular file", "name a file") from None
-    except FileNotFoundError:
-        raise Unavailable(f"the {_THE_FILE} is not there", "write the secret there") from None
     except UnicodeDecodeError:
-        raise Unavailable(f"the {_THE_FILE} is not UTF-8 text", "save it as UTF-8") from None
-    except IsADirectoryError:
-        raise Unavailable(f"the {_THE_FILE} is a directory", "name the file in it") from None
+        raise Unavailable(f"{_THE_FILE} is not UTF-8 text", "save it as UTF-8") from None
     except (OSError, ValueError) as error:
-        words = getattr(error, "strerror", None) or "the system refuses its name"
-        raise Unavailable(f"the {_THE_FILE} cannot be read ({words})", "check it") from None
+        what, remedy = why_unreadable(error, missing="write the secret there")
+        raise Unavailable(f"{_THE_FILE} {what}", remedy) from None
     if len(content) > MAX_SECRET_BYTES:
-        raise Unavailable(f"the {_THE_FILE} is no secret (over 64 kB)", "check the path")
+        raise Unavailable(f"{_THE_FILE} is no secret (over 64 kB)", "check the path")
     text = _without_line_end(text)
     if not text:
-        raise Unavailable(f"the {_THE_FILE} is empty", "write the secret there")
+        raise Unavailable(f"{_THE_FILE} is empty", "write the secret there")
     return text
 
 
@@ -125,7 +115,7 @@ def _run(line: str, env: Mapping[str, str]) -> str:
     try:
         content = output_of(shlex.split(line), env, MAX_SECRET_BYTES)
         text = _without_line_end(content.decode())
-    except CommandFailedError as failed:
+    except InvalidValue as failed:
         raise Unavailable(f"{_THE_COMMAND} {failed.what}", failed.remedy) from None
     except UnicodeDecodeError:
         what = f"{_THE_COMMAND} printed no UTF-8 text"
@@ -147,7 +137,7 @@ def _usable(part: str, found: str, reference: str) -> str:
     if (variable := parsers.variable(reference)) is not None:
         source = f"{_called(variable)} holds"
     elif reference.startswith(FILE):
-        source = f"the {_THE_FILE} holds"
+        source = f"{_THE_FILE} holds"
     elif reference.startswith(COMMAND):
         source = f"{_THE_COMMAND} prints"
     else:

@@ -9,7 +9,7 @@ from typing import Final
 from zoneinfo import ZoneInfo
 
 from orchestrator.config.messages import nearest, shown
-from orchestrator.config.parsers import InvalidValue, own_text
+from orchestrator.config.parsers import InvalidValue, mismatch, own_text
 from orchestrator.core.calendar import first_instant, month_start
 
 FIRST_YEAR: Final = 1970
@@ -43,7 +43,7 @@ def zone(value: object) -> ZoneInfo:
             return ZoneInfo(word)
         except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
             pass
-    raise InvalidValue(f"{shown(word)} is not a time zone", _nearest_zone(word))
+    raise mismatch(word, "a time zone", _nearest_zone(word))
 
 
 def _nearest_zone(word: str) -> str:
@@ -86,7 +86,7 @@ def moment(value: object, zone: ZoneInfo, *, is_end: bool = False) -> datetime:
         return first_instant(_day(word, word, is_end=is_end), zone)
     found = _DATE_TIME.fullmatch(word)
     if not found:
-        raise InvalidValue(f"{shown(word)} is not a date", _guess(word, is_end=is_end))
+        raise mismatch(word, "a date", _guess(word, is_end=is_end))
     if found["fraction"]:
         whole = word.replace(found["fraction"], "", 1)
         remedy = f"write {shown(whole)}"

@@ -16,22 +16,16 @@ MIN_REFETCH: Final = timedelta(hours=1)
 MAX_REFETCH: Final = timedelta(days=90)
 
 
-def _refetch(value: object) -> timedelta:
-    return parsers.duration(value, MIN_REFETCH, MAX_REFETCH)
-
-
-def _settle(value: object) -> timedelta:
-    return parsers.duration(value, timedelta(), MAX_SETTLE)
+def _duration(least: timedelta, most: timedelta) -> PlainValidator:
+    return PlainValidator(lambda value: parsers.duration(value, least, most))
 
 
 def _start(value: object, info: ValidationInfo) -> datetime:
-    context = info.context or {}
-    return dates.moment(value, context["zone"])
+    return dates.moment(value, (info.context or {})["zone"])
 
 
 def _end(value: object, info: ValidationInfo) -> datetime:
-    context = info.context or {}
-    return dates.moment(value, context["zone"], is_end=True)
+    return dates.moment(value, (info.context or {})["zone"], is_end=True)
 
 
 Name = Annotated[str, PlainValidator(parsers.name)]
@@ -51,8 +45,8 @@ class JobHead(Entry):
     products: list[Any] = Field(default_factory=list)
     windows: list[Any] = Field(default_factory=list)
     chunk: Any = None
-    settle: Annotated[timedelta, PlainValidator(_settle)] = timedelta(hours=1)
-    refetch: Annotated[timedelta, PlainValidator(_refetch)] | None = None
+    settle: Annotated[timedelta, _duration(timedelta(), MAX_SETTLE)] = timedelta(hours=1)
+    refetch: Annotated[timedelta, _duration(MIN_REFETCH, MAX_REFETCH)] | None = None
     callback_url: Annotated[str, PlainValidator(parsers.web_address)] | None = None
 
 
@@ -105,7 +99,7 @@ def calendar_word(value: object) -> CalendarWord:
     """One of the calendar words.
 
     Raises:
-        Unfit: it is none of them.
+        InvalidValue: it is none of them.
     """
     word = parsers.text(value)
     known = [word.value for word in CalendarWord]

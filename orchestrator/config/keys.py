@@ -57,59 +57,27 @@ class _Declared:
             return self.field.default_factory()
         return self.field.default
 
+    @property
+    def is_required(self) -> bool:
+        """Whether the file must have it."""
+        return self.default is MISSING and not self.key.written
+
+    @property
+    def written(self) -> "_Written":
+        """How its text is read, and what editors are told of it."""
+        return _FORMS.get(self.key.form) or _of_type(self.kind, self.key)
+
     def read(self, value: object, origin: Origin) -> Any:
         """The value of the field.
 
         Raises:
             InvalidValue: it is not what belongs there.
         """
-        form = _FORMS.get(self.key.form)
-        return form.read(value, origin) if form else self._read_by_type(value)
-
-    def _read_by_type(self, value: object) -> Any:
-        key = self.key
-        if get_origin(self.kind) is tuple:
-            words = get_args(self.kind)[0]
-            given = value if isinstance(value, list) else [value]
-            if not given:
-                raise InvalidValue("is an empty list", f"write {one_of(choices(words))}")
-            return tuple(_choice(word, words) for word in given)
-        if issubclass(self.kind, Enum):
-            return _choice(value, self.kind)
-        if self.kind is timedelta:
-            assert isinstance(key.least, timedelta)
-            assert isinstance(key.most, timedelta)
-            return parsers.duration(value, key.least, key.most)
-        assert isinstance(key.most, int | float), f"{self.name} has no upper bound"
-        if self.kind is int:
-            return parsers.whole_number(value, int(_least(key)), int(key.most))
-        assert self.kind is float, f"{self.name}: {self.kind} needs a form"
-        return parsers.positive_number(value, key.most)
+        return self.written.read(value, origin)
 
     def schema(self) -> Schema:
         """What editors are told of it."""
-        default = self.key.written or self.default
-        form = _FORMS.get(self.key.form)
-        return form.schema(self.key.help, default) if form else self._schema_by_type(default)
-
-    def _schema_by_type(self, default: Any) -> Schema:
-        key = self.key
-        if get_origin(self.kind) is tuple:
-            one = {"enum": choices(get_args(self.kind)[0])}
-            return {"description": key.help, **json_forms.one_or_more(one)}
-        if issubclass(self.kind, Enum):
-            return json_forms.choice(key.help, choices(self.kind), default.value)
-        if self.kind is timedelta:
-            return json_forms.span(key.help, default)
-        assert isinstance(key.most, int | float)
-        if self.kind is int:
-            return json_forms.count(key.help, default, int(_least(key)), int(key.most))
-        return json_forms.number(key.help, default, key.most)
-
-
-def _least(key: Key) -> float:
-    assert key.least is None or isinstance(key.least, int | float)
-    return 1 if key.least is None else key.least
+        return self.written.schema(self.key.help, self.key.written or self.default)
 
 
 def declared(settings: type[Any]) -> tuple[_Declared, ...]:
@@ -118,7 +86,7 @@ def declared(settings: type[Any]) -> tuple[_Declared, ...]:
     found = []
     for field in fields(settings):
         hint = hints[field.name]
-        keys = [one for one in getattr(hint, "__metadata__", ()) if isinstance(one, Key)]
+        keys = [note for note in getattr(hint, "__metadata__", ()) if isinstance(note, Key)]
         if keys:
             kind = get_args(hint)[0]
             if isinstance(kind, types.UnionType):
@@ -200,15 +168,11 @@ def schema_of(settings: type[Any]) -> dict[str, Schema]:
     for key in declared(settings):
         if is_section(key):
             parts = schema_of(key.kind)
-            required = [one.name for one in declared(key.kind) if _is_required(one)]
+            required = [part.name for part in declared(key.kind) if part.is_required]
             schemas[key.name] = json_forms.section(key.key.help, parts, required)
         else:
             schemas[key.name] = key.schema()
     return schemas
-
-
-def _is_required(key: _Declared) -> bool:
-    return key.default is MISSING and not key.key.written
 
 
 # --- how text becomes values ----------------------------------------------------------------------
@@ -230,14 +194,20 @@ def _choice(value: object, words: type[Enum]) -> Enum:
     )
 
 
+def _choices(value: object, words: type[Enum]) -> tuple[Enum, ...]:
+    given = value if isinstance(value, list) else [value]
+    if not given:
+        raise InvalidValue("is an empty list", f"write {one_of(choices(words))}")
+    return tuple(_choice(word, words) for word in given)
+
+
 def _path(value: object, origin: Origin) -> Path:
-    word = parsers.text(value)
+    word, remedy = parsers.text(value), "write the path out; relative ones begin at this file"
     if "$" in word:
-        what = f"{shown(word)} holds a variable, which only credentials may"
-        raise InvalidValue(what, "write the path out; relative ones begin at this file")
+        raise InvalidValue(f"{shown(word)} holds a variable, which only credentials may", remedy)
     if parsers.holds_placeholder(word):
         what = f"{shown(word)} holds a placeholder that nothing has filled in"
-        raise InvalidValue(what, "write the path out; relative ones begin at this file")
+        raise InvalidValue(what, remedy)
     return origin.absolute(word)
 
 
@@ -258,9 +228,50 @@ def _plain(read: Callable[[object], Any]) -> Reader:
     return lambda value, _origin: read(value)
 
 
+def _of_type(kind: Any, key: Key) -> _Written:
+    """The form of a field whose type says how its text is read."""
+    least, most = key.least, key.most
+    if get_origin(kind) is tuple:
+        words = get_args(kind)[0]
+        several = json_forms.one_or_more({"enum": choices(words)})
+        return _Written(
+            _plain(lambda value: _choices(value, words)),
+            lambda help_text, _: {"description": help_text, **several},
+        )
+    if issubclass(kind, Enum):
+        return _Written(
+            _plain(lambda value: _choice(value, kind)),
+            lambda help_text, default: json_forms.choice(help_text, choices(kind), default.value),
+        )
+    if kind is timedelta:
+        assert isinstance(least, timedelta)
+        assert isinstance(most, timedelta)
+        return _Written(_plain(lambda value: parsers.duration(value, least, most)), json_forms.span)
+    assert isinstance(most, int | float), f"{key.help} has no upper bound"
+    if kind is int:
+        assert least is None or isinstance(least, int | float)
+        bounds = 1 if least is None else int(least), int(most)
+        return _Written(
+            _plain(lambda value: parsers.whole_number(value, *bounds)),
+            lambda help_text, default: json_forms.count(help_text, default, *bounds),
+        )
+    assert kind is float, f"{key.help}: {kind} needs a form"
+    return _Written(
+        _plain(lambda value: parsers.positive_number(value, most)),
+        lambda help_text, default: json_forms.number(help_text, default, most),
+    )
+
+
 def _text(pattern: str = "") -> Callable[[str, Any], Schema]:
     return lambda help_text, default: json_forms.text(
         help_text, pattern, default if isinstance(default, str) and default else None
+    )
+
+
+def _by_period(read: Callable[[object], Any], schema: Callable[[str], Schema]) -> _Written:
+    return _Written(
+        _plain(lambda value: amounts.by_period(value, read)),
+        lambda help_text, _: json_forms.by_period(help_text, schema),
     )
 
 
@@ -284,13 +295,7 @@ _FORMS: Final[dict[Form, _Written]] = {
         _plain(amounts.records), lambda help_text, _: json_forms.records(help_text)
     ),
     Form.SIZE: _Written(_plain(parsers.size), _text(json_forms.SIZE)),
-    Form.RECORDS_BY_PERIOD: _Written(
-        _plain(lambda value: amounts.by_period(value, amounts.records)),
-        lambda help_text, _: json_forms.by_period(help_text, json_forms.records),
-    ),
-    Form.MONEY_BY_PERIOD: _Written(
-        _plain(lambda value: amounts.by_period(value, amounts.money)),
-        lambda help_text, _: json_forms.by_period(help_text, json_forms.money),
-    ),
+    Form.RECORDS_BY_PERIOD: _by_period(amounts.records, json_forms.records),
+    Form.MONEY_BY_PERIOD: _by_period(amounts.money, json_forms.money),
 }
 """Every form but `Form.BY_TYPE`."""

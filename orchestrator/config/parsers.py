@@ -28,6 +28,11 @@ class InvalidValue(ValueError):
         self.remedy = remedy
 
 
+def mismatch(word: str, kind: str, remedy: str) -> InvalidValue:
+    """Says that a text is not of its kind: ``many is not a number of records``."""
+    return InvalidValue(f"{shown(word)} is not {kind}", remedy)
+
+
 def text(value: object) -> str:
     """Any text that is not empty, without control characters and at most 1,000 characters."""
     match value:
@@ -123,9 +128,7 @@ def whole_number(value: object, least: int, most: int) -> int:
     """A whole number within bounds, both included."""
     word = text(value)
     if not re.fullmatch(r"[+-]?[0-9]{1,18}", word):
-        raise InvalidValue(
-            f"{shown(word)} is not a whole number", f"write one from {least} to {most}"
-        )
+        raise mismatch(word, "a whole number", f"write one from {least} to {most}")
     number = int(word)
     if not least <= number <= most:
         what = f"{number} is out of bounds"
@@ -137,7 +140,7 @@ def positive_number(value: object, most: float) -> float:
     """A number above 0, with or without a decimal point."""
     word = text(value)
     if not re.fullmatch(r"[+-]?([0-9]{1,9}(\.[0-9]{0,9})?|\.[0-9]{1,9})", word):
-        raise InvalidValue(f"{shown(word)} is not a number", f"write one above 0, at most {most:g}")
+        raise mismatch(word, "a number", f"write one above 0, at most {most:g}")
     number = float(word)
     if not 0 < number <= most:
         raise InvalidValue(f"{word} is out of bounds", f"write a number above 0, at most {most:g}")
@@ -158,7 +161,7 @@ def size(value: object) -> int:
     word = text(value).strip()
     parts = re.fullmatch(r"([0-9]{1,9}(?:\.[0-9]{1,9})?) *([kKMGT]?B)", word)
     if parts is None:
-        raise InvalidValue(f"{shown(word)} is not a size", f"write it as {_SIZE_FORMS}")
+        raise mismatch(word, "a size", f"write it as {_SIZE_FORMS}")
     size_bytes = int(Decimal(parts[1]) * _SIZE_UNITS[parts[2].upper()])
     if size_bytes > _MAX_SIZE_BYTES:
         raise InvalidValue(f"{shown(word)} is out of bounds", "write at most 1000 TB")
@@ -186,7 +189,7 @@ def duration(value: object, least: timedelta, most: timedelta) -> timedelta:
             raise InvalidValue(f"{word} has no unit", f"write {word}s if seconds are meant")
         loose = re.fullmatch(r"([0-9]{1,9}) *(ms|[smhd])[a-z]*", word.lower())
         remedy = f"write {loose[1]}{loose[2]}" if loose else f"write it as {_DURATION_FORMS}"
-        raise InvalidValue(f"{shown(word)} is not a duration", remedy)
+        raise mismatch(word, "a duration", remedy)
     length = int(found[1]) * _DURATION_UNITS[found[2]]
     if not least <= length <= most:
         bounds = f"from {spelled_duration(least)} to {spelled_duration(most)}"
@@ -210,9 +213,7 @@ def span(value: object) -> Span:
     word = text(value)
     found = re.fullmatch(r"([0-9]{1,6}) *([A-Za-z]+)", word.strip())
     if not found:
-        raise InvalidValue(
-            f"{shown(word)} is not a number of calendar units", f"write it as {_SPAN_FORMS}"
-        )
+        raise mismatch(word, "a number of calendar units", f"write it as {_SPAN_FORMS}")
     count, unit = int(found[1]), found[2]
     singular = unit.removesuffix("s")
     if singular in ("year", "y"):
@@ -226,7 +227,7 @@ def span(value: object) -> Span:
             )
         known = [name for unit in units for name in (unit, f"{unit}s")]
         remedy = suggestion(unit, known, f"write it as {_SPAN_FORMS}")
-        raise InvalidValue(f"{shown(unit)} is not a calendar unit", remedy)
+        raise mismatch(unit, "a calendar unit", remedy)
     if count == 0:
         raise InvalidValue(f"{word} is no time at all", f"write 1 {singular} or more")
     return Span(count, units[singular])
@@ -278,8 +279,9 @@ def name(value: object) -> str:
     word = own_text(value)
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", word):
         fitting = re.sub(r"[^A-Za-z0-9._-]+", "-", word)[:100].strip("._-")
-        raise InvalidValue(
-            f"{shown(word)} is not a name (letters, digits, and . _ - between them)",
+        raise mismatch(
+            word,
+            "a name (letters, digits, and . _ - between them)",
             f"write {fitting}" if fitting else "write one such as nightly",
         )
     return word
@@ -354,7 +356,7 @@ def listen_address(value: object) -> str:
     word = text(value)
     found = re.fullmatch(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]+):([0-9]{1,5})", word)
     if not found or int(found[2]) > 65535:
-        raise InvalidValue(f"{shown(word)} is not HOST:PORT", "write one such as 127.0.0.1:8080")
+        raise mismatch(word, "HOST:PORT", "write one such as 127.0.0.1:8080")
     return word
 
 

@@ -10,7 +10,7 @@ from typing import Final
 from orchestrator.config import parsers
 from orchestrator.config.document import Findings, KeyPath
 from orchestrator.config.messages import nearest, one_of, shown, suggestion
-from orchestrator.config.parsers import InvalidValue
+from orchestrator.config.parsers import InvalidValue, mismatch
 from orchestrator.core import products
 from orchestrator.core.model import FieldValue
 from orchestrator.core.overlap import CASELESS
@@ -162,7 +162,7 @@ def _field_value(key: str, text: object) -> FieldValue:
         return _product_name(word)
     if key == "direction" and word not in DIRECTIONS:
         remedy = suggestion(word, DIRECTIONS, "write inbound, outbound, or [inbound, outbound]")
-        raise InvalidValue(f"{shown(word)} is not a direction", remedy)
+        raise mismatch(word, "a direction", remedy)
     return word
 
 

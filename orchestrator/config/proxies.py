@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Final
 from urllib.parse import urlsplit
 
-from orchestrator.config.credentials import Unavailable, look_up
+from orchestrator.config.credentials import look_up
 from orchestrator.config.parsers import InvalidValue
 from orchestrator.config.proxy_address import KEY, NO_PROXY, parse_proxy
 from orchestrator.core.proxies import Proxies, Proxy
@@ -31,7 +31,7 @@ def proxies_of(config: Config, env: Mapping[str, str]) -> Proxies:
         file = str(config.path) if config.path else ""
         try:
             proxy = parse_proxy(look_up(reference.reveal(), env), KEY)
-        except (Unavailable, InvalidValue) as wrong:
+        except InvalidValue as wrong:
             raise InputError([Mistake(file, 0, 0, KEY, wrong.what, wrong.remedy)]) from None
         return Proxies(proxy, for_loopback=True)
     name, text = _first(_VARIABLES, env)

@@ -22,7 +22,7 @@ def parse_proxy(text: str, source: str) -> Proxy:
     """A proxy from its address; ``http://`` may be left out.
 
     Raises:
-        Unfit: it is no address of a proxy. What holds an @ may hold a password and is not shown.
+        InvalidValue: it is none. What holds an @ may hold a password and is not shown.
     """
     problem = f"{'this' if '@' in text else shown(text)} is not the address of a proxy"
     if "://" not in text:

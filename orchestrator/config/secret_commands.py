@@ -9,17 +9,10 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Final
 
+from orchestrator.config.parsers import InvalidValue
+
 SECONDS: Final = 10.0  # For the whole command: a vault across the network answers in one or two.
 _POLL_SECONDS: Final = 0.1  # How late the end of a command is seen whose output stays open.
-
-
-class CommandFailedError(Exception):
-    """A command that brought no secret: why, in words, and what to do. Never with its output."""
-
-    def __init__(self, what: str, remedy: str) -> None:
-        super().__init__(what)
-        self.what = what
-        self.remedy = remedy
 
 
 def output_of(command: Sequence[str], env: Mapping[str, str], max_bytes: int) -> bytes:
@@ -29,7 +22,7 @@ def output_of(command: Sequence[str], env: Mapping[str, str], max_bytes: int) ->
     tools repeat there what they were called with.
 
     Raises:
-        CommandFailedError: it cannot be run, ends with another code than 0, or takes too long.
+        InvalidValue: it cannot be run, ends with another code than 0, or takes too long.
     """
     try:
         process = subprocess.Popen(  # noqa: S603 - the user's own command, without a shell
@@ -42,7 +35,7 @@ def output_of(command: Sequence[str], env: Mapping[str, str], max_bytes: int) ->
         )
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or "the system refuses its name"
-        raise CommandFailedError(f"cannot be run ({reason})", "check its name and path") from None
+        raise InvalidValue(f"cannot be run ({reason})", "check its name and path") from None
     with process:
         try:
             output = _read(process, max_bytes, time.monotonic() + SECONDS)
@@ -52,7 +45,7 @@ def output_of(command: Sequence[str], env: Mapping[str, str], max_bytes: int) ->
                     os.killpg(process.pid, signal.SIGKILL)
     if len(output) <= max_bytes and process.returncode:
         what = f"ended with {process.returncode}"
-        raise CommandFailedError(what, "run it in a shell to see why")
+        raise InvalidValue(what, "run it in a shell to see why")
     return output
 
 
@@ -82,6 +75,6 @@ def _read(process: subprocess.Popen[bytes], max_bytes: int, until: float) -> byt
     return output
 
 
-def _too_slow() -> CommandFailedError:
+def _too_slow() -> InvalidValue:
     what = f"took longer than {SECONDS:.0f} seconds and was stopped"
-    return CommandFailedError(what, "it must ask nothing; run it in a shell to see why")
+    return InvalidValue(what, "it must ask nothing; run it in a shell to see why")

@@ -28,7 +28,7 @@ from orchestrator.config.document import (
     spelled,
 )
 from orchestrator.config.messages import nearest
-from orchestrator.config.regular_files import NotRegularError, open_regular
+from orchestrator.config.regular_files import open_regular, why_unreadable
 from orchestrator.errors import InputError, Mistake
 
 MAX_BYTES: Final = 2 * 1024 * 1024
@@ -100,18 +100,11 @@ def _read_text(
         with opened(path) as stream:
             why = distrust(os.fstat(stream.fileno())) if distrust is not None else None
             content = stream.read(MAX_BYTES + 1)
-    except NotRegularError:
-        raise _fail(name, "is not a regular file", "name a file") from None
     except FileNotFoundError:
         remedy = "check the path" if name != file else _similar(path)
         raise _fail(name, "there is no such file", remedy) from None
-    except IsADirectoryError:
-        raise _fail(name, "is a directory", "name the file in it") from None
-    except PermissionError:
-        raise _fail(name, "may not be read", "check the file's permissions") from None
     except (OSError, ValueError) as error:
-        words = getattr(error, "strerror", None) or "the system refuses its name"
-        raise _fail(name, f"cannot be read ({words})", "check the path") from None
+        raise _fail(name, *why_unreadable(error)) from None
     if why is not None:
         raise _fail(file, why, config_trust.REMEDY)
     if len(content) > MAX_BYTES:
@@ -202,19 +195,15 @@ class _Builder:
             case yaml.DocumentStartEvent():
                 self._documents += 1
                 if self._documents == 2:
-                    self._refuse(
-                        event,
-                        "a second document begins",
-                        "keep one document to a file, without ---",
-                    )
+                    remedy = "keep one document to a file, without ---"
+                    self._refuse(event, "a second document begins", remedy)
             case yaml.AliasEvent():
                 # Their names are not shown: an unquoted secret may begin with one of these signs.
                 self._refuse(event, "* begins a YAML alias", _QUOTE)
                 self._add(None, event)
             case yaml.ScalarEvent():
                 self._check_node(event)
-                plain = event.style in (None, "")
-                empty = plain and event.value in _NULLS
+                empty = event.style in (None, "") and event.value in _NULLS
                 self._add(None if empty else event.value, event)
             case yaml.SequenceStartEvent():
                 self._check_node(event)
@@ -230,14 +219,13 @@ class _Builder:
     def _place(self, event: Any) -> SourcePosition:
         return SourcePosition(event.start_mark.line + 1, event.start_mark.column + 1)
 
-    def _refuse(self, event: Any, what: str, remedy: str) -> None:
-        if len(self.refused) > MAX_FINDINGS:
-            return
+    def _mistake(self, event: Any, path: KeyPath, what: str, remedy: str) -> Mistake:
         place = self._place(event)
-        key = spelled(self._path())
-        self.refused.append(
-            Mistake(self.document.file, place.line, place.column, key, what, remedy)
-        )
+        return Mistake(self.document.file, place.line, place.column, spelled(path), what, remedy)
+
+    def _refuse(self, event: Any, what: str, remedy: str) -> None:
+        if len(self.refused) <= MAX_FINDINGS:
+            self.refused.append(self._mistake(event, self._path(), what, remedy))
 
     def _path(self) -> KeyPath:
         """The path of the node that is read now; of the mapping around it, if it is a key."""
@@ -264,9 +252,8 @@ class _Builder:
         )
         path = self._add(container, event)
         if len(self._open) == MAX_DEPTH:
-            place = self._place(event)
             what = f"is nested deeper than {MAX_DEPTH} levels"
-            raise _fail(self.document.file, what, "no key stands so deep", place.line, place.column)
+            raise InputError([self._mistake(event, (), what, "no key stands so deep")])
         self._open.append(_Frame(container, path, ignored))
 
     def _add(self, value: Plain, event: Any) -> KeyPath:
@@ -306,18 +293,9 @@ class _Builder:
             if not frame.ignored:
                 self.document.keys[path] = self._place(event)
         elif not frame.ignored and len(self.document.mistakes) <= MAX_FINDINGS:
-            place, first = self._place(event), self.document.keys.get(path)
+            first = self.document.keys.get(path)
             what = "the key stands twice" + (f", first in line {first.line}" if first else "")
-            self.document.mistakes.append(
-                Mistake(
-                    self.document.file,
-                    place.line,
-                    place.column,
-                    spelled(path),
-                    what,
-                    "keep one of them",
-                )
-            )
+            self.document.mistakes.append(self._mistake(event, path, what, "keep one of them"))
 
 
 @dataclass(slots=True)
@@ -351,54 +329,43 @@ def _refuse_depth_ahead(builder: _Builder, error: yaml.YAMLError, text: str, loa
             return
 
 
-_SYNTAX: Final = (
-    # what the parser's words hold, whether its opening place is the telling one, ours
-    (
-        "mapping values are not allowed",
-        False,
+_SYNTAX: Final = {
+    "mapping values are not allowed": (
         "a colon stands where no key can be",
         "check the indentation, and put quotes around a value that holds a colon",
     ),
-    (
-        "expected ':'",
-        False,
+    "expected ':'": (
         "the line before is neither `key: value` nor an entry of a list",
         "check its colon and the space after it",
     ),
-    (
-        "unknown escape",
-        False,
+    "unknown escape": (
         "a backslash in double quotes begins no escape that YAML knows",
         "use single quotes",
     ),
-    (
-        "quoted scalar",
-        True,
+    "quoted scalar": (
         "this quote is never closed",
         "close it, or put the whole value in the other quotes",
     ),
-    ("or ']'", True, "this list is not closed", "add ] or the missing comma"),
-    ("or '}'", True, "this mapping is not closed", "add } or the missing comma"),
-    (
-        "sequence entries are not allowed",
-        False,
+    "or ']'": ("this list is not closed", "add ] or the missing comma"),
+    "or '}'": ("this mapping is not closed", "add } or the missing comma"),
+    "sequence entries are not allowed": (
         "a list cannot begin behind its key",
         "put its first entry on the next line, or write [one, two]",
     ),
-    ("node content", False, "a value is missing here", "check the brackets and commas"),
-    (
-        "cannot start any token",
-        False,
+    "node content": ("a value is missing here", "check the brackets and commas"),
+    "cannot start any token": (
         "this character cannot begin a value",
         "put quotes around the value",
     ),
-    (
-        "block end|expected key|'-' indicator|document start",
-        False,
+    "block end|expected key|'-' indicator|document start": (
         "the indentation does not fit the lines above",
         "begin the entries of one list or mapping in one column",
     ),
-)
+}
+"""What the parser's words hold, and ours for it."""
+
+_AT_OPENING: Final = ("quoted scalar", "or ']'", "or '}'")
+"""Of these the place where it opens tells more than the one where the parser gave up."""
 
 
 def _syntax_mistake(error: yaml.YAMLError, text: str, file: str) -> Mistake:
@@ -409,10 +376,10 @@ def _syntax_mistake(error: yaml.YAMLError, text: str, file: str) -> Mistake:
         return Mistake(file, mark.line + 1, mark.column + 1, "", what, "indent with spaces")
     words = f"{getattr(error, 'context', '')} {getattr(error, 'problem', '')}"
     what, remedy = "cannot be read as YAML here", "check this line"
-    for patterns, at_opening, our_words, our_remedy in _SYNTAX:
+    for patterns, ours in _SYNTAX.items():
         if any(pattern in words for pattern in patterns.split("|")):
-            what, remedy = our_words, our_remedy
-            if at_opening:
+            what, remedy = ours
+            if patterns in _AT_OPENING:
                 mark = getattr(error, "context_mark", None) or mark
             break
     line, column = (mark.line + 1, mark.column + 1) if mark else (0, 0)
