@@ -37,6 +37,7 @@ from orchestrator.notify.outcomes import (
 )
 from orchestrator.notify.sending import Delivery
 from orchestrator.reporting import summary, summary_text
+from orchestrator.reporting.json_fields import exit_fields
 from orchestrator.reporting.summary import RunSummary
 from orchestrator.texts import printable, short
 
@@ -174,8 +175,7 @@ class Announcement:
         answer = {
             "jobs": [path.stem for path in self._jobs],
             "why": list(lines),
-            "exit_code": int(code),
-            "exit_word": code.name.lower(),
+            **exit_fields(code),
         }
         return Ending(code, self._clock.now(), answer, lines)
 

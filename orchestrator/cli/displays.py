@@ -11,12 +11,14 @@ from rich.console import Console
 
 from orchestrator.app.file_changes import files_of_run
 from orchestrator.app.run_request import Display
-from orchestrator.cli.output import file_fields, json_list, json_text, say, write
+from orchestrator.cli.commands.files import file_fields
+from orchestrator.cli.output import json_list, json_text, say, write
 from orchestrator.config import Inputs
 from orchestrator.core.policy import ExitCode
 from orchestrator.core.ports import Clock
 from orchestrator.core.settings import Credentials
 from orchestrator.reporting import summary, summary_text
+from orchestrator.reporting.json_fields import exit_fields
 from orchestrator.reporting.live_display import LiveDisplay
 from orchestrator.reporting.log_display import LogDisplay
 from orchestrator.reporting.logs import logger
@@ -64,11 +66,7 @@ class RunOutput:
             words = "stopped while waiting for another run to end; nothing was done"
             self.display.note("info", words, {})
             if self._as_json:
-                click.echo(
-                    json_text(
-                        {"exit_code": int(run_summary), "exit_word": run_summary.name.lower()}
-                    )
-                )
+                click.echo(json_text(exit_fields(run_summary)))
             return run_summary
         for bug in run_summary.bugs:
             # Without the values of variables: a secret may be among them.

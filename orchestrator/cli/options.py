@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 import click
-
-Command = TypeVar("Command", bound="Callable[..., Any]")
 
 _PATH: Final = click.Path(path_type=Path)
 
@@ -77,6 +74,14 @@ now_option = click.option(
     type=Moment(),
     metavar="TIME",
     help="Take this as the present moment, for example 2026-03-01T06:30:00Z.",
+)
+
+lock_wait_option = click.option(
+    "--lock-wait",
+    type=Duration(),
+    default="0s",
+    show_default=True,
+    help="How long to wait for another run on the same ledger to end.",
 )
 
 log_format_option = click.option(

@@ -1,8 +1,11 @@
 """Aligned tables, made as the rows come."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain, islice, zip_longest
 from typing import Final
+
+from orchestrator.core.model import Series
+from orchestrator.texts import field_text
 
 _MEASURED: Final = 500
 """Rows that decide the widths of columns; a later row that is wider sticks out, uncut."""
@@ -80,3 +83,18 @@ def tab_separated(headers: Sequence[str], rows: Iterable[Sequence[str]]) -> Iter
     """The lines of a table for programs: the names of the columns, then a row a line."""
     for row in chain((headers,), rows):
         yield "\t".join(cell.replace("\t", "\\t") for cell in row)
+
+
+def filter_words(filters: Mapping[str, str | bool]) -> str:
+    """A filter for people: ``status=delivered provider=whatsapp``, or ``all``."""
+    return " ".join(f"{name}={field_text(value)}" for name, value in filters.items()) or "all"
+
+
+def series_cells(series: Series) -> list[str]:
+    """What names a series in a table: account, product, direction, filter."""
+    return [
+        series.account_id,
+        series.product,
+        series.direction or "any",
+        filter_words(series.filters),
+    ]

@@ -164,7 +164,20 @@ class Explanation:
         return f"{self.what}; {self.then}" if self.then else self.what
 
 
-def explain(  # noqa: C901, PLR0911, PLR0912 - one arm a state
+_CAME_TO_NOTHING: Final = {
+    State.ABSENT: "was not created",
+    State.DISCARDED: "discarded",
+    State.TRUNCATED: "the API cut its file short, so records are missing",
+    State.FAILED: "failed at the API",
+    State.ABORTED: "aborted at the API, not by us",
+    State.CANCELLED: "cancelled",
+    State.EXPIRED: "the API deleted its file before it was downloaded",
+    State.LOST: "the API no longer knows it",
+}
+"""What happened to a report that brought no file, and whose window may be asked for again."""
+
+
+def explain(  # noqa: C901, PLR0911 - one arm a state
     report: Report, fate: Fate, now: datetime, attempts: int = 0, kept: str = ""
 ) -> Explanation:
     """Explains why a report is in its state, and what to do about it.
@@ -212,8 +225,6 @@ def explain(  # noqa: C901, PLR0911, PLR0912 - one arm a state
                 f"erased on purpose: its file held {counted(report.rows or 0, 'record')}{reason}",
                 f"no run buys it again; {_resolve(report, '--resubmit')} does, and pays again",
             )
-        case State.ABSENT:
-            return Explanation(f"was not created{reason}", _after(report, fate, attempts))
         case State.HELD:
             return Explanation(
                 f"we asked for it and could not find out whether the API accepted it{reason}",
@@ -238,29 +249,12 @@ def explain(  # noqa: C901, PLR0911, PLR0912 - one arm a state
             return Explanation(
                 f"skipped{reason}", f"{_resolve(report, '--resubmit')} buys it after all"
             )
-        case State.DISCARDED:
-            return Explanation(f"discarded{reason}", _after(report, fate, attempts))
-        case State.TRUNCATED:
+        case (
+            State.ABSENT | State.DISCARDED | State.TRUNCATED | State.FAILED | State.ABORTED
+            | State.CANCELLED | State.EXPIRED | State.LOST
+        ):  # fmt: skip
             return Explanation(
-                f"the API cut its file short, so records are missing{reason}",
-                _after(report, fate, attempts),
-            )
-        case State.FAILED:
-            return Explanation(f"failed at the API{reason}", _after(report, fate, attempts))
-        case State.ABORTED:
-            return Explanation(
-                f"aborted at the API, not by us{reason}", _after(report, fate, attempts)
-            )
-        case State.CANCELLED:
-            return Explanation(f"cancelled{reason}", _after(report, fate, attempts))
-        case State.EXPIRED:
-            return Explanation(
-                f"the API deleted its file before it was downloaded{reason}",
-                _after(report, fate, attempts),
-            )
-        case State.LOST:
-            return Explanation(
-                f"the API no longer knows it{reason}", _after(report, fate, attempts)
+                f"{_CAME_TO_NOTHING[report.state]}{reason}", _after(report, fate, attempts)
             )
     assert_never(report.state)
 
@@ -270,22 +264,16 @@ def _resolve(report: Report, *options: str) -> str:
 
 
 def _ready(report: Report, now: datetime) -> Explanation:
-    file = "its file"
+    file, run, expires = "its file", typed("run", JOB), report.expires_at
     if report.items_count is not None:
         file += f" ({counted(report.items_count, 'record')})"
-    expires = report.expires_at
     if expires is None:
-        return Explanation(
-            f"finished: {file} waits at the API", f"{typed('run', JOB)} downloads it"
-        )
-    if expires > now:
-        return Explanation(
-            f"finished: {file} waits at the API until {moment_words(expires)}",
-            f"{typed('run', JOB)} downloads it; run it before then",
-        )
+        return Explanation(f"finished: {file} waits at the API", f"{run} downloads it")
+    waits, then = "waits", "downloads it; run it before then"
+    if expires <= now:
+        waits, then = "waited", "tries to download it all the same"
     return Explanation(
-        f"finished: {file} waited at the API until {moment_words(expires)}",
-        f"{typed('run', JOB)} tries to download it all the same",
+        f"finished: {file} {waits} at the API until {moment_words(expires)}", f"{run} {then}"
     )
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
+from operator import attrgetter
 from typing import Final
 
 from orchestrator.core.debt import Debt
@@ -71,18 +72,9 @@ class RowStats:
         """Whether nothing of it is left to do or to say."""
         return not (self.is_busy or self.owed_seconds or self.ended_badly)
 
-    def add(self, other: RowStats) -> None:
-        """Adds another row's numbers to this one."""
-        self.wanted_seconds += other.wanted_seconds
-        self.owed_seconds += other.owed_seconds
-        self.collected_seconds += other.collected_seconds
-        self.waiting += other.waiting
-        self.fetching += other.fetching
-        self.collected += other.collected
-        self.rows += other.rows
-        self.size_bytes += other.size_bytes
-        self.received_bytes += other.received_bytes
-        self.ended_badly += other.ended_badly
+
+_numbers = attrgetter(*(number.name for number in fields(RowStats)[2:]))
+"""What can be added up of a row."""
 
 
 class PlanNotes:
@@ -217,10 +209,7 @@ class RunStats:
 
     def _row(self, account_id: str, product: str) -> RowStats:
         key = (account_id, product)
-        row = self._rows.get(key)
-        if row is None:
-            row = self._rows[key] = RowStats(account_id, product)
-        return row
+        return self._rows.setdefault(key, RowStats(account_id, product))
 
     # --- what displays ask --------------------------------------------------------------------
 
@@ -228,16 +217,10 @@ class RunStats:
         """Every row, in the order in which they came up."""
         return iter(self._rows.values())
 
-    def __len__(self) -> int:
-        """How many rows there are."""
-        return len(self._rows)
-
     def sum(self) -> RowStats:
         """All rows together."""
-        whole = RowStats("", "")
-        for row in self._rows.values():
-            whole.add(row)
-        return whole
+        columns = zip(*map(_numbers, self._rows.values()), strict=True)
+        return RowStats("", "", *map(sum, columns))
 
     def slowest(self) -> dict[tuple[str, str], timedelta]:
         """By account and product: how long the oldest report has been waiting at the API."""

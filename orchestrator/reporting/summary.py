@@ -5,7 +5,7 @@
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -15,6 +15,13 @@ from orchestrator.core.lifecycle import State
 from orchestrator.core.model import GivenUp, Job, Report, Series
 from orchestrator.core.policy import ExitCode, RunOutcome
 from orchestrator.core.windows import later
+from orchestrator.reporting.json_fields import (
+    exit_fields,
+    later_fields,
+    series_fields,
+    window_fields,
+    window_list,
+)
 from orchestrator.reporting.loop_lag import LoopLag
 from orchestrator.reporting.phrases import counted, size_words
 from orchestrator.reporting.run_stats import PlanNotes
@@ -230,53 +237,42 @@ def as_json(summary: RunSummary) -> dict[str, Any]:
         "price": None if summary.price is None else dict(summary.price),
         "directory": summary.directory,
         "made_up": [
-            {"job": name, "windows": _spans(windows)}
+            {"job": name, "windows": window_list(windows)}
             for name, windows in summary.plan_notes.backfilled.items()
         ],
-        "unsettled": [_leftover(unfinished) for unfinished in summary.unfinished],
+        "unsettled": list(map(_unsettled, summary.unfinished)),
         "waived": summary.waived,
         "others": summary.others.as_json,
-        "later": [rest for job in summary.jobs for rest in _later(job, summary.now)],
+        "later": [
+            {"job": job.name, **later_fields(rest)}
+            for job in summary.jobs
+            for rest in later(job, summary.now)
+        ],
         "callbacks": None if summary.callbacks is None else dict(summary.callbacks),
         "event_loop": summary.event_loop.as_json,
         "needs_person": summary.remains.needs_person,
         "unfinished": summary.remains.unfinished,
         "why": why(summary),
-        "exit_code": int(summary.code),
-        "exit_word": summary.code.name.lower(),
+        **exit_fields(summary.code),
         "run": summary.run,
     }
 
 
-def _later(job: Job, now: datetime) -> Iterator[dict[str, Any]]:
-    for rest in later(job, now):
-        yield {
-            "job": job.name,
-            "window": rest.label,
-            **_span(rest.window),
-            "available_at": utc_text(rest.available_at),
-        }
-
-
-def _leftover(unfinished: UnfinishedSeries) -> dict[str, Any]:
-    series = unfinished.series
+def _unsettled(unfinished: UnfinishedSeries) -> dict[str, Any]:
     return {
         "job": unfinished.job.name,
-        "account_id": series.account_id,
-        "product": series.product,
-        "direction": series.direction,
-        "filter": series.filters,
-        "owed": _spans(unfinished.owed),
+        **series_fields(unfinished.series),
+        "owed": window_list(unfinished.owed),
         "attempts": unfinished.attempts,
         "refused": unfinished.refused,
         "open": {state.value: number for state, number in unfinished.open.items()},
         "given_up": [
-            {**_span(gap.window), "report": gap.report_id, "reason": gap.reason}
+            {**window_fields(gap.window), "report": gap.report_id, "reason": gap.reason}
             for gap in unfinished.given_up
         ],
         "disputed": [
             {
-                **_span(report.window),
+                **window_fields(report.window),
                 "report": report.id,
                 "request_id": report.request_id,
                 "reason": report.reason,
@@ -284,11 +280,3 @@ def _leftover(unfinished: UnfinishedSeries) -> dict[str, Any]:
             for report in unfinished.disputed
         ],
     }
-
-
-def _span(window: Window) -> dict[str, Any]:
-    return {"start": utc_text(window.start), "end": utc_text(window.end)}
-
-
-def _spans(windows: Iterable[Window]) -> list[dict[str, Any]]:
-    return [_span(window) for window in windows]

@@ -11,8 +11,9 @@ import click
 from orchestrator.app.cancel import CancelResult, cancel
 from orchestrator.cli import options
 from orchestrator.cli.inputs import announce, read_inputs
-from orchestrator.cli.output import json_text, say, series_fields, window_fields
+from orchestrator.cli.output import json_text, say
 from orchestrator.core.local_dates import chunk_text
+from orchestrator.reporting.json_fields import chunk_fields, exit_fields
 from orchestrator.reporting.phrases import counted
 
 
@@ -29,13 +30,7 @@ from orchestrator.reporting.phrases import counted
     help="Also drop what the relative windows (such as `yesterday`) of earlier runs still owe: "
     "days that were missed are not made up.",
 )
-@click.option(
-    "--lock-wait",
-    type=options.Duration(),
-    default="0s",
-    show_default=True,
-    help="How long to wait for another run on the same ledger to end.",
-)
+@options.lock_wait_option
 @options.json_option
 @options.config_option
 def command(
@@ -76,8 +71,7 @@ def _as_json(result: CancelResult) -> dict[str, Any]:
             {
                 "report": each.report.id,
                 "request_id": each.report.request_id,
-                **series_fields(each.report.series),
-                **window_fields(each.report.window),
+                **chunk_fields(each.report),
                 "state": each.report.state.value,
                 "cancelled": each.done,
                 "words": each.words,
@@ -85,6 +79,5 @@ def _as_json(result: CancelResult) -> dict[str, Any]:
             for each in result.reports
         ],
         "forgotten_series": result.forgotten,
-        "exit_code": int(result.code),
-        "exit_word": result.code.name.lower(),
+        **exit_fields(result.code),
     }

@@ -10,20 +10,14 @@ from orchestrator.app.file_changes import FileChange, FileChanges, changed_files
 from orchestrator.app.files import ReportFile, files, from_here
 from orchestrator.cli import options
 from orchestrator.cli.inputs import read_inputs
-from orchestrator.cli.output import (
-    file_fields,
-    json_list,
-    json_text,
-    series_cells,
-    series_fields,
-    write,
-    write_lines,
-)
-from orchestrator.cli.tables import aligned, tab_separated
+from orchestrator.cli.output import json_list, json_text, write, write_lines
+from orchestrator.cli.tables import aligned, series_cells, tab_separated
+from orchestrator.core.column_changes import ColumnChanges
 from orchestrator.core.intervals import Window
 from orchestrator.core.local_dates import moment_text, zone_of
 from orchestrator.core.model import Series
 from orchestrator.core.policy import ExitCode
+from orchestrator.reporting.json_fields import series_fields
 from orchestrator.texts import utc_text
 
 COLUMNS: Final = (
@@ -97,6 +91,26 @@ def command(
     else:
         write_lines(tab_separated(COLUMNS, map(_cells, every)))
     return ExitCode.DONE
+
+
+def file_fields(file: ReportFile) -> dict[str, object]:
+    """A collected file as JSON has it."""
+    return {
+        **series_fields(file.series),
+        "date_start": utc_text(file.window.start),
+        "date_end": utc_text(file.window.end),
+        "path": file.url or str(file.path),
+        "rows": file.rows,
+        "sha256": file.sha256,
+        "request_id": file.request_id,
+        "report": file.report,
+        "collected_at": utc_text(file.collected_at),
+        "edition": file.edition,
+        "replaces": file.replaces,
+        "finding": file.finding,
+        "size_bytes": file.size_bytes,
+        "columns": (file.columns or ColumnChanges()).as_json,
+    }
 
 
 def _show_changes(changes: FileChanges, *, as_json: bool, is_long: bool) -> None:

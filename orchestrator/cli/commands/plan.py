@@ -3,7 +3,7 @@
 import math
 import sys
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 from decimal import Decimal
 from itertools import islice
@@ -18,16 +18,8 @@ from orchestrator.app.plan import ChunkCounts, Plan, PlanTotals, SeriesPlan, pla
 from orchestrator.app.setup import clock_of
 from orchestrator.cli import options
 from orchestrator.cli.inputs import read_inputs
-from orchestrator.cli.output import (
-    json_list,
-    json_text,
-    series_cells,
-    series_fields,
-    window_fields,
-    write,
-    write_lines,
-)
-from orchestrator.cli.tables import aligned
+from orchestrator.cli.output import json_list, json_text, write, write_lines
+from orchestrator.cli.tables import aligned, series_cells
 from orchestrator.config import Inputs
 from orchestrator.config.messages import one_of
 from orchestrator.core import windows as job_windows
@@ -36,6 +28,12 @@ from orchestrator.core.debt import Debt
 from orchestrator.core.intervals import Window
 from orchestrator.core.model import Job
 from orchestrator.core.policy import ExitCode, code_of
+from orchestrator.reporting.json_fields import (
+    later_fields,
+    series_fields,
+    window_fields,
+    window_list,
+)
 from orchestrator.reporting.phrases import (
     counted,
     later_words,
@@ -171,14 +169,7 @@ def _as_json(planned: Plan, warnings: _Warnings) -> Iterator[str]:
             "file": str(job.path),
             "timezone": job.zone.key,
             "clip": utc_text(job_windows.clip(job, now)),
-            "later": [
-                {
-                    "window": later.label,
-                    **window_fields(later.window),
-                    "available_at": utc_text(later.available_at),
-                }
-                for later in job_windows.later(job, now)
-            ],
+            "later": list(map(later_fields, job_windows.later(job, now))),
         }
         yield f'{before}{json_text(head)[:-1]},"series":['
         before = ",\n"
@@ -200,10 +191,10 @@ def _series_json(line: SeriesPlan, totals: PlanTotals, texts: ChunkTexts) -> Ite
     head: dict[str, Any] = {
         **series_fields(debt.entry.series),
         "credentials": debt.entry.credentials,
-        "owed": _window_list(debt.owed),
-        "had": _window_list(debt.had),
-        "made_up": _window_list(debt.backfilled),
-        "past_retention": _window_list(debt.forgotten),
+        "owed": window_list(debt.owed),
+        "had": window_list(debt.had),
+        "made_up": window_list(debt.backfilled),
+        "past_retention": window_list(debt.forgotten),
         "open": line.open,
         "held": line.held,
         "given_up": line.given_up,
@@ -224,10 +215,6 @@ def _series_json(line: SeriesPlan, totals: PlanTotals, texts: ChunkTexts) -> Ite
     yield from json_list(counting())
     yield "}"
     totals.add(line, number)
-
-
-def _window_list(windows: Iterable[Window]) -> list[dict[str, str]]:
-    return [window_fields(window) for window in windows]
 
 
 def _totals_fields(totals: PlanTotals) -> dict[str, Any]:

@@ -10,10 +10,11 @@ import click
 from orchestrator.app.resolve import Decision, Resolved, resolve
 from orchestrator.cli import options
 from orchestrator.cli.inputs import announce, read_inputs
-from orchestrator.cli.output import json_text, say, series_fields, window_fields
+from orchestrator.cli.output import json_text, say
 from orchestrator.core.local_dates import chunk_text
 from orchestrator.core.model import Report
 from orchestrator.errors import ApiError
+from orchestrator.reporting.json_fields import chunk_fields
 
 
 @click.command(
@@ -50,13 +51,7 @@ from orchestrator.errors import ApiError
     is_flag=True,
     help="REPORT… are job files: decide about every report of theirs that waits for a person.",
 )
-@click.option(
-    "--lock-wait",
-    type=options.Duration(),
-    default="0s",
-    show_default=True,
-    help="How long to wait for another run on the same ledger to end.",
-)
+@options.lock_wait_option
 @options.json_option
 @options.config_option
 def command(
@@ -130,8 +125,7 @@ def _as_json(report: Report) -> dict[str, object]:
     return {
         "report": report.id,
         "request_id": report.request_id,
-        **series_fields(report.series),
-        **window_fields(report.window),
+        **chunk_fields(report),
         "state": report.state.value,
         "target": report.target,
     }

@@ -22,11 +22,12 @@ from orchestrator.cli import options
 from orchestrator.cli.commands.plan import show_plan
 from orchestrator.cli.displays import RunOutput
 from orchestrator.cli.inputs import announce, read_inputs
-from orchestrator.cli.output import fit, say
+from orchestrator.cli.output import say
 from orchestrator.cli.run_process import run_in_this_process
 from orchestrator.config import Inputs
 from orchestrator.engine.editions import Renewal
 from orchestrator.errors import InputError
+from orchestrator.texts import printable
 
 
 @click.command(
@@ -46,13 +47,7 @@ from orchestrator.errors import InputError
     help="Stop in order after so long, the wait for the lock included; what is left waits for the "
     "next run (exit code 75).",
 )
-@click.option(
-    "--lock-wait",
-    type=options.Duration(),
-    default="0s",
-    show_default=True,
-    help="How long to wait for another run on the same ledger to end.",
-)
+@options.lock_wait_option
 @click.option("--retry-failed", is_flag=True, help="Ask again for what earlier runs have given up.")
 @click.option("--dry-run", is_flag=True, help="Only show what would be asked for, as `plan` does.")
 @click.option(
@@ -181,7 +176,7 @@ def _ask(inputs: Inputs, choice: editions.EditionChoice, *, yes: bool) -> None:
         InputError: nobody said yes.
     """
     for line in editions.announcement(inputs, choice):
-        say(fit(line), err=True)
+        say(printable(line), err=True)
     if yes:
         return
     if not (sys.stdin.isatty() and sys.stderr.isatty()):

@@ -21,22 +21,14 @@ from orchestrator.app.status import (
 )
 from orchestrator.cli import options
 from orchestrator.cli.inputs import read_inputs
-from orchestrator.cli.output import (
-    json_list,
-    json_text,
-    optional_moment,
-    series_cells,
-    series_fields,
-    window_fields,
-    write,
-    write_lines,
-)
-from orchestrator.cli.tables import aligned
+from orchestrator.cli.output import json_list, json_text, write, write_lines
+from orchestrator.cli.tables import aligned, series_cells
 from orchestrator.core.commands import JOB, typed
 from orchestrator.core.lifecycle import OPEN, State
 from orchestrator.core.local_dates import chunk_text, moment_text
 from orchestrator.core.model import GivenUp
 from orchestrator.core.policy import ExitCode
+from orchestrator.reporting.json_fields import chunk_fields, optional_moment, series_fields
 from orchestrator.reporting.line_folding import MAX_ALIKE, cause_of
 from orchestrator.reporting.phrases import (
     Fate,
@@ -97,9 +89,7 @@ _FIRST_FEW: Final = 5
 )
 @options.optional_jobs_argument
 @click.option(
-    "--failed",
-    is_flag=True,
-    help="List only what failed, was refused or given up, or is disputed.",
+    "--failed", is_flag=True, help="List only what failed, was refused or given up, or is disputed."
 )
 @click.option("--open", "still_open", is_flag=True, help="List only what a run goes on with.")
 @click.option("--held", is_flag=True, help="List only what may or may not exist at the API.")
@@ -170,8 +160,7 @@ def _report_fields(entry: ReportStatus) -> dict[str, Any]:
     report = entry.report
     return {
         "report": report.id,
-        **series_fields(report.series),
-        **window_fields(report.window),
+        **chunk_fields(report),
         "state": report.state.value,
         "request_id": report.request_id,
         "api_key": report.api_key,
@@ -191,8 +180,7 @@ def _report_fields(entry: ReportStatus) -> dict[str, Any]:
 
 def _given_up_fields(gap: GivenUp) -> dict[str, Any]:
     return {
-        **series_fields(gap.series),
-        **window_fields(gap.window),
+        **chunk_fields(gap),
         "report": gap.report_id,
         "reason": gap.reason,
         "at": utc_text(gap.at),

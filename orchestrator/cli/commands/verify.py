@@ -11,18 +11,11 @@ import click
 from orchestrator.app.verify import Finding, VerifyResult, verify
 from orchestrator.cli import options
 from orchestrator.cli.inputs import read_inputs
-from orchestrator.cli.output import (
-    fit,
-    json_text,
-    say,
-    series_fields,
-    window_fields,
-    write,
-    write_lines,
-)
+from orchestrator.cli.output import json_text, say, write, write_lines
 from orchestrator.core.commands import JOB, typed
+from orchestrator.reporting.json_fields import series_fields, window_list
 from orchestrator.reporting.phrases import counted, size_words
-from orchestrator.texts import utc_text
+from orchestrator.texts import printable, utc_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -90,7 +83,7 @@ class _Text:
 
     def end(self, result: VerifyResult) -> None:
         for overlap in result.collected_twice:
-            say(f"warning: {fit(str(overlap))}", err=True)
+            say(f"warning: {printable(str(overlap))}", err=True)
         read = f"{counted(result.files, 'file')}, {size_words(result.size_bytes)}"
         line = f"{read}: all as collected" if result.files else "nothing is collected yet"
         if result.number and not result.wrong_files:
@@ -125,7 +118,7 @@ def _overlap_fields(overlap: SubaccountOverlap) -> dict[str, Any]:
         "foreign_account_id": overlap.own.account_id,
         "rows": overlap.rows,
         "files": overlap.files,
-        "windows": [window_fields(window) for window in overlap.windows],
+        "windows": window_list(overlap.windows),
     }
 
 
@@ -140,7 +133,7 @@ class _Bar:
         self._progress.update(self._task, completed=files, total=total)
 
     def say(self, text: str) -> None:
-        self._progress.console.out(fit(text), highlight=False)
+        self._progress.console.out(printable(text), highlight=False)
 
 
 @contextmanager
