@@ -12,7 +12,7 @@ from click.shell_completion import CompletionItem
 from orchestrator.cli.output import say
 from orchestrator.cli.streams import guard
 from orchestrator.core.policy import ExitCode, code_of, most_telling
-from orchestrator.errors import InputError, OrchestratorError
+from orchestrator.errors import InputError
 from orchestrator.texts import printable
 from orchestrator.version import __version__
 
@@ -171,35 +171,27 @@ def _tell_json(text: str, code: ExitCode, **facts: str) -> None:
 
 
 def _end(error: BaseException, *, as_json: bool) -> int:
+    """Says what ended the command; the exit code."""
     code = code_of(error)
-    if as_json:
-        _end_in_json(error, code)
-    elif code is ExitCode.BUG:
+    texts = [str(error)]
+    if isinstance(error, InputError):
+        texts = [str(mistake) for mistake in error.mistakes]
+    if code is ExitCode.BUG:
         import traceback  # noqa: PLC0415 - only a bug needs it
 
         # Without the values of variables: a secret may be among them.
-        lines = traceback.format_exception(type(error), error, error.__traceback__)
-        click.echo("".join(lines), err=True, nl=False)
-        say(f"orchestrator: {_BUG}", err=True)
-    elif isinstance(error, InputError):
-        for mistake in error.mistakes:
-            say(f"error: {mistake}", err=True)
-        if len(error.mistakes) > 1:
-            click.echo(f"{len(error.mistakes)} mistakes; nothing was sent.", err=True)
+        trace = "".join(traceback.format_exception(type(error), error, error.__traceback__))
+        if as_json:
+            _tell_json(_BUG, code, traceback=trace)
+        else:
+            click.echo(trace, err=True, nl=False)
+            say(f"orchestrator: {_BUG}", err=True)
+    elif as_json:
+        for text in texts:
+            _tell_json(text, code)
     else:
-        assert isinstance(error, OrchestratorError)
-        say(f"error: {printable(str(error))}", err=True)
+        for text in texts:
+            say(f"error: {printable(text)}", err=True)
+        if len(texts) > 1:
+            click.echo(f"{len(texts)} mistakes; nothing was sent.", err=True)
     return code
-
-
-def _end_in_json(error: BaseException, code: ExitCode) -> None:
-    if isinstance(error, InputError):
-        for mistake in error.mistakes:
-            _tell_json(str(mistake), code)
-    elif code is ExitCode.BUG:
-        import traceback  # noqa: PLC0415 - only a bug needs it
-
-        lines = traceback.format_exception(type(error), error, error.__traceback__)
-        _tell_json(_BUG, code, traceback="".join(lines))
-    else:
-        _tell_json(str(error), code)

@@ -60,12 +60,12 @@ def json_text(value: Any) -> str:
     return json.dumps(value, separators=(",", ":"), allow_nan=False)
 
 
-def json_list(items: Iterable[str]) -> Iterator[str]:
-    """A JSON array of items that are JSON already, an item a line."""
+def json_list(items: Iterable[str | Iterator[str]]) -> Iterator[str]:
+    """A JSON array of items that are JSON already, whole or in pieces; an item a line."""
     yield "["
     before = "\n"
     for item in items:
         yield before
-        yield item
+        yield from (item,) if isinstance(item, str) else item
         before = ",\n"
     yield "]"

@@ -62,14 +62,15 @@ class WorldOptions:
         """The command line that asks for this world."""
         words = ["simulate", "--port", str(port), "--speed", f"{self.speed:g}"]
         words += ["--rate", f"{self.rate:g}", "--records-per-day", f"{self.records_per_day:g}"]
-        if self.now is not None:
-            words += ["--now", self.now.isoformat()]
-        if self.faults is not None:
-            words += ["--faults", str(self.faults)]
-        if self.concurrency is not None:
-            words += ["--concurrency", str(self.concurrency)]
-        if self.max_open is not None:
-            words += ["--max-open", str(self.max_open)]
+        options = {
+            "--now": self.now and self.now.isoformat(),
+            "--faults": self.faults,
+            "--concurrency": self.concurrency,
+            "--max-open": self.max_open,
+        }
+        for name, value in options.items():
+            if value is not None:
+                words += [name, str(value)]
         return words
 
 

@@ -1,21 +1,21 @@
 """`files`: the collected files, for people and for programs."""
 
 import sys
+from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Final
 
 import click
 
-from orchestrator.app.file_changes import FileChange, FileChanges, changed_files
+from orchestrator.app.file_changes import FileChange, changed_files
 from orchestrator.app.files import ReportFile, files, from_here
 from orchestrator.cli import options
 from orchestrator.cli.inputs import read_inputs
 from orchestrator.cli.output import json_list, json_text, write, write_lines
 from orchestrator.cli.tables import aligned, series_cells, tab_separated
 from orchestrator.core.column_changes import ColumnChanges
-from orchestrator.core.intervals import Window
 from orchestrator.core.local_dates import moment_text, zone_of
-from orchestrator.core.model import Series
 from orchestrator.core.policy import ExitCode
 from orchestrator.reporting.json_fields import series_fields
 from orchestrator.texts import utc_text
@@ -77,19 +77,26 @@ def command(
     the list, and `until`, the next --since.
     """
     inputs = read_inputs(jobs, config, quiet=True)
-    if since is not None:
-        _show_changes(changed_files(inputs, since), as_json=as_json, is_long=is_long)
-        return ExitCode.DONE
-    every = files(inputs)
+    changes = None if since is None else changed_files(inputs, since)
+    entries: Iterator[tuple[ReportFile | FileChange, list[str]]] = (
+        ((file, []) for file in files(inputs))
+        if changes is None
+        else ((change.file or change, [change.change.value]) for change in changes)
+    )
     if as_json:
-        write(json_list(json_text(file_fields(file)) for file in every))
-        write(["\n"])
-    elif sys.stdout.isatty():
-        columns = COLUMNS if is_long else COLUMNS[:_SHORT]
-        rows = (_local_cells(file)[: len(columns)] for file in every)
-        write_lines(aligned(columns, rows, right=_NUMBERS))
-    else:
-        write_lines(tab_separated(COLUMNS, map(_cells, every)))
+        if changes is not None:
+            head = json_text({"since": changes.since, "until": changes.until})
+            write([head[:-1], ',"files":'])
+        write(json_list(json_text(_fields(*entry)) for entry in entries))
+        write(["\n" if changes is None else "}\n"])
+        return ExitCode.DONE
+    is_terminal = sys.stdout.isatty()
+    shown = _SHORT if is_terminal and not is_long else len(COLUMNS)
+    columns = (*COLUMNS[:shown], *(() if changes is None else ("change",)))
+    rows = ([*_cells(what, local=is_terminal)[:shown], *change] for what, change in entries)
+    write_lines(
+        aligned(columns, rows, right=_NUMBERS) if is_terminal else tab_separated(columns, rows)
+    )
     return ExitCode.DONE
 
 
@@ -113,69 +120,39 @@ def file_fields(file: ReportFile) -> dict[str, object]:
     }
 
 
-def _show_changes(changes: FileChanges, *, as_json: bool, is_long: bool) -> None:
-    if as_json:
-        head = json_text({"since": changes.since, "until": changes.until})
-        write([head[:-1], ',"files":'])
-        write(json_list(json_text(_change_fields(change)) for change in changes))
-        write(["}\n"])
-    elif sys.stdout.isatty():
-        shown = len(COLUMNS) if is_long else _SHORT
-        rows = (
-            [*_change_cells(change, local=True)[:shown], change.change.value] for change in changes
-        )
-        write_lines(aligned((*COLUMNS[:shown], "change"), rows, right=_NUMBERS))
-    else:
-        rows = ([*_change_cells(change), change.change.value] for change in changes)
-        write_lines(tab_separated((*COLUMNS, "change"), rows))
-
-
-def _change_fields(change: FileChange) -> dict[str, object]:
-    if change.file is not None:
-        return {"change": change.change.value, **file_fields(change.file)}
+def _fields(what: ReportFile | FileChange, change: list[str]) -> dict[str, object]:
+    """A file, or one that was removed, as JSON has it; with what has changed, if that is asked."""
+    fields: dict[str, object] = {"change": change[0]} if change else {}
+    if isinstance(what, ReportFile):
+        return {**fields, **file_fields(what)}
     return {
-        "change": change.change.value,
-        **series_fields(change.series),
-        "date_start": utc_text(change.window.start),
-        "date_end": utc_text(change.window.end),
-        "report": change.report,
+        **fields,
+        **series_fields(what.series),
+        "date_start": utc_text(what.window.start),
+        "date_end": utc_text(what.window.end),
+        "report": what.report,
     }
 
 
-def _change_cells(change: FileChange, *, local: bool = False) -> list[str]:
-    if change.file is not None:
-        return (_local_cells if local else _cells)(change.file)
-    cells = dict.fromkeys(COLUMNS, "")
-    cells["report"] = str(change.report)
-    first = [*series_cells(change.series), *_dates(change.series, change.window, local=local)]
-    return [*first, *list(cells.values())[len(first) :]]
+def _cells(what: ReportFile | FileChange, *, local: bool) -> list[str]:
+    """The columns of a file, or of one that was removed; dates of the job's zone, or of UTC."""
 
+    def moment(at: datetime) -> str:
+        return moment_text(at, zone_of(what.series)) if local else utc_text(at)
 
-def _cells(file: ReportFile) -> list[str]:
+    first = [*series_cells(what.series), moment(what.window.start), moment(what.window.end)]
+    if isinstance(what, FileChange):
+        rest = COLUMNS[len(first) :]
+        return [*first, *(str(what.report) if name == "report" else "" for name in rest)]
     return [
-        *series_cells(file.series),
-        *_dates(file.series, file.window, local=False),
-        from_here(file.url or file.path),
-        str(file.rows),
-        file.sha256,
-        file.request_id or "",
-        str(file.report),
-        utc_text(file.collected_at),
-        str(file.edition),
-        "" if file.replaces is None else str(file.replaces),
-        file.finding or "",
+        *first,
+        from_here(what.url or what.path),
+        str(what.rows),
+        what.sha256,
+        what.request_id or "",
+        str(what.report),
+        moment(what.collected_at),
+        str(what.edition),
+        "" if what.replaces is None else str(what.replaces),
+        what.finding or "",
     ]
-
-
-def _dates(series: Series, window: Window, *, local: bool) -> list[str]:
-    ends = (window.start, window.end)
-    return [moment_text(end, zone_of(series)) if local else utc_text(end) for end in ends]
-
-
-def _local_cells(file: ReportFile) -> list[str]:
-    """As `_cells`, with the dates of the job's time zone."""
-    cells = _cells(file)
-    at = COLUMNS.index("date_start")
-    cells[at : at + 2] = _dates(file.series, file.window, local=True)
-    cells[COLUMNS.index("collected_at")] = moment_text(file.collected_at, zone_of(file.series))
-    return cells

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 import click
+from click.core import ParameterSource
 
 from orchestrator.app.files import from_here
 from orchestrator.app.init import (
@@ -56,14 +57,18 @@ _OLD_VARIABLES: Final = ("${NEXMO_API_KEY}", "${NEXMO_API_SECRET}")
     "--product",
     "products",
     multiple=True,
+    default=("SMS",),
     metavar="NAME",
     help="A product, such as SMS or VOICE-CALL; may be given again. Default: SMS.",
 )
 @click.option("--job", default="nightly", show_default=True, help="Name of the job and its file.")
-@click.option("--timezone", metavar="ZONE", help="Where days begin at midnight. Default: UTC.")
+@click.option(
+    "--timezone", default="UTC", metavar="ZONE", help="Where days begin at midnight. Default: UTC."
+)
 @click.option(
     "--days",
     type=int,
+    default=1,
     metavar="N",
     help="How many days before today the job wants. Default: 1, yesterday.",
 )
@@ -80,8 +85,10 @@ _OLD_VARIABLES: Final = ("${NEXMO_API_KEY}", "${NEXMO_API_SECRET}")
     help="Where the API secret is: ${NAME}, file:PATH or command:LINE. "
     "Default: ${VONAGE_API_SECRET}.",
 )
-@click.option("--price", metavar="NUMBER", help="What one record costs you, such as 0.00005.")
-@click.option("--currency", metavar="CODE", help="The price's currency, such as EUR.")
+@click.option(
+    "--price", default="", metavar="NUMBER", help="What one record costs you, such as 0.00005."
+)
+@click.option("--currency", default="", metavar="CODE", help="The price's currency, such as EUR.")
 @click.option(
     "--simulator",
     is_flag=True,
@@ -96,18 +103,20 @@ _OLD_VARIABLES: Final = ("${NEXMO_API_KEY}", "${NEXMO_API_SECRET}")
 )
 @click.option("--no-input", is_flag=True, help="Ask nothing; options left out have their defaults.")
 @click.option("--no-schema", is_flag=True, help="Write no JSON Schemas for editors.")
+@click.pass_context
 def command(
+    ctx: click.Context,
     *,
     directory: Path,
     accounts: tuple[str, ...],
     products: tuple[str, ...],
     job: str,
-    timezone: str | None,
-    days: int | None,
+    timezone: str,
+    days: int,
     api_key: str | None,
     api_secret: str | None,
-    price: str | None,
-    currency: str | None,
+    price: str,
+    currency: str,
     simulator: bool,
     port: int,
     no_input: bool,
@@ -122,34 +131,16 @@ def command(
     _refuse_secret_on_command_line(api_secret)
     default_key, default_secret = _default_references()
     request = InitRequest(
-        directory,
-        accounts,
-        products or ("SMS",),
-        job,
-        timezone or "UTC",
-        1 if days is None else days,
-        api_key or default_key,
-        Secret(api_secret or default_secret),
-        price or "",
-        currency or "",
-        port if simulator else None,
-        not no_schema,
-    )
+        directory, accounts, products, job, timezone, days, api_key or default_key,
+        Secret(api_secret or default_secret), price, currency,
+        port if simulator else None, not no_schema,
+    )  # fmt: skip
     if simulator:
         request = replace(request, accounts=accounts or (DEFAULT_KEYS[0].api_key,))
     elif not no_input and sys.stdin.isatty() and sys.stderr.isatty():
-        request = _asked(
-            request,
-            given={
-                "accounts": bool(accounts),
-                "products": bool(products),
-                "timezone": timezone is not None,
-                "days": days is not None,
-                "api_key": api_key is not None,
-                "api_secret": api_secret is not None,
-                "price": price is not None,
-            },
-        )
+        typed = ParameterSource.COMMANDLINE
+        given = {name for name in ctx.params if ctx.get_parameter_source(name) is typed}
+        request = _asked(request, given)
     result = write_first_files(request)
     for path in (result.config, result.job, *result.schemas):
         say(f"wrote {from_here(path)}")
@@ -178,23 +169,23 @@ def _is_set(text: str) -> bool:
 # --- questions ------------------------------------------------------------------------------------
 
 
-def _asked(request: InitRequest, given: dict[str, bool]) -> InitRequest:
+def _asked(request: InitRequest, given: set[str]) -> InitRequest:
     """The request, with answers to what no option says."""
     _tell(
         "This writes config.yaml and a job file. Nothing is sent and nothing is paid. Enter takes "
         "the answer in brackets, Ctrl-C stops."
     )
-    if not given["api_key"]:
+    if "api_key" not in given:
         _tell(
             "API key and API secret stand on the first page of https://dashboard.vonage.com. The "
             "config may name variables of the environment (${NAME}), files (file:PATH) or commands "
             "(command:LINE), or hold the text itself: only you can read it."
         )
         request = replace(request, api_key=_ask("API key", key_reference, request.api_key))
-    if not given["api_secret"]:
+    if "api_secret" not in given:
         secret = _ask("API secret (not shown)", reference, request.api_secret.reveal(), hidden=True)
         request = replace(request, api_secret=Secret(secret))
-    if not given["accounts"]:
+    if "accounts" not in given:
         _tell(
             "The API key is the id of its own account; a primary account may also ask for its "
             "subaccounts. Several: with commas."
@@ -202,24 +193,28 @@ def _asked(request: InitRequest, given: dict[str, bool]) -> InitRequest:
         own = request.api_key if is_literal(request.api_key) else None
         accounts = _ask("Accounts", lambda text: _each(account_id, text), own)
         request = replace(request, accounts=accounts)
-    if not given["products"]:
+    if "products" not in given:
         _tell("Each product is one channel:")
         for name, channel in CHANNELS.items():
             click.echo(f"  {name:15} {channel}", err=True)
         chosen = _ask("Products", lambda text: _each(product_name, text), "SMS")
         request = replace(request, products=chosen)
-    if not given["timezone"]:
+    if "timezone" not in given:
         _tell("Days begin at midnight of a time zone, such as Europe/London.")
         request = replace(request, timezone=str(_ask("Time zone", zone, request.timezone)))
-    if not given["days"]:
+    if "days" not in given:
         days = _ask("How many days before today (1: yesterday)", days_back, str(request.days))
         request = replace(request, days=days)
-    if not given["price"]:
+    if "price" not in given:
         _tell(
             "Every record that a report contains is paid; what is collected is never bought again. "
             "The price is in your contract. With it `orchestrator plan JOB` shows money."
         )
-        text = _ask("Price of one record (Enter: not known)", _price_or_nothing, "")
+        text = _ask(
+            "Price of one record (Enter: not known)",
+            lambda written: str(price(written)) if written else "",
+            "",
+        )
         request = replace(request, price=text)
     click.echo(err=True)
     return request
@@ -260,10 +255,6 @@ def _each(read: Callable[[str], str], text: str) -> tuple[str, ...]:
     return values
 
 
-def _price_or_nothing(text: str) -> str:
-    return str(price(text)) if text.strip() else ""
-
-
 # --- what comes next ------------------------------------------------------------------------------
 
 
@@ -282,8 +273,5 @@ def _next_commands(request: InitRequest, job: str) -> None:
             click.echo(f"  export {' '.join(f'{each}=…' for each in missing)}")
         click.echo(f"  orchestrator check {job}   # key, rights, clock, disk; costs nothing")
         click.echo(f"  orchestrator plan {job}    # what a run would ask for; sends nothing")
-    click.echo(f"  orchestrator run {job}     # collects it, into {_reports(request)}")
-
-
-def _reports(request: InitRequest) -> str:
-    return from_here(request.directory / "reports")
+    reports = from_here(request.directory / "reports")
+    click.echo(f"  orchestrator run {job}     # collects it, into {reports}")

@@ -158,29 +158,28 @@ class ChunkTexts:
 
 
 def _as_json(planned: Plan, warnings: _Warnings) -> Iterator[str]:
-    now = planned.now
     totals = PlanTotals.of(planned.inputs)
     texts = ChunkTexts()
-    yield f'{{"now":{json_text(utc_text(now))},"jobs":['
-    before = "\n"
-    for job, its_lines in _by_job(planned):
+
+    def job_json(job: Job, lines: Iterator[SeriesPlan]) -> Iterator[str]:
         head = {
             "job": job.name,
             "file": str(job.path),
             "timezone": job.zone.key,
-            "clip": utc_text(job_windows.clip(job, now)),
-            "later": list(map(later_fields, job_windows.later(job, now))),
+            "clip": utc_text(job_windows.clip(job, planned.now)),
+            "later": list(map(later_fields, job_windows.later(job, planned.now))),
         }
-        yield f'{before}{json_text(head)[:-1]},"series":['
-        before = ",\n"
-        between = "\n"
-        for line in its_lines:
-            yield between
-            between = ",\n"
-            yield from _series_json(line, totals, texts)
-            warnings.add(line)
-        yield "]}"
-    yield f'],\n"warnings":{json_text(warnings.lines())}'
+        yield f'{json_text(head)[:-1]},"series":'
+        yield from json_list(series_json(line) for line in lines)
+        yield "}"
+
+    def series_json(line: SeriesPlan) -> Iterator[str]:
+        warnings.add(line)
+        return _series_json(line, totals, texts)
+
+    yield f'{{"now":{json_text(utc_text(planned.now))},"jobs":'
+    yield from json_list(job_json(job, lines) for job, lines in _by_job(planned))
+    yield f',\n"warnings":{json_text(warnings.lines())}'
     planned.add_refetched(totals)
     yield f',\n"totals":{json_text(_totals_fields(totals))}}}\n'
 
@@ -391,20 +390,11 @@ def _totals_lines(totals: PlanTotals) -> Iterator[str]:
         )
     if totals.open:
         yield f"a run first goes on with {counted(totals.open, 'open report')}"
-    if totals.held:
-        yield (
-            f"{counted(totals.held, 'report')} held, as we do not know whether the API accepted "
-            "them: see "
-            f"{typed('status', JOB, '--held')}"
-        )
-    if totals.given_up:
-        yield (
-            f"{counted(totals.given_up, 'window')} given up, and not asked for: see "
-            f"{typed('status', JOB, '--failed')}"
-        )
-    if totals.disputed:
-        yield (
-            f"{counted(totals.disputed, 'report')} disputed, waiting for you: see "
-            f"{typed('status', JOB, '--failed')}"
-        )
+    for number, noun, words, option in (
+        (totals.held, "report", "held, as we do not know whether the API accepted them", "--held"),
+        (totals.given_up, "window", "given up, and not asked for", "--failed"),
+        (totals.disputed, "report", "disputed, waiting for you", "--failed"),
+    ):
+        if number:
+            yield f"{counted(number, noun)} {words}: see {typed('status', JOB, option)}"
     yield BY_OUR_CLOCK
