@@ -6,7 +6,7 @@ from decimal import Decimal
 from types import MappingProxyType
 from typing import Final, TypeVar
 
-from orchestrator.config.document import Findings, KeyPath
+from orchestrator.config.document import Findings
 from orchestrator.config.messages import shown, suggestion
 from orchestrator.config.parsers import InvalidValue, mismatch, text
 from orchestrator.core.keys import ByPeriod
@@ -119,12 +119,12 @@ def prices(findings: Findings, given: object, currency: str) -> Prices:
     if given is None:
         return Prices(currency=currency)
     if not isinstance(given, dict):
-        return Prices(_price(findings, (_KEY,), given), currency=currency)
+        return Prices(findings.read((_KEY,), price, given), currency=currency)
     named: dict[str, Decimal] = {}
     default = None
     for key, value in given.items():
         where = (_KEY, key)
-        amount = _price(findings, where, value)
+        amount = findings.read(where, price, value)
         if key == _DEFAULT:
             default = amount
             continue
@@ -138,11 +138,3 @@ def prices(findings: Findings, given: object, currency: str) -> Prices:
         elif amount is not None:
             named[product] = amount
     return Prices(default, MappingProxyType(named), currency)
-
-
-def _price(findings: Findings, where: KeyPath, value: object) -> Decimal | None:
-    try:
-        return price(value)
-    except InvalidValue as unfit:
-        findings.unfit(where, unfit)
-        return None

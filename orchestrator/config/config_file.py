@@ -23,7 +23,7 @@ from orchestrator.config.keys import (
 )
 from orchestrator.config.messages import one_of, suggestion
 from orchestrator.config.parsers import InvalidValue, StoreUrl, spelled_duration
-from orchestrator.config.references import CredentialsEntry, Origin, is_literal
+from orchestrator.config.references import CredentialsEntry, Origin
 from orchestrator.config.sections import Entry, entry, section
 from orchestrator.config.yaml_tree import read_document
 from orchestrator.core.hosts import is_on_this_machine
@@ -278,17 +278,8 @@ def _reference(
         remedy = "write {NAME: {api_key: …, api_secret: …}}"
         findings.mistake(where, "is not a mapping of keys", remedy)
         return None
-    read = entry(CredentialsEntry, findings, where, value)
+    read = entry(CredentialsEntry, findings, where, value, origin=origin)
     if read is None:
         # Known by name all the same, so that jobs that use it are not blamed too.
         return CredentialReference(name, "", Secret(""))
-    parts = {}
-    for part, text in (("api_key", read.api_key), ("api_secret", read.api_secret)):
-        try:
-            if part == "api_secret" and is_literal(text):
-                origin.refuse_if_open("a secret stands")
-            parts[part] = origin.anchored(text)
-        except InvalidValue as unfit:
-            findings.unfit((*where, part), unfit)
-            parts[part] = ""
-    return CredentialReference(name, parts["api_key"], Secret(parts["api_secret"]))
+    return CredentialReference(name, read.api_key, read.api_secret)

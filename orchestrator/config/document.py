@@ -1,12 +1,15 @@
 """A YAML file that has been read: its tree, the place of each key, and what is wrong with it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from orchestrator.config.messages import shown
 from orchestrator.config.parsers import InvalidValue
 from orchestrator.errors import Mistake
+
+T = TypeVar("T")
+V = TypeVar("V")
 
 KeyPath = tuple[str | int, ...]
 """The way to a key: names of keys, and numbers of list entries from 0."""
@@ -120,6 +123,14 @@ class Findings:
     def unfit(self, path: KeyPath, unfit: InvalidValue) -> None:
         """A value that could not be read."""
         self.mistake(path, unfit.what, unfit.remedy)
+
+    def read(self, path: KeyPath, parse: Callable[[V], T], value: V) -> T | None:
+        """What is made of a value; None where it is not what belongs there, which is noted."""
+        try:
+            return parse(value)
+        except InvalidValue as unfit:
+            self.unfit(path, unfit)
+            return None
 
     def warning(self, path: KeyPath, what: str, remedy: str = "", *, at_key: bool = False) -> None:
         """Something that is probably not meant so, and is done all the same."""

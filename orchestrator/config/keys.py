@@ -12,7 +12,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Annotated, Any, Final, TypeVar, get_args, get_origin, get_type_hints
 
-from pydantic import PlainValidator, ValidationInfo, create_model
+from pydantic import create_model
 
 from orchestrator.config import amounts, json_forms, parsers
 from orchestrator.config.ca_file import read_authorities
@@ -21,7 +21,7 @@ from orchestrator.config.document import Findings, KeyPath
 from orchestrator.config.json_forms import Schema
 from orchestrator.config.messages import one_of, shown, suggestion
 from orchestrator.config.parsers import InvalidValue, StoreUrl
-from orchestrator.config.references import Origin, proxy_reference, secret_reference
+from orchestrator.config.references import Origin, at_origin, proxy_reference, secret_reference
 from orchestrator.config.sections import Entry, entry, section
 from orchestrator.core.keys import Form, Key
 
@@ -119,10 +119,7 @@ def _section_entry(settings: type[Any]) -> type[Entry]:
 
 
 def _definition(key: _Declared) -> Any:
-    def convert(value: object, info: ValidationInfo) -> Any:
-        return key.read(value, (info.context or {})["origin"])
-
-    validated = Annotated[Any, PlainValidator(convert)]
+    validated = Annotated[Any, at_origin(key.read)]
     if key.key.written:
         return (validated, None)
     return (validated, ... if key.default is MISSING else key.default)

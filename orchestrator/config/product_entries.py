@@ -4,6 +4,7 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from itertools import product as cartesian
 from typing import Final
 
@@ -84,11 +85,10 @@ Choices = dict[str, list["FieldValue"]]
 def variants(findings: Findings, path: KeyPath, value: object) -> list[SeriesTemplate]:
     """Every combination that an entry asks for; none if anything in it is wrong."""
     if not isinstance(value, dict):
-        try:
-            value = {"product": parsers.text(value)}
-        except InvalidValue as unfit:
-            findings.unfit(path, unfit)
+        product = findings.read(path, parsers.text, value)
+        if product is None:
             return []
+        value = {"product": product}
     choices: Choices = {}
     sound = True
     for key, given in value.items():
@@ -137,10 +137,8 @@ def _options(findings: Findings, path: KeyPath, key: str, given: object) -> list
     read: list[FieldValue] = []
     sound = True
     for place, text in zip(places, given, strict=True):
-        try:
-            option = _field_value(key, text)
-        except InvalidValue as unfit:
-            findings.unfit(place, unfit)
+        option = findings.read(place, partial(_field_value, key), text)
+        if option is None:
             sound = False
             continue
         if option in read:

@@ -4,12 +4,12 @@ import os
 import pwd
 import re
 import shlex
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
-from pydantic import PlainValidator
+from pydantic import PlainValidator, ValidationInfo
 
 from orchestrator.config import parsers
 from orchestrator.config.parsers import InvalidValue
@@ -172,16 +172,25 @@ def proxy_reference(value: object, origin: Origin) -> Secret:
     return Secret(origin.anchored(word))
 
 
-def _key(value: object) -> str:
+def _key(value: object, origin: Origin) -> str:
     word = reference(value)
     if is_literal(word) and not API_KEY.fullmatch(word):
         what = "is not an API key (8 letters or digits)"
         raise InvalidValue(what, "copy it from the dashboard; the secret belongs under api_secret")
-    return word
+    return origin.anchored(word)
+
+
+def at_origin(read: Callable[[object, Origin], Any]) -> PlainValidator:
+    """Reads the value of a field, with the ``origin`` of the validation context."""
+
+    def convert(value: object, info: ValidationInfo) -> Any:
+        return read(value, (info.context or {})["origin"])
+
+    return PlainValidator(convert)
 
 
 class CredentialsEntry(Entry):
-    """One name under ``credentials``."""
+    """One name under ``credentials``; needs ``origin`` in the validation context."""
 
-    api_key: Annotated[str, PlainValidator(_key)]
-    api_secret: Annotated[str, PlainValidator(reference)]
+    api_key: Annotated[str, at_origin(_key)]
+    api_secret: Annotated[Secret, at_origin(secret_reference)]

@@ -7,7 +7,6 @@ from zoneinfo import ZoneInfo
 from orchestrator.config import dates
 from orchestrator.config.document import Findings, KeyPath
 from orchestrator.config.job_entries import WindowEntry, calendar_word
-from orchestrator.config.parsers import InvalidValue
 from orchestrator.config.sections import entry
 from orchestrator.core.model import AbsoluteWindow, LastWindow, Span, WindowSpec
 
@@ -24,11 +23,7 @@ def window(
     A window that begins after `now` gets a warning; None leaves that out.
     """
     if value is None or isinstance(value, str):
-        try:
-            return calendar_word(value)
-        except InvalidValue as unfit:
-            findings.unfit(path, unfit)
-            return None
+        return findings.read(path, calendar_word, value)
     read = entry(WindowEntry, findings, path, value, zone=zone)
     if read is None:
         return None
