@@ -38,8 +38,9 @@ from tests.kit.archives import (
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
+    from orchestrator.core.lifecycle import VerifiedFile
     from orchestrator.core.model import Report
-    from orchestrator.core.ports import VerifiedFile
+
 
 pytestmark = pytest.mark.anyio
 

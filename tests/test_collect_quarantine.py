@@ -16,8 +16,9 @@ from orchestrator.errors import CollectError, CorruptArchive, OutputError
 from tests.kit.archives import BytesDownload, RawZip, a_report, csv_bytes, csv_in, streamed_zip
 
 if TYPE_CHECKING:
+    from orchestrator.core.lifecycle import VerifiedFile
     from orchestrator.core.model import Report
-    from orchestrator.core.ports import VerifiedFile
+
 
 CONTENT = csv_bytes()
 ARCHIVE = streamed_zip(CONTENT)

@@ -7,7 +7,7 @@ from typing import get_args
 import pytest
 
 from orchestrator.core import lifecycle as life
-from orchestrator.core.lifecycle import Event, State, proof_of, transition
+from orchestrator.core.lifecycle import Event, State, transition
 from orchestrator.errors import InvalidTransition
 
 EXAMPLES: dict[type, Event] = {
@@ -124,7 +124,7 @@ def test_what_frees_a_window_has_a_proof(event: Event) -> None:
         except InvalidTransition:
             continue
         frees |= state.has_window and not after.has_window and after is not State.SUPERSEDED
-    assert (proof_of(event) is not None) == frees
+    assert (event.proof is not None) == frees
 
 
 def test_open_states_have_their_window() -> None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 import pytest
 
 from orchestrator.core import proofs
-from orchestrator.core.lifecycle import State, proof_of, transition
+from orchestrator.core.lifecycle import State, transition
 from orchestrator.core.proofs import Proof
 from orchestrator.errors import InvalidTransition
 from tests.test_core_lifecycle import EXAMPLES
@@ -88,7 +88,7 @@ def ways() -> Iterator[tuple[State, Event, Proof]]:
                 continue
             if not state.has_window or after.has_window or after is State.SUPERSEDED:
                 continue
-            for proof in CARRIED.get(type(event).__name__, (proof_of(event),)):
+            for proof in CARRIED.get(type(event).__name__, (event.proof,)):
                 assert proof is not None, f"{state.value} is freed by {event} without a proof"
                 yield state, event, proof
 
@@ -152,7 +152,7 @@ def test_a_proof_is_shown_by_tests_that_there_are(proof: Proof) -> None:
 )
 def test_an_event_carries_the_proof_it_was_made_with(kind: str, proof: Proof) -> None:
     (event,) = [one for one in EXAMPLES.values() if type(one).__name__ == kind]
-    assert proof_of(replace(event, proof=proof)) is proof  # type: ignore[arg-type]
+    assert replace(event, proof=proof).proof is proof  # type: ignore[arg-type]
 
 
 if __name__ == "__main__":

@@ -19,8 +19,9 @@ from tests.kit.stage import between, job, stage
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from orchestrator.core.lifecycle import VerifiedFile
     from orchestrator.core.model import Report
-    from orchestrator.core.ports import Download, VerifiedFile
+    from orchestrator.core.ports import Download
     from orchestrator.engine.run import RunEnd
     from tests.kit.stage import Stage
 

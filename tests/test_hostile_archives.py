@@ -39,7 +39,8 @@ from tests.test_collect_archive import EVIL, GOOD
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from orchestrator.core.ports import VerifiedFile
+    from orchestrator.core.lifecycle import VerifiedFile
+
 
 pytestmark = pytest.mark.anyio
 

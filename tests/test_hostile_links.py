@@ -28,8 +28,8 @@ from tests.kit.cli_worlds import simulated
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from orchestrator.core.lifecycle import VerifiedFile
     from orchestrator.core.model import Report
-    from orchestrator.core.ports import VerifiedFile
     from tests.kit.cli_worlds import Place
 
 CONTENT = csv_bytes()

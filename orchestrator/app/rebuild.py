@@ -23,9 +23,9 @@ from orchestrator.collect.safe_open import hash_of
 from orchestrator.collect.stores import output_store
 from orchestrator.collect.verify import count
 from orchestrator.core.commands import JOB, typed
-from orchestrator.core.lifecycle import OPEN, State
+from orchestrator.core.lifecycle import OPEN, State, VerifiedFile
 from orchestrator.core.model import Job, Report, Resolution, Series
-from orchestrator.core.ports import Contradiction, LedgerRestore, VerifiedFile
+from orchestrator.core.ports import Contradiction, LedgerRestore
 from orchestrator.core.settings import Config, Credentials
 from orchestrator.errors import CollectError, InputError, OutputError
 from orchestrator.ledger import ledger_exists, restored_ledger
@@ -259,7 +259,7 @@ class _Rebuilding:
         place = self._store.location(entry.target)
         with translate_os_errors(place, "read"), self._store.open(entry.target) as file:
             rows = count(file, entry.file_format)
-            return VerifiedFile(rows, stat.size_bytes, hash_of(file), entry.target)
+            return VerifiedFile(hash_of(file), rows, stat.size_bytes, entry.target)
 
     def _count(self, rebuilt: Rebuilt) -> None:
         taken_up = set(rebuilt.taken_up)

@@ -26,8 +26,9 @@ from orchestrator.collect.stores.base import OutputStore
 from orchestrator.collect.work_area import PartialDownload, PartialFolder, WorkFiles
 from orchestrator.core.commands import typed
 from orchestrator.core.echo import EchoDifference
+from orchestrator.core.lifecycle import VerifiedFile
 from orchestrator.core.model import Report
-from orchestrator.core.ports import Download, Resume, VerifiedFile
+from orchestrator.core.ports import Download, Resume
 from orchestrator.core.settings import Format, OutputSettings
 from orchestrator.errors import CorruptArchive, TooLong, TransportError
 

@@ -10,7 +10,7 @@ have bounds of their own: of a window, of a series in one run, and of a series i
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Final, assert_never
+from typing import Final
 
 from orchestrator.core import lifecycle
 from orchestrator.core.chunks import BEFORE_SPLIT, cut, failures_over, last_line
@@ -59,41 +59,16 @@ _PROBE_LENGTH: Final = timedelta(days=1)
 def counts(event: Event) -> bool:
     """Whether a report that ends so counts as a purchase that came to nothing.
 
-    A create that was refused cost nothing; what a person decided begins the count anew.
+    What frees its window does. But a create that was refused cost nothing, and what a person
+    decided begins the count anew; one that nobody could find may have been paid all the same.
     """
     match event:
-        case (
-            lifecycle.CutShort()
-            | lifecycle.Failed()
-            | lifecycle.Aborted()
-            | lifecycle.Lost()
-            | lifecycle.FileGone()
-            | lifecycle.FoundAbsent()
-        ):
+        case lifecycle.FoundAbsent():
             return True
         case lifecycle.Disputed():
             return event.cut
-        case lifecycle.Resubmitted():
-            return event.proof is not Proof.PERSON
-        case (
-            lifecycle.Created()
-            | lifecycle.NotCreated()
-            | lifecycle.CreateUnknown()
-            | lifecycle.Adopted()
-            | lifecycle.Held()
-            | lifecycle.Finished()
-            | lifecycle.Cancelled()
-            | lifecycle.Verified()
-            | lifecycle.FileMissing()
-            | lifecycle.Published()
-            | lifecycle.Superseded()
-            | lifecycle.Erased()
-            | lifecycle.Waived()
-            | lifecycle.Refetched()
-            | lifecycle.Accepted()
-        ):
-            return False
-    assert_never(event)
+        case _:
+            return event.proof not in {None, Proof.REFUSED, Proof.PERSON}
 
 
 def begins_anew(event: Event) -> bool:

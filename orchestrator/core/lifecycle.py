@@ -4,9 +4,10 @@
 `InvalidTransition`. Only events change a state; time alone never does.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
-from typing import Final, assert_never
+from typing import ClassVar, Final
 
 from orchestrator.core.column_changes import ColumnChanges
 from orchestrator.core.proofs import Proof
@@ -73,112 +74,160 @@ UNPAID: Final = frozenset({State.ABSENT, State.FAILED, State.ABORTED, State.CANC
 """Final states of reports that probably cost nothing, since they brought no records."""
 
 
+_UNKNOWN: Final = frozenset({State.SUBMITTING, State.HELD})
+_AT_THE_API: Final = frozenset({State.SUBMITTED, State.READY})
+_WITHOUT_FILE: Final = frozenset(
+    {
+        State.ABSENT,
+        State.DISCARDED,
+        State.TRUNCATED,
+        State.FAILED,
+        State.ABORTED,
+        State.CANCELLED,
+        State.EXPIRED,
+        State.LOST,
+    }
+)
+"""States without a file: the window is debt, unless another report has it."""
+
+_UNSETTLED: Final = frozenset(
+    {State.SUBMITTING, State.HELD, State.SUBMITTED, State.READY, State.DISPUTED}
+)
+"""States in which a person may decide otherwise than a run would."""
+
+_DISPUTABLE: Final = frozenset({State.SUBMITTED, State.READY, State.VERIFIED})
+
+
 # --- events ---------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Created:
+class _Event:
+    """Something that happens to a report.
+
+    Each kind says in its definition after which states it may come, and which state it leads to.
+
+    Attributes:
+        proof: what entitles us to buy the window again; None: it frees no window.
+    """
+
+    after: ClassVar[frozenset[State]]
+    leads_to: ClassVar[State]
+    proof: Proof | None = None
+
+    def __init_subclass__(cls, *, after: Iterable[State], to: State) -> None:
+        cls.after, cls.leads_to = frozenset(after), to
+
+
+@dataclass(frozen=True)
+class Created(_Event, after=[State.SUBMITTING], to=State.SUBMITTED):
     """The API answered a create with an id."""
 
     request_id: str
 
 
-@dataclass(frozen=True, slots=True)
-class NotCreated:
+@dataclass(frozen=True)
+class NotCreated(_Event, after=[State.SUBMITTING], to=State.ABSENT):
     """Nothing was created: the request was not sent, or the API refused it clearly."""
 
     reason: str
+    proof = Proof.REFUSED
 
 
-@dataclass(frozen=True, slots=True)
-class CreateUnknown:
+@dataclass(frozen=True)
+class CreateUnknown(_Event, after=[State.SUBMITTING], to=State.SUBMITTING):
     """It may have been created: after a timeout, a reset, a 5xx or a cut answer."""
 
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class Adopted:
+@dataclass(frozen=True)
+class Adopted(_Event, after=_UNKNOWN | {State.ABSENT}, to=State.SUBMITTED):
     """A report that we may have created was found at the API, and is ours."""
 
     request_id: str
     reason: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class FoundAbsent:
+@dataclass(frozen=True)
+class FoundAbsent(_Event, after=_UNKNOWN, to=State.ABSENT):
     """The API is proved never to have had the report: it was not created."""
 
     reason: str
     proof: Proof = Proof.LISTS_LACK_IT
 
 
-@dataclass(frozen=True, slots=True)
-class Held:
+@dataclass(frozen=True)
+class Held(_Event, after=_UNKNOWN, to=State.HELD):
     """The report was neither found nor proved absent."""
 
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class Finished:
+@dataclass(frozen=True)
+class Finished(_Event, after=_AT_THE_API, to=State.READY):
     """The API says SUCCESS; without a link only where it says that there are no records."""
 
     items_count: int | None
     download_url: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class CutShort:
+@dataclass(frozen=True)
+class CutShort(_Event, after=_AT_THE_API, to=State.TRUNCATED):
     """The API says TRUNCATED."""
 
     items_count: int | None
     reason: str
+    proof = Proof.API_SAID_TRUNCATED
 
 
-@dataclass(frozen=True, slots=True)
-class Failed:
+@dataclass(frozen=True)
+class Failed(_Event, after=_AT_THE_API, to=State.FAILED):
     """The API says FAILED."""
 
     reason: str
+    proof = Proof.API_SAID_FAILED
 
 
-@dataclass(frozen=True, slots=True)
-class Aborted:
+@dataclass(frozen=True)
+class Aborted(_Event, after=_AT_THE_API, to=State.ABORTED):
     """The API says ABORTED, and it was not us."""
 
     reason: str
+    proof = Proof.API_SAID_ABORTED
 
 
-@dataclass(frozen=True, slots=True)
-class Lost:
+@dataclass(frozen=True)
+class Lost(_Event, after=_AT_THE_API, to=State.LOST):
     """The API no longer knows the id, or never did; a 404 by itself does not prove it."""
 
     reason: str
     proof: Proof = Proof.REPORT_LIFE_OVER
 
 
-@dataclass(frozen=True, slots=True)
-class Cancelled:
+@dataclass(frozen=True)
+class Cancelled(_Event, after=[State.SUBMITTED], to=State.CANCELLED):
     """We cancelled it at the API."""
 
     reason: str = "cancelled by the user"
+    proof = Proof.PERSON
 
 
-@dataclass(frozen=True, slots=True)
-class FileGone:
+@dataclass(frozen=True)
+class FileGone(_Event, after=[State.READY], to=State.EXPIRED):
     """The report is finished, but the life of its file is over, and it could not be had."""
 
     reason: str
     proof: Proof = Proof.FILE_LIFE_OVER
 
 
-@dataclass(frozen=True, slots=True)
-class Verified:
-    """The file was downloaded, checked and hashed, and is about to take its name.
+@dataclass(frozen=True)
+class VerifiedFile:
+    """What a file holds that was downloaded, checked and hashed, and is about to take its name.
 
-    `foreign` are the records in it of other accounts than the report's, by account, where they
-    were counted; `columns` those that are otherwise than the API sent them.
+    Attributes:
+        foreign: the records in it of other accounts than the report's, by account, where they were
+            counted.
+        columns: those that are otherwise than the API sent them.
     """
 
     sha256: str
@@ -189,20 +238,25 @@ class Verified:
     columns: ColumnChanges | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class FileMissing:
+@dataclass(frozen=True)
+class Verified(VerifiedFile, _Event, after=[State.READY], to=State.VERIFIED):
+    """The file was downloaded, checked and hashed, and is about to take its name."""
+
+
+@dataclass(frozen=True)
+class FileMissing(_Event, after=[State.VERIFIED], to=State.READY):
     """A verified file did not reach its name (a crash in between): download it again."""
 
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class Published:
+@dataclass(frozen=True)
+class Published(_Event, after=[State.VERIFIED], to=State.COLLECTED):
     """The file stands under its final name, synced to the disk."""
 
 
-@dataclass(frozen=True, slots=True)
-class Disputed:
+@dataclass(frozen=True)
+class Disputed(_Event, after=_DISPUTABLE, to=State.DISPUTED):
     """Wrong echo, wrong count, an archive that stays broken.
 
     `cut`: the API cut its file short, though not for its size.
@@ -212,52 +266,45 @@ class Disputed:
     cut: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Superseded:
+@dataclass(frozen=True)
+class Superseded(_Event, after=[State.COLLECTED, State.ERASED], to=State.SUPERSEDED):
     """A newer edition has been collected."""
 
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class Erased:
+@dataclass(frozen=True)
+class Erased(_Event, after=[State.COLLECTED], to=State.ERASED):
     """The user has the file of a collected report removed."""
 
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class Waived:
+@dataclass(frozen=True)
+class Waived(_Event, after=_UNSETTLED | _WITHOUT_FILE, to=State.WAIVED):
     """The user skips the window of the report."""
 
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class Refetched:
+@dataclass(frozen=True)
+class Refetched(_Event, after={State.DISPUTED, State.EXPIRED, State.LOST}, to=State.SUBMITTED):
     """The user has a disputed, expired or lost report asked for again, at no cost."""
 
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class Resubmitted:
+@dataclass(frozen=True)
+class Resubmitted(_Event, after=_UNSETTLED | {State.WAIVED, State.ERASED}, to=State.DISCARDED):
     """A person discards a report; its window may be bought again."""
 
     reason: str
     proof: Proof = Proof.PERSON
 
 
-@dataclass(frozen=True, slots=True)
-class Accepted:
-    """The user takes the file of a disputed report as it is; the fields are those of `Verified`."""
-
-    sha256: str
-    rows: int
-    size_bytes: int
-    target: str
-    foreign: tuple[tuple[str, int], ...] | None = None
-    columns: ColumnChanges | None = None
+@dataclass(frozen=True)
+class Accepted(VerifiedFile, _Event, after=[State.DISPUTED], to=State.VERIFIED):
+    """The user takes the file of a disputed report as it is."""
 
 
 Event = (
@@ -287,126 +334,14 @@ Event = (
 )
 
 
-def proof_of(event: Event) -> Proof | None:  # noqa: PLR0911 - one arm a proof
-    """What entitles us to buy the window again after this event; None: it frees no window."""
-    match event:
-        case FoundAbsent() | Lost() | FileGone() | Resubmitted():
-            return event.proof
-        case NotCreated():
-            return Proof.REFUSED
-        case CutShort():
-            return Proof.API_SAID_TRUNCATED
-        case Failed():
-            return Proof.API_SAID_FAILED
-        case Aborted():
-            return Proof.API_SAID_ABORTED
-        case Cancelled():
-            return Proof.PERSON
-        case (
-            Created()
-            | CreateUnknown()
-            | Adopted()
-            | Held()
-            | Finished()
-            | Verified()
-            | FileMissing()
-            | Published()
-            | Disputed()
-            | Superseded()
-            | Erased()
-            | Waived()
-            | Refetched()
-            | Accepted()
-        ):
-            return None
-    assert_never(event)
-
-
-_UNKNOWN: Final = frozenset({State.SUBMITTING, State.HELD})
-_AT_THE_API: Final = frozenset({State.SUBMITTED, State.READY})
-_WITHOUT_FILE: Final = frozenset(
-    {
-        State.ABSENT,
-        State.DISCARDED,
-        State.TRUNCATED,
-        State.FAILED,
-        State.ABORTED,
-        State.CANCELLED,
-        State.EXPIRED,
-        State.LOST,
-    }
-)
-"""States without a file: the window is debt, unless another report has it."""
-
-_UNSETTLED: Final = frozenset(
-    {State.SUBMITTING, State.HELD, State.SUBMITTED, State.READY, State.DISPUTED}
-)
-"""States in which a person may decide otherwise than a run would."""
-
-_DISPUTABLE: Final = frozenset({State.SUBMITTED, State.READY, State.VERIFIED})
-
-
-def _target(event: Event) -> tuple[frozenset[State], State]:  # noqa: PLR0911, C901, PLR0912 - one arm an event
-    """The states that an event may come in, and the one it leads to."""
-    match event:
-        case Created():
-            return frozenset({State.SUBMITTING}), State.SUBMITTED
-        case NotCreated():
-            return frozenset({State.SUBMITTING}), State.ABSENT
-        case CreateUnknown():
-            return frozenset({State.SUBMITTING}), State.SUBMITTING
-        case Adopted():
-            return _UNKNOWN | {State.ABSENT}, State.SUBMITTED
-        case FoundAbsent():
-            return _UNKNOWN, State.ABSENT
-        case Held():
-            return _UNKNOWN, State.HELD
-        case Finished():
-            return _AT_THE_API, State.READY
-        case CutShort():
-            return _AT_THE_API, State.TRUNCATED
-        case Failed():
-            return _AT_THE_API, State.FAILED
-        case Aborted():
-            return _AT_THE_API, State.ABORTED
-        case Lost():
-            return _AT_THE_API, State.LOST
-        case Cancelled():
-            return frozenset({State.SUBMITTED}), State.CANCELLED
-        case FileGone():
-            return frozenset({State.READY}), State.EXPIRED
-        case Verified():
-            return frozenset({State.READY}), State.VERIFIED
-        case FileMissing():
-            return frozenset({State.VERIFIED}), State.READY
-        case Published():
-            return frozenset({State.VERIFIED}), State.COLLECTED
-        case Disputed():
-            return _DISPUTABLE, State.DISPUTED
-        case Superseded():
-            return frozenset({State.COLLECTED, State.ERASED}), State.SUPERSEDED
-        case Erased():
-            return frozenset({State.COLLECTED}), State.ERASED
-        case Waived():
-            return _UNSETTLED | _WITHOUT_FILE, State.WAIVED
-        case Refetched():
-            return frozenset({State.DISPUTED, State.EXPIRED, State.LOST}), State.SUBMITTED
-        case Accepted():
-            return frozenset({State.DISPUTED}), State.VERIFIED
-        case Resubmitted():
-            return _UNSETTLED | {State.WAIVED, State.ERASED}, State.DISCARDED
-    assert_never(event)
-
-
 def transition(state: State, event: Event) -> State:
     """The state that follows.
 
     Raises:
         InvalidTransition: the event may not come in this state.
     """
-    allowed, target = _target(event)
-    if state not in allowed:
+    if state not in event.after:
         raise InvalidTransition(
             f"a report that is {state.value} cannot take {type(event).__name__}; this is a bug"
         )
-    return target
+    return event.leads_to

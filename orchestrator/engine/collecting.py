@@ -10,11 +10,11 @@ from anyio.lowlevel import checkpoint
 from orchestrator.core import lifecycle, policy
 from orchestrator.core.commands import pay_or_skip
 from orchestrator.core.echo import EchoDifference
-from orchestrator.core.lifecycle import State
+from orchestrator.core.lifecycle import State, VerifiedFile
 from orchestrator.core.local_dates import chunk_text
 from orchestrator.core.model import RemoteReport, Report
 from orchestrator.core.policy import Scope
-from orchestrator.core.ports import Download, Priority, VerifiedFile, Within
+from orchestrator.core.ports import Download, Priority, Within
 from orchestrator.core.slots import SlotPool
 from orchestrator.core.vonage import Status
 from orchestrator.engine import outcomes
@@ -383,12 +383,5 @@ class Collecting:
                     await checkpoint()  # somebody is in a hurry: whatever would follow is cut too
 
 
-def _verified(verdict: VerifiedFile) -> lifecycle.Verified:
-    return lifecycle.Verified(
-        sha256=verdict.sha256,
-        rows=verdict.rows,
-        size_bytes=verdict.size_bytes,
-        target=verdict.target,
-        foreign=verdict.foreign,
-        columns=verdict.columns,
-    )
+def _verified(file: VerifiedFile) -> lifecycle.Verified:
+    return lifecycle.Verified(**vars(file))

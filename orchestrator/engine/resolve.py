@@ -110,18 +110,8 @@ async def accept_file(report: Report, ledger: Ledger, collector: Collector) -> R
             in its place.
     """
     _only(report, frozenset({State.DISPUTED}), "--accept-file")
-    verdict = await collector.accept(report)
-    report = await ledger.apply(
-        report,
-        lifecycle.Accepted(
-            sha256=verdict.sha256,
-            rows=verdict.rows,
-            size_bytes=verdict.size_bytes,
-            target=verdict.target,
-            foreign=verdict.foreign,
-            columns=verdict.columns,
-        ),
-    )
+    accepted = lifecycle.Accepted(**vars(await collector.accept(report)))
+    report = await ledger.apply(report, accepted)
     if await collector.publish(report):
         report = await ledger.apply(report, lifecycle.Published())
     return report

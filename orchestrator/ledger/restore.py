@@ -8,9 +8,9 @@ from datetime import datetime
 from typing import Final
 
 from orchestrator.core.ledger_records import to_ms
-from orchestrator.core.lifecycle import State
+from orchestrator.core.lifecycle import State, VerifiedFile
 from orchestrator.core.model import GivenUp, LedgerPoint, Report, Resolution, Series
-from orchestrator.core.ports import Contradiction, LedgerReader, VerifiedFile
+from orchestrator.core.ports import Contradiction, LedgerReader
 from orchestrator.ledger import rows
 from orchestrator.ledger.store import Store
 

@@ -13,7 +13,7 @@ from orchestrator.core.ports.api import (
     Resume,
     Within,
 )
-from orchestrator.core.ports.collect import Collector, VerifiedFile
+from orchestrator.core.ports.collect import Collector
 from orchestrator.core.ports.ledger import ChangeListener, Ledger
 from orchestrator.core.ports.ledger_reader import Histories, LedgerReader
 from orchestrator.core.ports.ledger_restore import Contradiction, LedgerRestore
@@ -35,6 +35,5 @@ __all__ = [
     "RateLimiter",
     "ReportsApi",
     "Resume",
-    "VerifiedFile",
     "Within",
 ]

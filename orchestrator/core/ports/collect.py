@@ -1,25 +1,12 @@
 """The collector as the engine sees it: makes a verified file of a download, and publishes it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
-from orchestrator.core.column_changes import ColumnChanges
 from orchestrator.core.echo import EchoDifference
+from orchestrator.core.lifecycle import VerifiedFile
 from orchestrator.core.model import Report
 from orchestrator.core.ports.api import Download, Resume
-
-
-@dataclass(frozen=True, slots=True)
-class VerifiedFile:
-    """What a verified file holds, before it takes its name; the fields are those of `Verified`."""
-
-    rows: int
-    size_bytes: int
-    sha256: str
-    target: str
-    foreign: tuple[tuple[str, int], ...] | None = None
-    columns: ColumnChanges | None = None
 
 
 class Collector(Protocol):

@@ -6,8 +6,8 @@ there is no ledger.
 
 from typing import Protocol
 
+from orchestrator.core.lifecycle import VerifiedFile
 from orchestrator.core.model import GivenUp, Report, Resolution, Series
-from orchestrator.core.ports.collect import VerifiedFile
 from orchestrator.core.ports.ledger_reader import LedgerReader
 
 
