@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from orchestrator.app.files import files
 from orchestrator.config import Inputs
+from orchestrator.core.commands import JOB, typed
 from orchestrator.core.record_columns import ColumnType, column_type
 from orchestrator.core.settings import Format
 from orchestrator.errors import InputError
@@ -81,7 +82,7 @@ def query(inputs: Inputs, sql: str) -> QueryResult:
     except duckdb.Error as error:
         raise InputError(
             f"DuckDB cannot read the files: {_words(error)}; "
-            "`orchestrator verify` tells which are missing or damaged"
+            f"{typed('verify', JOB)} tells which are missing or damaged"
         ) from None
     while True:
         try:
