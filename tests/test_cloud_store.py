@@ -133,6 +133,26 @@ def test_an_object_without_a_hash_is_read(url: str, work: Path) -> None:
     assert store.put(path, "copied", sha256)
 
 
+@pytest.mark.parametrize("content", [b"small", LARGE])
+def test_an_object_that_appears_while_a_file_is_sent_stays(
+    url: str, work: Path, content: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ours, theirs = machine(url, work), machine(url, work)
+    path, sha256 = local_file(work, content)
+    upload = Objects.upload
+
+    def after_theirs(self: Any, *arguments: Any) -> Any:
+        write(theirs, b"theirs", KEY)
+        return upload(self, *arguments)
+
+    monkeypatch.setattr(Objects, "upload", after_theirs)
+    with pytest.raises(NameTaken):
+        ours.put(path, KEY, sha256)
+    assert path.read_bytes() == content
+    assert read(theirs, KEY) == b"theirs"
+    assert not unfinished_uploads(url)
+
+
 def test_an_object_of_another_size_is_not_the_file_whatever_its_hash_says(
     url: str, work: Path
 ) -> None:

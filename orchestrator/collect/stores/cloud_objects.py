@@ -10,14 +10,16 @@ import os
 import random
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from itertools import chain
 from typing import Any, BinaryIO, Final, NamedTuple
 
 from orchestrator.collect import disk, layout, safe_open
 from orchestrator.collect.stores import cloud_connection
 from orchestrator.collect.stores.base import Stat
 from orchestrator.collect.stores.cloud_connection import told
-from orchestrator.errors import InputError, OutputError
+from orchestrator.errors import InputError, NameTaken, OutputError
 
 _CHUNK_BYTES: Final = 8 * 1024 * 1024  # Of an upload in parts: few requests, little memory.
 _CONCURRENT_CHUNKS: Final = 4  # Per file; four downloads hold 128 MB at most.
@@ -166,9 +168,11 @@ class Objects:
     ) -> Head:
         """Uploads a file, and reads back what the store then has under the key.
 
-        A small file never takes the place of an object; of a large one the caller has looked.
+        It takes the place of no object: a small file for certain, and a large one of none that was
+        there before its last part was sent, since an upload in parts knows no conditions.
 
         Raises:
+            NameTaken: an object appeared while a large file was sent.
             OutputError: what was written is not there; or `is_cancelled`, and nothing is.
             OSError: the file.
         """
@@ -180,7 +184,7 @@ class Objects:
             self._library.put(
                 self._reached_for(_CONCURRENT_CHUNKS * _CHUNK_BYTES),
                 key,
-                _blocks(file, size_bytes, is_cancelled),
+                chain(_blocks(file, size_bytes, is_cancelled), self._unless_taken(key)),
                 attributes={_HASH: sha256},
                 chunk_size=_CHUNK_BYTES,
                 max_concurrency=_CONCURRENT_CHUNKS,
@@ -191,6 +195,14 @@ class Objects:
                 f"{self.location(key)} was written, and is not there as it was written; run again"
             )
         return head
+
+    def _unless_taken(self, key: str) -> Iterator[bytes]:
+        """No bytes; raises if there is an object by now, so that the library aborts the upload."""
+        with ThreadPoolExecutor(1) as another:  # The library is busy with the upload in this one.
+            head = another.submit(self.head, key).result()
+        if head is not None:
+            raise NameTaken(f"another file appeared at {self.location(key)}, and stays")
+        yield from ()
 
     def _put(self, key: str, content: bytes, sha256: str, mode: object) -> None:
         self._library.put(
