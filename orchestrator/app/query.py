@@ -13,7 +13,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from orchestrator.app.files import files
+from orchestrator.app.files import ReportFile, files
+from orchestrator.app.query_copies import copies
 from orchestrator.config import Inputs
 from orchestrator.core.commands import JOB, typed
 from orchestrator.core.record_columns import ColumnType, column_type
@@ -67,13 +68,14 @@ def query(inputs: Inputs, sql: str) -> QueryResult:
 
     Raises:
         InputError: DuckDB is not installed, there is nothing to ask, the format cannot be asked,
-            or the statement is not right.
+            the statement is not right, or a file of an object store cannot be copied.
         LedgerError: the ledger cannot be read.
+        OutputError: the local disk takes no copies.
     """
     duckdb = _library()
     _check_statement(duckdb, sql)
-    by_product = _files(inputs)
     connection = duckdb.connect()
+    by_product = _paths(inputs, sql, connection)
     _confine(connection, [path for paths in by_product.values() for path in paths])
     try:
         views = [_View(connection, product, paths) for product, paths in by_product.items()]
@@ -103,19 +105,21 @@ def query(inputs: Inputs, sql: str) -> QueryResult:
     return QueryResult(columns, _rows(answer, first, duckdb.Error), warnings)
 
 
-def _files(inputs: Inputs) -> Mapping[str, list[str]]:
-    """The paths of the collected files, by product."""
-    by_product: defaultdict[str, list[str]] = defaultdict(list)
+def _paths(inputs: Inputs, sql: str, connection: Any) -> Mapping[str, list[str]]:
+    """The paths of the collected files, by product.
+
+    Those of an object store are copied first, of the products that the statement names; the copies
+    go with the connection.
+    """
+    by_product: defaultdict[str, list[ReportFile]] = defaultdict(list)
     for file in files(inputs):
-        if file.url:
-            raise InputError(
-                f"query reads files on a disk, and {file.url} is in an object store; copy the files"
-                " into a folder, and ask DuckDB itself"
-            )
-        by_product[file.series.product].append(str(file.path))
+        by_product[file.series.product].append(file)
     if not by_product:
         raise InputError("nothing is collected yet, so there is nothing to ask")
-    return by_product
+    if inputs.config.output.url:
+        named = {key: value for key, value in by_product.items() if _view_name(key) in sql.lower()}
+        return copies(inputs.config.output, named or by_product, connection)
+    return {key: [str(file.path) for file in value] for key, value in by_product.items()}
 
 
 def _rows(
@@ -183,13 +187,17 @@ def _words(error: Exception) -> str:
     return printable(str(error).split("\n\n", 1)[0])
 
 
+def _view_name(product: str) -> str:
+    return product.lower().replace("-", "_")
+
+
 class _View:
     """The view of one product."""
 
     def __init__(self, connection: Any, product: str, paths: Sequence[str]) -> None:
         self._connection = connection
         self._product = product
-        self.name = product.lower().replace("-", "_")
+        self.name = _view_name(product)
         self._sources = list(self._of_formats(paths))
         self._as_text: set[str] = set()
 
