@@ -25,20 +25,14 @@ MAX_CONNECTIONS: Final = 100
 MAX_BODY: Final = 64 * 1024
 """Maximum number of bytes of a body, which is read and thrown away. A report has about 1,000."""
 
-BODY_SECONDS: Final = 5.0
-"""Seconds that a body may take."""
-
-RATE: Final = 200.0
-"""Calls a second that are answered in full; beyond it: 429."""
+BODY_SECONDS: Final = 5.0  # Seconds that a body may take
+RATE: Final = 200.0  # Calls a second that are answered in full; beyond it: 429
 
 BURST: Final = 1_000.0
 """Calls that may come at once: the reports of a hundred keys may end together."""
 
-MANY_UNKNOWN: Final = 1_000
-"""Calls to unknown addresses after which a warning is written, once."""
-
-_IDLE_SECONDS: Final = 15.0
-"""Seconds after which an idle connection is closed."""
+MANY_UNKNOWN: Final = 1_000  # Calls to unknown addresses after which a warning is written, once
+_IDLE_SECONDS: Final = 15.0  # Seconds after which an idle connection is closed
 
 _SHUTDOWN_SECONDS: Final = 1.0
 _MAX_HEADER: Final = 4096  # bytes of a header line
@@ -52,16 +46,12 @@ _SILENT.disabled = True
 
 @dataclass(slots=True)
 class CallCounts:
-    """Counts of the calls that came in.
-
-    Attributes:
-        unknown: calls to anything else, and anything but a POST.
-        refused: calls that were too many, too long, too slow or no HTTP, whatever they were for,
-            and connections that had to make room.
-    """
+    """Counts of the calls that came in."""
 
     received: int = 0
-    unknown: int = 0
+    unknown: int = 0  # calls to anything else, and anything but a POST
+    # calls that were too many, too long, too slow or no HTTP, whatever they were for, and
+    # connections that had to make room
     refused: int = 0
 
 

@@ -10,14 +10,12 @@ from typing import Final
 
 import anyio
 
-_TOKEN_BYTES: Final = 24
-"""Random bytes of a token: 192 bits, which nobody guesses."""
+_TOKEN_BYTES: Final = 24  # Random bytes of a token: 192 bits, which nobody guesses
 
 _BURST: Final = 3
 """Calls of one address that are passed on at once: a forged one must not hide the true one."""
 
-_REFILL_PER_SECOND: Final = 1.0
-"""Calls a second of one address that are passed on after that."""
+_REFILL_PER_SECOND: Final = 1.0  # Calls a second of one address that are passed on after that
 
 _REMEMBERED: Final = 10_000
 """Maximum number of addresses that are remembered while nobody listens at them."""

@@ -46,8 +46,7 @@ MAX_ANSWER_BYTES: Final = 1024**2
 _MAX_CLOCK_DIFFERENCE: Final = timedelta(days=100 * 365)
 """A ``Date`` that differs by more from our clock is ignored: sums with it would be no dates."""
 
-DIRECT: Final = Proxies()
-"""No proxy."""
+DIRECT: Final = Proxies()  # No proxy
 
 _PLAIN: Final = {"Accept-Encoding": "identity"}
 

@@ -25,8 +25,7 @@ from orchestrator.errors import (
 )
 from orchestrator.texts import short
 
-MAX_REDIRECTS: Final = 3
-"""Maximum number of redirects that a download follows."""
+MAX_REDIRECTS: Final = 3  # Maximum number of redirects that a download follows
 
 _MAX_KEY_PAUSE: Final = timedelta(minutes=1)
 """Longest `Retry-After` of a download that slows its key down; a longer one is for the file."""

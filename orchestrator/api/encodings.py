@@ -11,21 +11,16 @@ from typing import Final
 
 from multidict import CIMultiDictProxy
 
-BLOCK: Final = 256 * 1024
-"""Maximum number of decoded bytes that are held at once."""
+BLOCK: Final = 256 * 1024  # Maximum number of decoded bytes that are held at once
 
 _GZIP: Final = b"\x1f\x8b"
-_BEGIN: Final = 4
-"""Bytes that are needed to tell what a body is."""
-
-_MAX_LAYERS: Final = 4
-"""Maximum number of codings that are applied to one body."""
+_BEGIN: Final = 4  # Bytes that are needed to tell what a body is
+_MAX_LAYERS: Final = 4  # Maximum number of codings that are applied to one body
 
 _MAX_RATIO: Final = 200
 """Decoded bytes for each encoded byte, beyond which a body is taken for a decompression bomb."""
 
-_ALWAYS_ALLOWED: Final = 64 * 1024**2
-"""Decoded bytes below which no ratio is too high."""
+_ALWAYS_ALLOWED: Final = 64 * 1024**2  # Decoded bytes below which no ratio is too high
 
 _ZLIB_WITH_HEADER: Final = zlib.MAX_WBITS
 _ZLIB_RAW: Final = -zlib.MAX_WBITS

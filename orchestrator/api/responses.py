@@ -11,8 +11,7 @@ from orchestrator.api.transport import BELOW_HTTP, transport_error
 from orchestrator.core.ports import Resume, Within
 from orchestrator.errors import ServerFault, TooLarge, TransportError
 
-_PIECE: Final = 256 * 1024
-"""Bytes that are read at once."""
+_PIECE: Final = 256 * 1024  # Bytes that are read at once
 
 SLOWEST: Final = 1024
 """Bytes a second below which a download of unknown length has failed.
@@ -20,8 +19,7 @@ SLOWEST: Final = 1024
 Without it, a server that sends a byte now and then would keep a download slot for ever.
 """
 
-PATIENCE_SECONDS: Final = 600.0
-"""Seconds between two judgements of a download's speed."""
+PATIENCE_SECONDS: Final = 600.0  # Seconds between two judgements of a download's speed
 
 
 class Stream:

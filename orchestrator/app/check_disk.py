@@ -35,21 +35,13 @@ class Level(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One line of the answer.
+    """One line of the answer."""
 
-    Attributes:
-        level: how it went.
-        subject: what was looked at, in a word.
-        text: what was found, in a sentence.
-        remedy: what to do; empty where nothing is wrong.
-        code: with which a run would end for it, if it is an error.
-    """
-
-    level: Level
-    subject: str
-    text: str
-    remedy: str = ""
-    code: ExitCode = ExitCode.FINDINGS
+    level: Level  # how it went
+    subject: str  # what was looked at, in a word
+    text: str  # what was found, in a sentence
+    remedy: str = ""  # what to do; empty where nothing is wrong
+    code: ExitCode = ExitCode.FINDINGS  # with which a run would end for it, if it is an error
 
     def __str__(self) -> str:
         text = f"{self.level.value:<8} {self.subject}: {self.text}"

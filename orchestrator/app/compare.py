@@ -35,16 +35,12 @@ class Line:
 
 @dataclass(slots=True)
 class Finding:
-    """How a collection compares with the truth.
-
-    Attributes:
-        charged: how many the simulator charged.
-        differences: every difference, in words; none if all is well.
-    """
+    """How a collection compares with the truth."""
 
     lines: list[Line] = field(default_factory=list)
     records: int = 0
-    charged: int = 0
+    charged: int = 0  # how many the simulator charged
+    # every difference, in words; none if all is well
     differences: list[str] = field(default_factory=list)
 
 

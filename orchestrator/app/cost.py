@@ -14,21 +14,13 @@ _SMALL: Final = Decimal(1)
 
 @dataclass(slots=True)
 class Cost:
-    """What some series' records cost together.
+    """What some series' records cost together."""
 
-    Attributes:
-        prices: as the config says.
-        records: of the series of which something is known.
-        unknown: series of which nobody can say how many records there are.
-        money: of the records whose price is known.
-        unpriced: records whose price is not known.
-    """
-
-    prices: Prices
-    records: int = 0
-    unknown: int = 0
-    money: Decimal = field(default_factory=Decimal)
-    unpriced: int = 0
+    prices: Prices  # as the config says
+    records: int = 0  # of the series of which something is known
+    unknown: int = 0  # series of which nobody can say how many records there are
+    money: Decimal = field(default_factory=Decimal)  # of the records whose price is known
+    unpriced: int = 0  # records whose price is not known
 
     def add(self, product: str, records: int | None) -> None:
         """Adds the records of a series of that product; None: their number is not known."""

@@ -30,14 +30,10 @@ def no_announcement(level: str, text: str) -> None:
 
 @dataclass(frozen=True, slots=True)
 class WritableLedger:
-    """A ledger that may be written.
-
-    Attributes:
-        manifest: is told of every change; to be written as a whole at the end.
-    """
+    """A ledger that may be written."""
 
     ledger: Ledger
-    manifest: ManifestSync
+    manifest: ManifestSync  # is told of every change; to be written as a whole at the end
 
 
 @asynccontextmanager

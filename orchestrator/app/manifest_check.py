@@ -28,8 +28,7 @@ from orchestrator.ledger import ledger_exists, lock_holder
 from orchestrator.reporting.phrases import counted
 
 _BATCH: Final = 500  # Request ids that are looked up in one statement.
-_NAMED: Final = 5
-"""Unknown files that are named one by one; the rest are counted."""
+_NAMED: Final = 5  # Unknown files that are named one by one; the rest are counted
 
 
 class Stands(Enum):
@@ -42,18 +41,12 @@ class Stands(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """A ledger and the manifest beside its files, which belong together.
+    """A ledger and the manifest beside its files, which belong together."""
 
-    Attributes:
-        stands: whether the manifest has to be written anew.
-        survey: how the manifest stands by itself.
-        problem: what is wrong with it; empty where nothing is.
-        moved: what tells that the files of the ledger are elsewhere; empty where nothing does.
-    """
-
-    stands: Stands
-    survey: Survey
-    problem: str = ""
+    stands: Stands  # whether the manifest has to be written anew
+    survey: Survey  # how the manifest stands by itself
+    problem: str = ""  # what is wrong with it; empty where nothing is
+    # what tells that the files of the ledger are elsewhere; empty where nothing does
     moved: str = ""
 
 

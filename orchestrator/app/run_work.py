@@ -117,23 +117,15 @@ def _double_purchases(reader: LedgerReader, inputs: Inputs, now: datetime) -> li
 
 @dataclass(frozen=True, slots=True)
 class Executed:
-    """What the work has left for the summary.
-
-    Attributes:
-        renewed: how the newer editions stand, where these were asked for.
-        display_error: the first error of what shows the run; None if there was none.
-        loop_lag: how late the event loop's turns came.
-        receiver: of callbacks; None without one.
-        unreachable: why the API could not be reached; empty if it could.
-    """
+    """What the work has left for the summary."""
 
     end: RunEnd
-    renewed: RenewalsEnd | None
+    renewed: RenewalsEnd | None  # how the newer editions stand, where these were asked for
     stats: RunStats
-    display_error: Exception | None
-    loop_lag: LoopLag
-    receiver: CallbackServer | None
-    unreachable: str
+    display_error: Exception | None  # the first error of what shows the run; None if there was none
+    loop_lag: LoopLag  # how late the event loop's turns came
+    receiver: CallbackServer | None  # of callbacks; None without one
+    unreachable: str  # why the API could not be reached; empty if it could
 
 
 async def execute(

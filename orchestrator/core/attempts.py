@@ -27,8 +27,7 @@ from orchestrator.core.settings import PollPolicy
 MAX_FAILED_A_RUN: Final = 3
 """Maximum number of reports that may fail over a chunk in one run; the next run goes on."""
 
-MAX_FAILED: Final = BEFORE_SPLIT + 1
-"""Failed reports over a chunk after which it is given up."""
+MAX_FAILED: Final = BEFORE_SPLIT + 1  # Failed reports over a chunk after which it is given up
 
 MAX_PURCHASES: Final = 12
 """Maximum number of purchases of one moment that come to nothing, the truncated ones included."""

@@ -22,18 +22,13 @@ _WORD: Final = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """How far a ledger had got.
+    """How far a ledger had got."""
 
-    Attributes:
-        at: when that was, to the second; for people.
-        ledger: the first 8 digits of `LedgerPoint.ledger`.
-        run: tells runs apart that have changed nothing, in hex; empty where no run has ended here.
-    """
-
-    at: datetime
-    ledger: str
+    at: datetime  # when that was, to the second; for people
+    ledger: str  # the first 8 digits of `LedgerPoint.ledger`
     generation: int
     changes: int
+    # tells runs apart that have changed nothing, in hex; empty where no run has ended here
     run: str = ""
 
     @classmethod

@@ -22,11 +22,8 @@ from orchestrator.core.intervals import Window, union
 from orchestrator.core.model import Failure, Span, Unit
 from orchestrator.core.volume import Sizing
 
-BEFORE_SPLIT: Final = 8
-"""Failed reports over a chunk after which it is cut in half, once."""
-
-SHRINK: Final = 4
-"""A truncated window is asked for again in chunks of at most this part of it."""
+BEFORE_SPLIT: Final = 8  # Failed reports over a chunk after which it is cut in half, once
+SHRINK: Final = 4  # A truncated window is asked for again in chunks of at most this part of it
 
 _DAY: Final = timedelta(days=1)
 _SECOND: Final = timedelta(seconds=1)

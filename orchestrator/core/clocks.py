@@ -8,8 +8,7 @@ from orchestrator.core.hosts import is_on_this_machine
 DATE_GRAIN: Final = timedelta(seconds=1)
 """Precision of a ``Date`` header: the server's clock may be ahead of it by less than this."""
 
-CLOCK_TOLERANCE: Final = timedelta(minutes=1)
-"""Difference of the clocks above which a run warns."""
+CLOCK_TOLERANCE: Final = timedelta(minutes=1)  # Difference of the clocks above which a run warns
 
 
 def earlier_of_both(now: datetime, server_ahead: timedelta) -> datetime:

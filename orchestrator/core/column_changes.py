@@ -9,15 +9,11 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class ColumnChanges:
-    """Names of columns.
-
-    Attributes:
-        hashed: hold an HMAC-SHA-256 in the place of each value.
-        without_type: are text in a typed file, since a value did not fit the type.
-    """
+    """Names of columns."""
 
     dropped: tuple[str, ...] = ()
-    hashed: tuple[str, ...] = ()
+    hashed: tuple[str, ...] = ()  # hold an HMAC-SHA-256 in the place of each value
+    # are text in a typed file, since a value did not fit the type
     without_type: tuple[str, ...] = ()
 
     def __bool__(self) -> bool:

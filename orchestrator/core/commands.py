@@ -18,17 +18,12 @@ _MAX_JOBS: Final = 4
 
 @dataclass(frozen=True, slots=True)
 class Called:
-    """How the program was called, as far as other commands must be called alike.
+    """How the program was called, as far as other commands must be called alike."""
 
-    Attributes:
-        jobs: the job files, as typed.
-        config: what `--config` named; empty without it.
-        config_alone: what `--config` must name for a command without a job file, so that it finds
-            the same config; empty where it does so by itself.
-    """
-
-    jobs: tuple[str, ...] = ()
-    config: str = ""
+    jobs: tuple[str, ...] = ()  # the job files, as typed
+    config: str = ""  # what `--config` named; empty without it
+    # what `--config` must name for a command without a job file, so that it finds the same config;
+    # empty where it does so by itself
     config_alone: str = ""
 
 

@@ -15,8 +15,7 @@ from typing import Final
 from orchestrator.core.ledger_records import Owner
 from orchestrator.core.model import Report
 
-FEW: Final = 5
-"""Entries; no API is expected to cut its lists shorter than this."""
+FEW: Final = 5  # Entries; no API is expected to cut its lists shorter than this
 
 CREATE_TAKES: Final = timedelta(minutes=2)
 """Longest time from the intent until a create happens: its timeout, and what a server may still
@@ -116,16 +115,11 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """One list answer.
-
-    Attributes:
-        said: how many the API says that there are; None where it does not say.
-        unread: how many more there are that could not be read.
-    """
+    """One list answer."""
 
     entries: Sequence[Entry]
-    said: int | None = None
-    unread: int = 0
+    said: int | None = None  # how many the API says that there are; None where it does not say
+    unread: int = 0  # how many more there are that could not be read
 
     @property
     def size(self) -> int:
@@ -200,14 +194,10 @@ def tiles_cover(tiles: Sequence[Page], longest: int, *, shows_later: bool, heeds
 
 @dataclass(frozen=True, slots=True)
 class UnknownCreate:
-    """A create with unknown outcome, at one search for its report.
-
-    Attributes:
-        rate: seconds of the API's clock for each of ours; 1 but at a simulator.
-    """
+    """A create with unknown outcome, at one search for its report."""
 
     report: Report
     moment: Moment
     age: timedelta
     now: datetime
-    rate: float = 1.0
+    rate: float = 1.0  # seconds of the API's clock for each of ours; 1 but at a simulator

@@ -20,28 +20,20 @@ _NO_HISTORY: Final = History()
 
 @dataclass(frozen=True, slots=True)
 class Debt:
-    """What a job still wants of one series.
-
-    Attributes:
-        owed: what must be asked for: wanted less had. Normal.
-        had: the part of what the job wants that is had already, or asked for by an earlier job
-            of the same command. Normal.
-        backfilled: the part of `owed` that earlier runs of relative windows missed.
-        forgotten: the part of `owed` that is older than the API keeps records.
-        failures: the reports of the series that came to nothing and still count.
-        resolution: what the job's relative windows have become; `run` stores it.
-        sizing: how its chunks are kept small; None where time alone decides.
-    """
+    """What a job still wants of one series."""
 
     job: Job
     entry: JobSeries
-    owed: tuple[Window, ...]
+    owed: tuple[Window, ...]  # what must be asked for: wanted less had. Normal.
+    # the part of what the job wants that is had already, or asked for by an earlier job of the same
+    # command. Normal.
     had: tuple[Window, ...]
+    # the part of `owed` that earlier runs of relative windows missed
     backfilled: tuple[Window, ...]
-    forgotten: tuple[Window, ...]
-    failures: tuple[Failure, ...]
-    resolution: Resolution
-    sizing: Sizing | None = None
+    forgotten: tuple[Window, ...]  # the part of `owed` that is older than the API keeps records
+    failures: tuple[Failure, ...]  # the reports of the series that came to nothing and still count
+    resolution: Resolution  # what the job's relative windows have become; `run` stores it
+    sizing: Sizing | None = None  # how its chunks are kept small; None where time alone decides
 
     @property
     def must_probe(self) -> bool:
@@ -70,15 +62,11 @@ class Debt:
 
 @dataclass(frozen=True, slots=True)
 class EarlierJob:
-    """A job that the command names before another one, and that buys what both want of a series.
-
-    Attributes:
-        resolution: of the job's relative windows for the series, as the ledger has it.
-    """
+    """A job that the command names before another one, and that buys what both want of a series."""
 
     job: Job
     now: datetime
-    resolution: Resolution
+    resolution: Resolution  # of the job's relative windows for the series, as the ledger has it
 
 
 def debt(

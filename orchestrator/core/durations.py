@@ -20,27 +20,19 @@ from typing import Final, NamedTuple
 
 
 class ReportDuration(NamedTuple):
-    """How long one report took.
-
-    Attributes:
-        seconds: from when its id was known to when it was seen finished.
-    """
+    """How long one report took."""
 
     rows: int
-    seconds: float
+    seconds: float  # from when its id was known to when it was seen finished
 
 
 class OpenReport(NamedTuple):
-    """A report that is watched.
-
-    Attributes:
-        age: seconds since its id was known, when it was last seen open; negative: it was not yet.
-        size: how long it will take, compared with most of its product.
-    """
+    """A report that is watched."""
 
     product: str
+    # seconds since its id was known, when it was last seen open; negative: it was not yet
     age: float
-    size: float = 1.0
+    size: float = 1.0  # how long it will take, compared with most of its product
 
 
 UNKNOWN_SECONDS: Final = 30.0
@@ -52,8 +44,7 @@ _MAX_LATEST: Final = 200
 _FIT_SHARE: Final = 8
 """The line is drawn again once one in this many of its reports is new: each time would be slow."""
 
-_MIN_ENDS: Final = 5
-"""Ends from which on a life table expects better than doubling pauses do."""
+_MIN_ENDS: Final = 5  # Ends from which on a life table expects better than doubling pauses do
 
 _MAX_ENDS: Final = 100.0
 """Ends in a life table; at more, everything in it is halved, so that it forgets."""
@@ -124,20 +115,14 @@ class _HazardTable:
 
 @dataclass(slots=True)
 class _Product:
-    """What is known of one product: its life table, its latest reports, and a line through them.
-
-    Attributes:
-        base: seconds that a report without records takes.
-        row_seconds: seconds for each record.
-        new_reports: how many came since the line was drawn.
-    """
+    """What is known of one product: its life table, its latest reports, and a line through them."""
 
     table: _HazardTable = field(default_factory=_HazardTable)
     latest: deque[ReportDuration] = field(default_factory=lambda: deque(maxlen=_MAX_LATEST))
-    base: float = 0.0
-    row_seconds: float = 0.0
+    base: float = 0.0  # seconds that a report without records takes
+    row_seconds: float = 0.0  # seconds for each record
     median_seconds: float = UNKNOWN_SECONDS
-    new_reports: int = 0
+    new_reports: int = 0  # how many came since the line was drawn
 
     def learn(self, duration: ReportDuration) -> None:
         self.latest.append(duration)

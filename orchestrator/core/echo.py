@@ -30,17 +30,11 @@ _NOT_A_DIGIT: Final = re.compile(r"\D", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class EchoDifference:
-    """A field of the request that the API repeats with another value.
+    """A field of the request that the API repeats with another value."""
 
-    Attributes:
-        field: its name; ``date_start`` and ``date_end`` among them.
-        asked: what we sent; None where we sent nothing.
-        answered: what the API says that we sent.
-    """
-
-    field: str
-    asked: EchoValue | None
-    answered: EchoValue
+    field: str  # its name; ``date_start`` and ``date_end`` among them
+    asked: EchoValue | None  # what we sent; None where we sent nothing
+    answered: EchoValue  # what the API says that we sent
 
     def __str__(self) -> str:
         """For people."""

@@ -26,13 +26,10 @@ class DebtKnown:
 
 @dataclass(frozen=True, slots=True)
 class ReportChanged:
-    """A report as it stands now.
-
-    Attributes:
-        event: what changed it; None: it was found open, or its intent has just been written.
-    """
+    """A report as it stands now."""
 
     report: Report
+    # what changed it; None: it was found open, or its intent has just been written
     event: Event | None
 
 

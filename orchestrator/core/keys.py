@@ -36,22 +36,15 @@ class Form(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """A key of the config file.
+    """A key of the config file."""
 
-    Attributes:
-        help: one sentence for editors; what it is, and its unit.
-        least: the least value; None: the least that its type takes.
-        most: the largest value; None: the largest that its type takes.
-        name: as the file has it; empty: as the field is called.
-        written: the default as text, where the field itself has none.
-    """
-
-    help: str
+    help: str  # one sentence for editors; what it is, and its unit
     form: Form = Form.BY_TYPE
-    least: float | timedelta | None = None
+    least: float | timedelta | None = None  # the least value; None: the least that its type takes
+    # the largest value; None: the largest that its type takes
     most: float | timedelta | None = None
-    name: str = ""
-    written: str = ""
+    name: str = ""  # as the file has it; empty: as the field is called
+    written: str = ""  # the default as text, where the field itself has none
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,29 +29,20 @@ def from_ms(value: int) -> datetime:
 
 @dataclass(frozen=True, slots=True)
 class Owner:
-    """Which row of ours has a request id, and since when.
+    """Which row of ours has a request id, and since when."""
 
-    Attributes:
-        report_id: our number of it; later rows have higher ones.
-        intended_at: when its intent was written, by our clock.
-        submitted_at: when its id became known; None for one that was restored from a manifest.
-    """
-
-    report_id: int
+    report_id: int  # our number of it; later rows have higher ones
     api_key: str
-    intended_at: datetime
+    intended_at: datetime  # when its intent was written, by our clock
+    # when its id became known; None for one that was restored from a manifest
     submitted_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
 class SubaccountRows:
-    """The number of records of one account in one collected file of another.
+    """The number of records of one account in one collected file of another."""
 
-    Attributes:
-        series: of the file; with subaccounts.
-    """
-
-    series: Series
+    series: Series  # of the file; with subaccounts
     window: Window
     report_id: int
     account_id: str
@@ -60,21 +51,17 @@ class SubaccountRows:
 
 @dataclass(slots=True)
 class LedgerChanges:
-    """What transactions have changed of that which a manifest holds, in the order of the changes.
+    """What transactions have changed of what a manifest holds, in the order of the changes."""
 
-    Attributes:
-        reports: by our number, as they are now.
-        resolutions: job and number of the series.
-        given_up: numbers of given-up entries, those that are gone included.
-        series: numbers of the series whose failures no longer count.
-        unsure: a part of the transaction was undone, so `reports` may hold what was not written:
-            read them again.
-    """
-
-    reports: dict[int, Report] = field(default_factory=dict)
+    reports: dict[int, Report] = field(default_factory=dict)  # by our number, as they are now
+    # job and number of the series
     resolutions: dict[tuple[str, int], None] = field(default_factory=dict)
+    # numbers of given-up entries, those that are gone included
     given_up: dict[int, None] = field(default_factory=dict)
+    # numbers of the series whose failures no longer count
     series: dict[int, None] = field(default_factory=dict)
+    # a part of the transaction was undone, so `reports` may hold what was not written: read them
+    # again
     unsure: bool = False
 
     def report(self, report: Report, before: State | None = None) -> None:

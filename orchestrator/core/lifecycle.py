@@ -105,14 +105,11 @@ class _Event:
     """Something that happens to a report.
 
     Each kind says in its definition after which states it may come, and which state it leads to.
-
-    Attributes:
-        proof: what entitles us to buy the window again; None: it frees no window.
     """
 
     after: ClassVar[frozenset[State]]
     leads_to: ClassVar[State]
-    proof: Proof | None = None
+    proof: Proof | None = None  # what entitles us to buy the window again; None: it frees no window
 
     def __init_subclass__(cls, *, after: Iterable[State], to: State) -> None:
         cls.after, cls.leads_to = frozenset(after), to
@@ -222,20 +219,15 @@ class FileGone(_Event, after=[State.READY], to=State.EXPIRED):
 
 @dataclass(frozen=True)
 class VerifiedFile:
-    """What a file holds that was downloaded, checked and hashed, and is about to take its name.
-
-    Attributes:
-        foreign: the records in it of other accounts than the report's, by account, where they were
-            counted.
-        columns: those that are otherwise than the API sent them.
-    """
+    """What a file holds that was downloaded, checked and hashed, and is about to take its name."""
 
     sha256: str
     rows: int
     size_bytes: int
     target: str
+    # the records in it of other accounts than the report's, by account, where they were counted
     foreign: tuple[tuple[str, int], ...] | None = None
-    columns: ColumnChanges | None = None
+    columns: ColumnChanges | None = None  # those that are otherwise than the API sent them
 
 
 @dataclass(frozen=True)

@@ -18,8 +18,7 @@ LAST_LOOKS: Final = 3
 UNKNOWN_FOR: Final = timedelta(hours=1)
 """Time in which every poll must meet a 404 before the API counts as not knowing a report."""
 
-UNKNOWN_LOOKS: Final = 10
-"""Minimum number of polls in that time."""
+UNKNOWN_LOOKS: Final = 10  # Minimum number of polls in that time
 
 EMPTY_LOOKS: Final = 3
 """Polls in a row that must say "0 records, no link" before that counts as an empty file."""
@@ -33,24 +32,18 @@ _CREATE: Final = timedelta(minutes=2)
 
 @dataclass(frozen=True, slots=True)
 class NotFoundRow:
-    """An unbroken row of polls of one report that were all answered by 404.
+    """An unbroken row of polls of one report that were all answered by 404."""
 
-    Attributes:
-        looks: number of polls.
-        lasted: from the first of them to the last, by the API's clock; None: unknown.
-        after_its_life: how many of them came after the life of the report, and of its file if it
-            ever had one, was over by the API's clock.
-        was_finished: the API has called the report finished before: it cannot be unknown there.
-        others_shown: meanwhile the API showed other reports of the same key.
-        list_lacks_it: a list that covers the moment of its create does not show it.
-    """
-
-    looks: int
+    looks: int  # number of polls
+    # from the first of them to the last, by the API's clock; None: unknown
     lasted: timedelta | None
+    # how many of them came after the life of the report, and of its file if it ever had one, was
+    # over by the API's clock
     after_its_life: int = 0
+    # the API has called the report finished before: it cannot be unknown there
     was_finished: bool = False
-    others_shown: bool = False
-    list_lacks_it: bool = False
+    others_shown: bool = False  # meanwhile the API showed other reports of the same key
+    list_lacks_it: bool = False  # a list that covers the moment of its create does not show it
 
     @property
     def is_long(self) -> bool:

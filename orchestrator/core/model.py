@@ -34,16 +34,12 @@ class Series:
 
     Two series are one if their canonical bodies are: `VOICE` counts as `VOICE-CALL`, and a
     field left out counts as given with the API's default. Build it with `Series.of`.
-
-    Attributes:
-        account_id: 8 characters; the account whose records are asked for.
-        direction: ``inbound``, ``outbound``, or None where the request carries none.
-        fields: the other fields of the body, defaults filled in, sorted by name.
     """
 
-    account_id: str
+    account_id: str  # 8 characters; the account whose records are asked for
     product: str
-    direction: str | None
+    direction: str | None  # ``inbound``, ``outbound``, or None where the request carries none
+    # the other fields of the body, defaults filled in, sorted by name
     fields: tuple[tuple[str, FieldValue], ...]
 
     @classmethod
@@ -185,27 +181,21 @@ class JobSeries:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A job file, read and expanded.
+    """A job file, read and expanded."""
 
-    Attributes:
-        name: the identity of the job: its marks and resolved windows belong to it.
-        series: in the order of the file: accounts outer, products inner; no series twice.
-        settle: how long after their time records may still arrive.
-        callback_url: passed on to the API as it is.
-        target_rows: the most records that one report should hold; None: size by time alone.
-        refetch: what was younger than this when it was asked for is bought once more when it is so
-            old, for statuses that come late; None: nothing is.
-    """
-
-    name: str
+    name: str  # the identity of the job: its marks and resolved windows belong to it
     path: Path
     zone: ZoneInfo
+    # in the order of the file: accounts outer, products inner; no series twice
     series: tuple[JobSeries, ...]
     windows: tuple[WindowSpec, ...]
     chunk: Span = Span(1, Unit.MONTHS)
-    settle: timedelta = timedelta(hours=1)
-    callback_url: str | None = None
+    settle: timedelta = timedelta(hours=1)  # how long after their time records may still arrive
+    callback_url: str | None = None  # passed on to the API as it is
+    # the most records that one report should hold; None: size by time alone
     target_rows: int | None = None
+    # what was younger than this when it was asked for is bought once more when it is so old, for
+    # statuses that come late; None: nothing is
     refetch: timedelta | None = None
 
 
@@ -214,45 +204,34 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class RemoteReport:
-    """A report object as the API answered it, whatever its dialect.
-
-    Attributes:
-        status: None where the API used a word that is not known; `status_word` has it.
-        status_word: the word itself.
-        echo: the request's fields as echoed (account_id, product, direction, filters), booleans
-            as booleans, product canonical; without dates and callback URL. Fields that the API
-            left out, or gave as null, are not in it.
-        date_start: the echoed start of the window, UTC; None where it is not echoed.
-        received_at: when the API took the request, by its clock.
-        items_count: rows in the file; means something only when the status is final.
-        download_url: where the file is; absolute, or relative to the API.
-        unreadable: the fields that are there and cannot be read, each with what is wrong with it;
-            they count as absent. What a proof needs of them is asked for once more.
-    """
+    """A report object as the API answered it, whatever its dialect."""
 
     request_id: str
-    status: Status | None
-    status_word: str
+    status: Status | None  # None where the API used a word that is not known; `status_word` has it
+    status_word: str  # the word itself
+    # the request's fields as echoed (account_id, product, direction, filters), booleans as
+    # booleans, product canonical; without dates and callback URL. Fields that the API left out, or
+    # gave as null, are not in it.
     echo: Mapping[str, FieldValue]
+    # the echoed start of the window, UTC; None where it is not echoed
     date_start: datetime | None = None
     date_end: datetime | None = None
-    received_at: datetime | None = None
+    received_at: datetime | None = None  # when the API took the request, by its clock
+    # rows in the file; means something only when the status is final
     items_count: int | None = None
-    download_url: str | None = None
+    download_url: str | None = None  # where the file is; absolute, or relative to the API
     callback_url: str | None = None
+    # the fields that are there and cannot be read, each with what is wrong with it; they count as
+    # absent. What a proof needs of them is asked for once more.
     unreadable: Mapping[str, str] = field(default_factory=dict)
 
 
 class ReportList(tuple[RemoteReport, ...]):  # noqa: SLOT001 - a tuple of any length has no slots
-    """The reports of a list answer, in its order.
+    """The reports of a list answer, in its order."""
 
-    Attributes:
-        said: how many the API says that there are; None where it does not say, or unreadably.
-        unread: entries that could not be read as a report and are left out.
-    """
-
+    # how many the API says that there are; None where it does not say, or unreadably
     said: int | None
-    unread: int
+    unread: int  # entries that could not be read as a report and are left out
 
     def __new__(
         cls, reports: Iterable[RemoteReport] = (), said: int | None = None, unread: int = 0
@@ -268,58 +247,38 @@ class ReportList(tuple[RemoteReport, ...]):  # noqa: SLOT001 - a tuple of any le
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """One purchase at the API, as the ledger knows it: a row.
-
-    Attributes:
-        api_key: the key that bought it; never the secret.
-        job: the name of the job that bought it first.
-        intended_at: when the intent was written, by our clock.
-        server_ahead: the server's clock less ours, when the intent was written; zero: unknown.
-        callback_url: what was sent along; None if nothing was.
-        request_id: the API's name for it; None until it is known.
-        submitted_at: when the id became known.
-        ready_at: when we saw it finished.
-        items_count: rows that the API says the file has.
-        download_url: where the API says the file is.
-        size_bytes: of the published file.
-        sha256: of the published file, in hex.
-        target: the published file, relative to the output directory, with forward slashes.
-        reason: why it is in this state, in words; the API's own where there are any.
-        changed_at: when the state last changed.
-        edition: from 1; a higher one was bought on purpose, over a collected report.
-        replaces: our number of the report whose place it takes once it is collected.
-        finding: why a person had to accept its file; None where nobody had to.
-        columns: what its file has otherwise than the API sent it.
-        collected_change: `LedgerPoint.changes` since which its file is collected; None: unknown.
-        removed_change: the same, since which its file is collected no longer.
-    """
+    """One purchase at the API, as the ledger knows it: a row."""
 
     id: int
     series: Series
     window: Window
     state: State
-    api_key: str
-    job: str
-    intended_at: datetime
+    api_key: str  # the key that bought it; never the secret
+    job: str  # the name of the job that bought it first
+    intended_at: datetime  # when the intent was written, by our clock
+    # the server's clock less ours, when the intent was written; zero: unknown
     server_ahead: timedelta = timedelta()
-    callback_url: str | None = None
-    request_id: str | None = None
-    submitted_at: datetime | None = None
-    ready_at: datetime | None = None
-    items_count: int | None = None
-    download_url: str | None = None
+    callback_url: str | None = None  # what was sent along; None if nothing was
+    request_id: str | None = None  # the API's name for it; None until it is known
+    submitted_at: datetime | None = None  # when the id became known
+    ready_at: datetime | None = None  # when we saw it finished
+    items_count: int | None = None  # rows that the API says the file has
+    download_url: str | None = None  # where the API says the file is
     rows: int | None = None
-    size_bytes: int | None = None
-    sha256: str | None = None
+    size_bytes: int | None = None  # of the published file
+    sha256: str | None = None  # of the published file, in hex
+    # the published file, relative to the output directory, with forward slashes
     target: str | None = None
-    reason: str = ""
-    changed_at: datetime | None = None
-    edition: int = 1
+    reason: str = ""  # why it is in this state, in words; the API's own where there are any
+    changed_at: datetime | None = None  # when the state last changed
+    edition: int = 1  # from 1; a higher one was bought on purpose, over a collected report
+    # our number of the report whose place it takes once it is collected
     replaces: int | None = None
-    finding: str | None = None
-    columns: ColumnChanges | None = None
+    finding: str | None = None  # why a person had to accept its file; None where nobody had to
+    columns: ColumnChanges | None = None  # what its file has otherwise than the API sent it
+    # `LedgerPoint.changes` since which its file is collected; None: unknown
     collected_change: int | None = None
-    removed_change: int | None = None
+    removed_change: int | None = None  # the same, since which its file is collected no longer
 
     @property
     def expires_at(self) -> datetime | None:
@@ -332,44 +291,29 @@ class Report:
 
 @dataclass(frozen=True, slots=True)
 class LedgerPoint:
-    """Which ledger, and how far it had got when something was written about it.
+    """Which ledger, and how far it had got when something was written about it."""
 
-    Attributes:
-        ledger: its identity: random, in hex, for its whole life; a rebuilt ledger keeps it.
-        generation: from 1; one more each time it was rebuilt.
-        changes: how many transactions have changed something that a manifest tells.
-        events: the number of its latest event; 0 before the first.
-        last_event: a checksum of that event, in hex: two copies of a ledger that went on by
-            themselves have other events under the same number.
-    """
-
-    ledger: str
-    generation: int
-    changes: int
-    events: int
+    ledger: str  # its identity: random, in hex, for its whole life; a rebuilt ledger keeps it
+    generation: int  # from 1; one more each time it was rebuilt
+    changes: int  # how many transactions have changed something that a manifest tells
+    events: int  # the number of its latest event; 0 before the first
+    # a checksum of that event, in hex: two copies of a ledger that went on by themselves have other
+    # events under the same number
     last_event: str
 
 
 @dataclass(frozen=True, slots=True)
 class Resolution:
-    """What the relative windows of a job have become for one series, over all its runs.
+    """What the relative windows of a job have become for one series, over all its runs."""
 
-    Attributes:
-        windows: normal (sorted, disjoint, not touching).
-        mark: where the latest resolution ended; the next one begins no later than there.
-    """
-
-    windows: tuple[Window, ...] = ()
+    windows: tuple[Window, ...] = ()  # normal (sorted, disjoint, not touching)
+    # where the latest resolution ended; the next one begins no later than there
     mark: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class GivenUp:
-    """A window that no run asks for until a person says so.
-
-    Attributes:
-        acknowledged: the user waived it: it no longer makes a run exit 1.
-    """
+    """A window that no run asks for until a person says so."""
 
     id: int
     series: Series
@@ -377,48 +321,38 @@ class GivenUp:
     report_id: int | None
     reason: str
     at: datetime
-    acknowledged: bool = False
+    acknowledged: bool = False  # the user waived it: it no longer makes a run exit 1
 
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """A report that came to nothing.
-
-    Attributes:
-        truncated: the API cut its file; otherwise it failed, its file was lost, or it is
-            unknown whether it was created.
-        proved: for a truncated one: a smaller report inside its window has come back complete.
-        rows: for a truncated one: the records that it is known to have had; None: unknown.
-        counts: for a truncated one: it counts as a purchase. One does not where a person has had
-            a say since, or where all of its window has been collected: it only shapes chunks.
-    """
+    """A report that came to nothing."""
 
     window: Window
+    # the API cut its file; otherwise it failed, its file was lost, or it is unknown whether it was
+    # created
     truncated: bool
     reason: str
+    # for a truncated one: a smaller report inside its window has come back complete
     proved: bool = False
     report_id: int | None = None
+    # for a truncated one: the records that it is known to have had; None: unknown
     rows: int | None = None
+    # for a truncated one: it counts as a purchase. One does not where a person has had a say since,
+    # or where all of its window has been collected: it only shapes chunks.
     counts: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class SeriesState:
-    """All that the ledger knows of a series, as one job sees it.
+    """All that the ledger knows of a series, as one job sees it."""
 
-    Attributes:
-        resolution: what this job's relative windows have become so far.
-        had: the windows that are not to be bought: of reports that have one, and given up.
-            Normal.
-        failures: the reports that came to nothing and still count for what is bought next: the
-            truncated ones, and those that failed since the user last said `--retry-failed`.
-        given_up: what no run asks for until it is told to.
-        open: number of reports that a run still has work to do for, held ones among them.
-    """
-
-    resolution: Resolution = Resolution()
+    resolution: Resolution = Resolution()  # what this job's relative windows have become so far
+    # the windows that are not to be bought: of reports that have one, and given up. Normal.
     had: tuple[Window, ...] = ()
+    # the reports that came to nothing and still count for what is bought next: the truncated ones,
+    # and those that failed since the user last said `--retry-failed`
     failures: tuple[Failure, ...] = ()
-    given_up: tuple[GivenUp, ...] = ()
+    given_up: tuple[GivenUp, ...] = ()  # what no run asks for until it is told to
     disputed: tuple[Report, ...] = ()
-    open: int = 0
+    open: int = 0  # number of reports that a run still has work to do for, held ones among them

@@ -12,14 +12,11 @@ ALWAYS: Final = Window(datetime(1, 1, 2, tzinfo=UTC), datetime(9999, 12, 30, tzi
 
 @dataclass(frozen=True, slots=True)
 class Buy:
-    """Ask for this chunk.
-
-    Attributes:
-        probe: nothing else of this window is to be open at the same time: a truncated one around
-            it, or `ALWAYS`.
-    """
+    """Ask for this chunk."""
 
     window: Window
+    # nothing else of this window is to be open at the same time: a truncated one around it, or
+    # `ALWAYS`
     probe: Window | None = None
 
 

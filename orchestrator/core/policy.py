@@ -193,19 +193,12 @@ def reconcile_pause(policy: PollPolicy, look: int, age: timedelta, rate: float =
 
 @dataclass(frozen=True, slots=True)
 class RunOutcome:
-    """What a run leaves behind: of the series of its jobs, and of the open reports of its keys.
+    """What a run leaves behind: of the series of its jobs, and of the open reports of its keys."""
 
-    Attributes:
-        unfinished: open or held reports, and time that is still owed and not refused.
-        needs_person: windows given up or disputed, and series, accounts or keys refused.
-        interrupted: the signal that drained the run; None if none did.
-        bug: an unexpected error ended the work on a report.
-    """
-
-    unfinished: bool
-    needs_person: bool
-    interrupted: int | None = None
-    bug: bool = False
+    unfinished: bool  # open or held reports, and time that is still owed and not refused
+    needs_person: bool  # windows given up or disputed, and series, accounts or keys refused
+    interrupted: int | None = None  # the signal that drained the run; None if none did
+    bug: bool = False  # an unexpected error ended the work on a report
 
     def and_also(self, other: RunOutcome) -> RunOutcome:
         """What both leave behind together."""

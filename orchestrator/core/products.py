@@ -36,25 +36,18 @@ COMMON_FIELDS: Final = frozenset({"include_subaccounts"})
 
 @dataclass(frozen=True, slots=True)
 class Product:
-    """What the API accepts for one product.
-
-    Attributes:
-        direction: whether ``direction`` must, may or must not be given.
-        fields: the filters it accepts, direction and the common fields apart.
-        outbound_only: those of `fields` that only ``direction: outbound`` accepts.
-        required: those of `fields` that must be given.
-        retention: how long records are kept; None means `vonage.RETENTION_MONTHS` calendar months.
-        note: a hint for people, such as what to use instead; may be empty.
-    """
+    """What the API accepts for one product."""
 
     name: str
-    direction: DirectionRule
-    fields: frozenset[str]
+    direction: DirectionRule  # whether ``direction`` must, may or must not be given
+    fields: frozenset[str]  # the filters it accepts, direction and the common fields apart
+    # those of `fields` that only ``direction: outbound`` accepts
     outbound_only: frozenset[str] = frozenset()
-    required: frozenset[str] = frozenset()
+    required: frozenset[str] = frozenset()  # those of `fields` that must be given
+    # how long records are kept; None means `vonage.RETENTION_MONTHS` calendar months
     retention: timedelta | None = None
     free: bool = False
-    note: str = ""
+    note: str = ""  # a hint for people, such as what to use instead; may be empty
 
     def accepts(self, field: str) -> bool:
         """Whether the request may carry this field at all, whatever the direction."""

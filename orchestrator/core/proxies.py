@@ -9,16 +9,11 @@ from orchestrator.core.settings import Secret
 
 @dataclass(frozen=True, slots=True)
 class Proxy:
-    """A forward proxy.
+    """A forward proxy."""
 
-    Attributes:
-        address: ``http://HOST:PORT`` or ``https://HOST:PORT``, never with credentials.
-        source: what names it: ``api.proxy``, or a variable of the environment.
-        authorization: the value of ``Proxy-Authorization``; None: no credentials were given.
-    """
-
-    address: str
-    source: str
+    address: str  # ``http://HOST:PORT`` or ``https://HOST:PORT``, never with credentials
+    source: str  # what names it: ``api.proxy``, or a variable of the environment
+    # the value of ``Proxy-Authorization``; None: no credentials were given
     authorization: Secret | None = None
 
     def __str__(self) -> str:
@@ -28,17 +23,12 @@ class Proxy:
 
 @dataclass(frozen=True, slots=True)
 class Proxies:
-    """The proxy, and where it is not used. Plain http never is: it goes to this machine only.
+    """The proxy, and where it is not used. Plain http never is: it goes to this machine only."""
 
-    Attributes:
-        proxy: None: every connection is direct.
-        exempt: entries of ``NO_PROXY``: hosts with their subdomains, networks, ``*``.
-        for_loopback: whether addresses of this machine are asked through it too.
-    """
-
-    proxy: Proxy | None = None
+    proxy: Proxy | None = None  # None: every connection is direct
+    # entries of ``NO_PROXY``: hosts with their subdomains, networks, ``*``
     exempt: tuple[str, ...] = ()
-    for_loopback: bool = False
+    for_loopback: bool = False  # whether addresses of this machine are asked through it too
 
     def towards(self, scheme: str, host: str, port: int | None) -> Proxy | None:
         """The proxy for an address; None: it is connected to directly."""

@@ -31,12 +31,9 @@ class _Refusal:
 
 @dataclass(slots=True)
 class RefusedDates:
-    """Which dates of one series the API has refused in this run, and which passed.
+    """Which dates of one series the API has refused in this run, and which passed."""
 
-    Attributes:
-        edge: the oldest moment of which it keeps records, by its clock; None until it refused one.
-    """
-
+    # the oldest moment of which it keeps records, by its clock; None until it refused one
     edge: datetime | None = None
     _refused: dict[Window, _Refusal] = field(default_factory=dict)
     _passed: list[Window] = field(default_factory=list)

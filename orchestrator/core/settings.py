@@ -58,14 +58,7 @@ class Credentials:
 
 @dataclass(frozen=True, slots=True)
 class ApiSettings:
-    """Where the API is, how fast each key may ask it, and how much one of its files holds.
-
-    Attributes:
-        file_records: the records that a file holds at most, about; see `vonage.FILE_RECORDS`.
-        proxy: where the address of a forward proxy is to be found, as for a secret, since it may
-            hold a password; ``none``: there is none; None: the environment says.
-        authorities: certificates in PEM form that are trusted besides the machine's own.
-    """
+    """Where the API is, how fast each key may ask it, and how much one of its files holds."""
 
     base_url: Annotated[str, Key("https, or http on this machine.", Form.BASE_URL)] = (
         vonage.BASE_URL
@@ -76,13 +69,17 @@ class ApiSettings:
     timeout: Annotated[
         timedelta, Key("For one request as a whole.", least=_MILLISECOND, most=_HOUR)
     ] = timedelta(seconds=60)
+    # the records that a file holds at most, about; see `vonage.FILE_RECORDS`
     file_records: Annotated[
         int, Key("The most records that one of its files holds, about.", Form.RECORDS)
     ] = vonage.FILE_RECORDS
+    # where the address of a forward proxy is to be found, as for a secret, since it may hold a
+    # password; ``none``: there is none; None: the environment says
     proxy: Annotated[
         Secret | None,
         Key("A forward proxy, http://HOST:PORT or none. Default: the environment's.", Form.PROXY),
     ] = None
+    # certificates in PEM form that are trusted besides the machine's own
     authorities: Annotated[
         str,
         Key(
@@ -122,14 +119,10 @@ class Readers(Enum):
 
 @dataclass(frozen=True, slots=True)
 class ColumnRules:
-    """What becomes of the columns of collected files, which hold personal data.
-
-    Attributes:
-        hash: columns whose values are replaced by their HMAC-SHA-256.
-    """
+    """What becomes of the columns of collected files, which hold personal data."""
 
     drop: frozenset[str] = frozenset()
-    hash: frozenset[str] = frozenset()
+    hash: frozenset[str] = frozenset()  # columns whose values are replaced by their HMAC-SHA-256
 
     def __bool__(self) -> bool:
         """Whether any column is changed."""
@@ -138,12 +131,9 @@ class ColumnRules:
 
 @dataclass(frozen=True, slots=True)
 class ColumnSettings:
-    """The rules for the columns of each product.
+    """The rules for the columns of each product."""
 
-    Attributes:
-        default: for products that `products` does not name.
-    """
-
+    # for products that `products` does not name
     default: ColumnRules = field(default_factory=ColumnRules)
     products: Mapping[str, ColumnRules] = field(default_factory=dict)
 
@@ -159,13 +149,9 @@ class ColumnSettings:
 
 @dataclass(frozen=True, slots=True)
 class OutputSettings:
-    """Where the collected files go, in which form, and who may read them.
+    """Where the collected files go, in which form, and who may read them."""
 
-    Attributes:
-        directory: of the files and of the work area; of the work area alone where there is a `url`.
-        url: of an object store, in which the files are; empty: they are in the directory.
-    """
-
+    # of the files and of the work area; of the work area alone where there is a `url`
     directory: Annotated[
         Path,
         Key(
@@ -187,7 +173,7 @@ class OutputSettings:
         int,
         Key("Room that no download takes from the disk.", Form.SIZE, name="keep_free"),
     ] = 200_000_000
-    url: str = ""
+    url: str = ""  # of an object store, in which the files are; empty: they are in the directory
 
     @property
     def place(self) -> str:
@@ -197,19 +183,16 @@ class OutputSettings:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How much at once: open reports per API key, downloads over all keys; and how much in all.
-
-    Attributes:
-        max_records: the most records that are asked for, over all keys.
-        max_cost: the same in money, by the price of a record.
-    """
+    """How much at once: open reports per API key, downloads over all keys; and how much in all."""
 
     in_flight: Annotated[int, Key("Open reports per API key.", most=100_000)] = 100
     downloads: Annotated[int, Key("Downloads over all keys.", most=64)] = 4
+    # the most records that are asked for, over all keys
     max_records: Annotated[
         ByPeriod[int],
         Key("The most records that one run asks for, over all keys.", Form.RECORDS_BY_PERIOD),
     ] = field(default_factory=ByPeriod)
+    # the same in money, by the price of a record
     max_cost: Annotated[
         ByPeriod[Decimal], Key("The same in money, by price_per_record.", Form.MONEY_BY_PERIOD)
     ] = field(default_factory=ByPeriod)
@@ -217,16 +200,11 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Prices:
-    """What a record costs.
+    """What a record costs."""
 
-    Attributes:
-        default: for products that `products` does not name; None: nobody said.
-        currency: such as ``EUR``; empty if nobody said.
-    """
-
-    default: Decimal | None = None
+    default: Decimal | None = None  # for products that `products` does not name; None: nobody said
     products: Mapping[str, Decimal] = field(default_factory=dict)
-    currency: str = ""
+    currency: str = ""  # such as ``EUR``; empty if nobody said
 
     def of(self, product: str) -> Decimal | None:
         """The price of one record of a product; None if nobody said. What is free costs 0."""
@@ -282,14 +260,11 @@ class OnUnknown(Enum):
 
 @dataclass(frozen=True, slots=True)
 class CallbackSettings:
-    """Our own receiver of callbacks.
+    """Our own receiver of callbacks."""
 
-    Attributes:
-        listen: ``HOST:PORT``, an IPv6 host in brackets; port 0: any that is free.
-        public_url: how the API reaches it, without a slash at its end.
-    """
-
+    # ``HOST:PORT``, an IPv6 host in brackets; port 0: any that is free
     listen: Annotated[str, Key("HOST:PORT", Form.LISTEN_ADDRESS)]
+    # how the API reaches it, without a slash at its end
     public_url: Annotated[str, Key("Under which address the API reaches it.", Form.PUBLIC_URL)]
 
     @property
@@ -328,11 +303,7 @@ class Template(Enum):
 
 @dataclass(frozen=True, slots=True)
 class NotificationTarget:
-    """Who hears how a run ended: a webhook, or a command that gets the summary as JSON.
-
-    Attributes:
-        text: own words, with the fields of `core.notifications.FIELDS` in braces; empty: ours.
-    """
+    """Who hears how a run ended: a webhook, or a command that gets the summary as JSON."""
 
     on: Annotated[tuple[NotifyOn, ...], Key("Of which endings it hears.")]
     webhook: Annotated[Secret | None, Key("An address that gets a POST.", Form.REFERENCE)] = None
@@ -340,6 +311,7 @@ class NotificationTarget:
         tuple[str, ...], Key("Gets the summary as JSON on its standard input.", Form.COMMAND)
     ] = ()
     template: Annotated[Template, Key("The form of what the webhook gets.")] = Template.JSON
+    # own words, with the fields of `core.notifications.FIELDS` in braces; empty: ours
     text: Annotated[
         str, Key("Own words instead of the summary's, with fields in braces.", Form.TEXT)
     ] = ""
@@ -370,13 +342,9 @@ class CredentialReference:
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """The config file, defaults filled in, every path absolute.
+    """The config file, defaults filled in, every path absolute."""
 
-    Attributes:
-        path: the file; None where there is none and all is default.
-    """
-
-    path: Path | None
+    path: Path | None  # the file; None where there is none and all is default
     credentials: Mapping[str, CredentialReference]
     output: Annotated[OutputSettings, Key("Where collected files go, and in which form.")]
     state: Annotated[

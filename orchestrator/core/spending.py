@@ -40,16 +40,12 @@ class Period(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Bound:
-    """The most that may be bought in a period.
-
-    Attributes:
-        prices: what a record costs; None: records are counted.
-    """
+    """The most that may be bought in a period."""
 
     key: str
     period: Period
     most: Decimal
-    prices: Prices | None = None
+    prices: Prices | None = None  # what a record costs; None: records are counted
 
     def each(self, product: str) -> Decimal:
         """What one record of a product counts. One without a price counts nothing."""
@@ -77,15 +73,10 @@ class Bound:
 
 @dataclass(frozen=True, slots=True)
 class Bought:
-    """What earlier runs have asked for since a moment.
+    """What earlier runs have asked for since a moment."""
 
-    Attributes:
-        records: by product, where their number is known.
-        uncounted: reports whose records nobody has counted yet.
-    """
-
-    records: Mapping[str, int]
-    uncounted: Sequence[tuple[Series, Window]] = ()
+    records: Mapping[str, int]  # by product, where their number is known
+    uncounted: Sequence[tuple[Series, Window]] = ()  # reports whose records nobody has counted yet
 
     def at_most(self, history_of: Callable[[Series], History]) -> Counter[str]:
         """The records by product, with what the uncounted reports will hardly exceed."""

@@ -67,13 +67,9 @@ class _Around:
 
 @dataclass(frozen=True)
 class History:
-    """What the ledger has seen of a series, or of its likes.
+    """What the ledger has seen of a series, or of its likes."""
 
-    Attributes:
-        seen: by start; stretches of different series may overlap.
-    """
-
-    seen: tuple[ObservedSpan, ...] = ()
+    seen: tuple[ObservedSpan, ...] = ()  # by start; stretches of different series may overlap
     own: bool = True
     _known: dict[int, _Around] = field(default_factory=dict, repr=False, compare=False)
 
@@ -167,15 +163,11 @@ class History:
 
 @dataclass(frozen=True)
 class Sizing:
-    """How a series' chunks are made so small that their reports hold at most so many records.
-
-    Attributes:
-        history: what has been seen; empty: a probe must come first.
-        careful: the records are bounded by a budget: nothing is asked for that may go beyond it.
-    """
+    """How a series' chunks are made so small that their reports hold at most so many records."""
 
     target: int
-    history: History
+    history: History  # what has been seen; empty: a probe must come first
+    # the records are bounded by a budget: nothing is asked for that may go beyond it
     careful: bool = False
 
     @property

@@ -20,11 +20,8 @@ BASE_URL: Final = "https://api.nexmo.com"
 HOST_SUFFIXES: Final = (".nexmo.com", ".vonage.com")
 """Hosts that the vendor's own client sends credentials to when it downloads a file."""
 
-REPORTS_PATH: Final = "/v2/reports"
-"""Create, list, status and cancel (reference)."""
-
-MEDIA_PATH: Final = "v3/media"
-"""Downloads of finished files (reference)."""
+REPORTS_PATH: Final = "/v2/reports"  # Create, list, status and cancel (reference)
+MEDIA_PATH: Final = "v3/media"  # Downloads of finished files (reference)
 
 # --- limits ---------------------------------------------------------------------------------------
 
@@ -42,11 +39,8 @@ From the guide; the text of 2021 says 20 million. The real limit is about 1 GB o
 
 # --- how long things are kept ---------------------------------------------------------------------
 
-RETENTION_MONTHS: Final = 13
-"""Calendar months that records are kept, then deleted (guide)."""
-
-VIDEO_RETENTION: Final = timedelta(days=90)
-"""The same for ``VIDEO-API`` (reference)."""
+RETENTION_MONTHS: Final = 13  # Calendar months that records are kept, then deleted (guide)
+VIDEO_RETENTION: Final = timedelta(days=90)  # The same for ``VIDEO-API`` (reference)
 
 FILE_PROMISED: Final = timedelta(hours=72)
 """For so long after its report was finished a file can surely be downloaded (reference)."""

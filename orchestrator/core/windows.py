@@ -123,17 +123,11 @@ def wanted(job: Job, now: datetime, resolution: Resolution) -> tuple[Window, ...
 
 @dataclass(frozen=True, slots=True)
 class Later:
-    """A part of a job's window that is still settling.
+    """A part of a job's window that is still settling."""
 
-    Attributes:
-        label: the window in the job's words.
-        window: what is not asked for yet.
-        available_at: when the first part of it may be asked for.
-    """
-
-    label: str
-    window: Window
-    available_at: datetime
+    label: str  # the window in the job's words
+    window: Window  # what is not asked for yet
+    available_at: datetime  # when the first part of it may be asked for
 
 
 def later(job: Job, now: datetime) -> tuple[Later, ...]:

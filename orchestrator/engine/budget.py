@@ -23,13 +23,9 @@ _HOUR: Final = timedelta(hours=1)
 
 @dataclass(slots=True)
 class _Asked:
-    """A chunk that was handed out in this run.
+    """A chunk that was handed out in this run."""
 
-    Attributes:
-        records: its upper estimate, until the API has counted them.
-    """
-
-    records: int
+    records: int  # its upper estimate, until the API has counted them
     unknown: bool
     state: State | None = None
     counted: bool = False

@@ -19,8 +19,7 @@ from orchestrator.engine import outcomes
 from orchestrator.engine.key_session import KeySession
 from orchestrator.errors import ApiError, NotFound, Rejected
 
-_LOOKS: Final = 4
-"""How often the status is asked after a cancel whose answer does not tell it."""
+_LOOKS: Final = 4  # How often the status is asked after a cancel whose answer does not tell it
 
 _PAID: Final = "it is finished and paid; `run` collects its file"
 _FINISHED: Final = "finished at the API already, and paid; `run` collects its file"

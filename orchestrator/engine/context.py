@@ -14,24 +14,18 @@ from orchestrator.engine.key_session import KeySession
 
 @dataclass(frozen=True, slots=True)
 class RunContext:
-    """Everything a run works with; shared by all that works in it.
+    """Everything a run works with; shared by all that works in it."""
 
-    Attributes:
-        ledger: open, under the run's lock.
-        sessions: by name of credentials; two names of one API key share a session.
-        jitter: a random number in [0, 1).
-        callbacks: our own receiver; None: reports are only polled.
-    """
-
-    ledger: Ledger
+    ledger: Ledger  # open, under the run's lock
     collector: Collector
+    # by name of credentials; two names of one API key share a session
     sessions: Mapping[str, KeySession]
     events: RunEvents
     clock: Clock
     config: Config
     drain: Drain
-    jitter: Callable[[], float]
-    callbacks: Callbacks | None = None
+    jitter: Callable[[], float]  # a random number in [0, 1)
+    callbacks: Callbacks | None = None  # our own receiver; None: reports are only polled
 
     def warn(self, text: str) -> None:
         """Tells of what people should know."""

@@ -38,23 +38,18 @@ _ALMOST_ZERO: Final = timedelta(milliseconds=1)
 
 @dataclass(frozen=True, slots=True)
 class ChunkOrder:
-    """A chunk that is to become a report.
-
-    Attributes:
-        callback_url: the job's own; None: ours, where we have a receiver.
-        rows: the records that it is expected to hold; None: nobody can say.
-        refused: called when the API has refused its dates, with the report that was not made.
-        settle: how long after its end records may still arrive: it is not asked for earlier.
-    """
+    """A chunk that is to become a report."""
 
     series: Series
     window: Window
     job: str
-    callback_url: str | None
+    callback_url: str | None  # the job's own; None: ours, where we have a receiver
     replaces: Report | None = None
-    rows: int | None = None
+    rows: int | None = None  # the records that it is expected to hold; None: nobody can say
     created: Callable[[], None] = lambda: None
+    # called when the API has refused its dates, with the report that was not made
     refused: Callable[[Report], None] = lambda _report: None
+    # how long after its end records may still arrive: it is not asked for earlier
     settle: timedelta = timedelta()
 
 
@@ -70,14 +65,10 @@ class Submitted:
 
 @dataclass(frozen=True, slots=True)
 class Unknown:
-    """Nobody knows whether the API has the report: it has to be looked for there.
-
-    Attributes:
-        conflict: that the API answered with the id of another report of ours; else empty.
-    """
+    """Nobody knows whether the API has the report: it has to be looked for there."""
 
     report: Report
-    conflict: str = ""
+    conflict: str = ""  # that the API answered with the id of another report of ours; else empty
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,22 +44,15 @@ class Next(Enum):
 
 @dataclass(slots=True)
 class DownloadTries:
-    """The downloads of one report in this run.
-
-    Attributes:
-        refused: how many of the last in a row were refused: the link may have died.
-        broken: how many of the last in a row broke on their way.
-        same_count: how many of the last in a row held the same wrong number of records, or had no
-            end.
-        since: when the first one began, by the loop's clock.
-    """
+    """The downloads of one report in this run."""
 
     number: int = 0
-    refused: int = 0
-    broken: int = 0
+    refused: int = 0  # how many of the last in a row were refused: the link may have died
+    broken: int = 0  # how many of the last in a row broke on their way
+    # how many of the last in a row held the same wrong number of records, or had no end
     same_count: int = 0
     problem: ApiError | CollectError | None = None
-    since: float | None = None
+    since: float | None = None  # when the first one began, by the loop's clock
 
     def begin(self, now: float) -> None:
         """A download has begun, or could not."""

@@ -36,23 +36,15 @@ class Renewal:
 
 @dataclass(frozen=True, slots=True)
 class RenewalsEnd:
-    """How it went.
+    """How it went."""
 
-    Attributes:
-        collected: the editions that have taken their place.
-        open: those that the next run goes on with.
-        failed: those that came to nothing, or wait for a person; the old files stay.
-        not_asked: those that were not asked for any more.
-        refused: those that the API has refused.
-        interrupted: the signal that drained the run; None if none did.
-    """
-
-    collected: tuple[Report, ...]
-    open: tuple[Report, ...]
+    collected: tuple[Report, ...]  # the editions that have taken their place
+    open: tuple[Report, ...]  # those that the next run goes on with
+    # those that came to nothing, or wait for a person; the old files stay
     failed: tuple[Report, ...]
-    not_asked: tuple[Renewal, ...]
-    refused: tuple[Renewal, ...] = ()
-    interrupted: int | None = None
+    not_asked: tuple[Renewal, ...]  # those that were not asked for any more
+    refused: tuple[Renewal, ...] = ()  # those that the API has refused
+    interrupted: int | None = None  # the signal that drained the run; None if none did
 
     @property
     def remains(self) -> RunOutcome:

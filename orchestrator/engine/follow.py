@@ -53,8 +53,7 @@ from orchestrator.errors import (
 _AT_THE_API: Final = frozenset({State.SUBMITTING, State.HELD, State.SUBMITTED})
 """States of a report that the API is not done with, as far as is known."""
 
-_MAX_BUGS: Final = 3
-"""Unexpected errors that are kept to be shown in full."""
+_MAX_BUGS: Final = 3  # Unexpected errors that are kept to be shown in full
 
 
 class FollowResult(Enum):

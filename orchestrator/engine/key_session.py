@@ -30,8 +30,7 @@ T = TypeVar("T")
 _MESSAGE_FROM: Final = timedelta(minutes=1)
 """A wait of a whole key from which on a message tells of it."""
 
-_NOBODY: Final = "00000000-0000-0000-0000-000000000000"
-"""The id of no report."""
+_NOBODY: Final = "00000000-0000-0000-0000-000000000000"  # The id of no report
 
 _DATELESS: Final = 3
 """Answers of a gateway without a ``Date`` after which the API's time counts as unknown."""

@@ -23,8 +23,7 @@ PRODUCT: Final = "REPORTS-USAGE"
 AT_MOST: Final = 10
 """Maximum number in one run, of each key and account: each when the one before is too old."""
 
-_UNANSWERED: Final = 3
-"""Creates of them in a row that may fail in one run, before no more are sent."""
+_UNANSWERED: Final = 3  # Creates of them in a row that may fail in one run, before no more are sent
 
 _DAY: Final = timedelta(days=1)
 _SECOND: Final = timedelta(seconds=1)
@@ -32,17 +31,12 @@ _SECOND: Final = timedelta(seconds=1)
 
 @dataclass(slots=True)
 class _Probes:
-    """Those of one key and account.
+    """Those of one key and account."""
 
-    Attributes:
-        made: by request id, when they were asked for, by the loop's clock.
-        failed: how many creates came to nothing that is known.
-        refused: why there can be none, in the API's words.
-    """
-
+    # by request id, when they were asked for, by the loop's clock
     made: dict[str, float] = field(default_factory=dict)
-    failed: int = 0
-    refused: str = ""
+    failed: int = 0  # how many creates came to nothing that is known
+    refused: str = ""  # why there can be none, in the API's words
     turn: anyio.Lock = field(default_factory=anyio.Lock)
 
 

@@ -23,8 +23,7 @@ _MAX_ROUNDS: Final = 16
 PAUSE_INITIAL: Final = 1.0
 """Seconds until the next create where the API refuses them though it has none of ours open."""
 
-PAUSE_MAX: Final = 60.0
-"""Seconds; the pause doubles up to this."""
+PAUSE_MAX: Final = 60.0  # Seconds; the pause doubles up to this
 
 
 class OpenReportLimit(SlotPool):

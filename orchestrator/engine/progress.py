@@ -25,48 +25,38 @@ is owed. The number bounds memory; one list call answers for all of them.
 
 @dataclass(slots=True, eq=False)
 class KeyQueue:
-    """The work of one API key.
-
-    Attributes:
-        found_slots: of the reports that earlier runs have left open.
-        is_searching: what earlier runs have left open is still being read from the ledger.
-        is_feeding: the debt of a series is being handed out.
-        may_buy: set when what is open is known, or fills all its slots.
-        todo: the series whose debt is to be looked at, and whether only for what is urgent.
-    """
+    """The work of one API key."""
 
     session: KeySession
     slots: anyio.CapacityLimiter
-    found_slots: anyio.CapacityLimiter
+    found_slots: anyio.CapacityLimiter  # of the reports that earlier runs have left open
+    # what earlier runs have left open is still being read from the ledger
     is_searching: bool = False
-    is_feeding: bool = False
+    is_feeding: bool = False  # the debt of a series is being handed out
+    # set when what is open is known, or fills all its slots
     may_buy: anyio.Event = field(default_factory=anyio.Event)
     entries: list[Entry] = field(default_factory=list)
+    # the series whose debt is to be looked at, and whether only for what is urgent
     todo: deque[tuple[Entry, bool]] = field(default_factory=deque)
     changed: anyio.Event = field(default_factory=anyio.Event)
 
 
 @dataclass(slots=True, eq=False)
 class SeriesProgress:
-    """What a run is doing about one series.
+    """What a run is doing about one series."""
 
-    Attributes:
-        claims: the windows that were handed out and whose coroutines have not ended.
-        failed: the windows of the reports that failed in this run.
-        truncated: the windows of the reports that were truncated in this run.
-        dates: what the API refused in this run for its dates.
-        room: the records that could still be asked for when the debt was looked at last.
-        is_postponed: something waits for a claim to end.
-        has_left_open: a report was left open for the next run.
-    """
-
+    # the windows that were handed out and whose coroutines have not ended
     claims: dict[object, Window] = field(default_factory=dict)
+    # the windows of the reports that failed in this run
     failed: list[Window] = field(default_factory=list)
+    # the windows of the reports that were truncated in this run
     truncated: list[Window] = field(default_factory=list)
+    # what the API refused in this run for its dates
     dates: RefusedDates = field(default_factory=RefusedDates)
+    # the records that could still be asked for when the debt was looked at last
     room: int | None = None
-    is_postponed: bool = False
-    has_left_open: bool = False
+    is_postponed: bool = False  # something waits for a claim to end
+    has_left_open: bool = False  # a report was left open for the next run
 
 
 class RunProgress:

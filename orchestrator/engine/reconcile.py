@@ -33,20 +33,16 @@ _STILL_KNOWN: Final = vonage.REPORT_LIFE - timedelta(hours=1)
 _ASKED_ALONE_AT_MOST: Final = 10
 """Maximum number of listed reports that are asked for by their ids in one search."""
 
-_FASTEST: Final = 10_000.0
-"""Maximum number of seconds of a simulator's clock for one of ours."""
+_FASTEST: Final = 10_000.0  # Maximum number of seconds of a simulator's clock for one of ours
 
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """What is to be believed of a create, after the searches of one run.
-
-    Attributes:
-        in_vain: it was looked for as often and as long as it takes to believe that it is absent,
-            and nothing was seen that may be it.
-    """
+    """What is to be believed of a create, after the searches of one run."""
 
     event: lifecycle.Event
+    # it was looked for as often and as long as it takes to believe that it is absent, and nothing
+    # was seen that may be it
     in_vain: bool = False
 
 
@@ -232,19 +228,13 @@ def _ways_out(report: Report) -> str:
 
 @dataclass(slots=True)
 class _Searches:
-    """What the searches of one run have shown.
+    """What the searches of one run have shown."""
 
-    Attributes:
-        answered: searches in which a list was to be had.
-        covering: searches of lists that must have shown it.
-        doubt: why something there may be it; of the last search.
-        told: listed reports as the API tells of them by their ids.
-    """
-
-    answered: int = 0
-    covering: int = 0
-    doubt: str = ""
+    answered: int = 0  # searches in which a list was to be had
+    covering: int = 0  # searches of lists that must have shown it
+    doubt: str = ""  # why something there may be it; of the last search
     trouble: str = ""
+    # listed reports as the API tells of them by their ids
     told: dict[str, RemoteReport] = field(default_factory=dict)
 
 

@@ -32,14 +32,10 @@ _STILL_WHOLE: Final = timedelta(days=1)
 
 @dataclass(frozen=True, slots=True)
 class EarlyReports:
-    """Collected reports that were asked for before their records were final.
+    """Collected reports that were asked for before their records were final."""
 
-    Attributes:
-        due: of which a newer edition is to be bought now.
-        left: those for which the limits on what is bought leave no room in this run.
-    """
-
-    due: tuple[Renewal, ...]
+    due: tuple[Renewal, ...]  # of which a newer edition is to be bought now
+    # those for which the limits on what is bought leave no room in this run
     left: tuple[Renewal, ...] = ()
 
     @property

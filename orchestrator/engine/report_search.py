@@ -31,16 +31,11 @@ _ALL_SHOWN_FOR: Final = timedelta(days=3)
 
 @dataclass(slots=True)
 class Shown:
-    """What the lists show in one search.
-
-    Attributes:
-        covers: what was made at the moment of the create would be among them.
-        shows_later: they show a later report of ours: they work, and are fresh.
-    """
+    """What the lists show in one search."""
 
     remotes: dict[str, RemoteReport] = field(default_factory=dict)
-    covers: bool = False
-    shows_later: bool = False
+    covers: bool = False  # what was made at the moment of the create would be among them
+    shows_later: bool = False  # they show a later report of ours: they work, and are fresh
 
 
 class ReportLists:

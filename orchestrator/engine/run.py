@@ -33,22 +33,15 @@ _TOGETHER: Final = 500
 
 @dataclass(frozen=True, slots=True)
 class SeriesEnd:
-    """How one series of one job stands when the run ends.
-
-    Attributes:
-        refused: why the API refuses it; None if it does not.
-        open: reports that the next run goes on with.
-        given_up: what this job wants and no run asks for by itself.
-        disputed: reports over what this job wants that wait for a person.
-    """
+    """How one series of one job stands when the run ends."""
 
     job: Job
     series: Series
     owed: tuple[Window, ...]
-    refused: str | None
-    open: int
-    given_up: tuple[GivenUp, ...]
-    disputed: tuple[Report, ...]
+    refused: str | None  # why the API refuses it; None if it does not
+    open: int  # reports that the next run goes on with
+    given_up: tuple[GivenUp, ...]  # what this job wants and no run asks for by itself
+    disputed: tuple[Report, ...]  # reports over what this job wants that wait for a person
 
     @property
     def is_done(self) -> bool:
@@ -58,38 +51,28 @@ class SeriesEnd:
 
 @dataclass(frozen=True, slots=True)
 class Others:
-    """The open reports of the run's keys whose series no named job holds.
-
-    Attributes:
-        jobs: the names of the jobs that asked for them.
-        refused: why the API refuses some of them, each reason once.
-    """
+    """The open reports of the run's keys whose series no named job holds."""
 
     open: Mapping[State, int] = field(default_factory=dict)
     series: int = 0
-    jobs: tuple[str, ...] = ()
-    refused: tuple[str, ...] = ()
+    jobs: tuple[str, ...] = ()  # the names of the jobs that asked for them
+    refused: tuple[str, ...] = ()  # why the API refuses some of them, each reason once
 
 
 @dataclass(frozen=True, slots=True)
 class RunEnd:
-    """How a run ended.
+    """How a run ended."""
 
-    Attributes:
-        now: the moment that the run took as its own: the earlier of our clock and the API's.
-        unsettled: the series that are not done; the done ones are not kept.
-        stopped: why the run asked for nothing more, in words; empty where it did not stop so.
-        asked: the records that it asked for, by product, as far as a limit is on them.
-        bugs: unexpected errors, each of which ended the work on one report; a few of them.
-    """
-
-    now: datetime
+    now: datetime  # the moment that the run took as its own: the earlier of our clock and the API's
     remains: RunOutcome
-    unsettled: tuple[SeriesEnd, ...]
+    unsettled: tuple[SeriesEnd, ...]  # the series that are not done; the done ones are not kept
     series: int
+    # why the run asked for nothing more, in words; empty where it did not stop so
     stopped: str = ""
+    # the records that it asked for, by product, as far as a limit is on them
     asked: Mapping[str, int] = field(default_factory=dict)
     others: Others = field(default_factory=Others)
+    # unexpected errors, each of which ended the work on one report; a few of them
     bugs: tuple[Exception, ...] = ()
 
 

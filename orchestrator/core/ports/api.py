@@ -56,30 +56,20 @@ class RateLimiter(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Resume:
-    """Where a download that broke could go on.
+    """Where a download that broke could go on."""
 
-    Attributes:
-        offset: bytes that are here already.
-        length: of the whole file, as the server has said it.
-        validator: by which the server tells this file from any other (`Download.validator`).
-    """
-
-    offset: int
-    length: int
-    validator: str
+    offset: int  # bytes that are here already
+    length: int  # of the whole file, as the server has said it
+    validator: str  # by which the server tells this file from any other (`Download.validator`)
 
 
 @dataclass(frozen=True, slots=True)
 class Within:
-    """How long a download may take.
+    """How long a download may take."""
 
-    Attributes:
-        life: one that would take longer, at its pace, is of no use: the file expires before.
-        patience: one that can go on another time ends after this time.
-    """
-
+    # one that would take longer, at its pace, is of no use: the file expires before
     life: timedelta
-    patience: timedelta
+    patience: timedelta  # one that can go on another time ends after this time
 
 
 ITS_LIFE: Final = Within(vonage.FILE_PROMISED, vonage.FILE_PROMISED)

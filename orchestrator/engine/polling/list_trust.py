@@ -32,13 +32,10 @@ _USE: Final = Verdict(Advice.USE)
 
 
 class _EndedReport(NamedTuple):
-    """A report that its own poll showed as ended.
-
-    Attributes:
-        received_at: when the API took the request, by the API's clock; None: lists do not say.
-    """
+    """A report that its own poll showed as ended."""
 
     seen_at: float
+    # when the API took the request, by the API's clock; None: lists do not say
     received_at: datetime | None
 
 

@@ -31,31 +31,22 @@ class Gone:
 
 @dataclass(frozen=True, slots=True)
 class LeftOpen:
-    """A report that is left to the next run.
+    """A report that is left to the next run."""
 
-    Attributes:
-        warning: what was seen, and what a person can do; empty: it has been said already of all
-            reports of the key.
-    """
-
+    # what was seen, and what a person can do; empty: it has been said already of all reports of the
+    # key
     warning: str
 
 
 @dataclass(slots=True)
 class Streak:
-    """Polls of one report in a row that told the same nothing.
-
-    Attributes:
-        since: the first, by the API's clock; None: it has told no time.
-        since_loop: the first, by the loop's clock.
-        after_its_life: how many came after the report's life was over.
-    """
+    """Polls of one report in a row that told the same nothing."""
 
     polls: int = 0
-    since: datetime | None = None
-    since_loop: float = 0.0
+    since: datetime | None = None  # the first, by the API's clock; None: it has told no time
+    since_loop: float = 0.0  # the first, by the loop's clock
     latest: datetime | None = None
-    after_its_life: int = 0
+    after_its_life: int = 0  # how many came after the report's life was over
 
     def count(self, server_now: datetime | None, now: float, *, is_over: bool = False) -> None:
         """Counts one more."""

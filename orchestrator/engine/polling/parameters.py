@@ -37,11 +37,8 @@ FRUITLESS_POLLS: Final = lifespans.UNKNOWN_LOOKS
 `poll.interval_max`: a proof needs so many, and further ones only have to span an hour.
 """
 
-FRUITLESS_GROWTH: Final = 10
-"""Times `poll.interval_max`. The longest pause between such polls."""
-
-MAX_EXPONENT: Final = 30
-"""Doublings of a pause. Keeps `1 << n` small; every maximum is reached."""
+FRUITLESS_GROWTH: Final = 10  # Times `poll.interval_max`. The longest pause between such polls.
+MAX_EXPONENT: Final = 30  # Doublings of a pause. Keeps `1 << n` small; every maximum is reached.
 
 SAMPLE_SIZE: Final = 100
 """Reports of a list that are looked up in the life tables. They stand for all: looking up thousands
@@ -58,8 +55,7 @@ HISTORY_START: Final = 4.0
 pause at once.
 """
 
-MAX_CORRECTION: Final = 8.0
-"""Times (and one over it) that expected ends are corrected at most."""
+MAX_CORRECTION: Final = 8.0  # Times (and one over it) that expected ends are corrected at most
 
 RELIABLE_CALLBACKS: Final = 0.5
 """Share of the latest ends that callbacks told of, above which polls by the clock only need
@@ -68,8 +64,7 @@ RELIABLE_CALLBACKS: Final = 0.5
 
 # --- Which reports lists answer for ---------------------------------------------------------------
 
-NEW_REPORT_AGE: Final = 60.0
-"""Seconds. An older report may have ended long ago when we first wait."""
+NEW_REPORT_AGE: Final = 60.0  # Seconds. An older report may have ended long ago when we first wait.
 
 MAX_LIST_AGE: Final = 8
 """Times the median age. A report that is older makes every list reach back to it; it is polled by
@@ -86,8 +81,7 @@ clock and the API's.
 
 # --- ListTrust: whether a list is right -----------------------------------------------------------
 
-LIST_DELAY: Final = 60.0
-"""Seconds that a list may take to show a new report."""
+LIST_DELAY: Final = 60.0  # Seconds that a list may take to show a new report
 
 MAX_LIST_FAILURES: Final = 3
 """Failed lists in a row, or reports that a list lacks, until it is not asked any more."""
@@ -115,16 +109,14 @@ MAX_WRONG_REPORTS: Final = 2
 report's own fault.
 """
 
-MAX_COMPARED: Final = 8
-"""Ended reports that are compared with lists at once: they keep lists long."""
+MAX_COMPARED: Final = 8  # Ended reports that are compared with lists at once: they keep lists long
 
 MIN_CHECK_PAUSE: Final = 30.0
 """Seconds between two checks of a list, at least: a list that stands still is found out within a
 few minutes.
 """
 
-CHECK_GROWTH: Final = 2
-"""A list is checked again after its age divided by this: ever more rarely."""
+CHECK_GROWTH: Final = 2  # A list is checked again after its age divided by this: ever more rarely
 
 QUIET_CHECK_GROWTH: Final = 4
 """The same while several lists in a row have shown no end, which is what a list that stands still
@@ -143,11 +135,6 @@ RECHECK_AFTER: Final = 600.0
 long as expected is polled by itself.
 """
 
-RECHECK_TIMES_EXPECTED: Final = 3
-"""Times the expected duration; see RECHECK_AFTER."""
-
-CALLBACKS_PER_LIST: Final = 3
-"""Reports with a callback at once that one list answers for."""
-
-WARN_AFTER_FAILURES: Final = 3
-"""Polls in a row of one report without an answer until it is said."""
+RECHECK_TIMES_EXPECTED: Final = 3  # Times the expected duration; see RECHECK_AFTER
+CALLBACKS_PER_LIST: Final = 3  # Reports with a callback at once that one list answers for
+WARN_AFTER_FAILURES: Final = 3  # Polls in a row of one report without an answer until it is said

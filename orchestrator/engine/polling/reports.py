@@ -27,47 +27,35 @@ Outcome = RemoteReport | Gone | LeftOpen | ApiError
 
 @dataclass(slots=True, eq=False)
 class PolledReport:
-    """A report that somebody waits for. Times are those of the loop; fields change by its methods.
-
-    Attributes:
-        size: how long it will take, compared with most of its product.
-        recheck_at: when to poll it by itself although a list shows it open.
-        is_unseen: whether it may have ended long ago: an earlier run left it, and nobody has seen
-            it open since.
-        next_poll_at: when to poll it by itself, where no list answers for it; not planned yet if
-            that is not after `seen_open_at` and `polled_at`.
-        group: where it is polled; None: not any more.
-        received_at: when the API took the request, by its clock, as lists show it.
-        not_found: the latest polls that were answered by 404.
-        incomplete: the latest polls that said SUCCESS, and lacked what that needs.
-        callback_pending: whether a callback has come for which it was not polled yet.
-        polled_by_callback: whether it is being polled because of a callback.
-        callbacks_muted_until: before that no callback has it polled.
-        outcome: what its waiting ended with; None: it has not ended.
-    """
+    """A report that somebody waits for. Times are those of the loop; its methods change fields."""
 
     stored: Report
     request_id: str
     submitted_at: float
-    size: float
+    size: float  # how long it will take, compared with most of its product
     seen_open_at: float
-    recheck_at: float
+    recheck_at: float  # when to poll it by itself although a list shows it open
+    # whether it may have ended long ago: an earlier run left it, and nobody has seen it open since
     is_unseen: bool
     polled_at: float = -math.inf
+    # when to poll it by itself, where no list answers for it; not planned yet if that is not after
+    # `seen_open_at` and `polled_at`
     next_poll_at: float = -math.inf
-    group: PollGroup | None = None
+    group: PollGroup | None = None  # where it is polled; None: not any more
     is_in_list: bool = True
     was_in_list: bool = False
+    # when the API took the request, by its clock, as lists show it
     received_at: datetime | None = None
     polls: int = 0
-    not_found: Streak = field(default_factory=Streak)
+    not_found: Streak = field(default_factory=Streak)  # the latest polls that were answered by 404
+    # the latest polls that said SUCCESS, and lacked what that needs
     incomplete: Streak = field(default_factory=Streak)
     failures: int = 0
-    callback_pending: bool = False
-    polled_by_callback: bool = False
+    callback_pending: bool = False  # whether a callback has come for which it was not polled yet
+    polled_by_callback: bool = False  # whether it is being polled because of a callback
     callback_polls: int = 0
-    callbacks_muted_until: float = 0.0
-    outcome: Outcome | None = None
+    callbacks_muted_until: float = 0.0  # before that no callback has it polled
+    outcome: Outcome | None = None  # what its waiting ended with; None: it has not ended
     ended: anyio.Event = field(default_factory=anyio.Event)
 
     # --- how it stands ----------------------------------------------------------------------------

@@ -17,14 +17,10 @@ _OLD_TO_THE_API: Final = vonage.LIST_REACH.total_seconds()
 
 @dataclass(slots=True)
 class ListHistory:
-    """What the latest polls of one list brought, compared with what was expected.
+    """What the latest polls of one list brought, compared with what was expected."""
 
-    Attributes:
-        polls_without_end: polls in a row that saw no report end.
-        expected: ends that were expected; the latest polls weigh most.
-    """
-
-    polls_without_end: int = 0
+    polls_without_end: int = 0  # polls in a row that saw no report end
+    # ends that were expected; the latest polls weigh most
     expected: float = parameters.HISTORY_START
     observed: float = parameters.HISTORY_START
 
@@ -44,17 +40,12 @@ class ListHistory:
 
 @dataclass(frozen=True, slots=True)
 class ListedReports:
-    """The reports for which one list answers.
-
-    Attributes:
-        unseen: how many may have ended before this run, because nobody has seen them open yet.
-        have_callbacks: whether a callback was asked for with each of them.
-        sample: enough of them to expect ends by, as they were when the list was last asked for.
-    """
+    """The reports for which one list answers."""
 
     number: int
-    unseen: int
-    have_callbacks: bool
+    unseen: int  # how many may have ended before this run, because nobody has seen them open yet
+    have_callbacks: bool  # whether a callback was asked for with each of them
+    # enough of them to expect ends by, as they were when the list was last asked for
     sample: Sequence[OpenReport]
 
     @property
@@ -65,18 +56,13 @@ class ListedReports:
 
 @dataclass(frozen=True, slots=True)
 class SingleReport:
-    """A report that is polled by itself.
-
-    Attributes:
-        is_unseen: whether it may have ended before this run: nobody has seen or polled it yet.
-        polls_without_news: latest polls in a row that told nothing: 404, or incomplete SUCCESS.
-    """
+    """A report that is polled by itself."""
 
     open: OpenReport
-    is_unseen: bool
+    is_unseen: bool  # whether it may have ended before this run: nobody has seen or polled it yet
     has_callback: bool
     polls: int
-    polls_without_news: int
+    polls_without_news: int  # latest polls in a row that told nothing: 404, or incomplete SUCCESS
 
 
 class PollSchedule:

@@ -29,14 +29,10 @@ from orchestrator.errors import ApiError
 
 @dataclass(slots=True)
 class _PendingCallbacks:
-    """The reports of one key for which a callback has come, and which were not polled yet.
-
-    Attributes:
-        changed: set when another one has come.
-    """
+    """The reports of one key for which a callback has come, and which were not polled yet."""
 
     reports: list[PolledReport] = field(default_factory=list)
-    changed: anyio.Event = field(default_factory=anyio.Event)
+    changed: anyio.Event = field(default_factory=anyio.Event)  # set when another one has come
 
     def add(self, report: PolledReport) -> None:
         self.reports.append(report)
