@@ -1,7 +1,5 @@
 """Makes folders, and syncs them and files, so that a power cut cannot take them away."""
 
-from __future__ import annotations
-
 import errno
 import os
 from contextlib import suppress

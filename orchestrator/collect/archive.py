@@ -5,8 +5,6 @@ central directory, (zip64 records,) end record. Whatever could hide in between, 
 refused. Field names and values: PKWARE's APPNOTE.TXT 6.3.
 """
 
-from __future__ import annotations
-
 import re
 import stat
 import struct

@@ -1,7 +1,5 @@
 """Makes a checked file of one report's download, small or large; it does not publish it."""
 
-from __future__ import annotations
-
 import contextlib
 import io
 from collections.abc import Generator

@@ -1,7 +1,5 @@
 """Runs long work on files in a thread, step by step, so that it can be cancelled between steps."""
 
-from __future__ import annotations
-
 import threading
 from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass

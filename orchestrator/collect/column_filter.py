@@ -5,8 +5,6 @@ the key nobody can try all phone numbers, which a plain hash would allow; with t
 values have equal hashes, so that files can still be joined.
 """
 
-from __future__ import annotations
-
 import csv
 import hmac
 import io

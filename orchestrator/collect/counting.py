@@ -3,8 +3,6 @@
 It never changes a byte, and says nothing of whether a count is right.
 """
 
-from __future__ import annotations
-
 import csv
 from collections import Counter
 from collections.abc import Iterable, Iterator

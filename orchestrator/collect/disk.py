@@ -1,7 +1,5 @@
 """Syncs, removes and makes files and folders so that a power cut loses none; explains OS errors."""
 
-from __future__ import annotations
-
 import contextlib
 import errno
 import os

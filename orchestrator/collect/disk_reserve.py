@@ -4,8 +4,6 @@ A full disk stops everything: the ledger, the manifest, other programs. So a dow
 leave less than the reserve waits for the next run, and the others go on.
 """
 
-from __future__ import annotations
-
 import os
 import threading
 from pathlib import Path

@@ -4,8 +4,6 @@ An echo that differs from the request may be a slip of the API. The file settles
 record is what was asked for, and the records could not all be there if the echo were true.
 """
 
-from __future__ import annotations
-
 import csv
 import io
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence

@@ -4,8 +4,6 @@ ISA-L (the extra ``fast``) inflates about twice as fast as zlib. What it refuses
 with zlib, whose verdict counts; what it accepts is proved by checksum and size like all else.
 """
 
-from __future__ import annotations
-
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass

@@ -7,8 +7,6 @@ entry of a report takes the place of an earlier one. A last line that was cut, a
 it, is no line.
 """
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass

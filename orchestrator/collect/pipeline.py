@@ -5,8 +5,6 @@ them at most a few megabytes wait. Cancellation takes effect between two pieces.
 judges whether the archive is right.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import BinaryIO, Final

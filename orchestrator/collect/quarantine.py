@@ -1,7 +1,5 @@
 """Keeps files that a person must look at, each with a note; they are no part of the data."""
 
-from __future__ import annotations
-
 import shutil
 import stat
 from collections.abc import Generator

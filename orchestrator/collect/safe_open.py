@@ -4,8 +4,6 @@ Whoever may write into one of our folders could put a link, a pipe or a device w
 write, and so have us read, overwrite or remove other files of ours.
 """
 
-from __future__ import annotations
-
 import errno
 import hashlib
 import os

@@ -1,7 +1,5 @@
 """Reads a collected file again and says what no longer agrees with the ledger."""
 
-from __future__ import annotations
-
 import errno
 from dataclasses import dataclass
 from enum import Enum

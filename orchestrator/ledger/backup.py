@@ -1,7 +1,5 @@
 """Copies a ledger into one file, also while a run writes to it. Must never change the ledger."""
 
-from __future__ import annotations
-
 import os
 import sqlite3
 import tempfile

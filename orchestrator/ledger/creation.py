@@ -1,7 +1,5 @@
 """Makes new ledgers. Each gets its name when it is complete, so an empty file is damage."""
 
-from __future__ import annotations
-
 import sqlite3
 from contextlib import closing
 from pathlib import Path

@@ -4,8 +4,6 @@ An edition has no window of its own until it is collected: its predecessor has i
 one transaction, so every moment is had by one report and never by two.
 """
 
-from __future__ import annotations
-
 import sqlite3
 
 from orchestrator.core.lifecycle import State

@@ -1,7 +1,5 @@
 """Stores the events of reports, the ledger's identity, and how far it has got."""
 
-from __future__ import annotations
-
 import hashlib
 import sqlite3
 import zlib

@@ -1,7 +1,5 @@
 """Stores the given-up windows: no run asks for them until a person has them retried."""
 
-from __future__ import annotations
-
 import sqlite3
 from dataclasses import dataclass
 from datetime import datetime

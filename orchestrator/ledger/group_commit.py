@@ -1,7 +1,5 @@
 """Commits in groups: one transaction, and one sync of the disk, for all that is asked together."""
 
-from __future__ import annotations
-
 import sqlite3
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field

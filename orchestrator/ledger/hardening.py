@@ -5,8 +5,6 @@ and a ledger with triggers, views or other columns than ours is refused: they wo
 written, or read, behind the program's back. What a user adds beside (a table, an index) may stay.
 """
 
-from __future__ import annotations
-
 import sqlite3
 from contextlib import closing
 from functools import lru_cache

@@ -1,7 +1,5 @@
 """Reads what was collected before, to size what comes next: records over time, and durations."""
 
-from __future__ import annotations
-
 import sqlite3
 from collections.abc import Iterable, Iterator
 from datetime import timedelta

@@ -7,8 +7,6 @@ request; it is read beside the beginning of the run, which looks at and download
 already, and buys nothing until the check has passed.
 """
 
-from __future__ import annotations
-
 import sqlite3
 from contextlib import closing, suppress
 from pathlib import Path

@@ -1,7 +1,5 @@
 """One run per ledger: a lock that the kernel holds, and drops if the process dies."""
 
-from __future__ import annotations
-
 import errno
 import fcntl
 import os

@@ -1,7 +1,5 @@
 """Reads the open reports, which a run still has work with: those that expire first, first."""
 
-from __future__ import annotations
-
 import sqlite3
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass

@@ -5,8 +5,6 @@ URL is a path, ``sqlite:///PATH`` (with a fourth slash where the path is absolut
 ``sqlite://`` for one in memory, which is gone once it is closed.
 """
 
-from __future__ import annotations
-
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, closing, contextmanager

@@ -1,7 +1,5 @@
 """Reads reports: single ones, those of a series, their counts, their files and their ids."""
 
-from __future__ import annotations
-
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Stores the series, each under a number of the ledger."""
 
-from __future__ import annotations
-
 import sqlite3
 from collections.abc import Iterator
 from functools import lru_cache

@@ -1,7 +1,5 @@
 """Translates errors of SQLite: by their codes, since its texts differ between versions."""
 
-from __future__ import annotations
-
 import sqlite3
 from pathlib import Path
 from typing import Final

@@ -1,7 +1,5 @@
 """Stores how many records of other accounts are in files of series with subaccounts."""
 
-from __future__ import annotations
-
 import sqlite3
 from collections.abc import Callable, Iterator
 from typing import Any

@@ -1,7 +1,5 @@
 """Reads the windows of a series (had, failed), and stores its jobs' resolutions."""
 
-from __future__ import annotations
-
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass

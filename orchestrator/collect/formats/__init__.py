@@ -4,8 +4,6 @@ A new format is one line in `core.settings.Format` (its name, which the config t
 its files end) and one module here: ``csv.zst`` is `csv_zst`, whose `FORMAT` is the `OutputFormat`.
 """
 
-from __future__ import annotations
-
 from functools import cache
 from importlib import import_module
 

@@ -1,7 +1,5 @@
 """``csv``: the CSV as it stands in the archive, byte for byte."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, Final

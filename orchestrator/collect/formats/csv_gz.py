@@ -1,7 +1,5 @@
 """``csv.gz``: the CSV in gzip, without a name or a time in it."""
 
-from __future__ import annotations
-
 import struct
 import zlib
 from collections.abc import Iterator

@@ -3,8 +3,6 @@
 Python 3.14 has it in the standard library; older ones need the extra ``zst``.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path

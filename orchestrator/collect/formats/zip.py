@@ -1,7 +1,5 @@
 """``zip``: the archive as it came from the API."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Iterator
 from pathlib import Path

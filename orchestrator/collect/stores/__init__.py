@@ -1,7 +1,5 @@
 """The places where published files may stand: a folder, or an object store."""
 
-from __future__ import annotations
-
 from orchestrator.collect.stores.base import OutputStore
 from orchestrator.collect.stores.folder import FolderStore
 from orchestrator.core.settings import OutputSettings

@@ -1,7 +1,5 @@
 """How object stores are reached: the library obstore, what the environment says, times, errors."""
 
-from __future__ import annotations
-
 import os
 import re
 from datetime import timedelta
