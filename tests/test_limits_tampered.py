@@ -181,7 +181,7 @@ def test_every_connection_trusts_nothing_in_the_file(tmp_path: Path) -> None:
     with closing(connect(path, read_only=True)) as read:
         assert read.execute("PRAGMA trusted_schema").fetchone()[0] == 0
         assert read.getlimit(sqlite3.SQLITE_LIMIT_LENGTH) == 32 * 1024 * 1024
-    hardening._made.cache_clear()
+    hardening._ours.cache_clear()
     with reading(path):
         pass
     with closing(sqlite3.connect(path)) as database:

@@ -11,7 +11,7 @@ from typing import Final
 from orchestrator.app.ledger_reading import reading_ledger
 from orchestrator.app.plan import series_plans
 from orchestrator.collect.disk import explain
-from orchestrator.collect.layout import Published, holds_published, published, series_folder
+from orchestrator.collect.layout import Published, first_folder, published, series_folder
 from orchestrator.collect.manifest import Survey, read_manifest, survey
 from orchestrator.collect.manifest_entries import ReportEntry
 from orchestrator.collect.stores import output_store
@@ -88,7 +88,7 @@ def _moved(config: Config, reader: LedgerReader) -> str:
     if not reader.has_collected():
         return ""
     try:
-        if holds_published(output_store(config.output)):
+        if first_folder(output_store(config.output)) is not None:
             return ""
     except OSError:
         return ""  # Whoever reads the directory for its files says why it cannot be read.

@@ -14,7 +14,6 @@ from orchestrator.collect import disk, inflate, safe_open
 from orchestrator.collect.archive import read_member
 from orchestrator.collect.cancellable_thread import in_thread
 from orchestrator.collect.convert import convert
-from orchestrator.collect.counting import with_subaccounts
 from orchestrator.collect.disk_reserve import DiskReserve
 from orchestrator.collect.formats import output_format
 from orchestrator.collect.formats.base import ColumnsDoNotFit, FileSubject
@@ -134,7 +133,7 @@ class ArchiveFetch:
                 self._format,
                 self._report.items_count,
                 self._subject,
-                by_account=with_subaccounts(self._report),
+                by_account=self._report.series.includes_subaccounts,
                 inflater=inflate.fastest(),
                 reserve=self._reserve_room,
             )
@@ -205,7 +204,7 @@ class ArchiveFetch:
             self._format,
             self._report.items_count,
             self._subject,
-            by_account=with_subaccounts(self._report),
+            by_account=self._report.series.includes_subaccounts,
             reserve=partial(self._reserve.check, self._report.id),
         )
         return converted

@@ -41,7 +41,7 @@ class _Fresh(NamedTuple):
 
 
 class FileCollector:
-    """Collects into an output directory. Methods for different reports may run side by side.
+    """The port `Collector`. Methods for different reports may run side by side.
 
     Args:
         output: where, and in which format.
@@ -79,19 +79,6 @@ class FileCollector:
         self._interrupted: dict[int, ArchiveFetch] = {}
 
     async def fetch(self, report: Report, download: Download) -> VerifiedFile:
-        """Streams the archive to disk, checks it against the report, writes the file aside.
-
-        After `CorruptArchive` the archive stays for `quarantine`, until it is fetched again.
-        After a `TransportError`, and when cancelled, what came stays where it can be gone on with
-        (`resumable`); `release` sets it aside for the next run. After anything else nothing stays.
-
-        Raises:
-            TransportError: the stream broke; fetch it again.
-            CorruptArchive: structure, length, CRC or count are wrong; of which report, the caller
-                knows and says. `TooLong`: nothing stays of it.
-            NoRoom: it would leave too little room on the disk; nothing stays of it.
-            OutputError: the disk.
-        """
         files = self._files(report)
         fetch = await self._fetch_of(report, download)
         keep_archive = False
@@ -133,13 +120,6 @@ class FileCollector:
         return verified_file
 
     async def recheck(self, report: Report) -> VerifiedFile | None:
-        """Checks the archive that the last refused `fetch` has left, against the report of now.
-
-        None: there is none, or it does not fit either; it stays for `quarantine`.
-
-        Raises:
-            OutputError: the disk.
-        """
         files = self._files(report)
         fetch = self._new_fetch(report)
         if not await to_thread.run_sync(safe_open.is_file, files.archive):
@@ -150,11 +130,6 @@ class FileCollector:
             return None
 
     async def empty(self, report: Report) -> VerifiedFile:
-        """Makes the file of a report that has no records, and for which the API has no file.
-
-        Raises:
-            OutputError: the disk.
-        """
         files = self._files(report)
         fetch = self._new_fetch(report)
         steps = fetch.from_memory(_empty_archive(report))
@@ -179,11 +154,6 @@ class FileCollector:
         return self._new_fetch(report)
 
     async def refutes(self, report: Report, differences: Sequence[EchoDifference]) -> bool:
-        """Whether the file that `fetch` has made shows that a wrong echo is a slip of the API.
-
-        Raises:
-            OutputError: the disk.
-        """
         return await in_thread(self._refutes(self._files(report), differences), self._cores)
 
     def _refutes(
@@ -194,7 +164,6 @@ class FileCollector:
             return (yield from refutes(self._output_format.blocks(file), differences))
 
     def resumable(self, report: Report) -> Resume | None:
-        """Where the next download of a report may go on; None: from the beginning."""
         interrupted = self._interrupted.get(report.id) or self._kept_by_earlier_run(report)
         return None if interrupted is None else interrupted.resumable
 
@@ -209,7 +178,6 @@ class FileCollector:
         return self._new_fetch(report, kept)
 
     async def release(self, report: Report) -> None:
-        """Keeps what an interrupted download has left, for the next run to go on with."""
         interrupted = self._interrupted.pop(report.id, None)
         if interrupted is not None:
             with CancelScope(shield=True):
@@ -218,7 +186,6 @@ class FileCollector:
 
     @property
     def lacks_room(self) -> str:
-        """Why nothing more should be begun, in words; empty while the disk has room."""
         return self._reserve.lacking
 
     def _make(
@@ -255,15 +222,6 @@ class FileCollector:
         )
 
     async def publish(self, report: Report) -> bool:
-        """Gives a verified report's file its final name, synced; True if it stands there.
-
-        What was kept aside of the report is removed then. False if neither the file aside nor one
-        of the report's hash under its name is there: it must be fetched again.
-
-        Raises:
-            NameTaken: another file stands under that name.
-            OutputError: the disk.
-        """
         if not self._store.is_remote:
             return await to_thread.run_sync(self._publish, report, bool)
         return await run_cancellable(partial(self._publish, report))
@@ -292,11 +250,6 @@ class FileCollector:
         return stands
 
     async def quarantine(self, report: Report, reason: str) -> None:
-        """Keeps whatever has been fetched of a report, outside the data, with a note that says why.
-
-        Raises:
-            OutputError: the disk.
-        """
         self._has_quarantine = True
         await to_thread.run_sync(
             quarantine.keep, self._files(report), self._folders, report, reason
@@ -307,13 +260,6 @@ class FileCollector:
         return quarantine.quarantined_file(self._files(report))
 
     async def accept(self, report: Report) -> VerifiedFile:
-        """Makes the file that was kept aside ready for `publish`, whatever its count.
-
-        Raises:
-            CollectError: nothing is kept aside.
-            CorruptArchive: structure, packed bytes or CRC are wrong: it cannot be accepted.
-            OutputError: the disk.
-        """
         files = self._files(report)
         try:
             return await in_thread(self._accept(report, files))
@@ -336,20 +282,10 @@ class FileCollector:
                 disk.remove(*map(files.part, Format))
 
     async def withdraw(self, report: Report) -> None:
-        """Removes the published file of a superseded or erased report; it may be gone already.
-
-        Raises:
-            OutputError: the disk.
-        """
         assert report.target is not None, "a report whose file is still to go has a target"
         await to_thread.run_sync(self._store.delete, report.target)
 
     async def discard(self, report: Report) -> None:
-        """Removes what was fetched of a report and is not published, kept aside or not.
-
-        Raises:
-            OutputError: the disk.
-        """
         interrupted = self._interrupted.pop(report.id, None)
         if interrupted is not None:
             await to_thread.run_sync(interrupted.clear, False)

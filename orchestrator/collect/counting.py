@@ -9,16 +9,13 @@ from collections.abc import Iterable, Iterator
 from operator import itemgetter
 from typing import Final
 
-from orchestrator.core.model import Report
 from orchestrator.errors import CorruptArchive
 
 _BLANKS: Final = b"\r\n\t "
 _ALL_BUT_QUOTES_AND_LINE_FEEDS: Final = bytes(byte for byte in range(256) if byte not in b'"\n')
 
 ACCOUNT_COLUMN: Final = "account_id"
-_MAX_RECORD_BYTES: Final = (
-    2 * 1024 * 1024
-)  # Without the end of a record: then accounts stay unknown.
+_MAX_RECORD_BYTES: Final = 2 * 1024 * 1024  # Without a record's end accounts stay unknown.
 _MAX_ACCOUNTS: Final = 10_000  # No primary account has as many subaccounts.
 _MAX_ID_LENGTH: Final = 32  # Characters; an account's id has 8, what is longer is something else.
 _PARSED_BYTES: Final = 64 * 1024  # Parsed with Python's lock held: a millisecond or two.
@@ -79,11 +76,6 @@ class RecordCounter:
     def _without_header(self, ends: int) -> int:
         # The first line feed of those at the end may be the last record's; the header has one.
         return 0 if self._is_blank else max(0, ends - self._blank_ends)
-
-
-def with_subaccounts(report: Report) -> bool:
-    """Whether the report holds records of other accounts too."""
-    return report.series.includes_subaccounts
 
 
 class AccountCounter:

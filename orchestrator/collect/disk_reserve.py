@@ -11,9 +11,7 @@ from typing import Final
 
 from orchestrator.errors import NoRoom
 
-_SMALL_DISK_SHARE: Final = (
-    100  # A hundredth of a disk stays free, if that is less than the reserve.
-)
+_SMALL_DISK_SHARE: Final = 100  # A hundredth of a disk stays free, if less than the reserve.
 _MB: Final = 1_000_000
 
 

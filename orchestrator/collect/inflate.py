@@ -78,7 +78,11 @@ def blocks(archive: BinaryIO, member: Member) -> Iterator[bytes]:
             checksum is wrong.
     """
     archive.seek(member.offset)
-    unpacked = _stored(archive, member) if member.method == STORED else _inflated(archive, member)
+    if member.method == STORED:
+        unpacked = _packed(archive, member, BLOCK)
+    else:
+        packed = _packed(archive, member, PACKED_BLOCK)
+        unpacked = inflated(packed, -zlib.MAX_WBITS, "the archive's packed bytes")
     crc = 0
     size = 0
     for block in unpacked:
@@ -107,15 +111,6 @@ def _packed(archive: BinaryIO, member: Member, size: int) -> Iterator[bytes]:
             raise CorruptArchive("the archive is cut off: it names bytes that are not there")
         remaining -= len(block)
         yield block
-
-
-def _stored(archive: BinaryIO, member: Member) -> Iterator[bytes]:
-    return _packed(archive, member, BLOCK)
-
-
-def _inflated(archive: BinaryIO, member: Member) -> Iterator[bytes]:
-    packed = _packed(archive, member, PACKED_BLOCK)
-    return inflated(packed, -zlib.MAX_WBITS, "the archive's packed bytes")
 
 
 def inflated(packed: Iterable[bytes], wbits: int, subject: str) -> Iterator[bytes]:

@@ -168,15 +168,6 @@ def folders_with_files(store: OutputStore) -> list[tuple[str, int]]:
     return sorted(numbers.items())
 
 
-def holds_published(store: OutputStore) -> bool:
-    """Whether there is any file where the published files of series are.
-
-    Raises:
-        OSError: the store cannot be listed.
-    """
-    return next(iter(store.list(_FIRST_FOLDER)), None) is not None
-
-
 def first_folder(store: OutputStore) -> str | None:
     """The name at the top of a store below which there is a published file; None: there is none.
 

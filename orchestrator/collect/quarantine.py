@@ -7,7 +7,6 @@ from pathlib import Path
 
 from orchestrator.collect import disk, safe_open
 from orchestrator.collect.convert import convert, hash_in_steps
-from orchestrator.collect.counting import with_subaccounts
 from orchestrator.collect.formats import output_format
 from orchestrator.collect.formats.base import FileSubject
 from orchestrator.collect.output_file import Converted
@@ -110,7 +109,7 @@ def restore(
     with disk.translate_os_errors(place, "read"):
         safe_open.refuse_links(files.quarantine_folder.parent, files.quarantine_folder)
         if kept_format is Format.ZIP and wanted is not Format.ZIP:
-            by_account = with_subaccounts(report)
+            by_account = report.series.includes_subaccounts
             with safe_open.read(place) as archive:
                 converted = yield from convert(
                     archive,

@@ -11,7 +11,7 @@ import json
 import os
 import re
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Iterable, Iterator
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from pathlib import Path
@@ -88,19 +88,23 @@ class WorkFiles:
         yield self.note
 
 
-def report_id_of(name: str) -> int | None:
-    """Our number of the report that an unfinished file belongs to; None for foreign files."""
-    match = _UNFINISHED.fullmatch(name)
-    return int(match[1]) if match else None
-
-
-def report_id_of_quarantined(name: str) -> int | None:
-    """Our number of the report that a file in quarantine belongs to; None for foreign files."""
-    match = _QUARANTINED.fullmatch(name)
-    return int(match[1]) if match else None
-
-
 # --- what earlier runs have left ------------------------------------------------------------------
+
+
+def _files_in(directory: Path, name: str, pattern: re.Pattern[str]) -> Iterator[tuple[Path, int]]:
+    """The files of reports in a folder of the work area, with our numbers of the reports.
+
+    A folder that is not there is empty. Files that are not named like ours are left out.
+
+    Raises:
+        OSError: the disk, or a link leads there.
+    """
+    folder = directory / name
+    safe_open.refuse_links(directory, folder)
+    if folder.is_dir():
+        for path in folder.iterdir():
+            if match := pattern.fullmatch(path.name):
+                yield path, int(match[1])
 
 
 def reports_with_unfinished_files(directory: Path) -> frozenset[int]:
@@ -109,7 +113,8 @@ def reports_with_unfinished_files(directory: Path) -> frozenset[int]:
     Raises:
         OutputError: the disk.
     """
-    return _reports_in(directory, layout.PARTIAL, report_id_of)
+    with disk.translate_os_errors(directory / layout.PARTIAL, "read"):
+        return frozenset(number for _, number in _files_in(directory, layout.PARTIAL, _UNFINISHED))
 
 
 def reports_in_quarantine(directory: Path) -> frozenset[int]:
@@ -118,19 +123,9 @@ def reports_in_quarantine(directory: Path) -> frozenset[int]:
     Raises:
         OutputError: the disk.
     """
-    return _reports_in(directory, layout.QUARANTINE, report_id_of_quarantined)
-
-
-def _reports_in(
-    directory: Path, name: str, report_of: Callable[[str], int | None]
-) -> frozenset[int]:
-    folder = directory / name
-    with disk.translate_os_errors(folder, "read"):
-        safe_open.refuse_links(directory, folder)
-        if not folder.is_dir():
-            return frozenset()
-        numbers = (report_of(path.name) for path in folder.iterdir())
-        return frozenset(number for number in numbers if number is not None)
+    with disk.translate_os_errors(directory / layout.QUARANTINE, "read"):
+        quarantined = _files_in(directory, layout.QUARANTINE, _QUARANTINED)
+        return frozenset(number for _, number in quarantined)
 
 
 def remove_unfinished(directory: Path, keep: AbstractSet[int]) -> int:
@@ -147,17 +142,12 @@ def remove_unfinished(directory: Path, keep: AbstractSet[int]) -> int:
         OutputError: the disk.
     """
     partial = directory / layout.PARTIAL
-    removed = 0
     with disk.translate_os_errors(partial, "clear"):
-        safe_open.refuse_links(directory, partial)
-        if not partial.is_dir():
-            return 0
-        for path in partial.iterdir():
-            report_id = report_id_of(path.name)
-            ours = report_id is not None or path.name == layout.MANIFEST_PART
-            if ours and report_id not in keep and (path.is_symlink() or not path.is_dir()):
-                removed += disk.remove(path)
-    return removed
+        unfinished = _files_in(directory, layout.PARTIAL, _UNFINISHED)
+        gone = [path for path, number in unfinished if number not in keep]
+        if os.path.lexists(partial / layout.MANIFEST_PART):
+            gone.append(partial / layout.MANIFEST_PART)
+        return _remove_files(gone)
 
 
 def clear_quarantine(directory: Path, done_with: AbstractSet[int]) -> int:
@@ -170,16 +160,14 @@ def clear_quarantine(directory: Path, done_with: AbstractSet[int]) -> int:
     Raises:
         OutputError: the disk.
     """
-    folder = directory / layout.QUARANTINE
-    with disk.translate_os_errors(folder, "clear"):
-        safe_open.refuse_links(directory, folder)
-        gone = [
-            path
-            for path in folder.iterdir()
-            if report_id_of_quarantined(path.name) in done_with
-            and (path.is_symlink() or not path.is_dir())
-        ]
-        return disk.remove(*gone)
+    with disk.translate_os_errors(directory / layout.QUARANTINE, "clear"):
+        quarantined = _files_in(directory, layout.QUARANTINE, _QUARANTINED)
+        return _remove_files(path for path, number in quarantined if number in done_with)
+
+
+def _remove_files(paths: Iterable[Path]) -> int:
+    """Removes files and links, no folders; how many there were."""
+    return disk.remove(*(path for path in paths if path.is_symlink() or not path.is_dir()))
 
 
 class PartialFolder:

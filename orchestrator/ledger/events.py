@@ -77,7 +77,6 @@ class Identity:
         return LedgerPoint(row[0], row[1], row[2], last, self.events.checksum(last))
 
     def rebuilt_at(self) -> int | None:
-        """See `LedgerReader.rebuilt_at`."""
         row = self.db.execute("SELECT rebuilt_at FROM identity").fetchone()
         return None if row is None else row[0]
 
@@ -87,7 +86,6 @@ class Identity:
         return self.point()
 
     def fingerprint(self) -> str:
-        """See `LedgerReader.fingerprint`."""
         digest = hashlib.sha256()
         # Files change with events alone; windows and marks without any.
         for statement in (

@@ -13,14 +13,16 @@ from orchestrator.ledger.series import SeriesTable
 
 @dataclass(frozen=True, slots=True)
 class GivenUpTable:
-    """The table `given_up` of one connection; notes in `changes` what it writes."""
+    """The table `given_up` of one connection; notes in `changes` what it writes.
+
+    Calls without a docstring are those of `LedgerReader` and `Ledger`.
+    """
 
     db: sqlite3.Connection
     series: SeriesTable
     changes: LedgerChanges
 
     def given_up(self, series: Series) -> tuple[GivenUp, ...]:
-        """See `LedgerReader.given_up`."""
         cursor = self.db.execute(
             "SELECT * FROM given_up WHERE series_id = ? ORDER BY window_start",
             (self.series.find(series),),
@@ -37,7 +39,6 @@ class GivenUpTable:
     def give_up(
         self, series: Series, window: Window, reason: str, *, report_id: int | None, at: datetime
     ) -> None:
-        """See `Ledger.give_up`."""
         self._write(
             "INSERT INTO given_up (series_id, window_start, window_end, report_id, reason, at)"
             " VALUES (?, ?, ?, ?, ?, ?)",
@@ -51,7 +52,6 @@ class GivenUpTable:
         )
 
     def retry(self, series: Series) -> int:
-        """See `Ledger.retry`."""
         series_id = self.series.find(series)
         if series_id is None:
             return 0
@@ -65,14 +65,12 @@ class GivenUpTable:
         return self._write("DELETE FROM given_up WHERE report_id = ?", (report.id,))
 
     def undo_give_up(self, report: Report) -> int:
-        """See `Ledger.undo_give_up`."""
         entries = self.release(report)
         if entries:
             self.series.forgive(self.series.number_of(report.series))
         return entries
 
     def acknowledge(self, report: Report) -> int:
-        """See `Ledger.acknowledge`."""
         return self._write("UPDATE given_up SET acknowledged = 1 WHERE report_id = ?", (report.id,))
 
     def _write(self, statement: str, values: tuple[object, ...]) -> int:

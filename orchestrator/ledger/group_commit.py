@@ -42,7 +42,7 @@ class _Batch:
 
 
 class GroupCommits:
-    """Runs pieces of work on a store inside transactions.
+    """Runs pieces of work on a store inside transactions; `tell` and `read` are those of `Ledger`.
 
     Whatever is asked while a transaction runs goes into the next one together, each piece in a
     savepoint of its own: one sync of the disk serves many reports. Calls are not cancellable:
@@ -63,11 +63,9 @@ class GroupCommits:
         self._limiter = anyio.CapacityLimiter(1)
 
     def tell(self, listener: ChangeListener) -> None:
-        """See the port `Ledger.tell`."""
         self._listener = listener
 
     async def read(self, work: Callable[[LedgerReader], T]) -> T:
-        """See the port `Ledger.read`."""
         return await self.transact(work)
 
     async def transact(self, work: Callable[[Store], T]) -> T:

@@ -7,7 +7,7 @@ written, or read, behind the program's back. What a user adds beside (a table, a
 
 import sqlite3
 from contextlib import closing
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -70,10 +70,11 @@ def refuse_tampered(connection: sqlite3.Connection, path: Path, version: int) ->
         if str(sql).lstrip().upper().startswith("CREATE VIRTUAL") or not isinstance(name, str):
             raise _tampered(path, "a virtual table")
     if version == VERSION:
-        for name, columns in _ours().items():
+        tables, indexes = _ours()
+        for name, columns in tables.items():
             if _columns(connection, name) != columns:
                 raise _tampered(path, f"another table {name}")
-        if not _our_indexes() <= _indexes(connection):
+        if not indexes <= _indexes(connection):
             raise _tampered(path, "fewer indexes")
         # A report in a state that there is not would be seen by no command: not as collected, not
         # as open, and its time would be bought again.
@@ -106,17 +107,10 @@ def _indexes(connection: sqlite3.Connection) -> frozenset[tuple[str, str]]:
     )
 
 
-@lru_cache(maxsize=1)
-def _made() -> tuple[dict[str, _Columns], frozenset[tuple[str, str]]]:
+@cache
+def _ours() -> tuple[dict[str, _Columns], frozenset[tuple[str, str]]]:
+    """The columns of each table of a new ledger, and its indexes."""
     with closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
         migrate(connection, "")
         names = connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'").fetchall()
         return {name: _columns(connection, name) for (name,) in names}, _indexes(connection)
-
-
-def _ours() -> dict[str, _Columns]:
-    return _made()[0]
-
-
-def _our_indexes() -> frozenset[tuple[str, str]]:
-    return _made()[1]

@@ -33,7 +33,6 @@ class Histories:
         self._of_kind: dict[str, History] = {}
 
     def of(self, series: Series) -> History:
-        """See the port."""
         row = self._db.execute("SELECT id FROM series WHERE key = ?", (series.key,)).fetchone()
         if row is not None:
             own = tuple(_by_start(_joined(self._pieces(row[0], _MAX_OWN_WINDOWS))))
@@ -51,7 +50,6 @@ class Histories:
         )
 
     def record_rates(self, series: Iterable[Series]) -> dict[str, float]:
-        """See the port."""
         rates: dict[str, float] = {}
         for wanted in series:
             seconds, rows = self._db.execute(
@@ -66,7 +64,6 @@ class Histories:
         return rates
 
     def recent_durations(self) -> dict[str, list[ReportDuration]]:
-        """See the port."""
         durations: dict[str, list[ReportDuration]] = {}
         for product, rows, milliseconds in self._db.execute(
             """

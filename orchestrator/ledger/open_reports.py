@@ -23,7 +23,10 @@ FIRST: Final[OpenPosition] = (0, 0)
 
 @dataclass(frozen=True, slots=True)
 class OpenReports:
-    """Reads the open reports of one connection, in memory that does not grow with their number."""
+    """Reads the open reports of one connection, in memory that does not grow with their number.
+
+    Calls without a docstring are those of `LedgerReader`.
+    """
 
     db: sqlite3.Connection
     series: SeriesTable
@@ -101,7 +104,6 @@ class OpenReports:
         return [self.reports.report(number) for _, number in page], page[-1] if page else None
 
     def waiting_for_a_person(self, keys: frozenset[str]) -> tuple[int, int]:
-        """See `LedgerReader.waiting_for_a_person`."""
         excluded = {self.series.find_key(key) for key in keys}
         disputed = self.db.execute(
             "SELECT series_id, count(*) FROM report WHERE state = ? GROUP BY series_id",
@@ -116,11 +118,9 @@ class OpenReports:
         )
 
     def keys_of_open(self, keys: frozenset[str]) -> frozenset[str]:
-        """See `LedgerReader.keys_of_open`."""
         return frozenset(self._bought_with(number) for _, number in self.open_positions(keys))
 
     def unfinished(self, ids: Iterable[int]) -> frozenset[int]:
-        """See `LedgerReader.unfinished`."""
         # Of a truncated report a part may have been set aside before it has ended here.
         states = (State.SUBMITTED.value, State.READY.value, State.VERIFIED.value)
         return frozenset(
@@ -132,7 +132,6 @@ class OpenReports:
         )
 
     def done_with(self, ids: Iterable[int]) -> frozenset[int]:
-        """See `LedgerReader.done_with`."""
         return frozenset(number for number in ids if self._is_done_with(number))
 
     def _is_done_with(self, number: int) -> bool:

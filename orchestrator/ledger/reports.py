@@ -30,7 +30,7 @@ _UNPAID: Final = tuple(sorted(state.value for state in UNPAID))
 
 @dataclass(frozen=True, slots=True)
 class ReportTable:
-    """The table `report` of one connection, to read from."""
+    """The table `report` of one connection, to read from: calls of `LedgerReader`."""
 
     db: sqlite3.Connection
     series: SeriesTable
@@ -39,11 +39,9 @@ class ReportTable:
     # --- single ones --------------------------------------------------------------------------
 
     def report(self, report_id: int) -> Report:
-        """See `LedgerReader.report`."""
         return self._report_whose("id", report_id)
 
     def report_by_request(self, request_id: str) -> Report:
-        """See `LedgerReader.report_by_request`."""
         return self._report_whose("request_id", request_id)
 
     def _report_whose(self, column: str, value: int | str) -> Report:
@@ -64,7 +62,6 @@ class ReportTable:
             yield rows.report_of(row, of or self.series.series_numbered(row["series_id"]))
 
     def reports_numbered(self, ids: Iterable[int]) -> Iterator[Report]:
-        """See `LedgerReader.reports_numbered`."""
         for number in ids:
             try:
                 yield self.report(number)
@@ -72,7 +69,6 @@ class ReportTable:
                 continue
 
     def is_asked_again(self, report: Report) -> bool:
-        """See `LedgerReader.is_asked_again`."""
         series_id = self.series.find(report.series)
         start, end = report.window.epoch
         if series_id is None:
@@ -87,18 +83,15 @@ class ReportTable:
         return later is not None
 
     def failure_event(self, report_id: int) -> int | None:
-        """See `LedgerReader.failure_event`."""
         row = self.db.execute("SELECT failed FROM report WHERE id = ?", (report_id,)).fetchone()
         return None if row is None else row[0]
 
     def foreign_rows_of(self, report_id: int) -> tuple[tuple[str, int], ...]:
-        """See `LedgerReader.foreign_rows_of`."""
         return subaccount_rows.of(self.db, report_id)
 
     def asked_early(
         self, series: Series, age: timedelta, now: datetime, max_failed: int
     ) -> Iterator[Report]:
-        """See `LedgerReader.asked_early`."""
         seconds = int(age.total_seconds())
         return self._select(
             "INDEXED BY report_had WHERE series_id = ? AND has_window = 1 AND state = ?"
@@ -124,13 +117,11 @@ class ReportTable:
         )
 
     def newer_edition(self, report: Report) -> int | None:
-        """See `LedgerReader.newer_edition`."""
         return editions.newer(self.db, report)
 
     # --- of a series --------------------------------------------------------------------------
 
     def reports(self, series: Series, states: Iterable[State] | None = None) -> Iterator[Report]:
-        """See `LedgerReader.reports`."""
         series_id = self.series.find(series)
         if series_id is None:
             return iter(())
@@ -146,7 +137,6 @@ class ReportTable:
         )
 
     def collected_in(self, series: Series, window: Window) -> Iterator[Report]:
-        """See `LedgerReader.collected_in`."""
         start, end = window.epoch
         return self._select(
             "INDEXED BY report_had WHERE series_id = ? AND has_window = 1 AND window_start < ?"
@@ -156,7 +146,6 @@ class ReportTable:
         )
 
     def changed_files(self, after: int, up_to: int) -> Iterator[Report]:
-        """See `LedgerReader.changed_files`."""
         return self._select(
             """
             WHERE id IN (
@@ -171,7 +160,6 @@ class ReportTable:
         )
 
     def is_published(self, series: Series, window: Window, target: str) -> bool:
-        """See `LedgerReader.is_published`."""
         row = self.db.execute(
             "SELECT 1 FROM report WHERE series_id = ? AND window_start = ? AND target = ?"  # noqa: S608 - only marks
             f" AND state IN ({_marks(_PUBLISHED)}) LIMIT 1",
@@ -185,7 +173,6 @@ class ReportTable:
         return row is not None
 
     def counts(self, series: Series) -> dict[State, tuple[int, int, int]]:
-        """See `LedgerReader.counts`."""
         cursor = self.db.execute(
             "SELECT state, count(*), total(rows), total(size_bytes) FROM report"
             " WHERE series_id = ? GROUP BY state",
@@ -198,7 +185,6 @@ class ReportTable:
             }
 
     def number_in(self, series: Series, state: State) -> int:
-        """See `LedgerReader.number_in`."""
         (number,) = self.db.execute(
             "SELECT count(*) FROM report WHERE series_id = ? AND state = ?",
             (self.series.find(series), state.value),
@@ -208,34 +194,28 @@ class ReportTable:
     # --- of all series ------------------------------------------------------------------------
 
     def has_collected(self) -> bool:
-        """See `LedgerReader.has_collected`."""
         row = self.db.execute(
             "SELECT 1 FROM report WHERE state = ? LIMIT 1", (State.COLLECTED.value,)
         ).fetchone()
         return row is not None
 
     def size(self) -> tuple[int, int]:
-        """See `LedgerReader.size`."""
         (series,) = self.db.execute("SELECT count(*) FROM series").fetchone()
         (reports,) = self.db.execute("SELECT count(*) FROM report").fetchone()
         return int(series), int(reports)
 
     def newest(self) -> int:
-        """See `LedgerReader.newest`."""
         (number,) = self.db.execute("SELECT coalesce(max(id), 0) FROM report").fetchone()
         return int(number)
 
     def superseded(self, by: Report | None = None) -> list[Report]:
-        """See `LedgerReader.superseded`."""
         ids = editions.superseded_ids(self.db, by.replaces if by else None)
         return [self.report(report_id) for report_id in ids]
 
     def foreign_rows(self) -> Iterator[SubaccountRows]:
-        """See `LedgerReader.foreign_rows`."""
         return subaccount_rows.of_all_files(self.db, self.series.series_numbered)
 
     def bought(self, since: datetime, up_to: int) -> Bought:
-        """See `LedgerReader.bought`."""
         asked = (
             "FROM report WHERE intended_at + server_ahead >= ? AND id <= ?"
             f" AND state NOT IN ({_marks(_UNPAID)}) AND coalesce(rows, items_count)"
@@ -261,14 +241,12 @@ class ReportTable:
     # --- the API's ids ------------------------------------------------------------------------
 
     def owners_of(self, request_ids: Sequence[str]) -> dict[str, int]:
-        """See `LedgerReader.owners_of`."""
         return {
             request_id: int(number)
             for request_id, number in self._by_request_id("request_id, id", request_ids)
         }
 
     def owners(self, request_ids: Sequence[str]) -> dict[str, Owner]:
-        """See `LedgerReader.owners`."""
         columns = "request_id, id, api_key, intended_at, submitted_at"
         return {
             request_id: rows.owner_of(values)
@@ -286,7 +264,6 @@ class ReportTable:
     def recent(
         self, account_id: str, api_key: str, since: datetime, until: datetime
     ) -> frozenset[str]:
-        """See `LedgerReader.recent`."""
         cursor = self.db.execute(
             "SELECT request_id FROM report WHERE id > (SELECT max(id) - ? FROM report)"
             " AND api_key = ? AND submitted_at BETWEEN ? AND ? AND state <> ?"
@@ -296,7 +273,6 @@ class ReportTable:
         return frozenset(request_id for (request_id,) in cursor)
 
     def unresolved_creates(self, report: Report) -> tuple[Report, ...]:
-        """See `LedgerReader.unresolved_creates`."""
         reports = self._select(
             """
             INDEXED BY report_unknown

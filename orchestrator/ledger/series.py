@@ -63,7 +63,6 @@ class SeriesTable:
         self.series_numbered.cache_clear()
 
     def retried(self, series: Series | int) -> int:
-        """See `LedgerReader.retried`."""
         series_id = series if isinstance(series, int) else self.find(series)
         row = self._db.execute("SELECT retried FROM series WHERE id = ?", (series_id,)).fetchone()
         return 0 if row is None else int(row[0])
@@ -80,6 +79,5 @@ class SeriesTable:
         )
 
     def all_series(self) -> Iterator[Series]:
-        """See `LedgerReader.all_series`."""
         for (body,) in self._db.execute("SELECT body FROM series ORDER BY account_id, id"):
             yield rows.series_of(body)

@@ -229,7 +229,6 @@ class SqliteLedger(GroupCommits):
         return self._is_sound
 
     async def sound(self) -> None:
-        """See the port."""
         if not self._is_sound:
             await self._passed.wait()
 
@@ -252,7 +251,6 @@ class SqliteLedger(GroupCommits):
     unresolved_creates = _transaction(lambda store: store.unresolved_creates)
 
     async def reread(self, report: Report) -> Report:
-        """See the port."""
         return await self.transact(lambda store: store.report(report.id))
 
     async def record_intent(
@@ -266,7 +264,6 @@ class SqliteLedger(GroupCommits):
         callback_url: str | None,
         replaces: Report | None = None,
     ) -> Report:
-        """See the port."""
         at = self._clock.now()
         return await self.transact(
             lambda store: store.record_intent(
@@ -282,21 +279,18 @@ class SqliteLedger(GroupCommits):
         )
 
     async def apply(self, report: Report, event: Event) -> Report:
-        """See the port."""
         at = self._clock.now()
         return await self.transact(lambda store: store.apply(report, event, at))
 
     async def give_up(
         self, series: Series, window: Window, reason: str, report_id: int | None
     ) -> None:
-        """See the port."""
         at = self._clock.now()
         await self.transact(
             lambda store: store.give_up(series, window, reason, report_id=report_id, at=at)
         )
 
     async def end_and_give_up(self, report: Report, event: Event, reason: str) -> Report:
-        """See the port."""
         at = self._clock.now()
 
         def work(store: Store) -> Report:
@@ -307,14 +301,12 @@ class SqliteLedger(GroupCommits):
         return await self.transact(work)
 
     async def withdrawn(self, report: Report) -> None:
-        """See the port."""
         at = self._clock.now()
         await self.transact(lambda store: store.withdrawn(report, at))
 
     async def open_reports(
         self, series: Iterable[Series], api_keys: Iterable[str] = ()
     ) -> AsyncIterator[Report]:
-        """See the port."""
         keys = frozenset(wanted.key for wanted in series)
         bought_with = frozenset(api_keys)
         newest = await self.newest()

@@ -15,13 +15,12 @@ from orchestrator.ledger.series import SeriesTable
 
 @dataclass(frozen=True, slots=True)
 class SeriesWindows:
-    """Reads what became of the windows of series; writes nothing."""
+    """Reads what became of the windows of series, for `LedgerReader`; writes nothing."""
 
     db: sqlite3.Connection
     series: SeriesTable
 
     def had(self, series: Series) -> tuple[Window, ...]:
-        """See `LedgerReader.had`."""
         series_id = self.series.find(series)
         if series_id is None:
             return ()
@@ -38,7 +37,6 @@ class SeriesWindows:
         return _coalesced(cursor)
 
     def failures(self, series: Series) -> tuple[Failure, ...]:
-        """See `LedgerReader.failures`."""
         series_id = self.series.find(series)
         if series_id is None:
             return ()
@@ -74,7 +72,6 @@ class SeriesWindows:
         return tuple(_failure_of(row) for row in cursor)
 
     def holder_of(self, series: Series, window: Window) -> str | None:
-        """See `LedgerReader.holder_of`."""
         series_id = self.series.find(series)
         if series_id is None:
             return None
@@ -106,14 +103,16 @@ class SeriesWindows:
 
 @dataclass(frozen=True, slots=True)
 class ResolutionTable:
-    """The tables `resolved` and `mark` of one connection; notes in `changes` what it writes."""
+    """The tables `resolved` and `mark` of one connection; notes in `changes` what it writes.
+
+    Its calls are those of `LedgerReader` and `Ledger`.
+    """
 
     db: sqlite3.Connection
     series: SeriesTable
     changes: LedgerChanges
 
     def resolution(self, job: str, series: Series) -> Resolution:
-        """See `LedgerReader.resolution`."""
         series_id = self.series.find(series)
         if series_id is None:
             return Resolution()
@@ -130,7 +129,6 @@ class ResolutionTable:
         return Resolution(_coalesced(windows), until)
 
     def resolutions(self) -> Iterator[tuple[str, Series, Resolution]]:
-        """See `LedgerReader.resolutions`."""
         for job, series_id in self.db.execute(
             "SELECT job, series_id FROM mark ORDER BY job, series_id"
         ):
@@ -138,7 +136,6 @@ class ResolutionTable:
             yield job, series, self.resolution(job, series)
 
     def remember(self, job: str, resolutions: Mapping[Series, Resolution]) -> None:
-        """See `Ledger.remember`."""
         for series, resolution in resolutions.items():
             series_id = self.series.number_of(series)
             self.changes.resolutions[job, series_id] = None

@@ -16,7 +16,8 @@ class Collector(Protocol):
         """Takes the archive, checks it against the report, writes the file aside.
 
         A download that begins where an earlier one of this report broke (`resumable`) goes on
-        from there; any other begins anew.
+        from there; any other begins anew. After a `TransportError`, and when cancelled, what came
+        stays where it can be gone on with; `release` sets it aside for the next run.
 
         Raises:
             TransportError: the stream broke; fetch it again.
@@ -64,8 +65,9 @@ class Collector(Protocol):
     async def publish(self, report: Report) -> bool:
         """Gives a verified report's file its final name, synced; True if it stands there.
 
-        Uses the report's `target` and `sha256`. False if neither the file aside nor one of that
-        hash under its name is there: it must be fetched again.
+        What was kept aside of the report is removed then. Uses its `target` and `sha256`. False if
+        neither the file aside nor one of that hash under its name is there: it must be fetched
+        again.
 
         Raises:
             NameTaken: another file, with other content, stands under that name.
@@ -73,13 +75,19 @@ class Collector(Protocol):
         """
 
     async def quarantine(self, report: Report, reason: str) -> None:
-        """Keeps whatever has been fetched of a report for a person to look at, outside the data."""
+        """Keeps whatever has been fetched of a report outside the data, with a note that says why.
+
+        Raises:
+            OutputError: the disk.
+        """
 
     async def accept(self, report: Report) -> VerifiedFile:
         """Makes the file that was kept aside ready for `publish`, whatever its count.
 
         Raises:
-            CollectError: there is no such file, or not even the archive can be read.
+            CollectError: there is no such file.
+            CorruptArchive: structure, packed bytes or CRC are wrong: it cannot be accepted.
+            OutputError: the disk.
         """
 
     async def withdraw(self, report: Report) -> None:
@@ -90,4 +98,8 @@ class Collector(Protocol):
         """
 
     async def discard(self, report: Report) -> None:
-        """Removes what was fetched of a report and is not published."""
+        """Removes what was fetched of a report and is not published, kept aside or not.
+
+        Raises:
+            OutputError: the disk.
+        """
