@@ -9,7 +9,7 @@ from typing import NoReturn
 
 import pytest
 
-from orchestrator.config import base_of, find_config, load_config, load_inputs
+from orchestrator.config import base_of, find_config, load_inputs
 from orchestrator.core.settings import (
     ApiSettings,
     CallbackSettings,
@@ -26,6 +26,7 @@ from orchestrator.core.settings import (
     Secret,
 )
 from orchestrator.errors import InputError
+from tests.kit.config_files import load_config
 from tests.kit.job_files import job_text, read_settings
 
 EXAMPLE = Path(__file__).parent.parent / "config.example.yaml"

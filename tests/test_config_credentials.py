@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.config import load_config, resolve_credentials
+from orchestrator.config import resolve_credentials
 from orchestrator.core.settings import Config, CredentialReference, OutputSettings, Secret
 from orchestrator.errors import InputError
+from tests.kit.config_files import load_config
 
 
 def config(**references: tuple[str, str]) -> Config:

@@ -9,10 +9,10 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from orchestrator.config import load_config, load_jobs
 from orchestrator.core.model import CalendarWord
 from orchestrator.core.products import PRODUCTS
 from orchestrator.errors import InputError, Mistake
+from tests.kit.config_files import load_config, load_jobs
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.config import load_jobs
 from orchestrator.config.document import MAX_FINDINGS
 from orchestrator.core.model import (
     AbsoluteWindow,
@@ -20,6 +19,7 @@ from orchestrator.core.model import (
     Unit,
 )
 from orchestrator.errors import InputError
+from tests.kit.config_files import load_jobs
 from tests.kit.job_files import job_text, read_job
 
 SHIPPED = Path(__file__).parent.parent / "jobs"

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from orchestrator.config import load_config, proxies_of
+from orchestrator.config import proxies_of
 from orchestrator.errors import InputError
+from tests.kit.config_files import load_config
 from tests.kit.job_files import read_settings
 from tests.kit.proxies import PRIVATE_CA
 

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from orchestrator.cli.main import call
-from orchestrator.config import load_config, resolve_credentials, secret_commands
+from orchestrator.config import resolve_credentials, secret_commands
 from orchestrator.config.credentials import MAX_SECRET_BYTES, Unavailable, look_up
 from orchestrator.errors import InputError
+from tests.kit.config_files import load_config
 
 if TYPE_CHECKING:
     from orchestrator.core.settings import Config

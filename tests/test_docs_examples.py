@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pytest
 
 from orchestrator.cli.main import call
-from orchestrator.config import find_config, load_config, load_jobs
+from orchestrator.config import find_config
 from orchestrator.core.policy import ExitCode
 from orchestrator.simulator.faults.loader import load_faults
 from orchestrator.simulator.faults.model import Fault, Faults
 from tests.kit.cli_worlds import simulated
+from tests.kit.config_files import load_config, load_jobs
 from tests.kit.proxies import PRIVATE_CA
 
 if TYPE_CHECKING:

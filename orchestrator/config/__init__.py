@@ -1,10 +1,8 @@
 """Reads job files and the config: strictly, all mistakes at once, each with its place."""
 
-from orchestrator.config.config_file import load_config
 from orchestrator.config.credentials import resolve_credentials
 from orchestrator.config.discovery import base_of, find_config
 from orchestrator.config.inputs import Inputs, load_inputs
-from orchestrator.config.job_file import load_jobs
 from orchestrator.config.json_schema import config_schema, job_schema
 from orchestrator.config.proxies import proxies_of
 
@@ -14,9 +12,7 @@ __all__ = [
     "config_schema",
     "find_config",
     "job_schema",
-    "load_config",
     "load_inputs",
-    "load_jobs",
     "proxies_of",
     "resolve_credentials",
 ]

@@ -43,25 +43,6 @@ from orchestrator.core.vonage import REQUESTS_PER_SECOND
 from orchestrator.errors import InputError, Mistake
 
 
-def load_config(
-    path: Path | None, *, base: Path, env: Mapping[str, str]
-) -> tuple[Config, tuple[Mistake, ...]]:
-    """Reads the config; the warnings with it.
-
-    Args:
-        path: the file; None: all is default.
-        base: where default paths begin when there is no file: the job files' directory.
-        env: the environment, for the default credentials and ``~``.
-
-    Raises:
-        InputError: every mistake of the file.
-    """
-    config, mistakes, warnings = read_config(path, base=base, env=env)
-    if config is None or mistakes:
-        raise InputError(mistakes)
-    return config, warnings
-
-
 def read_config(
     path: Path | None,
     *,
@@ -70,13 +51,17 @@ def read_config(
     named_by: str | None = None,
     distrust: Callable[[os.stat_result], str | None] | None = None,
 ) -> tuple[Config | None, tuple[Mistake, ...], tuple[Mistake, ...]]:
-    """As `load_config`, but returns (config, mistakes, warnings) and raises nothing.
-
-    Where the file cannot be opened, messages call it `named_by`, not by its path. `distrust` as
-    for `read_document`.
+    """The config, the mistakes and the warnings of its file.
 
     With mistakes the config is what could be read of it, so that others can be found against it;
     None where there is not even a file.
+
+    Args:
+        path: the file; None: all is default.
+        base: where default paths begin when there is no file: the job files' directory.
+        env: the environment, for the default credentials and ``~``.
+        named_by: what messages call a file that cannot be opened; None: its path.
+        distrust: as for `read_document`.
     """
     if path is None:
         origin = Origin(base, env)

@@ -25,37 +25,20 @@ _REQUIRED: Final = (
 )
 
 
-def load_jobs(
-    paths: Sequence[Path],
-    *,
-    credentials: Collection[str] | None = None,
-    now: datetime | None = None,
-) -> tuple[tuple[Job, ...], tuple[Mistake, ...]]:
-    """Reads the job files of one command; the jobs in that order, and the warnings.
-
-    Args:
-        paths: the files, as the user named them.
-        credentials: the names that the config has; None leaves names unchecked.
-        now: windows that begin later get a warning; None leaves that out.
-
-    Raises:
-        InputError: every mistake of every file, two jobs of one name included.
-    """
-    jobs, mistakes, warnings = read_jobs(paths, credentials=credentials, now=now)
-    if mistakes:
-        raise InputError(mistakes)
-    return jobs, warnings
-
-
 def read_jobs(
     paths: Sequence[Path],
     *,
     credentials: Collection[str] | None = None,
     now: datetime | None = None,
 ) -> tuple[tuple[Job, ...], tuple[Mistake, ...], tuple[Mistake, ...]]:
-    """As `load_jobs`, but returns (jobs, mistakes, warnings) and raises nothing.
+    """The jobs of one command in the order of its files, the mistakes, and the warnings.
 
-    Jobs that have mistakes are left out.
+    Jobs that have mistakes are left out; two jobs of one name are a mistake.
+
+    Args:
+        paths: the files, as the user named them.
+        credentials: the names that the config has; None leaves names unchecked.
+        now: windows that begin later get a warning; None leaves that out.
     """
     jobs: list[Job] = []
     mistakes: list[Mistake] = []
