@@ -16,7 +16,7 @@ from orchestrator.simulator.media import Media
 from orchestrator.simulator.report_index import STATUSES
 from orchestrator.simulator.report_json import report_object
 from orchestrator.simulator.reports import Phase, Report
-from orchestrator.simulator.requests import read_json, read_request
+from orchestrator.simulator.requests import Request, read_json, read_request
 from orchestrator.simulator.settings import ApiKey
 from orchestrator.simulator.world import World
 
@@ -44,17 +44,16 @@ class Endpoints:
 
     async def create(self, call: Call) -> web.Response:
         """``POST /v2/reports``."""
-        body = read_json(await call.request.read())
-        settings = self._world.settings
-        request = read_request(body, self._world.clock.now(), settings.extra_products)
+        request = self._request(read_json(await call.request.read()))
         report = self._world.create(call.key, request, self.elapsed)
         return json_answer(await self._object_of(report))
 
     def create_as_stranger(self, key: ApiKey, body: dict[str, Any]) -> Report:
         """What somebody else with the same key asks for."""
-        settings = self._world.settings
-        request = read_request(body, self._world.clock.now(), settings.extra_products)
-        return self._world.create(key, request, stranger=True)
+        return self._world.create(key, self._request(body), stranger=True)
+
+    def _request(self, body: dict[str, Any]) -> Request:
+        return read_request(body, self._world.clock.now(), self._world.settings.extra_products)
 
     def ids_created_by(self, key: ApiKey) -> list[str]:
         """The ids of the reports that a key has asked for, oldest first."""

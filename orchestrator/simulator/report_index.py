@@ -94,27 +94,21 @@ class ReportIndex:
             api_key: the key that created it; empty: not by key. With both, either is enough.
             statuses: the statuses that the caller will keep.
         """
+        owners = (self._of_account.get(account_id), self._of_key.get(api_key))
         by_number: dict[int, Report] = {}
-        for owned in self._asked(account_id, api_key):
-            among = _between(owned.by_time, first, last)
+        for owned in filter(None, owners):
+            among: Iterable[Report]
             if OPEN.issuperset(statuses):
-                among = [
+                among = (
                     report for report in owned.open.values() if first <= int(report.created) <= last
-                ]
+                )
+            else:
+                start = bisect_left(owned.by_time, float(ceil(first)), key=_created)
+                end = bisect_left(owned.by_time, floor(last) + 1.0, key=_created)
+                among = owned.by_time[start:end]
             by_number.update((report.number, report) for report in among)
         return [by_number[number] for number in sorted(by_number)]
-
-    def _asked(self, account_id: str, api_key: str) -> Iterable[_Owned]:
-        if account_id in self._of_account:
-            yield self._of_account[account_id]
-        if api_key in self._of_key:
-            yield self._of_key[api_key]
 
 
 def _created(report: Report) -> float:
     return report.created
-
-
-def _between(by_time: list[Report], first: float, last: float) -> list[Report]:
-    start = bisect_left(by_time, float(ceil(first)), key=_created)
-    return by_time[start : bisect_left(by_time, floor(last) + 1.0, key=_created)]

@@ -39,19 +39,18 @@ def load_faults(path: Path) -> Faults:
         with path.open("rb") as file:
             raw = file.read(_SIZE_BYTES_MAX + 1)
         if len(raw) > _SIZE_BYTES_MAX:
-            raise InputError([reading.mistake(None, "", "the file is larger than 1 MiB")])
+            raise reading.refusal("the file is larger than 1 MiB")
         text = raw.decode()
         reading.scan(text)
         root = yaml.compose(text, yaml.SafeLoader)
     except OSError as error:
-        raise InputError([reading.mistake(None, "", f"cannot be read: {error.strerror}")]) from None
+        raise reading.refusal(f"cannot be read: {error.strerror}") from None
     except UnicodeDecodeError:
-        raise InputError([reading.mistake(None, "", "is not UTF-8")]) from None
+        raise reading.refusal("is not UTF-8") from None
     except yaml.YAMLError as error:
         # The place that PyYAML names, but not its message, which differs between versions.
         mark = getattr(error, "problem_mark", None)
-        reason = "cannot be read as YAML here"
-        raise InputError([reading.mistake_at(mark, "", reason, "check this line")]) from None
+        raise reading.refusal("cannot be read as YAML here", mark, "check this line") from None
     faults = reading.document(root)
     if reading.mistakes:
         raise InputError(reading.mistakes)
@@ -75,21 +74,21 @@ class _Reading:
         depth = 0
         for token in yaml.scan(text, yaml.SafeLoader):
             if isinstance(token, yaml.AliasToken):
-                raise InputError([self.mistake(None, "", "YAML aliases are not read here")])
+                raise self.refusal("YAML aliases are not read here")
             depth += isinstance(token, _OPENING) - isinstance(token, _CLOSING)
             if depth > _DEPTH_MAX:
-                reason = f"is nested deeper than {_DEPTH_MAX} levels"
-                raise InputError([self.mistake_at(token.start_mark, "", reason)])
+                raise self.refusal(f"is nested deeper than {_DEPTH_MAX} levels", token.start_mark)
 
-    def mistake_at(self, mark: Any, key: str, reason: str, remedy: str = "") -> Mistake:
+    def refusal(self, reason: str, mark: Any = None, remedy: str = "") -> InputError:
+        """The error of a file that cannot be read as a whole."""
+        return InputError([self._mistake(mark, "", reason, remedy)])
+
+    def _mistake(self, mark: Any, key: str, reason: str, remedy: str) -> Mistake:
         line, column = (mark.line + 1, mark.column + 1) if mark else (0, 0)
         return Mistake(self._file, line, column, key, reason, remedy)
 
-    def mistake(self, node: yaml.Node | None, key: str, reason: str, remedy: str = "") -> Mistake:
-        return self.mistake_at(node.start_mark if node else None, key, reason, remedy)
-
     def _wrong(self, node: yaml.Node, key: str, reason: str, remedy: str = "") -> None:
-        self.mistakes.append(self.mistake(node, key, reason, remedy))
+        self.mistakes.append(self._mistake(node.start_mark, key, reason, remedy))
 
     def document(self, root: yaml.Node | None) -> Faults:
         if root is None:

@@ -106,16 +106,6 @@ def time(draw: Draw) -> str:
     return stamp(draw.time)
 
 
-def direction(draw: Draw) -> str:
-    """``inbound`` or ``outbound``."""
-    return draw.direction
-
-
-def body(draw: Draw) -> str:
-    """The message's text."""
-    return draw.bodies[(draw.c >> 20) % len(draw.bodies)]
-
-
 _SENDERS: Final = ("447700900001", "447700900002", "12015550101", "ACME", "33700000101")
 
 
@@ -175,12 +165,12 @@ def _of(table: tuple[tuple[str, ...], ...], shift: int, index: int) -> Column:
 
 COLUMNS: Final[dict[str, Column]] = {
     "account_id": lambda draw: draw.account,
-    "direction": direction,
+    "direction": lambda draw: draw.direction,
     "from": sender,
     "to": receiver,
     "number": theirs,
     "msisdn": theirs,
-    "message_body": body,
+    "message_body": lambda draw: draw.bodies[(draw.c >> 20) % len(draw.bodies)],
     "client_ref": lambda draw: REFERENCES[(draw.d >> 41) % len(REFERENCES)],
     "account_ref": pick(37, "", "north", "south"),
     "network": _of(_NETWORKS, 17, 0),
