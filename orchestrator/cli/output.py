@@ -10,8 +10,7 @@ import click
 from orchestrator.reporting.wrapping import terminal_width, wrapped
 from orchestrator.texts import printable
 
-_BLOCK: Final = 64 * 1024
-"""Characters that are written at once."""
+_BLOCK: Final = 64 * 1024  # Characters that are written at once.
 
 
 def write(pieces: Iterable[str]) -> None:

@@ -13,8 +13,7 @@ from orchestrator.simulator import ApiKey, Settings
 from orchestrator.simulator.faults.loader import load_faults
 
 _MARK: Final = "# Written by `orchestrator simulate`: it may be overwritten by it."
-_UNLIMITED: Final = 10_000
-"""Requests a second of a client whose server has no limit."""
+_UNLIMITED: Final = 10_000  # Requests a second of a client whose server has no limit.
 
 
 @dataclass(frozen=True, slots=True)

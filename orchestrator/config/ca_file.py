@@ -7,8 +7,7 @@ from typing import Final
 from orchestrator.config.parsers import InvalidValue
 from orchestrator.config.regular_files import open_regular, why_unreadable
 
-MAX_BYTES: Final = 4 * 1024 * 1024
-"""The bundle of a whole system has 250 kB."""
+MAX_BYTES: Final = 4 * 1024 * 1024  # The bundle of a whole system has 250 kB.
 
 _BLOCK: Final = re.compile(
     rb"-----BEGIN ((?:X509 |TRUSTED )?CERTIFICATE)-----.*?-----END \1-----", re.DOTALL

@@ -16,8 +16,7 @@ from orchestrator.core.overlap import covers, differing
 MAX_SERIES: Final = 200_000
 """Series of one job: a thousand accounts with two hundred products and filters each."""
 
-MAX_COMPARED: Final = 1000
-"""Variants that are compared pair by pair for overlaps."""
+MAX_COMPARED: Final = 1000  # Variants that are compared pair by pair for overlaps.
 
 _SUBACCOUNTS: Final = "include_subaccounts"
 _NO_ACCOUNT: Final = "00000000"

@@ -34,8 +34,7 @@ from orchestrator.errors import InputError, Mistake
 MAX_BYTES: Final = 2 * 1024 * 1024
 """Ten thousands of accounts fit; what is larger is some other file."""
 
-MAX_DEPTH: Final = 16
-"""The deepest key of a job or config file stands at 5."""
+MAX_DEPTH: Final = 16  # The deepest key of a job or config file stands at 5.
 
 
 LOADER: Final[Any] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)

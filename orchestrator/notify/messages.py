@@ -6,8 +6,7 @@ from typing import Any, Final
 from orchestrator.core.settings import NotificationTarget, Outcome, Template
 from orchestrator.notify.outcomes import Ending
 
-_MOST_CHARACTERS: Final = 3000
-"""Slack takes 3,000 characters in a section, Teams some more."""
+_MOST_CHARACTERS: Final = 3000  # Slack takes 3,000 characters in a section, Teams some more.
 
 _HEADS: Final = {
     Outcome.SUCCESS: "all is collected",

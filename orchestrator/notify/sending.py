@@ -23,17 +23,11 @@ Post = Callable[[str, dict[str, Any] | None], Awaitable[int]]
 
 Raises `TransportError` where there is no answer."""
 
-TRIES: Final = 3
-"""How often a notification is sent before it counts as undelivered."""
+TRIES: Final = 3  # How often a notification is sent before it counts as undelivered.
+_PAUSES_SECONDS: Final = (1.0, 4.0)  # Between the tries.
 
-_PAUSES_SECONDS: Final = (1.0, 4.0)
-"""Between the tries."""
-
-_TRY_SECONDS: Final = 8.0
-"""The longest that one try of a webhook or a ping may take."""
-
-_COMMAND_SECONDS: Final = 30.0
-"""The longest that a command may take; then it is killed."""
+_TRY_SECONDS: Final = 8.0  # The longest that one try of a webhook or a ping may take.
+_COMMAND_SECONDS: Final = 30.0  # The longest that a command may take; then it is killed.
 
 _PING_SUFFIXES: Final = {Outcome.SUCCESS: "", Outcome.UNFINISHED: "/log", Outcome.FAILURE: "/fail"}
 """What is appended to the address of a ping, as healthchecks.io and its likes have it."""

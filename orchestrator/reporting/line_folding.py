@@ -13,8 +13,7 @@ MAX_ALIKE: Final = 3
 _MAX_CAUSES: Final = 1000
 """Maximum number of causes that are told apart; later ones are counted together."""
 
-_MAX_NAME: Final = 160
-"""Characters of a line that name the cause where similar lines are counted."""
+_MAX_NAME: Final = 160  # Characters of a line that name the cause where similar lines are counted.
 
 _PARTICULAR: Final = re.compile(r"[\w.:/+%-]*\d[\w.:/+%-]*")
 """What differs between lines of one cause: numbers, dates, accounts, ids."""

@@ -17,8 +17,7 @@ from orchestrator.reporting.run_stats import RowStats, RunStats
 from orchestrator.reporting.wrapping import wrapped
 from orchestrator.texts import printable
 
-EVERY_SECONDS: Final = 0.25
-"""Seconds between two drawings."""
+EVERY_SECONDS: Final = 0.25  # Seconds between two drawings.
 
 MAX_ROWS: Final = 24
 """Maximum number of accounts and products that are drawn, on the tallest terminal."""
@@ -26,8 +25,7 @@ MAX_ROWS: Final = 24
 _OTHER_LINES: Final = 8
 """Lines of the terminal that the rows leave free: headers, totals, what is printed above."""
 
-_WIDE: Final = 104
-"""Columns of a terminal that has room for a bar and a size in each row."""
+_WIDE: Final = 104  # Columns of a terminal that has room for a bar and a size in each row.
 
 _DOT: Final = "  ·  "
 _STYLES: Final = {"warning": "yellow", "error": "bold red"}

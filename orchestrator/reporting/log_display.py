@@ -10,8 +10,7 @@ from orchestrator.core.model import FieldValue
 from orchestrator.reporting.phrases import calendar_length, counted, length, size_words
 from orchestrator.reporting.run_stats import RunStats
 
-EVERY_SECONDS: Final = 60.0
-"""Seconds between two lines of counts."""
+EVERY_SECONDS: Final = 60.0  # Seconds between two lines of counts.
 
 
 class LogDisplay:

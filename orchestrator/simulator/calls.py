@@ -63,8 +63,7 @@ class ListView:
         return Phase.PENDING
 
 
-CLEAR = ListView()
-"""The view without a fault: the list shows every report as it is."""
+CLEAR = ListView()  # The view without a fault: the list shows every report as it is.
 
 
 @dataclass(slots=True)

@@ -42,8 +42,7 @@ COLUMNS: Final = (
 _NUMBERS: Final = frozenset({"rows", "report", "edition", "replaces"})
 """Columns that are aligned on their right."""
 
-_SHORT: Final = COLUMNS.index("sha256")
-"""Number of columns that a terminal shows without `--long`."""
+_SHORT: Final = COLUMNS.index("sha256")  # Number of columns that a terminal shows without `--long`.
 
 
 @click.command(

@@ -16,8 +16,7 @@ from orchestrator.cli.output import json_list, json_text, write, write_lines
 from orchestrator.cli.tables import aligned, tab_separated
 from orchestrator.core.policy import ExitCode
 
-_LOOKED_AT: Final = 100
-"""Rows by which a terminal decides which columns are numbers."""
+_LOOKED_AT: Final = 100  # Rows by which a terminal decides which columns are numbers.
 
 
 @click.command(

@@ -78,8 +78,7 @@ _ORDER: Final = (
 )
 """What is to be done comes first, and history last."""
 
-_FIRST_FEW: Final = 5
-"""Reports of one cause whose numbers are said."""
+_FIRST_FEW: Final = 5  # Reports of one cause whose numbers are said.
 
 
 @click.command(
