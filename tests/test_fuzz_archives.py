@@ -16,7 +16,7 @@ from orchestrator.collect import inflate
 from orchestrator.collect.archive import read_member
 from orchestrator.collect.counting import RecordCounter
 from orchestrator.errors import CorruptArchive
-from orchestrator.simulator.faults.bad_archives import ARCHIVE_FORMS, HONEST
+from orchestrator.simulator.faults.bad_files import ARCHIVE_FORMS, HONEST
 from orchestrator.texts import printable
 from tests.kit.archives import NAME, csv_bytes, seekable_zip, streamed_zip
 

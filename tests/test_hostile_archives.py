@@ -21,8 +21,7 @@ from orchestrator.core.policy import ExitCode, exit_code
 from orchestrator.core.settings import Format, OutputSettings
 from orchestrator.errors import CorruptArchive
 from orchestrator.simulator import Fault, Settings
-from orchestrator.simulator.faults.bad_archives import ARCHIVE_FORMS, HONEST
-from orchestrator.simulator.faults.bad_csv import CSV_FORMS, HARMLESS
+from orchestrator.simulator.faults.bad_files import ARCHIVE_FORMS, CSV_FORMS, HARMLESS, HONEST
 from tests.kit.archives import (
     WAYS,
     BytesDownload,

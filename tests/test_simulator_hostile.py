@@ -14,8 +14,7 @@ import pytest
 
 from orchestrator.simulator import Fault, Faults, Truth
 from orchestrator.simulator.faults.answers import JSON_FORMS
-from orchestrator.simulator.faults.bad_archives import ARCHIVE_FORMS, HONEST
-from orchestrator.simulator.faults.bad_csv import CSV_FORMS, HARMLESS
+from orchestrator.simulator.faults.bad_files import ARCHIVE_FORMS, CSV_FORMS, HARMLESS, HONEST
 from tests.kit.asking import SMS, asking
 from tests.kit.servers import http_server
 

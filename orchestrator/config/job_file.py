@@ -7,12 +7,11 @@ from typing import Final
 
 from orchestrator.config import parsers
 from orchestrator.config.document import Findings
-from orchestrator.config.job_entries import ChunkEntry, JobHead
+from orchestrator.config.job_entries import ChunkEntry, JobHead, window
 from orchestrator.config.parsers import InvalidValue, spelled_duration
 from orchestrator.config.product_entries import SeriesTemplate, variants
 from orchestrator.config.sections import section
 from orchestrator.config.series import accounts, expand
-from orchestrator.config.window_entries import window
 from orchestrator.config.yaml_tree import read_document
 from orchestrator.core import vonage
 from orchestrator.core.model import Job

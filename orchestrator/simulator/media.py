@@ -15,8 +15,7 @@ from orchestrator.simulator import problems
 from orchestrator.simulator import ranges as byte_ranges
 from orchestrator.simulator.archive import write_archive
 from orchestrator.simulator.calls import SLOW_PAUSE_SECONDS, Call
-from orchestrator.simulator.faults.bad_archives import ARCHIVE_FORMS
-from orchestrator.simulator.faults.bad_csv import CSV_FORMS
+from orchestrator.simulator.faults.bad_files import ARCHIVE_FORMS, CSV_FORMS
 from orchestrator.simulator.faults.model import FaultOfReport, first_of
 from orchestrator.simulator.faults.reports import BadCrc, Csv, CutFile, Gone, Part, Zip
 from orchestrator.simulator.records.source import csv_pieces

@@ -5,8 +5,7 @@ What each one does stands where the report is processed, listed, described or se
 
 from typing import Annotated
 
-from orchestrator.simulator.faults.bad_archives import ARCHIVE_FORMS
-from orchestrator.simulator.faults.bad_csv import CSV_FORMS
+from orchestrator.simulator.faults.bad_files import ARCHIVE_FORMS, CSV_FORMS
 from orchestrator.simulator.faults.model import FaultOfReport
 from orchestrator.simulator.faults.options import (
     Flag,

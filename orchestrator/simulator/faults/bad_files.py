@@ -1,5 +1,6 @@
-"""Builds archives that real reports never are: hostile, far too large, or by another writer."""
+"""Builds files that real reports never are: hostile archives, and CSV by another writer."""
 
+import csv
 import io
 import stat
 import struct
@@ -127,3 +128,39 @@ HONEST: Final = frozenset(
     {"zip64", "stored", "no_descriptor", "folder_before", "folder_behind", "in_folders"}
 )
 """The forms that are valid: their content is complete and must be accepted."""
+
+
+# --- CSV ------------------------------------------------------------------------------------------
+
+
+def _rewritten(content: bytes, ends: str) -> bytes:
+    """The same records with other line ends; breaks inside fields stay as they are."""
+    rows = csv.reader(io.StringIO(content.decode(), newline=""))
+    text = io.StringIO(newline="")
+    csv.writer(text, quoting=csv.QUOTE_ALL, lineterminator=ends).writerows(rows)
+    return text.getvalue().encode()
+
+
+def _into_last_record(content: bytes, piece: bytes) -> bytes:
+    return content[:-2] + piece + content[-2:]
+
+
+CSV_FORMS: Final[dict[str, Callable[[bytes], bytes]]] = {
+    "crlf": lambda content: _rewritten(content, "\r\n"),
+    "bom": lambda content: b"\xef\xbb\xbf" + content,
+    "no_last_lf": lambda content: content.removesuffix(b"\n"),
+    "blank_lines": lambda content: content + b"\n\n",
+    "blank_crlf": lambda content: _rewritten(content, "\r\n") + b"\r\n" * 3,
+    "no_last_lf_but_crlf": lambda content: content.removesuffix(b"\n") + b"\r\n\r\n",
+    "nul": lambda content: _into_last_record(content, b"\0"),
+    "lone_quote": lambda content: _into_last_record(content, b'"'),
+    "binary": lambda content: _into_last_record(content, b"\xff\xfe\xc3"),
+    "empty": lambda _content: b"",
+    "header_only": lambda content: content[: content.index(b"\n") + 1],
+}
+"""Ways to write the CSV, by name. The first six change no record."""
+
+HARMLESS: Final = frozenset(
+    {"crlf", "bom", "no_last_lf", "blank_lines", "blank_crlf", "no_last_lf_but_crlf"}
+)
+"""The forms that hold the very same records."""
