@@ -172,6 +172,7 @@ def test_json_lines_carry_the_facts() -> None:
     assert json.loads(stream.getvalue()) == {
         "time": "2026-03-10T06:00:00Z",
         "level": "warning",
+        "type": "message",
         "event": "take care",
         "report": 7,
     }

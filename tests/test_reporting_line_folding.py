@@ -2,16 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import pytest
 
+from orchestrator.core.events import Facts
 from orchestrator.reporting.line_folding import MAX_ALIKE, LineFolding
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from orchestrator.core.model import FieldValue
 
 
 class Said:
@@ -20,9 +14,7 @@ class Said:
     def __init__(self) -> None:
         self.lines: list[str] = []
 
-    def __call__(
-        self, level: str, text: str, facts: Mapping[str, FieldValue | float | None]
-    ) -> None:
+    def __call__(self, level: str, text: str, facts: Facts) -> None:
         self.lines.append(f"{level}: {text}")
 
 

@@ -156,8 +156,10 @@ def test_a_report_that_ends_badly_is_counted_and_told(state: State, event: Any) 
     assert (row.waiting, row.fetching, row.ended_badly) == (0, 0, 1)
     assert not row.is_complete
     name = "report 1 (abcd1234 SMS outbound, 2026-01-01 to 2026-02-01)"
-    facts = {"report": 1, "request_id": "r-1", "state": state.value}
-    assert notes.said == [("warning", f"{name}: {state.value}: the API says FAILED", facts)]
+    ((level, text, facts),) = notes.said
+    assert (level, text) == ("warning", f"{name}: {state.value}: the API says FAILED")
+    facts = {name: facts[name] for name in ("report", "request_id", "state", "cause")}
+    assert list(facts.values()) == [1, "r-1", state.value, type(event).__name__]
 
 
 def test_the_slowest_is_the_oldest_that_waits_at_the_api() -> None:

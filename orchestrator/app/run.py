@@ -162,7 +162,7 @@ async def _run_under_lock(request: RunRequest, shutdown: Shutdown) -> RunSummary
     summary: RunSummary | None = None
 
     def inform(text: str) -> None:
-        request.note("info", text)
+        request.note("info", text, type="stopping")
 
     async with anyio.create_task_group() as tasks:
         if request.handle_signals:

@@ -7,8 +7,7 @@ from datetime import timedelta
 from typing import Protocol, TypedDict
 
 from orchestrator.config import Inputs
-from orchestrator.core.events import RunEvent
-from orchestrator.core.model import FieldValue
+from orchestrator.core.events import Facts, RunEvent
 from orchestrator.core.ports import Clock
 from orchestrator.core.settings import Credentials
 from orchestrator.engine.editions import Renewal
@@ -18,7 +17,7 @@ from orchestrator.reporting.run_stats import RunStats
 class Display(Protocol):
     """What shows a run to whoever watches."""
 
-    def note(self, level: str, text: str, facts: Mapping[str, FieldValue | float | None]) -> None:
+    def note(self, level: str, text: str, facts: Facts) -> None:
         """Shows a line at once. Level: ``debug``, ``info``, ``warning`` or ``error``."""
 
     async def keep_up(self, stats: RunStats, jobs: Sequence[str]) -> None:
@@ -31,7 +30,7 @@ class Display(Protocol):
 class NoDisplay:
     """A `Display` that shows nothing."""
 
-    def note(self, level: str, text: str, facts: Mapping[str, FieldValue | float | None]) -> None:
+    def note(self, level: str, text: str, facts: Facts) -> None:
         """Shows nothing."""
 
     async def keep_up(self, stats: RunStats, jobs: Sequence[str]) -> None:
@@ -77,9 +76,9 @@ class RunRequest:
     verbose: bool
     handle_signals: bool
 
-    def note(self, level: str, text: str) -> None:
+    def note(self, level: str, text: str, **facts: object) -> None:
         """Shows a line."""
-        self.display.note(level, text, {})
+        self.display.note(level, text, facts)
 
     @property
     def wait(self) -> timedelta:

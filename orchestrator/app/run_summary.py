@@ -44,7 +44,9 @@ async def summarise(
     for text in await ledger.read(lambda reader: overlaps.subaccount_warnings(reader, jobs)):
         request.note("warning", text)
     if executed.loop_lag.words:
-        request.display.note("info", executed.loop_lag.words, executed.loop_lag.as_json)
+        request.note(
+            "info", executed.loop_lag.words, type="event_loop", **executed.loop_lag.as_json
+        )
     totals = stats.sum()
     if silence := callbacks.silence(executed.receiver, config, totals.collected):
         request.note("warning", silence)

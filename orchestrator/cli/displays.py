@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 import traceback
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 import click
 from rich.console import Console
@@ -21,7 +23,7 @@ from orchestrator.reporting import summary, summary_text
 from orchestrator.reporting.json_fields import exit_fields
 from orchestrator.reporting.live_display import LiveDisplay
 from orchestrator.reporting.log_display import LogDisplay
-from orchestrator.reporting.logs import logger
+from orchestrator.reporting.logs import LibraryLines, logger
 from orchestrator.reporting.summary import RunSummary
 from orchestrator.texts import hider, printable
 
@@ -38,6 +40,7 @@ class RunOutput:
 
     Attributes:
         mask: hides the secrets in a text.
+        on_event: a subscriber to the run's events; None: the display is told enough.
     """
 
     def __init__(
@@ -58,7 +61,20 @@ class RunOutput:
         )
         console = Console(stderr=True, highlight=False)
         drawn = sys.stderr.isatty() and not (quiet or self._json_lines or console.is_dumb_terminal)
-        self.display: Display = LiveDisplay(console, self.mask) if drawn else LogDisplay(self._log)
+        lines = LogDisplay(self._log, every_change=self._json_lines)
+        self.display: Display = LiveDisplay(console, self.mask) if drawn else lines
+        self.on_event = lines.notify if self._json_lines else None
+
+    @contextmanager
+    def lines_of_libraries(self) -> Iterator[None]:
+        """Meanwhile what libraries log takes the form of the other lines, if that is JSON."""
+        handler = LibraryLines(self._log)
+        if self._json_lines:
+            logging.getLogger().addHandler(handler)
+        try:
+            yield
+        finally:
+            logging.getLogger().removeHandler(handler)
 
     def tell(self, run_summary: RunSummary | ExitCode, inputs: Inputs) -> ExitCode:
         """Says how a run of these inputs ended; the exit code."""
@@ -71,11 +87,16 @@ class RunOutput:
         for bug in run_summary.bugs:
             # Without the values of variables: a secret may be among them.
             lines = traceback.format_exception(type(bug), bug, bug.__traceback__)
-            click.echo(self.mask("".join(lines)), err=True, nl=False)
+            if self._json_lines:
+                text = "internal error: the work on a report ended with it (please report it)"
+                facts = {**exit_fields(ExitCode.BUG), "traceback": "".join(lines)}
+                self._log.error(text, type="error", **facts)
+            else:
+                click.echo(self.mask("".join(lines)), err=True, nl=False)
         if self._json_lines:
             # What is not done is told in quiet, too.
             tell = self._log.info if run_summary.code is ExitCode.DONE else self._log.warning
-            tell("run ended", **summary.as_json(run_summary))
+            tell("run ended", type="run_ended", **summary.as_json(run_summary))
         if self._as_json:
             write(map(self.mask, _with_files(run_summary, inputs)))
         elif not (self._json_lines or (self._quiet and run_summary.code is ExitCode.DONE)):

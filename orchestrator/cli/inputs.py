@@ -2,19 +2,18 @@
 
 import os
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 
 import click
 
 from orchestrator.app.setup import load
-from orchestrator.cli.output import json_text, say
+from orchestrator.cli.output import log_line, say
 from orchestrator.config import Inputs, find_config
 from orchestrator.config.discovery import working_directory
 from orchestrator.core.commands import Called, remember
 from orchestrator.core.settings import Config
 from orchestrator.errors import InputError
-from orchestrator.texts import utc_text
 
 
 def read_inputs(
@@ -55,7 +54,6 @@ def _named_alone(config: Config) -> str:
 def announce(level: str, text: str, *, as_json: bool = False) -> None:
     """Writes a line to standard error, with its level unless that is ``info``; or as JSON."""
     if as_json:
-        line = {"time": utc_text(datetime.now(UTC)), "level": level, "event": text}
-        click.echo(json_text(line), err=True)
+        click.echo(log_line(level, text), err=True)
     else:
         say(text if level == "info" else f"{level}: {text}", err=True)

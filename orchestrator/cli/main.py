@@ -3,13 +3,12 @@
 import importlib
 import sys
 from contextvars import copy_context
-from datetime import UTC, datetime
 from typing import Final
 
 import click
 from click.shell_completion import CompletionItem
 
-from orchestrator.cli.output import say
+from orchestrator.cli.output import log_line, say
 from orchestrator.cli.streams import guard
 from orchestrator.core.policy import ExitCode, code_of, most_telling
 from orchestrator.errors import InputError
@@ -156,18 +155,9 @@ def _in_json(arguments: list[str]) -> bool:
 
 def _tell_json(text: str, code: ExitCode, **facts: str) -> None:
     """An error as a line of the log in JSON."""
-    from orchestrator.cli.output import json_text  # noqa: PLC0415 - start-up time
-    from orchestrator.texts import utc_text  # noqa: PLC0415 - start-up time
+    from orchestrator.reporting.json_fields import exit_fields  # noqa: PLC0415 - start-up time
 
-    line = {
-        "time": utc_text(datetime.now(UTC)),
-        "level": "error",
-        "event": text,
-        "exit_code": int(code),
-        "exit_word": code.name.lower(),
-        **facts,
-    }
-    click.echo(json_text(line), err=True)
+    click.echo(log_line("error", text, type="error", **exit_fields(code), **facts), err=True)
 
 
 def _end(error: BaseException, *, as_json: bool) -> int:

@@ -11,7 +11,11 @@ from typing import Literal
 
 from orchestrator.core.debt import Debt
 from orchestrator.core.lifecycle import Event
-from orchestrator.core.model import FieldValue, Report
+from orchestrator.core.model import Report
+
+Facts = Mapping[str, object]
+"""What a line is about, for machines; ``type`` says what happened: one of those of
+`orchestrator.reporting.log_events`, and ``message`` where it is missing."""
 
 Level = Literal["debug", "info", "warning", "error"]
 """How much a message matters. ``debug`` is for one who wants to see every step."""
@@ -47,7 +51,7 @@ class Message:
 
     level: Level
     text: str
-    facts: Mapping[str, FieldValue | float | None]
+    facts: Facts
 
 
 RunEvent = DebtKnown | ReportChanged | BytesReceived | Message
@@ -92,6 +96,6 @@ class RunEvents:
             except Exception as error:  # noqa: BLE001 - a display must not end a run
                 self.failure = self.failure or error
 
-    def message(self, level: Level, text: str, **facts: FieldValue | float | None) -> None:
+    def message(self, level: Level, text: str, **facts: object) -> None:
         """Tells every subscriber of a `Message`."""
         self.notify(Message(level, text, facts))

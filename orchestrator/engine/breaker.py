@@ -76,6 +76,8 @@ class Breaker:
                 "warning",
                 f"the API does not answer requests of key {self._api_key} ({error}); waiting "
                 "until it does, and asking ever more rarely",
+                type="api_unreachable",
+                api_key=self._api_key,
             )
 
     async def wait(self) -> None:
@@ -123,6 +125,10 @@ class Breaker:
             self._failures = 0
             self._down_since = None
             self._events.message(
-                "info", f"the API answers requests of key {self._api_key} again, after {down}"
+                "info",
+                f"the API answers requests of key {self._api_key} again, after {down}",
+                type="api_reachable",
+                api_key=self._api_key,
+                seconds=down.total_seconds(),
             )
             return

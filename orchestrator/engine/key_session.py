@@ -131,7 +131,12 @@ class KeySession:
                 key, name = ("series", series.key), str(series)
         self._refused.setdefault(key, reason)
         self._events.message(
-            level, f"{name}: refused by the API, nothing more of it in this run: {reason}"
+            level,
+            f"{name}: refused by the API, nothing more of it in this run: {reason}",
+            type="refused",
+            what=scope.value,
+            name=name,
+            reason=reason,
         )
 
     def leave_series(self, series: Series, reason: str) -> None:

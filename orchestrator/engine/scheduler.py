@@ -29,6 +29,7 @@ from orchestrator.engine.follow import Follower, FollowResult
 from orchestrator.engine.forecast import Entry, Forecast
 from orchestrator.engine.key_session import KeySession
 from orchestrator.engine.progress import KeyQueue, RunProgress, SeriesProgress
+from orchestrator.texts import utc_text
 
 _WOKEN_AT_A_TIME: Final = 8
 """Series waiting for room in the budget that are looked at again when a report has ended."""
@@ -203,6 +204,12 @@ class Scheduler:
                     self._events.message(
                         "error",
                         f"given up: {series}, {window_text(window, zone_of(series))}: {reason}",
+                        type="given_up",
+                        account_id=series.account_id,
+                        product=series.product,
+                        start=utc_text(window.start),
+                        end=utc_text(window.end),
+                        reason=reason,
                     )
                 case Buy():
                     has_room = await self._buy(tasks, queue, debt, step)

@@ -1,11 +1,11 @@
 """Writes the first lines of each cause and counts the others, so that a log stays readable."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from orchestrator.core.model import FieldValue
+from orchestrator.core.events import Facts
 
 MAX_ALIKE: Final = 3
 """Lines of one cause that are written one by one: enough to see what they have in common."""
@@ -36,11 +36,13 @@ class _Cause:
 
     Attributes:
         text: the first of them.
+        type: what they say; see `log_events`.
         more: how many came beyond those that were told, and have not been counted aloud.
     """
 
     level: str
     text: str
+    type: object
     told: int = 0
     more: int = 0
 
@@ -52,20 +54,18 @@ class LineFolding:
         say: takes a line: level, text, facts.
     """
 
-    def __init__(
-        self, say: Callable[[str, str, Mapping[str, FieldValue | float | None]], None]
-    ) -> None:
+    def __init__(self, say: Callable[[str, str, Facts], None]) -> None:
         self._say = say
         self._causes: dict[str, _Cause] = {}
 
-    def note(self, level: str, text: str, facts: Mapping[str, FieldValue | float | None]) -> None:
+    def note(self, level: str, text: str, facts: Facts) -> None:
         """Takes a line; ``debug`` is for those who want every line, and goes no further."""
         if level == "debug":
             return
         key = f"{level} {cause_of(text)}"
         if len(self._causes) >= _MAX_CAUSES and key not in self._causes:
             key = level
-        cause = self._causes.setdefault(key, _Cause(level, text))
+        cause = self._causes.setdefault(key, _Cause(level, text, facts.get("type", "message")))
         if cause.told < MAX_ALIKE:
             cause.told += 1
             self._say(level, text, facts)
@@ -77,7 +77,6 @@ class LineFolding:
         for cause in self._causes.values():
             if cause.more:
                 begin = cause.text if len(cause.text) <= _MAX_NAME else f"{cause.text[:_MAX_NAME]}…"
-                self._say(
-                    cause.level, f"{cause.more:,} more like this: {begin}", {"folded": cause.more}
-                )
+                facts = {"type": "folded", "folded": cause.more, "of": cause.type}
+                self._say(cause.level, f"{cause.more:,} more like this: {begin}", facts)
                 cause.more = 0

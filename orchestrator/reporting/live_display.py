@@ -1,6 +1,6 @@
 """Draws how a run goes on a terminal: a row for each account and product, and the totals."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
 from typing import Final
 
@@ -11,7 +11,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from orchestrator.core.model import FieldValue
+from orchestrator.core.events import Facts
 from orchestrator.reporting.phrases import calendar_length, counted, length, size_words
 from orchestrator.reporting.run_stats import RowStats, RunStats
 from orchestrator.reporting.wrapping import wrapped
@@ -44,7 +44,7 @@ class LiveDisplay:
         self._mask = mask
         self._live: Live | None = None
 
-    def note(self, level: str, text: str, _facts: Mapping[str, FieldValue | float | None]) -> None:
+    def note(self, level: str, text: str, _facts: Facts) -> None:
         """Prints a line above the drawing."""
         message = printable(text)
         line = self._mask(message if level == "info" else f"{level}: {message}")

@@ -1,13 +1,14 @@
 """Writes how a run goes to a log: warnings at once, and one line of counts a minute."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 import anyio
 from structlog.typing import FilteringBoundLogger
 
-from orchestrator.core.model import FieldValue
+from orchestrator.core.events import Facts, ReportChanged, RunEvent
 from orchestrator.reporting.phrases import calendar_length, counted, length, size_words
+from orchestrator.reporting.run_log import change_line
 from orchestrator.reporting.run_stats import RunStats
 
 EVERY_SECONDS: Final = 60.0  # Seconds between two lines of counts.
@@ -18,19 +19,30 @@ class LogDisplay:
 
     Args:
         log: where the lines go.
+        every_change: `notify` is told of every change of a report, so no note repeats one.
     """
 
-    def __init__(self, log: FilteringBoundLogger) -> None:
+    def __init__(self, log: FilteringBoundLogger, *, every_change: bool = False) -> None:
         self._log = log
+        self._every_change = every_change
 
-    def note(self, level: str, text: str, facts: Mapping[str, FieldValue | float | None]) -> None:
+    def note(self, level: str, text: str, facts: Facts) -> None:
         """One line at once."""
+        if not (self._every_change and "report" in (facts.get("type"), facts.get("of"))):
+            self._write(level, text, facts)
+
+    def notify(self, event: RunEvent) -> None:
+        """A subscriber to the run's events: a line for every change of a report."""
+        if isinstance(event, ReportChanged):
+            self._write(*change_line(event))
+
+    def _write(self, level: str, text: str, facts: Facts) -> None:
         write = {"error": self._log.error, "warning": self._log.warning}.get(level, self._log.info)
         write(text, **facts)
 
     async def keep_up(self, stats: RunStats, jobs: Sequence[str]) -> None:
         """Says that the run begins, and then once a minute how it goes, until cancelled."""
-        self._log.info(f"run {', '.join(jobs)}: begun", jobs=list(jobs))
+        self._log.info(f"run {', '.join(jobs)}: begun", type="run_begun", jobs=list(jobs))
         while True:
             await anyio.sleep(EVERY_SECONDS)
             self.tell(stats)
@@ -49,6 +61,7 @@ class LogDisplay:
             text += f", about {length(remaining)} left"
         self._log.info(
             text,
+            type="run_progress",
             collected=total.collected,
             rows=total.rows,
             bytes=total.size_bytes,

@@ -1,5 +1,7 @@
 """Makes the logger that writes lines to standard error, as text or JSON, without secrets."""
 
+import logging
+import traceback
 from collections.abc import Callable, MutableMapping
 from datetime import datetime
 from typing import Any, Final, TextIO
@@ -7,6 +9,7 @@ from typing import Any, Final, TextIO
 import structlog
 from structlog.typing import EventDict, FilteringBoundLogger, Processor
 
+from orchestrator.reporting.log_events import COMMON
 from orchestrator.texts import printable, utc_text
 
 _LEVELS: Final = {"info": 20, "warning": 30, "error": 40}
@@ -31,7 +34,9 @@ def logger(
     """
 
     def stamped(_logger: object, _method: str, event: EventDict) -> EventDict:
-        return {"time": utc_text(now()), **event}
+        first = (event.pop("level"), event.pop("type", "message"), event.pop("event"))
+        common = zip(COMMON, (utc_text(now()), *first), strict=True)
+        return {**dict(common), **event}
 
     def masked(_logger: object, _method: str, event: EventDict) -> EventDict:
         return {key: _masked(part, mask) for key, part in event.items()}
@@ -66,3 +71,22 @@ def _masked(value: Any, mask: Callable[[str], str]) -> Any:
             return [_masked(part, mask) for part in value]
         case _:
             return value
+
+
+class LibraryLines(logging.Handler):
+    """Writes what libraries log, from warnings on, as lines of ours.
+
+    Args:
+        log: where the lines go.
+    """
+
+    def __init__(self, log: FilteringBoundLogger) -> None:
+        super().__init__(logging.WARNING)
+        self._log = log
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Writes one line."""
+        facts = {"source": record.name}
+        if record.exc_info:
+            facts["traceback"] = "".join(traceback.format_exception(*record.exc_info))
+        self._log.warning(record.getMessage(), type="library", **facts)

@@ -1,14 +1,19 @@
 """Passes on what people should read of a run: its messages, and reports that end badly."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
-from orchestrator.core.events import BytesReceived, DebtKnown, Message, ReportChanged, RunEvent
+from orchestrator.core.events import (
+    BytesReceived,
+    DebtKnown,
+    Facts,
+    Message,
+    ReportChanged,
+    RunEvent,
+)
 from orchestrator.core.lifecycle import State
 from orchestrator.core.local_dates import chunk_text
-from orchestrator.core.model import FieldValue
+from orchestrator.reporting.json_fields import chunk_fields
 from orchestrator.reporting.run_stats import ENDED_BADLY
-
-Facts = Mapping[str, FieldValue | float | None]
 
 
 class RunLog:
@@ -26,18 +31,35 @@ class RunLog:
         match event:
             case Message():
                 self._write(event.level, event.text, event.facts)
-            case ReportChanged():
-                self._write_change(event)
+            case ReportChanged(report, changed_by):
+                # What was held before this run is no news.
+                is_news = report.state is not State.HELD or changed_by is not None
+                if _is_bad(report.state) and is_news:
+                    self._write(*change_line(event))
             case DebtKnown() | BytesReceived():
                 pass
 
-    def _write_change(self, change: ReportChanged) -> None:
-        report, state = change.report, change.report.state
-        # What was held before this run is no news.
-        if state in ENDED_BADLY or (state is State.HELD and change.event is not None):
-            self._write(
-                "warning",
-                f"report {report.id} ({chunk_text(report)}): {state.value}: "
-                f"{report.reason or 'no reason was given'}",
-                {"report": report.id, "request_id": report.request_id, "state": state.value},
-            )
+
+def _is_bad(state: State) -> bool:
+    return state in ENDED_BADLY or state is State.HELD
+
+
+def change_line(change: ReportChanged) -> tuple[str, str, Facts]:
+    """The line of a report that has changed: level, text, facts."""
+    report, state = change.report, change.report.state
+    reason = report.reason or ("no reason was given" if _is_bad(state) else "")
+    text = f"report {report.id} ({chunk_text(report)}): {state.value}"
+    facts = {
+        "type": "report",
+        "report": report.id,
+        "request_id": report.request_id,
+        "state": state.value,
+        "cause": None if change.event is None else type(change.event).__name__,
+        "reason": report.reason,
+        "job": report.job,
+        **chunk_fields(report),
+        "rows": report.rows,
+        "bytes": report.size_bytes,
+        "path": report.target,
+    }
+    return "warning" if _is_bad(state) else "info", f"{text}: {reason}" if reason else text, facts

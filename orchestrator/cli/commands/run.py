@@ -137,19 +137,21 @@ def command(
             _ask(inputs, choice, yes=yes)
             renewals = choice.renewals
         output.display.note("info", f"config: {inputs.source}", {})
-        result = run_in_this_process(
-            inputs,
-            credentials=credentials,
-            clock=clock,
-            display=output.display,
-            started=started,
-            deadline=deadline,
-            lock_wait=lock_wait,
-            retry_failed=retry_failed,
-            rebuild_ledger=rebuild_ledger,
-            again=renewals,
-            verbose=verbose,
-        )
+        with output.lines_of_libraries():
+            result = run_in_this_process(
+                inputs,
+                credentials=credentials,
+                clock=clock,
+                display=output.display,
+                on_event=output.on_event,
+                started=started,
+                deadline=deadline,
+                lock_wait=lock_wait,
+                retry_failed=retry_failed,
+                rebuild_ledger=rebuild_ledger,
+                again=renewals,
+                verbose=verbose,
+            )
         announcement.end(result)
         return output.tell(result, inputs)
 
