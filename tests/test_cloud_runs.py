@@ -28,7 +28,12 @@ from orchestrator.config import load_inputs
 from orchestrator.core.model import LedgerPoint
 from tests.kit.archives import a_report
 from tests.kit.cli_worlds import REPORTS, Place, simulated
-from tests.kit.object_stores import new_bucket, s3_environment
+from tests.kit.object_stores import (
+    azure_environment,
+    new_bucket,
+    new_container,
+    s3_environment,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -62,7 +67,7 @@ def keys(place: Place) -> list[str]:
 
 def store_of(place: Place) -> CloudStore:
     text = (place.directory / "config.yaml").read_text(encoding="utf-8")
-    url = "s3://" + text.rpartition("'s3://")[2].partition("'")[0]
+    url = text.rpartition("directory: '")[2].partition("'")[0]
     return cloud_store(url, place.directory / "state" / "ledger-work")
 
 
@@ -93,6 +98,31 @@ def test_a_run_collects_into_a_bucket(place: Place, capsys: pytest.CaptureFixtur
     assert all(file["path"].startswith("s3://bucket-") for file in listed)
     assert place.run() == 0
     assert place.bought() == REPORTS
+
+
+def test_a_run_collects_into_a_container_of_azure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, value in azure_environment().items():
+        monkeypatch.setenv(name, value)
+    with simulated(tmp_path) as place:
+        write_output(place, new_container())
+        assert place.check() == 0
+        assert list(store_of(place).list("")) == []
+        for _ in range(2):
+            assert place.run() == 0
+            assert place.bought() == len(keys(place)) == REPORTS
+        assert "az://" in capsys.readouterr().out
+        shutil.rmtree(place.directory / "state")
+        assert place.run() == 2
+        assert place.run("--rebuild-ledger") == 0
+        assert place.bought() == REPORTS
+        assert call(["verify", str(place.job)]) == 0
+        assert place.is_the_truth()
+        assert work_area(place) == []
+        write_output(place, new_container().replace("container", "no-container"))
+        assert call(["check", str(place.job)]) == 2
+    assert "no such bucket or container" in "".join(capsys.readouterr())
 
 
 @pytest.mark.parametrize("has_manifest", [True, False])

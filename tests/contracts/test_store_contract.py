@@ -20,7 +20,12 @@ from orchestrator.core.settings import OutputSettings
 from orchestrator.errors import NameTaken, OutputError
 from tests.kit.archives import BytesDownload, a_report, csv_bytes, streamed_zip
 from tests.kit.memory_store import MemoryStore
-from tests.kit.object_stores import new_bucket, s3_environment
+from tests.kit.object_stores import (
+    azure_environment,
+    new_bucket,
+    new_container,
+    s3_environment,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,6 +42,7 @@ STORES: dict[str, Callable[[Path], OutputStore]] = {
     "folder": lambda path: FolderStore(path / "out"),
     "memory": lambda path: MemoryStore(),
     "cloud": lambda path: cloud_store(new_bucket(), path / "out"),
+    "azure": lambda path: cloud_store(new_container(), path / "out"),
 }
 
 
@@ -45,9 +51,11 @@ def store(
     request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> OutputStore:
     """Each implementation, empty."""
-    if "cloud" in request.node.name:
-        for name, value in s3_environment().items():
-            monkeypatch.setenv(name, value)
+    environments = {"cloud": s3_environment, "azure": azure_environment}
+    for kind, environment in environments.items():
+        if request.param is STORES[kind]:
+            for name, value in environment().items():
+                monkeypatch.setenv(name, value)
     made: OutputStore = request.param(tmp_path)
     return made
 

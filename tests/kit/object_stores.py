@@ -1,10 +1,18 @@
-"""An S3 server on this machine, for tests."""
+"""Servers of S3 and of Azure on this machine, for tests; each runs for as long as this process."""
 
 from __future__ import annotations
 
+import atexit
+import base64
+import hashlib
+import hmac
 import itertools
 import os
+import shutil
+import subprocess
+import sys
 import urllib.request
+from datetime import UTC, datetime
 from functools import cache
 from typing import Any
 
@@ -15,7 +23,7 @@ _NUMBERS = itertools.count(1)
 
 @cache
 def _endpoint() -> str:
-    """The address of a server that runs for as long as this process."""
+    """The address of moto's server of S3."""
     pytest.importorskip("obstore")
     moto = pytest.importorskip("moto.server")
     server: Any = moto.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
@@ -55,3 +63,51 @@ def answer(path: str, method: str = "GET", body: bytes | None = None) -> bytes:
     with urllib.request.urlopen(request) as response:
         content: bytes = response.read()
     return content
+
+
+_ACCOUNT = "devstoreaccount1"
+_KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
+_OPTIONS = ("--inMemoryPersistence", "--skipApiVersionCheck", "--disableTelemetry", "--silent")
+_API_VERSION = "2021-08-06"
+
+
+@cache
+def _azurite() -> str:
+    """The address of Azure's test server, below which its only account is."""
+    pytest.importorskip("obstore")
+    folders = f"{sys.prefix}/azurite/node_modules/.bin{os.pathsep}{os.environ['PATH']}"
+    program = shutil.which("azurite-blob", path=folders)
+    if program is None:
+        pytest.skip("azurite is not there: `make test` installs it where npm is")
+    process = subprocess.Popen(
+        [program, "--blobHost", "127.0.0.1", "--blobPort", "0", *_OPTIONS],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    atexit.register(process.kill)
+    assert process.stdout is not None
+    told = next(line for line in process.stdout if "listens on" in line)
+    return told.split()[-1]
+
+
+def azure_environment() -> dict[str, str]:
+    """The variables with which a program reaches the server."""
+    return {
+        "AZURE_STORAGE_ENDPOINT": f"{_azurite()}/{_ACCOUNT}",
+        "AZURE_STORAGE_ACCOUNT_NAME": _ACCOUNT,
+        "AZURE_STORAGE_ACCOUNT_KEY": _KEY,
+    }
+
+
+def new_container(prefix: str = "in/here") -> str:
+    """The address of a prefix in a container of its own."""
+    name = f"container-{os.getpid()}-{next(_NUMBERS)}"
+    now = datetime.now(UTC).strftime("%a, %d %b %Y %H:%M:%S GMT")
+    headers = {"x-ms-date": now, "x-ms-version": _API_VERSION}
+    lines = ["PUT", *[""] * 11, *(f"{key}:{value}" for key, value in headers.items())]
+    lines += [f"/{_ACCOUNT}/{_ACCOUNT}/{name}", "restype:container"]
+    signed = hmac.digest(base64.b64decode(_KEY), "\n".join(lines).encode(), hashlib.sha256)
+    headers["Authorization"] = f"SharedKey {_ACCOUNT}:{base64.b64encode(signed).decode()}"
+    url = f"{_azurite()}/{_ACCOUNT}/{name}?restype=container"
+    with urllib.request.urlopen(urllib.request.Request(url, headers=headers, method="PUT")):
+        return f"az://{name}/{prefix}"
