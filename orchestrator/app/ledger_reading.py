@@ -7,6 +7,7 @@ from typing import Self
 
 from orchestrator.collect.layout import MANIFEST, holds_files
 from orchestrator.config import Inputs
+from orchestrator.core.column_drift import ColumnDrift, drift_of
 from orchestrator.core.commands import JOB, typed
 from orchestrator.core.lifecycle import State
 from orchestrator.core.model import Job, Report, Series
@@ -109,6 +110,15 @@ def series_of(reader: LedgerReader, jobs: Sequence[Job]) -> Iterator[Series]:
             if entry.series.key not in seen:
                 seen.add(entry.series.key)
                 yield entry.series
+
+
+def column_drift(
+    reader: LedgerReader, jobs: Sequence[Job], after: int = 0
+) -> Iterator[ColumnDrift]:
+    """How the columns of files have changed, of each series of which they have; see `drift_of`."""
+    for series in series_of(reader, jobs):
+        if drift := drift_of(series, reader.column_changes(series), after):
+            yield drift
 
 
 def collected(reader: LedgerReader, jobs: Sequence[Job]) -> Iterator[Report]:

@@ -1,6 +1,6 @@
 """Keeps the manifest in step with the ledger: writes it as a whole, and appends each change."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from datetime import datetime
 from typing import Final
 
@@ -8,6 +8,7 @@ from anyio import to_thread
 
 from orchestrator.collect.manifest import Survey
 from orchestrator.collect.manifest_entries import (
+    ColumnListEntry,
     Entry,
     GivenUpEntry,
     MarkEntry,
@@ -40,6 +41,7 @@ class ManifestSync:
         self._store = store
         self._journal: ManifestJournal | None = None
         self._is_whole = False
+        self._told: set[int] = set()  # column lists, by this process
         if survey is not None:
             self._journal = ManifestJournal(self._store, survey.size_bytes, survey.crc)
             self._is_whole = not survey.appended
@@ -67,9 +69,19 @@ class ManifestSync:
         """See the port `ChangeListener`."""
         assert self._journal is not None, "the manifest is written before anything is changed"
         journal = self._journal
-        bodies = bodies_of(_changed(reader, changes))
+        reports: Collection[Report] = changes.reports.values()
+        if changes.unsure:
+            reports = list(reader.reports_numbered(changes.reports))
+        new = {one.column_list for one in reports if one.column_list is not None} - self._told
+        columns = [ColumnListEntry(number, reader.column_list(number)) for number in new]
+        bodies = bodies_of((*columns, *_changed(reader, changes, reports)))
         self._is_whole = False
-        return lambda: journal.append(bodies, point)
+
+        def append() -> None:
+            journal.append(bodies, point)
+            self._told |= new
+
+        return append
 
     def close(self) -> None:
         """Lets go of the file."""
@@ -79,6 +91,8 @@ class ManifestSync:
 
 def entries(store: LedgerReader) -> Iterator[Entry]:
     """Everything that a ledger can be rebuilt from; lazy."""
+    for number, columns in store.column_lists():
+        yield ColumnListEntry(number, columns)
     for series in store.all_series():
         for states in ((State.COLLECTED,), _OTHERS):
             for report in store.reports(series, states):
@@ -92,11 +106,10 @@ def entries(store: LedgerReader) -> Iterator[Entry]:
         yield from _resolution(job, series, resolution)
 
 
-def _changed(store: LedgerReader, changes: LedgerChanges) -> Iterator[Entry]:
+def _changed(
+    store: LedgerReader, changes: LedgerChanges, reports: Iterable[Report]
+) -> Iterator[Entry]:
     """What a transaction has changed, as it stands now."""
-    reports: Iterable[Report] = changes.reports.values()
-    if changes.unsure:
-        reports = store.reports_numbered(changes.reports)
     for report in reports:
         yield _report(store, report)
     for series_id in changes.series:

@@ -12,6 +12,7 @@ from orchestrator.collect.disk import translate_os_errors
 from orchestrator.collect.layout import Published
 from orchestrator.collect.manifest import Reading, Survey, survey
 from orchestrator.collect.manifest_entries import (
+    ColumnListEntry,
     Entry,
     GivenUpEntry,
     MarkEntry,
@@ -160,6 +161,8 @@ class _Rebuilding:
         match entry:
             case ReportEntry(report=report, failed=failed, foreign=foreign):
                 new.put(report, line, failed=failed, foreign=foreign, again=again)
+            case ColumnListEntry(number=number, columns=columns):
+                new.put_columns(number, columns, line)
             case GivenUpEntry(number=number, given_up=given_up):
                 new.give_up(number, given_up)
             case SeriesEntry(series=series, retried=retried):

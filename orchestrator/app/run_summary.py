@@ -10,7 +10,7 @@ from typing import Any
 from orchestrator.app import callbacks, editions, overlaps
 from orchestrator.app.cost import Cost
 from orchestrator.app.files import quarantined_file
-from orchestrator.app.ledger_reading import series_of
+from orchestrator.app.ledger_reading import column_drift, series_of
 from orchestrator.app.plan import series_plans
 from orchestrator.app.run_request import RunRequest
 from orchestrator.app.run_work import Executed
@@ -62,6 +62,9 @@ async def summarise(
         collected=CollectedTotals(totals.collected, totals.rows, totals.size_bytes),
         in_all=in_all,
         price=_price(config.prices, stats, price_in_all),
+        column_drift=await ledger.read(
+            lambda reader: tuple(column_drift(reader, jobs, begun.changes))
+        ),
         waived=await ledger.read(lambda reader: _waived(reader, jobs, end.now)),
         directory=config.output.place,
         unfinished=await ledger.read(

@@ -8,12 +8,13 @@ from enum import Enum
 from typing import Final
 
 from orchestrator.app.files import quarantined_file
-from orchestrator.app.ledger_reading import LedgerView, series_of
+from orchestrator.app.ledger_reading import LedgerView, column_drift, series_of
 from orchestrator.app.plan import SeriesPlan, series_plans
 from orchestrator.app.setup import clock_of
 from orchestrator.config import Inputs
 from orchestrator.core import windows
 from orchestrator.core.attempts import count
+from orchestrator.core.column_drift import ColumnDrift
 from orchestrator.core.lifecycle import HAD, OPEN, State
 from orchestrator.core.model import Failure, GivenUp, Job, Report, Series
 from orchestrator.core.ports import LedgerReader
@@ -170,6 +171,11 @@ class Status(LedgerView):
                     series,
                     {state: StateCount(*counts[state]) for state in State if state in counts},
                 )
+
+    def column_drift(self) -> Iterator[ColumnDrift]:
+        """How the columns of the collected files have changed, by series."""
+        with self._reading() as reader:
+            yield from column_drift(reader, self.inputs.jobs)
 
     def reports(
         self, filters: Collection[Filter] = (), *, series: Series | None = None

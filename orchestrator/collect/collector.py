@@ -219,6 +219,8 @@ class FileCollector:
             target=layout.target(report.series, report.window, file_format, report.edition),
             foreign=_foreign(report, converted.accounts),
             columns=converted.columns,
+            file_columns=converted.file_columns,
+            source_sha256=converted.source_sha256,
         )
 
     async def publish(self, report: Report) -> bool:

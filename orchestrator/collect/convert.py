@@ -63,8 +63,7 @@ def convert(
         with contextlib.closing(file):
             try:
                 yield from in_steps(inflate.blocks(archive, member), file.take)
-                if output_format.is_archive:
-                    yield from each_block(archive, file.take_packed)
+                yield from each_block(archive, file.take_packed)
                 return file.finish(lenient=lenient)
             except ColumnsDoNotFit as misfit:
                 subject = replace(subject, fallbacks=misfit.columns)

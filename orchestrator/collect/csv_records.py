@@ -7,11 +7,17 @@ a record here, and each can be read by itself.
 
 from __future__ import annotations
 
+import csv
+import io
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Final
 
 BLOCK_BYTES: Final = 1024 * 1024
 """About how long blocks are: with shorter ones the fixed cost of reading a block shows."""
+
+_MAX_HEADER_BYTES: Final = 1024 * 1024
+"""Where no header has ended by then, there is none: bounds the memory."""
 
 _QUOTE: Final = b'"'
 _LINE_FEED: Final = b"\n"
@@ -78,6 +84,37 @@ class RecordBlocks:
         del self._pending[:end]
         self._searched = self._quotes = 0
         return block
+
+
+class HeaderReader:
+    """Finds the names of the columns of a CSV as it streams by.
+
+    Attributes:
+        is_done: the header has come, or is none that can be read.
+        names: of the columns, in their order; empty where there is no header.
+    """
+
+    def __init__(self) -> None:
+        self._begin = b""
+        self.is_done = False
+        self.names: tuple[str, ...] = ()
+
+    def feed(self, block: bytes) -> None:
+        """Takes the next bytes; not to be called once it is done."""
+        self._begin += block
+        if end_of_first_record(self._begin) < len(self._begin):
+            self.finish()
+        self.is_done |= len(self._begin) > _MAX_HEADER_BYTES
+
+    def finish(self) -> None:
+        """Nothing more comes, or nothing more is needed."""
+        if self.is_done:
+            return
+        self.is_done = True
+        header, self._begin = self._begin[: end_of_first_record(self._begin)], b""
+        with suppress(UnicodeDecodeError, csv.Error):
+            text = header.decode("utf-8-sig")
+            self.names = tuple(next(csv.reader(io.StringIO(text, newline=""), strict=True), ()))
 
 
 def end_of_first_record(block: bytes) -> int:

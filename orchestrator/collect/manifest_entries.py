@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
+from orchestrator.core.file_columns import FileColumns
 from orchestrator.core.intervals import Window
 from orchestrator.core.model import GivenUp, Report, Series
 
@@ -28,6 +29,14 @@ class ReportEntry:
     def series(self) -> Series:
         """Of the report."""
         return self.report.series
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnListEntry:
+    """The columns of files, under the number by which later entries name them."""
+
+    number: int
+    columns: FileColumns
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,4 +73,4 @@ class MarkEntry:
     mark: datetime
 
 
-Entry = ReportEntry | GivenUpEntry | SeriesEntry | ResolvedEntry | MarkEntry
+Entry = ReportEntry | ColumnListEntry | GivenUpEntry | SeriesEntry | ResolvedEntry | MarkEntry

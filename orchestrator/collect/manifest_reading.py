@@ -12,6 +12,7 @@ from typing import Any, Final, TypeVar
 
 from orchestrator.collect.layout import edition_of, is_inside
 from orchestrator.collect.manifest_entries import (
+    ColumnListEntry,
     Entry,
     GivenUpEntry,
     MarkEntry,
@@ -21,6 +22,7 @@ from orchestrator.collect.manifest_entries import (
 )
 from orchestrator.collect.manifest_writing import CHECK_BYTES, VERSION
 from orchestrator.core.column_changes import ColumnChanges
+from orchestrator.core.file_columns import FileColumns, columns_from_json
 from orchestrator.core.intervals import Window
 from orchestrator.core.ledger_records import from_ms
 from orchestrator.core.lifecycle import State
@@ -146,7 +148,7 @@ def end_count(fields: Mapping[str, Any]) -> int | None:
     return _get_count(fields, "lines") if fields.get("kind") == "end" else None
 
 
-def parse_entry(fields: Mapping[str, Any]) -> Entry:
+def parse_entry(fields: Mapping[str, Any]) -> Entry:  # noqa: PLR0911 - one arm a kind
     """The entry of a line.
 
     Raises:
@@ -157,6 +159,8 @@ def parse_entry(fields: Mapping[str, Any]) -> Entry:
             return _file_entry(fields)
         case "report":
             return _report_entry(fields)
+        case "column_list":
+            return ColumnListEntry(_get_count(fields, "number"), _get_file_columns(fields))
         case "given_up":
             return _given_up_entry(fields)
         case "series":
@@ -199,7 +203,7 @@ def _file_entry(fields: Mapping[str, Any]) -> ReportEntry:
         ready_at=_maybe(fields, "ready_ms", _get_ms),
         rows=_get_count(fields, "rows"),
         size_bytes=_get_count(fields, "size_bytes"),
-        sha256=_get_sha256(fields),
+        sha256=_get_sha256(fields, "sha256"),
         target=path,
         changed_at=collected_at,
         edition=_maybe(fields, "edition", _get_count) or edition_of(path),
@@ -207,6 +211,8 @@ def _file_entry(fields: Mapping[str, Any]) -> ReportEntry:
         finding=_maybe(fields, "finding", _get_text),
         columns=_maybe(fields, "columns", _get_columns),
         collected_change=_maybe(fields, "collected_change", _get_count),
+        source_sha256=_maybe(fields, "source_sha256", _get_sha256),
+        column_list=_maybe(fields, "column_list", _get_count),
     )
     return ReportEntry(report, foreign=_maybe(fields, "foreign", _get_counts) or ())
 
@@ -241,6 +247,8 @@ def _report_entry(fields: Mapping[str, Any]) -> ReportEntry:
         columns=_maybe(fields, "columns", _get_columns),
         collected_change=_maybe(fields, "collected_change", _get_count),
         removed_change=_maybe(fields, "removed_change", _get_count),
+        source_sha256=_maybe(fields, "source_sha256", _get_sha256),
+        column_list=_maybe(fields, "column_list", _get_count),
     )
     return ReportEntry(report, _maybe(fields, "failed", _get_count))
 
@@ -330,10 +338,10 @@ def _get_path(fields: Mapping[str, Any]) -> str:
     return path
 
 
-def _get_sha256(fields: Mapping[str, Any]) -> str:
-    sha256 = _get_text(fields, "sha256")
+def _get_sha256(fields: Mapping[str, Any], key: str) -> str:
+    sha256 = _get_text(fields, key)
     if not _SHA256.fullmatch(sha256):
-        raise BadLine("sha256", f"{sha256!r} is not 64 hex digits")
+        raise BadLine(key, f"{sha256!r} is not 64 hex digits")
     return sha256
 
 
@@ -378,6 +386,10 @@ def _get_columns(fields: Mapping[str, Any], key: str) -> ColumnChanges:
     if not isinstance(columns, dict):
         raise BadLine(key, f"{columns!r} is no object")
     return _converted(lambda: ColumnChanges.from_json(columns), key)
+
+
+def _get_file_columns(fields: Mapping[str, Any]) -> FileColumns:
+    return _converted(lambda: columns_from_json(fields.get("columns")), "columns")
 
 
 def _get_seconds(fields: Mapping[str, Any], key: str) -> timedelta:

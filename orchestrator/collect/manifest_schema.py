@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from orchestrator.collect.manifest_writing import VERSION
 from orchestrator.core.lifecycle import State
+from orchestrator.core.record_columns import ColumnType
 
 _Fields = dict[str, dict[str, Any]]
 
@@ -66,6 +67,10 @@ _OF_FILE: Final[_Fields] = {
     "replaces": _number("The report whose newer edition this is."),
     "finding": _text("Why a person had to accept the file; absent: nobody had to."),
     "columns": _COLUMNS,
+    "source_sha256": _text(
+        "SHA-256 of the archive that the file was made of, in hex.", pattern="^[0-9a-f]{64}$"
+    ),
+    "column_list": _number("Of the line of kind `column_list` that has the columns of the file."),
     "collected_change": _number("The value of `changes` since which the file is collected."),
 }
 
@@ -143,6 +148,28 @@ _KINDS: Final[dict[str, tuple[str, _Fields, _Fields]]] = {
     ),
     "file": ("A collected file.", _FILE, _FILE_MORE),
     "report": ("A report that has no collected file (any more).", _REPORT, _REPORT_MORE),
+    "column_list": (
+        "The columns of files, in their order. Stands before the lines that name its number.",
+        {
+            "number": _number("By which files name it."),
+            "columns": {
+                "type": "array",
+                "items": {
+                    "type": "object",
+                    "required": ["name"],
+                    "properties": {
+                        "name": _text("Of the column."),
+                        "type": {
+                            "enum": [*(kind.value for kind in ColumnType), "bytes"],
+                            "description": "As in `orchestrator schema records`; absent in formats "
+                            "without types.",
+                        },
+                    },
+                },
+            },
+        },
+        {},
+    ),
     "given_up": (
         "A window that no run asks for by itself.",
         {"number": _number("Of the entry.")},

@@ -17,6 +17,7 @@ from typing import Any, BinaryIO, Final
 
 from orchestrator.collect import disk, layout, safe_open
 from orchestrator.collect.manifest_entries import (
+    ColumnListEntry,
     Entry,
     GivenUpEntry,
     MarkEntry,
@@ -25,6 +26,7 @@ from orchestrator.collect.manifest_entries import (
     SeriesEntry,
 )
 from orchestrator.collect.stores.base import OutputStore
+from orchestrator.core.file_columns import columns_as_json
 from orchestrator.core.intervals import Window
 from orchestrator.core.ledger_records import to_ms
 from orchestrator.core.lifecycle import State
@@ -198,6 +200,9 @@ def entry_body(entry: Entry) -> bytes:  # noqa: PLR0911 - one arm a kind
             return _file_body(report, foreign)
         case ReportEntry(report=report, failed=failed):
             return _report_body(report, failed)
+        case ColumnListEntry(number=number, columns=columns):
+            listed = columns_as_json(columns)
+            return _body({"kind": "column_list", "number": number, "columns": listed})
         case GivenUpEntry(number=number, given_up=None):
             return _body({"kind": "given_up", "number": number, "gone": True})
         case GivenUpEntry(number=number, given_up=given_up):
@@ -268,12 +273,16 @@ def _file_body(report: Report, foreign: Sequence[tuple[str, int]]) -> bytes:
         text += f'"ready_ms":{to_ms(report.ready_at)},'
     if report.server_ahead:
         text += f'"ahead_ms":{round(report.server_ahead.total_seconds() * 1000)},'
-    if report.replaces is not None:
-        text += f'"replaces":{report.replaces},'
-    if report.edition > 1:
-        text += f'"edition":{report.edition},'
-    if report.collected_change is not None:
-        text += f'"collected_change":{report.collected_change},'
+    for name, number in (
+        ("replaces", report.replaces),
+        ("edition", report.edition if report.edition > 1 else None),
+        ("collected_change", report.collected_change),
+        ("column_list", report.column_list),
+    ):
+        if number is not None:
+            text += f'"{name}":{number},'
+    if report.source_sha256 is not None:
+        text += f'"source_sha256":{_text(report.source_sha256)},'
     if report.finding is not None:
         text += f'"finding":{_text(report.finding)},'
     if report.columns is not None:
@@ -311,6 +320,8 @@ def _report_body(report: Report, failed: int | None) -> bytes:
         "columns": None if report.columns is None else report.columns.as_json,
         "collected_change": report.collected_change,
         "removed_change": report.removed_change,
+        "source_sha256": report.source_sha256,
+        "column_list": report.column_list,
         "failed": failed,
         "body": report.series.body,
     }

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
 from orchestrator.collect.column_filter import ColumnFilter
 from orchestrator.collect.counting import AccountCounter, RecordCounter
+from orchestrator.collect.csv_records import HeaderReader
 from orchestrator.collect.formats.base import FileSubject, OutputFormat
 from orchestrator.core.column_changes import ColumnChanges
+from orchestrator.core.file_columns import FileColumns
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +23,8 @@ class Converted:
     sha256: str
     accounts: dict[str, int] | None = None
     columns: ColumnChanges | None = None
+    file_columns: FileColumns = ()
+    source_sha256: str | None = None  # of the archive; None: it was made of something else
 
 
 class OutputFile:
@@ -41,13 +46,17 @@ class OutputFile:
         self._counter = RecordCounter()
         self._accounts = AccountCounter() if by_account else None
         self._columns = ColumnFilter(subject.rules, subject.hash_key) if subject.rules else None
-        self._without_type = tuple(sorted(subject.fallbacks))
+        self._format = output_format
+        self._subject = subject
+        self._header = HeaderReader()
+        self._source = hashlib.sha256()
         self._writer = output_format.open(path, subject)
-        self.take_packed = self._writer.take_packed
         self.close = self._writer.close
 
     def count(self, block: bytes) -> None:
         """Counts the records of the next bytes of the CSV."""
+        if not self._header.is_done:
+            self._header.feed(block)
         self._counter.feed(block)
         if self._accounts is not None:
             self._accounts.feed(block)
@@ -63,6 +72,11 @@ class OutputFile:
             block = self._columns.push(block)
         if block:
             self._writer.write(block)
+
+    def take_packed(self, piece: bytes) -> None:
+        """Takes the next bytes of the archive as it came."""
+        self._source.update(piece)
+        self._writer.take_packed(piece)
 
     def take(self, block: bytes) -> None:
         """`count` and `write`."""
@@ -89,5 +103,14 @@ class OutputFile:
                 self._writer.write(rest)
             dropped, hashed = self._columns.dropped, self._columns.hashed
         size_bytes, sha256 = self._writer.finish()
-        columns = ColumnChanges(dropped, hashed, self._without_type) or None
-        return Converted(rows, size_bytes, sha256, accounts, columns)
+        self._header.finish()
+        names = [name for name in self._header.names if name not in dropped]
+        return Converted(
+            rows,
+            size_bytes,
+            sha256,
+            accounts,
+            ColumnChanges(dropped, hashed, tuple(sorted(self._subject.fallbacks))) or None,
+            self._format.columns(names, self._subject),
+            self._source.hexdigest(),
+        )

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections import defaultdict
+from collections import Counter
 from typing import Any, Final
 
 from orchestrator.collect.csv_records import BLOCK_BYTES, RecordBlocks, end_of_first_record
@@ -34,7 +34,7 @@ except ImportError as missing:
 from collections.abc import Mapping, Sequence
 from typing import BinaryIO
 
-__all__ = ["READ_ROWS", "ParquetWriter", "count_records", "pa", "pq", "rows_of"]
+__all__ = ["READ_ROWS", "ParquetWriter", "count_records", "pa", "pq", "rows_of", "unique"]
 
 ROW_GROUP_ROWS: Final = 50_000
 """Rows of a row group, at most: readers skip and fetch whole row groups."""
@@ -157,10 +157,7 @@ class ParquetWriter:
         return records[end:]
 
     def _open(self, names: Sequence[str]) -> None:
-        seen: defaultdict[str, int] = defaultdict(int)
-        for name in names:
-            seen[name] += 1
-            self._names.append(name if seen[name] == 1 else f"{name}_{seen[name]}")
+        self._names = unique(names)
         schema = pa.schema([(name, self._type(name)) for name in self._names])
         self._writer = pq.ParquetWriter(
             self._file,
@@ -275,6 +272,16 @@ class ParquetWriter:
         except pa.ArrowInvalid:
             return False
         return True
+
+
+def unique(names: Sequence[str]) -> list[str]:
+    """The names of columns as a file has them: one that comes again gets a number."""
+    seen: Counter[str] = Counter()
+    result = []
+    for name in names:
+        seen[name] += 1
+        result.append(name if seen[name] == 1 else f"{name}_{seen[name]}")
+    return result
 
 
 def _as_read(kind: pa.DataType) -> pa.DataType:

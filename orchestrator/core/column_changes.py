@@ -21,6 +21,11 @@ class ColumnChanges:
         return bool(self.dropped or self.hashed or self.without_type)
 
     @property
+    def by_rule(self) -> tuple[str, ...]:
+        """Those that `output.columns` has changed."""
+        return self.dropped + self.hashed
+
+    @property
     def as_json(self) -> dict[str, list[str]]:
         """For ledger, manifest and `--json`."""
         return {name: list(columns) for name, columns in asdict(self).items()}

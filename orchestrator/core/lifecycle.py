@@ -10,6 +10,7 @@ from enum import Enum
 from typing import ClassVar, Final
 
 from orchestrator.core.column_changes import ColumnChanges
+from orchestrator.core.file_columns import FileColumns
 from orchestrator.core.proofs import Proof
 from orchestrator.errors import InvalidTransition
 
@@ -228,6 +229,8 @@ class VerifiedFile:
     # the records in it of other accounts than the report's, by account, where they were counted
     foreign: tuple[tuple[str, int], ...] | None = None
     columns: ColumnChanges | None = None  # those that are otherwise than the API sent them
+    file_columns: FileColumns = ()  # all of the file
+    source_sha256: str | None = None  # of the archive that it was made of
 
 
 @dataclass(frozen=True)

@@ -279,6 +279,9 @@ class Report:
     # `LedgerPoint.changes` since which its file is collected; None: unknown
     collected_change: int | None = None
     removed_change: int | None = None  # the same, since which its file is collected no longer
+    source_sha256: str | None = None  # of the archive that its file was made of; None: unknown
+    # the number of `LedgerReader.column_list` of its file; None: unknown
+    column_list: int | None = None
 
     @property
     def expires_at(self) -> datetime | None:

@@ -10,10 +10,19 @@ from typing import Final
 from orchestrator.core import attempts
 from orchestrator.core.intervals import Window
 from orchestrator.core.ledger_records import LedgerChanges
-from orchestrator.core.lifecycle import Event, Published, State, Superseded, transition
+from orchestrator.core.lifecycle import (
+    Accepted,
+    Event,
+    Published,
+    State,
+    Superseded,
+    Verified,
+    transition,
+)
 from orchestrator.core.model import Report, Series
 from orchestrator.errors import InvalidTransition, RequestIdConflict, WindowTaken
 from orchestrator.ledger import editions, rows, subaccount_rows
+from orchestrator.ledger.column_lists import ColumnLists
 from orchestrator.ledger.events import EventTable
 from orchestrator.ledger.given_up import GivenUpTable
 from orchestrator.ledger.reports import ReportTable
@@ -32,6 +41,7 @@ class ReportWriter:
         db: whose transactions others begin and end.
         events: takes an event for each change.
         changes: notes each report that is written.
+        column_lists: gives each list of columns its number.
     """
 
     db: sqlite3.Connection
@@ -41,6 +51,7 @@ class ReportWriter:
     given_up: GivenUpTable
     events: EventTable
     changes: LedgerChanges
+    column_lists: ColumnLists
 
     def record_intent(
         self,
@@ -94,6 +105,8 @@ class ReportWriter:
         if state.has_window and not report.state.has_window and report.replaces is None:
             self._reclaim(report)
         values = rows.changed_values(report, state, event, at)
+        if isinstance(event, Verified | Accepted):
+            values["column_list"] = self.column_lists.number_of(event.file_columns)
         if "request_id" in values:
             self._refuse_taken(report, values["request_id"])
         setting = ", ".join(f"{name} = ?" for name in values)

@@ -7,11 +7,13 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Final
 
+from orchestrator.core.file_columns import FileColumns
 from orchestrator.core.ledger_records import to_ms
 from orchestrator.core.lifecycle import State, VerifiedFile
 from orchestrator.core.model import GivenUp, LedgerPoint, Report, Resolution, Series
 from orchestrator.core.ports import Contradiction, LedgerReader
 from orchestrator.ledger import rows
+from orchestrator.ledger.column_lists import text_of
 from orchestrator.ledger.store import Store
 
 _FETCHED_ANEW: Final = frozenset({State.READY, State.VERIFIED})
@@ -99,6 +101,18 @@ class SqliteRestore:
             if row is not None:
                 return Contradiction(key, f"{value} stands in line {row[0]:,} too", line)
         return Contradiction("report", "it contradicts what stands above", line)
+
+    def put_columns(self, number: int, columns: FileColumns, line: int) -> None:
+        """See the port."""
+        try:
+            self._db.execute(
+                "INSERT INTO column_list VALUES (?, ?)"
+                " ON CONFLICT (id) DO UPDATE SET columns = excluded.columns",
+                (number, text_of(columns)),
+            )
+        except sqlite3.IntegrityError:
+            what = "another line has these columns under another number"
+            raise Contradiction("columns", what, line) from None
 
     def give_up(self, number: int, given_up: GivenUp | None) -> None:
         """See the port."""
@@ -204,6 +218,15 @@ class SqliteRestore:
             raise Contradiction("replaces", f"there is no report {row[1]}", row[0])
         row = self._db.execute(
             """
+            SELECT line, column_list FROM report JOIN temp.restored ON report_id = id
+            WHERE column_list IS NOT NULL
+            AND column_list NOT IN (SELECT id FROM column_list) LIMIT 1
+            """
+        ).fetchone()
+        if row is not None:
+            raise Contradiction("column_list", f"there are no columns {row[1]}", row[0])
+        row = self._db.execute(
+            """
             SELECT report_id FROM given_up
             WHERE report_id IS NOT NULL AND report_id NOT IN (SELECT id FROM report) LIMIT 1
             """
@@ -226,4 +249,6 @@ def _restored(report: Report, at: datetime) -> Report:
         target=None,
         finding=None,
         columns=None,
+        source_sha256=None,
+        column_list=None,
     )

@@ -36,6 +36,11 @@ _ACCEPTED: Final = "accepted by a person"
 _window = lru_cache(maxsize=8192)(Window.of_epoch)
 """Most series of a job were collected in the same windows."""
 
+_OF_FILE: Final = (
+    "sha256", "rows", "size_bytes", "target", "columns", "finding", "source_sha256", "column_list",
+)  # fmt: skip
+"""What is forgotten of a file that has to be fetched again."""
+
 _WITH_FILE: Final = frozenset({State.VERIFIED, State.COLLECTED})
 """States in which everything about the file is known."""
 
@@ -106,6 +111,11 @@ def _read_reason(reason: str) -> str:
     return reason if fits else reason_text(reason)
 
 
+def column_changes_of(text: str) -> ColumnChanges:
+    """What a file has otherwise than the API sent it, of its stored form."""
+    return ColumnChanges.from_json(json.loads(text))
+
+
 _FIELDS: Final = (
     Column("state", lambda state: state.value, _STATES.__getitem__),
     Column("api_key"),
@@ -134,10 +144,12 @@ _FIELDS: Final = (
     Column(
         "columns",
         lambda columns: _AS_JSON(columns.as_json),
-        lambda text: ColumnChanges.from_json(json.loads(text)),
+        column_changes_of,
     ),
     Column("collected_change"),
     Column("removed_change"),
+    Column("source_sha256"),
+    Column("column_list"),
 )
 """In the order of the fields of `Report`, of which they follow on id, series and window."""
 
@@ -213,13 +225,14 @@ def _facts(report: Report, event: Event, at: datetime) -> Mapping[str, Any]:
                 "size_bytes": event.size_bytes,
                 "target": event.target,
                 "columns": event.columns,
+                "source_sha256": event.source_sha256,
                 # What a person has accepted is what the report was disputed for.
                 "finding": (report.reason or _ACCEPTED)
                 if isinstance(event, lifecycle.Accepted)
                 else None,
             }
         case lifecycle.FileMissing() | lifecycle.Refetched():
-            return dict.fromkeys(("sha256", "rows", "size_bytes", "target", "columns", "finding"))
+            return dict.fromkeys(_OF_FILE)
         case _:
             return {}
 
@@ -311,6 +324,7 @@ def event_facts(event: Event) -> str:
     facts = {
         name: value for name in event.__match_args__ if (value := getattr(event, name)) is not None
     }
+    facts.pop("file_columns", None)  # the report has it
     if isinstance(columns := facts.get("columns"), ColumnChanges):
         facts["columns"] = columns.as_json
     if "reason" in facts:

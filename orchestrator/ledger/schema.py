@@ -210,6 +210,20 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
         """,
     ),
     (
+        # The columns of files, with their types: JSON, see `core.file_columns`. There are few.
+        """
+        CREATE TABLE column_list (
+            id      INTEGER PRIMARY KEY,
+            columns TEXT NOT NULL UNIQUE
+        ) STRICT
+        """,
+        "ALTER TABLE report ADD COLUMN source_sha256 TEXT",  # of the archive, hex
+        "ALTER TABLE report ADD COLUMN column_list INTEGER REFERENCES column_list (id)",
+        # Tells of most series at once that all files have the same columns.
+        """
+        CREATE INDEX report_columns ON report (series_id, column_list)
+        WHERE column_list IS NOT NULL AND state = 'collected' AND rows > 0
+        """,
         # The files that are no longer collected, and still to be removed.
         """
         CREATE INDEX report_to_remove ON report (id)

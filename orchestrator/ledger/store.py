@@ -11,6 +11,7 @@ import sqlite3
 from orchestrator.core.ledger_records import LedgerChanges
 from orchestrator.core.lifecycle import State
 from orchestrator.core.model import Series, SeriesState
+from orchestrator.ledger.column_lists import ColumnLists
 from orchestrator.ledger.events import EventTable, Identity
 from orchestrator.ledger.given_up import GivenUpTable
 from orchestrator.ledger.history import Histories
@@ -58,6 +59,11 @@ class Store:
         self.undo_give_up = given_up.undo_give_up
         self.acknowledge = given_up.acknowledge
 
+        column_lists = ColumnLists(connection, series)
+        self.column_list = column_lists.column_list
+        self.column_lists = column_lists.column_lists
+        self.column_changes = column_lists.column_changes
+
         reports = ReportTable(connection, series, windows)
         self.report = reports.report
         self.report_by_request = reports.report_by_request
@@ -104,7 +110,9 @@ class Store:
         self.count_change = identity.count_change
         self.fingerprint = identity.fingerprint
 
-        writer = ReportWriter(connection, series, windows, reports, given_up, events, changes)
+        writer = ReportWriter(
+            connection, series, windows, reports, given_up, events, changes, column_lists
+        )
         self.record_intent = writer.record_intent
         self.apply = writer.apply
         self.withdrawn = writer.withdrawn

@@ -3,25 +3,30 @@
 A state becomes what happened, and what happens next or what the user can do about it.
 """
 
-from collections.abc import Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import Enum
+from itertools import islice
 from typing import Final, assert_never
 from zoneinfo import ZoneInfo
 
 from orchestrator.core.attempts import MAX_FAILED
+from orchestrator.core.column_drift import ColumnDrift
 from orchestrator.core.commands import JOB, typed
 from orchestrator.core.intervals import Window
 from orchestrator.core.lifecycle import State
-from orchestrator.core.local_dates import default_zone, window_text
+from orchestrator.core.local_dates import default_zone, moment_text, window_text, zone_of
 from orchestrator.core.model import Report
 from orchestrator.core.policy import HOLD_FOR
 from orchestrator.core.windows import Later
+from orchestrator.texts import short
 
 _MINUTE: Final = 60
 _HOUR: Final = 3600
 _DAY: Final = 86400
+_NAMED: Final = 5  # Columns that are named one by one.
 
 # --- numbers, sizes and times ---------------------------------------------------------------------
 
@@ -130,6 +135,42 @@ def later_words(later: Later, now: datetime, zone: ZoneInfo) -> str:
     is_today = at.date() == now.astimezone(zone).date()
     when = f"{at:%H:%M}" if is_today else f"{at:%Y-%m-%d %H:%M}"
     return f"{name} is not ready yet; it can be collected after {when}"
+
+
+# --- columns --------------------------------------------------------------------------------------
+
+
+def drift_lines(drifts: Iterable[ColumnDrift]) -> Iterator[str]:
+    """What has changed in the columns of files: series with the same changes share a line."""
+    alike: dict[tuple[object, ...], list[ColumnDrift]] = defaultdict(list)
+    for drift in drifts:
+        retyped = tuple((name, old, new) for name, (old, new, _) in drift.retyped.items())
+        alike[(*drift.appeared, None, *drift.vanished, None, *retyped)].append(drift)
+    for first, *others in alike.values():
+        series = f"{first.series}{f' and {len(others):,} more series' if others else ''}"
+        zone = zone_of(first.series)
+        since = {name: moment_text(at, zone) for name, at in first.appeared.items()}
+        until = {name: moment_text(at, zone) for name, at in first.vanished.items()}
+        facts = [
+            *_named("new in the files", {name: f"since {at}" for name, at in since.items()}),
+            *_named("missing", {name: f"since {at}" for name, at in until.items()}),
+            *_named(
+                "of another type",
+                {
+                    name: f"{new}, not {old}, since {moment_text(at, zone)}"
+                    for name, (old, new, at) in first.retyped.items()
+                },
+            ),
+        ]
+        yield f"columns of {series}: {'; '.join(facts)}"
+
+
+def _named(what: str, columns: Mapping[str, str]) -> Iterator[str]:
+    """The first few columns, each with what is said of it."""
+    if columns:
+        named = [f"{short(name, 60)} ({fact})" for name, fact in islice(columns.items(), _NAMED)]
+        more = f" and {len(columns) - _NAMED:,} more" if len(columns) > _NAMED else ""
+        yield f"{what}: {', '.join(named)}{more}"
 
 
 # --- reports --------------------------------------------------------------------------------------

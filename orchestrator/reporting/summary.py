@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final
 
+from orchestrator.core.column_drift import ColumnDrift
 from orchestrator.core.intervals import Window
 from orchestrator.core.lifecycle import State
 from orchestrator.core.model import GivenUp, Job, Report, Series
@@ -123,6 +124,8 @@ class RunSummary:
         requests: made at the API.
         collected: in this run.
         in_all: that stand in the ledger, of the jobs' series.
+        column_drift: of the series of which this run has collected files with other columns than
+            the files before and after have.
         waived: windows that the jobs want and a person has decided to skip.
         price: what the collected records cost, for programs; None where no price is known.
         directory: where the files are.
@@ -162,6 +165,7 @@ class RunSummary:
     changes: tuple[int, int] = (0, 0)
     waived: int = 0
     price: Mapping[str, Any] | None = None
+    column_drift: tuple[ColumnDrift, ...] = ()
 
 
 def others_text(others: Others) -> str:
@@ -242,6 +246,9 @@ def as_json(summary: RunSummary) -> dict[str, Any]:
         ],
         "unsettled": list(map(_unsettled, summary.unfinished)),
         "waived": summary.waived,
+        "column_drift": [
+            {**series_fields(drift.series), **drift.as_json} for drift in summary.column_drift
+        ],
         "others": summary.others.as_json,
         "later": [
             {"job": job.name, **later_fields(rest)}

@@ -21,6 +21,7 @@ from orchestrator.reporting.phrases import (
     Fate,
     but_for,
     counted,
+    drift_lines,
     explain,
     later_words,
     length,
@@ -96,6 +97,7 @@ def _body(summary: RunSummary) -> Iterator[str]:
     for unfinished in summary.unfinished:
         yield from _held(unfinished)
     yield from _plan_notes(summary)
+    yield from (f"  {line}" for line in drift_lines(summary.column_drift))
     for unfinished in summary.unfinished:
         yield from _for_next_run(unfinished)
     yield from _others(summary.others)

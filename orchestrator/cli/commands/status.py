@@ -34,6 +34,7 @@ from orchestrator.reporting.phrases import (
     Fate,
     but_for,
     counted,
+    drift_lines,
     moment_words,
     numbers_words,
     size_words,
@@ -152,6 +153,11 @@ def _as_json(current: Status, chosen: set[Filter]) -> Iterator[str]:
     yield from json_list(
         json_text(_given_up_fields(gap)) for gap in (current.given_up() if wanted else ())
     )
+    yield ',\n"column_drift":'
+    yield from json_list(
+        json_text({**series_fields(drift.series), **drift.as_json})
+        for drift in current.column_drift()
+    )
     yield "}\n"
 
 
@@ -223,6 +229,7 @@ def _as_text(current: Status, chosen: set[Filter], *, each: bool) -> Iterator[st
         f"{counted(total['rows'], 'record')}, {size_words(total['bytes'])}"
         f"{_others_words(others)}"
     )
+    yield from drift_lines(current.column_drift())
     yield from _listed(current, chosen, each=False)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
@@ -20,6 +20,7 @@ from orchestrator.collect.archive import Member
 from orchestrator.collect.cancellable_thread import in_steps
 from orchestrator.collect.counting import RecordCounter
 from orchestrator.collect.disk import WritebackFile
+from orchestrator.core.file_columns import FileColumn, FileColumns
 from orchestrator.core.model import Report
 from orchestrator.core.settings import ColumnRules, OutputSettings, Secret
 from orchestrator.texts import utc_text
@@ -173,6 +174,14 @@ class OutputFormat(ABC):
         counter = RecordCounter()
         yield from in_steps(self.blocks(file), counter.feed)
         return counter.finish_leniently()
+
+    def columns(
+        self,
+        names: Sequence[str],
+        subject: FileSubject,  # noqa: ARG002 - has no types
+    ) -> FileColumns:
+        """The columns of a file that is made of a CSV with these."""
+        return tuple(map(FileColumn, names))
 
     def expected_bytes(self, member: Member) -> int:
         """About how many bytes a file of an archive's records takes on the disk."""

@@ -23,8 +23,10 @@ from orchestrator.collect.parquet_writer import (
     pa,
     pq,
     rows_of,
+    unique,
 )
-from orchestrator.core.record_columns import columns_of
+from orchestrator.core.file_columns import FileColumn, FileColumns
+from orchestrator.core.record_columns import column_type, columns_of
 from orchestrator.errors import CorruptArchive
 
 
@@ -81,6 +83,13 @@ class _Parquet(OutputFormat):
 
     def open(self, path: Path, subject: FileSubject) -> Writer:
         return _ParquetFile(path, subject)
+
+    def columns(self, names: Sequence[str], subject: FileSubject) -> FileColumns:
+        names = unique(names or columns_of(subject.product, subject.direction))
+        return tuple(
+            FileColumn(name, (subject.fallbacks.get(name) or column_type(name)).value)
+            for name in names
+        )
 
     def blocks(self, file: BinaryIO) -> Iterator[bytes]:
         try:

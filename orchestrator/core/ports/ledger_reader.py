@@ -7,7 +7,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Protocol
 
+from orchestrator.core.column_drift import ShapeChange
 from orchestrator.core.durations import ReportDuration
+from orchestrator.core.file_columns import FileColumns
 from orchestrator.core.intervals import Window
 from orchestrator.core.ledger_records import Owner, SubaccountRows
 from orchestrator.core.lifecycle import State
@@ -225,6 +227,20 @@ class LedgerReader(Protocol):
         """Other reports of the same account of which nobody knows yet whether they were created.
 
         One of them may be what `report` takes for its own.
+        """
+
+    # --- the columns of files -----------------------------------------------------------------
+
+    def column_list(self, number: int) -> FileColumns:
+        """The columns that a number of `Report.column_list` stands for; none for an unknown one."""
+
+    def column_lists(self) -> Iterator[tuple[int, FileColumns]]:
+        """Every list of columns, with its number."""
+
+    def column_changes(self, series: Series) -> Iterator[ShapeChange]:
+        """Where the columns of a series' collected files change, in the order of time.
+
+        Files without records, and files of which the columns are not known, are left out.
         """
 
     # --- which ledger it is -------------------------------------------------------------------

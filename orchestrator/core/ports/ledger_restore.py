@@ -6,6 +6,7 @@ there is no ledger.
 
 from typing import Protocol
 
+from orchestrator.core.file_columns import FileColumns
 from orchestrator.core.lifecycle import VerifiedFile
 from orchestrator.core.model import GivenUp, Report, Resolution, Series
 from orchestrator.core.ports.ledger_reader import LedgerReader
@@ -54,6 +55,13 @@ class LedgerRestore(Protocol):
             Contradiction: another line has its number or its request id.
         """
 
+    def put_columns(self, number: int, columns: FileColumns, line: int) -> None:
+        """Puts a list of columns back, under its number.
+
+        Raises:
+            Contradiction: another line has these columns under another number.
+        """
+
     def give_up(self, number: int, given_up: GivenUp | None) -> None:
         """Puts a given-up entry back; None removes it."""
 
@@ -73,6 +81,6 @@ class LedgerRestore(Protocol):
         """Must be called once all lines have been put.
 
         Raises:
-            Contradiction: two reports have a part of one window, or one refers to another that
-                is not there.
+            Contradiction: two reports have a part of one window, or one refers to another, or to
+                columns, that are not there.
         """

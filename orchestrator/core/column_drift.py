@@ -1,0 +1,101 @@
+"""How the columns change between the files of a series. All pure."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from orchestrator.core.file_columns import FileColumns
+from orchestrator.core.model import Series
+from orchestrator.texts import utc_text
+
+
+@dataclass(frozen=True, slots=True)
+class FileShape:
+    """What a collected file has as columns.
+
+    Attributes:
+        columns: of the file.
+        by_rule: names of columns that `output.columns` has left out or hashed.
+    """
+
+    columns: FileColumns
+    by_rule: frozenset[str] = frozenset()
+
+
+class ShapeChange(NamedTuple):
+    """Two neighbours in time among the files of a series that have other columns.
+
+    Attributes:
+        at: the first moment of the later file.
+        change: the later of the changes of the ledger by which the two were collected.
+    """
+
+    before: FileShape
+    after: FileShape
+    at: datetime
+    change: int
+
+
+@dataclass(slots=True)
+class ColumnDrift:
+    """How the columns of a series' files have changed: each column with where it did first.
+
+    What `output.columns` does is not among it, nor is another order of the columns.
+
+    Attributes:
+        appeared: columns that files have and earlier ones had not.
+        vanished: the reverse.
+        retyped: columns of which both have the type, and not the same: with both types.
+    """
+
+    series: Series
+    appeared: dict[str, datetime] = field(default_factory=dict)
+    vanished: dict[str, datetime] = field(default_factory=dict)
+    retyped: dict[str, tuple[str, str, datetime]] = field(default_factory=dict)
+
+    def __bool__(self) -> bool:
+        """Whether any column has changed."""
+        return bool(self.appeared or self.vanished or self.retyped)
+
+    def add(self, change: ShapeChange) -> None:
+        """Takes the next change in the order of time."""
+        before, after = dict(change.before.columns), dict(change.after.columns)
+        by_rule = change.before.by_rule | change.after.by_rule
+        for name in after:
+            if name not in by_rule and name not in before:
+                self.appeared.setdefault(name, change.at)
+        for name, old in before.items():
+            if name in by_rule:
+                continue
+            if name not in after:
+                self.vanished.setdefault(name, change.at)
+            elif old is not None and (new := after[name]) is not None and old != new:
+                self.retyped.setdefault(name, (old, new, change.at))
+
+    @property
+    def as_json(self) -> dict[str, Any]:
+        """For `--json`, without the series."""
+        return {
+            "appeared": {name: utc_text(at) for name, at in self.appeared.items()},
+            "vanished": {name: utc_text(at) for name, at in self.vanished.items()},
+            "retyped": {
+                name: {"from": old, "to": new, "since": utc_text(at)}
+                for name, (old, new, at) in self.retyped.items()
+            },
+        }
+
+
+def drift_of(series: Series, changes: Iterable[ShapeChange], after: int = 0) -> ColumnDrift:
+    """The drift of a series.
+
+    Args:
+        series: whose files.
+        changes: of their columns, in the order of time.
+        after: only what came with files that were collected by later changes of the ledger.
+    """
+    drift = ColumnDrift(series)
+    for change in changes:
+        if change.change > after:
+            drift.add(change)
+    return drift
