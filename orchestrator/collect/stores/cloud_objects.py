@@ -291,7 +291,9 @@ class Objects:
                 self._library.delete(self._remote, _PROBE)
         except self._errors.BaseError as error:
             denied = isinstance(error, self._errors.PermissionDeniedError)
-            if not denied and "AccessDenied" not in str(error):  # S3 answers 200, and says it there
+            if not denied and "AccessDenied" not in told(
+                error
+            ):  # S3 answers 200, and says it there
                 raise
             raise InputError(
                 f"output.directory {self.url}: the credentials of the environment may write, but"
