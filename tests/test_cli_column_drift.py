@@ -11,7 +11,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
-from orchestrator.simulator.faults.bad_csv import CSV_FORMS
+from orchestrator.simulator.faults.bad_files import CSV_FORMS
 
 from orchestrator.app.manifest_sync import ManifestSync
 from orchestrator.cli.main import call
