@@ -11,7 +11,6 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
-from orchestrator.simulator.faults.bad_files import CSV_FORMS
 
 from orchestrator.app.manifest_sync import ManifestSync
 from orchestrator.cli.main import call
@@ -21,6 +20,7 @@ from orchestrator.core.file_columns import FileColumn, columns_as_json, columns_
 from orchestrator.core.model import Series
 from orchestrator.ledger import open_reader
 from orchestrator.simulator import Fault, Faults
+from orchestrator.simulator.faults.bad_files import CSV_FORMS
 from tests.kit.cli_worlds import Place, simulated
 from tests.kit.ledgers import day
 from tests.test_cli_columns import KEY, write_rules
