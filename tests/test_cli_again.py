@@ -85,7 +85,7 @@ def test_without_a_terminal_somebody_has_to_say_yes(
     capsys.readouterr()
     assert place.run(*AGAIN) == 2
     assert capsys.readouterr().err.splitlines()[-1] == (
-        "error: --again buys what is there already, so somebody has to say yes: add --yes where "
+        "error: --again buys what is there already, so a person has to say yes: add --yes where "
         "there is no terminal to ask on"
     )
     assert len(place.bill()) == 3

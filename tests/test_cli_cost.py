@@ -126,7 +126,7 @@ def test_a_bound_in_money_needs_a_price_for_all_that_is_asked(
         place.write_config(more="limits: {max_cost: 40}\nprice_per_record: {SMS: 1}")
         assert place.run() == 2
         said = capsys.readouterr().err
-        assert "limits.max_cost: VERIFY-API has no price, so nobody can say what" in said
+        assert "limits.max_cost: VERIFY-API has no price, so it is not known what" in said
         assert "REPORTS-USAGE" not in said
 
 

@@ -246,7 +246,7 @@ def test_a_dry_run_tells_nobody(tmp_path: Path) -> None:
     ("text", "told"),
     [
         ("notify: {on: always}", "notify: is not a list"),
-        ("notify: [{on: always}]", "notify[0]: has nobody to tell"),
+        ("notify: [{on: always}]", "notify[0]: has no webhook and no command"),
         ("notify: [{webhook: 'https://h/'}]", "notify[0]: on is missing"),
         ("notify: [{on: sometimes, command: x}]", "sometimes is none of the choices"),
         ("notify: [{on: [], command: x}]", "is an empty list"),

@@ -52,7 +52,7 @@ class RunOutput:
         log_format: str,
         quiet: bool,
     ) -> None:
-        self.mask = hider(one.api_secret.reveal() for one in credentials)
+        self.mask = hider(each.api_secret.reveal() for each in credentials)
         self._as_json = as_json
         self._json_lines = log_format == "json"
         self._quiet = quiet

@@ -1,6 +1,7 @@
 """Reads the jobs and the config of a command, prints their warnings, and sets the umask."""
 
 import os
+import sys
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
@@ -57,3 +58,26 @@ def announce(level: str, text: str, *, as_json: bool = False) -> None:
         click.echo(log_line(level, text), err=True)
     else:
         say(text if level == "info" else f"{level}: {text}", err=True)
+
+
+def confirm(question: str, reason: str, refused: str) -> None:
+    """Asks on the terminal whether it shall be.
+
+    Args:
+        question: answered by yes or no; no is the default.
+        reason: why it must be confirmed, as a sentence.
+        refused: what is said where the answer is no.
+
+    Raises:
+        InputError: the answer is no, or there is no terminal to ask on.
+    """
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        raise InputError(
+            f"{reason}, so a person has to say yes: add --yes where there is no terminal to ask on"
+        )
+    try:
+        confirmed = click.confirm(question, default=False, err=True)
+    except click.Abort:
+        raise KeyboardInterrupt from None  # as everywhere else: no bug, and no notification
+    if not confirmed:
+        raise InputError(refused)

@@ -3,7 +3,7 @@
 import json
 import os
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
@@ -59,17 +59,11 @@ class WorldOptions:
 
     def arguments(self, port: int = 0) -> list[str]:
         """The command line that asks for this world."""
-        words = ["simulate", "--port", str(port), "--speed", f"{self.speed:g}"]
-        words += ["--rate", f"{self.rate:g}", "--records-per-day", f"{self.records_per_day:g}"]
-        options = {
-            "--now": self.now and self.now.isoformat(),
-            "--faults": self.faults,
-            "--concurrency": self.concurrency,
-            "--max-open": self.max_open,
-        }
-        for name, value in options.items():
+        words = ["simulate", "--port", str(port)]
+        for name, value in asdict(self).items():
             if value is not None:
-                words += [name, str(value)]
+                shown = f"{value:g}" if isinstance(value, float) else str(value)
+                words += [f"--{name.replace('_', '-')}", shown.replace(" ", "T")]
         return words
 
 
@@ -125,7 +119,7 @@ def config_text(base_url: str, settings: Settings) -> str:
 
 
 def write_config(path: Path, text: str) -> None:
-    """Writes a private config file; one that somebody else wrote is not touched.
+    """Writes a private config file; one that `simulate` did not write is not touched.
 
     Raises:
         InputError: a file of that name is not ours.

@@ -80,7 +80,7 @@ def by_period(value: object, read: Callable[[object], T]) -> ByPeriod[T]:
             raise InvalidValue(
                 f"{shown(str(key))} is no period", suggestion(str(key), PERIODS, _PERIODS)
             )
-    return ByPeriod(**{key: read(one) for key, one in value.items()})
+    return ByPeriod(**{key: read(amount) for key, amount in value.items()})
 
 
 def price(value: object) -> Decimal:

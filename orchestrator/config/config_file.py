@@ -202,7 +202,7 @@ def _notify(findings: Findings, origin: Origin, given: Any) -> tuple[Notificatio
 
 def _is_sound(findings: Findings, where: KeyPath, target: NotificationTarget) -> bool:
     if (target.webhook is None) is (not target.command):
-        both = "has a webhook and a command" if target.command else "has nobody to tell"
+        both = "has a webhook and a command" if target.command else "has no webhook and no command"
         findings.mistake(where, both, "write either webhook: or command:")
         return False
     try:

@@ -128,7 +128,7 @@ def _accounts_in_other_letters(jobs: Sequence[Job]) -> Iterator[Mistake]:
 
 
 def _without_price(config: Config, jobs: Sequence[Job]) -> Iterator[Mistake]:
-    """What `limits.max_cost` cannot bound, since nobody has said what a record of it costs."""
+    """What `limits.max_cost` cannot bound, for want of a price."""
     limits = config.limits
     if limits.max_cost == ByPeriod():
         return
@@ -140,6 +140,6 @@ def _without_price(config: Config, jobs: Sequence[Job]) -> Iterator[Mistake]:
                 line=0,
                 column=0,
                 key="limits.max_cost",
-                what=f"{product} has no price, so nobody can say what a run would cost",
+                what=f"{product} has no price, so it is not known what a run would cost",
                 remedy=f"add price_per_record: {{{product}: …}}, or use limits.max_records",
             )

@@ -97,11 +97,11 @@ def money(description: str) -> Schema:
     return schema | {"type": ["string", "number"], "exclusiveMinimum": 0}
 
 
-def by_period(description: str, one: Callable[[str], Schema]) -> Schema:
-    periods = {period: one(f"In a {period}.") for period in PERIODS}
+def by_period(description: str, amount: Callable[[str], Schema]) -> Schema:
+    periods = {period: amount(f"In a {period}.") for period in PERIODS}
     return {
         "description": f"{description} Or for a run, a day and a month of UTC, each.",
-        "anyOf": [one("In a run."), {**mapping(periods), "minProperties": 1}, {"type": "null"}],
+        "anyOf": [amount("In a run."), {**mapping(periods), "minProperties": 1}, {"type": "null"}],
     }
 
 

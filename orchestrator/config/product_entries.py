@@ -144,7 +144,9 @@ def _options(findings: Findings, path: KeyPath, key: str, given: object) -> list
         if option in read:
             findings.mistake(place, f"{shown(str(text))} stands twice in the list", "remove one")
             sound = False
-        elif key in CASELESS and str(option).casefold() in {str(one).casefold() for one in read}:
+        elif key in CASELESS and str(option).casefold() in {
+            str(earlier).casefold() for earlier in read
+        }:
             what = f"{shown(str(text))} stands in the list already, in other letters"
             findings.mistake(place, what, "remove one, or its records are bought twice")
             sound = False

@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from typing import Final
 
 from orchestrator.config.document import Findings, KeyPath
@@ -138,7 +139,7 @@ def _refuse_subaccounts_beside_others(
             continue
         for account in together:
             if account.include_subaccounts:
-                other = next(one for one in together if one is not account)
+                other = next(each for each in together if each is not account)
                 beside = f"account {other.id} ({findings.document.place(other.path)})"
                 _refuse_subaccounts(findings, account.path, beside, name)
         for path in sorted(entries):
@@ -162,9 +163,8 @@ def _warn_of_overlaps(
     for series, variant in compared:
         by_product[series.product].append((series, variant))
     for alike in by_product.values():
-        for number, (series, variant) in enumerate(alike):
-            for earlier_series, earlier in alike[:number]:
-                _warn_of_overlap(findings, (earlier_series, earlier), (series, variant))
+        for first, second in combinations(alike, 2):
+            _warn_of_overlap(findings, first, second)
 
 
 def _warn_of_overlap(
@@ -173,17 +173,17 @@ def _warn_of_overlap(
     wider, narrower = covers(first[0], second[0]), covers(second[0], first[0])
     if not wider and not narrower:
         return
-    (_, one), (_, other) = first, second
-    place = f"{_entry(one)} in {findings.document.place(one.path)} ({one})"
+    (_, earlier), (_, later) = first, second
+    place = f"{_entry(earlier)} in {findings.document.place(earlier.path)} ({earlier})"
     if wider and narrower:
         fields = one_of(differing(first[0], second[0]), "and")
-        what = f"{other} has the same records as {place}; only {fields} differs"
+        what = f"{later} has the same records as {place}; only {fields} differs"
         remedy = "drop one of the two, or its records are bought twice"
     else:
         kind = "is a part of" if wider else "holds all of"
-        what = f"{other} {kind} {place}"
+        what = f"{later} {kind} {place}"
         remedy = "drop the narrower one, or its records are bought twice"
-    findings.warning(other.path, what, remedy)
+    findings.warning(later.path, what, remedy)
 
 
 def _entry(variant: SeriesTemplate) -> str:

@@ -134,7 +134,7 @@ class RunStats:
         self._rows: dict[tuple[str, str], RowStats] = {}
         self._open: dict[int, tuple[RowStats, State, datetime]] = {}
         seen = Counter(entry.series.key for job in jobs for entry in job.series)
-        # A report of another job's series is followed as well; nobody asks for its window here.
+        # A report of another job's series is followed as well; its window is not asked for here.
         self._wanted_keys = frozenset(seen)
         # Two jobs may want the same time: it is owed once.
         self._shared: dict[str, tuple[Window, ...]] = {

@@ -196,7 +196,7 @@ def _given_up(entries: Iterable[UnfinishedSeries]) -> Iterator[str]:
 
 
 def _held(unfinished: UnfinishedSeries) -> Iterator[str]:
-    """What stays so until somebody decides, or the API shows it."""
+    """What stays so until the user decides, or the API shows it."""
     held = unfinished.open.get(State.HELD, 0)
     if held:
         yield (

@@ -66,6 +66,10 @@ class ListView:
 CLEAR = ListView()  # The view without a fault: the list shows every report as it is.
 
 
+Work = Callable[["Call"], Awaitable[web.StreamResponse]]
+"""Answers a call that is let in."""
+
+
 @dataclass(slots=True)
 class Call:
     """A call that has passed authentication and the rate limit.
@@ -87,7 +91,7 @@ class Call:
     request: web.Request
     key: ApiKey
     clock: WorldClock
-    work: Callable[[Call], Awaitable[web.StreamResponse]]
+    work: Work
     closing: anyio.Event
     file_faults: tuple[FaultOfReport, ...] = ()
     list_view: ListView = CLEAR

@@ -85,7 +85,7 @@ class Report:
 
     @property
     def needs_settling(self) -> bool:
-        """Whether its work has ended but nobody has counted its records yet."""
+        """Whether its work has ended but its records are not counted yet."""
         return self.phase is Phase.ENDED and self.final_status is None
 
     @property

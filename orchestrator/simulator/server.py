@@ -17,7 +17,7 @@ from aiohttp import web
 
 from orchestrator.simulator import problems
 from orchestrator.simulator.callbacks import Callbacks
-from orchestrator.simulator.calls import WRONG_DATE, Call, FaultOfCall, problem_answer
+from orchestrator.simulator.calls import WRONG_DATE, Call, FaultOfCall, Work, problem_answer
 from orchestrator.simulator.clock import WorldClock
 from orchestrator.simulator.debugging import Debugging
 from orchestrator.simulator.endpoints import Endpoints
@@ -64,7 +64,9 @@ class Simulator:
 
     Attributes:
         settings: the settings of the world.
+        clock: the world's.
         world: the state behind the server; use it on the loop's thread only.
+        api_key, api_secret, accounts: of the first key; its own account first.
         calls: how many calls came, by place; throttled and unauthorised ones count too.
         throttled: how many of them got 429 by the rate limit (not by a fault).
         call_times: (loop time, API key, place) of the latest calls that were let in or throttled.
@@ -74,7 +76,14 @@ class Simulator:
 
     def __init__(self, settings: Settings, clock: WorldClock) -> None:
         self.settings = settings
+        self.clock = clock
         self.world = World(settings, clock)
+        first = settings.keys[0]
+        self.api_key, self.api_secret, self.accounts = (
+            first.api_key,
+            first.api_secret,
+            first.accounts,
+        )
         self.calls: Counter[str] = Counter()
         self.throttled = 0
         self.call_times: deque[tuple[float, str, str]] = deque(maxlen=_REMEMBERED_CALLS)
@@ -96,26 +105,6 @@ class Simulator:
         """Where it listens, without a slash at the end."""
         return self._endpoints.base_url
 
-    @property
-    def clock(self) -> WorldClock:
-        """The world's clock."""
-        return self.world.clock
-
-    @property
-    def api_key(self) -> str:
-        """The first key."""
-        return self.settings.keys[0].api_key
-
-    @property
-    def api_secret(self) -> str:
-        """The first key's secret."""
-        return self.settings.keys[0].api_secret
-
-    @property
-    def accounts(self) -> tuple[str, ...]:
-        """The accounts of the first key, its own first."""
-        return self.settings.keys[0].accounts
-
     def revoke(self, key: ApiKey) -> None:
         """From now on the secret of this key is refused. Another one of the same key is not."""
         del self._keys[_basic(key)]
@@ -123,7 +112,7 @@ class Simulator:
     # --- one call --------------------------------------------------------------------------------
 
     def _handler(
-        self, place: str, work: Callable[[Call], Awaitable[web.StreamResponse]]
+        self, place: str, work: Work
     ) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
         async def answered(call: Call) -> web.StreamResponse:
             try:
@@ -147,23 +136,12 @@ class Simulator:
 
         return handle
 
-    def _call(
-        self,
-        place: str,
-        request: web.Request,
-        key: ApiKey,
-        work: Callable[[Call], Awaitable[web.StreamResponse]],
-    ) -> Call:
+    def _call(self, place: str, request: web.Request, key: ApiKey, work: Work) -> Call:
         return Call(
-            place,
-            request,
-            key,
-            self.clock,
-            work,
-            self._closing,
+            place, request, key, self.clock, work, self._closing,
             as_stranger=self._endpoints.create_as_stranger,
             ids_created_by=self._endpoints.ids_created_by,
-        )
+        )  # fmt: skip
 
     async def _file_on_other_host(self, request: web.Request) -> web.StreamResponse:
         """The file as another host serves it: credentials do not belong there."""

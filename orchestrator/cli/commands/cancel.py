@@ -44,7 +44,7 @@ def command(
     """Cancel at the API the open reports of the job files' series, whoever asked for them.
 
     A report that is finished there is paid: it stays, and `run` collects its file. So does one of
-    which nobody knows yet whether the API has it.
+    which it is not known yet whether the API has it.
     """
     inputs = read_inputs(jobs, config, quiet=True)
     result = anyio.run(

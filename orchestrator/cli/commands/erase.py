@@ -1,6 +1,5 @@
 """`erase`: removes collected files on purpose, for good."""
 
-import sys
 from collections.abc import Iterator
 from dataclasses import asdict
 from datetime import timedelta
@@ -12,11 +11,10 @@ import click
 
 from orchestrator.app.erase import Erasure, erase, to_erase
 from orchestrator.cli import options
-from orchestrator.cli.inputs import announce, read_inputs
+from orchestrator.cli.inputs import announce, confirm, read_inputs
 from orchestrator.cli.output import json_text, say
 from orchestrator.core.commands import JOB, typed
 from orchestrator.core.policy import ExitCode
-from orchestrator.errors import InputError
 from orchestrator.reporting.phrases import counted, size_words
 
 
@@ -34,13 +32,7 @@ from orchestrator.reporting.phrases import counted, size_words
 )
 @click.option("--dry-run", is_flag=True, help="Only say what would be removed.")
 @click.option("--yes", is_flag=True, help="Do not ask, for cron.")
-@click.option(
-    "--lock-wait",
-    type=options.Duration(),
-    default="0s",
-    show_default=True,
-    help="How long to wait for another run on the same ledger to end.",
-)
+@options.lock_wait_option
 @options.json_option
 @options.config_option
 def command(
@@ -69,7 +61,11 @@ def command(
         if dry_run:
             return ExitCode.DONE
         if not erasure.is_empty:
-            _ask()
+            confirm(
+                "Erase them for good?",
+                "erase removes files for good",
+                "erase: not confirmed; nothing was changed",
+            )
     result = anyio.run(partial(erase, inputs, before, lock_wait=lock_wait, announce=announce))
     if as_json:
         click.echo(json_text(_as_json(result, before, dry_run=False)))
@@ -77,25 +73,6 @@ def command(
         for line in _lines(result, before, ""):
             say(line)
     return result.code
-
-
-def _ask() -> None:
-    """Asks whether it shall be.
-
-    Raises:
-        InputError: nobody said yes.
-    """
-    if not (sys.stdin.isatty() and sys.stderr.isatty()):
-        raise InputError(
-            "erase removes files for good, so somebody has to say yes: add --yes where there is no "
-            "terminal to ask on"
-        )
-    try:
-        confirmed = click.confirm("Erase them for good?", default=False, err=True)
-    except click.Abort:
-        raise KeyboardInterrupt from None  # as everywhere else: no bug, and told to nobody
-    if not confirmed:
-        raise InputError("erase: not confirmed; nothing was changed")
 
 
 def _lines(erasure: Erasure, before: str, are: str) -> Iterator[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from datetime import datetime, timedelta
 from functools import partial
@@ -21,12 +20,11 @@ from orchestrator.app.setup import (
 from orchestrator.cli import options
 from orchestrator.cli.commands.plan import show_plan
 from orchestrator.cli.displays import RunOutput
-from orchestrator.cli.inputs import announce, read_inputs
+from orchestrator.cli.inputs import announce, confirm, read_inputs
 from orchestrator.cli.output import say
 from orchestrator.cli.run_process import run_in_this_process
 from orchestrator.config import Inputs
 from orchestrator.engine.editions import Renewal
-from orchestrator.errors import InputError
 from orchestrator.texts import printable
 
 
@@ -134,7 +132,7 @@ def command(
         renewals: tuple[Renewal, ...] = ()
         if span is not None:
             choice = editions.choose_editions(inputs, *span, clock.now())
-            _ask(inputs, choice, yes=yes)
+            _confirm(inputs, choice, yes=yes)
             renewals = choice.renewals
         output.display.note("info", f"config: {inputs.source}", {})
         with output.lines_of_libraries():
@@ -171,24 +169,10 @@ def _span_of_again(
     return None
 
 
-def _ask(inputs: Inputs, choice: editions.EditionChoice, *, yes: bool) -> None:
-    """Says what will be bought, and asks whether it shall be.
-
-    Raises:
-        InputError: nobody said yes.
-    """
+def _confirm(inputs: Inputs, choice: editions.EditionChoice, *, yes: bool) -> None:
+    """Says what will be bought, and asks whether it shall be."""
     for line in editions.announcement(inputs, choice):
         say(printable(line), err=True)
-    if yes:
-        return
-    if not (sys.stdin.isatty() and sys.stderr.isatty()):
-        raise InputError(
-            "--again buys what is there already, so somebody has to say yes: add --yes where "
-            "there is no terminal to ask on"
-        )
-    try:
-        confirmed = click.confirm("Buy them again?", default=False, err=True)
-    except click.Abort:
-        raise KeyboardInterrupt from None  # as everywhere else: no bug, and told to nobody
-    if not confirmed:
-        raise InputError("--again: not confirmed; nothing was asked for")
+    if not yes:
+        reason, refused = "--again buys what is there already", "--again: not confirmed"
+        confirm("Buy them again?", reason, f"{refused}; nothing was asked for")
