@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import BinaryIO, Final
 
 from anyio import CapacityLimiter, create_memory_object_stream, create_task_group, to_thread
-from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
+from anyio.streams.memory import MemoryObjectSendStream
 
 from orchestrator.collect import disk, safe_open
 from orchestrator.collect.unpack import StreamingUnpacker
@@ -180,14 +180,26 @@ async def fetch_archive(
         NoRoom: they would leave too little room on the disk.
         OutputError: the disk.
     """
-    failure: Exception | None = None
     to_unpack, packed = create_memory_object_stream[list[bytes]](0)
     to_store, unpacked = create_memory_object_stream[list[bytes]](0)
+
+    async def unpack() -> None:
+        async for pieces in packed:
+            batches = unpacker.unpack(pieces)
+            while batch := await to_thread.run_sync(next, batches, None, limiter=cores):
+                await to_store.send(batch)
+        to_store.close()
+
+    async def store() -> None:
+        async for batch in unpacked:
+            await to_thread.run_sync(unpacker.store, batch, limiter=cores)
+
+    failure: Exception | None = None
     with to_unpack, packed, to_store, unpacked:
         try:
             async with create_task_group() as stages:
-                stages.start_soon(_unpack, unpacker, packed, to_store, cores)
-                stages.start_soon(_store, unpacker, unpacked, cores)
+                stages.start_soon(unpack)
+                stages.start_soon(store)
                 try:
                     await _read(reader, first, archive, to_unpack, cores)
                 except TransportError as error:
@@ -213,25 +225,3 @@ async def _read(
         if reader.ended:
             return
         pieces = await reader.next()
-
-
-async def _unpack(
-    unpacker: StreamingUnpacker,
-    packed: MemoryObjectReceiveStream[list[bytes]],
-    to_store: MemoryObjectSendStream[list[bytes]],
-    cores: CapacityLimiter,
-) -> None:
-    async for pieces in packed:
-        batches = unpacker.unpack(pieces)
-        while batch := await to_thread.run_sync(next, batches, None, limiter=cores):
-            await to_store.send(batch)
-    to_store.close()
-
-
-async def _store(
-    unpacker: StreamingUnpacker,
-    unpacked: MemoryObjectReceiveStream[list[bytes]],
-    cores: CapacityLimiter,
-) -> None:
-    async for batch in unpacked:
-        await to_thread.run_sync(unpacker.store, batch, limiter=cores)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
+from functools import cache, partial
 from typing import Final
 
 from orchestrator.core import spending
@@ -14,7 +15,7 @@ from orchestrator.core.intervals import Window
 from orchestrator.core.lifecycle import UNPAID, State
 from orchestrator.core.local_dates import window_text, zone_of
 from orchestrator.core.model import Series
-from orchestrator.core.ports import Ledger
+from orchestrator.core.ports import Ledger, LedgerReader
 from orchestrator.core.spending import Bound, Period
 from orchestrator.core.volume import SCARCE_FACTOR
 
@@ -29,6 +30,11 @@ class _Asked:
     unknown: bool
     state: State | None = None
     counted: bool = False
+
+
+def _bought(reader: LedgerReader, since: datetime, up_to: int) -> Counter[str]:
+    """The records by product that have been asked for, as `Bought.at_most` counts them."""
+    return reader.bought(since, up_to).at_most(cache(reader.histories().of))
 
 
 class Budget:
@@ -80,10 +86,8 @@ class Budget:
                 continue
             self._since[period] = start
             if self._newest is None:
-                self._newest = await ledger.newest()
-            bought = await ledger.bought(start, up_to=self._newest)
-            histories = {series: await ledger.history(series) for series, _ in bought.uncounted}
-            records = bought.at_most(histories.__getitem__)
+                self._newest = await ledger.read(lambda reader: reader.newest())
+            records = await ledger.read(partial(_bought, since=start, up_to=self._newest))
             for bound in self._bounds:
                 if bound.period is period:
                     self._before[bound.key] = bound.sum(records)

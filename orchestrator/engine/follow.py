@@ -230,7 +230,8 @@ class Follower:
         except Exception as error:
             if ends_the_run(error):
                 raise
-            return await self._set_aside(await self._context.ledger.reread(report), error)
+            now = await self._context.ledger.read(lambda reader: reader.report(report.id))
+            return await self._set_aside(now, error)
 
     async def _set_aside(self, report: Report, error: Exception) -> FollowResult:
         name = f"report {report.id} ({chunk_text(report)})"

@@ -125,7 +125,7 @@ class Reconciler:
         chosen = matching.choose(
             report,
             likely,
-            await self._context.ledger.unresolved_creates(report),
+            await self._context.ledger.read(lambda reader: reader.unresolved_creates(report)),
             moment,
             has_own_address=self._has_own_address(report),
         )

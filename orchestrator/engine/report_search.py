@@ -108,7 +108,9 @@ class ReportLists:
     async def recent(self, report: Report, since: datetime, until: datetime) -> AbstractSet[str]:
         """The ids of the latest reports of the same account and key, by our clock."""
         account = report.series.account_id
-        return await self._ledger.recent(account, report.api_key, since, until)
+        return await self._ledger.read(
+            lambda reader: reader.recent(account, report.api_key, since, until)
+        )
 
     def longest(self, session: KeySession, account: str) -> int:
         """Entries of the longest list of an account that was answered in this run."""

@@ -198,7 +198,9 @@ class _Run:
         """Every key side by side, until there is nothing left to do."""
         context = self._context
         pace = DurationModel(await context.ledger.recent_durations())
-        expected = Forecast(await context.ledger.record_rates(_distinct(self._jobs)), pace)
+        series = _distinct(self._jobs)
+        rates = await context.ledger.read(lambda reader: reader.histories().record_rates(series))
+        expected = Forecast(rates, pace)
         scheduler = Scheduler(context, self._jobs, self._now_of, self.budget, expected)
         async with anyio.create_task_group() as watching, anyio.create_task_group() as tasks:
             follower = Follower(context, watching, pace)

@@ -415,7 +415,9 @@ class Scheduler:
                 resolution = (await ledger.series_state(other.name, series)).resolution
                 before.append(debts.EarlierJob(other, self._now_of(session), resolution))
         series_state = await ledger.series_state(job.name, series)
-        history = await ledger.history(series) if volume.is_sized(job, room) else volume.History()
+        history = volume.History()
+        if volume.is_sized(job, room):
+            history = await ledger.read(lambda reader: reader.histories().of(series))
         return debts.debt(job, entry, now, series_state, before, history=history, room=room)
 
 

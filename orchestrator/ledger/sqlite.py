@@ -235,10 +235,6 @@ class SqliteLedger(GroupCommits):
     # --- the port -----------------------------------------------------------------------------
 
     series_state = _transaction(lambda store: store.series_state)
-    history = _transaction(lambda store: store.histories().of)
-    newest = _transaction(lambda store: store.newest)
-    bought = _transaction(lambda store: store.bought)
-    record_rates = _transaction(lambda store: store.histories().record_rates)
     recent_durations = _transaction(lambda store: store.histories().recent_durations)
     superseded = _transaction(lambda store: store.superseded)
     remember = _transaction(lambda store: store.remember)
@@ -247,11 +243,6 @@ class SqliteLedger(GroupCommits):
     acknowledge = _transaction(lambda store: store.acknowledge)
     owners_of = _transaction(lambda store: store.owners_of)
     owners = _transaction(lambda store: store.owners)
-    recent = _transaction(lambda store: store.recent)
-    unresolved_creates = _transaction(lambda store: store.unresolved_creates)
-
-    async def reread(self, report: Report) -> Report:
-        return await self.transact(lambda store: store.report(report.id))
 
     async def record_intent(
         self,
@@ -309,7 +300,7 @@ class SqliteLedger(GroupCommits):
     ) -> AsyncIterator[Report]:
         keys = frozenset(wanted.key for wanted in series)
         bought_with = frozenset(api_keys)
-        newest = await self.newest()
+        newest = await self.transact(lambda store: store.newest())
         position: OpenPosition | None = FIRST
         while position is not None:
             after = position

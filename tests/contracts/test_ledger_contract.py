@@ -178,7 +178,7 @@ async def test_a_report_comes_back_with_every_fact(ledger: Ledger) -> None:
         target="a/b.csv",
         changed_at=AT,
     )
-    assert await ledger.reread(report) == report
+    assert await ledger.read(lambda reader: reader.report(report.id)) == report
     assert await ledger.read(lambda reader: reader.report_by_request("r-1")) == report
     assert await ledger.read(lambda reader: list(reader.reports_numbered([1, 99]))) == [report]
 
@@ -204,7 +204,7 @@ async def test_a_link_and_an_address_are_forgotten_when_they_are_of_no_more_use(
     report = await asked(ledger, 1, life.Created("r-1"), FINISHED, *events)
     expected = ("https://example.com/hook", FINISHED.download_url) if is_known else (None, None)
     assert (report.callback_url, report.download_url) == expected
-    assert await ledger.reread(report) == report
+    assert await ledger.read(lambda reader: reader.report(report.id)) == report
 
 
 async def test_no_window_is_bought_twice(ledger: Ledger) -> None:
@@ -224,7 +224,9 @@ async def test_an_event_is_taken_once(ledger: Ledger) -> None:
     with pytest.raises(InvalidTransition, match="no longer submitting"):
         await ledger.apply(report, life.Created("r-2"))
     with pytest.raises(InvalidTransition):
-        await ledger.apply(await ledger.reread(report), life.Published())
+        await ledger.apply(
+            await ledger.read(lambda reader: reader.report(report.id)), life.Published()
+        )
     assert await everything(ledger) == before
 
 
@@ -236,12 +238,19 @@ async def test_a_request_id_belongs_to_one_report(ledger: Ledger) -> None:
     assert await ledger.owners_of(["r-1", "nobody's"]) == {"r-1": first.id}
     owner = (await ledger.owners(["r-1", "nobody's"]))["r-1"]
     assert owner.api_key == "abcd1234"
-    assert await ledger.unresolved_creates(first) == (second,)
-    assert await ledger.unresolved_creates(second) == ()
+    assert await ledger.read(lambda reader: reader.unresolved_creates(first)) == (second,)
+    assert await ledger.read(lambda reader: reader.unresolved_creates(second)) == ()
     minute = timedelta(minutes=1)
-    recent = await ledger.recent("abcd1234", "abcd1234", AT - minute, AT + minute)
+    recent = await ledger.read(
+        lambda reader: reader.recent("abcd1234", "abcd1234", AT - minute, AT + minute)
+    )
     assert recent == {"r-1"}
-    assert await ledger.recent("abcd1234", "another", AT - minute, AT + minute) == frozenset()
+    assert (
+        await ledger.read(
+            lambda reader: reader.recent("abcd1234", "another", AT - minute, AT + minute)
+        )
+        == frozenset()
+    )
 
 
 async def test_a_collected_report_is_a_file(ledger: Ledger) -> None:
@@ -312,7 +321,7 @@ async def test_many_open_reports_come_once_each_without_new_ones(ledger: Ledger)
             await asked(ledger, 1000)
         seen.append(report.id)
     assert sorted(seen) == list(range(1, 451))
-    assert await ledger.newest() == 451
+    assert await ledger.read(lambda reader: reader.newest()) == 451
 
 
 # --- failures, and what a person decides ----------------------------------------------------------
@@ -422,7 +431,7 @@ async def test_an_edition_takes_the_place_of_what_it_replaces(ledger: Ledger) ->
     assert await ledger.read(lambda reader: reader.newer_edition(first)) == second.id
     with pytest.raises(InvalidTransition, match="not settled yet"):
         await asked(ledger, 1, replaces=first)
-    assert (await ledger.reread(first)).state is State.COLLECTED
+    assert (await ledger.read(lambda reader: reader.report(first.id))).state is State.COLLECTED
     for event in (FINISHED, VERIFIED, life.Published()):
         second = await ledger.apply(second, event)
     assert (second.edition, second.state) == (2, State.COLLECTED)
@@ -439,7 +448,7 @@ async def test_what_is_erased_has_its_window_and_no_edition(ledger: Ledger) -> N
     first = await collected(ledger, 1)
     newer = (life.Created("r-2"), FINISHED, VERIFIED, life.Published())
     second = await asked(ledger, 1, *newer, replaces=first)
-    await ledger.withdrawn(await ledger.reread(first))
+    await ledger.withdrawn(await ledger.read(lambda reader: reader.report(first.id)))
     erased = await ledger.apply(second, life.Erased("on purpose"))
     assert await ledger.superseded() == [erased]
     await ledger.withdrawn(erased)
@@ -452,7 +461,7 @@ async def test_what_is_erased_has_its_window_and_no_edition(ledger: Ledger) -> N
     for replaces in (None, erased):
         with pytest.raises(InvalidTransition):
             await asked(ledger, 1, replaces=replaces)
-    kept = await ledger.reread(second)
+    kept = await ledger.read(lambda reader: reader.report(second.id))
     assert (kept.rows, kept.sha256, kept.target) == (second.rows, second.sha256, None)
     assert kept.removed_change is not None
 
@@ -514,23 +523,27 @@ async def test_resolutions_are_each_jobs_own(ledger: Ledger) -> None:
 
 
 async def test_what_was_collected_sizes_what_comes_next(kind: Kind, ledger: Ledger) -> None:
-    assert not await ledger.history(SMS)
+    assert not await ledger.read(lambda reader: reader.histories().of(SMS))
     report = await asked(ledger, 1, life.Created("r-1"))
     kind.clock.at = AT + timedelta(seconds=90)
     for event in (FINISHED, VERIFIED, life.Published()):
         report = await ledger.apply(report, event)
-    assert (await ledger.history(SMS)).own
-    similar = await ledger.history(OTHERS_SMS)
+    assert (await ledger.read(lambda reader: reader.histories().of(SMS))).own
+    similar = await ledger.read(lambda reader: reader.histories().of(OTHERS_SMS))
     assert similar
     assert not similar.own
-    assert await ledger.record_rates([SMS, VERIFY]) == {SMS.key: 7 / 86400}
+    assert await ledger.read(lambda reader: reader.histories().record_rates([SMS, VERIFY])) == {
+        SMS.key: 7 / 86400
+    }
     durations = await ledger.recent_durations()
     assert [(one.rows, one.seconds) for one in durations["SMS"]] == [(7, 90.0)]
     await asked(ledger, 2)
-    newest = await ledger.newest()
-    bought = await ledger.bought(AT - timedelta(hours=1), up_to=newest)
+    newest = await ledger.read(lambda reader: reader.newest())
+    bought = await ledger.read(lambda reader: reader.bought(AT - timedelta(hours=1), up_to=newest))
     assert (bought.records, bought.uncounted) == ({"SMS": 7}, [(SMS, day(2))])
-    bought = await ledger.bought(AT - timedelta(hours=1), up_to=newest - 1)
+    bought = await ledger.read(
+        lambda reader: reader.bought(AT - timedelta(hours=1), up_to=newest - 1)
+    )
     assert bought.uncounted == []
 
 
@@ -552,14 +565,14 @@ async def test_of_calls_made_together_the_one_that_fails_changes_nothing(ledger:
             tasks.start_soon(ask, number)
     assert failed == [5]
     assert (await ledger.series_state("nightly", SMS)).had == (Window(day(0).start, day(9).end),)
-    assert await ledger.newest() == 10
+    assert await ledger.read(lambda reader: reader.newest()) == 10
 
 
 async def test_a_call_cannot_be_cancelled_half_way(ledger: Ledger) -> None:
     with anyio.CancelScope() as scope:
         scope.cancel()
         await asked(ledger, 1)
-    assert await ledger.newest() == 1
+    assert await ledger.read(lambda reader: reader.newest()) == 1
 
 
 async def test_what_read_raises_comes_out(ledger: Ledger) -> None:

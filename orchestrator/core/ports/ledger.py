@@ -5,7 +5,7 @@ What was asked for and what became of it: the only truth. Nothing here says how 
 """
 
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Protocol, TypeVar
 
 from orchestrator.core.durations import ReportDuration
@@ -20,8 +20,6 @@ from orchestrator.core.model import (
     SeriesState,
 )
 from orchestrator.core.ports.ledger_reader import LedgerReader
-from orchestrator.core.spending import Bought
-from orchestrator.core.volume import History
 
 T = TypeVar("T")
 
@@ -82,18 +80,6 @@ class Ledger(Protocol):
     async def series_state(self, job: str, series: Series) -> SeriesState:
         """See `LedgerReader.series_state`."""
 
-    async def history(self, series: Series) -> History:
-        """See `Histories.of`."""
-
-    async def newest(self) -> int:
-        """See `LedgerReader.newest`."""
-
-    async def bought(self, since: datetime, *, up_to: int) -> Bought:
-        """See `LedgerReader.bought`."""
-
-    async def record_rates(self, series: Iterable[Series]) -> Mapping[str, float]:
-        """See `Histories.record_rates`."""
-
     async def recent_durations(self) -> Mapping[str, Sequence[ReportDuration]]:
         """See `Histories.recent_durations`."""
 
@@ -109,22 +95,11 @@ class Ledger(Protocol):
         transaction each; reports that are created meanwhile are left out.
         """
 
-    async def reread(self, report: Report) -> Report:
-        """The report as it stands now."""
-
     async def owners_of(self, request_ids: Sequence[str]) -> Mapping[str, int]:
         """See `LedgerReader.owners_of`."""
 
     async def owners(self, request_ids: Sequence[str]) -> Mapping[str, Owner]:
         """See `LedgerReader.owners`."""
-
-    async def recent(
-        self, account_id: str, api_key: str, since: datetime, until: datetime
-    ) -> frozenset[str]:
-        """See `LedgerReader.recent`."""
-
-    async def unresolved_creates(self, report: Report) -> tuple[Report, ...]:
-        """See `LedgerReader.unresolved_creates`."""
 
     # --- what is written ----------------------------------------------------------------------
 
