@@ -6,6 +6,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
+from orchestrator.presence import is_dir
+
 _NO_SYNC_OF_FOLDERS: Final = frozenset({errno.EINVAL, errno.ENOTSUP, errno.EBADF})
 """What file systems answer that cannot sync a directory: there is nothing more to be done."""
 
@@ -18,7 +20,7 @@ def make_folder(folder: Path) -> None:
     Raises:
         OSError: the disk.
     """
-    if folder.is_dir():
+    if is_dir(folder):
         return
     make_folder(folder.parent)
     folder.mkdir(0o700, exist_ok=True)

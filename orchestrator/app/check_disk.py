@@ -19,6 +19,7 @@ from orchestrator.core.policy import ExitCode
 from orchestrator.core.settings import Config, Readers
 from orchestrator.errors import InputError, OutputError
 from orchestrator.ledger import ledger_files
+from orchestrator.presence import is_dir
 from orchestrator.reporting.phrases import size_words
 
 LITTLE_SPACE_BYTES: Final = 1_000_000_000
@@ -53,7 +54,7 @@ def folder(key: str, directory: Path) -> Check:
     # `lexists`: a link that leads nowhere is in the way too, and no folder can be made of it.
     existing = next(path for path in (directory, *directory.parents) if os.path.lexists(path))
     where = str(directory) if existing == directory else f"{directory} (not made yet)"
-    if not existing.is_dir():
+    if not is_dir(existing):
         kind = "a link that leads nowhere" if existing.is_symlink() else "a file"
         text = f"{existing} is {kind}, where {key} needs a directory"
         remedy = f"move it away, or change {key}"

@@ -19,6 +19,7 @@ from orchestrator.collect.stores import output_store
 from orchestrator.core.ports import Clock, Ledger
 from orchestrator.core.settings import Config
 from orchestrator.ledger import ledger_exists, open_ledger
+from orchestrator.presence import exists
 
 Announce: TypeAlias = "Callable[[str, str], None]"
 """Takes level (``info`` or ``warning``) and text of what a person should know; in any thread."""
@@ -110,6 +111,6 @@ def _make_output(config: Config) -> None:
     require_output(config)
     directory = config.output.directory
     with translate_os_errors(directory, "write"):
-        for path in reversed([path for path in directory.parents if not path.exists()]):
+        for path in reversed([path for path in directory.parents if not exists(path)]):
             path.mkdir(0o750, exist_ok=True)
         directory.mkdir(0o750 & ~config.output.mode.umask, exist_ok=True)

@@ -36,6 +36,7 @@ from orchestrator.notify.outcomes import (
     write_past,
 )
 from orchestrator.notify.sending import Delivery
+from orchestrator.presence import is_dir
 from orchestrator.reporting import summary, summary_text
 from orchestrator.reporting.json_fields import exit_fields
 from orchestrator.reporting.summary import RunSummary
@@ -229,7 +230,7 @@ class Announcement:
             folder.mkdir()
             folder.chmod(0o750 & ~config.output.mode.umask)
         try:
-            if folder.is_dir():
+            if is_dir(folder):
                 write_past(config.state, past)
         except OSError as error:
             self._warn(f"the outcome is not remembered beside the ledger ({error.strerror})")

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from orchestrator.errors import InputError, Mistake, OutputError
+from orchestrator.presence import exists
 from orchestrator.simulator import ApiKey, Settings
 from orchestrator.simulator.faults.loader import load_faults
 
@@ -126,7 +127,7 @@ def write_config(path: Path, text: str) -> None:
         OutputError: the disk.
     """
     try:
-        if path.exists() and not path.read_text("utf-8", "replace").startswith(_MARK):
+        if exists(path) and not path.read_text("utf-8", "replace").startswith(_MARK):
             what = "is a file that `simulate` has not written"
             raise InputError([Mistake(str(path), 0, 0, "", what, "choose another name")])
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -16,6 +16,7 @@ from orchestrator.collect import safe_open
 from orchestrator.collect.layout import PARTIAL, QUARANTINE
 from orchestrator.errors import OutputError
 from orchestrator.fsync import sync_and_close, sync_folder
+from orchestrator.presence import exists
 
 _ALWAYS_PRIVATE: Final = frozenset({PARTIAL, QUARANTINE})
 """Folders for this program alone, whoever may read the collected files."""
@@ -236,7 +237,7 @@ class DurableDirectories:
     def _make_root(self) -> None:
         if self._is_as_it_was(self.root):
             return
-        above = [path for path in self.root.parents if not path.exists()]
+        above = [path for path in self.root.parents if not exists(path)]
         for path in [*reversed(above), self.root]:
             path.mkdir(0o750, exist_ok=True)
             # A parent that we may enter but not read cannot be synced, and was not made by us.

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from orchestrator.errors import NoRoom
+from orchestrator.presence import exists
 
 _SMALL_DISK_SHARE: Final = 100  # A hundredth of a disk stays free, if less than the reserve.
 _MB: Final = 1_000_000
@@ -94,7 +95,7 @@ class DiskReserve:
 
     def _nearest(self) -> Path:
         return next(
-            (path for path in (self._directory, *self._directory.parents) if path.exists()),
+            (path for path in (self._directory, *self._directory.parents) if exists(path)),
             self._directory,
         )
 

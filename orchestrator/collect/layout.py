@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 from orchestrator.core.intervals import Window
 from orchestrator.core.settings import Format
 from orchestrator.errors import OutputError
+from orchestrator.presence import exists
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -223,6 +224,6 @@ def format_of(path: str) -> Format:
 
 def holds_files(directory: Path) -> str | None:
     """What tells that a directory holds collected files: a manifest, or a folder; None if none."""
-    if (directory / MANIFEST).exists():
+    if exists(directory / MANIFEST):
         return MANIFEST
     return min((path.name for path in directory.glob(f"{_FIRST_FOLDER}*")), default=None)

@@ -21,6 +21,7 @@ from orchestrator.collect import disk, layout, safe_open
 from orchestrator.core.model import Report
 from orchestrator.core.ports import Resume
 from orchestrator.core.settings import Format
+from orchestrator.presence import is_dir
 
 _QUARANTINED: Final = re.compile(r"(\d+)_[A-Za-z0-9._%-]+\.(?:txt|" + layout.SUFFIXES + ")")
 
@@ -101,7 +102,7 @@ def _files_in(directory: Path, name: str, pattern: re.Pattern[str]) -> Iterator[
     """
     folder = directory / name
     safe_open.refuse_links(directory, folder)
-    if folder.is_dir():
+    if is_dir(folder):
         for path in folder.iterdir():
             if match := pattern.fullmatch(path.name):
                 yield path, int(match[1])
@@ -167,7 +168,7 @@ def clear_quarantine(directory: Path, done_with: AbstractSet[int]) -> int:
 
 def _remove_files(paths: Iterable[Path]) -> int:
     """Removes files and links, no folders; how many there were."""
-    return disk.remove(*(path for path in paths if path.is_symlink() or not path.is_dir()))
+    return disk.remove(*(path for path in paths if path.is_symlink() or not is_dir(path)))
 
 
 class PartialFolder:

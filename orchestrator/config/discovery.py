@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from orchestrator.errors import InputError, Mistake
+from orchestrator.presence import is_file
 
 CONFIG_NAME: Final = "config.yaml"
 _NEARLY: Final = (
@@ -118,7 +119,7 @@ def _search(directory: Path) -> Path | None:
     for place in (directory, *directory.parents):
         candidate = place / CONFIG_NAME
         try:
-            found = candidate.is_file()
+            found = is_file(candidate)
         except OSError as error:
             raise InputError(
                 f"cannot look for {candidate} ({error.strerror}); name a config with --config, or "
@@ -127,7 +128,7 @@ def _search(directory: Path) -> Path | None:
         if found:
             return candidate
     for name in _NEARLY:
-        if (directory / name).is_file():
+        if is_file(directory / name):
             raise InputError(
                 f"{directory / name} is not read: the config is called {CONFIG_NAME}; rename it, "
                 "or name it with --config"

@@ -30,6 +30,7 @@ from orchestrator.config.document import (
 from orchestrator.config.messages import nearest
 from orchestrator.config.regular_files import open_regular, why_unreadable
 from orchestrator.errors import InputError, Mistake
+from orchestrator.presence import is_file
 
 MAX_BYTES: Final = 2 * 1024 * 1024
 """Ten thousands of accounts fit; what is larger is some other file."""
@@ -80,7 +81,7 @@ def _open(path: Path) -> BinaryIO:
 def _similar(path: Path) -> str:
     """A remedy for a file that is not there: one of nearly its name that is."""
     try:
-        names = [entry.name for entry in path.parent.iterdir() if entry.is_file()]
+        names = [entry.name for entry in path.parent.iterdir() if is_file(entry)]
     except OSError:
         return "check the path"
     same_stem = [name for name in names if name.split(".")[0].lower() == path.stem.lower()]

@@ -14,6 +14,7 @@ from orchestrator.ledger import hardening, integrity
 from orchestrator.ledger.creation import files_of, refuse_empty, remove_ledger
 from orchestrator.ledger.schema import APPLICATION_ID, check
 from orchestrator.ledger.sqlite_errors import explain
+from orchestrator.presence import exists, is_dir, is_file
 
 _UNFINISHED: Final = ".unfinished"  # What the name of a copy ends in until it is complete.
 _HEAD_BYTES: Final = 100  # The header of every file of SQLite.
@@ -87,7 +88,7 @@ def _refuse_target(path: Path, target: Path, *, replace: bool) -> None:
     Raises:
         InputError: see `copy_ledger`.
     """
-    if not target.parent.is_dir():
+    if not is_dir(target.parent):
         raise InputError(
             f"cannot back up to {target}: there is no directory {target.parent}; make it, or mount "
             "the disk that it should be on"
@@ -96,10 +97,10 @@ def _refuse_target(path: Path, target: Path, *, replace: bool) -> None:
         raise InputError(f"{target} is the ledger itself; name another file for the backup")
     if not os.path.lexists(target):
         return
-    if target.is_symlink() or not target.is_file():
+    if target.is_symlink() or not is_file(target):
         raise InputError(f"{target} is no plain file; name another file for the backup")
     for log in files_of(target)[1:]:
-        if log.exists():
+        if exists(log):
             raise InputError(
                 f"{target} is used as a ledger ({log.name} stands beside it); name another file "
                 "for the backup"

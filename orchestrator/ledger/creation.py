@@ -9,6 +9,7 @@ from orchestrator.errors import LedgerError
 from orchestrator.fsync import make_folder, sync_folder
 from orchestrator.ledger.schema import migrate
 from orchestrator.ledger.sqlite_errors import way_back
+from orchestrator.presence import exists, is_file
 
 _SUFFIXES: Final = ("", "-wal", "-shm", "-journal")
 _UNFINISHED: Final = ".new"  # What the name of a new ledger ends in until it is complete.
@@ -25,7 +26,7 @@ def begin_if_none(path: Path) -> None:
     """
     path = path.resolve()
     make_folder(path.parent)
-    if path.exists():
+    if exists(path):
         return
     unfinished = path.with_name(path.name + _UNFINISHED)
     remove_ledger(unfinished)
@@ -58,9 +59,9 @@ def refuse_empty(path: Path) -> None:
     Raises:
         LedgerError: it is empty; or a folder, a pipe or a device.
     """
-    if path.exists() and not path.is_file():
+    if exists(path) and not is_file(path):
         raise LedgerError(f"the ledger {path} is no file; point `state` at the ledger")
-    if path.is_file() and not path.stat().st_size:
+    if is_file(path) and not path.stat().st_size:
         raise LedgerError(
             f"the ledger {path} is an empty file: what it knew is lost; {way_back()}; if it never "
             "knew anything, remove it"

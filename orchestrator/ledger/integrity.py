@@ -17,13 +17,14 @@ from anyio import to_thread
 from orchestrator.errors import LedgerError
 from orchestrator.ledger.hardening import open_file
 from orchestrator.ledger.sqlite_errors import way_back
+from orchestrator.presence import is_file
 
 SMALL_BYTES: Final = 64 * 1024 * 1024  # Up to this size the check takes a third of a second.
 
 
 def is_large(path: Path) -> bool:
     """Whether the file of a ledger is too large to be checked before anything else."""
-    return path.is_file() and path.stat().st_size > SMALL_BYTES
+    return is_file(path) and path.stat().st_size > SMALL_BYTES
 
 
 def refuse_damage(connection: sqlite3.Connection, path: Path) -> None:

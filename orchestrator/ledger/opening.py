@@ -24,6 +24,7 @@ from orchestrator.ledger.restore import SqliteRestore
 from orchestrator.ledger.sqlite import SqliteLedger, connect, connect_in_memory, reading
 from orchestrator.ledger.sqlite_errors import explain
 from orchestrator.ledger.store import Store
+from orchestrator.presence import exists
 
 IN_MEMORY: Final = "sqlite://"
 """The URL of a ledger in memory."""
@@ -165,7 +166,7 @@ def ledger_exists(url: str | Path) -> bool:
     """
     path = _file_of(url)
     try:
-        return path is not None and path.exists()
+        return path is not None and exists(path)
     except OSError as error:
         raise LedgerError(
             f"cannot look for the ledger {path}: {error.strerror}; run the command as the user "

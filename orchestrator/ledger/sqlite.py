@@ -24,6 +24,7 @@ from orchestrator.ledger.open_reports import FIRST, OpenPosition
 from orchestrator.ledger.schema import VERSION, check, migrate
 from orchestrator.ledger.sqlite_errors import explain
 from orchestrator.ledger.store import Store
+from orchestrator.presence import exists
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -105,7 +106,7 @@ def _open_to_read(path: Path) -> sqlite3.Connection:
 def _has_no_log(path: Path) -> bool:
     real = path.resolve()
     log = real.with_name(f"{real.name}-wal")
-    return not log.exists() or not log.stat().st_size
+    return not exists(log) or not log.stat().st_size
 
 
 def _set_up(

@@ -15,6 +15,7 @@ from orchestrator.cli.inputs import announce, read_inputs
 from orchestrator.cli.output import json_list, json_text, write, write_lines
 from orchestrator.cli.tables import aligned, tab_separated
 from orchestrator.core.policy import ExitCode
+from orchestrator.presence import exists
 
 _LOOKED_AT: Final = 100  # Rows by which a terminal decides which columns are numbers.
 
@@ -36,7 +37,7 @@ def command(arguments: tuple[str, ...], as_json: bool, config: Path | None) -> i
     one `report_filter`. Moments are in UTC.
     """
     *jobs, sql = arguments
-    if sql.lower().endswith((".yaml", ".yml")) and Path(sql).exists():
+    if sql.lower().endswith((".yaml", ".yml")) and exists(Path(sql)):
         raise click.UsageError(f"{sql} is a file: the statement comes last, in quotes")
     result = query(read_inputs([Path(job) for job in jobs], config, quiet=True), sql)
     for warning in result.warnings:

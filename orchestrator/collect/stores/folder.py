@@ -16,6 +16,7 @@ from orchestrator.collect import disk, layout, safe_open
 from orchestrator.collect.stores.base import Stat
 from orchestrator.errors import NameTaken, OutputError
 from orchestrator.fsync import sync_folder
+from orchestrator.presence import is_dir
 
 _BUFFER_BYTES: Final = 1024 * 1024  # Of a file that is replaced, which is written in small pieces.
 _SYNC: Final = getattr(os, "fdatasync", os.fsync)  # macOS has no fdatasync
@@ -128,7 +129,7 @@ class FolderStore:
             # of a file, so it is listed above, as a file that cannot be opened.
             if "=" in name:
                 path = place / name
-                if path.is_dir() and not path.is_symlink():
+                if is_dir(path) and not path.is_symlink():
                     yield from self._keys_in(path, f"{prefix}{name}/")
                 else:
                     yield prefix + name
