@@ -10,7 +10,7 @@ INSTALL := -m pip install --quiet --disable-pip-version-check
 LOCKED := $(INSTALL) --require-hashes --only-binary :all:
 UNLOCKED := $(INSTALL) --no-index --no-deps --no-build-isolation
 
-.PHONY: install demo test smoke check format bench torture simulation lock newest pythons clean
+.PHONY: install man demo test smoke check format bench torture simulation lock newest pythons schedulers clean
 
 # The program itself, in .venv.
 install: $(VENV)/.run
@@ -18,6 +18,10 @@ install: $(VENV)/.run
 # The main job against the embedded simulator: no account needed.
 demo: $(VENV)/.run
 	$(BIN)/orchestrator demo
+
+# The manual page, from the help of the commands.
+man: $(VENV)/.dev
+	$(BIN)/python -m tests.test_docs_man
 
 # Everything CI checks: formatting, lint, types, import directions, the wheel, tests.
 test: check smoke $(VENV)/.azurite
@@ -30,6 +34,7 @@ smoke: $(VENV)/.dev
 	$(PYTHON) -m venv --clear $(VENV)/wheel
 	$(VENV)/wheel/bin/python $(LOCKED) --requirement requirements/run.txt
 	$(VENV)/wheel/bin/python $(UNLOCKED) $(VENV)/dist/*.whl
+	test -s $(VENV)/wheel/share/man/man1/orchestrator.1
 	cd $(VENV)/wheel && rm -rf demo && bin/orchestrator demo --records-per-day 2 demo
 
 check: $(VENV)/.dev
@@ -72,6 +77,17 @@ pythons:
 		$$place/bin/python -m pytest -q -n 2 $(QUICK) || { echo "fails: $$version"; exit 1; }; \
 		ran="$$ran $$version"; \
 	done; echo "Python versions that ran:$${ran:- none}; not on this machine:$${absent:- none}"
+
+SCHEDULERS ?= dagster prefect
+
+# The files of deploy/ for these schedulers, run by the newest of each. Airflow takes minutes:
+# make schedulers SCHEDULERS=airflow
+schedulers: $(VENV)/.dev
+	for each in $(SCHEDULERS); do \
+		$(PYTHON) -m venv --clear $(VENV)/$$each && \
+		$(VENV)/$$each/bin/python $(INSTALL) $$(echo $$each | sed 's/^airflow$$/apache-airflow/') || exit 1; \
+	done
+	$(BIN)/python -m pytest -q -n 2 tests/test_deploy_schedulers.py
 
 KILLS ?= 300
 SEED ?= 1
