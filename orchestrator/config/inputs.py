@@ -92,14 +92,7 @@ class FoundConfig:
 def read_settings(
     jobs: Sequence[Path], config: Path | None, env: Mapping[str, str], cwd: Path
 ) -> FoundConfig:
-    """Finds the config of some job files and reads it; one that is not to be trusted is not read.
-
-    Args:
-        jobs: as the user named them.
-        config: the file that the user named; None: it is found.
-        env: the environment.
-        cwd: the working directory.
-    """
+    """Reads the config that the user named, else the one found for the jobs, if it is trusted."""
     try:
         path = find_config(config, jobs, env, cwd)
         named = named_by(config, env)

@@ -48,11 +48,7 @@ class _Cause:
 
 
 class LineFolding:
-    """Passes lines on; of each cause the first few, and a count of the others now and then.
-
-    Args:
-        say: takes a line: level, text, facts.
-    """
+    """Passes lines to `say`: of each cause the first few, and now and then how many others came."""
 
     def __init__(self, say: Callable[[str, str, Facts], None]) -> None:
         self._say = say

@@ -67,9 +67,6 @@ class LoopLagMonitor:
 
     A stall hides the beats that it swallows, so they are counted too, each as late as it would
     have come: the quantiles are those of whoever waits for a turn at any moment.
-
-    Args:
-        interval: seconds between beats.
     """
 
     def __init__(self, interval: float = INTERVAL_SECONDS) -> None:
