@@ -19,25 +19,15 @@ _UNLIMITED: Final = 10_000  # Requests a second of a client whose server has no 
 
 @dataclass(frozen=True, slots=True)
 class WorldOptions:
-    """The world that a user asked for.
+    """The world that a user asked for."""
 
-    Attributes:
-        speed: its seconds for each of ours.
-        rate: requests a second for each API key; 0 is no limit.
-        records_per_day: mean of each account, product and direction.
-        now: where its clock starts; None is the present.
-        faults: a file of faults.
-        concurrency: how many reports are worked on at once; None is all.
-        max_open: how many unfinished reports a key may have; None is any number.
-    """
-
-    speed: float = 1.0
-    rate: float = 5.0
-    records_per_day: float = 20.0
-    now: datetime | None = None
-    faults: Path | None = None
-    concurrency: int | None = None
-    max_open: int | None = None
+    speed: float = 1.0  # its seconds for each of ours
+    rate: float = 5.0  # requests a second for each API key; 0 is no limit
+    records_per_day: float = 20.0  # mean of each account, product and direction
+    now: datetime | None = None  # where its clock starts; None is the present
+    faults: Path | None = None  # a file of faults
+    concurrency: int | None = None  # how many reports are worked on at once; None is all
+    max_open: int | None = None  # how many unfinished reports a key may have; None is any number
 
     def settings(self) -> Settings:
         """The settings of a simulator; ids of its reports that no other start of it gives.

@@ -38,20 +38,14 @@ class SourcePosition:
 
 @dataclass(slots=True)
 class Document:
-    """A file's content and where each part of it stands.
+    """A file's content and where each part of it stands."""
 
-    Attributes:
-        file: as the user named it.
-        content: dictionaries, lists, text and None; at the top always a dictionary.
-        values: the place of each value.
-        keys: the place of each key.
-        mistakes: what is wrong with the file and yet leaves it readable: keys given twice.
-    """
-
-    file: str
+    file: str  # as the user named it
+    # dictionaries, lists, text and None; at the top always a dictionary
     content: dict[str, Any] = field(default_factory=dict)
-    values: dict[KeyPath, SourcePosition] = field(default_factory=dict)
-    keys: dict[KeyPath, SourcePosition] = field(default_factory=dict)
+    values: dict[KeyPath, SourcePosition] = field(default_factory=dict)  # the place of each value
+    keys: dict[KeyPath, SourcePosition] = field(default_factory=dict)  # the place of each key
+    # what is wrong with the file and yet leaves it readable: keys given twice
     mistakes: list[Mistake] = field(default_factory=list)
 
     def mistake(

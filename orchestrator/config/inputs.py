@@ -25,19 +25,12 @@ from orchestrator.errors import InputError, Mistake
 
 @dataclass(frozen=True, slots=True)
 class Inputs:
-    """What a command works with.
+    """What a command works with."""
 
-    Attributes:
-        config: defaults filled in; its secrets are still references.
-        jobs: in the order named.
-        warnings: of all files.
-        source: which config is used and how it was found, for people.
-    """
-
-    config: Config
-    jobs: tuple[Job, ...]
-    warnings: tuple[Mistake, ...]
-    source: str = ""
+    config: Config  # defaults filled in; its secrets are still references
+    jobs: tuple[Job, ...]  # in the order named
+    warnings: tuple[Mistake, ...]  # of all files
+    source: str = ""  # which config is used and how it was found, for people
 
     @property
     def credential_names(self) -> tuple[str, ...]:
@@ -76,17 +69,13 @@ def load_inputs(
 
 @dataclass(frozen=True, slots=True)
 class FoundConfig:
-    """A config as far as it can be read.
+    """A config as far as it can be read."""
 
-    Attributes:
-        config: None where there is no file that may be read; with mistakes, what is right of it.
-        source: which file it is and how it was found, for people.
-    """
-
+    # None where there is no file that may be read; with mistakes, what is right of it
     config: Config | None
     mistakes: tuple[Mistake, ...]
     warnings: tuple[Mistake, ...] = ()
-    source: str = ""
+    source: str = ""  # which file it is and how it was found, for people
 
 
 def read_settings(

@@ -33,17 +33,11 @@ Reader = Callable[[object, Origin], Any]
 
 @dataclass(frozen=True, slots=True)
 class _Declared:
-    """A field of a settings class that is a key.
+    """A field of a settings class that is a key."""
 
-    Attributes:
-        field: of the dataclass.
-        key: its declaration.
-        kind: its type, without the annotation and without None.
-    """
-
-    field: Field[Any]
-    key: Key
-    kind: Any
+    field: Field[Any]  # of the dataclass
+    key: Key  # its declaration
+    kind: Any  # its type, without the annotation and without None
 
     @property
     def name(self) -> str:

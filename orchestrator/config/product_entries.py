@@ -57,19 +57,12 @@ _OTHER_NAMES: Final[Mapping[str, str]] = {
 
 @dataclass(frozen=True, slots=True)
 class SeriesTemplate:
-    """One series to be, still without its account.
+    """One series to be, still without its account."""
 
-    Attributes:
-        path: the entry it comes from.
-        product: as written; the canonical name is the series' affair.
-        direction: None where there is none.
-        fields: everything else, as given.
-    """
-
-    path: KeyPath
-    product: str
-    direction: str | None
-    fields: Mapping[str, FieldValue]
+    path: KeyPath  # the entry it comes from
+    product: str  # as written; the canonical name is the series' affair
+    direction: str | None  # None where there is none
+    fields: Mapping[str, FieldValue]  # everything else, as given
 
     def __str__(self) -> str:
         """For people: ``SMS outbound status=delivered``."""

@@ -10,8 +10,7 @@ from orchestrator.config.parsers import InvalidValue
 from orchestrator.core.proxies import Proxy
 from orchestrator.core.settings import Secret
 
-NO_PROXY: Final = "none"
-"""What `api.proxy` says to connect directly, whatever the environment says."""
+NO_PROXY: Final = "none"  # What `api.proxy` says to connect directly, whatever the environment says
 
 KEY: Final = "api.proxy"
 

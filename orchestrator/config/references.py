@@ -26,17 +26,11 @@ API_KEY: Final = re.compile(r"[A-Za-z0-9_-]{1,12}")
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where what is read stands.
+    """Where what is read stands."""
 
-    Attributes:
-        base: where relative paths begin.
-        env: the environment, for ``~``.
-        file: the config; None where there is none.
-    """
-
-    base: Path
-    env: Mapping[str, str]
-    file: Path | None = None
+    base: Path  # where relative paths begin
+    env: Mapping[str, str]  # the environment, for `~`
+    file: Path | None = None  # the config; None where there is none
 
     def absolute(self, written: str) -> Path:
         """The place that a path of a config means.

@@ -26,19 +26,13 @@ def outcome_of(code: ExitCode) -> Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """How one run ended.
+    """How one run ended."""
 
-    Attributes:
-        code: its exit code.
-        at: when it ended, in UTC.
-        summary: the answer of `run --json`; of a run that did not begin, what is known.
-        lines: the summary for people.
-    """
-
-    code: ExitCode
-    at: datetime
+    code: ExitCode  # its exit code
+    at: datetime  # when it ended, in UTC
+    # the answer of `run --json`; of a run that did not begin, what is known
     summary: Mapping[str, Any]
-    lines: tuple[str, ...]
+    lines: tuple[str, ...]  # the summary for people
 
     @property
     def outcome(self) -> Outcome:
@@ -48,16 +42,11 @@ class Ending:
 
 @dataclass(frozen=True, slots=True)
 class Past:
-    """What is remembered of the runs before this one.
+    """What is remembered of the runs before this one."""
 
-    Attributes:
-        outcome: of the last that succeeded or failed; None before the first.
-        last_success: when a run last ended with 0; None if none did.
-        untold: by name of a target that could not be told of the last change: the outcome before.
-    """
-
-    outcome: Outcome | None = None
-    last_success: datetime | None = None
+    outcome: Outcome | None = None  # of the last that succeeded or failed; None before the first
+    last_success: datetime | None = None  # when a run last ended with 0; None if none did
+    # by name of a target that could not be told of the last change: the outcome before
     untold: Mapping[str, Outcome | None] = field(default_factory=dict)
 
     def before(self, target: str) -> Outcome | None:

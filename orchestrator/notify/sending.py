@@ -40,17 +40,11 @@ CUT_OFF: Final = "it was cut off by a signal"
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """One target, ready to be told.
+    """One target, ready to be told."""
 
-    Attributes:
-        name: for people; never the address, which is a secret.
-        target: as the config has it.
-        address: of its webhook, looked up; empty for a command.
-    """
-
-    name: str
-    target: NotificationTarget
-    address: str = ""
+    name: str  # for people; never the address, which is a secret
+    target: NotificationTarget  # as the config has it
+    address: str = ""  # of its webhook, looked up; empty for a command
 
 
 class Undelivered(Exception):

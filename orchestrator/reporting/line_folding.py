@@ -32,19 +32,13 @@ def cause_of(text: str) -> str:
 
 @dataclass(slots=True)
 class _Cause:
-    """Lines that differ in particulars only.
-
-    Attributes:
-        text: the first of them.
-        type: what they say; see `log_events`.
-        more: how many came beyond those that were told, and have not been counted aloud.
-    """
+    """Lines that differ in particulars only."""
 
     level: str
-    text: str
-    type: object
+    text: str  # the first of them
+    type: object  # what they say; see `log_events`
     told: int = 0
-    more: int = 0
+    more: int = 0  # how many came beyond those that were told, and have not been counted aloud
 
 
 class LineFolding:

@@ -20,17 +20,12 @@ _EXIT: Final[Mapping[str, str]] = {
 
 @dataclass(frozen=True, slots=True)
 class LogEvent:
-    """One type of lines.
+    """One type of lines."""
 
-    Attributes:
-        meaning: when such a line is written.
-        fields: beside `COMMON`, each with its meaning.
-        optional: those of the fields that a line may lack.
-    """
-
-    meaning: str
+    meaning: str  # when such a line is written
+    # beside `COMMON`, each with its meaning
     fields: Mapping[str, str] = field(default_factory=dict)
-    optional: frozenset[str] = frozenset()
+    optional: frozenset[str] = frozenset()  # those of the fields that a line may lack
 
 
 EVENTS: Final[Mapping[str, LogEvent]] = {

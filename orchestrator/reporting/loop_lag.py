@@ -26,19 +26,12 @@ _MIN_BEATS: Final = 1_000
 
 @dataclass(frozen=True, slots=True)
 class LoopLag:
-    """How late the loop's turns came, in milliseconds; quantiles are at most 10 % too high.
+    """How late the loop's turns came, in milliseconds; quantiles are at most 10 % too high."""
 
-    Attributes:
-        beats: how many turns were looked at, missed ones included.
-        p50_ms: half of them came no later.
-        p999_ms: of a thousand, all but one came no later.
-        max_ms: the latest.
-    """
-
-    beats: int = 0
-    p50_ms: float = 0.0
-    p999_ms: float = 0.0
-    max_ms: float = 0.0
+    beats: int = 0  # how many turns were looked at, missed ones included
+    p50_ms: float = 0.0  # half of them came no later
+    p999_ms: float = 0.0  # of a thousand, all but one came no later
+    max_ms: float = 0.0  # the latest
 
     @property
     def as_json(self) -> dict[str, float | int]:

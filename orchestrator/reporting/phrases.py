@@ -191,14 +191,10 @@ class Fate(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """The state of a report, in words.
+    """The state of a report, in words."""
 
-    Attributes:
-        what: what happened, with the API's own words where there are any. Stands in JSON.
-        then: what follows by itself, or what the user can do; empty if nothing. Stands in JSON.
-    """
-
-    what: str
+    what: str  # what happened, with the API's own words where there are any. Stands in JSON
+    # what follows by itself, or what the user can do; empty if nothing. Stands in JSON
     then: str = ""
 
     def __str__(self) -> str:

@@ -32,35 +32,21 @@ _MIN_REPORTS: Final = 5
 
 @dataclass(slots=True)
 class RowStats:
-    """One account and product.
+    """One account and product."""
 
-    Attributes:
-        account_id: the account.
-        product: the product, all directions and filters together.
-        wanted_seconds: the time that this run has to collect: missing when it began, or open.
-        owed_seconds: the part of it that is not asked for yet.
-        collected_seconds: the part of it that is collected.
-        waiting: number of reports that the API works on.
-        fetching: number of reports that are finished there, and not downloaded yet.
-        collected: number of reports collected in this run.
-        rows: records of these.
-        size_bytes: of their files.
-        received_bytes: of archives, by this run.
-        ended_badly: number of reports that brought no file in this run, or are disputed.
-    """
-
-    account_id: str
-    product: str
+    account_id: str  # the account
+    product: str  # the product, all directions and filters together
+    # the time that this run has to collect: missing when it began, or open
     wanted_seconds: float = 0.0
-    owed_seconds: float = 0.0
-    collected_seconds: float = 0.0
-    waiting: int = 0
-    fetching: int = 0
-    collected: int = 0
-    rows: int = 0
-    size_bytes: int = 0
-    received_bytes: int = 0
-    ended_badly: int = 0
+    owed_seconds: float = 0.0  # the part of it that is not asked for yet
+    collected_seconds: float = 0.0  # the part of it that is collected
+    waiting: int = 0  # number of reports that the API works on
+    fetching: int = 0  # number of reports that are finished there, and not downloaded yet
+    collected: int = 0  # number of reports collected in this run
+    rows: int = 0  # records of these
+    size_bytes: int = 0  # of their files
+    received_bytes: int = 0  # of archives, by this run
+    ended_badly: int = 0  # number of reports that brought no file in this run, or are disputed
 
     @property
     def is_busy(self) -> bool:

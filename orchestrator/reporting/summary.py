@@ -52,52 +52,33 @@ class CollectedTotals:
 
 @dataclass(frozen=True, slots=True)
 class UnfinishedSeries:
-    """A series of a job that is not done, and why.
-
-    Attributes:
-        owed: what is still debt.
-        refused: why the API refuses it; None if it does not.
-        open: how many reports are open, by state; held ones among them.
-        given_up: what no run asks for by itself.
-        disputed: what waits for a person.
-        tried: the part of what is owed for which reports were bought that came to nothing.
-        attempts: the most of them over one of its windows.
-        last_failure: why the latest of them came to nothing.
-        kept: where the files of disputed reports are kept, by our number; where there are any.
-    """
+    """A series of a job that is not done, and why."""
 
     job: Job
     series: Series
-    owed: tuple[Window, ...]
-    refused: str | None
-    open: Mapping[State, int]
-    given_up: tuple[GivenUp, ...]
-    disputed: tuple[Report, ...]
+    owed: tuple[Window, ...]  # what is still debt
+    refused: str | None  # why the API refuses it; None if it does not
+    open: Mapping[State, int]  # how many reports are open, by state; held ones among them
+    given_up: tuple[GivenUp, ...]  # what no run asks for by itself
+    disputed: tuple[Report, ...]  # what waits for a person
+    # the part of what is owed for which reports were bought that came to nothing
     tried: tuple[Window, ...] = ()
-    attempts: int = 0
-    last_failure: str = ""
+    attempts: int = 0  # the most of them over one of its windows
+    last_failure: str = ""  # why the latest of them came to nothing
+    # where the files of disputed reports are kept, by our number; where there are any
     kept: Mapping[int, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Others:
-    """What is not of the named jobs: open reports of the run's keys, and what waits elsewhere.
+    """What is not of the named jobs: open reports of the run's keys, and what waits elsewhere."""
 
-    Attributes:
-        open: open reports, by state.
-        series: of how many series.
-        jobs: the names of the jobs that asked for them.
-        refused: why the API refuses some of them.
-        disputed: how many reports of other series wait for a person.
-        given_up: how many windows of other series no run asks for by itself.
-    """
-
-    open: Mapping[State, int] = field(default_factory=dict)
-    series: int = 0
-    jobs: tuple[str, ...] = ()
-    refused: tuple[str, ...] = ()
-    disputed: int = 0
-    given_up: int = 0
+    open: Mapping[State, int] = field(default_factory=dict)  # open reports, by state
+    series: int = 0  # of how many series
+    jobs: tuple[str, ...] = ()  # the names of the jobs that asked for them
+    refused: tuple[str, ...] = ()  # why the API refuses some of them
+    disputed: int = 0  # how many reports of other series wait for a person
+    given_up: int = 0  # how many windows of other series no run asks for by itself
 
     @property
     def as_json(self) -> dict[str, Any]:
@@ -114,57 +95,35 @@ class Others:
 
 @dataclass(frozen=True, slots=True)
 class RunSummary:
-    """All that is to be said when a run has ended.
+    """All that is to be said when a run has ended."""
 
-    Attributes:
-        jobs: that were run.
-        now: the moment that the run took as its own.
-        code: the exit code.
-        lasted: from the command's start.
-        requests: made at the API.
-        collected: in this run.
-        in_all: that stand in the ledger, of the jobs' series.
-        column_drift: of the series of which this run has collected files with other columns than
-            the files before and after have.
-        waived: windows that the jobs want and a person has decided to skip.
-        price: what the collected records cost, for programs; None where no price is known.
-        directory: where the files are.
-        unfinished: the series that are not done.
-        plan_notes: on the debt.
-        why_stopped: what ended the run early, in words; empty if nothing did.
-        verdict: the last line, where the run had another purpose than the jobs' debt.
-        callbacks: how many came, by what became of them; None without a receiver.
-        event_loop: how late its turns came.
-        remains: what is not done, and who must act.
-        others: what is not of the jobs.
-        bugs: unexpected errors, each of which ended the work on one report.
-        run: the id of the run: a `core.checkpoint.Checkpoint`, for `changed_files`.
-        ended_at: when it had done its work.
-        changes: `LedgerPoint.changes` at its beginning and at its end.
-    """
-
-    jobs: tuple[Job, ...]
-    now: datetime
-    code: ExitCode
-    lasted: timedelta
-    requests: int
-    collected: CollectedTotals
-    in_all: CollectedTotals
-    directory: str
-    unfinished: tuple[UnfinishedSeries, ...]
-    plan_notes: PlanNotes
-    why_stopped: str = ""
-    verdict: str = ""
+    jobs: tuple[Job, ...]  # that were run
+    now: datetime  # the moment that the run took as its own
+    code: ExitCode  # the exit code
+    lasted: timedelta  # from the command's start
+    requests: int  # made at the API
+    collected: CollectedTotals  # in this run
+    in_all: CollectedTotals  # that stand in the ledger, of the jobs' series
+    directory: str  # where the files are
+    unfinished: tuple[UnfinishedSeries, ...]  # the series that are not done
+    plan_notes: PlanNotes  # on the debt
+    why_stopped: str = ""  # what ended the run early, in words; empty if nothing did
+    verdict: str = ""  # the last line, where the run had another purpose than the jobs' debt
+    # how many came, by what became of them; None without a receiver
     callbacks: Mapping[str, int] | None = None
-    event_loop: LoopLag = field(default_factory=LoopLag)
-    remains: RunOutcome = _NOTHING
-    others: Others = field(default_factory=Others)
+    event_loop: LoopLag = field(default_factory=LoopLag)  # how late its turns came
+    remains: RunOutcome = _NOTHING  # what is not done, and who must act
+    others: Others = field(default_factory=Others)  # what is not of the jobs
+    # unexpected errors, each of which ended the work on one report
     bugs: tuple[Exception, ...] = ()
-    run: str = ""
-    ended_at: datetime | None = None
-    changes: tuple[int, int] = (0, 0)
-    waived: int = 0
+    run: str = ""  # the id of the run: a `core.checkpoint.Checkpoint`, for `changed_files`
+    ended_at: datetime | None = None  # when it had done its work
+    changes: tuple[int, int] = (0, 0)  # `LedgerPoint.changes` at its beginning and at its end
+    waived: int = 0  # windows that the jobs want and a person has decided to skip
+    # what the collected records cost, for programs; None where no price is known
     price: Mapping[str, Any] | None = None
+    # of the series of which this run has collected files with other columns than the files before
+    # and after have
     column_drift: tuple[ColumnDrift, ...] = ()
 
 

@@ -20,12 +20,7 @@ PRICE_PER_RECORD: Final = 0.0002  # In EUR; an example, not the vendor's price.
 
 @dataclass(frozen=True, slots=True)
 class Charge:
-    """What one report or one synchronous query was charged for.
-
-    Attributes:
-        rows: records in the file or the page.
-        charged: records to pay for: `rows`, or 0 where the product is free.
-    """
+    """What one report or one synchronous query was charged for."""
 
     request_id: str
     api_key: str
@@ -34,8 +29,8 @@ class Charge:
     body: Mapping[str, str | bool]
     date_start: datetime
     date_end: datetime
-    rows: int
-    charged: int
+    rows: int  # records in the file or the page
+    charged: int  # records to pay for: `rows`, or 0 where the product is free
     status: str
 
     @staticmethod

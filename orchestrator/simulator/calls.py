@@ -32,17 +32,11 @@ _JSON: Final = {"Content-Type": "application/json; charset=utf-8"}
 
 @dataclass(frozen=True, slots=True)
 class ListView:
-    """What a fault makes a list show of the reports.
+    """What a fault makes a list show of the reports."""
 
-    Attributes:
-        late: world seconds from its create until the list shows a report.
-        stale: the list shows each report as it was this many world seconds ago.
-        missing: the share of all reports that the list never shows; always the same ones.
-    """
-
-    late: float = 0.0
-    stale: float = 0.0
-    missing: float = 0.0
+    late: float = 0.0  # world seconds from its create until the list shows a report
+    stale: float = 0.0  # the list shows each report as it was this many world seconds ago
+    missing: float = 0.0  # the share of all reports that the list never shows; always the same ones
 
     def shows(self, report: Report, now: float) -> bool:
         """Whether the list shows a report."""
@@ -66,38 +60,28 @@ class ListView:
 CLEAR = ListView()  # The view without a fault: the list shows every report as it is.
 
 
-Work = Callable[["Call"], Awaitable[web.StreamResponse]]
-"""Answers a call that is let in."""
+Work = Callable[["Call"], Awaitable[web.StreamResponse]]  # Answers a call that is let in
 
 
 @dataclass(slots=True)
 class Call:
-    """A call that has passed authentication and the rate limit.
+    """A call that has passed authentication and the rate limit."""
 
-    Attributes:
-        place: which endpoint: ``create``, ``status``, ``list``, ``cancel``, ``download``,
-            ``records``.
-        work: what the endpoint really does; run it at most once, through `proceed`.
-        closing: set when the server ends, so that no call keeps waiting.
-        file_faults: what is wrong with the file of this one download.
-        list_view: what a fault hides from this one list.
-        cut: the share of the answer's body that is sent before the connection ends.
-        ids_created_by: the ids of the reports that a key has asked for, oldest first.
-        rate: the bytes of a file sent in each second of the loop; None is no limit.
-        as_stranger: creates a report from a body that somebody else with the same key sends.
-    """
-
-    place: str
+    place: str  # which endpoint: `create`, `status`, `list`, `cancel`, `download`, `records`
     request: web.Request
     key: ApiKey
     clock: WorldClock
-    work: Work
-    closing: anyio.Event
-    file_faults: tuple[FaultOfReport, ...] = ()
-    list_view: ListView = CLEAR
+    work: Work  # what the endpoint really does; run it at most once, through `proceed`
+    closing: anyio.Event  # set when the server ends, so that no call keeps waiting
+    file_faults: tuple[FaultOfReport, ...] = ()  # what is wrong with the file of this one download
+    list_view: ListView = CLEAR  # what a fault hides from this one list
+    # the share of the answer's body that is sent before the connection ends
     cut: float | None = None
+    # the bytes of a file sent in each second of the loop; None is no limit
     rate: float | None = None
+    # creates a report from a body that somebody else with the same key sends
     as_stranger: Callable[[ApiKey, dict[str, Any]], object] = lambda _key, _body: None
+    # the ids of the reports that a key has asked for, oldest first
     ids_created_by: Callable[[ApiKey], Sequence[str]] = lambda _key: ()
 
     async def proceed(self) -> web.StreamResponse:

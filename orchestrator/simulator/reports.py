@@ -22,41 +22,27 @@ class Phase(Enum):
 
 @dataclass(slots=True, eq=False)
 class Report:
-    """One simulated report.
+    """One simulated report."""
 
-    Attributes:
-        number: counts the world's reports from 0.
-        key: the API key that created it.
-        query: the records it covers; narrowed to those that existed when processing began.
-        created, started, ended: seconds since 1970 by the world's clock.
-        duration: how long it is ``PROCESSING``, in seconds.
-        final_status: None until it is settled.
-        rows: records in its file; None until they are counted.
-        style: picks a dialect where the world mixes them.
-        faults: what is wrong with it.
-        stranger: somebody else than the client under test created it.
-        aborted: somebody else cancelled it.
-        shown: its status and its object in JSON, as last answered.
-    """
-
-    number: int
+    number: int  # counts the world's reports from 0
     request_id: str
     file_id: str
-    key: str
+    key: str  # the API key that created it
     request: Request
-    query: Query
+    query: Query  # the records it covers; narrowed to those that existed when processing began
+    # created, started, ended: seconds since 1970 by the world's clock
     created: float
-    duration: float
-    style: int
+    duration: float  # how long it is `PROCESSING`, in seconds
+    style: int  # picks a dialect where the world mixes them
     phase: Phase = Phase.PENDING
     started: float | None = None
     ended: float | None = None
-    final_status: str | None = None
-    rows: int | None = None
-    faults: list[FaultOfReport] = field(default_factory=list)
-    stranger: bool = False
-    aborted: bool = False
-    shown: tuple[str, bytes] = ("", b"")
+    final_status: str | None = None  # None until it is settled
+    rows: int | None = None  # records in its file; None until they are counted
+    faults: list[FaultOfReport] = field(default_factory=list)  # what is wrong with it
+    stranger: bool = False  # somebody else than the client under test created it
+    aborted: bool = False  # somebody else cancelled it
+    shown: tuple[str, bytes] = ("", b"")  # its status and its object in JSON, as last answered
 
     def fault(self, kind: type[KindOfReport]) -> KindOfReport | None:
         """The report's fault of this kind; None where it has none."""

@@ -26,11 +26,7 @@ _ACCOUNT_LENGTH: Final = 8  # Characters.
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A valid request body.
-
-    Attributes:
-        echo: the fields that report objects repeat: what was sent, and the defaults.
-    """
+    """A valid request body."""
 
     account_id: str
     product: str
@@ -40,6 +36,7 @@ class Request:
     start: datetime
     end: datetime
     callback_url: str | None
+    # the fields that report objects repeat: what was sent, and the defaults
     echo: Mapping[str, str | bool]
 
     @property

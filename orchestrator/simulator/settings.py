@@ -30,81 +30,60 @@ DEFAULT_KEYS: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """Which of several forms the API answers in; each has been seen. ``mixed`` is by seed.
+    """Which of several forms the API answers in; each has been seen. ``mixed`` is by seed."""
 
-    Attributes:
-        offset: how UTC is written in dates.
-        shape: ``classic`` is the 2021 object; ``newer`` has `status`, `download_url` and
-            `request_params`.
-        prefix: whether request ids carry ``ri3p58f-``.
-        early_fields: whether a pending report already has `start_time` and ``items_count: 0``.
-    """
-
-    offset: Literal["+0000", "+00:00", "Z", "mixed"] = "+0000"
+    offset: Literal["+0000", "+00:00", "Z", "mixed"] = "+0000"  # how UTC is written in dates
+    # `classic` is the 2021 object; `newer` has `status`, `download_url` and `request_params`
     shape: Literal["classic", "newer", "mixed"] = "classic"
-    prefix: bool = True
+    prefix: bool = True  # whether request ids carry `ri3p58f-`
+    # whether a pending report already has `start_time` and `items_count: 0`
     early_fields: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """The settings of a world. Everything random follows from `seed` and `salt`.
+    """The settings of a world. Everything random follows from `seed` and `salt`."""
 
-    Attributes:
-        keys: the API keys and their accounts.
-        salt: part of every id that the API gives, and of nothing else: two worlds with the same
-            seed and different salts have the same records, and no id in common.
-        now: the start of the world's clock; None is the machine's own time.
-        speed: world seconds for each second of the loop.
-        records_per_day: mean number of records a day of each account, product and direction.
-        product_factors: multiplies `records_per_day` for a product.
-        bulk_body_bytes: length of message bodies; 0 gives short ones that are hard to parse.
-        arrival_lag: the longest time after its own moment until a record arrives.
-        rate: asynchronous calls allowed to each key in a second of the loop; None is no limit.
-        sync_rate: the same for ``GET /v2/reports/records``.
-        concurrency: the maximum number of reports processed at once; None is no limit.
-        max_open: the maximum number of open (pending or processing) reports of a key; a create
-            beyond it gets 429. None is no limit. Not documented by the vendor.
-        max_open_type: the end of the problem type of that 429.
-        pending_time: the shortest time that a report is ``PENDING``.
-        processing_time: how long an empty report is ``PROCESSING``.
-        processing_time_per_row: added for each row (the vendor says 5 to 10 minutes a million).
-        processing_jitter: 0.5 varies the processing time by up to 50 %.
-        retention: whether records are deleted after their product's retention.
-        max_rows: the maximum number of records in a file; a report with more of them is
-            ``TRUNCATED``. None is no limit.
-        extra_products: product names that are accepted beyond the table, with columns of no
-            meaning.
-        list_under: whether the list call shows a report under the account of its records, under
-            the key that created it, or under both. Not documented by the vendor.
-        ranges: whether a download has an ETag and answers Range requests. Not documented by the
-            vendor.
-    """
-
-    keys: tuple[ApiKey, ...] = DEFAULT_KEYS
+    keys: tuple[ApiKey, ...] = DEFAULT_KEYS  # the API keys and their accounts
     seed: int = 1
+    # part of every id that the API gives, and of nothing else: two worlds with the same seed and
+    # different salts have the same records, and no id in common
     salt: str = ""
-    now: datetime | None = None
-    speed: float = 1.0
+    now: datetime | None = None  # the start of the world's clock; None is the machine's own time
+    speed: float = 1.0  # world seconds for each second of the loop
+    # mean number of records a day of each account, product and direction
     records_per_day: float = 20.0
+    # multiplies `records_per_day` for a product
     product_factors: Mapping[str, float] = field(default_factory=dict)
-    bulk_body_bytes: int = 0
+    bulk_body_bytes: int = 0  # length of message bodies; 0 gives short ones that are hard to parse
+    # the longest time after its own moment until a record arrives
     arrival_lag: timedelta = timedelta()
+    # asynchronous calls allowed to each key in a second of the loop; None is no limit
     rate: float | None = 5.0
-    sync_rate: float | None = 10.0
+    sync_rate: float | None = 10.0  # the same for `GET /v2/reports/records`
+    # the maximum number of reports processed at once; None is no limit
     concurrency: int | None = None
+    # the maximum number of open (pending or processing) reports of a key; a create beyond it gets
+    # 429. None is no limit. Not documented by the vendor
     max_open: int | None = None
-    max_open_type: str = "rate-limit"
-    pending_time: timedelta = timedelta(seconds=2)
-    processing_time: timedelta = timedelta(seconds=15)
+    max_open_type: str = "rate-limit"  # the end of the problem type of that 429
+    pending_time: timedelta = timedelta(seconds=2)  # the shortest time that a report is `PENDING`
+    processing_time: timedelta = timedelta(seconds=15)  # how long an empty report is `PROCESSING`
+    # added for each row (the vendor says 5 to 10 minutes a million)
     processing_time_per_row: timedelta = timedelta(microseconds=450)
-    processing_jitter: float = 0.5
-    retention: bool = False
+    processing_jitter: float = 0.5  # 0.5 varies the processing time by up to 50 %
+    retention: bool = False  # whether records are deleted after their product's retention
+    # the maximum number of records in a file; a report with more of them is `TRUNCATED`. None is no
+    # limit
     max_rows: int | None = 7_000_000
     dialect: Dialect = field(default_factory=Dialect)
     faults: Faults = field(default_factory=Faults)
+    # product names that are accepted beyond the table, with columns of no meaning
     extra_products: frozenset[str] = frozenset()
+    # whether the list call shows a report under the account of its records, under the key that
+    # created it, or under both. Not documented by the vendor
     list_under: Literal["account", "key", "both"] = "account"
+    # whether a download has an ETag and answers Range requests. Not documented by the vendor
     ranges: bool = False
 
     def family(self, account_id: str) -> tuple[str, ...]:

@@ -38,19 +38,6 @@ class Fault(BaseModel):
 
     A kind of fault is a subclass: `do` is its name in a file, `places` are the values that `at`
     may have, its fields are its options, and its docstring is its documentation.
-
-    Attributes:
-        at: ``create``, ``status``, ``list``, ``cancel``, ``download``, ``records``, ``report``
-            (decided when a report is made, and true of it for good) or ``server``.
-        nth: the numbers of the calls to strike.
-        first: strikes the first calls, this many.
-        every: strikes each call whose number is a multiple of this.
-        probability: the share of the calls to strike, by the seed.
-        times: the maximum number of strikes.
-        account: strikes calls about this account only.
-        product: strikes calls about this product only.
-        after: strikes only from this time on, in seconds of the loop since the server began.
-        until: strikes only before this time, in seconds of the loop since the server began.
     """
 
     # Built when first used: the program starts sooner without.
@@ -59,15 +46,19 @@ class Fault(BaseModel):
     do: ClassVar[str] = ""
     places: ClassVar[tuple[str, ...]] = ()
 
+    # `create`, `status`, `list`, `cancel`, `download`, `records`, `report` (decided when a report
+    # is made, and true of it for good) or `server`
     at: str
-    nth: CallNumbers | None = None
-    first: Count | None = None
-    every: Count | None = None
-    probability: Share | None = None
-    times: Count | None = None
-    account: Text | None = None
-    product: Text | None = None
+    nth: CallNumbers | None = None  # the numbers of the calls to strike
+    first: Count | None = None  # strikes the first calls, this many
+    every: Count | None = None  # strikes each call whose number is a multiple of this
+    probability: Share | None = None  # the share of the calls to strike, by the seed
+    times: Count | None = None  # the maximum number of strikes
+    account: Text | None = None  # strikes calls about this account only
+    product: Text | None = None  # strikes calls about this product only
+    # strikes only from this time on, in seconds of the loop since the server began
     after: Number | None = None
+    # strikes only before this time, in seconds of the loop since the server began
     until: Number | None = None
 
     def __init_subclass__(cls, do: str = "", places: tuple[str, ...] = (), **rest: Any) -> None:
@@ -136,14 +127,10 @@ def first_of(faults: Iterable[FaultOfReport], kind: type[KindOfReport]) -> KindO
 
 @dataclass(frozen=True, slots=True)
 class Faults:
-    """The faults of a world, in order: of those that would strike one call, the first does.
-
-    Attributes:
-        seed: decides where `Fault.probability` strikes.
-    """
+    """The faults of a world, in order: of those that would strike one call, the first does."""
 
     faults: tuple[Fault, ...] = ()
-    seed: int = 0
+    seed: int = 0  # decides where `Fault.probability` strikes
 
 
 class FaultInjector:

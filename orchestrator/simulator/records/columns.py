@@ -22,23 +22,15 @@ from orchestrator.simulator.records.draws import (
 
 @dataclass(frozen=True)
 class Schema:
-    """The columns of one product's records in one direction.
+    """The columns of one product's records in one direction."""
 
-    Attributes:
-        names: the columns, in order.
-        columns: the function that fills each of `names`.
-        time_column: the column by which windows select.
-        id_column: the column that identifies a record.
-        quoted: positions of the columns that may hold a double quote.
-        selectable: the function whose value a filter of that name is compared with; it need not
-            be a visible column.
-    """
-
-    names: tuple[str, ...]
-    columns: tuple[Column, ...]
-    time_column: str
-    id_column: str
-    quoted: tuple[int, ...]
+    names: tuple[str, ...]  # the columns, in order
+    columns: tuple[Column, ...]  # the function that fills each of `names`
+    time_column: str  # the column by which windows select
+    id_column: str  # the column that identifies a record
+    quoted: tuple[int, ...]  # positions of the columns that may hold a double quote
+    # the function whose value a filter of that name is compared with; it need not be a visible
+    # column
     selectable: Mapping[str, Column]
 
 

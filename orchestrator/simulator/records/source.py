@@ -29,26 +29,17 @@ _TIME_MASK: Final = 0x5A17C0DE  # Hides the second in an id; any constant does.
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """Selects records: by streams, a half-open window, and filters.
+    """Selects records: by streams, a half-open window, and filters."""
 
-    Attributes:
-        accounts: the accounts of the records.
-        product: the canonical name.
-        directions: one or both; ``("",)`` for products that have none.
-        filters: (name, value) pairs that must all hold.
-        start: first second, since 1970.
-        end: the first second after the window.
-        seen_at: records that arrive after this second are left out; None is all records.
-    """
-
-    accounts: tuple[str, ...]
-    product: str
-    directions: tuple[str, ...]
-    filters: tuple[tuple[str, str], ...]
-    start: int
-    end: int
+    accounts: tuple[str, ...]  # the accounts of the records
+    product: str  # the canonical name
+    directions: tuple[str, ...]  # one or both; `("",)` for products that have none
+    filters: tuple[tuple[str, str], ...]  # (name, value) pairs that must all hold
+    start: int  # first second, since 1970
+    end: int  # the first second after the window
     include_message: bool = False
     show_concatenated: bool = False
+    # records that arrive after this second are left out; None is all records
     seen_at: int | None = None
 
     def within(self, start: int, end: int) -> Query:
