@@ -5,7 +5,7 @@ It repeats nothing and waits for nothing. Every failure is an `ApiError`.
 
 import base64
 import contextlib
-from collections.abc import AsyncIterator, Container, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Container, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -22,6 +22,7 @@ from orchestrator.api.downloads import FileUrls
 from orchestrator.api.responses import Stream, read_bounded
 from orchestrator.api.transport import BELOW_HTTP, CONNECT_MAX, send_once, through, transport_error
 from orchestrator.core import vonage
+from orchestrator.core.events import RequestMade
 from orchestrator.core.intervals import Window
 from orchestrator.core.model import RemoteReport, ReportList, Series
 from orchestrator.core.ports import ITS_LIFE, Clock, Resume, Within
@@ -51,6 +52,10 @@ DIRECT: Final = Proxies()  # No proxy
 _PLAIN: Final = {"Accept-Encoding": "identity"}
 
 
+def _nobody(request: RequestMade) -> None:
+    """Hears of requests, and does nothing."""
+
+
 class VonageReports:
     """The Reports API v2 under one API key. Implements `core.ports.ReportsApi`.
 
@@ -68,6 +73,7 @@ class VonageReports:
         clock: Clock,
         *,
         proxies: Proxies = DIRECT,
+        tell: Callable[[RequestMade], object] = _nobody,
     ) -> None:
         """A client on a session of `open_session`, which is not closed by it.
 
@@ -78,6 +84,7 @@ class VonageReports:
             timeout: of a whole call; of a download, the longest gap between two pieces.
             clock: ours, for `server_ahead`.
             proxies: by which proxy a request goes.
+            tell: called with every request that has ended.
 
         Raises:
             InputError: the address is none, holds credentials, or would send them in the clear.
@@ -89,6 +96,7 @@ class VonageReports:
         )
         self._credentials = credentials
         self._clock = clock
+        self._tell = tell
         self._proxy = api_urls.proxy_towards(proxies, self._base)
         self._server_ahead: timedelta | None = None
         secret = credentials.api_secret.reveal()
@@ -205,6 +213,7 @@ class VonageReports:
             FileRefused: another 4xx, or the link cannot be followed.
         """
         async with AsyncExitStack() as stack:
+            await stack.enter_async_context(self._told("GET /v3/media/{file_id}"))
             try:
                 stream = await self._files.open(stack, download_url, within, resume)
             except ApiError as error:
@@ -233,19 +242,23 @@ class VonageReports:
         limit: int = MAX_ANSWER_BYTES,
     ) -> bytes:
         """The body of a 2xx answer; everything else is raised."""
+        route = "" if url is self._reports else "/{request_id}"
         try:
-            async with self._session.request(
-                method,
-                url,
-                params=params,
-                json=json,
-                headers=self._signed,
-                timeout=self._call_timeout,
-                allow_redirects=False,
-                auto_decompress=False,
-                middlewares=(send_once,),
-                **through(self._proxy),
-            ) as response:
+            async with (
+                self._told(f"{method} {vonage.REPORTS_PATH}{route}"),
+                self._session.request(
+                    method,
+                    url,
+                    params=params,
+                    json=json,
+                    headers=self._signed,
+                    timeout=self._call_timeout,
+                    allow_redirects=False,
+                    auto_decompress=False,
+                    middlewares=(send_once,),
+                    **through(self._proxy),
+                ) as response,
+            ):
                 self._note_date(response)
                 if response.status >= 400:
                     raise await self._refusal(response, call)
@@ -257,6 +270,18 @@ class VonageReports:
         except BELOW_HTTP as error:
             failure = transport_error(error, call, proxy=self._proxy)
             raise failure from failure.__cause__
+
+    @asynccontextmanager
+    async def _told(self, call: str) -> AsyncIterator[None]:
+        """Tells of a request once it has ended."""
+        begun, kind, status = anyio.current_time(), "", None
+        try:
+            yield
+        except BaseException as error:
+            kind, status = type(error).__name__, getattr(error, "status", None)
+            raise
+        finally:
+            self._tell(RequestMade(call, anyio.current_time() - begun, kind, status))
 
     def _note_date(self, response: ClientResponse) -> None:
         date = problems.read_date(response.headers.get("Date"))

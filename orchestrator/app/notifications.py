@@ -20,11 +20,13 @@ from orchestrator.config import proxies_of
 from orchestrator.config.credentials import Unavailable, look_up
 from orchestrator.config.discovery import working_directory
 from orchestrator.config.inputs import read_settings
+from orchestrator.core.events import RunEvent
 from orchestrator.core.policy import ExitCode, code_of, most_telling
 from orchestrator.core.ports import Clock
 from orchestrator.core.settings import Config, NotificationTarget
 from orchestrator.errors import InputError, TransportError
-from orchestrator.notify import metrics, sending
+from orchestrator.notify import metrics, otel, sending
+from orchestrator.notify.otel import Telemetry
 from orchestrator.notify.outcomes import (
     Ending,
     Past,
@@ -48,7 +50,7 @@ _METRICS_MODE: Final = 0o644
 
 def says_anything(config: Config) -> bool:
     """Whether the config names anybody who hears of runs."""
-    return bool(config.notify or config.ping or config.metrics.textfile)
+    return bool(config.notify or config.ping or config.metrics.textfile or config.metrics.otlp)
 
 
 class Announcement:
@@ -85,19 +87,29 @@ class Announcement:
         self._start: threading.Thread | None = None
         self._ended: RunSummary | ExitCode | None = None
         self._signals = HeldSignals()
+        self._telemetry: Telemetry | None = None
 
     def begin(self, config: Config, mask: Callable[[str], str] = lambda text: text) -> None:
         """Pings that the run begins; the run does not wait for it.
 
         Args:
             mask: hides what must not be told.
+
+        Raises:
+            InputError: what the config asks for needs a library that is not installed.
         """
         self._config, self._mask = config, mask
+        self._telemetry = _telemetry(config, mask)
         if config.ping is not None:
             self._start = threading.Thread(
                 target=anyio.run, args=(self._ping, config, sending.PING_START), daemon=True
             )
             self._start.start()
+
+    def notify(self, event: RunEvent) -> None:
+        """A subscriber to the run's events."""
+        if self._telemetry is not None:
+            self._telemetry.notify(event)
 
     def end(self, result: RunSummary | ExitCode) -> None:
         """How the run ended: all of it, or an exit code where it did not begin."""
@@ -219,10 +231,19 @@ class Announcement:
         if self._start is not None:
             await to_thread.run_sync(self._start.join, abandon_on_cancel=True)
         async with _Web(config) as web, anyio.create_task_group() as tasks:
+            tasks.start_soon(self._send_telemetry, config, ending)
             if config.ping is not None:
                 suffix = sending.ping_suffix(outcome_of(ending.code))
                 tasks.start_soon(_ping, web, config, suffix, self._warn)
             await sending.notify(web.post, deliveries, ending, problems)
+
+    async def _send_telemetry(self, config: Config, ending: Ending) -> None:
+        with suppress(InputError):  # it is not installed: that is what ended the run
+            telemetry = self._telemetry or _telemetry(config, self._mask)
+            if telemetry is not None:
+                telemetry.end(ending, read_past(config.state).after(ending))
+                if problem := await to_thread.run_sync(telemetry.close, abandon_on_cancel=True):
+                    self._warn(f"metrics.otlp: {problem}")
 
     def _remember(self, config: Config, past: Past) -> None:
         folder = config.state.parent
@@ -244,6 +265,15 @@ class Announcement:
             replace_file(path, text, _METRICS_MODE)
         except OSError as error:
             self._warn(f"metrics.textfile {path} cannot be written ({error.strerror})")
+
+
+def _telemetry(config: Config, mask: Callable[[str], str]) -> Telemetry | None:
+    """What sends traces and metrics; None where nobody takes them.
+
+    Raises:
+        InputError: OpenTelemetry is not installed.
+    """
+    return None if config.metrics.otlp is None else Telemetry(config.metrics.otlp, mask)
 
 
 async def _ping(web: _Web, config: Config, suffix: str, warn: Callable[[str], None]) -> None:
@@ -279,6 +309,11 @@ def unavailable(config: Config) -> list[str]:
     by_target: dict[str, str] = {}
     _deliveries(by_name(config.notify), by_target)
     problems = [f"{name}: {problem}" for name, problem in by_target.items()]
+    if config.metrics.otlp is not None:
+        try:
+            otel.library()
+        except InputError as error:
+            problems.append(str(error))
     if config.ping is not None:
         try:
             look_up(config.ping.reveal(), os.environ)

@@ -96,6 +96,7 @@ async def run(
     if isinstance(clock, ShiftedClock):
         refuse_shifted_clock(inputs.config)
     clock, display = clock or SystemClock(), display or NoDisplay()
+    subscribers = [] if on_event is None else [on_event]
     async with contextlib.AsyncExitStack() as stack:
         announcement: Announcement | None = None
         if notify:
@@ -113,6 +114,7 @@ async def run(
         if announcement is not None:
             secrets = (one.api_secret.reveal() for one in credentials.values())
             announcement.begin(inputs.config, hider(secrets))
+            subscribers.append(announcement.notify)
         summary = await _run(
             RunRequest(
                 inputs=inputs,
@@ -125,7 +127,7 @@ async def run(
                 rebuild_ledger=rebuild_ledger,
                 again=tuple(again),
                 display=display,
-                on_event=on_event,
+                subscribers=subscribers,
                 verbose=verbose,
                 handle_signals=handle_signals,
             )

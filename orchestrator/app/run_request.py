@@ -72,7 +72,7 @@ class RunRequest:
     rebuild_ledger: bool
     again: tuple[Renewal, ...]
     display: Display
-    on_event: Callable[[RunEvent], None] | None
+    subscribers: Sequence[Callable[[RunEvent], None]]
     verbose: bool
     handle_signals: bool
 

@@ -136,9 +136,8 @@ async def execute(
     sessions: dict[str, KeySession] = {}
     folding = LineFolding(request.display.note)
     log = request.display.note if request.verbose else folding.note
-    subscribers = () if request.on_event is None else (request.on_event,)
     stats = RunStats(jobs, request.clock, lambda: _requests(sessions))
-    events = RunEvents(stats.notify, RunLog(log).notify, *subscribers)
+    events = RunEvents(stats.notify, RunLog(log).notify, *request.subscribers)
     loop_lag = LoopLagMonitor()
     async with (
         callbacks.open_receiver(config, jobs, events) as receiver,

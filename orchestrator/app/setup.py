@@ -184,6 +184,7 @@ async def open_sessions(
     from orchestrator.core.events import RunEvents  # noqa: PLC0415 - start-up time
     from orchestrator.engine.key_session import KeySession  # noqa: PLC0415
 
+    events = RunEvents() if events is None else events
     jitter = random.SystemRandom().random
     proxies = proxies_of(config, os.environ)
     async with open_session(config.api.authorities) as session:
@@ -191,7 +192,13 @@ async def open_sessions(
         for each in credentials.values():
             if each.api_key not in by_key:
                 api = VonageReports(
-                    session, config.api.base_url, each, config.api.timeout, clock, proxies=proxies
+                    session,
+                    config.api.base_url,
+                    each,
+                    config.api.timeout,
+                    clock,
+                    proxies=proxies,
+                    tell=events.notify,
                 )
                 rate_limiter = KeyRateLimiter(config.api.requests_per_second)
                 by_key[each.api_key] = KeySession(
@@ -199,7 +206,7 @@ async def open_sessions(
                     rate_limiter,
                     config.retry,
                     jitter=jitter,
-                    events=RunEvents() if events is None else events,
+                    events=events,
                     patience=patience,
                 )
         yield {name: by_key[each.api_key] for name, each in credentials.items()}

@@ -16,6 +16,7 @@ from orchestrator.app.run_request import Display
 from orchestrator.cli.commands.files import file_fields
 from orchestrator.cli.output import json_list, json_text, say, write
 from orchestrator.config import Inputs
+from orchestrator.core.events import RunEvent, Subscriber
 from orchestrator.core.policy import ExitCode
 from orchestrator.core.ports import Clock
 from orchestrator.core.settings import Credentials
@@ -40,7 +41,6 @@ class RunOutput:
 
     Attributes:
         mask: hides the secrets in a text.
-        on_event: a subscriber to the run's events; None: the display is told enough.
     """
 
     def __init__(
@@ -63,7 +63,17 @@ class RunOutput:
         drawn = sys.stderr.isatty() and not (quiet or self._json_lines or console.is_dumb_terminal)
         lines = LogDisplay(self._log, every_change=self._json_lines)
         self.display: Display = LiveDisplay(console, self.mask) if drawn else lines
-        self.on_event = lines.notify if self._json_lines else None
+        self._lines = lines
+
+    def subscriber(self, other: Subscriber) -> Subscriber:
+        """What is told of the run's events: `other`, and the lines if they are JSON."""
+
+        def notify(event: RunEvent) -> None:
+            other(event)
+            if self._json_lines:
+                self._lines.notify(event)
+
+        return notify
 
     @contextmanager
     def lines_of_libraries(self) -> Iterator[None]:

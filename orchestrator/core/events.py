@@ -54,7 +54,24 @@ class Message:
     facts: Facts
 
 
-RunEvent = DebtKnown | ReportChanged | BytesReceived | Message
+@dataclass(frozen=True, slots=True)
+class RequestMade:
+    """A request to the API has its answer, or none.
+
+    Attributes:
+        call: method and route, without ids.
+        seconds: it took; a download its whole transfer.
+        error: the kind of the error that it ended with; empty if there was none.
+        status: the HTTP status of that error; None without one.
+    """
+
+    call: str
+    seconds: float
+    error: str = ""
+    status: int | None = None
+
+
+RunEvent = DebtKnown | ReportChanged | BytesReceived | RequestMade | Message
 
 Subscriber = Callable[[RunEvent], None]
 """Takes an event; is called in the event loop, so it must not block. It ignores what it need not

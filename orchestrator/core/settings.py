@@ -325,6 +325,10 @@ class MetricsSettings:
         Path | None,
         Key("A file for the textfile collector of Prometheus' node exporter.", Form.PATH),
     ] = None
+    otlp: Annotated[
+        str | None,
+        Key("An OpenTelemetry collector that takes OTLP over HTTP.", Form.PUBLIC_URL),
+    ] = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from orchestrator.notify.outcomes import Ending, Past
 
-_HELP: Final[Mapping[str, str]] = {
+HELP: Final[Mapping[str, str]] = {
     "last_run_timestamp_seconds": "When the last run ended.",
     "last_success_timestamp_seconds": "When a run last ended with exit code 0.",
     "last_run_exit_code": "Exit code of the last run.",
@@ -30,6 +30,7 @@ _HELP: Final[Mapping[str, str]] = {
     "windows_given_up": "Windows of a job that no run asks for by itself.",
     "needs_person": "Whether something waits for a person.",
 }
+"""What each metric says, by its name without ``orchestrator_``. All are gauges."""
 
 
 def text_of(ending: Ending, past: Past) -> str:
@@ -40,17 +41,18 @@ def text_of(ending: Ending, past: Past) -> str:
         past: what is remembered, this run included.
     """
     lines: list[str] = []
-    for name, samples in _metrics(ending, past).items():
+    for name, values in samples(ending, past).items():
         full = f"orchestrator_{name}"
-        lines += [f"# HELP {full} {_HELP[name]}", f"# TYPE {full} gauge"]
-        lines += [f"{full}{_labels(labels)} {value:.10g}" for labels, value in samples]
+        lines += [f"# HELP {full} {HELP[name]}", f"# TYPE {full} gauge"]
+        lines += [f"{full}{_labels(labels)} {value:.10g}" for labels, value in values]
     return "\n".join(lines) + "\n"
 
 
 _Samples = list[tuple[dict[str, str], float]]
 
 
-def _metrics(ending: Ending, past: Past) -> dict[str, _Samples]:
+def samples(ending: Ending, past: Past) -> dict[str, _Samples]:
+    """Every metric of a run that has ended: its labels and value, by name; see `HELP`."""
     summary = ending.summary
     found: dict[str, _Samples] = {
         "last_run_timestamp_seconds": [({}, ending.at.timestamp())],
@@ -115,4 +117,4 @@ def _escaped(value: str) -> str:
 
 def names() -> Iterator[str]:
     """The names of all metrics, as the documentation lists them."""
-    return (f"orchestrator_{name}" for name in _HELP)
+    return (f"orchestrator_{name}" for name in HELP)

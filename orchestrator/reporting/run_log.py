@@ -8,6 +8,7 @@ from orchestrator.core.events import (
     Facts,
     Message,
     ReportChanged,
+    RequestMade,
     RunEvent,
 )
 from orchestrator.core.lifecycle import State
@@ -36,7 +37,7 @@ class RunLog:
                 is_news = report.state is not State.HELD or changed_by is not None
                 if _is_bad(report.state) and is_news:
                     self._write(*change_line(event))
-            case DebtKnown() | BytesReceived():
+            case DebtKnown() | BytesReceived() | RequestMade():
                 pass
 
 

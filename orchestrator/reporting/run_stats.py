@@ -11,7 +11,14 @@ from operator import attrgetter
 from typing import Final
 
 from orchestrator.core.debt import Debt
-from orchestrator.core.events import BytesReceived, DebtKnown, Message, ReportChanged, RunEvent
+from orchestrator.core.events import (
+    BytesReceived,
+    DebtKnown,
+    Message,
+    ReportChanged,
+    RequestMade,
+    RunEvent,
+)
 from orchestrator.core.intervals import Window, subtract, total, union
 from orchestrator.core.lifecycle import State
 from orchestrator.core.model import Job
@@ -142,7 +149,7 @@ class RunStats:
                 followed = self._open.get(event.report.id)
                 if followed is not None:
                     followed[0].received_bytes += event.size_bytes
-            case Message():
+            case RequestMade() | Message():
                 pass
 
     def _count_debt(self, debt: Debt) -> None:

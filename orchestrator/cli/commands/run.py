@@ -141,7 +141,7 @@ def command(
                 credentials=credentials,
                 clock=clock,
                 display=output.display,
-                on_event=output.on_event,
+                on_event=output.subscriber(announcement.notify),
                 started=started,
                 deadline=deadline,
                 lock_wait=lock_wait,
