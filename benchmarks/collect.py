@@ -96,18 +96,18 @@ class Cost:
 def measure(options: Options) -> Section:
     """Pairs of both ways, on one archive."""
     size, pairs = (0.05, 1) if options.quick else (5.0, 5)
-    with _folder(options.folder) as folder:
+    with folder_of(options.folder) as folder:
         return compare(make_archive(folder, size), pairs, folder)
 
 
 def compare(archive: Archive, pairs: int, folder: Path) -> Section:
     """Collects the archive in turns; the files of each turn are gone before the next."""
     both: list[tuple[Cost, Cost]] = []
-    with _server(archive) as address:
+    with server(archive) as address:
         for number in range(pairs):
-            ways = (_ours, _by_hand) if number % 2 == 0 else (_by_hand, _ours)
+            ways = (ours, _by_hand) if number % 2 == 0 else (_by_hand, ours)
             costs = {way: _in_folder(way, address, archive, folder) for way in ways}
-            both.append((costs[_ours], costs[_by_hand]))
+            both.append((costs[ours], costs[_by_hand]))
     return _section(archive, both)
 
 
@@ -159,11 +159,13 @@ def _in_folder(
         return way(address, archive, Path(place))
 
 
-def _ours(address: str, archive: Archive, folder: Path) -> Cost:
+def ours(address: str, archive: Archive, folder: Path, output: str = "reports") -> Cost:
+    """A whole run that collects the archive."""
     Path(folder, "config.yaml").write_text(
         f"api: {{base_url: '{address}', requests_per_second: 50}}\n"
         "poll: {interval_initial: 200ms, interval_max: 1s}\n"
-        "credentials: {default: {api_key: abcd1234, api_secret: '${SECRET}'}}\n",
+        "credentials: {default: {api_key: abcd1234, api_secret: '${SECRET}'}}\n"
+        f"output: {{directory: '{output}'}}\n",
         encoding="utf-8",
     )
     job = folder / "job.yaml"
@@ -173,7 +175,7 @@ def _ours(address: str, archive: Archive, folder: Path) -> Cost:
         "windows: [{from: 2026-01-01, to: 2026-02-01}]\n",
         encoding="utf-8",
     )
-    said, cost = _timed(
+    said, cost = timed(
         [sys.executable, "-m", "orchestrator", "run", str(job), "--json", "--quiet"], folder
     )
     collected = json.loads(said)["collected"]
@@ -182,12 +184,13 @@ def _ours(address: str, archive: Archive, folder: Path) -> Cost:
 
 
 def _by_hand(address: str, archive: Archive, folder: Path) -> Cost:
-    said, cost = _timed(["sh", "-c", BY_HAND, "sh", f"{address}/v3/media/f1"], folder)
+    said, cost = timed(["sh", "-c", BY_HAND, "sh", f"{address}/v3/media/f1"], folder)
     assert int(said.splitlines()[-1].split()[0]) > archive.rows, said
     return cost
 
 
-def _timed(command: list[str], folder: Path) -> tuple[str, Cost]:
+def timed(command: list[str], folder: Path) -> tuple[str, Cost]:
+    """What a command says, and what it takes."""
     begun = time.perf_counter()
     process = subprocess.Popen(
         command, cwd=folder, stdout=subprocess.PIPE, env={**os.environ, "SECRET": "nobody-asks"}
@@ -202,22 +205,24 @@ def _timed(command: list[str], folder: Path) -> tuple[str, Cost]:
 
 
 @contextmanager
-def _server(archive: Archive) -> Iterator[str]:
-    server = subprocess.Popen(
+def server(archive: Archive) -> Iterator[str]:
+    """Answers for one finished report, and sends its archive; the address."""
+    process = subprocess.Popen(
         [sys.executable, "-c", SERVER, str(archive.path), str(archive.rows)],
         stdout=subprocess.PIPE,
         text=True,
     )
     try:
-        assert server.stdout is not None
-        yield server.stdout.readline().strip()
+        assert process.stdout is not None
+        yield process.stdout.readline().strip()
     finally:
-        server.terminate()
-        server.wait()
+        process.terminate()
+        process.wait()
 
 
 @contextmanager
-def _folder(kept: Path | None) -> Iterator[Path]:
+def folder_of(kept: Path | None) -> Iterator[Path]:
+    """The folder that is kept, or a temporary one."""
     folder = kept or Path(tempfile.mkdtemp(prefix="collect-"))
     try:
         yield folder
@@ -235,7 +240,7 @@ def main() -> None:
     options = parser.parse_args()
     from rich.console import Console  # noqa: PLC0415 - only to print
 
-    with _folder(options.folder) as folder:
+    with folder_of(options.folder) as folder:
         archive = make_archive(folder, options.gigabytes)
         show(compare(archive, options.pairs, folder), Console(width=140))
 

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from benchmarks.simulator import Process
     from benchmarks.worlds import Case
 
-_SECRET: Final = "BENCHMARK_SECRET"
+SECRET: Final = "BENCHMARK_SECRET"
+"""The variable that holds the secret of the API."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +50,17 @@ def ours(case: Case, server: Process, folder: Path) -> Outcome:
     Raises:
         RuntimeError: the run did not end well.
     """
+    ended = run(prepare(case, server, folder), {SECRET: server.api_secret})
+    if ended.code:
+        raise RuntimeError(f"the run ended with {ended.code}: {ended.answer}")
+    is_right = tally_folder(folder) == case.truth()
+    return outcome(
+        case, server.seen(), makespan=ended.seconds, is_right=is_right, seconds=ended.seconds
+    )
+
+
+def prepare(case: Case, server: Process, folder: Path, output: str = "reports") -> Path:
+    """Writes the config and the job of a case into a folder; the job."""
     job = folder / "job.yaml"
     job.write_text(
         f"accounts: [{server.api_key}]\n"
@@ -59,16 +71,11 @@ def ours(case: Case, server: Process, folder: Path) -> Outcome:
     )
     (folder / "config.yaml").write_text(
         f"api: {{base_url: '{server.base_url}', requests_per_second: {case.rate:g}}}\n"
-        f"credentials: {{default: {{api_key: {server.api_key}, api_secret: '${{{_SECRET}}}'}}}}\n",
+        f"credentials: {{default: {{api_key: {server.api_key}, api_secret: '${{{SECRET}}}'}}}}\n"
+        f"output: {{directory: '{output}'}}\n",
         encoding="utf-8",
     )
-    ended = run(job, {_SECRET: server.api_secret})
-    if ended.code:
-        raise RuntimeError(f"the run ended with {ended.code}: {ended.answer}")
-    is_right = tally_folder(folder) == case.truth()
-    return outcome(
-        case, server.seen(), makespan=ended.seconds, is_right=is_right, seconds=ended.seconds
-    )
+    return job
 
 
 def run(
