@@ -10,7 +10,7 @@ INSTALL := -m pip install --quiet --disable-pip-version-check
 LOCKED := $(INSTALL) --require-hashes --only-binary :all:
 UNLOCKED := $(INSTALL) --no-index --no-deps --no-build-isolation
 
-.PHONY: install man demo test smoke check format bench torture simulation lock newest pythons schedulers clean
+.PHONY: install man docs demo test smoke check format bench torture simulation lock newest pythons schedulers clean
 
 # The program itself, in .venv.
 install: $(VENV)/.run
@@ -19,9 +19,11 @@ install: $(VENV)/.run
 demo: $(VENV)/.run
 	$(BIN)/orchestrator demo
 
-# The manual page, from the help of the commands.
-man: $(VENV)/.dev
+# What is written from the code: the manual page, the JSON Schemas for editors, the list of faults.
+man docs: $(VENV)/.dev
 	$(BIN)/python -m tests.test_docs_man
+	$(BIN)/python -m tests.test_docs_schemas
+	$(BIN)/python -m tests.test_docs_faults
 
 # Everything CI checks: formatting, lint, types, import directions, the wheel, tests.
 test: check smoke $(VENV)/.azurite

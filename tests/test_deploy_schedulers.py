@@ -128,6 +128,8 @@ class Scheduler:
                     "AIRFLOW_HOME": f"{databases}/airflow",
                     "PREFECT_HOME": f"{databases}/prefect",
                     "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": f"{PATIENCE}",
+                    "AIRFLOW__CORE__DAGS_FOLDER": str(shell.host),
+                    "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
                     "AIRFLOW_CONN_VONAGE_REPORTS": json.dumps(connection),
                     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
                     "VONAGE_API_KEY": login[0],

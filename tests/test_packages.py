@@ -13,7 +13,17 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 FOLDERS = (
-    *("orchestrator", "jobs", "tests", "benchmarks", "docs", "deploy", "requirements", ".ci"),
+    *(
+        "orchestrator",
+        "jobs",
+        "tests",
+        "benchmarks",
+        "docs",
+        "deploy",
+        "requirements",
+        "schema",
+        ".ci",
+    ),
     *(
         "README.md",
         "CONTRIBUTING.md",
