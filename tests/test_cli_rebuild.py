@@ -442,7 +442,7 @@ def test_a_changed_manifest_beside_its_ledger_is_kept_and_written_anew(
     assert call(["check", str(place.job)]) == 0
     assert "warning  manifest: " in capsys.readouterr().out
     assert place.run("--quiet") == 0
-    assert "manifest.jsonl:2:1: check: this is not the line that was" in capsys.readouterr().err
+    assert "manifest.jsonl:3:1: check: this is not the line that was" in capsys.readouterr().err
     assert len(manifest(place).read_bytes()) == len(whole)
     kept = place.directory / "reports" / ".aside" / "manifest.jsonl.changed"
     assert kept.read_bytes() == changed

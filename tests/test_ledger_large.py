@@ -386,7 +386,7 @@ def test_a_ledger_of_the_first_version_is_brought_up_to_date_with_all_it_knows(
             tuple(row) for row in expected._db.execute(names)
         ]
         assert store._db.execute("PRAGMA integrity_check").fetchone()[0] == "ok"
-        assert store._db.execute("PRAGMA user_version").fetchone()[0] == schema.VERSION == 4
+        assert store._db.execute("PRAGMA user_version").fetchone()[0] == schema.VERSION == 5
 
 
 @pytest.mark.usefixtures("large")

@@ -1,7 +1,5 @@
 """The port `Collector`: from a download, over the local work area, to a file in the store."""
 
-from __future__ import annotations
-
 import io
 import os
 import zipfile

@@ -4,8 +4,6 @@ Work in steps: each function here is a generator that pauses every few dozen meg
 whoever drives it in a thread can stop between two steps.
 """
 
-from __future__ import annotations
-
 import contextlib
 import hashlib
 from collections.abc import Callable, Generator

@@ -5,8 +5,6 @@ border of two blocks loses its LF (https://github.com/apache/arrow/issues/51368)
 a record here, and each can be read by itself.
 """
 
-from __future__ import annotations
-
 import csv
 import io
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """What a manifest holds, entry by entry."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from datetime import datetime
 

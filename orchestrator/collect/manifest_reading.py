@@ -1,7 +1,5 @@
 """Parses the lines of a manifest, of version 1 and of version 2. Pure."""
 
-from __future__ import annotations
-
 import json
 import re
 import zlib

@@ -1,7 +1,5 @@
 """Describes the lines of a manifest as a JSON Schema, for programs that read it. Writes nothing."""
 
-from __future__ import annotations
-
 from typing import Any, Final
 
 from orchestrator.collect.manifest_writing import VERSION

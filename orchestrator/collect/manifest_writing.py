@@ -4,8 +4,6 @@ Every line is a JSON object whose last field, ``check``, is the CRC-32 of all by
 to that field: a line that was changed, lost or doubled is known, and which one it is.
 """
 
-from __future__ import annotations
-
 import json
 import zlib
 from collections.abc import Iterable, Mapping, Sequence

@@ -1,7 +1,5 @@
 """Writes the file of a report: in its format, by the rules for its columns, its records counted."""
 
-from __future__ import annotations
-
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path

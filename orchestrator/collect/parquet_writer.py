@@ -5,8 +5,6 @@ altered: `ParquetWriter.finish` raises `ColumnsDoNotFit`, and the caller writes 
 the columns that it names as text.
 """
 
-from __future__ import annotations
-
 import csv
 import io
 from collections import Counter

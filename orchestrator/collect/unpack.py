@@ -7,8 +7,6 @@ not, or if the pass has given up, the archive on the disk is read again from its
 `convert`, whose result counts.
 """
 
-from __future__ import annotations
-
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path

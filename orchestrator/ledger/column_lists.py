@@ -3,6 +3,7 @@
 import json
 import sqlite3
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from orchestrator.core.column_drift import FileShape, ShapeChange
 from orchestrator.core.file_columns import FileColumns, columns_as_json, columns_from_json
@@ -12,49 +13,46 @@ from orchestrator.ledger.rows import column_changes_of, refuse_damaged
 from orchestrator.ledger.series import SeriesTable
 
 
+@dataclass(frozen=True, slots=True)
 class ColumnLists:
-    """The table `column_list` of one connection."""
+    """The table `column_list` of one connection; calls without a docstring: see `LedgerReader`."""
 
-    def __init__(self, connection: sqlite3.Connection, series: SeriesTable) -> None:
-        self._db = connection
-        self._series = series
+    db: sqlite3.Connection
+    series: SeriesTable
 
     def number_of(self, columns: FileColumns) -> int | None:
         """The number of a list, which gets one where it has none; None for one without columns."""
         if not columns:
             return None
         text = text_of(columns)
-        self._db.execute("INSERT OR IGNORE INTO column_list (columns) VALUES (?)", (text,))
-        (number,) = self._db.execute(
+        self.db.execute("INSERT OR IGNORE INTO column_list (columns) VALUES (?)", (text,))
+        (number,) = self.db.execute(
             "SELECT id FROM column_list WHERE columns = ?", (text,)
         ).fetchone()
         return int(number)
 
     def column_list(self, number: int) -> FileColumns:
-        """See `LedgerReader.column_list`."""
-        row = self._db.execute("SELECT columns FROM column_list WHERE id = ?", (number,)).fetchone()
+        row = self.db.execute("SELECT columns FROM column_list WHERE id = ?", (number,)).fetchone()
         with refuse_damaged("columns of files"):
             return () if row is None else columns_from_json(json.loads(row[0]))
 
     def column_lists(self) -> Iterator[tuple[int, FileColumns]]:
-        """See `LedgerReader.column_lists`."""
-        for (number,) in self._db.execute("SELECT id FROM column_list ORDER BY id").fetchall():
+        for (number,) in self.db.execute("SELECT id FROM column_list ORDER BY id").fetchall():
             yield number, self.column_list(number)
 
     def column_changes(self, series: Series) -> Iterator[ShapeChange]:
-        """See `LedgerReader.column_changes`."""
-        number = self._series.find(series)
+        number = self.series.find(series)
         of_series = (
             "FROM report INDEXED BY report_columns WHERE series_id = ?"
             " AND column_list IS NOT NULL AND state = 'collected' AND rows > 0"
         )
         # Two look-ups in the index; together in one statement they would be a scan.
-        (least,) = self._db.execute(f"SELECT min(column_list) {of_series}", (number,)).fetchone()
-        (most,) = self._db.execute(f"SELECT max(column_list) {of_series}", (number,)).fetchone()
+        (least,) = self.db.execute(f"SELECT min(column_list) {of_series}", (number,)).fetchone()
+        (most,) = self.db.execute(f"SELECT max(column_list) {of_series}", (number,)).fetchone()
         if least == most:
             return
         before: tuple[int, int, str | None] | None = None
-        for start, end, listed, rules, change in self._db.execute(
+        for start, end, listed, rules, change in self.db.execute(
             f"SELECT window_start, window_end, column_list, columns, collected_change {of_series}"
             " ORDER BY window_start",
             (number,),

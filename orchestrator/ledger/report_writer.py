@@ -1,7 +1,5 @@
 """Writes reports: intents, and what events make of them. Never outside a transaction."""
 
-from __future__ import annotations
-
 import sqlite3
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -13,6 +11,7 @@ from orchestrator.core.ledger_records import LedgerChanges
 from orchestrator.core.lifecycle import (
     Accepted,
     Event,
+    FileMissing,
     Published,
     State,
     Superseded,
@@ -21,7 +20,7 @@ from orchestrator.core.lifecycle import (
 )
 from orchestrator.core.model import Report, Series
 from orchestrator.errors import InvalidTransition, RequestIdConflict, WindowTaken
-from orchestrator.ledger import editions, rows, subaccount_rows
+from orchestrator.ledger import rows
 from orchestrator.ledger.column_lists import ColumnLists
 from orchestrator.ledger.events import EventTable
 from orchestrator.ledger.given_up import GivenUpTable
@@ -65,10 +64,9 @@ class ReportWriter:
         at: datetime,
         replaces: Report | None = None,
     ) -> Report:
-        """See `Ledger.record_intent`."""
         series_id = self.series.number_of(series)
         if replaces is not None:
-            editions.check(self.db, replaces)
+            self._refuse_edition_of(replaces)
         elif (holder := self.windows.holder_of(series, window)) is not None:
             raise InvalidTransition(
                 f"{series}, {window}: {holder} has it already; buying it would be paying twice"
@@ -100,7 +98,6 @@ class ReportWriter:
         return report
 
     def apply(self, report: Report, event: Event, at: datetime) -> Report:
-        """See `Ledger.apply`."""
         state = transition(report.state, event)
         if state.has_window and not report.state.has_window and report.replaces is None:
             self._reclaim(report)
@@ -139,13 +136,25 @@ class ReportWriter:
             self.series.forgive(self.series.number_of(report.series))
         elif state.is_open and not report.state.is_open:  # it lives again
             self.db.execute("UPDATE report SET failed = NULL WHERE id = ?", (report.id,))
-        subaccount_rows.note(self.db, report.id, event)
+        self._note_foreign_rows(report.id, event)
         if isinstance(event, Published) and report.replaces is not None:
             reason = f"by report {report.id}, edition {report.edition}"
             self.apply(self.reports.report(report.replaces), Superseded(reason), at)
         changed = rows.report_of(written[0], report.series)
         self.changes.report(changed, report.state)
         return changed
+
+    def _note_foreign_rows(self, report_id: int, event: Event) -> None:
+        match event:
+            case Verified(foreign=foreign) | Accepted(foreign=foreign):
+                self.db.executemany(
+                    "INSERT OR REPLACE INTO foreign_rows VALUES (?, ?, ?)",
+                    [(report_id, account_id, number) for account_id, number in foreign or ()],
+                )
+            case FileMissing():
+                self.db.execute("DELETE FROM foreign_rows WHERE report_id = ?", (report_id,))
+            case _:
+                pass
 
     def _reclaim(self, report: Report) -> None:
         """Makes sure that a report which came to nothing may have its window again.
@@ -163,6 +172,25 @@ class ReportWriter:
                 "or a part of it, by now"
             )
 
+    def _refuse_edition_of(self, current: Report) -> None:
+        """Makes sure that a newer edition of a report may be bought.
+
+        Raises:
+            InvalidTransition: it is not the collected one, or has a newer edition under way.
+        """
+        row = self.db.execute("SELECT state FROM report WHERE id = ?", (current.id,)).fetchone()
+        if row is None or row["state"] != State.COLLECTED.value:
+            raise InvalidTransition(
+                f"{current.series}, {current.window}: report {current.id} is not what is collected "
+                "of it (any more), so no newer edition of it is bought"
+            )
+        under_way = self.reports.newer_edition(current)
+        if under_way is not None:
+            raise InvalidTransition(
+                f"{current.series}, {current.window}: report {under_way} is a newer edition that "
+                "is not settled yet; buying another would be paying twice"
+            )
+
     def _refuse_taken(self, report: Report, request_id: str) -> None:
         owner = self.reports.owners_of((request_id,)).get(request_id, report.id)
         if owner != report.id:
@@ -171,7 +199,6 @@ class ReportWriter:
             )
 
     def withdrawn(self, report: Report, at: datetime) -> None:
-        """See `Ledger.withdrawn`."""
         self.db.execute("UPDATE report SET target = NULL WHERE id = ?", (report.id,))
         self.events.add(
             report.id,

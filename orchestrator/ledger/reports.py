@@ -11,7 +11,7 @@ from orchestrator.core.ledger_records import Owner, SubaccountRows, to_ms
 from orchestrator.core.lifecycle import UNPAID, State
 from orchestrator.core.model import Report, Series
 from orchestrator.core.spending import Bought
-from orchestrator.ledger import editions, rows, subaccount_rows
+from orchestrator.ledger import rows
 from orchestrator.ledger.series import SeriesTable
 from orchestrator.ledger.windows import SeriesWindows
 
@@ -87,7 +87,11 @@ class ReportTable:
         return None if row is None else row[0]
 
     def foreign_rows_of(self, report_id: int) -> tuple[tuple[str, int], ...]:
-        return subaccount_rows.of(self.db, report_id)
+        rows_of = self.db.execute(
+            "SELECT account_id, rows FROM foreign_rows WHERE report_id = ? ORDER BY account_id",
+            (report_id,),
+        )
+        return tuple((account_id, number) for account_id, number in rows_of)
 
     def asked_early(
         self, series: Series, age: timedelta, now: datetime, max_failed: int
@@ -117,7 +121,14 @@ class ReportTable:
         )
 
     def newer_edition(self, report: Report) -> int | None:
-        return editions.newer(self.db, report)
+        row = self.db.execute(
+            "SELECT report.id FROM report INDEXED BY report_edition"
+            " JOIN report AS current ON current.id = ?"
+            " WHERE report.series_id = current.series_id AND report.replaces = ?"
+            " AND (report.is_open = 1 OR report.state = ?)",
+            (report.id, report.id, State.DISPUTED.value),
+        ).fetchone()
+        return None if row is None else int(row[0])
 
     # --- of a series --------------------------------------------------------------------------
 
@@ -209,11 +220,32 @@ class ReportTable:
         return int(number)
 
     def superseded(self, by: Report | None = None) -> list[Report]:
-        ids = editions.superseded_ids(self.db, by.replaces if by else None)
-        return [self.report(report_id) for report_id in ids]
+        # A name that a collected report has is never to be removed, whatever else the ledger says.
+        ids = self.db.execute(
+            """
+            SELECT id FROM report AS old INDEXED BY report_to_remove
+            WHERE state IN ('superseded', 'erased') AND target IS NOT NULL AND coalesce(id = ?, 1)
+            AND NOT EXISTS (
+                SELECT 1 FROM report AS current WHERE current.series_id = old.series_id
+                AND current.window_start = old.window_start AND current.state = ?
+                AND current.target = old.target
+            ) ORDER BY id
+            """,
+            (by.replaces if by else None, State.COLLECTED.value),
+        ).fetchall()
+        return [self.report(report_id) for (report_id,) in ids]
 
     def foreign_rows(self) -> Iterator[SubaccountRows]:
-        return subaccount_rows.of_all_files(self.db, self.series.series_numbered)
+        for series_id, start, end, report_id, account_id, number in self.db.execute(
+            "SELECT series_id, window_start, window_end, report_id, account_id, foreign_rows.rows"
+            " FROM foreign_rows JOIN report ON report.id = report_id WHERE state = ?"
+            " ORDER BY report_id, account_id",
+            (State.COLLECTED.value,),
+        ):
+            with rows.refuse_damaged(f"report {report_id}"):
+                window = Window.of_epoch(start, end)
+            series = self.series.series_numbered(series_id)
+            yield SubaccountRows(series, window, report_id, account_id, number)
 
     def bought(self, since: datetime, up_to: int) -> Bought:
         asked = (

@@ -1,7 +1,5 @@
 """Fills a new SQLite ledger with what a manifest tells of a lost one."""
 
-from __future__ import annotations
-
 import sqlite3
 from dataclasses import replace
 from datetime import datetime
@@ -52,7 +50,6 @@ class SqliteRestore:
 
     @property
     def reader(self) -> LedgerReader:
-        """See the port."""
         return self._store
 
     def put(
@@ -64,7 +61,6 @@ class SqliteRestore:
         foreign: tuple[tuple[str, int], ...] = (),
         again: bool = False,
     ) -> None:
-        """See the port."""
         restored = _restored(report, self._at)
         if not line and report.state is State.COLLECTED:  # only its file tells of it
             restored = replace(restored, collected_change=self._store.point().changes)
@@ -103,7 +99,6 @@ class SqliteRestore:
         return Contradiction("report", "it contradicts what stands above", line)
 
     def put_columns(self, number: int, columns: FileColumns, line: int) -> None:
-        """See the port."""
         try:
             self._db.execute(
                 "INSERT INTO column_list VALUES (?, ?)"
@@ -115,7 +110,6 @@ class SqliteRestore:
             raise Contradiction("columns", what, line) from None
 
     def give_up(self, number: int, given_up: GivenUp | None) -> None:
-        """See the port."""
         self._db.execute("DELETE FROM given_up WHERE id = ?", (number,))
         if given_up is None:
             return
@@ -133,17 +127,14 @@ class SqliteRestore:
         )
 
     def remember(self, job: str, series: Series, resolution: Resolution) -> None:
-        """See the port."""
         self._store.remember(job, {series: resolution})
 
     def forgive(self, series: Series, retried: int) -> None:
-        """See the port."""
         self._db.execute(
             "UPDATE series SET retried = ? WHERE id = ?", (retried, self._store.number_of(series))
         )
 
     def take_up(self, report: Report, file: VerifiedFile) -> None:
-        """See the port."""
         self._db.execute(
             "UPDATE report SET state = ?, is_open = 0, has_window = 1, rows = ?, size_bytes = ?,"
             " sha256 = ?, target = ?, changed_at = ?,"
@@ -173,7 +164,6 @@ class SqliteRestore:
         )
 
     def check(self) -> None:
-        """See the port."""
         self._refuse_overlap()
         self._refuse_dangling()
 

@@ -4,8 +4,6 @@ A row that this program cannot have written is damage that SQLite itself cannot 
 reading it raises comes out as a `LedgerError`.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -22,7 +20,6 @@ from orchestrator.core.ledger_records import Owner, from_ms, to_ms
 from orchestrator.core.lifecycle import Event, State
 from orchestrator.core.model import GivenUp, Report, Series, canonical_json
 from orchestrator.errors import LedgerError
-from orchestrator.ledger import editions
 from orchestrator.ledger.sqlite_errors import way_back
 from orchestrator.texts import MAX_REASON, short
 
@@ -190,11 +187,15 @@ def changed_values(report: Report, state: State, event: Event, at: datetime) -> 
 
 
 def _values_of_state(state: State, replaces: int | None) -> dict[str, int]:
-    """The columns that follow from the state: indexes are partial on them."""
-    return {
-        "is_open": int(state.is_open),
-        "has_window": int(editions.has_window(state, replaces)),
-    }
+    """The columns that follow from the state: indexes are partial on them.
+
+    An edition has no window of its own until it is collected: what it replaces has it. Both change
+    in one transaction, so every moment is had by one report and never by two. An edition that was
+    erased keeps its window.
+    """
+    settled = replaces is None or state in (State.COLLECTED, State.ERASED)
+    has_window = state.has_window and settled
+    return {"is_open": int(state.is_open), "has_window": int(has_window)}
 
 
 def _stored(fields: Mapping[str, Any]) -> dict[str, Any]:

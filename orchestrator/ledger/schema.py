@@ -1,7 +1,5 @@
 """The tables of the ledger, and the steps from each version of them to the next."""
 
-from __future__ import annotations
-
 import sqlite3
 from typing import Final
 

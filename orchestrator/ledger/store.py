@@ -4,8 +4,6 @@ Synchronous, and unaware of transactions: `SqliteLedger` runs these inside one, 
 they are. The statements themselves are in the modules of the tables.
 """
 
-from __future__ import annotations
-
 import sqlite3
 
 from orchestrator.core.ledger_records import LedgerChanges

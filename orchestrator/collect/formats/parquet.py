@@ -1,7 +1,5 @@
 """``parquet``: the records with typed columns (see `collect.parquet_writer`)."""
 
-from __future__ import annotations
-
 import errno
 import io
 from collections.abc import Generator, Iterator, Sequence

@@ -4,8 +4,6 @@ The work area is another thing and always local: files that are unfinished, veri
 published, or kept for a person (`collect.work_area.WorkFiles`). No reader of a store sees them.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass

@@ -4,8 +4,6 @@ The copy is synced with every block, and uploaded at intervals and at the end. A
 holds more than the store, and whoever opens the file reads the copy.
 """
 
-from __future__ import annotations
-
 import hashlib
 import os
 import time

@@ -3,8 +3,6 @@
 All calls of the library are synchronous: its asynchronous ones ended processes with SIGABRT.
 """
 
-from __future__ import annotations
-
 import io
 import os
 import random
