@@ -24,6 +24,7 @@ man docs: $(VENV)/.dev
 	$(BIN)/python -m tests.test_docs_man
 	$(BIN)/python -m tests.test_docs_schemas
 	$(BIN)/python -m tests.test_docs_faults
+	$(BIN)/python -m tests.test_docs_logs
 
 # Everything CI checks: formatting, lint, types, import directions, the wheel, tests.
 test: check smoke $(VENV)/.azurite

@@ -108,8 +108,8 @@ def test_the_answer_in_json_has_the_keys_that_the_help_names(
     answer = json.loads(capsys.readouterr().out)
     assert list(answer) == [
         "jobs", "now", "seconds", "requests", "collected", "in_all", "price", "directory",
-        "made_up", "unsettled", "waived", "others", "later", "callbacks", "event_loop",
-        "needs_person", "unfinished", "why", "exit_code", "exit_word", "run", "files",
+        "made_up", "unsettled", "waived", "column_drift", "others", "later", "callbacks",
+        "event_loop", "needs_person", "unfinished", "why", "exit_code", "exit_word", "run", "files",
     ]  # fmt: skip
     assert answer["jobs"] == ["job"]
     assert answer["exit_code"] == 0

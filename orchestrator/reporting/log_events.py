@@ -49,7 +49,7 @@ EVENTS: Final[Mapping[str, LogEvent]] = {
         {
             **dict.fromkeys(("jobs", "now", "seconds", "requests", "collected", "in_all"), ""),
             **dict.fromkeys(("price", "directory", "made_up", "unsettled", "waived"), ""),
-            **dict.fromkeys(("others", "later", "callbacks", "event_loop"), ""),
+            **dict.fromkeys(("column_drift", "others", "later", "callbacks", "event_loop"), ""),
             **dict.fromkeys(("needs_person", "unfinished", "why", *_EXIT, "run"), ""),
         },
     ),

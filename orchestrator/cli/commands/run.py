@@ -34,9 +34,9 @@ from orchestrator.texts import printable
     "backfill.yaml --deadline 22h --lock-wait 10m`. Ctrl-C once stops in order, and the next run "
     "goes on. With --json the keys of the answer are: jobs, now, seconds, requests, collected and "
     "in_all (reports, rows, bytes), price, directory, made_up, unsettled (job, account_id, "
-    "product, direction, filter, owed, refused, open, given_up, disputed), waived, others, later, "
-    "callbacks, event_loop, needs_person, unfinished, why, exit_code, exit_word, "
-    "run (its id), files (that it has collected).",
+    "product, direction, filter, owed, refused, open, given_up, disputed), waived, "
+    "column_drift, others, later, callbacks, event_loop, needs_person, unfinished, why, exit_code, "
+    "exit_word, run (its id), files (that it has collected).",
 )
 @options.jobs_argument
 @click.option(
