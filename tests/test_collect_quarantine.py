@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
+import hmac
+import io
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,7 +14,14 @@ import pytest
 
 from orchestrator.collect.collector import FileCollector
 from orchestrator.collect.work_area import remove_unfinished
-from orchestrator.core.settings import Format, OutputSettings
+from orchestrator.core.column_changes import ColumnChanges
+from orchestrator.core.settings import (
+    ColumnRules,
+    ColumnSettings,
+    Format,
+    OutputSettings,
+    Secret,
+)
 from orchestrator.errors import CollectError, CorruptArchive, OutputError
 from tests.kit.archives import BytesDownload, RawZip, a_report, csv_bytes, csv_in, streamed_zip
 
@@ -83,6 +93,36 @@ async def test_a_file_that_was_verified_can_be_kept_and_taken_after_all(
     assert await FileCollector(OutputSettings(tmp_path, form)).accept(a_report()) == verdict
     assert await FileCollector(OutputSettings(tmp_path, form)).publish(settled(a_report(), verdict))
     assert files_in(tmp_path) == [verdict.target]
+
+
+RULES = ColumnRules(drop=frozenset({"message_body"}), hash=frozenset({"message_id"}))
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("form", [Format.CSV, Format.CSV_GZ, Format.PARQUET])
+@pytest.mark.parametrize("first", [True, False], ids=["made with rules", "rules came later"])
+async def test_rules_are_applied_once_to_a_file_that_was_kept(
+    tmp_path: Path, form: Format, *, first: bool
+) -> None:
+    """Whether they were there when it was made or not: no clear value, no hash of a hash."""
+    clear = OutputSettings(tmp_path, form)
+    ruled = replace(clear, columns=ColumnSettings(RULES), hash_key=Secret("a key"))
+    collector = FileCollector(ruled if first else clear)
+    await collector.fetch(a_report(), BytesDownload(ARCHIVE))
+    await collector.quarantine(a_report(), "wrong echo")
+    await collector.quarantine(a_report(), "looked at again")
+    verdict = await FileCollector(ruled).accept(a_report())
+    assert verdict.rows == 6
+    assert verdict.columns == ColumnChanges(("message_body",), ("message_id",))
+    assert [column.name for column in verdict.file_columns] == ["account_id", "message_id"]
+    assert verdict.source_sha256 == hashlib.sha256(ARCHIVE).hexdigest()
+    assert await FileCollector(ruled).publish(settled(a_report(), verdict))
+    (path,) = files_in(tmp_path)
+    rows = list(csv.reader(io.StringIO(csv_in((tmp_path / path).read_bytes(), form).decode())))
+    ids = [row[1] for row in csv.reader(io.StringIO(CONTENT.decode(), newline=""))][1:]
+    assert [row[1] for row in rows[1:]] == [
+        hmac.digest(b"a key", value.encode(), "sha256").hex() for value in ids
+    ]
 
 
 @pytest.mark.anyio

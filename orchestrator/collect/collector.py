@@ -32,9 +32,9 @@ from orchestrator.errors import CorruptArchive, TooLong, TransportError
 
 
 class _Fresh(NamedTuple):
-    """A file that this process made: its hash, and whether its content was synced."""
+    """A file that this process made: its hash and more, and whether its content was synced."""
 
-    sha256: str
+    converted: Converted
     synced: bool
 
 
@@ -209,7 +209,7 @@ class FileCollector:
         """Marks the finished part as the verified file that waits for `publish`."""
         verified = files.verified(file_format)
         files.part(file_format).replace(verified)
-        self._fresh[verified] = _Fresh(converted.sha256, synced)
+        self._fresh[verified] = _Fresh(converted, synced)
         return VerifiedFile(
             rows=converted.rows,
             size_bytes=converted.size_bytes,
@@ -232,7 +232,7 @@ class FileCollector:
         files = self._files(report)
         verified = files.verified(layout.format_of(report.target))
         made = self._fresh.get(verified)
-        fresh = made is not None and made.sha256 == report.sha256
+        fresh = made is not None and made.converted.sha256 == report.sha256
         stands = self._store.put(
             verified,
             report.target,
@@ -251,9 +251,10 @@ class FileCollector:
 
     async def quarantine(self, report: Report, reason: str) -> None:
         self._has_quarantine = True
-        await to_thread.run_sync(
-            quarantine.keep, self._files(report), self._folders, report, reason
-        )
+        files = self._files(report)
+        fresh = [self._fresh.pop(files.verified(file_format), None) for file_format in Format]
+        made = next((one.converted for one in fresh if one is not None), None)
+        await to_thread.run_sync(quarantine.keep, files, self._folders, report, reason, made)
 
     def kept(self, report: Report) -> Path | None:
         """The file that is kept aside of a report; None where there is none."""

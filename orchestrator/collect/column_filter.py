@@ -13,7 +13,7 @@ from functools import lru_cache
 from typing import Final
 
 from orchestrator.collect.csv_records import RecordBlocks
-from orchestrator.core.settings import ColumnRules, Secret
+from orchestrator.core.settings import ColumnRules, Secret, plain_name
 from orchestrator.errors import CorruptArchive
 
 _REMEMBERED: Final = 100_000
@@ -102,12 +102,12 @@ class ColumnFilter:
 
     def _begin(self, header: list[str]) -> None:
         drop, hashes = _plain(self._rules.drop), _plain(self._rules.hash)
-        names = [_plain_name(name) for name in header]
+        names = [plain_name(name) for name in header]
         kept = [place for place, name in enumerate(names) if name not in drop]
         hashed = {place for place in kept if names[place] in hashes}
         self._header = [header[place] for place in kept]
         self._fields = len(header)
-        self.dropped = tuple(name for name in header if _plain_name(name) in drop)
+        self.dropped = tuple(name for name in header if plain_name(name) in drop)
         self.hashed = tuple(header[place] for place in sorted(hashed))
         places = [(place, place in hashed) for place in kept]
         hash_of = self._hash
@@ -118,12 +118,8 @@ class ColumnFilter:
         self._change = change
 
 
-def _plain_name(name: str) -> str:
-    return name.strip().casefold()
-
-
 def _plain(names: Iterable[str]) -> frozenset[str]:
-    return frozenset(map(_plain_name, names))
+    return frozenset(map(plain_name, names))
 
 
 def _hasher(key: Secret | None) -> Callable[[str], str]:

@@ -6,8 +6,9 @@ whoever drives it in a thread can stop between two steps.
 
 import contextlib
 import hashlib
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO, Final
 
@@ -52,16 +53,46 @@ def convert(
         CorruptArchive: structure, packed bytes, CRC or quotes are wrong.
         OSError: the disk.
     """
+    member = read_member(archive)
+    inflate.check_size(member, items_count)
+    if reserve is not None:
+        reserve(output_format.expected_bytes(member))
+    return (
+        yield from write_csv(
+            partial(inflate.blocks, archive, member),
+            output,
+            output_format,
+            subject,
+            archive=archive,
+            lenient=lenient,
+            by_account=by_account,
+        )
+    )
+
+
+def write_csv(
+    blocks: Callable[[], Iterator[bytes]],
+    output: Path,
+    output_format: OutputFormat,
+    subject: FileSubject,
+    *,
+    archive: BinaryIO | None = None,
+    lenient: bool = False,
+    by_account: bool = False,
+) -> Generator[None, None, Converted]:
+    """Writes a CSV in the published form; arguments, result and errors are those of `convert`.
+
+    Args:
+        blocks: the CSV, from its beginning at each call.
+        archive: that it comes from, open for reading; None: it comes from something else.
+    """
     for _ in range(_MOST_PASSES):
-        member = read_member(archive)
-        inflate.check_size(member, items_count)
-        if reserve is not None:
-            reserve(output_format.expected_bytes(member))
         file = OutputFile(output, output_format, subject, by_account=by_account)
         with contextlib.closing(file):
             try:
-                yield from in_steps(inflate.blocks(archive, member), file.take)
-                yield from each_block(archive, file.take_packed)
+                yield from in_steps(blocks(), file.take)
+                if archive is not None:
+                    yield from each_block(archive, file.take_packed)
                 return file.finish(lenient=lenient)
             except ColumnsDoNotFit as misfit:
                 subject = replace(subject, fallbacks=misfit.columns)

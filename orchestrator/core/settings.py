@@ -4,14 +4,15 @@ A field that is annotated with a `Key` is a key of the config file: this is wher
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from decimal import Decimal
 from enum import Enum
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Final, Self
 
 from orchestrator.core import products, vonage
+from orchestrator.core.column_changes import ColumnChanges
 from orchestrator.core.hosts import is_on_this_machine
 from orchestrator.core.keys import ByPeriod, Form, Key
 
@@ -117,6 +118,11 @@ class Readers(Enum):
         return 0o077 if self is Readers.PRIVATE else 0o027
 
 
+def plain_name(column: str) -> str:
+    """The name of a column as rules compare it: without case, and without space around it."""
+    return column.strip().casefold()
+
+
 @dataclass(frozen=True, slots=True)
 class ColumnRules:
     """What becomes of the columns of collected files, which hold personal data."""
@@ -127,6 +133,15 @@ class ColumnRules:
     def __bool__(self) -> bool:
         """Whether any column is changed."""
         return bool(self.drop or self.hash)
+
+    def without(self, done: ColumnChanges | None) -> Self:
+        """The rules that are left for a file to which some have been applied already."""
+        gone = set(map(plain_name, () if done is None else done.by_rule))
+        return replace(
+            self,
+            drop=frozenset(name for name in self.drop if plain_name(name) not in gone),
+            hash=frozenset(name for name in self.hash if plain_name(name) not in gone),
+        )
 
 
 @dataclass(frozen=True, slots=True)
