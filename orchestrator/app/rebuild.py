@@ -48,21 +48,15 @@ def _remedy() -> str:
 
 @dataclass(slots=True)
 class Rebuilt:
-    """What a ledger was made of.
-
-    Attributes:
-        files: collected files that the manifest knows.
-        missing: of these, how many are not there.
-        open: reports that the run goes on with.
-        taken_up: files that only their places told of; they were read, and are collected.
-        left: files that nobody knows and that could not be taken up, with the reason.
-    """
+    """What a ledger was made of."""
 
     has_manifest: bool
-    files: int = 0
-    missing: int = 0
-    open: int = 0
+    files: int = 0  # collected files that the manifest knows
+    missing: int = 0  # of these, how many are not there
+    open: int = 0  # reports that the run goes on with
+    # files that only their places told of; they were read, and are collected
     taken_up: list[str] = field(default_factory=list)
+    # files that nobody knows and that could not be taken up, with the reason
     left: list[str] = field(default_factory=list)
 
     def words(self) -> Iterator[tuple[str, str]]:

@@ -53,38 +53,23 @@ _DRIVE: Final = re.compile(r"[A-Za-z]:")
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """The one file in an archive, as both its headers describe it.
+    """The one file in an archive, as both its headers describe it."""
 
-    Attributes:
-        name: for people only; it is never used as a path.
-        method: `STORED` or `DEFLATED`.
-        crc: of the unpacked bytes.
-        packed_bytes: its size in the archive.
-        size_bytes: its size unpacked, as promised.
-        offset: of its first packed byte.
-    """
-
-    name: str
-    method: int
-    crc: int
-    packed_bytes: int
-    size_bytes: int
-    offset: int
+    name: str  # for people only; it is never used as a path
+    method: int  # `STORED` or `DEFLATED`
+    crc: int  # of the unpacked bytes
+    packed_bytes: int  # its size in the archive
+    size_bytes: int  # its size unpacked, as promised
+    offset: int  # of its first packed byte
 
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """What the first bytes of an archive say, and nobody has confirmed yet.
+    """What the first bytes of an archive say, and nobody has confirmed yet."""
 
-    Attributes:
-        offset: of the first packed byte.
-        deflated: packed in the usual way, and not encrypted.
-        size_bytes: unpacked; None where it stands elsewhere.
-    """
-
-    offset: int
-    deflated: bool
-    size_bytes: int | None
+    offset: int  # of the first packed byte
+    deflated: bool  # packed in the usual way, and not encrypted
+    size_bytes: int | None  # unpacked; None where it stands elsewhere
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,20 +27,14 @@ _COLUMN_OF: Final[Mapping[str, tuple[str, ...]]] = {"status": ("status", "verify
 
 @dataclass(slots=True)
 class _Check:
-    """One difference, and what the records so far say of it.
-
-    Attributes:
-        asked_for: whether a value is what was asked for.
-        fits_answer: whether a value would stand in the file if the echo were true.
-        widens: the echo asks for more than we did; then our records alone refute it.
-        refuted: a record was seen that the echo rules out.
-    """
+    """One difference, and what the records so far say of it."""
 
     column: int
-    asked_for: Callable[[str], bool]
+    asked_for: Callable[[str], bool]  # whether a value is what was asked for
+    # whether a value would stand in the file if the echo were true
     fits_answer: Callable[[str], bool]
-    widens: bool
-    refuted: bool = False
+    widens: bool  # the echo asks for more than we did; then our records alone refute it
+    refuted: bool = False  # a record was seen that the echo rules out
 
     def takes(self, row: Sequence[str]) -> bool:
         """Whether a record is what was asked for."""

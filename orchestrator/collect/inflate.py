@@ -171,19 +171,12 @@ class Stream(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Inflater:
-    """A library that inflates.
+    """A library that inflates."""
 
-    Attributes:
-        name: of the library.
-        raw: begins a stream of raw deflate, without any header.
-        crc32: as `zlib.crc32`.
-        error: what is raised for damaged bytes.
-    """
-
-    name: str
-    raw: Callable[[], Stream]
-    crc32: Callable[[bytes, int], int]
-    error: type[Exception]
+    name: str  # of the library
+    raw: Callable[[], Stream]  # begins a stream of raw deflate, without any header
+    crc32: Callable[[bytes, int], int]  # as `zlib.crc32`
+    error: type[Exception]  # what is raised for damaged bytes
 
 
 ZLIB: Final = Inflater("zlib", lambda: zlib.decompressobj(-zlib.MAX_WBITS), zlib.crc32, zlib.error)

@@ -93,15 +93,10 @@ def series_folder(series: Series) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """A file that stands where a published one would.
+    """A file that stands where a published one would."""
 
-    Attributes:
-        target: relative to the output directory, with forward slashes.
-        window: that its name tells.
-    """
-
-    target: str
-    window: Window
+    target: str  # relative to the output directory, with forward slashes
+    window: Window  # that its name tells
     edition: int
     file_format: Format
 

@@ -158,29 +158,19 @@ def kind_of(raw: bytes) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class Survey:
-    """How the manifest of a store stands.
+    """How the manifest of a store stands."""
 
-    Attributes:
-        path: where it is, or would be.
-        exists: whether there is one.
-        header: None where there is none that can be read.
-        point: the furthest that its ledger had got, as far as it can be read; None: version 1.
-        problem: the first line that is not as it was written; None: it is as it was written.
-        entries: how many can be read, without what may follow a problem.
-        appended: lines after what was written as a whole.
-        size_bytes: up to the end of the last whole line; what follows is of no use.
-        crc: of the file up to there.
-    """
-
-    path: str
-    exists: bool
-    header: Header | None = None
+    path: str  # where it is, or would be
+    exists: bool  # whether there is one
+    header: Header | None = None  # None where there is none that can be read
+    # the furthest that its ledger had got, as far as it can be read; None: version 1
     point: LedgerPoint | None = None
+    # the first line that is not as it was written; None: it is as it was written
     problem: Mistake | None = None
-    entries: int = 0
-    appended: int = 0
-    size_bytes: int = 0
-    crc: int = 0
+    entries: int = 0  # how many can be read, without what may follow a problem
+    appended: int = 0  # lines after what was written as a whole
+    size_bytes: int = 0  # up to the end of the last whole line; what follows is of no use
+    crc: int = 0  # of the file up to there
 
     @property
     def tells_nothing(self) -> bool:

@@ -10,17 +10,14 @@ from orchestrator.core.model import GivenUp, Report, Series
 
 @dataclass(frozen=True, slots=True)
 class ReportEntry:
-    """A report: collected (its line is that of a file), open, disputed, or come to nothing.
+    """A report: collected (its line is that of a file), open, disputed, or come to nothing."""
 
-    Attributes:
-        report: without its link, which the API tells anew. Its number is 0 in manifests of version
-            1, and its request id None where only the file itself was found.
-        failed: the event by which it came to nothing, where that counts as a purchase.
-        foreign: records in its file of other accounts than the report's, by account.
-    """
-
+    # without its link, which the API tells anew. Its number is 0 in manifests of version 1, and its
+    # request id None where only the file itself was found.
     report: Report
+    # the event by which it came to nothing, where that counts as a purchase
     failed: int | None = None
+    # records in its file of other accounts than the report's, by account
     foreign: tuple[tuple[str, int], ...] = ()
 
     @property

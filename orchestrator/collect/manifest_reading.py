@@ -44,21 +44,13 @@ class BadLine(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """The first line of a manifest.
+    """The first line of a manifest."""
 
-    Attributes:
-        version: of its form.
-        made_at: when it was written as a whole.
-        events: how many events the ledger had seen then.
-        point: which ledger, and how far it had got; None in version 1.
-        fingerprint: of the ledger, in version 1.
-    """
-
-    version: int
-    made_at: datetime
-    events: int
-    point: LedgerPoint | None
-    fingerprint: str = ""
+    version: int  # of its form
+    made_at: datetime  # when it was written as a whole
+    events: int  # how many events the ledger had seen then
+    point: LedgerPoint | None  # which ledger, and how far it had got; None in version 1
+    fingerprint: str = ""  # of the ledger, in version 1
 
 
 def parse_line(raw: bytes) -> dict[str, Any]:

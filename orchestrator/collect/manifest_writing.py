@@ -39,17 +39,11 @@ CHECK_BYTES: Final = len(b',"check":"00000000"}\n')
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """A manifest that was written as a whole.
+    """A manifest that was written as a whole."""
 
-    Attributes:
-        entries: how many it has.
-        size_bytes: of the file.
-        crc: its CRC-32.
-    """
-
-    entries: int
-    size_bytes: int
-    crc: int
+    entries: int  # how many it has
+    size_bytes: int  # of the file
+    crc: int  # its CRC-32
 
 
 def write_manifest(

@@ -30,17 +30,11 @@ _UNFINISHED: Final = re.compile(r"(\d+)_[A-Za-z0-9._%-]+\.(?:part|verified\.[a-z
 
 @dataclass(frozen=True, slots=True)
 class WorkFiles:
-    """The paths of one report's files that are not published (yet).
+    """The paths of one report's files that are not published (yet)."""
 
-    Attributes:
-        partial_folder: of unfinished files.
-        quarantine_folder: of files that a person must look at.
-        stem: how their names begin: our number and the API's id of the report.
-    """
-
-    partial_folder: Path
-    quarantine_folder: Path
-    stem: str
+    partial_folder: Path  # of unfinished files
+    quarantine_folder: Path  # of files that a person must look at
+    stem: str  # how their names begin: our number and the API's id of the report
 
     @classmethod
     def of(cls, directory: Path, report: Report) -> WorkFiles:
@@ -218,15 +212,10 @@ class PartialFolder:
 
 @dataclass(frozen=True, slots=True)
 class PartialDownload:
-    """The beginning of an archive on the disk.
+    """The beginning of an archive on the disk."""
 
-    Attributes:
-        resume: where it goes on, and what proves that the file is still the same.
-        items_count: what the API promised when it was fetched; it bounded what was taken.
-    """
-
-    resume: Resume
-    items_count: int | None
+    resume: Resume  # where it goes on, and what proves that the file is still the same
+    items_count: int | None  # what the API promised when it was fetched; it bounded what was taken
 
     def write(self, files: WorkFiles) -> None:
         """Puts the note beside the archive, once the archive itself is on the disk.

@@ -22,17 +22,11 @@ _HEAD_BYTES: Final = 100  # The header of every file of SQLite.
 
 @dataclass(frozen=True, slots=True)
 class LedgerBackup:
-    """A complete copy of a ledger.
+    """A complete copy of a ledger."""
 
-    Attributes:
-        path: of the copy, absolute.
-        size_bytes: its size.
-        events: the number of the latest event that it has; 0 in a ledger without events.
-    """
-
-    path: Path
-    size_bytes: int
-    events: int
+    path: Path  # of the copy, absolute
+    size_bytes: int  # its size
+    events: int  # the number of the latest event that it has; 0 in a ledger without events
 
 
 def copy_ledger(path: Path, target: Path, *, replace: bool) -> LedgerBackup:

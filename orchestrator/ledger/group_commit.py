@@ -29,15 +29,12 @@ class _Entry:
 
 @dataclass(slots=True)
 class _Batch:
-    """The pieces of work of one transaction; the caller who brought the first one runs it.
-
-    Attributes:
-        turn: set when the transaction before it has ended.
-        ended: set when it has been committed, or has failed.
-    """
+    """The pieces of work of one transaction; the caller who brought the first one runs it."""
 
     entries: list[_Entry] = field(default_factory=list)
+    # set when the transaction before it has ended
     turn: anyio.Event = field(default_factory=anyio.Event)
+    # set when it has been committed, or has failed
     ended: anyio.Event = field(default_factory=anyio.Event)
 
 

@@ -34,23 +34,16 @@ _CHANGES: Final = {(False, True): "collected_change", (True, False): "removed_ch
 
 @dataclass(frozen=True, slots=True)
 class ReportWriter:
-    """Writes the table `report` of one connection, and what must change with it.
+    """Writes the table `report` of one connection, and what must change with it."""
 
-    Attributes:
-        db: whose transactions others begin and end.
-        events: takes an event for each change.
-        changes: notes each report that is written.
-        column_lists: gives each list of columns its number.
-    """
-
-    db: sqlite3.Connection
+    db: sqlite3.Connection  # whose transactions others begin and end
     series: SeriesTable
     windows: SeriesWindows
     reports: ReportTable
     given_up: GivenUpTable
-    events: EventTable
-    changes: LedgerChanges
-    column_lists: ColumnLists
+    events: EventTable  # takes an event for each change
+    changes: LedgerChanges  # notes each report that is written
+    column_lists: ColumnLists  # gives each list of columns its number
 
     def record_intent(
         self,

@@ -76,17 +76,12 @@ def refuse_damaged(subject: str) -> Iterator[None]:
 
 
 class Column(NamedTuple):
-    """A column of `report` that holds a field of `Report` of the same name.
+    """A column of `report` that holds a field of `Report` of the same name."""
 
-    Attributes:
-        name: of both.
-        store: makes the stored value of the field's; None: it is stored as it is, as None is.
-        read: the reverse.
-    """
-
-    name: str
+    name: str  # of both
+    # makes the stored value of the field's; None: it is stored as it is, as None is
     store: Callable[[Any], Any] | None = None
-    read: Callable[[Any], Any] | None = None
+    read: Callable[[Any], Any] | None = None  # the reverse
 
 
 class _States(dict[str, State]):

@@ -48,22 +48,16 @@ class ColumnsDoNotFit(Exception):
 
 @dataclass(frozen=True, slots=True)
 class FileSubject:
-    """What a file is about, for formats that type its columns or say so in the file.
+    """What a file is about, for formats that type its columns or say so in the file."""
 
-    Attributes:
-        product: by its canonical name; empty where nobody knows.
-        direction: of its records; None where the product has none.
-        facts: are written into the file, where its format has a place for them.
-        fallbacks: columns that do not have the type that their names say.
-        rules: which columns are left out or hashed.
-        hash_key: of the hashes; None where `rules` has none.
-    """
-
-    product: str = ""
-    direction: str | None = None
+    product: str = ""  # by its canonical name; empty where nobody knows
+    direction: str | None = None  # of its records; None where the product has none
+    # are written into the file, where its format has a place for them
     facts: Mapping[str, str] = field(default_factory=dict)
+    # columns that do not have the type that their names say
     fallbacks: Mapping[str, Fallback] = field(default_factory=dict)
-    rules: ColumnRules = field(default_factory=ColumnRules)
+    rules: ColumnRules = field(default_factory=ColumnRules)  # which columns are left out or hashed
+    # of the hashes; None where `rules` has none
     hash_key: Secret | None = field(default=None, repr=False)
 
     @classmethod
