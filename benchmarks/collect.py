@@ -163,7 +163,7 @@ def ours(address: str, archive: Archive, folder: Path, output: str = "reports") 
     """A whole run that collects the archive."""
     Path(folder, "config.yaml").write_text(
         f"api: {{base_url: '{address}', requests_per_second: 50}}\n"
-        "poll: {interval_initial: 200ms, interval_max: 1s}\n"
+        "poll: {interval_initial: 10ms, interval_max: 1s}\n"
         "credentials: {default: {api_key: abcd1234, api_secret: '${SECRET}'}}\n"
         f"output: {{directory: '{output}'}}\n",
         encoding="utf-8",

@@ -6,17 +6,18 @@ import hashlib
 import io
 import random
 import tempfile
+import threading
 import zipfile
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import anyio
 import pytest
-from anyio import to_thread
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from orchestrator.collect import inflate
+from orchestrator.collect import inflate, pipeline
 from orchestrator.collect.archive import read_member
 from orchestrator.collect.collector import FileCollector
 from orchestrator.collect.formats import output_format
@@ -234,33 +235,39 @@ async def test_subaccounts_are_counted_on_the_way(
 
 
 @pytest.mark.anyio
-async def test_threads_that_work_hard_are_no_more_than_cores(
+async def test_of_threads_that_work_hard_each_kind_has_no_more_than_cores(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Several files side by side share them."""
-    monkeypatch.setattr("os.cpu_count", lambda: 2)
+    for kind in ("_UNPACKING", "_STORING"):
+        monkeypatch.setattr(pipeline, kind, threading.BoundedSemaphore(2))
     _, archive = await noise_of(4 * MIB)
     collector = FileCollector(OutputSettings(tmp_path))
-    run_sync, working, most = to_thread.run_sync, [0], [0]
+    working, most, lock = Counter[str](), Counter[str](), threading.Lock()
 
-    async def watched(function: Any, *arguments: Any, limiter: Any = None, **options: Any) -> Any:
+    def count(method: str, doing: str) -> None:
+        work = getattr(StreamingUnpacker, method)
+
         def counted(*arguments: Any) -> Any:
-            working[0] += 1
-            most[0] = max(most[0], working[0])
+            with lock:
+                working[doing] += 1
+                most[doing] = max(most[doing], working[doing])
             try:
-                return function(*arguments)
+                return work(*arguments)
             finally:
-                working[0] -= 1
+                with lock:
+                    working[doing] -= 1
 
-        work = function if limiter is None else counted
-        return await run_sync(work, *arguments, limiter=limiter, **options)
+        monkeypatch.setattr(StreamingUnpacker, method, counted)
 
-    monkeypatch.setattr(to_thread, "run_sync", watched)
+    count("_take", "unpack")
+    count("store", "store")
     async with anyio.create_task_group() as group:
         for number in range(6):
             report = a_report(None, id=number + 1)
             group.start_soon(collector.fetch, report, BytesDownload(archive))
-    assert 1 <= most[0] <= 2
+    assert 1 <= most["unpack"] <= 2
+    assert 1 <= most["store"] <= 2
 
 
 @pytest.mark.anyio

@@ -113,7 +113,7 @@ class ArchiveFetch:
             self._length, self._validator = download.length, download.validator
             if self._kept_bytes:
                 await in_thread(self._catch_up(self._unpacker), cores)
-        await fetch_archive(reader, first, self._archive, self._unpacker, cores)
+        await fetch_archive(reader, first, self._archive, self._unpacker)
 
     def _reserve_room(self, size_bytes: int) -> None:
         """Called with a number of bytes before they are written.

@@ -18,7 +18,9 @@ from orchestrator.collect.formats.base import FileSubject, OutputFormat
 from orchestrator.collect.inflate import Inflater
 from orchestrator.collect.output_file import Converted, OutputFile
 
-SLICE: Final = 32 * 1024  # Packed bytes that the library is given at once.
+SLICE: Final = (
+    64 * 1024
+)  # Packed bytes that the library is given at once: blocks of a few hundred KB.
 
 BATCH: Final = 2 * 1024 * 1024  # Bytes of CSV from thread to thread: a millisecond or two of work.
 
