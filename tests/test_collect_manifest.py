@@ -403,7 +403,10 @@ SPOILED: dict[str, tuple[Callable[[list[bytes]], list[bytes]], str]] = {
     "not UTF-8": (replaced(2, b'{"a":"\xff"'), "2:1: not a line of JSON"),
     "NaN": (replaced(2, b'{"rows":NaN'), "2:1: not a line of JSON"),
     "too deep": (replaced(2, b"[" * 100_000), "2:1: not a line of JSON"),
-    "unknown kind": (changed(2, kind="files"), "2:1: kind: 'files' is no kind of line"),
+    "unknown kind": (
+        changed(2, kind="files"),
+        "2:1: kind: 'files' is no kind of line here; maybe a newer version",
+    ),
     "a path that leads out": (
         changed(2, path="../x.csv"),
         "2:1: path: '../x.csv' does not stay in the output directory",

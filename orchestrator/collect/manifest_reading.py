@@ -166,7 +166,10 @@ def parse_entry(fields: Mapping[str, Any]) -> Entry:  # noqa: PLR0911 - one arm 
                 mark=_get_moment(fields, "mark"),
             )
         case other:
-            raise BadLine("kind", f"{other!r} is no kind of line")
+            what = (
+                f"{other!r} is no kind of line here; maybe a newer version of orchestrator wrote it"
+            )
+            raise BadLine("kind", what)
 
 
 def _file_entry(fields: Mapping[str, Any]) -> ReportEntry:
