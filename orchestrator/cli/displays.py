@@ -38,9 +38,6 @@ class RunOutput:
         as_json: the ending is a JSON object.
         log_format: of the lines: ``text`` or ``json``.
         quiet: only what a person must know.
-
-    Attributes:
-        mask: hides the secrets in a text.
     """
 
     def __init__(
@@ -52,6 +49,7 @@ class RunOutput:
         log_format: str,
         quiet: bool,
     ) -> None:
+        # hides the secrets in a text
         self.mask = hider(each.api_secret.reveal() for each in credentials)
         self._as_json = as_json
         self._json_lines = log_format == "json"

@@ -20,14 +20,12 @@ class GuardedStream:
     Args:
         stream: the standard stream.
         lost: a first reason why nothing of it can be seen; it was closed from the beginning.
-
-    Attributes:
-        lost: whether something could not be written, other than because the reader went away.
     """
 
     def __init__(self, stream: TextIO, *, lost: bool = False) -> None:
         self._stream = stream
         self._is_off = False
+        # whether something could not be written, other than because the reader went away
         self.lost = False
         self._closed_from_the_beginning = lost
 

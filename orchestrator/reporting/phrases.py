@@ -179,14 +179,10 @@ def _named(what: str, columns: Mapping[str, str]) -> Iterator[str]:
 class Fate(Enum):
     """What follows for the window of a report that brought no file."""
 
-    GIVEN_UP = "given up"
-    """No run asks for it until a person says so."""
-    WAIVED = "waived"
-    """The user skips it."""
-    AGAIN = "again"
-    """It has been asked for again."""
-    OWED = "owed"
-    """The next run asks for it, if a job still wants it."""
+    GIVEN_UP = "given up"  # No run asks for it until a person says so
+    WAIVED = "waived"  # The user skips it
+    AGAIN = "again"  # It has been asked for again
+    OWED = "owed"  # The next run asks for it, if a job still wants it
 
 
 @dataclass(frozen=True, slots=True)

@@ -74,18 +74,15 @@ class PlanNotes:
     """What must be said of the debt when a run begins, over all series.
 
     Its memory does not grow with their number.
-
-    Attributes:
-        backfilled: by job, the time that earlier runs of it missed. This is normal.
-        past_retention: from the oldest moment asked for that the API no longer keeps, to where it
-            still has records; None if there is no such time.
-        past_retention_series: how many series reach back there.
     """
 
     def __init__(self) -> None:
+        # by job, the time that earlier runs of it missed. This is normal
         self.backfilled: dict[str, tuple[Window, ...]] = {}
+        # from the oldest moment asked for that the API no longer keeps, to where it still has
+        # records; None if there is no such time
         self.past_retention: Window | None = None
-        self.past_retention_series = 0
+        self.past_retention_series = 0  # how many series reach back there
 
     def add(self, debt: Debt, now: datetime) -> None:
         """Adds the debt of one more series, as it stands now."""
@@ -110,9 +107,6 @@ class RunStats:
         jobs: of the run.
         clock: the run's wall clock; what is intended from now on counts as new.
         requests: how many requests the run has made so far.
-
-    Attributes:
-        plan_notes: on the debt, complete once the run works.
     """
 
     def __init__(
@@ -123,7 +117,7 @@ class RunStats:
         self._begun = begun.replace(microsecond=begun.microsecond // 1000 * 1000)
         self._clock = clock
         self.requests = requests
-        self.plan_notes = PlanNotes()
+        self.plan_notes = PlanNotes()  # on the debt, complete once the run works
         self._rows: dict[tuple[str, str], RowStats] = {}
         self._open: dict[int, tuple[RowStats, State, datetime]] = {}
         seen = Counter(entry.series.key for job in jobs for entry in job.series)

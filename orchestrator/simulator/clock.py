@@ -11,10 +11,6 @@ class WorldClock:
 
     It fits the program's `Clock` port. Read it on the loop's thread only. It shows its start
     until `begin` is called.
-
-    Attributes:
-        speed: world seconds for each second of the loop; 0 stops it.
-        listeners: called after the clock was set or advanced by hand.
     """
 
     def __init__(
@@ -28,7 +24,8 @@ class WorldClock:
             raise ValueError(f"{start!r} has no time zone; the world's clock needs one")
         if speed < 0:
             raise ValueError(f"the world's clock cannot run backwards (speed {speed})")
-        self.speed = speed
+        self.speed = speed  # world seconds for each second of the loop; 0 stops it
+        # called after the clock was set or advanced by hand
         self.listeners: list[Callable[[], None]] = []
         self._loop_time = loop_time
         self._base = start.astimezone(UTC)

@@ -24,16 +24,11 @@ _LISTED_SPAN: Final = timedelta(days=7)  # What a list call covers that gives no
 
 
 class Endpoints:
-    """The asynchronous calls of one world.
-
-    Attributes:
-        base_url: the start of every link; set once the server listens.
-        media: the finished files.
-    """
+    """The asynchronous calls of one world."""
 
     def __init__(self, world: World) -> None:
-        self.base_url = ""
-        self.media = Media(world)
+        self.base_url = ""  # the start of every link; set once the server listens
+        self.media = Media(world)  # the finished files
         self._world = world
         self._began = anyio.current_time()
 

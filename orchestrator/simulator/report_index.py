@@ -26,14 +26,10 @@ class _Owned:
 
 
 class ReportIndex:
-    """Every report ever created; no look-up goes through all of them.
-
-    Attributes:
-        all: every report by its id, oldest first.
-    """
+    """Every report ever created; no look-up goes through all of them."""
 
     def __init__(self) -> None:
-        self.all: dict[str, Report] = {}
+        self.all: dict[str, Report] = {}  # every report by its id, oldest first
         self._files: dict[str, Report] = {}
         self._of_account: defaultdict[str, _Owned] = defaultdict(_Owned)
         self._of_key: defaultdict[str, _Owned] = defaultdict(_Owned)

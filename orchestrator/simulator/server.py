@@ -60,35 +60,24 @@ class TokenBucket:
 
 
 class Simulator:
-    """A running simulator. Get one from `serve`.
-
-    Attributes:
-        settings: the settings of the world.
-        clock: the world's.
-        world: the state behind the server; use it on the loop's thread only.
-        api_key, api_secret, accounts: of the first key; its own account first.
-        calls: how many calls came, by place; throttled and unauthorised ones count too.
-        throttled: how many of them got 429 by the rate limit (not by a fault).
-        call_times: (loop time, API key, place) of the latest calls that were let in or throttled.
-        leaks: paths that were asked for with credentials under another host name.
-        restarts: how often it was restarted.
-    """
+    """A running simulator. Get one from `serve`."""
 
     def __init__(self, settings: Settings, clock: WorldClock) -> None:
         self.settings = settings
         self.clock = clock
+        # the state behind the server; use it on the loop's thread only
         self.world = World(settings, clock)
         first = settings.keys[0]
-        self.api_key, self.api_secret, self.accounts = (
-            first.api_key,
-            first.api_secret,
-            first.accounts,
-        )
+        self.api_key, self.api_secret = first.api_key, first.api_secret
+        self.accounts = first.accounts  # of the first key, its own first
+        # how many calls came, by place; throttled and unauthorised ones count too
         self.calls: Counter[str] = Counter()
-        self.throttled = 0
+        self.throttled = 0  # how many of them got 429 by the rate limit (not by a fault)
+        # (loop time, API key, place) of the latest calls that were let in or throttled
         self.call_times: deque[tuple[float, str, str]] = deque(maxlen=_REMEMBERED_CALLS)
+        # paths that were asked for with credentials under another host name
         self.leaks: list[str] = []
-        self.restarts = 0
+        self.restarts = 0  # how often it was restarted
         self._closing = anyio.Event()
         self._runner: web.AppRunner | None = None
         self._site: web.TCPSite | None = None

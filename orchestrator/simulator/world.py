@@ -32,25 +32,21 @@ class World:
     """Accounts, reports and their bill. Use it on the loop's thread only.
 
     Every method first lets happen what is due by the world's clock.
-
-    Attributes:
-        injector: the faults, and how often each has struck.
-        on_change: called when the next callback may be due sooner than before.
-        forged_callbacks: reports for which a forged callback is to be sent now.
-        turned_away: how many creates `Settings.max_open` refused.
-        ended_with_callback: ended reports whose callback is to be sent, oldest first.
     """
 
     def __init__(self, settings: Settings, clock: WorldClock) -> None:
         self.settings = settings
         self.clock = clock
         self.records = Records(settings)
-        self.injector = FaultInjector(settings.faults)
+        self.injector = FaultInjector(settings.faults)  # the faults, and how often each has struck
+        # called when the next callback may be due sooner than before
         self.on_change: Callable[[], None] = lambda: None
+        # reports for which a forged callback is to be sent now
         self.forged_callbacks: list[Report] = []
+        # ended reports whose callback is to be sent, oldest first
         self.ended_with_callback: list[Report] = []
         self._random = SeededRandom(settings, clock.epoch())
-        self.turned_away = 0
+        self.turned_away = 0  # how many creates `Settings.max_open` refused
         self._index = ReportIndex()
         self._synchronous: list[UsageRecord] = []
         self._open_callbacks = 0

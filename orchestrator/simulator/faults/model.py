@@ -15,19 +15,13 @@ PLACES: Final = (*CALLS, "report", "server")
 
 
 class WrongFault(ValueError):
-    """A fault that makes no sense.
-
-    Attributes:
-        key: the key that is wrong; empty for the fault as a whole.
-        reason: what is wrong with it.
-        remedy: what to write instead; may be empty.
-    """
+    """A fault that makes no sense."""
 
     def __init__(self, key: str, reason: str, remedy: str = "") -> None:
         super().__init__(f"{key}: {reason}" if key else reason)
-        self.key = key
-        self.reason = reason
-        self.remedy = remedy
+        self.key = key  # the key that is wrong; empty for the fault as a whole
+        self.reason = reason  # what is wrong with it
+        self.remedy = remedy  # what to write instead; may be empty
 
 
 class Fault(BaseModel):

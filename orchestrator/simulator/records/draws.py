@@ -9,15 +9,7 @@ from orchestrator.simulator.records.bodies import REFERENCES
 
 
 class Draw:
-    """Everything that decides a record: its account, its moment, and random numbers.
-
-    Attributes:
-        time: whole seconds since 1970, on the product's natural time column.
-        direction: empty for products without one.
-        uid: the record's unique id.
-        c, d: random numbers of 64 bits.
-        bodies: the texts from which message bodies are picked.
-    """
+    """Everything that decides a record: its account, its moment, and random numbers."""
 
     __slots__ = ("account", "bodies", "c", "d", "direction", "time", "uid")
 
@@ -32,12 +24,13 @@ class Draw:
         bodies: tuple[str, ...],
     ) -> None:
         self.account = account
-        self.direction = direction
-        self.time = time
-        self.uid = uid
+        self.direction = direction  # empty for products without one
+        self.time = time  # whole seconds since 1970, on the product's natural time column
+        self.uid = uid  # the record's unique id
+        # c, d: random numbers of 64 bits
         self.c = c
         self.d = d
-        self.bodies = bodies
+        self.bodies = bodies  # the texts from which message bodies are picked
 
 
 Column = Callable[[Draw], str]
