@@ -14,17 +14,17 @@ from pathlib import Path
 from typing import Any, Final
 
 import click
-from rich.console import Console
-from rich.table import Table
 
-from orchestrator.app.compare import Finding, compare
+from orchestrator.app.compare import Finding, Line, compare
 from orchestrator.app.files import from_here
 from orchestrator.app.setup import clock_of, credentials_of
 from orchestrator.cli import options
 from orchestrator.cli.displays import RunOutput
 from orchestrator.cli.inputs import read_inputs
+from orchestrator.cli.output import write_lines
 from orchestrator.cli.run_process import run_in_this_process
 from orchestrator.cli.simulating import WorldOptions, python_command
+from orchestrator.cli.tables import aligned
 from orchestrator.config.discovery import working_directory
 from orchestrator.core.policy import ExitCode
 from orchestrator.errors import InputError, OutputError
@@ -177,31 +177,19 @@ def _simulator(world: WorldOptions, config: Path) -> Iterator[dict[str, Any]]:
 
 
 def _show(finding: Finding, place: Path) -> None:
-    table = Table(box=None, padding=(0, 1), pad_edge=False)
-    table.add_column("account")
-    table.add_column("product")
-    for name in ("files", "rows", "size"):
-        table.add_column(name, justify="right")
+    total = Line("in all", "")
     for line in finding.lines:
-        table.add_row(
-            line.account_id,
-            line.product,
-            f"{line.reports:,}",
-            f"{line.rows:,}",
-            size_words(line.size_bytes),
-        )
-    table.add_section()
-    table.add_row(
-        "in all",
-        "",
-        f"{sum(line.reports for line in finding.lines):,}",
-        f"{sum(line.rows for line in finding.lines):,}",
-        size_words(sum(line.size_bytes for line in finding.lines)),
-        style="bold",
-    )
-    console = Console(file=sys.stdout, highlight=False)
-    console.print()
-    console.print(table)
+        total.reports += line.reports
+        total.rows += line.rows
+        total.size_bytes += line.size_bytes
+    names = ("account", "product", "files", "rows", "size")
+    rows = (
+        [line.account_id, line.product, f"{line.reports:,}", f"{line.rows:,}",
+         size_words(line.size_bytes)]
+        for line in (*finding.lines, total)
+    )  # fmt: skip
+    click.echo()
+    write_lines(aligned(names, rows, right=frozenset(names[2:])))
     click.echo(f"\nThe files are under {from_here(place / 'reports')}.")
     if finding.differences:
         click.echo("They are NOT what the simulator has:")
