@@ -101,11 +101,11 @@ def main() -> None:
 def entry() -> int:
     """Runs the command line of this process; its exit code."""
     arguments = sys.argv[1:]
-    streams = guard()
+    output, errors = guard()
     code = call(arguments)
-    streams.output.flush()
-    streams.errors.flush()
-    told_nothing = streams.output.lost and _answers_on_stdout(arguments)
+    output.flush()
+    errors.flush()
+    told_nothing = output.lost and _answers_on_stdout(arguments)
     if told_nothing and code not in (ExitCode.BAD_INPUT, ExitCode.LOCKED):
         click.echo("error: the answer could not be written to standard output", err=True)
         code = ExitCode.DISK

@@ -8,7 +8,6 @@ import contextlib
 import os
 import sys
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Any, Final, TextIO, cast
 
 _STANDARD: Final = (0, 1, 2)
@@ -68,16 +67,8 @@ class GuardedStream:
         return getattr(self._stream, name)
 
 
-@dataclass(frozen=True, slots=True)
-class Streams:
-    """Standard output and standard error of this process, guarded."""
-
-    output: GuardedStream
-    errors: GuardedStream
-
-
-def guard() -> Streams:
-    """Guards the standard streams of this process; closed ones become streams to nowhere.
+def guard() -> tuple[GuardedStream, GuardedStream]:
+    """Guards standard output and standard error; closed streams become streams to nowhere.
 
     A descriptor that is closed would be given to the next file that is opened, such as the ledger,
     and what is said would be written into it.
@@ -92,7 +83,7 @@ def guard() -> Streams:
     errors = GuardedStream(_text(sys.stderr, 2), lost=2 in closed)
     sys.stdout = cast("TextIO", output)
     sys.stderr = cast("TextIO", errors)
-    return Streams(output, errors)
+    return output, errors
 
 
 def _is_closed(number: int) -> bool:

@@ -29,15 +29,11 @@ def fields_of(ending: Ending) -> dict[str, str]:
         "records": str(collected.get("rows", 0)),
         "requests": str(summary.get("requests", 0)),
         "seconds": f"{summary.get('seconds', 0):.0f}",
-        "needs_person": _flag(summary.get("needs_person")),
-        "unfinished": _flag(summary.get("unfinished")),
+        "needs_person": "yes" if summary.get("needs_person") else "no",
+        "unfinished": "yes" if summary.get("unfinished") else "no",
         "host": socket.gethostname(),
         "summary": "\n".join(ending.lines),
     }
-
-
-def _flag(value: object) -> str:
-    return "yes" if value else "no"
 
 
 def _why(value: object) -> str:
@@ -69,14 +65,11 @@ def payload(target: NotificationTarget, ending: Ending) -> dict[str, Any]:
             words = {"text": text_of(target, ending)} if target.text else {}
             return {"outcome": ending.outcome.value, **ending.summary, **words}
         case Template.SLACK:
-            return {"text": _slack(text_of(target, ending))}
+            # Three characters are its own: https://api.slack.com/reference/surfaces/formatting
+            text = text_of(target, ending).replace("&", "&amp;")
+            return {"text": text.replace("<", "&lt;").replace(">", "&gt;")}
         case Template.TEAMS:
             return _teams(text_of(target, ending))
-
-
-def _slack(text: str) -> str:
-    """Slack reads three characters as its own: https://api.slack.com/reference/surfaces/formatting."""
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
 def _teams(text: str) -> dict[str, Any]:

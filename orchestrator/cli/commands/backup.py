@@ -13,9 +13,8 @@ from orchestrator.reporting.phrases import size_words
 
 
 @click.command(
-    short_help="Copy the ledger to a file, also during a run.",
     epilog="Example: `orchestrator backup /backup/ledger.db --force` each night after the files "
-    "have been copied.",
+    "have been copied."
 )
 @click.argument("file", type=click.Path(path_type=Path), metavar="FILE")
 @click.option("--force", is_flag=True, help="Replace FILE if it is an older backup.")

@@ -18,10 +18,9 @@ from orchestrator.reporting.phrases import counted
 
 
 @click.command(
-    short_help="Cancel at the API what is open.",
     epilog="Example: `orchestrator cancel jobs/backfill.yaml`. What is cancelled is asked for "
     "again by the next run, unless the job file no longer wants it. Exit code 75: something is "
-    "still open.",
+    "still open."
 )
 @options.jobs_argument
 @click.option(

@@ -14,11 +14,10 @@ from orchestrator.errors import InputError
 
 
 @click.command(
-    short_help="Check config, credentials, clock, disk and the way to the API. Costs nothing.",
     epilog="Example: `orchestrator check jobs/nightly.yaml` before a job goes into cron. Exit "
     "codes are those with which a run would end: 0 nothing stands in its way, 1 something does, "
     "2 the config, a job file, the credentials or a ledger that does not fit its files do, 74 the "
-    "disk or a damaged ledger does.",
+    "disk or a damaged ledger does."
 )
 @options.optional_jobs_argument
 @click.option(

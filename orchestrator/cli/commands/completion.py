@@ -12,10 +12,9 @@ _VARIABLE: Final = "_ORCHESTRATOR_COMPLETE"  # By it click's script asks this pr
 
 
 @click.command(
-    short_help="Print the completion script of a shell.",
     epilog="Bash: put `source <(orchestrator completion bash)` into ~/.bashrc. Zsh: `orchestrator "
     "completion zsh > DIRECTORY/_orchestrator`, with a DIRECTORY of $fpath. Fish: `orchestrator "
-    "completion fish > ~/.config/fish/completions/orchestrator.fish`.",
+    "completion fish > ~/.config/fish/completions/orchestrator.fish`."
 )
 @click.argument("shell", metavar="bash|zsh|fish", type=click.Choice(["bash", "zsh", "fish"], False))
 @click.pass_context

@@ -39,9 +39,8 @@ _REACHES_BACK: Final = (
 
 
 @click.command(
-    short_help="Collect the demo job from a simulator, end to end.",
     epilog="Example: `orchestrator demo` makes a folder such as demo-20260301-063000, with the job "
-    "file, the config, the ledger and the collected files to look at.",
+    "file, the config, the ledger and the collected files to look at."
 )
 @click.argument("directory", type=click.Path(path_type=Path, file_okay=False), required=False)
 @click.option(

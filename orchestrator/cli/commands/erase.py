@@ -19,9 +19,8 @@ from orchestrator.reporting.phrases import counted, size_words
 
 
 @click.command(
-    short_help="Remove collected files of old windows, for good.",
     epilog="Example: `orchestrator erase jobs/nightly.yaml --before 2025-01-01 --dry-run` says "
-    "what would be removed. Exit code 75: reports of that time are still open.",
+    "what would be removed. Exit code 75: reports of that time are still open."
 )
 @options.jobs_argument
 @click.option(

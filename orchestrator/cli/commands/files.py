@@ -46,9 +46,8 @@ _SHORT: Final = COLUMNS.index("sha256")  # Number of columns that a terminal sho
 
 
 @click.command(
-    short_help="List the collected files.",
     epilog="Examples: `orchestrator files jobs/nightly.yaml` to look; `orchestrator files "
-    "jobs/nightly.yaml | cut -f 7` for the paths alone (the first line names the columns).",
+    "jobs/nightly.yaml | cut -f 7` for the paths alone (the first line names the columns)."
 )
 @options.jobs_argument
 @click.option(

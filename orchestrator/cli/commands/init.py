@@ -39,9 +39,8 @@ _OLD_VARIABLES: Final = ("${NEXMO_API_KEY}", "${NEXMO_API_SECRET}")
 
 
 @click.command(
-    short_help="Write the first config and job file, by questions or options.",
     epilog="Example: `orchestrator init --account abcd1234 --product SMS --product VOICE-CALL`; "
-    "without an account, from an empty directory: `orchestrator init --simulator`.",
+    "without an account, from an empty directory: `orchestrator init --simulator`."
 )
 @click.argument(
     "directory", type=click.Path(path_type=Path, file_okay=False), default=Path(), required=False

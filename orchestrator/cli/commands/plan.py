@@ -58,10 +58,9 @@ _SPARE: Final = ("ALREADY COLLECTED", "EST. RECORDS")
 
 
 @click.command(
-    short_help="Show what a run would ask for. Sends nothing.",
     epilog="Example: `orchestrator plan jobs/nightly.yaml` before a first run, or with `--now "
     "2026-03-02T06:30:00Z` to see what the run of another day would ask for. With --json, every "
-    "chunk is listed.",
+    "chunk is listed."
 )
 @options.jobs_argument
 @options.now_option

@@ -21,9 +21,8 @@ _LOOKED_AT: Final = 100  # Rows by which a terminal decides which columns are nu
 
 
 @click.command(
-    short_help="Answer SQL over the collected files.",
     epilog='Example: `orchestrator query jobs/nightly.yaml "select country, count(*), '
-    'sum(total_price), currency from sms group by all"`. Needs DuckDB: `pip install duckdb`.',
+    'sum(total_price), currency from sms group by all"`. Needs DuckDB: `pip install duckdb`.'
 )
 @click.argument("arguments", nargs=-1, required=True, metavar="[JOB]... SQL")
 @options.json_option

@@ -18,10 +18,9 @@ from orchestrator.reporting.json_fields import chunk_fields
 
 
 @click.command(
-    short_help="Decide about a report that the tool will not decide for you.",
     epilog="Examples: `orchestrator resolve 17 --refetch`, `orchestrator resolve 81 82 --waive`, "
     "`orchestrator resolve --all --waive nightly.yaml`. `orchestrator status --held` and "
-    "`orchestrator status --failed` name the reports that wait, and what can be done about each.",
+    "`orchestrator status --failed` name the reports that wait, and what can be done about each."
 )
 @click.argument("names", metavar="REPORT…", nargs=-1, required=True)
 @click.option(

@@ -29,7 +29,6 @@ from orchestrator.texts import printable
 
 
 @click.command(
-    short_help="Collect what the jobs want.",
     epilog="Examples: `orchestrator run jobs/nightly.yaml`; in cron `orchestrator run nightly.yaml "
     "backfill.yaml --deadline 22h --lock-wait 10m`. Ctrl-C once stops in order, and the next run "
     "goes on. With --json the keys of the answer are: jobs, now, seconds, requests, collected and "

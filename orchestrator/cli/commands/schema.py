@@ -14,10 +14,9 @@ from orchestrator.core.record_columns import DIRECTED, column_type, columns_of
 
 
 @click.command(
-    short_help="Print the schema of job files, config, manifest or a product's records.",
     epilog="Example: `orchestrator schema job > job.schema.json`, and as the first line of a job "
     "file `# yaml-language-server: $schema=job.schema.json`. `orchestrator schema records SMS` "
-    "lists the columns of SMS.",
+    "lists the columns of SMS."
 )
 @click.argument(
     "kind",

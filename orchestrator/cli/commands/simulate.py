@@ -18,9 +18,8 @@ from orchestrator.simulator import Settings, serve
 
 
 @click.command(
-    short_help="Start a simulated Reports API on this machine.",
     epilog="Example: `orchestrator simulate --speed 20 --write-config config.yaml`, then in "
-    "another terminal `orchestrator run JOB --config config.yaml`. It runs until Ctrl-C.",
+    "another terminal `orchestrator run JOB --config config.yaml`. It runs until Ctrl-C."
 )
 @click.option(
     "--port",

@@ -83,9 +83,8 @@ _FIRST_FEW: Final = 5  # Reports of one cause whose numbers are said.
 
 
 @click.command(
-    short_help="Show where every report stands, and why.",
     epilog="Examples: `orchestrator status` for all that the ledger knows; `orchestrator status "
-    "jobs/nightly.yaml --failed` for what was given up or is disputed, with what you can do.",
+    "jobs/nightly.yaml --failed` for what was given up or is disputed, with what you can do."
 )
 @options.optional_jobs_argument
 @click.option(

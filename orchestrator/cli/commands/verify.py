@@ -27,8 +27,7 @@ if TYPE_CHECKING:
 
 
 @click.command(
-    short_help="Read every collected file again and compare it with the ledger.",
-    epilog="Example: `orchestrator verify jobs/nightly.yaml` after a disk was moved or restored.",
+    epilog="Example: `orchestrator verify jobs/nightly.yaml` after a disk was moved or restored."
 )
 @options.jobs_argument
 @options.json_option
