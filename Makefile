@@ -19,7 +19,7 @@ install: $(VENV)/.run
 demo: $(VENV)/.run
 	$(BIN)/orchestrator demo
 
-# What is written from the code: the manual page, the JSON Schemas for editors, the list of faults.
+# What is written from the code: manual page, JSON Schemas for editors, lists of faults and log lines.
 man docs: $(VENV)/.dev
 	$(BIN)/python -m tests.test_docs_man
 	$(BIN)/python -m tests.test_docs_schemas

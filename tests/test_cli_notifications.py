@@ -219,6 +219,7 @@ def test_metrics_hold_the_last_success_through_failures(tmp_path: Path) -> None:
         second = samples()
     assert (tmp_path / "m.prom").stat().st_mode & 0o777 == 0o644
     assert second["orchestrator_last_run_exit_code"] == 2
+    assert second["orchestrator_last_run_duration_seconds"] < 60
     name = "orchestrator_last_success_timestamp_seconds"
     assert abs(second[name] - first[name]) <= 1
     assert second[name] <= second["orchestrator_last_run_timestamp_seconds"]

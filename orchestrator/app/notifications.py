@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -87,6 +88,7 @@ class Announcement:
         self._start: threading.Thread | None = None
         self._ended: RunSummary | ExitCode | None = None
         self._signals = HeldSignals()
+        self._begun = time.monotonic()
         self._telemetry: Telemetry | None = None
 
     def begin(self, config: Config, mask: Callable[[str], str] = lambda text: text) -> None:
@@ -114,7 +116,7 @@ class Announcement:
     def end(self, result: RunSummary | ExitCode) -> None:
         """How the run ended: all of it, or an exit code where it did not begin."""
         self._ended = result
-        if self._handle_signals:
+        if self._handle_signals and self._config is not None and says_anything(self._config):
             self._signals.hold()
 
     def __enter__(self) -> Self:
@@ -187,6 +189,7 @@ class Announcement:
         lines = tuple(short(self._mask(word), 1000) for word in words)
         answer = {
             "jobs": [path.stem for path in self._jobs],
+            "seconds": round(time.monotonic() - self._begun, 3),
             "why": list(lines),
             **exit_fields(code),
         }

@@ -60,9 +60,10 @@ def samples(ending: Ending, past: Past) -> dict[str, _Samples]:
     }
     if past.last_success is not None:
         found["last_success_timestamp_seconds"] = [({}, past.last_success.timestamp())]
+    if "seconds" in summary:
+        found["last_run_duration_seconds"] = [({}, summary["seconds"])]
     if "collected" not in summary:
         return found
-    found["last_run_duration_seconds"] = [({}, summary["seconds"])]
     found["last_run_requests"] = [({}, summary["requests"])]
     for kind, key in (("reports", "reports"), ("records", "rows"), ("bytes", "bytes")):
         found[f"last_run_collected_{kind}"] = [({}, summary["collected"][key])]
