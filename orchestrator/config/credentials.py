@@ -11,12 +11,15 @@ from orchestrator.config.parsers import InvalidValue
 from orchestrator.config.references import API_KEY, COMMAND, FILE
 from orchestrator.config.regular_files import open_regular, why_unreadable
 from orchestrator.config.secret_commands import output_of
-from orchestrator.core.settings import Config, CredentialReference, Credentials, Secret
+from orchestrator.core.settings import Config, Credentials, Secret
 from orchestrator.errors import InputError, Mistake
 
 MAX_SECRET_BYTES: Final = 64 * 1024
 
 _THE_FILE: Final = "the file that this names"
+_NO_CONFIG: Final = (
+    "set VONAGE_API_KEY and VONAGE_API_SECRET, or write a config.yaml with credentials"
+)
 _THE_COMMAND: Final = "the command that this names"
 
 
@@ -44,15 +47,15 @@ def resolve_credentials(
             mistakes.append(Mistake(file, 0, 0, "credentials", what, remedy))
             continue
         found: dict[str, str] = {}
-        for part, text in (
-            ("api_key", reference.api_key),
-            ("api_secret", reference.api_secret.reveal()),
-        ):
+        pair = {"api_key": reference.api_key, "api_secret": reference.api_secret.reveal()}
+        for part, text in pair.items():
             try:
                 found[part] = _usable(part, look_up(text, env), text)
             except Unavailable as gone:
                 key = f"credentials.{name}.{part}"
-                remedy = _remedy(config, reference, gone.remedy)
+                remedy = gone.remedy
+                if config.path is None and name == "default":
+                    remedy = _NO_CONFIG
                 mistakes.append(Mistake(file, 0, 0, key, gone.what, remedy))
         if len(found) == 2:
             resolved[name] = Credentials(name, found["api_key"], Secret(found["api_secret"]))
@@ -149,12 +152,6 @@ def _usable(part: str, found: str, reference: str) -> str:
         what = f"what {source} is not an API key (8 letters or digits)"
         raise Unavailable(what, "copy it from the dashboard; the secret belongs to api_secret")
     return found
-
-
-def _remedy(config: Config, reference: CredentialReference, remedy: str) -> str:
-    if config.path is None and reference.name == "default":
-        return "set VONAGE_API_KEY and VONAGE_API_SECRET, or write a config.yaml with credentials"
-    return remedy
 
 
 def _contradictions(file: str, resolved: Iterable[Credentials]) -> list[Mistake]:

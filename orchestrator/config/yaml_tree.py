@@ -370,8 +370,9 @@ _AT_OPENING: Final = ("quoted scalar", "or ']'", "or '}'")
 
 def _syntax_mistake(error: yaml.YAMLError, text: str, file: str) -> Mistake:
     """The parser's complaint in our words, at its place."""
-    mark = getattr(error, "problem_mark", None)
-    if mark and _indented_by_tab(text, mark.line):
+    mark: Any = getattr(error, "problem_mark", None)
+    at_fault = text.splitlines()[mark.line : mark.line + 1] if mark else []
+    if any("\t" in line[: len(line) - len(line.lstrip())] for line in at_fault):
         what = "a tab stands in the indentation"
         return Mistake(file, mark.line + 1, mark.column + 1, "", what, "indent with spaces")
     words = f"{getattr(error, 'context', '')} {getattr(error, 'problem', '')}"
@@ -384,10 +385,3 @@ def _syntax_mistake(error: yaml.YAMLError, text: str, file: str) -> Mistake:
             break
     line, column = (mark.line + 1, mark.column + 1) if mark else (0, 0)
     return Mistake(file, line, column, "", what, remedy)
-
-
-def _indented_by_tab(text: str, line: int) -> bool:
-    lines = text.splitlines()
-    if line >= len(lines):
-        return False
-    return "\t" in lines[line][: len(lines[line]) - len(lines[line].lstrip())]

@@ -208,7 +208,10 @@ def _as_text(current: Status, chosen: set[Filter], *, each: bool) -> Iterator[st
     total: Counter[str] = Counter()
     others: Counter[str] = Counter()
     is_empty = True
-    yield from _jobs_lines(current)
+    for job in current.jobs():
+        yield from _job_lines(job)
+    if current.inputs.jobs:
+        yield ""
     for line in aligned(
         _HEADERS,
         _rows(current, total, others),
@@ -230,13 +233,6 @@ def _as_text(current: Status, chosen: set[Filter], *, each: bool) -> Iterator[st
     )
     yield from drift_lines(current.column_drift())
     yield from _listed(current, chosen, each=False)
-
-
-def _jobs_lines(current: Status) -> Iterator[str]:
-    for job in current.jobs():
-        yield from _job_lines(job)
-    if current.inputs.jobs:
-        yield ""
 
 
 def _job_lines(status: JobStatus) -> Iterator[str]:
