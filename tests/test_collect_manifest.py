@@ -405,8 +405,10 @@ SPOILED: dict[str, tuple[Callable[[list[bytes]], list[bytes]], str]] = {
     "too deep": (replaced(2, b"[" * 100_000), "2:1: not a line of JSON"),
     "unknown kind": (
         changed(2, kind="files"),
-        "2:1: kind: 'files' is no kind of line here; maybe a newer version of "
-        "orchestrator wrote it",
+        (
+            "2:1: kind: 'files' is no kind of line here; maybe a newer version of "
+            "orchestrator wrote it"
+        ),
     ),
     "a path that leads out": (
         changed(2, path="../x.csv"),
