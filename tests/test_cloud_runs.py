@@ -28,12 +28,7 @@ from orchestrator.config import load_inputs
 from orchestrator.core.model import LedgerPoint
 from tests.kit.archives import a_report
 from tests.kit.cli_worlds import REPORTS, Place, simulated
-from tests.kit.object_stores import (
-    azure_environment,
-    new_bucket,
-    new_container,
-    s3_environment,
-)
+from tests.kit.object_stores import new_bucket, new_place, s3_environment
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -100,19 +95,19 @@ def test_a_run_collects_into_a_bucket(place: Place, capsys: pytest.CaptureFixtur
     assert place.bought() == REPORTS
 
 
-def test_a_run_collects_into_a_container_of_azure(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("kind", ["google", "azure"])
+def test_a_run_collects_into_other_stores(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], kind: str
 ) -> None:
-    for name, value in azure_environment().items():
-        monkeypatch.setenv(name, value)
+    url = new_place(kind, monkeypatch)
     with simulated(tmp_path) as place:
-        write_output(place, new_container())
+        write_output(place, url)
         assert place.check() == 0
         assert list(store_of(place).list("")) == []
         for _ in range(2):
             assert place.run() == 0
             assert place.bought() == len(keys(place)) == REPORTS
-        assert "az://" in capsys.readouterr().out
+        assert url in capsys.readouterr().out
         shutil.rmtree(place.directory / "state")
         assert place.run() == 2
         assert place.run("--rebuild-ledger") == 0
@@ -120,7 +115,7 @@ def test_a_run_collects_into_a_container_of_azure(
         assert call(["verify", str(place.job)]) == 0
         assert place.is_the_truth()
         assert work_area(place) == []
-        write_output(place, new_container().replace("container", "no-container"))
+        write_output(place, url.replace("://", "://no-such-"))
         assert call(["check", str(place.job)]) == 2
     assert "no such bucket or container" in "".join(capsys.readouterr())
 

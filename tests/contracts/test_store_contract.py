@@ -18,14 +18,10 @@ from orchestrator.collect.stores.folder import FolderStore
 from orchestrator.core.model import LedgerPoint
 from orchestrator.core.settings import OutputSettings
 from orchestrator.errors import NameTaken, OutputError
+from tests.kit import object_stores
 from tests.kit.archives import BytesDownload, a_report, csv_bytes, streamed_zip
 from tests.kit.memory_store import MemoryStore
-from tests.kit.object_stores import (
-    azure_environment,
-    new_bucket,
-    new_container,
-    s3_environment,
-)
+from tests.kit.object_stores import new_place
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -41,23 +37,18 @@ NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 STORES: dict[str, Callable[[Path], OutputStore]] = {
     "folder": lambda path: FolderStore(path / "out"),
     "memory": lambda path: MemoryStore(),
-    "cloud": lambda path: cloud_store(new_bucket(), path / "out"),
-    "azure": lambda path: cloud_store(new_container(), path / "out"),
 }
 
 
-@pytest.fixture(params=list(STORES.values()), ids=list(STORES))
+@pytest.fixture(params=[*STORES, *object_stores.STORES])
 def store(
     request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> OutputStore:
     """Each implementation, empty."""
-    environments = {"cloud": s3_environment, "azure": azure_environment}
-    for kind, environment in environments.items():
-        if request.param is STORES[kind]:
-            for name, value in environment().items():
-                monkeypatch.setenv(name, value)
-    made: OutputStore = request.param(tmp_path)
-    return made
+    kind: str = request.param
+    if kind in STORES:
+        return STORES[kind](tmp_path)
+    return cloud_store(new_place(kind, monkeypatch), tmp_path / "out")
 
 
 @pytest.fixture

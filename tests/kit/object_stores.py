@@ -1,4 +1,4 @@
-"""Servers of S3 and of Azure on this machine, for tests; each runs for as long as this process."""
+"""Object stores on this machine, for tests; each server runs for as long as this process."""
 
 from __future__ import annotations
 
@@ -17,6 +17,8 @@ from functools import cache
 from typing import Any
 
 import pytest
+
+from tests.kit.google_storage import GoogleStorage
 
 _NUMBERS = itertools.count(1)
 
@@ -111,3 +113,34 @@ def new_container(prefix: str = "in/here") -> str:
     url = f"{_azurite()}/{_ACCOUNT}/{name}?restype=container"
     with urllib.request.urlopen(urllib.request.Request(url, headers=headers, method="PUT")):
         return f"az://{name}/{prefix}"
+
+
+@cache
+def _google() -> GoogleStorage:
+    pytest.importorskip("obstore")
+    return GoogleStorage()
+
+
+def google_environment() -> dict[str, str]:
+    """The variables with which a program reaches the server."""
+    return {"GOOGLE_BASE_URL": _google().url, "GOOGLE_BEARER_TOKEN": "tests"}
+
+
+def new_google_bucket(prefix: str = "in/here") -> str:
+    """The address of a prefix in a bucket of its own."""
+    return f"gs://bucket-{os.getpid()}-{next(_NUMBERS)}/{prefix}"
+
+
+STORES = {
+    "s3": (s3_environment, new_bucket),
+    "google": (google_environment, new_google_bucket),
+    "azure": (azure_environment, new_container),
+}
+
+
+def new_place(kind: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The address of a prefix of its own in one of `STORES`, which the environment leads to."""
+    environment, new = STORES[kind]
+    for name, value in environment().items():
+        monkeypatch.setenv(name, value)
+    return new()

@@ -79,8 +79,8 @@ def connect(library: Any, url: str, variables: Environment, seconds: int) -> Any
             could be read on its way.
     """
     for name, value in variables:
-        # The library would end the process over it. Keys of Google may have several lines.
-        if not value.isprintable() and not name.startswith("GOOGLE_"):
+        # The library would end the process over it. A key of Google is JSON of several lines.
+        if not value.isprintable() and not name.endswith("SERVICE_ACCOUNT_KEY"):
             raise InputError(
                 f"output.directory {url}: the environment variable {name} holds a line break or"
                 " another character that cannot be sent; set it without"

@@ -366,3 +366,7 @@ class _RemoteFile(io.RawIOBase):
         buffer[: len(content)] = content
         self._position += len(content)
         return len(content)
+
+    def readall(self) -> bytes:
+        """The rest, by as few requests as its parts need."""
+        return b"".join(iter(lambda: self.read(_READ_BYTES) or b"", b""))
