@@ -1,4 +1,4 @@
-"""Reads numbers of records, and prices of records, from the text of a file."""
+"""Reads numbers of records, and prices of records, from the text of a file, as `parsers` does."""
 
 import re
 from collections.abc import Callable
@@ -29,11 +29,7 @@ _PRICE: Final = re.compile(r"[0-9]{1,9}(\.[0-9]{1,12})?|\.[0-9]{1,12}")
 
 
 def records(value: object) -> int:
-    """A number of records: ``5 million``, ``2.5 million``, ``500k``, ``5000000``.
-
-    Raises:
-        InvalidValue: it is none, not a whole one, or out of bounds.
-    """
+    """A number of records: ``5 million``, ``2.5 million``, ``500k``, ``5000000``."""
     word = text(value).strip()
     found = _COUNT.fullmatch(word)
     factor = _UNITS.get(found[3].lower()) if found else None
@@ -52,11 +48,7 @@ def records(value: object) -> int:
 
 
 def money(value: object) -> Decimal:
-    """An amount of money: a decimal number above 0.
-
-    Raises:
-        InvalidValue: it is none, or out of bounds.
-    """
+    """An amount of money: a decimal number above 0."""
     word = text(value).strip()
     if not _PRICE.fullmatch(word) or not Decimal(word):
         raise mismatch(word, "an amount of money", "write a number such as 250 or 9.5")
@@ -64,11 +56,7 @@ def money(value: object) -> Decimal:
 
 
 def by_period(value: object, read: Callable[[object], T]) -> ByPeriod[T]:
-    """A bound of a run, or ``{run: …, day: …, month: …}``, each of which may be left out.
-
-    Raises:
-        InvalidValue: it is neither.
-    """
+    """A bound of a run, or ``{run: …, day: …, month: …}``, each of which may be left out."""
     if not isinstance(value, dict):
         return ByPeriod(read(value))
     if not value:
@@ -84,11 +72,7 @@ def by_period(value: object, read: Callable[[object], T]) -> ByPeriod[T]:
 
 
 def price(value: object) -> Decimal:
-    """What one record costs: a decimal number, 0 included.
-
-    Raises:
-        InvalidValue: it is none, or more than any record costs.
-    """
+    """What one record costs: a decimal number, 0 included."""
     word = text(value).strip()
     if not _PRICE.fullmatch(word):
         raise mismatch(word, "a price", "write a decimal number such as 0.00005")

@@ -18,11 +18,7 @@ _FORMS: Final = "write {drop: [message_body], hash: [from, to]}, or such rules b
 
 
 def column_settings(value: object) -> ColumnSettings:
-    """Rules for every product, ``{drop: […], hash: […]}``, or rules by product.
-
-    Raises:
-        InvalidValue: it is neither.
-    """
+    """Rules for every product, ``{drop: […], hash: […]}``, or rules by product."""
     if not isinstance(value, dict):
         raise InvalidValue("is not a mapping of rules", _FORMS)
     if any(key in _RULES for key in value):

@@ -97,11 +97,7 @@ _DATES: Final = {
 
 
 def calendar_word(value: object) -> CalendarWord:
-    """One of the calendar words.
-
-    Raises:
-        InvalidValue: it is none of them.
-    """
+    """One of the calendar words."""
     word = parsers.text(value)
     known = [word.value for word in CalendarWord]
     if word in known:

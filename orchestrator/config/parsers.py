@@ -93,11 +93,7 @@ def is_unfilled(secret: str) -> bool:
 
 
 def command_line(value: object) -> tuple[str, ...]:
-    """A command and its arguments, quoted as for a shell; none is run, so no ``|`` and no ``>``.
-
-    Raises:
-        InvalidValue: quotes do not match, or it needs a shell.
-    """
+    """A command and its arguments, quoted as for a shell; none is run, so no ``|`` and no ``>``."""
     word = text(value)
     try:
         parts = shlex.split(word)
@@ -153,11 +149,7 @@ _MAX_SIZE_BYTES: Final = 10**15
 
 
 def size(value: object) -> int:
-    """A number of bytes: ``200 MB``, ``1.5 GB``; the units are powers of 1,000.
-
-    Raises:
-        InvalidValue: it is none, or out of bounds.
-    """
+    """A number of bytes: ``200 MB``, ``1.5 GB``; the units are powers of 1,000."""
     word = text(value).strip()
     parts = re.fullmatch(r"([0-9]{1,9}(?:\.[0-9]{1,9})?) *([kKMGT]?B)", word)
     if parts is None:
@@ -380,11 +372,7 @@ _DOTS: Final = re.compile(r"/\.{1,2}(?:/|$)")
 
 
 def store_url(word: str) -> StoreUrl:
-    """The address of a bucket or container, and of a prefix in it.
-
-    Raises:
-        InvalidValue: it is none.
-    """
+    """The address of a bucket or container, and of a prefix in it."""
     if not _STORE_URL.fullmatch(word) or _DOTS.search(word):
         raise InvalidValue(
             # Not repeated: it may hold a password.
