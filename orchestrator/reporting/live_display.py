@@ -32,12 +32,7 @@ _STYLES: Final = {"warning": "yellow", "error": "bold red"}
 
 
 class LiveDisplay:
-    """Draws a table in place, a few times a second, and prints notes above it.
-
-    Args:
-        console: on standard error; a terminal.
-        mask: takes secrets out of texts.
-    """
+    """Draws a table on a terminal, a few times a second, and prints notes above it, masked."""
 
     def __init__(self, console: Console, mask: Callable[[str], str]) -> None:
         self._console = console

@@ -18,11 +18,7 @@ from orchestrator.reporting.run_stats import ENDED_BADLY
 
 
 class RunLog:
-    """Subscribes to the run's events, and passes each on that is a line for people.
-
-    Args:
-        write: takes a line: level, text, facts.
-    """
+    """Subscribes to the run's events, and passes each on that is a line for people."""
 
     def __init__(self, write: Callable[[str, str, Facts], None]) -> None:
         self._write = write

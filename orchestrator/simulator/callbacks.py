@@ -19,9 +19,7 @@ _TIMEOUT: Final = aiohttp.ClientTimeout(total=10)
 class Callbacks:
     """Sends the callbacks of one world. It must never call another machine.
 
-    Args:
-        world: whose reports.
-        describe: settles a report and makes the object that ``GET`` would answer.
+    `describe` settles a report and makes the object that ``GET`` would answer.
     """
 
     def __init__(

@@ -33,11 +33,7 @@ class Part:
 def answer(asked: Mapping[str, str], size: int, etag: str, wrong: str | None) -> Part:
     """The part that the headers ask for; the whole file if they name no part or another file.
 
-    Args:
-        asked: the headers of the request.
-        size: of the file in bytes.
-        etag: of the file.
-        wrong: one of `WRONG`, or None.
+    With one of `WRONG` the answer is wrong in that way.
     """
     whole = Part(0, size, headers={"ETag": f"W/{etag}"} if wrong == "weak" else {})
     matched = _RANGE.fullmatch(asked.get("Range", ""))

@@ -246,9 +246,7 @@ class World:
     def settle(self, report: Report, count: int | None = None) -> Report:
         """Fixes the outcome of a report whose work has ended; returns it. Idempotent.
 
-        Args:
-            report: any report.
-            count: the result of `count`, where the caller has it already.
+        `count` is the result of that method, where the caller has it already.
         """
         if not report.needs_settling:
             return report
