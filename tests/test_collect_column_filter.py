@@ -80,6 +80,24 @@ def test_a_column_is_known_however_its_name_is_spelled(header: str, mark: str, p
     assert len(columns.hashed) == 1
 
 
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_blank_lines_stay_as_they_are(end: str) -> None:
+    content = f'"a","b"{end}"1","2"{end}{end}  {end}'.encode()
+    _, rest = filtered(content, ColumnRules(drop=frozenset({"b"})))
+    assert rest == f'"a"{end}"1"{end}{end}{end}'.encode()
+
+
+def test_a_field_may_be_longer_than_python_expects() -> None:
+    content = b'"a","b"\n"%b","2"\n' % (b"x" * 200_000)
+    _, rest = filtered(content, ColumnRules(drop=frozenset({"b"})), piece=50_000)
+    assert rows_of(rest) == [["a"], ["x" * 200_000]]
+
+
+def test_a_file_without_any_column_is_refused_by_name() -> None:
+    with pytest.raises(CorruptArchive, match=r"`output\.columns` leaves out every column of it"):
+        filtered(b'"a"\n"1"\n', ColumnRules(drop=frozenset({"a"})))
+
+
 def test_a_header_alone_and_nothing_at_all() -> None:
     rules = ColumnRules(drop=frozenset({"from"}))
     assert rows_of(filtered(csv_of([]), rules)[1]) == [[name for name in HEADER if name != "from"]]

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from orchestrator.collect.counting import RecordCounter
 from orchestrator.collect.formats.base import ColumnsDoNotFit, Fallback
 from orchestrator.collect.parquet_writer import (
     UNTYPED_KEY,
@@ -182,17 +183,35 @@ def test_columns_of_one_name_are_told_apart() -> None:
 @pytest.mark.parametrize(
     "content",
     [
-        b"\n",
         b'"id","x"\n"1"\n',
         b'"id","x"\n"1","2","3"\n',
         b'"latency","x"\n"five","2"\n"1"\n',
         b'"\xff"\n"1"\n',
     ],
-    ids=["no name", "too few", "too many", "too few behind a misfit", "header"],
+    ids=["too few", "too many", "too few behind a misfit", "header"],
 )
 def test_what_is_no_csv_is_refused(content: bytes) -> None:
     with pytest.raises(CorruptArchive):
         written(content, {})
+
+
+@pytest.mark.parametrize("piece", [1, 7, 1000])
+@pytest.mark.parametrize("block_bytes", [4, 16, 1000])
+@pytest.mark.parametrize(
+    ("end", "blank"), [("\n", "\n\n"), ("\r\n", "\r\n" * 3), ("\n", " \n\t\n"), ("", "")]
+)
+def test_blank_lines_at_the_end_are_no_records(
+    end: str, blank: str, piece: int, block_bytes: int
+) -> None:
+    """As many records as are counted by line ends: those in the middle are some."""
+    content = f'"a","b"\n"1","2"\n\n"3","4"{end}{blank}'.encode()
+    counter = RecordCounter()
+    counter.feed(content)
+    table = read(written(content, piece=piece, block_bytes=block_bytes))
+    assert table.to_pylist() == [
+        {"a": "1", "b": "2"}, {"a": "", "b": ""}, {"a": "3", "b": "4"}
+    ]  # fmt: skip
+    assert counter.finish() == table.num_rows
 
 
 def test_a_header_alone_is_a_file_without_records() -> None:

@@ -10,6 +10,7 @@ from typing import NoReturn
 import pytest
 
 from orchestrator.config import base_of, find_config, load_inputs
+from orchestrator.core.record_columns import columns_of
 from orchestrator.core.settings import (
     ApiSettings,
     CallbackSettings,
@@ -548,6 +549,10 @@ def test_rules_for_columns_may_differ_by_product(tmp_path: Path) -> None:
         ("{SMS: [to]}", "SMS has no rules"),
         ("{VOICE: {drop: [to]}, VOICE-CALL: {drop: [to]}}", "VOICE-CALL has rules already"),
         ("{SMS: {dropp: [to]}}", "dropp is no rule; did you mean drop?"),
+        (
+            f"{{AMD: {{drop: [{', '.join(columns_of('AMD'))}]}}}}",
+            "every column of AMD that is known here is dropped",
+        ),
     ],
 )
 def test_wrong_rules_for_columns_are_told(tmp_path: Path, text: str, told: str) -> None:

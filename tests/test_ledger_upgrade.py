@@ -317,6 +317,23 @@ def test_what_a_person_has_accepted_keeps_its_finding(tmp_path: Path) -> None:
     assert findings == ["one too few"]
 
 
+def test_an_event_that_is_no_json_keeps_no_ledger_from_being_opened(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.db"
+    put_ledger(path, VERSION_3)
+    with closing(sqlite3.connect(path)) as connection:
+        (number,) = connection.execute(
+            "SELECT min(id) FROM report WHERE state = 'collected'"
+        ).fetchone()
+        connection.executemany(
+            "INSERT INTO event (report_id, at, kind, to_state, facts) VALUES (?, 0, ?, '', ?)",
+            [(number, "Disputed", '{"reason": "one'), (number, "Accepted", "{}")],
+        )
+        connection.commit()
+    connect(path).close()
+    findings = [finding for *_, finding in rows(path, "report", "id, state, finding") if finding]
+    assert findings == ["accepted by a person"]
+
+
 def test_a_manifest_of_version_2_is_the_ledgers_own_as_it_stands(latest: Place) -> None:
     manifest = latest.directory / "reports" / "manifest.jsonl"
     found = survey(FolderStore(manifest.parent))

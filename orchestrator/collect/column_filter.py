@@ -95,9 +95,12 @@ class ColumnFilter:
             self._header = []
         assert self._change is not None
         for row in rows:
-            if len(row) != self._fields:
+            if len(row) < 2 and not "".join(row).strip():
+                file.write(self._line_end)  # a blank line, which is a record or not as before
+            elif len(row) != self._fields:
                 raise CorruptArchive("a record of the CSV has other fields than its header")
-            writer.writerow(self._change(row))
+            else:
+                writer.writerow(self._change(row))
         return file.getvalue()
 
     def _begin(self, header: list[str]) -> None:
@@ -105,6 +108,8 @@ class ColumnFilter:
         names = [plain_name(name) for name in header]
         kept = [place for place, name in enumerate(names) if name not in drop]
         hashed = {place for place in kept if names[place] in hashes}
+        if header and not kept:
+            raise CorruptArchive("`output.columns` leaves out every column of it")
         self._header = [header[place] for place in kept]
         self._fields = len(header)
         self.dropped = tuple(name for name in header if plain_name(name) in drop)

@@ -9,9 +9,9 @@ from collections.abc import Iterable, Iterator
 from operator import itemgetter
 from typing import Final
 
+from orchestrator.collect.csv_records import BLANKS
 from orchestrator.errors import CorruptArchive
 
-_BLANKS: Final = b"\r\n\t "
 _ALL_BUT_QUOTES_AND_LINE_FEEDS: Final = bytes(byte for byte in range(256) if byte not in b'"\n')
 
 ACCOUNT_COLUMN: Final = "account_id"
@@ -42,7 +42,7 @@ class RecordCounter:
         """Takes the next bytes."""
         if not block:
             return
-        text = block.rstrip(_BLANKS)
+        text = block.rstrip(BLANKS)
         tail = block.count(b"\n", len(text))
         self._blank_ends = tail if text else self._blank_ends + tail
         self._is_blank &= not text

@@ -14,8 +14,15 @@ from typing import Final
 BLOCK_BYTES: Final = 1024 * 1024
 """About how long blocks are: with shorter ones the fixed cost of reading a block shows."""
 
+csv.field_size_limit(2**31 - 1)
+"""Python's own limit, 128 KiB, would let no record with a longer field be read; it is one for the
+whole process, and what is read at once here is bounded otherwise."""
+
 _MAX_HEADER_BYTES: Final = 1024 * 1024
 """Where no header has ended by then, there is none: bounds the memory."""
+
+BLANKS: Final = b"\r\n\t "
+"""What lines consist of that are no records where they stand at the end of a CSV."""
 
 _QUOTE: Final = b'"'
 _LINE_FEED: Final = b"\n"

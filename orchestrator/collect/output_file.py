@@ -10,6 +10,7 @@ from orchestrator.collect.csv_records import HeaderReader
 from orchestrator.collect.formats.base import FileSubject, OutputFormat
 from orchestrator.core.column_changes import ColumnChanges
 from orchestrator.core.file_columns import FileColumns
+from orchestrator.errors import CorruptArchive
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +101,11 @@ class OutputFile:
             if rest := self._columns.finish():
                 self._writer.write(rest)
             dropped, hashed = self._columns.dropped, self._columns.hashed
-        size_bytes, sha256 = self._writer.finish()
+        size_bytes, sha256, written = self._writer.finish()
+        if written not in (None, rows) and not lenient:
+            raise CorruptArchive(
+                f"its CSV has {rows:,} records by its line ends, and {written:,} by its fields"
+            )
         self._header.finish()
         names = [name for name in self._header.names if name not in dropped]
         return Converted(

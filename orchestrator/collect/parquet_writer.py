@@ -10,7 +10,7 @@ import io
 from collections import Counter
 from typing import Any, Final
 
-from orchestrator.collect.csv_records import BLOCK_BYTES, RecordBlocks, end_of_first_record
+from orchestrator.collect.csv_records import BLANKS, BLOCK_BYTES, RecordBlocks, end_of_first_record
 from orchestrator.collect.formats.base import (
     ColumnsDoNotFit,
     Fallback,
@@ -93,6 +93,7 @@ class ParquetWriter:
         self._waiting_rows = 0
         self._waiting_bytes = 0
         self._misfits: dict[str, Fallback] = {}
+        self._blank_end = b""
         self.rows = 0
 
     @property
@@ -177,6 +178,7 @@ class ParquetWriter:
     # --- records ----------------------------------------------------------------------------------
 
     def _convert(self, records: bytes) -> None:
+        records = self._without_blank_end(records)
         if not records:
             return
         if not self._names:
@@ -198,6 +200,16 @@ class ParquetWriter:
             self._write_group(self._waiting_rows)
         elif self._waiting_rows >= ROW_GROUP_ROWS:
             self._write_group(self._waiting_rows // ROW_GROUP_ROWS * ROW_GROUP_ROWS)
+
+    def _without_blank_end(self, records: bytes) -> bytes:
+        """The records without blank lines at their end, which count only where more follows."""
+        records = self._blank_end + records
+        filled = len(records.rstrip(BLANKS))
+        end = records.find(b"\n", filled) + 1 or len(records)
+        if not filled:
+            end = 0
+        self._blank_end = records[end:]
+        return records[:end]
 
     def _write_group(self, rows: int) -> None:
         """Writes the first rows of what waits."""

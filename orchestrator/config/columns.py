@@ -9,7 +9,13 @@ from orchestrator.config.messages import one_of, shown, suggestion
 from orchestrator.config.parsers import InvalidValue
 from orchestrator.core.products import ALIASES, PRODUCTS, canonical_name
 from orchestrator.core.record_columns import columns_of
-from orchestrator.core.settings import ColumnRules, ColumnSettings, Format, OutputSettings
+from orchestrator.core.settings import (
+    ColumnRules,
+    ColumnSettings,
+    Format,
+    OutputSettings,
+    plain_name,
+)
 
 _RULES: Final = ("drop", "hash")
 _KEY: Final = "hash_key"
@@ -55,6 +61,11 @@ def check_columns(findings: Findings, output: OutputSettings) -> None:
             whose = f" of {product}" if product and known is not every else ""
             what = f"{shown(name)} is no column{whose} known here"
             findings.warning(where, what, suggestion(name, sorted(known), "check the spelling"))
+    for product in sorted(PRODUCTS):
+        known = {plain_name(name) for name in columns_of(product)}
+        if known and known <= set(map(plain_name, output.columns.of(product).drop)):
+            what = f"every column of {product} that is known here is dropped"
+            findings.mistake(where, what, "keep at least one")
 
 
 def _rules(value: dict[str, object]) -> ColumnRules:

@@ -197,7 +197,8 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
         """
         UPDATE report SET finding = coalesce((
             SELECT json_extract(facts, '$.reason') FROM event
-            WHERE report_id = report.id AND kind = 'Disputed' ORDER BY id DESC LIMIT 1
+            WHERE report_id = report.id AND kind = 'Disputed' AND json_valid(facts)
+            ORDER BY id DESC LIMIT 1
         ), 'accepted by a person')
         WHERE id IN (SELECT report_id FROM event WHERE kind = 'Accepted')
         AND state IN ('verified', 'collected', 'superseded')

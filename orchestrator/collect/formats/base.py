@@ -90,6 +90,7 @@ class FileContent(NamedTuple):
 
     size_bytes: int
     sha256: str
+    rows: int | None = None  # records, where the format tells them apart itself
 
 
 class Writer(ABC):

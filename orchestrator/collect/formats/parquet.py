@@ -69,7 +69,7 @@ class _ParquetFile(Writer):
         with safe_open.read(self._path) as file:
             if rows_of(file) != self._writer.rows:
                 raise OSError(errno.EIO, "the Parquet file does not hold what was written")
-        return content
+        return content._replace(rows=self._writer.rows)
 
     def close(self) -> None:
         self._writer.close()
