@@ -64,10 +64,8 @@ class Document:
 
     def place(self, path: KeyPath) -> str:
         """``line 12``, for naming a second place in a message."""
-        while path and path not in self.values:
-            path = path[:-1]
-        place = self.values.get(path)
-        return f"line {place.line}" if place else "the top"
+        line = self.mistake(path, "").line
+        return f"line {line}" if line else "the top"
 
 
 def spelled(path: KeyPath) -> str:

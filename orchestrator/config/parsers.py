@@ -225,6 +225,14 @@ def span(value: object) -> Span:
     return Span(count, units[singular])
 
 
+def _at_most(size: Span, ceilings: dict[Unit, int], what: str) -> Span:
+    """The size, where it is within the ceiling of its unit; of one that is not it says `what`."""
+    ceiling = ceilings[size.unit]
+    if size.count > ceiling:
+        raise InvalidValue(f"{size} is {what}", f"write {Span(ceiling, size.unit)} or less")
+    return size
+
+
 _CHUNK_CEILINGS: Final = {Unit.DAYS: 395, Unit.WEEKS: 56, Unit.MONTHS: MAX_REPORT_MONTHS}
 """13 calendar months hold at least 393 days; what is a little more is cut at the ceiling."""
 
@@ -239,11 +247,8 @@ def chunk_span(value: object) -> Span:
             fitting = Span(below, Unit.HOURS) if rest or not days else Span(days, Unit.DAYS)
             raise InvalidValue(f"{size} do not divide a day evenly", f"write {fitting}")
         return size
-    ceiling = _CHUNK_CEILINGS[size.unit]
-    if size.count > ceiling:
-        what = f"{size} is more than one report may cover ({MAX_REPORT_MONTHS} months)"
-        raise InvalidValue(what, f"write {Span(ceiling, size.unit)} or less")
-    return size
+    what = f"more than one report may cover ({MAX_REPORT_MONTHS} months)"
+    return _at_most(size, _CHUNK_CEILINGS, what)
 
 
 _LAST_CEILINGS: Final = {Unit.DAYS: 3660, Unit.WEEKS: 522, Unit.MONTHS: 120}
@@ -255,12 +260,7 @@ def last_span(value: object) -> Span:
     if size.unit is Unit.HOURS:
         days = Span(-(-size.count // 24), Unit.DAYS)
         raise InvalidValue(f"{size} is not a number of whole days", f"write {days}")
-    ceiling = _LAST_CEILINGS[size.unit]
-    if size.count > ceiling:
-        raise InvalidValue(
-            f"{size} is more than ten years", f"write {Span(ceiling, size.unit)} or less"
-        )
-    return size
+    return _at_most(size, _LAST_CEILINGS, "more than ten years")
 
 
 # --- names and addresses --------------------------------------------------------------------------
