@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from itertools import islice, product
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -21,6 +22,7 @@ from orchestrator.reporting.summary import (
     RunSummary,
     UnfinishedSeries,
     as_json,
+    why,
 )
 from orchestrator.reporting.summary_text import MAX_LINES, text
 
@@ -168,14 +170,28 @@ def test_a_refusal_is_told_once_for_all_its_series() -> None:
 
 
 def test_thirty_lines_are_enough_and_the_rest_is_counted() -> None:
-    lefts = [
-        unfinished_series(series=Series.of(f"acc{number:05}", "VERIFY-API"), owed=(JANUARY,))
-        for number in range(5000)
-    ]
+    words = ("".join(letters) for letters in product("abcdefghijklmnopq", repeat=3))
+    lefts = [unfinished_series(refused=word) for word in islice(words, 4900)]
     lines = text(run_summary(*lefts, code=ExitCode.UNFINISHED))
     assert len(lines) == MAX_LINES + 1
-    assert lines[-2] == "  and 4,973 more: `orchestrator status jobs/nightly.yaml`"
+    assert lines[-2] == "  and 4,873 more: `orchestrator status jobs/nightly.yaml`"
     assert lines[-1].startswith("Not finished. Nothing is lost. ")
+
+
+def test_many_lines_of_one_cause_are_the_first_and_a_count() -> None:
+    accounts = [Series.of(f"acc{number:05}", "VERIFY-API") for number in range(5000)]
+    lefts = [unfinished_series(series=series, owed=(JANUARY,)) for series in accounts]
+    lines = text(run_summary(*lefts, code=ExitCode.UNFINISHED))[2:-1]
+    (line,) = lines
+    assert line.startswith("  still missing: acc00000 VERIFY-API: 2026-01-01 to 2026-02-01, not ")
+    assert line.endswith("the next run asks for it (and 4,999 more like this)")
+    lefts = [
+        unfinished_series(series=series, refused=f"account {series.account_id}: HTTP 403")
+        for series in accounts
+    ]
+    assert why(run_summary(*lefts, code=ExitCode.FINDINGS)) == [
+        "refused: account acc00000: HTTP 403 (and 4,999 more like this)"
+    ]
 
 
 def test_what_needs_a_person_comes_before_what_the_next_run_does() -> None:
@@ -376,8 +392,8 @@ def test_many_disputed_reports_of_one_cause_are_one_line() -> None:
     assert first == (
         "  disputed: 18 reports of one cause (80, 81, 82, 83, 84 and 13 more), such as report 80,"
         " abcd1234 SMS outbound, 2026-01-01 to 2026-02-01: the CSV holds 80 records, the API"
-        " promised 9; `orchestrator status jobs/nightly.yaml --failed` says what can be done about"
-        " each"
+        " promised 9; `orchestrator status jobs/nightly.yaml --failed --long` says what can be done"
+        " about each"
     )
     assert second.startswith("  disputed: report 99, abcd1234 SMS outbound, ")
     assert "`orchestrator resolve 99 --refetch`" in second

@@ -1,7 +1,8 @@
 """Writes the first lines of each cause and counts the others, so that a log stays readable."""
 
 import re
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -15,8 +16,11 @@ _MAX_CAUSES: Final = 1000
 
 _MAX_NAME: Final = 160  # Characters of a line that name the cause where similar lines are counted.
 
-_PARTICULAR: Final = re.compile(r"[\w.:/+%-]*\d[\w.:/+%-]*")
-"""What differs between lines of one cause: numbers, dates, accounts, ids."""
+_PARTICULAR: Final = re.compile(r"(?<![\w.:/+%-])[\w.:/+%-]*\d[\w.:/+%-]*")
+"""What differs between lines of one cause: numbers, dates, accounts, ids.
+
+It begins where a word does, so that a long word without a digit is looked at once.
+"""
 
 
 _SERIES: Final = re.compile(
@@ -28,6 +32,19 @@ _SERIES: Final = re.compile(
 def cause_of(text: str) -> str:
     """A text without what differs between lines of one cause."""
     return _PARTICULAR.sub("#", _SERIES.sub("#", text))
+
+
+def folded(lines: Iterable[str]) -> Iterator[str]:
+    """Lines in their order; of more than `MAX_ALIKE` of one cause the first, and a count."""
+    lines = list(lines)
+    numbers = Counter(map(cause_of, lines))
+    for line in lines:
+        number = numbers.get(cause_of(line), 0)
+        if number > MAX_ALIKE:
+            yield f"{line} (and {number - 1:,} more like this)"
+            del numbers[cause_of(line)]
+        elif number:
+            yield line
 
 
 @dataclass(slots=True)

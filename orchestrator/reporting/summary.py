@@ -23,6 +23,7 @@ from orchestrator.reporting.json_fields import (
     window_fields,
     window_list,
 )
+from orchestrator.reporting.line_folding import folded
 from orchestrator.reporting.loop_lag import LoopLag
 from orchestrator.reporting.phrases import counted, size_words
 from orchestrator.reporting.run_stats import PlanNotes
@@ -145,7 +146,7 @@ def why(summary: RunSummary) -> list[str]:
         reasons.append(f"stopped: {summary.why_stopped}")
     if not reasons and summary.code is not ExitCode.DONE and summary.verdict:
         reasons.append(summary.verdict)
-    return reasons
+    return list(folded(reasons))
 
 
 def _needs(summary: RunSummary) -> Iterator[str]:

@@ -16,7 +16,7 @@ from orchestrator.core.local_dates import Chunk, window_text
 from orchestrator.core.model import GivenUp, Report, Series
 from orchestrator.core.policy import ExitCode
 from orchestrator.core.windows import later
-from orchestrator.reporting.line_folding import MAX_ALIKE, cause_of
+from orchestrator.reporting.line_folding import MAX_ALIKE, cause_of, folded
 from orchestrator.reporting.phrases import (
     Fate,
     but_for,
@@ -43,7 +43,7 @@ def text(summary: RunSummary) -> list[str]:
     ]
     body: list[str] = []
     hidden = 0
-    for line in _body(summary):
+    for line in folded(_body(summary)):
         if len(head) + len(body) < MAX_LINES - 1:
             body.append(line)
         else:
@@ -163,7 +163,8 @@ def _disputed(summary: RunSummary) -> Iterator[str]:
             f"  disputed: {counted(len(reports), 'report')} of one cause "
             f"({numbers_words([report.id for _, report in reports])}), such as report {first.id}, "
             f"{_chunk(unfinished, first)}: {first.reason or 'no reason was given'}; "
-            f"{typed('status', unfinished.job.path, '--failed')} says what can be done about each"
+            f"{typed('status', unfinished.job.path, '--failed', '--long')} says what can be done "
+            "about each"
         )
 
 
