@@ -34,10 +34,6 @@ class ArchiveFetch:
     arrives, and `from_stream` when all has arrived; or `from_disk`, of one that was refused.
 
     Args:
-        report: as the ledger has it.
-        files: the paths of its unfinished files.
-        file_format: of the published file.
-        partial: the folder of `files`.
         subject: what the file is about, for formats with typed columns and for rules of columns.
         reserve: what is to stay free on the disk.
         kept: the beginning of the archive that an earlier run has kept, to go on from.

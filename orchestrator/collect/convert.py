@@ -39,9 +39,7 @@ def convert(
     Args:
         archive: as it came from the API, open for reading.
         output: the file to write; not touched where the archive is the file.
-        output_format: of the published file.
         items_count: bounds what may be unpacked; it is not compared with the count here.
-        subject: what the file is about.
         lenient: takes a CSV that ends inside a quoted field, too.
         by_account: counts the records of each account as well, which takes its time.
         reserve: called with about the number of bytes of the file before; may raise `NoRoom`.

@@ -53,7 +53,6 @@ class DiskReserve:
         that does not help.
 
         Args:
-            report_id: our number of the report whose download it is.
             more_bytes: number of bytes about to be written.
 
         Raises:

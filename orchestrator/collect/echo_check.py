@@ -51,7 +51,6 @@ def refutes(
     A file that cannot be read as CSV, or has no column for a difference, refutes nothing.
 
     Args:
-        blocks: the bytes of the CSV.
         differences: what the echo says otherwise than the request; not empty.
     """
     text = io.TextIOWrapper(

@@ -107,7 +107,6 @@ def published(
     """The files in the folder of a series that have the names of published ones.
 
     Args:
-        store: where the files stand.
         series: whose folder; one that is not there is empty.
         within: only those that hold a moment of one of these windows.
 

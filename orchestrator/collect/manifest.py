@@ -255,7 +255,6 @@ class Reading:
     transaction.
 
     Args:
-        store: whose manifest.
         remedy: what to do where it cannot be used.
     """
 

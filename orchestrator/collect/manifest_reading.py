@@ -76,7 +76,6 @@ def checked(raw: bytes, crc: int) -> int:
     """The CRC-32 of a file of version 2 up to the end of this line.
 
     Args:
-        raw: the line.
         crc: of the file up to its beginning.
 
     Raises:

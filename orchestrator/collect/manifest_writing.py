@@ -55,9 +55,7 @@ def write_manifest(
     new one is complete; if `entries` raises, it stays.
 
     Args:
-        store: beside whose files it stands.
         entries: in the order they are to stand.
-        made_at: the present moment, aware.
         point: which ledger they are of, and how far it has got.
 
     Raises:
@@ -84,7 +82,6 @@ class ManifestJournal:
     """Appends to a manifest as a run goes, so that a lost ledger loses nothing that was bought.
 
     Args:
-        store: whose manifest.
         size_bytes: up to the end of its last line; what follows is cut off.
         crc: its CRC-32 up to there.
     """
@@ -97,7 +94,6 @@ class ManifestJournal:
         """Appends what a transaction has changed; returns once that is synced.
 
         Args:
-            bodies: from `bodies_of`.
             point: how far the ledger has got with it.
 
         Raises:
@@ -125,7 +121,6 @@ def put_aside(store: OutputStore, directory: Path) -> Path:
     """Moves a manifest that was changed to the work area, so that a person can look at it; where.
 
     Args:
-        store: whose manifest.
         directory: the output directory, which holds the work area.
 
     Raises:

@@ -31,7 +31,6 @@ class OutputFile:
 
     Args:
         path: of the file; not touched where the archive is the file.
-        output_format: of the published file.
         subject: what the file is about; columns that its rules name do not get into it.
         by_account: counts the records of each account as well, which takes its time.
 

@@ -36,7 +36,6 @@ class DownloadReader:
     """Reads a download, from its beginning or from where an earlier one broke.
 
     Args:
-        download: the stream.
         largest: the size in bytes that the file cannot exceed.
         on_bytes: called with the size in bytes of every chunk.
 
@@ -178,7 +177,6 @@ async def fetch_archive(
     """Reads a download to its end, and writes and unpacks it on the way.
 
     Args:
-        reader: reads the download.
         first: the pieces that it has read already.
         archive: the file to which the archive is written as it arrives.
         unpacker: unpacks it on the way.

@@ -44,10 +44,6 @@ def keep(
     where there is nothing at all, nothing happens.
 
     Args:
-        files: of the report.
-        folders: makes the folder.
-        report: as the ledger has it.
-        reason: for the note.
         made: how the file was made that is kept; None: it is an archive, or nobody knows.
 
     Raises:

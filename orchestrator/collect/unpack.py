@@ -30,11 +30,8 @@ class StreamingUnpacker:
 
     Args:
         output: the file to write; not touched where the archive is the file.
-        output_format: of the published file.
         items_count: bounds what may be unpacked.
-        subject: what the file is about.
         by_account: counts the records of each account as well.
-        inflater: the library that inflates.
         reserve: called with the number of bytes before they are written; may raise `NoRoom`.
 
     Attributes:

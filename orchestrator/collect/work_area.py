@@ -149,7 +149,6 @@ def clear_quarantine(directory: Path, done_with: AbstractSet[int]) -> int:
     """Removes from quarantine the files that nobody needs any more; returns how many.
 
     Args:
-        directory: the output directory.
         done_with: our numbers of the reports that need theirs no more.
 
     Raises:

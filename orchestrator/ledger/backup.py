@@ -36,7 +36,6 @@ def copy_ledger(path: Path, target: Path, *, replace: bool) -> LedgerBackup:
     ledger. A ledger of an older version is copied as it is.
 
     Args:
-        path: of the ledger.
         target: of the copy; its folder must exist.
         replace: an older copy of that name is replaced, in one step.
 

@@ -47,7 +47,6 @@ class GroupCommits:
 
     Args:
         connection: whose transactions begin and end here alone.
-        path: for error texts.
     """
 
     def __init__(self, connection: sqlite3.Connection, path: Path) -> None:

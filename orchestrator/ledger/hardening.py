@@ -35,7 +35,6 @@ def open_file(path: Path, options: str) -> sqlite3.Connection:
     """A hardened connection to a file that is there, for any thread.
 
     Args:
-        path: of the file.
         options: of SQLite's URI, such as ``mode=ro``.
 
     Raises:
@@ -56,8 +55,6 @@ def refuse_tampered(connection: sqlite3.Connection, path: Path, version: int) ->
     """Refuses a ledger whose schema is not ours.
 
     Args:
-        connection: to it.
-        path: for the error's text.
         version: of its tables; that of an older one is looked at less closely.
 
     Raises:

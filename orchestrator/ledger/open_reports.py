@@ -90,10 +90,8 @@ class OpenReports:
         """The next page of open reports, and the position of the last of them.
 
         Args:
-            keys: of the series.
             after: the position of the last report of the page before.
             newest: reports of higher numbers are left out.
-            most: maximum number of reports.
             api_keys: those of any series that they bought, as well.
 
         Returns:

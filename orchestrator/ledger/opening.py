@@ -46,7 +46,6 @@ async def open_ledger(
 
     Args:
         url: see the module. Where there is no ledger, a new one is made.
-        clock: stamps the events.
         lock_wait: how long to wait for another run to end.
         prepare: is called in a worker thread under the lock, before the ledger is looked for. It
             may make one (`restored_ledger`), or raise in order to leave all as it is.
@@ -77,7 +76,6 @@ def open_reader(url: str | Path, *, whole: bool = False) -> Iterator[LedgerReade
     One in memory is empty: for whoever reads where no ledger has been begun.
 
     Args:
-        url: see the module.
         whole: the whole ledger is checked for damage first.
 
     Raises:
@@ -106,7 +104,6 @@ def restored_ledger(
 
     Args:
         url: see the module; there must be no ledger.
-        at: the present moment.
         point: how far the lost ledger had got: the new one is its next generation. None: nobody
             knows; the new one has an identity of its own.
         events: the number of the lost ledger's latest event; 0 where nobody knows.
@@ -143,7 +140,6 @@ def back_up_ledger(url: str | Path, target: Path, *, replace: bool = False) -> L
     """Copies a ledger into one file, also while a run writes to it. It takes no lock.
 
     Args:
-        url: see the module.
         target: of the copy. It appears there once it is complete, checked for damage and synced.
         replace: an older copy at the target is replaced.
 

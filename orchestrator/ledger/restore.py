@@ -22,8 +22,6 @@ class SqliteRestore:
     """The port `LedgerRestore`, inside one transaction that others begin and end.
 
     Args:
-        connection: of the new ledger.
-        at: the present moment.
         point: how far the lost ledger had got: this is its next generation. None: nobody knows;
             it has an identity of its own.
         events: the number of the lost ledger's latest event: later ones have higher numbers, since

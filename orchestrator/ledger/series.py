@@ -16,7 +16,6 @@ class SeriesTable:
     """The table `series` of one connection; remembers numbers and series that it has read.
 
     Args:
-        connection: whose transactions others begin and end.
         changes: notes whose failures no longer count.
     """
 

@@ -40,7 +40,6 @@ def connect(
     """A connection set up for safety: WAL, every commit synced, foreign keys enforced.
 
     Args:
-        path: of the ledger.
         read_only: nothing can be written, and the file is not checked for damage.
         check_later: nor is it checked here; tell `SqliteLedger`, which does so.
 
@@ -145,7 +144,6 @@ def reading(path: Path, *, whole: bool = False) -> Iterator[Store]:
     """The ledger for commands that only read.
 
     Args:
-        path: of the ledger.
         whole: all of it is read first, and checked for damage.
 
     Raises:
@@ -190,8 +188,6 @@ class SqliteLedger(GroupCommits):
 
     Args:
         connection: from `connect`; closed by whoever opened it.
-        path: for error texts.
-        clock: stamps the events.
         check_later: as it was told to `connect`: `check` must be called.
     """
 

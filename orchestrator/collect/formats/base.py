@@ -65,7 +65,6 @@ class FileSubject:
         """What the file of a report is about. Equal reports make equal facts.
 
         Args:
-            report: as the ledger has it.
             output: the settings, with the key of the hashes itself in place of its reference.
         """
         facts = {
