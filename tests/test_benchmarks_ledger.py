@@ -9,7 +9,7 @@ import pytest
 
 from benchmarks import ledger
 from benchmarks.large_ledgers import Dataset
-from orchestrator.collect.manifest import read_manifest, survey
+from orchestrator.collect.manifest import Reading, survey
 from orchestrator.collect.stores.folder import FolderStore
 from orchestrator.core.intervals import Window
 from orchestrator.core.lifecycle import State
@@ -39,7 +39,7 @@ def test_a_ledger_made_by_sql_is_sound_and_holds_what_its_job_wants(tmp_path: Pa
         assert steps == ["submitting", "submitted", "ready", "verified", "collected"]
         made.make_manifest()
         assert survey(FolderStore(tmp_path / "reports")).point == store.point()
-    assert len(list(read_manifest(FolderStore(tmp_path / "reports")))) == 12
+    assert len(list(Reading(FolderStore(tmp_path / "reports")))) == 12
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator.collect import safe_open
-from orchestrator.collect.manifest import read_manifest, survey
+from orchestrator.collect.manifest import Reading, survey
 from orchestrator.collect.manifest_entries import (
     Entry,
     GivenUpEntry,
@@ -29,7 +29,6 @@ from orchestrator.collect.manifest_entries import (
 from orchestrator.collect.manifest_reading import BadLine, parse_entry, parse_line
 from orchestrator.collect.manifest_writing import (
     ManifestJournal,
-    bodies_of,
     entry_body,
     sealed,
     write_manifest,
@@ -244,7 +243,7 @@ def test_a_manifest_is_lines_of_json_that_other_programs_can_read(tmp_path: Path
         {"kind": "mark", "job": "nightly", "mark": "2024-02-01T00:00:00Z", "body": SMS.body},
         {"kind": "end", "lines": 4},
     ]
-    assert tuple(read_manifest(FolderStore(path.parent))) == ENTRIES
+    assert tuple(Reading(FolderStore(path.parent))) == ENTRIES
     assert sorted(found.name for found in (tmp_path / "reports").rglob("*")) == [
         ".partial",
         "manifest.jsonl",
@@ -270,7 +269,7 @@ def test_the_old_manifest_stands_until_the_new_one_is_complete(tmp_path: Path) -
 
     with pytest.raises(RuntimeError):
         write_manifest(FolderStore(tmp_path), half(), NOW, POINT)
-    assert list(read_manifest(FolderStore(tmp_path))) == [MARK]
+    assert list(Reading(FolderStore(tmp_path))) == [MARK]
     assert list((tmp_path / ".partial").iterdir()) == []
 
 
@@ -290,7 +289,7 @@ def test_a_full_disk_is_said_in_words_and_the_old_manifest_stands(
         f"cannot write {tmp_path}/manifest.jsonl: the disk is full; make room and run again,"
         " nothing collected so far is lost"
     )
-    assert list(read_manifest(FolderStore(tmp_path))) == [MARK]
+    assert list(Reading(FolderStore(tmp_path))) == [MARK]
 
 
 def test_many_entries_stream_through(tmp_path: Path) -> None:
@@ -303,7 +302,7 @@ def test_many_entries_stream_through(tmp_path: Path) -> None:
             yield FILE
 
     assert write_manifest(FolderStore(tmp_path), source(), NOW, POINT).entries == asked == 10_000
-    entries = iter(read_manifest(FolderStore(tmp_path)))
+    entries = iter(Reading(FolderStore(tmp_path)))
     assert next(entries) == FILE
     assert sum(1 for _ in entries) == 9_999
 
@@ -477,21 +476,21 @@ def test_whatever_was_cut_or_changed_is_named_with_its_line(
     path = tmp_path / "manifest.jsonl"
     path.write_bytes(b"".join(spoil(path.read_bytes().splitlines(keepends=True))))
     with pytest.raises(InputError) as caught:
-        list(read_manifest(FolderStore(path.parent)))
+        list(Reading(FolderStore(path.parent)))
     assert str(caught.value) == f"{path}:{words}; {REMEDY}"
 
 
 def test_a_missing_manifest_is_said_in_words(tmp_path: Path) -> None:
     path = tmp_path / "manifest.jsonl"
     with pytest.raises(InputError) as caught:
-        list(read_manifest(FolderStore(path.parent)))
+        list(Reading(FolderStore(path.parent)))
     assert str(caught.value) == f"{path}: there is no manifest; {REMEDY}"
 
 
 def test_a_manifest_that_is_a_folder_is_said_in_words(tmp_path: Path) -> None:
     (tmp_path / "manifest.jsonl").mkdir()
     with pytest.raises(InputError, match=r": cannot be read \(Is a directory\); restore"):
-        list(read_manifest(FolderStore(tmp_path)))
+        list(Reading(FolderStore(tmp_path)))
 
 
 @given(st.binary(max_size=60) | st.text().map(str.encode))
@@ -527,14 +526,14 @@ def appended(directory: Path, *batches: tuple[tuple[Entry, ...], LedgerPoint]) -
     written = write_manifest(FolderStore(directory), ENTRIES, NOW, POINT)
     journal = ManifestJournal(FolderStore(directory), written.size_bytes, written.crc)
     for entries, point in batches:
-        journal.append(bodies_of(entries), point)
+        journal.append(map(entry_body, entries), point)
     journal.close()
     return directory / "manifest.jsonl"
 
 
 def test_what_is_appended_is_read_after_the_rest(tmp_path: Path) -> None:
     path = appended(tmp_path, ((ReportEntry(OPEN),), LATER), ((MARK, FILE), POINT))
-    reading = read_manifest(FolderStore(path.parent))
+    reading = Reading(FolderStore(path.parent))
     found = [(reading.line, reading.is_appended, entry) for entry in reading]
     assert found == [
         (2, False, FILE),
@@ -565,23 +564,23 @@ def test_a_last_line_that_was_cut_is_no_line_and_is_written_over(
     path = appended(tmp_path, ((ReportEntry(OPEN),), LATER))
     whole = path.read_bytes()
     path.write_bytes(whole[:-cut] + noise)
-    assert [type(entry) for entry in read_manifest(FolderStore(path.parent))][:3] == [
+    assert [type(entry) for entry in Reading(FolderStore(path.parent))][:3] == [
         type(one) for one in ENTRIES
     ]
     found = survey(FolderStore(tmp_path))
     assert (found.point, found.problem) == (POINT, None)
     journal = ManifestJournal(FolderStore(tmp_path), found.size_bytes, found.crc)
-    journal.append(bodies_of([ReportEntry(OPEN)]), LATER)
+    journal.append([entry_body(ReportEntry(OPEN))], LATER)
     journal.close()
     assert survey(FolderStore(tmp_path)).point == LATER
-    assert list(read_manifest(FolderStore(path.parent)))[-1] == ReportEntry(OPEN)
+    assert list(Reading(FolderStore(path.parent)))[-1] == ReportEntry(OPEN)
 
 
 def test_a_digit_that_changed_in_what_was_appended_is_named_with_its_line(tmp_path: Path) -> None:
     path = appended(tmp_path, ((ReportEntry(OPEN),), LATER), ((MARK,), LATER))
     path.write_bytes(path.read_bytes().replace(b'"report":18', b'"report":19'))
     with pytest.raises(InputError) as caught:
-        list(read_manifest(FolderStore(path.parent)))
+        list(Reading(FolderStore(path.parent)))
     assert str(caught.value) == f"{path}:6:1: {NOT_AS_WRITTEN}; {REMEDY}"
     found = survey(FolderStore(tmp_path))
     assert found.point == LATER, "what is behind the change still tells how far the ledger was"
@@ -605,10 +604,10 @@ def test_a_disk_that_takes_no_more_leaves_what_stood_there(
     with monkeypatch.context() as patched:
         patched.setattr(os, "write", half)
         with pytest.raises(OutputError, match="the disk is full; make room and run again"):
-            journal.append(bodies_of([FILE]), LATER)
+            journal.append([entry_body(FILE)], LATER)
     assert path.read_bytes() == whole
     with pytest.raises(OutputError, match="could not be appended to; run again"):
-        journal.append(bodies_of([FILE]), LATER)
+        journal.append([entry_body(FILE)], LATER)
     journal.close()
     assert path.read_bytes() == whole
 
@@ -640,7 +639,7 @@ def first_version(path: Path) -> list[bytes]:
 def test_version_1_is_read(tmp_path: Path) -> None:
     path = tmp_path / "manifest.jsonl"
     first_version(path)
-    assert list(read_manifest(FolderStore(path.parent))) == [
+    assert list(Reading(FolderStore(path.parent))) == [
         ReportEntry(
             replace(
                 FILE.report,
@@ -688,6 +687,6 @@ def test_whatever_was_changed_of_version_1_is_named_with_its_line(
     path = tmp_path / "manifest.jsonl"
     path.write_bytes(b"".join(spoil(first_version(path))))
     with pytest.raises(InputError) as caught:
-        list(read_manifest(FolderStore(path.parent)))
+        list(Reading(FolderStore(path.parent)))
     assert str(caught.value) == f"{path}:{words}; {REMEDY}"
     assert survey(FolderStore(tmp_path)).problem == caught.value.mistakes[0]

@@ -12,7 +12,7 @@ from orchestrator.app.ledger_reading import reading_ledger
 from orchestrator.app.plan import series_plans
 from orchestrator.collect.disk import explain
 from orchestrator.collect.layout import Published, first_folder, published, series_folder
-from orchestrator.collect.manifest import Survey, read_manifest, survey
+from orchestrator.collect.manifest import Reading, Survey, survey
 from orchestrator.collect.manifest_entries import ReportEntry
 from orchestrator.collect.stores import output_store
 from orchestrator.collect.stores.base import OutputStore
@@ -173,7 +173,7 @@ def _compare_first_version(
 def _files_told(output: OutputStore) -> Iterator[Report]:
     """The collected reports that the manifest of a store tells of, as far as it can be read."""
     with suppress(InputError):
-        for entry in read_manifest(output):
+        for entry in Reading(output):
             if isinstance(entry, ReportEntry) and entry.report.state is State.COLLECTED:
                 yield entry.report
 

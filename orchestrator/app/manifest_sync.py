@@ -16,7 +16,7 @@ from orchestrator.collect.manifest_entries import (
     ResolvedEntry,
     SeriesEntry,
 )
-from orchestrator.collect.manifest_writing import ManifestJournal, bodies_of, write_manifest
+from orchestrator.collect.manifest_writing import ManifestJournal, entry_body, write_manifest
 from orchestrator.collect.stores.base import OutputStore
 from orchestrator.core.ledger_records import LedgerChanges
 from orchestrator.core.lifecycle import State
@@ -74,7 +74,8 @@ class ManifestSync:
             reports = list(reader.reports_numbered(changes.reports))
         new = {one.column_list for one in reports if one.column_list is not None} - self._told
         columns = [ColumnListEntry(number, reader.column_list(number)) for number in new]
-        bodies = bodies_of((*columns, *_changed(reader, changes, reports)))
+        changed = (*columns, *_changed(reader, changes, reports))
+        bodies = [entry_body(entry) for entry in changed]
         self._is_whole = False
 
         def append() -> None:

@@ -152,21 +152,17 @@ class Stream(Protocol):
     @property
     def eof(self) -> bool:
         """The stream's end has been seen."""
-        ...
 
     @property
     def unconsumed_tail(self) -> bytes:
         """What was fed and not taken in yet, as the output was full."""
-        ...
 
     @property
     def unused_data(self) -> bytes:
         """What was fed behind the stream's end."""
-        ...
 
     def decompress(self, packed: Any, most: int, /) -> bytes:
         """At most so many of the next bytes."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -301,10 +301,5 @@ class Reading:
         )
 
 
-def read_manifest(store: OutputStore, remedy: str = REMEDY) -> Reading:
-    """The entries of a manifest; see `Reading`."""
-    return Reading(store, remedy)
-
-
 def _mistake(path: str, line: int, key: str, what: str, remedy: str = REMEDY) -> Mistake:
     return Mistake(path, line, 1 if line else 0, key, what, remedy)

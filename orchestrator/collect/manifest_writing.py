@@ -112,11 +112,6 @@ class ManifestJournal:
         self._end.close()
 
 
-def bodies_of(entries: Iterable[Entry]) -> list[bytes]:
-    """The lines of entries, as `ManifestJournal.append` takes them."""
-    return [entry_body(entry) for entry in entries]
-
-
 def put_aside(store: OutputStore, directory: Path) -> Path:
     """Moves a manifest that was changed to the work area, so that a person can look at it; where.
 

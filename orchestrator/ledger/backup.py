@@ -30,19 +30,9 @@ class LedgerBackup:
 
 
 def copy_ledger(path: Path, target: Path, *, replace: bool) -> LedgerBackup:
-    """Copies a ledger as it is at one moment; the copy takes its name once it is checked.
+    """See `back_up_ledger`. The copy has the identity of the ledger.
 
-    It is one file that only its owner may read, it is synced, and it has the identity of the
-    ledger. A ledger of an older version is copied as it is.
-
-    Args:
-        target: of the copy; its folder must exist.
-        replace: an older copy of that name is replaced, in one step.
-
-    Raises:
-        InputError: there is something at the target that must not be replaced, or no folder.
-        LedgerError: the ledger cannot be read, is damaged, or of a newer version.
-        OutputError: the copy cannot be written.
+    It is one file that only its owner may read. A ledger of an older version is copied as it is.
     """
     target = target.absolute()
     _refuse_target(path, target, replace=replace)
@@ -79,7 +69,7 @@ def _refuse_target(path: Path, target: Path, *, replace: bool) -> None:
     """Refuses a name at which a copy would do harm.
 
     Raises:
-        InputError: see `copy_ledger`.
+        InputError: see `back_up_ledger`.
     """
     if not is_dir(target.parent):
         raise InputError(

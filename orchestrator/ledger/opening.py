@@ -140,11 +140,13 @@ def back_up_ledger(url: str | Path, target: Path, *, replace: bool = False) -> L
     """Copies a ledger into one file, also while a run writes to it. It takes no lock.
 
     Args:
-        target: of the copy. It appears there once it is complete, checked for damage and synced.
+        target: of the copy, in a folder that exists. It appears there in one step, once it is
+            complete, checked for damage and synced.
         replace: an older copy at the target is replaced.
 
     Raises:
-        InputError: there is no ledger in a file, or the target must not be written.
+        InputError: there is no ledger in a file, or something at the target that must not be
+            replaced, or no folder.
         LedgerError: the ledger cannot be read, is damaged, or of a newer version.
         OutputError: the copy cannot be written.
     """

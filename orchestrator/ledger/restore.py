@@ -19,13 +19,9 @@ _FETCHED_ANEW: Final = frozenset({State.READY, State.VERIFIED})
 
 
 class SqliteRestore:
-    """The port `LedgerRestore`, inside one transaction that others begin and end.
+    """The port `LedgerRestore`, inside a transaction that others begin and end.
 
-    Args:
-        point: how far the lost ledger had got: this is its next generation. None: nobody knows;
-            it has an identity of its own.
-        events: the number of the lost ledger's latest event: later ones have higher numbers, since
-            what counts is their order.
+    Its arguments are those of `restored_ledger`.
     """
 
     def __init__(

@@ -141,14 +141,7 @@ def _set_up(
 
 @contextmanager
 def reading(path: Path, *, whole: bool = False) -> Iterator[Store]:
-    """The ledger for commands that only read.
-
-    Args:
-        whole: all of it is read first, and checked for damage.
-
-    Raises:
-        LedgerError: there is none, or it cannot be read.
-    """
+    """The ledger for commands that only read; see `open_reader`."""
     connection = connect(path, read_only=True)
     try:
         if whole:

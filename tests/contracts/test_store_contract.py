@@ -10,9 +10,9 @@ import pytest
 
 from orchestrator.collect import layout
 from orchestrator.collect.collector import FileCollector
-from orchestrator.collect.manifest import read_manifest, survey
+from orchestrator.collect.manifest import Reading, survey
 from orchestrator.collect.manifest_entries import MarkEntry
-from orchestrator.collect.manifest_writing import ManifestJournal, bodies_of, write_manifest
+from orchestrator.collect.manifest_writing import ManifestJournal, entry_body, write_manifest
 from orchestrator.collect.stores.cloud import cloud_store
 from orchestrator.collect.stores.folder import FolderStore
 from orchestrator.core.model import LedgerPoint
@@ -272,9 +272,9 @@ def test_a_manifest_stands_in_any_store(store: OutputStore) -> None:
     mark = MarkEntry("nightly", a_report().series, NOW)
     written = write_manifest(store, [mark], NOW, point)
     journal = ManifestJournal(store, written.size_bytes, written.crc)
-    journal.append(bodies_of([mark]), point)
+    journal.append([entry_body(mark)], point)
     journal.close()
-    assert list(read_manifest(store)) == [mark, mark]
+    assert list(Reading(store)) == [mark, mark]
     assert survey(store).problem is None
 
 

@@ -212,11 +212,9 @@ class Packer(Protocol):
 
     def compress(self, block: bytes, /) -> bytes:
         """Takes the next bytes; what can be written of the packed stream."""
-        ...
 
     def flush(self) -> bytes:
         """The end of the packed stream."""
-        ...
 
 
 class PackedFile(Writer):

@@ -37,7 +37,6 @@ class Appender(Protocol):
         Raises:
             OutputError: it was not added, and nothing may be appended from then on.
         """
-        ...
 
     def close(self) -> None:
         """Everything appended stands in the store now; may be called again.
@@ -45,7 +44,6 @@ class Appender(Protocol):
         Raises:
             OutputError: the store refuses it.
         """
-        ...
 
 
 class OutputStore(Protocol):
@@ -59,7 +57,6 @@ class OutputStore(Protocol):
     @property
     def is_remote(self) -> bool:
         """Whether `put` sends a file over the network: it may take long, and can be cancelled."""
-        ...
 
     def probe(self) -> None:
         """Shows that files can be written, read and deleted; leaves nothing behind.
@@ -68,11 +65,9 @@ class OutputStore(Protocol):
             InputError: there is no such place, or it may not be used.
             OutputError: it does not answer as it should.
         """
-        ...
 
     def location(self, key: str) -> str:
         """Where a file stands, for people: a path or an address."""
-        ...
 
     def put(
         self,
@@ -106,7 +101,6 @@ class OutputStore(Protocol):
             NameTaken: another content stands under the key; it stays, and so does the local file.
             OutputError: the store refuses it.
         """
-        ...
 
     def stat(self, key: str) -> Stat | None:
         """Size and version of a file; None where there is none.
@@ -114,7 +108,6 @@ class OutputStore(Protocol):
         Raises:
             OSError: the store cannot be asked.
         """
-        ...
 
     def open(self, key: str) -> BinaryIO:
         """A file, open for reading from any position.
@@ -123,7 +116,6 @@ class OutputStore(Protocol):
             FileNotFoundError: there is none.
             OSError: it cannot be read, or is no file.
         """
-        ...
 
     def list(self, prefix: str) -> Iterator[str]:
         """The keys that begin with a prefix, in no order; nothing of the work area.
@@ -131,7 +123,6 @@ class OutputStore(Protocol):
         Raises:
             OSError: the store cannot be listed.
         """
-        ...
 
     def delete(self, key: str) -> bool:
         """Removes a file for good; True if it was there.
@@ -139,7 +130,6 @@ class OutputStore(Protocol):
         Raises:
             OutputError: the store refuses it.
         """
-        ...
 
     def replace(
         self, key: str, *, unless_changed: str | None = None
@@ -155,11 +145,9 @@ class OutputStore(Protocol):
         Raises:
             OutputError: the store refuses it, or the file has another version by now.
         """
-        ...
 
     def append_to(self, key: str, size_bytes: int) -> Appender:
         """Goes on with a file behind so many of its bytes; what follows them is cut off.
 
         Nothing is opened before the first `Appender.append`.
         """
-        ...
