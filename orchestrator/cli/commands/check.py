@@ -35,9 +35,25 @@ def command(jobs: tuple[Path, ...], send: bool, as_json: bool, config: Path | No
     call for each key and account, which is free), the clock, the disk, the lock and the ledger.
     Without a JOB, each key is checked for its own account.
     """
-    answer = _Json() if as_json else _Text()
-    result = _result(jobs, config, answer.add, send=send)
-    answer.end()
+    before = "[\n"
+
+    def show(made: Check) -> None:
+        nonlocal before
+        if not as_json:
+            write_lines([str(made)])
+            return
+        fields = {
+            "level": made.level.value,
+            "subject": made.subject,
+            "words": made.text,
+            "remedy": made.remedy,
+        }
+        write([before, json_text(fields)])
+        before = ",\n"
+
+    result = _result(jobs, config, show, send=send)
+    if as_json:
+        write(["]\n"])
     return result.code
 
 
@@ -57,33 +73,3 @@ def _result(
         inform=lambda text: click.echo(text, err=True),
         send_messages=send,
     )
-
-
-class _Text:
-    """Writes a line for each check as it is made."""
-
-    def add(self, made: Check) -> None:
-        write_lines([str(made)])
-
-    def end(self) -> None:
-        """Has nothing to add."""
-
-
-class _Json:
-    """Writes a JSON array, check by check."""
-
-    def __init__(self) -> None:
-        self._before = "[\n"
-
-    def add(self, made: Check) -> None:
-        fields = {
-            "level": made.level.value,
-            "subject": made.subject,
-            "words": made.text,
-            "remedy": made.remedy,
-        }
-        write([self._before, json_text(fields)])
-        self._before = ",\n"
-
-    def end(self) -> None:
-        write(["]\n"])
