@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from orchestrator.app.overlaps import SubaccountOverlap
 from orchestrator.app.verify import Finding, VerifyResult, verify
 from orchestrator.cli import options
 from orchestrator.cli.inputs import read_inputs
@@ -18,12 +21,7 @@ from orchestrator.reporting.phrases import counted, size_words
 from orchestrator.texts import printable, utc_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-
     from rich.progress import Progress
-
-    from orchestrator.app.overlaps import SubaccountOverlap
 
 
 @click.command(
@@ -41,59 +39,50 @@ def command(jobs: tuple[Path, ...], as_json: bool, config: Path | None) -> int:
     nothing is sent.
     """
     inputs = read_inputs(jobs, config, quiet=True)
+    # The first piece comes with the first finding: a ledger that cannot be read has no answer.
+    before = '{"findings":[\n'
     with _bar(as_json=as_json) as bar:
-        answer = _Json() if as_json else _Text(bar)
-        on_progress = None if bar is None else bar.show
-        result = verify(inputs, on_finding=answer.add, on_progress=on_progress)
-    answer.end(result)
-    return result.code
 
+        def tell(finding: Finding) -> None:
+            nonlocal before
+            if as_json:
+                write([before, json_text(_fields(finding))])
+                before = ",\n"
+            elif bar is not None and sys.stdout.isatty():
+                # The bar and the answer share a terminal: the line goes above the bar.
+                bar.console.out(printable(finding.text), highlight=False)
+            else:
+                write_lines([finding.text])
 
-class _Json:
-    """Writes the answer as JSON, finding by finding."""
+        def show(files: int, total: int) -> None:
+            if bar is not None:
+                bar.update(bar.task_ids[0], completed=files, total=total)
 
-    def __init__(self) -> None:
-        # The first piece comes with the first finding: a ledger that cannot be read has no answer.
-        self._before = '{"findings":[\n'
-
-    def add(self, finding: Finding) -> None:
-        write([self._before, json_text(_fields(finding))])
-        self._before = ",\n"
-
-    def end(self, result: VerifyResult) -> None:
+        result = verify(inputs, on_finding=tell, on_progress=None if bar is None else show)
+    if as_json:
         twice = json_text([_overlap_fields(overlap) for overlap in result.collected_twice])
         numbers = f'"files":{result.files},"size_bytes":{result.size_bytes}'
         head = "" if result.number else '{"findings":['
         write([f'{head}],\n{numbers},"collected_twice":{twice}}}\n'])
+    else:
+        _tell_result(result)
+    return result.code
 
 
-class _Text:
-    """Writes a line for each finding, and what they add up to."""
-
-    def __init__(self, bar: _Bar | None) -> None:
-        self._bar = bar
-
-    def add(self, finding: Finding) -> None:
-        if self._bar is not None and sys.stdout.isatty():
-            # The bar and the answer share a terminal: the line goes above the bar.
-            self._bar.say(finding.text)
-        else:
-            write_lines([finding.text])
-
-    def end(self, result: VerifyResult) -> None:
-        for overlap in result.collected_twice:
-            say(f"warning: {printable(str(overlap))}", err=True)
-        read = f"{counted(result.files, 'file')}, {size_words(result.size_bytes)}"
-        line = f"{read}: all as collected" if result.files else "nothing is collected yet"
-        if result.number and not result.wrong_files:
-            line += "; but see above"
-        elif result.number:
-            line = (
-                f"{read}: {counted(result.wrong_files, 'file')} not as collected; restore from a "
-                "backup what you can; what the API still has, "
-                f"{typed('run', JOB, '--again', '--from', 'DATE', '--to', 'DATE')} buys anew"
-            )
-        write_lines([line])
+def _tell_result(result: VerifyResult) -> None:
+    for overlap in result.collected_twice:
+        say(f"warning: {printable(str(overlap))}", err=True)
+    read = f"{counted(result.files, 'file')}, {size_words(result.size_bytes)}"
+    line = f"{read}: all as collected" if result.files else "nothing is collected yet"
+    if result.number and not result.wrong_files:
+        line += "; but see above"
+    elif result.number:
+        line = (
+            f"{read}: {counted(result.wrong_files, 'file')} not as collected; restore from a "
+            "backup what you can; what the API still has, "
+            f"{typed('run', JOB, '--again', '--from', 'DATE', '--to', 'DATE')} buys anew"
+        )
+    write_lines([line])
 
 
 def _fields(finding: Finding) -> dict[str, Any]:
@@ -121,22 +110,8 @@ def _overlap_fields(overlap: SubaccountOverlap) -> dict[str, Any]:
     }
 
 
-class _Bar:
-    """A bar on standard error."""
-
-    def __init__(self, progress: Progress) -> None:
-        self._progress = progress
-        self._task = progress.add_task("", total=None)
-
-    def show(self, files: int, total: int) -> None:
-        self._progress.update(self._task, completed=files, total=total)
-
-    def say(self, text: str) -> None:
-        self._progress.console.out(printable(text), highlight=False)
-
-
 @contextmanager
-def _bar(*, as_json: bool) -> Iterator[_Bar | None]:
+def _bar(*, as_json: bool) -> Iterator[Progress | None]:
     """A bar where standard error is a terminal and no JSON is shown on it; else None."""
     if not sys.stderr.isatty() or (as_json and sys.stdout.isatty()):
         yield None
@@ -154,4 +129,5 @@ def _bar(*, as_json: bool) -> Iterator[_Bar | None]:
         redirect_stdout=False,
         redirect_stderr=False,
     ) as progress:
-        yield _Bar(progress)
+        progress.add_task("", total=None)
+        yield progress
