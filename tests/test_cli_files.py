@@ -136,7 +136,7 @@ def test_programs_get_absolute_paths_that_can_be_opened(
 ) -> None:
     assert call(["files", "nightly.yaml", "--json"]) == 0
     first, second = json.loads(capsys.readouterr().out)
-    assert list(first) == [*COLUMNS, "size_bytes", "columns"]
+    assert list(first) == [*COLUMNS, "size_bytes", "columns", "source_sha256"]
     assert first["columns"] == {"dropped": [], "hashed": [], "without_type": []}
     assert first["path"] == str(home / "out" / FIRST / "20260101T000000Z_20260201T000000Z.csv")
     assert (first["direction"], first["filter"], first["rows"]) == (None, {}, 2)

@@ -26,6 +26,7 @@ from orchestrator.collect.stores import cloud_objects
 from orchestrator.collect.stores.cloud import CloudStore, cloud_store
 from orchestrator.config import load_inputs
 from orchestrator.core.model import LedgerPoint
+from orchestrator.errors import OutputError
 from tests.kit.archives import a_report
 from tests.kit.cli_worlds import REPORTS, Place, simulated
 from tests.kit.object_stores import new_bucket, new_place, s3_environment
@@ -287,6 +288,30 @@ def test_without_the_right_to_delete_one_object_stays_and_is_named(
         (written,) = server.__dict__["written"]
     assert written.endswith("/in/here/.orchestrator-probe")
     assert place.bought() == 0
+
+
+def test_erased_objects_are_gone_and_a_store_that_refuses_is_gone_on_with(
+    place: Place, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert place.run("--quiet") == 0
+    erase = ["erase", str(place.job), "--before", "2026-03-01", "--yes"]
+
+    def refuse(_store: CloudStore, key: str) -> bool:
+        raise OutputError(f"{key}: denied")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(CloudStore, "delete", refuse)
+        assert call(erase) == 74
+    assert len(keys(place)) == REPORTS
+    assert call(erase) == 0
+    assert len(keys(place)) == REPORTS // 2
+    assert all("/20260101T" not in key and "/20260201T" not in key for key in keys(place))
+    assert call(["verify", str(place.job)]) == 0
+    for path in place.state.parent.glob("ledger.db*"):
+        path.unlink()
+    assert place.run("--quiet", "--rebuild-ledger") == 0
+    assert place.bought() == REPORTS
+    assert len(keys(place)) == REPORTS // 2
 
 
 @pytest.mark.parametrize("command", ["run", "check"])

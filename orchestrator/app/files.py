@@ -32,6 +32,7 @@ class ReportFile:
         replaces: our number of the report in whose place it stands; None for a first edition.
         finding: why a person had to accept it (`resolve --accept-file`); None where nobody had to.
         columns: what it has otherwise than the API sent it; None: nothing.
+        source_sha256: of the archive that the API sent, in hex; None where that was not noted.
         url: the address in an object store; empty for a file on a disk.
     """
 
@@ -48,6 +49,7 @@ class ReportFile:
     replaces: int | None = None
     finding: str | None = None
     columns: ColumnChanges | None = None
+    source_sha256: str | None = None
     url: str = ""
 
 
@@ -87,6 +89,7 @@ def report_file(config: Config, report: Report) -> ReportFile:
         replaces=report.replaces,
         finding=report.finding,
         columns=report.columns,
+        source_sha256=report.source_sha256,
         url="" if isinstance(place, Path) else place,
     )
 

@@ -115,6 +115,7 @@ def file_fields(file: ReportFile) -> dict[str, object]:
         "finding": file.finding,
         "size_bytes": file.size_bytes,
         "columns": (file.columns or ColumnChanges()).as_json,
+        "source_sha256": file.source_sha256,
     }
 
 
