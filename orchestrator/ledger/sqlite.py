@@ -113,18 +113,16 @@ def _set_up(
 ) -> None:
     connection.execute("PRAGMA foreign_keys = ON")
     hardening.harden(connection)
-    if read_only:
-        reached = check(connection, str(path))
-        if reached < VERSION:
-            raise OldLedgerVersion(
-                f"{path} was written by an older version of orchestrator; "
-                f"{typed('run', JOB)} brings it up to date"
-            )
-        hardening.refuse_tampered(connection, path, reached)
-        return
     reached = check(connection, str(path))
+    if read_only and reached < VERSION:
+        raise OldLedgerVersion(
+            f"{path} was written by an older version of orchestrator; "
+            f"{typed('run', JOB)} brings it up to date"
+        )
     if reached:
         hardening.refuse_tampered(connection, path, reached)
+    if read_only:
+        return
     if reached and (reached < VERSION or not check_later):
         integrity.refuse_damage(connection, path)
     connection.execute("PRAGMA journal_mode = WAL")
