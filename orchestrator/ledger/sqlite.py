@@ -222,6 +222,7 @@ class SqliteLedger(GroupCommits):
 
     # --- the port -----------------------------------------------------------------------------
 
+    # Each of these is the store's call of that name, in a transaction of its own.
     series_state = _transaction(lambda store: store.series_state)
     recent_durations = _transaction(lambda store: store.histories().recent_durations)
     superseded = _transaction(lambda store: store.superseded)
