@@ -107,6 +107,11 @@ class Findings:
     _mistakes: dict[Mistake, None] = field(default_factory=dict)
     _warnings: dict[Mistake, None] = field(default_factory=dict)
 
+    @property
+    def count(self) -> int:
+        """How many mistakes there are so far: whether it grows says if a part is sound."""
+        return len(self._mistakes)
+
     def mistake(self, path: KeyPath, what: str, remedy: str = "", *, at_key: bool = False) -> None:
         """Something that must be repaired before anything is sent."""
         if len(self._mistakes) < _MOST_KEPT:

@@ -82,23 +82,18 @@ def variants(findings: Findings, path: KeyPath, value: object) -> list[SeriesTem
         if product is None:
             return []
         value = {"product": product}
-    choices: Choices = {}
-    sound = True
-    for key, given in value.items():
-        options = _options(findings, (*path, key), key, given)
-        sound = sound and bool(options)
-        choices[key] = options
+    before = findings.count
+    choices = {key: _options(findings, (*path, key), key, given) for key, given in value.items()}
     if "product" not in choices:
         findings.mistake(path, "product is missing", "add one, such as product: SMS")
         return []
     for name in choices["product"]:
-        sound = _obeys_table(findings, path, str(name), choices) and sound
+        _check_by_table(findings, path, str(name), choices)
     count = math.prod(len(options) for options in choices.values())
     if count > MAX_VARIANTS:
         what = f"expands to {count} series an account; at most {MAX_VARIANTS} can be meant"
         findings.mistake(path, what, "shorten the lists, or leave the filter out")
-        return []
-    if not sound:
+    if findings.count > before:
         return []
     return [
         _variant(path, dict(zip(choices, combination, strict=True)))
@@ -127,24 +122,21 @@ def _options(findings: Findings, path: KeyPath, key: str, given: object) -> list
         places = [(*path, number) for number in range(len(given))]
     if not given:
         findings.mistake(path, "is an empty list", "give it a value, or remove the key")
+    before = findings.count
     read: list[FieldValue] = []
-    sound = True
     for place, text in zip(places, given, strict=True):
         option = findings.read(place, partial(_field_value, key), text)
         if option is None:
-            sound = False
             continue
         if option in read:
             findings.mistake(place, f"{shown(str(text))} stands twice in the list", "remove one")
-            sound = False
         elif key in CASELESS and str(option).casefold() in {
             str(earlier).casefold() for earlier in read
         }:
             what = f"{shown(str(text))} stands in the list already, in other letters"
             findings.mistake(place, what, "remove one, or its records are bought twice")
-            sound = False
         read.append(option)
-    return read if sound else []
+    return read if findings.count == before else []
 
 
 def _field_value(key: str, text: object) -> FieldValue:
@@ -172,8 +164,8 @@ def _product_name(word: str) -> str:
     return word
 
 
-def _obeys_table(findings: Findings, path: KeyPath, name: str, choices: Choices) -> bool:
-    """Whether the entry's fields are ones that the product takes; tells what is not."""
+def _check_by_table(findings: Findings, path: KeyPath, name: str, choices: Choices) -> None:
+    """Checks that the entry's fields are ones that the product takes."""
     product = PRODUCTS.get(products.canonical_name(name))
     if product is None:
         guess = nearest(name, PRODUCTS)
@@ -182,57 +174,48 @@ def _obeys_table(findings: Findings, path: KeyPath, name: str, choices: Choices)
         if not remedy and guess:
             remedy = f"did you mean {guess}?"
         findings.warning((*path, "product"), what, remedy)
-        return True
+        return
     if product.note:
         findings.warning((*path, "product"), f"{product.name} is {product.note}")
-    sound = _direction_fits(findings, path, product, choices)
+    _check_direction(findings, path, product, choices)
     for key in choices:
         if key not in ("product", "direction"):
-            sound = _field_fits(findings, path, product, key, choices) and sound
+            _check_field(findings, path, product, key, choices)
     for key in sorted(product.required - choices.keys()):
         findings.mistake(path, f"{product.name} needs {key}", f"add {key}")
-        sound = False
-    return sound
 
 
-def _direction_fits(findings: Findings, path: KeyPath, product: Product, choices: Choices) -> bool:
+def _check_direction(findings: Findings, path: KeyPath, product: Product, choices: Choices) -> None:
     match product.direction:
         case DirectionRule.REQUIRED if "direction" not in choices:
             body = f"{{product: {product.name}, direction: [inbound, outbound]}}"
             remedy = f"write {body}, or one of the two"
             findings.mistake(path, f"{product.name} needs a direction", remedy)
-            return False
         case DirectionRule.INVALID if "direction" in choices:
             what = f"{product.name} takes no direction"
             findings.mistake((*path, "direction"), what, "remove it", at_key=True)
-            return False
         case _:
-            return True
+            pass
 
 
-def _field_fits(
+def _check_field(
     findings: Findings, path: KeyPath, product: Product, key: str, choices: Choices
-) -> bool:
+) -> None:
     where = (*path, key)
-    if product.accepts(key):
-        if key in product.outbound_only and choices.get("direction") != ["outbound"]:
-            what = f"{product.name} takes {key} only with direction: outbound"
-            remedy = "give the other direction an entry of its own, or remove it"
-            findings.mistake(where, what, remedy, at_key=True)
-            return False
-        _warn_of_unknown_values(findings, where, product, choices[key])
-        return True
     takes = sorted(product.fields | products.COMMON_FIELDS)
-    if key in _KNOWN_FIELDS:
+    if key in product.outbound_only and choices.get("direction") != ["outbound"]:
+        what = f"{product.name} takes {key} only with direction: outbound"
+        remedy = "give the other direction an entry of its own, or remove it"
+        findings.mistake(where, what, remedy, at_key=True)
+    elif product.accepts(key):
+        _warn_of_unknown_values(findings, where, product, choices[key])
+    elif key in _KNOWN_FIELDS:
         what = f"{product.name} does not take {key}"
         findings.mistake(where, what, f"it takes {one_of(takes, 'and')}", at_key=True)
-        return False
-    what = f"is not a filter of {product.name} known here; it is sent as it is"
-    known = [*takes, "direction"]
-    findings.warning(
-        where, what, suggestion(key, known, f"known are {one_of(takes, 'and')}"), at_key=True
-    )
-    return True
+    else:
+        what = f"is not a filter of {product.name} known here; it is sent as it is"
+        remedy = suggestion(key, [*takes, "direction"], f"known are {one_of(takes, 'and')}")
+        findings.warning(where, what, remedy, at_key=True)
 
 
 def _warn_of_unknown_values(
