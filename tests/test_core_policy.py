@@ -12,11 +12,6 @@ from orchestrator.core import policy
 from orchestrator.core.policy import (
     CreateFailure,
     ExitCode,
-    MaybeCreated,
-    RefusedFor,
-    RefusedForDates,
-    ResendAfterBackoff,
-    ResendAtNextTurn,
     RunOutcome,
     Scope,
 )
@@ -37,34 +32,32 @@ from orchestrator.errors import (
 @pytest.mark.parametrize(
     ("error", "verdict"),
     [
-        pytest.param(Throttled("429"), ResendAtNextTurn(), id="429"),
-        pytest.param(TransportError("x", maybe_sent=False), ResendAfterBackoff(), id="refused"),
-        pytest.param(TransportError("x", maybe_sent=True), MaybeCreated(), id="reset"),
-        pytest.param(ServerFault("x"), MaybeCreated(), id="5xx"),
-        pytest.param(Unauthorized("x", status=401), RefusedFor(Scope.KEY), id="401"),
-        pytest.param(Unauthorized("x", status=403), RefusedFor(Scope.ACCOUNT), id="403"),
-        pytest.param(NotFound("x", problem=Problem(404)), RefusedFor(Scope.SERIES), id="404"),
+        pytest.param(Throttled("429"), CreateFailure.THROTTLED, id="429"),
         pytest.param(
-            Rejected("x", status=400, problem=Problem(400)), RefusedFor(Scope.SERIES), id="400"
+            TransportError("x", maybe_sent=False), CreateFailure.OUT_OF_REACH, id="refused"
         ),
-        pytest.param(
-            Rejected("x", status=422, problem=Problem(422)), RefusedFor(Scope.SERIES), id="422"
-        ),
+        pytest.param(TransportError("x", maybe_sent=True), None, id="reset"),
+        pytest.param(ServerFault("x"), None, id="5xx"),
+        pytest.param(Unauthorized("x", status=401), Scope.KEY, id="401"),
+        pytest.param(Unauthorized("x", status=403), Scope.ACCOUNT, id="403"),
+        pytest.param(NotFound("x", problem=Problem(404)), Scope.SERIES, id="404"),
+        pytest.param(Rejected("x", status=400, problem=Problem(400)), Scope.SERIES, id="400"),
+        pytest.param(Rejected("x", status=422, problem=Problem(422)), Scope.SERIES, id="422"),
         pytest.param(
             Rejected("x", status=422, names_a_date=True, problem=Problem(422)),
-            RefusedForDates(),
+            CreateFailure.DATES_REFUSED,
             id="422 date",
         ),
-        pytest.param(NotFound("x"), MaybeCreated(), id="404 without words"),
-        pytest.param(Rejected("x", status=400), MaybeCreated(), id="400 without words"),
-        pytest.param(Rejected("x", status=422), MaybeCreated(), id="422 without words"),
-        pytest.param(Rejected("x", status=409), MaybeCreated(), id="409"),
-        pytest.param(Rejected("x", status=418), MaybeCreated(), id="418"),
-        pytest.param(ApiError("x"), MaybeCreated(), id="anything else"),
+        pytest.param(NotFound("x"), None, id="404 without words"),
+        pytest.param(Rejected("x", status=400), None, id="400 without words"),
+        pytest.param(Rejected("x", status=422), None, id="422 without words"),
+        pytest.param(Rejected("x", status=409), None, id="409"),
+        pytest.param(Rejected("x", status=418), None, id="418"),
+        pytest.param(ApiError("x"), None, id="anything else"),
     ],
 )
 def test_only_sure_failures_of_a_create_may_be_repeated(
-    error: ApiError, verdict: CreateFailure
+    error: ApiError, verdict: CreateFailure | Scope | None
 ) -> None:
     assert policy.after_create(error) == verdict
 

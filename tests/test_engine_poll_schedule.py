@@ -59,8 +59,8 @@ def taught(seconds: float = 100.0) -> PollSchedule:
     """Fifty reports took about so long."""
     schedule = new()
     for _ in range(50):
-        schedule.saw(OpenReport("SMS", seconds * 0.9), seconds * 1.1, ended=True)
-        schedule.saw(OpenReport("SMS", 0.0), seconds * 0.9, ended=False)
+        schedule.durations.saw(OpenReport("SMS", seconds * 0.9), seconds * 1.1, ended=True)
+        schedule.durations.saw(OpenReport("SMS", 0.0), seconds * 0.9, ended=False)
     return schedule
 
 

@@ -3,8 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from typing import Final
+from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from orchestrator.app.cost import Cost
@@ -22,14 +21,11 @@ from orchestrator.core.local_dates import chunk_text
 from orchestrator.core.model import Job
 from orchestrator.core.ports import LedgerReader
 from orchestrator.core.settings import Config
-from orchestrator.core.spending import Period
 from orchestrator.core.windows import retention_edge
 from orchestrator.engine.editions import Renewal, RenewalsEnd
+from orchestrator.engine.refetch import STILL_WHOLE, spent
 from orchestrator.errors import InputError
 from orchestrator.reporting.phrases import counted
-
-_SAFE: Final = timedelta(days=1)
-"""Nearer to the end of retention an edition could come back with fewer records than there are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +66,7 @@ def choose_editions(
     with reading_ledger(inputs.config) as reader:
         for renewal in _current(reader, inputs.jobs, spans):
             report = renewal.current
-            if report.window.start < retention_edge(report.series, now) + _SAFE:
+            if report.window.start < retention_edge(report.series, now) + STILL_WHOLE:
                 too_old += 1
             elif reader.newer_edition(report) is not None:
                 under_way += 1
@@ -96,19 +92,15 @@ def _keep_within(config: Config, renewals: Sequence[Renewal], now: datetime) -> 
     records: Counter[str] = Counter()
     for renewal in renewals:
         records[renewal.current.series.product] += renewal.current.rows or 0
-    for bound in spending.bounds(config.limits, config.prices):
-        before: Counter[str] = Counter()
-        if bound.period is not Period.RUN:
-            with reading_ledger(config) as reader:
-                bought = reader.bought(bound.period.start(now), reader.newest())
-                before = bought.at_most(reader.histories().of)
-        more = bound.sum(records)
-        if more + bound.sum(before) > bound.most:
-            already = f", {bound.amount(bound.sum(before))} of it are spent" if before else ""
-            raise InputError(
-                f"--again: {bound.amount(more)} would be bought anew, and {bound.key} is "
-                f"{bound.limit}{already}; choose a shorter span, or raise the limit"
-            )
+    with reading_ledger(config) as reader:
+        for bound in spending.bounds(config.limits, config.prices):
+            before, more = spent(reader, bound, now), bound.sum(records)
+            if before + more > bound.most:
+                already = f", {bound.amount(before)} of it are spent" if before else ""
+                raise InputError(
+                    f"--again: {bound.amount(more)} would be bought anew, and {bound.key} is "
+                    f"{bound.limit}{already}; choose a shorter span, or raise the limit"
+                )
 
 
 def _span_of(windows: Sequence[Window]) -> Window:

@@ -150,13 +150,9 @@ def series_plans(
             open=series_state.open - held,
             held=held,
             given_up=sum(
-                not gap.acknowledged and bool(intervals.intersect((gap.window,), blocked))
-                for gap in series_state.given_up
+                not gap.acknowledged for gap in debts.touching(series_state.given_up, blocked)
             ),
-            disputed=sum(
-                bool(intervals.intersect((report.window,), blocked))
-                for report in series_state.disputed
-            ),
+            disputed=len(debts.touching(series_state.disputed, blocked)),
             waived=sum(bool(intervals.intersect((window,), blocked)) for window in skipped),
             expected=history.expected(debt.owed) if debt.owed else 0,
         )

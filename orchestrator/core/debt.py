@@ -6,14 +6,17 @@
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
+from typing import Final, TypeVar
 
 from orchestrator.core import volume
 from orchestrator.core import windows as job_windows
 from orchestrator.core.chunks import cut
 from orchestrator.core.intervals import Window, intersect, subtract
+from orchestrator.core.local_dates import Chunk
 from orchestrator.core.model import Failure, Job, JobSeries, Resolution, SeriesState
 from orchestrator.core.volume import History, Sizing
+
+C = TypeVar("C", bound=Chunk)
 
 _NO_HISTORY: Final = History()
 
@@ -113,6 +116,11 @@ def debt(
 def wants(job: Job, now: datetime, resolution: Resolution) -> tuple[Window, ...]:
     """Every moment that a job may ask for by now, had or not; clipped."""
     return job_windows.wanted(job, now, job_windows.resolve(job, now, resolution))
+
+
+def touching(chunks: Iterable[C], windows: Sequence[Window]) -> tuple[C, ...]:
+    """Those of which a part lies in these windows."""
+    return tuple(chunk for chunk in chunks if intersect((chunk.window,), windows))
 
 
 def by_series(jobs: Sequence[Job]) -> Iterator[tuple[Job, JobSeries, tuple[Job, ...]]]:

@@ -101,57 +101,38 @@ class Scope(Enum):
     SERIES = "series"
 
 
-@dataclass(frozen=True, slots=True)
-class ResendAtNextTurn:
-    """Surely not created, for the key asks too often: it is sent again at the key's next turn."""
+class CreateFailure(Enum):
+    """Why a create surely made nothing, beside a `Scope` that was refused; and what follows."""
+
+    THROTTLED = "the key asks too often: it is sent again at the key's next turn"
+    NO_ROOM = "the API takes no more open reports of the key: it is sent again when one has ended"
+    OUT_OF_REACH = "the API is out of reach: it is sent again after a pause"
+    DATES_REFUSED = "the API refuses the dates: a smaller window may pass"
 
 
-@dataclass(frozen=True, slots=True)
-class ResendAfterBackoff:
-    """Surely not created, for the API is out of reach: it is sent again after a pause."""
+def after_create(error: ApiError) -> CreateFailure | Scope | None:  # noqa: PLR0911 - one arm a kind of error
+    """What a failed create means: why it surely made nothing.
 
-
-@dataclass(frozen=True, slots=True)
-class RefusedFor:
-    """Surely not created: nothing more of this scope is asked for in this run."""
-
-    scope: Scope
-
-
-@dataclass(frozen=True, slots=True)
-class RefusedForDates:
-    """Surely not created: a smaller window may be."""
-
-
-@dataclass(frozen=True, slots=True)
-class MaybeCreated:
-    """Nobody knows: it is reconciled, and never repeated by itself."""
-
-
-CreateFailure = ResendAtNextTurn | ResendAfterBackoff | RefusedFor | RefusedForDates | MaybeCreated
-
-
-def after_create(error: ApiError) -> CreateFailure:  # noqa: PLR0911 - one arm a kind of error
-    """What a failed create means: which errors surely created nothing, and what to leave alone."""
+    A scope was refused: nothing more of it is asked for in this run. None: nobody knows whether it
+    made something; it is reconciled, and never repeated by itself.
+    """
     match error:
         case Throttled():
-            return ResendAtNextTurn()
+            return CreateFailure.THROTTLED
         case TransportError(maybe_sent=False):
-            return ResendAfterBackoff()
+            return CreateFailure.OUT_OF_REACH
         case Unauthorized(status=401):
-            return RefusedFor(Scope.KEY)
+            return Scope.KEY
         case Unauthorized():
-            return RefusedFor(Scope.ACCOUNT)
+            return Scope.ACCOUNT
         case NotFound(problem=None) | Rejected(problem=None):
-            return MaybeCreated()  # without a problem in its body it may be a gateway that speaks
-        case NotFound() | Rejected(status=400):
-            return RefusedFor(Scope.SERIES)
+            return None  # without a problem in its body it may be a gateway that speaks
         case Rejected(status=422, names_a_date=True):
-            return RefusedForDates()
-        case Rejected(status=422):
-            return RefusedFor(Scope.SERIES)
+            return CreateFailure.DATES_REFUSED
+        case NotFound() | Rejected(status=400 | 422):
+            return Scope.SERIES
         case _:  # any other error of the API
-            return MaybeCreated()
+            return None
 
 
 RECONCILE_LOOKS: Final = 3

@@ -6,7 +6,7 @@ A create is never repeated unless it surely made nothing.
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Final, assert_never
+from typing import Final
 
 import anyio
 
@@ -15,14 +15,7 @@ from orchestrator.core.events import ReportChanged
 from orchestrator.core.intervals import Window
 from orchestrator.core.local_dates import chunk_text
 from orchestrator.core.model import RemoteReport, Report, Series
-from orchestrator.core.policy import (
-    MaybeCreated,
-    RefusedFor,
-    RefusedForDates,
-    ResendAfterBackoff,
-    ResendAtNextTurn,
-    Scope,
-)
+from orchestrator.core.policy import CreateFailure, Scope
 from orchestrator.core.ports import Priority
 from orchestrator.core.slots import Slot
 from orchestrator.engine.context import RunContext
@@ -86,36 +79,11 @@ CreateOutcome = Submitted | Unknown | DatesRefused | GivenUp
 
 
 @dataclass(frozen=True, slots=True)
-class _ResendWhenRoom:
-    """Surely not created: the API takes no more open reports of the key for now."""
+class _NotCreated:
+    """One POST, or the wait for its turn, has surely made nothing."""
 
-
-@dataclass(frozen=True, slots=True)
-class _Refused:
-    """Surely not created, and nothing more of the scope in this run."""
-
-    report: Report
-    scope: Scope
-
-
-@dataclass(frozen=True, slots=True)
-class _RefusedForDates:
-    """Surely not created: a smaller window may be."""
-
-    report: Report
-
-
-_Attempt = (
-    Submitted
-    | Unknown
-    | ResendAtNextTurn
-    | _ResendWhenRoom
-    | ResendAfterBackoff
-    | _Refused
-    | _RefusedForDates
-    | GivenUp
-)
-"""How one POST, or the wait for its turn, ends."""
+    why: CreateFailure | Scope
+    report: Report | None = None  # that was not made; None: not even its intent was written
 
 
 class ReportCreator:
@@ -137,25 +105,29 @@ class ReportCreator:
         out_of_reach = 0
         while session.refusal(order.series) is None and not session.unreachable:
             outcome = await self._attempt(order, session, slot)
-            match outcome:
-                case Submitted() | Unknown() | GivenUp():
-                    return outcome
-                case ResendAtNextTurn():
+            if not isinstance(outcome, _NotCreated):
+                return outcome
+            match outcome.why:
+                case CreateFailure.THROTTLED:
                     await session.tell_limit_from_rate()
-                case _ResendWhenRoom():
+                case CreateFailure.NO_ROOM:
                     await session.open_report_limit.pause()
-                case ResendAfterBackoff():
+                case CreateFailure.OUT_OF_REACH:
                     out_of_reach += 1
                     pause = policy.backoff(session.retry, out_of_reach, session.jitter())
                     await anyio.sleep(pause.total_seconds())
-                case _Refused(report, scope):
-                    session.refuse(order.series, scope, report.reason)
-                case _RefusedForDates(report):
-                    order.refused(report)
+                case CreateFailure.DATES_REFUSED:
+                    assert outcome.report is not None
+                    order.refused(outcome.report)
                     return DatesRefused()
+                case Scope() as scope:
+                    assert outcome.report is not None
+                    session.refuse(order.series, scope, outcome.report.reason)
         return GivenUp()
 
-    async def _attempt(self, order: ChunkOrder, session: KeySession, slot: Slot) -> _Attempt:
+    async def _attempt(
+        self, order: ChunkOrder, session: KeySession, slot: Slot
+    ) -> CreateOutcome | _NotCreated:
         """One POST at the key's turn. From the intent on nothing cuts it."""
         try:
             async with session.admitted(Priority.SUBMIT, slot=slot):
@@ -168,7 +140,7 @@ class ReportCreator:
                 if shield.cancelled_caught or isinstance(outcome, Submitted | Unknown):
                     slot.keep()  # the API has it, or may have it
         except Throttled:
-            return ResendAtNextTurn()
+            return _NotCreated(CreateFailure.THROTTLED)
         except TransportError:
             return GivenUp()  # nothing was sent: the API is down for longer than the run waits
         if shield.cancelled_caught:  # its time passed, or a second signal came
@@ -191,7 +163,9 @@ class ReportCreator:
         self._context.events.notify(ReportChanged(report, None))
         return report
 
-    async def _post(self, report: Report, order: ChunkOrder, session: KeySession) -> _Attempt:
+    async def _post(
+        self, report: Report, order: ChunkOrder, session: KeySession
+    ) -> CreateOutcome | _NotCreated:
         """Sends the create of an intent, and writes down how it ended.
 
         Raises:
@@ -202,11 +176,15 @@ class ReportCreator:
         except Throttled as error:
             await self._context.apply(report, lifecycle.NotCreated(str(error)))
             if session.open_report_limit.is_reached(error):
-                return _ResendWhenRoom()
+                return _NotCreated(CreateFailure.NO_ROOM)
             raise
         except ApiError as error:
             session.breaker.record(error)
-            return await self._after_error(report, error)
+            failure = policy.after_create(error)
+            if failure is None:
+                return await self._unknown(report, str(error))
+            event = lifecycle.NotCreated(str(error))
+            return _NotCreated(failure, await self._context.apply(report, event))
         session.breaker.record(None)
         session.open_report_limit.created()
         try:
@@ -216,20 +194,6 @@ class ReportCreator:
         self._doubt(report, remote, session)
         order.created()
         return Submitted(report)
-
-    async def _after_error(self, report: Report, error: ApiError) -> _Attempt:
-        failure = policy.after_create(error)
-        if isinstance(failure, MaybeCreated):
-            return await self._unknown(report, str(error))
-        report = await self._context.apply(report, lifecycle.NotCreated(str(error)))
-        match failure:
-            case ResendAtNextTurn() | ResendAfterBackoff():
-                return failure
-            case RefusedFor(scope):
-                return _Refused(report, scope)
-            case RefusedForDates():
-                return _RefusedForDates(report)
-        assert_never(failure)
 
     async def _unknown(self, report: Report, reason: str, *, conflict: str = "") -> Unknown:
         self._context.warn(

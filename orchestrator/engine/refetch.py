@@ -26,7 +26,7 @@ _NOTHING: Final[Mapping[str, int]] = MappingProxyType({})
 MAX_FAILED_EDITIONS: Final = 3
 """Editions of one report that may come to nothing before `refetch` leaves it to `run --again`."""
 
-_STILL_WHOLE: Final = timedelta(days=1)
+STILL_WHOLE: Final = timedelta(days=1)
 """Nearer to the end of retention an edition could come back with fewer records than there are."""
 
 
@@ -65,7 +65,7 @@ def early_reports(
     seen: set[str] = set()
     due: list[Renewal] = []
     left: list[Renewal] = []
-    spent = [_spent(reader, bound, now, asked) for bound in bounds]
+    before = [spent(reader, bound, now, asked) for bound in bounds]
     for job in jobs:
         if job.refetch is None:
             continue
@@ -73,7 +73,7 @@ def early_reports(
             if entry.series.key in seen:
                 continue
             seen.add(entry.series.key)
-            oldest = retention_edge(entry.series, now) + _STILL_WHOLE
+            oldest = retention_edge(entry.series, now) + STILL_WHOLE
             reports = reader.asked_early(entry.series, job.refetch, now, MAX_FAILED_EDITIONS)
             for report in reports:
                 if report.window.start < oldest:
@@ -81,16 +81,18 @@ def early_reports(
                 product, records = entry.series.product, report.rows or 0
                 more = [bound.each(product) * records for bound in bounds]
                 fits = all(
-                    before + cost <= bound.most
-                    for bound, before, cost in zip(bounds, spent, more, strict=True)
+                    already + cost <= bound.most
+                    for bound, already, cost in zip(bounds, before, more, strict=True)
                 )
                 (due if fits else left).append(Renewal(job, entry, report))
                 if fits:
-                    spent = [before + cost for before, cost in zip(spent, more, strict=True)]
+                    before = [already + cost for already, cost in zip(before, more, strict=True)]
     return EarlyReports(tuple(due), tuple(left))
 
 
-def _spent(reader: LedgerReader, bound: Bound, now: datetime, asked: Mapping[str, int]) -> Decimal:
+def spent(
+    reader: LedgerReader, bound: Bound, now: datetime, asked: Mapping[str, int] = _NOTHING
+) -> Decimal:
     """What was bought in the period of a bound already."""
     if bound.period is Period.RUN:
         return bound.sum(asked)

@@ -8,7 +8,7 @@ from typing import Final
 
 import anyio
 
-from orchestrator.core import clocks, intervals, spending
+from orchestrator.core import clocks, spending
 from orchestrator.core import debt as debts
 from orchestrator.core.durations import DurationModel
 from orchestrator.core.events import DebtKnown
@@ -274,15 +274,9 @@ class _Run:
             refused=session.refusal(entry.series),
             open=series_state.open,
             given_up=tuple(
-                gap
-                for gap in series_state.given_up
-                if not gap.acknowledged and intervals.intersect((gap.window,), wants)
+                gap for gap in debts.touching(series_state.given_up, wants) if not gap.acknowledged
             ),
-            disputed=tuple(
-                report
-                for report in series_state.disputed
-                if intervals.intersect((report.window,), wants)
-            ),
+            disputed=debts.touching(series_state.disputed, wants),
         )
 
 

@@ -17,6 +17,7 @@ from typing import Final
 import anyio
 
 from orchestrator.core import coverage, echo, lifespans, policy, vonage
+from orchestrator.core.durations import ReportDuration
 from orchestrator.core.matching import is_of_account
 from orchestrator.core.model import RemoteReport, Report
 from orchestrator.core.ports import Priority
@@ -296,12 +297,13 @@ class Poller:
             )
         age = report.age(now)
         if not report.is_unseen:  # else it may have ended hours before anybody polled it
-            self._schedule.saw(report.open_at(report.seen_open_at), age, ended=ended)
+            self._schedule.durations.saw(report.open_at(report.seen_open_at), age, ended=ended)
         if not ended:
             report.was_open(now)
             return
         if not report.is_unseen and remote.status is Status.SUCCESS:
-            self._schedule.took(report.stored.series.product, remote.items_count or 0, age)
+            took = ReportDuration(remote.items_count or 0, age)
+            self._schedule.durations.took(report.stored.series.product, took)
         if report.has_callback:
             self._schedule.ended(told_by_callback=report.polled_by_callback)
         if remote.unreadable:

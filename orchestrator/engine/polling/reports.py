@@ -199,8 +199,8 @@ class PollGroup:
         self.reports: dict[str, PolledReport] = {}
         self.trust = ListTrust(now)
         self.history = ListHistory()
-        self._jitter = jitter
-        self._list_polled_at = now
+        self.jitter = jitter  # of the pause until the list is asked for again, in [0, 1)
+        self.list_polled_at = now
         self._list_at = math.inf
         self._next_at: float | None = None
         self._planned_at = 0.0
@@ -217,7 +217,7 @@ class PollGroup:
         report.stop()
         if len(self.reports) == 1:  # the other one was polled by itself so far
             (other,) = self.reports.values()
-            self._list_polled_at = max(self._list_polled_at, other.seen_open_at)
+            self.list_polled_at = max(self.list_polled_at, other.seen_open_at)
         report.assign(self)
         self.reports[report.request_id] = report
         if is_urgent:
@@ -254,25 +254,15 @@ class PollGroup:
             number=len(listed),
             unseen=sum(report.is_unseen for report in listed),
             have_callbacks=all(report.has_callback for report in listed),
-            sample=[report.open_at(self._list_polled_at) for report in sample],
+            sample=[report.open_at(self.list_polled_at) for report in sample],
         )
 
     # --- its plan ---------------------------------------------------------------------------------
 
-    @property
-    def list_polled_at(self) -> float:
-        """When the list was last asked for."""
-        return self._list_polled_at
-
-    @property
-    def jitter(self) -> float:
-        """Of the pause until the list is asked for again, in [0, 1)."""
-        return self._jitter
-
     def list_was_polled(self, jitter: float) -> None:
         """The list has been asked for, whatever came of it."""
-        self._list_polled_at = anyio.current_time()
-        self._jitter = jitter
+        self.list_polled_at = anyio.current_time()
+        self.jitter = jitter
         self._next_at = None
 
     def needs_plan(self, now: float, longest: float) -> bool:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from orchestrator.core import vonage
-from orchestrator.core.durations import DurationModel, OpenReport, ReportDuration
+from orchestrator.core.durations import DurationModel, OpenReport
 from orchestrator.core.settings import PollPolicy
 from orchestrator.engine.polling import parameters
 
@@ -75,7 +75,7 @@ class PollSchedule:
     def __init__(self, policy: PollPolicy, durations: DurationModel) -> None:
         self.shortest = policy.interval_initial.total_seconds()
         self.longest = max(self.shortest, policy.interval_max.total_seconds())
-        self._durations = durations
+        self.durations = durations
         self._told_by_callback = 0.0
 
     # --- pauses -----------------------------------------------------------------------------------
@@ -85,15 +85,15 @@ class PollSchedule:
         wanted = min(parameters.ENDS_PER_LIST, parameters.SHARE_PER_LIST * reports.number)
         if reports.unseen >= wanted:
             return parameters.EARLIER_RUN_DELAY
-        if reports.unseen and self._durations.is_known:
+        if reports.unseen and self.durations.is_known:
             pause = self.shortest
-        elif not self._durations.is_known:
+        elif not self.durations.is_known:
             pause = self._doubled(history.polls_without_end)
         elif self.callbacks_are_reliable and reports.have_callbacks:
             pause = self.longest
         else:
             wanted /= reports.weight * history.correction
-            pause = self._durations.wait_for(reports.sample, wanted, self.shortest, self.longest)
+            pause = self.durations.wait_for(reports.sample, wanted, self.shortest, self.longest)
         return pause * _factor(jitter)
 
     def report_pause(self, report: SingleReport, jitter: float) -> float:
@@ -102,12 +102,12 @@ class PollSchedule:
             return parameters.EARLIER_RUN_DELAY
         if report.polls_without_news:
             pause = self._pause_without_news(report.polls_without_news)
-        elif not self._durations.is_known:
+        elif not self.durations.is_known:
             pause = self._doubled(report.polls)
         elif self.callbacks_are_reliable and report.has_callback:
             pause = self.longest
         else:
-            pause = self._durations.wait_for(
+            pause = self.durations.wait_for(
                 [report.open], parameters.CHANCE_PER_POLL, self.shortest, self.longest
             )
         return pause * _factor(jitter)
@@ -130,13 +130,13 @@ class PollSchedule:
 
     def expected_ends(self, reports: ListedReports, seconds: float) -> float:
         """How many of these have probably ended, `seconds` after the state in `sample`."""
-        if not self._durations.is_known:
+        if not self.durations.is_known:
             return 0.0
-        return reports.weight * self._durations.ends(reports.sample, seconds)
+        return reports.weight * self.durations.ends(reports.sample, seconds)
 
     def recheck_after(self, product: str, rows: int | None) -> float:
         """Seconds that lists are believed that a new report is open."""
-        expected = self._durations.expected(product, rows)
+        expected = self.durations.expected(product, rows)
         return max(parameters.RECHECK_AFTER, parameters.RECHECK_TIMES_EXPECTED * expected)
 
     def list_age_limit(self, ages: Sequence[float]) -> float:
@@ -149,18 +149,6 @@ class PollSchedule:
         return min(max(parameters.RECHECK_AFTER, parameters.MAX_LIST_AGE * usual), _OLD_TO_THE_API)
 
     # --- learning ---------------------------------------------------------------------------------
-
-    def size(self, product: str, rows: int | None) -> float:
-        """How long a report will take, compared with most of its product: from 1/8 to 8."""
-        return self._durations.size(product, rows)
-
-    def saw(self, report: OpenReport, age: float, *, ended: bool) -> None:
-        """Learns that a report that was open at `report.age` was open, or has ended, at `age`."""
-        self._durations.saw(report, age, ended=ended)
-
-    def took(self, product: str, rows: int, seconds: float) -> None:
-        """Learns that a report with so many records took so long."""
-        self._durations.took(product, ReportDuration(rows, seconds))
 
     def ended(self, *, told_by_callback: bool) -> None:
         """Learns whether a callback told of the end of a report that had asked for one."""

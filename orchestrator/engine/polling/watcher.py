@@ -112,7 +112,7 @@ class Watcher:
             stored=report,
             request_id=report.request_id,
             submitted_at=now - age,
-            size=self._schedule.size(product, rows),
+            size=self._schedule.durations.size(product, rows),
             seen_open_at=now,
             recheck_at=now + self._schedule.recheck_after(product, rows),
             is_unseen=found or age >= parameters.NEW_REPORT_AGE,
