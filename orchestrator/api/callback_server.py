@@ -75,15 +75,12 @@ class CallbackServer:
 
     @property
     def given(self) -> int:
-        """How many addresses were given out."""
         return self._addresses.given
 
     def new_address(self) -> str:
-        """A callback URL for one report: unguessable, and no secret is in it."""
         return self._addresses.new_address()
 
     def listen(self, callback_url: str, ring: Callable[[], None]) -> AbstractContextManager[None]:
-        """While entered, `ring` is called when that address is; see `core.ports.Callbacks`."""
         return self._addresses.listen(callback_url, ring)
 
     # --- one call -----------------------------------------------------------------------------

@@ -122,12 +122,10 @@ class VonageReports:
 
     @property
     def api_key(self) -> str:
-        """The API key that signs the requests."""
         return self._credentials.api_key
 
     @property
     def is_local(self) -> bool:
-        """Whether `base_url` names this machine."""
         return api_urls.is_local(self._base)
 
     @property
@@ -136,7 +134,6 @@ class VonageReports:
         return self._server_ahead or timedelta()
 
     def server_now(self) -> datetime | None:
-        """The present moment by the server's clock; None before the first ``Date`` header."""
         return None if self._server_ahead is None else self._clock.now() + self._server_ahead
 
     async def create(
@@ -149,7 +146,6 @@ class VonageReports:
         return self._created_in(answer, call)
 
     async def status(self, request_id: str) -> RemoteReport:
-        """``GET /v2/reports/{request_id}``."""
         call = f"GET /v2/reports/{request_id}"
         answer = await self._ask("GET", self._endpoint(request_id), call)
         return self._report_in(answer, call, request_id)

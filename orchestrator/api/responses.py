@@ -73,7 +73,6 @@ class Stream:
 
     @property
     def length(self) -> int | None:
-        """Bytes of the whole file, as the server says."""
         coming = self._response.content_length
         if coming is None or self._useless or self._decoder.decodes:
             return None
@@ -81,7 +80,6 @@ class Stream:
 
     @property
     def start(self) -> int:
-        """Where in the file the bytes begin."""
         return self._start
 
     @property

@@ -12,29 +12,20 @@ from orchestrator.texts import utc_text
 
 @dataclass(frozen=True, slots=True)
 class FileShape:
-    """What a collected file has as columns.
+    """What a collected file has as columns."""
 
-    Attributes:
-        columns: of the file.
-        by_rule: names of columns that `output.columns` has left out or hashed.
-    """
-
-    columns: FileColumns
+    columns: FileColumns  # of the file
+    # names of columns that `output.columns` has left out or hashed
     by_rule: frozenset[str] = frozenset()
 
 
 class ShapeChange(NamedTuple):
-    """Two neighbours in time among the files of a series that have other columns.
-
-    Attributes:
-        at: the first moment of the later file.
-        change: the later of the changes of the ledger by which the two were collected.
-    """
+    """Two neighbours in time among the files of a series that have other columns."""
 
     before: FileShape
     after: FileShape
-    at: datetime
-    change: int
+    at: datetime  # the first moment of the later file
+    change: int  # the later of the changes of the ledger by which the two were collected
 
 
 @dataclass(slots=True)
@@ -42,16 +33,13 @@ class ColumnDrift:
     """How the columns of a series' files have changed: each column with where it did first.
 
     What `output.columns` does is not among it, nor is another order of the columns.
-
-    Attributes:
-        appeared: columns that files have and earlier ones had not.
-        vanished: the reverse.
-        retyped: columns of which both have the type, and not the same: with both types.
     """
 
     series: Series
+    # columns that files have and earlier ones had not
     appeared: dict[str, datetime] = field(default_factory=dict)
-    vanished: dict[str, datetime] = field(default_factory=dict)
+    vanished: dict[str, datetime] = field(default_factory=dict)  # the reverse
+    # columns of which both have the type, and not the same: with both types
     retyped: dict[str, tuple[str, str, datetime]] = field(default_factory=dict)
 
     def __bool__(self) -> bool:

@@ -56,19 +56,12 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class RequestMade:
-    """A request to the API has its answer, or none.
+    """A request to the API has its answer, or none."""
 
-    Attributes:
-        call: method and route, without ids.
-        seconds: it took; a download its whole transfer.
-        error: the kind of the error that it ended with; empty if there was none.
-        status: the HTTP status of that error; None without one.
-    """
-
-    call: str
-    seconds: float
-    error: str = ""
-    status: int | None = None
+    call: str  # method and route, without ids
+    seconds: float  # it took; a download its whole transfer
+    error: str = ""  # the kind of the error that it ended with; empty if there was none
+    status: int | None = None  # the HTTP status of that error; None without one
 
 
 RunEvent = DebtKnown | ReportChanged | BytesReceived | RequestMade | Message

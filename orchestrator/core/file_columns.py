@@ -7,14 +7,10 @@ from orchestrator.texts import short
 
 
 class FileColumn(NamedTuple):
-    """A column of a file.
-
-    Attributes:
-        type: a word of `core.record_columns.ColumnType`, or ``bytes``; None in formats that have
-            no types.
-    """
+    """A column of a file."""
 
     name: str
+    # a word of `core.record_columns.ColumnType`, or ``bytes``; None in formats that have no types
     type: str | None = None
 
 

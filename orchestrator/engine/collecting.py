@@ -18,9 +18,9 @@ from orchestrator.core.ports import Download, Priority, Within
 from orchestrator.core.slots import SlotPool
 from orchestrator.core.vonage import Status
 from orchestrator.engine import outcomes
-from orchestrator.engine.brief_download import BriefDownload
 from orchestrator.engine.context import RunContext
 from orchestrator.engine.download_tries import SAME_COUNT, DownloadTries, Next, is_refusal
+from orchestrator.engine.drain import BriefDownload
 from orchestrator.engine.key_session import KeySession
 from orchestrator.engine.polling.missing_reports import is_file_gone, is_forgotten, life_left
 from orchestrator.errors import (

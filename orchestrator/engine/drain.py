@@ -1,12 +1,15 @@
 """Stopping on purpose: take no new work, finish what must not be cut, leave the rest."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import Final
 
 import anyio
+
+from orchestrator.core.ports import Download
+from orchestrator.errors import TransportError
 
 GRACE: Final = timedelta(seconds=10)
 """How long a download may still take once the run is to stop; it keeps what has come until then."""
@@ -99,3 +102,49 @@ class Drain:
                 yield scope
             finally:
                 self._shields.discard(scope)
+
+
+class BriefDownload:
+    """Passes a download on. Once the drain's grace is over, it breaks off like a connection.
+
+    So whoever takes it keeps what has come, as after any other break; a cancellation would lose
+    what is in their hands.
+    """
+
+    def __init__(self, download: Download, drain: Drain) -> None:
+        self._download = download
+        self._drain = drain
+        self.was_cut = False
+
+    @property
+    def length(self) -> int | None:
+        return self._download.length
+
+    @property
+    def start(self) -> int:
+        return self._download.start
+
+    @property
+    def validator(self) -> str | None:
+        return self._download.validator
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        chunks = self._download.chunks()
+        try:
+            while True:
+                piece: bytes | None = None
+                with self._drain.grace() as grace:
+                    piece = await anext(chunks, None)
+                if grace.cancelled_caught:
+                    self.was_cut = True
+                    raise TransportError(
+                        "cut, since the run is to stop; what has come is kept for the next run",
+                        maybe_sent=True,
+                    )
+                if piece is None:
+                    return
+                yield piece
+        finally:
+            close = getattr(chunks, "aclose", None)
+            if close is not None:
+                await close()
