@@ -34,6 +34,8 @@ FILES: Final = {
     "config.yaml": "The config: beside the job file, or in a folder above it.",
     "state/ledger.db": "The ledger: what was asked for, and what became of it.",
     "reports": "The collected files, and their list manifest.jsonl.",
+    "share/doc/vonage-reports-orchestrator/docs": "The documents that messages and comments name, "
+    "below the environment in which the program is installed.",
 }
 
 
@@ -97,7 +99,7 @@ def lines(date: str) -> Iterator[str]:
             yield ".Pp"
             yield from prose(command.epilog)
     yield from (".Sh ENVIRONMENT", *entries(iter(ENVIRONMENT.items()), "Ds"))
-    yield from (".Sh FILES", *entries(iter(FILES.items()), "state/ledger.db"))
+    yield from (".Sh FILES", *entries(iter(FILES.items()), "Ds"))
     yield from (".Sh EXIT STATUS", *entries(exit_codes(), "Ds"))
     yield "The first that applies of 2, 3, 74, 70, 130 and 143, 1, 75, 0."
 

@@ -78,14 +78,18 @@ def contents(wheel: Path) -> dict[str, bytes]:
         return {name: archive.read(name) for name in archive.namelist()}
 
 
-def test_the_wheel_holds_the_package_its_types_and_its_manual_page_alone(
+def test_the_wheel_holds_the_package_its_types_and_its_documents_alone(
     unpacked: Path, tmp_path: Path
 ) -> None:
     wheel = contents(build(ROOT, tmp_path / "tree", "wheel"))
     facts = {name for name in wheel if ".dist-info/" in name}
     package = here("orchestrator")
-    (page,) = [name for name in wheel if name.endswith(".data/data/share/man/man1/orchestrator.1")]
-    assert wheel.keys() - facts - {page} == package | {"orchestrator/cli/demo/demo.yaml"}
+    shared = {name for name in wheel if ".data/data/share/" in name}
+    assert wheel.keys() - facts - shared == package | {"orchestrator/cli/demo/demo.yaml"}
+    assert {name.partition(".data/data/share/")[2] for name in shared} == {
+        "man/man1/orchestrator.1",
+        *(f"doc/vonage-reports-orchestrator/{name}" for name in here("docs", "deploy")),
+    }
     assert "orchestrator/py.typed" in package
     (metadata,) = (wheel[name].decode() for name in facts if name.endswith("/METADATA"))
     assert "\nName: vonage-reports-orchestrator\n" in metadata, "another program is `orchestrator`"
