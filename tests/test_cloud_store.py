@@ -308,9 +308,56 @@ def test_the_manifest_is_uploaded_at_intervals(
     end = store.append_to(MANIFEST, 7)
     for number in range(3):
         end.append(b"%d\n" % number)
+        end.settle()
     assert read(machine(url, tmp_path / "other")) == b"header\n0\n1\n2\n"
     end.close()
     assert read(machine(url, work)) == b"header\n0\n1\n2\n"
+
+
+def test_an_upload_at_an_interval_holds_up_nobody(
+    url: str, work: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cloud_appender, "_UPLOAD_SECONDS", 0.0)
+    store = machine(url, work)
+    write(store, b"header\n")
+    end = store.append_to(MANIFEST, 7)
+    answered = threading.Event()
+    put = Objects._put
+
+    def put_slowly(self: Any, *arguments: Any) -> None:
+        assert answered.wait(20)
+        put(self, *arguments)
+
+    monkeypatch.setattr(Objects, "_put", put_slowly)
+    for line in (b"1\n", b"2\n", b"3\n"):
+        end.append(line)
+    assert read(store) == b"header\n1\n2\n3\n", "from the copy"
+    answered.set()
+    end.close()
+    assert read(machine(url, work / "another")) == b"header\n1\n2\n3\n"
+    assert not (work / MANIFEST).exists()
+
+
+def test_an_upload_at_an_interval_that_finds_another_writer_s_work_ends_this_one_s(
+    url: str, work: Path, tmp_path: Path
+) -> None:
+    ours, theirs = machine(url, work), machine(url, tmp_path / "theirs")
+    write(ours, b"header\n")
+    end = ours.append_to(MANIFEST, 7)
+    end.append(b"1\n")
+    assert read(theirs) == b"header\n"
+    write(theirs, b"theirs\n")
+    end._upload_at = 0.0
+    end.append(b"2\n")
+    assert end._running is not None
+    end._running.exception(timeout=20)
+    with pytest.raises(OutputError, match="changed by somebody else"):
+        end.append(b"3\n")
+    with pytest.raises(OutputError, match="changed by somebody else"):
+        end.close()
+    with pytest.raises(OutputError, match="could not be appended to"):
+        end.append(b"4\n")
+    assert read(theirs) == b"theirs\n"
 
 
 def test_an_upload_at_an_interval_that_fails_is_made_up_for(
@@ -327,6 +374,7 @@ def test_an_upload_at_an_interval_that_fails_is_made_up_for(
 
         patched.setattr(Objects, "_put", refuse)
         end.append(b"1\n")
+        end.settle()
         with pytest.raises(OutputError, match="503"):
             write(store, b"whole\n")
     end.append(b"2\n")
@@ -351,6 +399,7 @@ def test_an_upload_whose_answer_was_lost_is_our_own(
     with monkeypatch.context() as patched:
         patched.setattr(Objects, "_put", put_without_answer)
         end.append(b"1\n")
+        end.settle()
     end.append(b"2\n")
     end.close()
     assert read(store) == b"header\n1\n2\n"

@@ -136,6 +136,8 @@ class CloudStore:
                 with safe_open.create(part, private=True) as file:
                     yield file
                 content = part.read_bytes()
+                if key in self._ends:
+                    self._ends[key].settle()
                 with self._objects.translated(key, "write"):
                     seen = self._objects.seen(key)
                 if unless_changed is not None and (

@@ -7,6 +7,8 @@ holds more than the store, and whoever opens the file reads the copy.
 import hashlib
 import os
 import time
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO, Final
 
@@ -56,6 +58,9 @@ class CloudAppender:
         self._is_broken = False
         self._is_uploaded = True
         self._upload_at = 0.0
+        self._uploads: ThreadPoolExecutor | None = None
+        self._running: Future[Head] | None = None
+        self._running_bytes = 0
 
     def append(self, block: bytes) -> None:
         """See `Appender`."""
@@ -64,6 +69,8 @@ class CloudAppender:
                 f"{self._objects.location(self._key)} could not be appended to; run again"
             )
         self._is_broken = True
+        if self._running is not None and self._running.done():
+            self.settle()
         with disk.translate_os_errors(self._copy, "write"):
             file = self._file or self._begin()
             file.write(block)
@@ -72,12 +79,35 @@ class CloudAppender:
         self._digest.update(block)
         self._size_bytes += len(block)
         self._is_uploaded = False
-        if time.monotonic() >= self._upload_at:
-            self._upload_between()
+        if self._running is None and time.monotonic() >= self._upload_at:
+            # Whoever appends has reports to record, and the store may be slow.
+            self._uploads = self._uploads or ThreadPoolExecutor(1, "upload")
+            content = (self._size_bytes, self._digest.hexdigest())
+            self._running = self._uploads.submit(self._upload_aside, *content, self._base)
+            self._running_bytes = self._size_bytes
         self._is_broken = False
+
+    def settle(self) -> None:
+        """Waits for the upload that runs. One that fails is made up for by the next.
+
+        Raises:
+            Replaced: by another writer, whose work ends this one's.
+        """
+        if self._running is None:
+            return
+        upload, self._running = self._running, None
+        try:
+            self._base = upload.result()
+            self._is_uploaded = self._running_bytes == self._size_bytes
+        except Replaced:
+            raise
+        except OutputError:
+            pass  # The copy is safe on the disk.
 
     def replaced(self) -> None:
         """The file has a new content as a whole: what was appended does not belong to it."""
+        with suppress(OutputError):
+            self.settle()
         self._is_broken = True
         self._is_uploaded = True
 
@@ -116,31 +146,26 @@ class CloudAppender:
         part.replace(self._copy)
         sync_folder(self._copy.parent)
 
-    def _upload_between(self) -> None:
-        """An upload that fails is repeated later; another writer's work ends this one's."""
+    def _upload_aside(self, size_bytes: int, sha256: str, base: Head | None) -> Head:
         began = time.monotonic()
         try:
-            self._upload()
-        except Replaced:
-            raise
-        except OutputError:
-            pass  # The copy is safe on the disk.
-        ended = time.monotonic()
-        self._upload_at = ended + max(_UPLOAD_SECONDS, _UPLOAD_SHARE * (ended - began))
+            return self._upload(size_bytes, sha256, base)
+        finally:
+            ended = time.monotonic()
+            self._upload_at = ended + max(_UPLOAD_SECONDS, _UPLOAD_SHARE * (ended - began))
 
-    def _upload(self) -> None:
+    def _upload(self, size_bytes: int, sha256: str, base: Head | None) -> Head:
         with disk.translate_os_errors(self._copy, "read"), safe_open.read(self._copy) as file:
-            content = file.read(self._size_bytes)
-        sha256 = self._digest.hexdigest()
+            content = file.read(size_bytes)
         try:
-            self._base = self._objects.write_over(self._key, content, sha256, self._base)
+            return self._objects.write_over(self._key, content, sha256, base)
         except Replaced:
             # By an upload of this copy whose answer was lost, or by somebody else.
-            head = self._objects.head(self._key)
-            if head is None or not continues(self._copy, head):
-                raise
-            self._base = self._objects.write_over(self._key, content, sha256, head)
-        self._is_uploaded = True
+            with self._objects.translated(self._key, "write"):
+                head = self._objects.head(self._key)
+                if head is None or not continues(self._copy, head):
+                    raise
+            return self._objects.write_over(self._key, content, sha256, head)
 
     def _remove_useless_copy(self) -> None:
         """Removes what a crash after the last upload has left: the store has the newer file."""
@@ -157,6 +182,11 @@ class CloudAppender:
             return
         self._file.close()
         self._file = None
-        if not self._is_uploaded:
-            self._upload()
-            disk.remove(self._copy)
+        try:
+            self.settle()
+            if not self._is_uploaded:
+                self._upload(self._size_bytes, self._digest.hexdigest(), self._base)
+        finally:
+            if self._uploads is not None:
+                self._uploads.shutdown(wait=False)
+        disk.remove(self._copy)
