@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-ROW_BYTES: Final = 301.4
+ROW_BYTES: Final = 302.4
 NAME: Final = b"report_SMS_abcd1234_20260201.csv"
 
 _HEADER: Final = (
@@ -33,7 +33,7 @@ _BODIES: Final = (
 )
 _ROW: Final = (
     '"abcd1234","%s","%s","outbound","ACME","4477%s","{body}","234{network}","{name}","GB",'
-    '"United Kingdom","2026-01-{day:02} %s +0000","2026-01-{day:02} %s +0000","%s","delivered","0",'
+    '"United Kingdom","2026-01-{day:02}T%s+00:00","2026-01-{day:02}T%s+00:00","1%s","delivered","0",'
     '"Delivered","EUR","0.0333"\n'
 )
 _NETWORKS: Final = (("10", "O2 UK"), ("15", "Vodafone"), ("20", "Three"), ("30", "EE"))
