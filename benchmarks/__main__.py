@@ -27,7 +27,7 @@ NAMES: Final[Mapping[str, str]] = {
     "keys": "twenty keys at once: how much of their limits is used",
     "small_reports": "CPU, memory and stalls, ten thousand small reports, no rate limit",
     "collect": "one large report against curl, unzip, sha256sum and wc",
-    "gigabyte": "one report of 1 GB as CSV against bare work, as Parquet against curl, unzip, DuckDB",
+    "gigabyte": "one report of 1 GB as CSV against bare work, as Parquet against DuckDB",
     "upload": "the same runs into a bucket of S3 and into a folder",
     "ledger": "plan, status and resume on ledgers of ten thousand to a million reports",
     "rivals": "what a user would run instead, in virtual time",

@@ -33,8 +33,8 @@ _BODIES: Final = (
 )
 _ROW: Final = (
     '"abcd1234","%s","%s","outbound","ACME","4477%s","{body}","234{network}","{name}","GB",'
-    '"United Kingdom","2026-01-{day:02}T%s+00:00","2026-01-{day:02}T%s+00:00","1%s","delivered","0",'
-    '"Delivered","EUR","0.0333"\n'
+    '"United Kingdom","2026-01-{day:02}T%s+00:00","2026-01-{day:02}T%s+00:00","1%s",'
+    '"delivered","0","Delivered","EUR","0.0333"\n'
 )
 _NETWORKS: Final = (("10", "O2 UK"), ("15", "Vodafone"), ("20", "Three"), ("30", "EE"))
 _ROWS_AT_ONCE: Final = 8_000

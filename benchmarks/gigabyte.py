@@ -75,9 +75,7 @@ duckdb.sql(f"COPY (SELECT {columns} FROM read_csv('report.csv', header = true, a
 print(duckdb.sql("SELECT count(*) FROM 'report.parquet'").fetchall()[0][0])
 """
 
-TOOLS: Final = (
-    'curl -sS -o report.zip "$1" && unzip -q -p report.zip > report.csv && "$2" -c "$3"'
-)
+TOOLS: Final = 'curl -sS -o report.zip "$1" && unzip -q -p report.zip > report.csv && "$2" -c "$3"'
 
 
 def measure(options: Options) -> Section:

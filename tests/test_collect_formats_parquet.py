@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
+import errno
 import io
+import subprocess
+import sys
+import threading
 from datetime import UTC, datetime
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
@@ -218,6 +224,37 @@ def test_a_header_alone_is_a_file_without_records() -> None:
     file = written(csv_of(["id", "latency"], []))
     assert rows_of(file) == 0
     assert read(file).schema.names == ["id", "latency"]
+
+
+@pytest.mark.parametrize("records", [10, 120_000])
+def test_a_disk_that_fills_up_while_a_row_group_is_written_is_told(records: int) -> None:
+    class Full(io.RawIOBase):
+        def writable(self) -> bool:
+            return True
+
+        def write(self, block: Any) -> int:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    before = set(threading.enumerate())
+    writer = ParquetWriter(Full())
+    with pytest.raises(OSError, match="No space left"):
+        writer.write(csv_of(["id"], [[str(number)] for number in range(records)]))
+        writer.finish({})
+    with contextlib.suppress(OSError):
+        writer.close()
+    assert set(threading.enumerate()) <= before
+
+
+def test_pandas_is_not_loaded(tmp_path: Path) -> None:
+    """Where it is installed, pyarrow loads it for a trifle, which takes a second and 40 MB."""
+    script = (
+        "import io, sys; from orchestrator.collect.parquet_writer import ParquetWriter;"
+        "writer = ParquetWriter(io.BytesIO());"
+        """writer.write(b'"latency","total_price","date_received"\\n"1","2.5","2026-01-01T00:00:00Z"\\n');"""
+        """writer.write(b'"","",""\\n'); writer.finish({});"""
+        "sys.exit('pandas' in sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", script], cwd=tmp_path, check=True)
 
 
 def test_the_footer_and_the_pages_tell_the_number_of_records() -> None:

@@ -8,6 +8,7 @@ the columns that it names as text.
 import csv
 import io
 from collections import Counter
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Final
 
 from orchestrator.collect.csv_records import BLANKS, BLOCK_BYTES, RecordBlocks, end_of_first_record
@@ -37,8 +38,9 @@ __all__ = ["READ_ROWS", "ParquetWriter", "count_records", "pa", "pq", "rows_of",
 ROW_GROUP_ROWS: Final = 50_000
 """Rows of a row group, at most: readers skip and fetch whole row groups."""
 
-ROW_GROUP_BYTES: Final = 32 * 1024 * 1024
-"""Bytes of CSV after which a row group ends early: long records must not fill the memory."""
+ROW_GROUP_BYTES: Final = 6 * 1024 * 1024
+"""Bytes of CSV after which a row group ends early. Two groups are in memory at a time: one that is
+read, and one that is written."""
 
 READ_ROWS: Final = 5_000
 """Rows that are read at once when a file is counted."""
@@ -53,6 +55,9 @@ _MAGIC: Final = b"PAR1"
 
 _WHOLE_NUMBER: Final = "^(?:0|-?[1-9][0-9]*)$"
 """What is taken for an integer: pyarrow alone would read 007 as 7, and 0x10 as 16."""
+
+_NOTHING: Final = pa.nulls(1, pa.string())[0]
+"""No value. To make it of Python's None, pyarrow would import pandas where that is installed."""
 
 _TYPES: Final = {
     ColumnType.TEXT: pa.string(),
@@ -94,6 +99,10 @@ class ParquetWriter:
         self._waiting_bytes = 0
         self._misfits: dict[str, Fallback] = {}
         self._blank_end = b""
+        self._encoder = ThreadPoolExecutor(1, "parquet")
+        self._encoding: Future[None] | None = None
+        # Held here until it is written, as memory is best freed by the thread that has taken it.
+        self._group: pa.Table | None = None
         self.rows = 0
 
     @property
@@ -128,12 +137,15 @@ class ParquetWriter:
         self._write_group(self._waiting_rows)
         assert self._writer is not None
         untyped = ",".join(sorted(self._fallbacks))
+        self._wait()
         self._writer.add_key_value_metadata({**metadata, UNTYPED_KEY: untyped})
         self._writer.close()
+        self._encoder.shutdown()
         self._writer = None
 
     def close(self) -> None:
         """Lets go of a file that is not finished."""
+        self._encoder.shutdown()  # waits for the row group that is being written
         if self._writer is not None:
             self._writer.close()
             self._writer = None
@@ -188,6 +200,8 @@ class ParquetWriter:
         if self._misfits:
             self._find_misfits(records)  # the file is of no use: only the rest of them counts
             return
+        if self._encoding is not None and self._encoding.done():
+            self._wait()
         try:
             table = self._read(records, self._names)
         except pa.ArrowInvalid:
@@ -217,12 +231,23 @@ class ParquetWriter:
             return
         assert self._writer is not None
         table = pa.concat_tables(self._tables)
-        self._writer.write_table(table.slice(0, rows), row_group_size=ROW_GROUP_ROWS)
+        self._wait()
+        self._group = table.slice(0, rows)
+        self._encoding = self._encoder.submit(
+            self._writer.write_table, self._group, row_group_size=ROW_GROUP_ROWS
+        )
         rest = table.slice(rows)
         self._waiting_bytes = self._waiting_bytes * rest.num_rows // table.num_rows
         self._waiting_rows = rest.num_rows
         self._tables = [rest] if rest.num_rows else []
         self.rows += rows
+
+    def _wait(self) -> None:
+        """Returns when the row group that is being encoded is written."""
+        if self._encoding is not None:
+            encoding, self._encoding = self._encoding, None
+            encoding.result()
+        self._group = None
 
     def _read(self, records: bytes, names: Sequence[str]) -> pa.Table:
         """The records as a table of these columns.
@@ -305,7 +330,7 @@ def _whole_numbers(texts: Any) -> Any:
     Raises:
         ArrowInvalid: one of them is none, or written otherwise than a whole number.
     """
-    given = pc.if_else(pc.equal(texts, ""), None, texts)
+    given = pc.if_else(pc.match_substring_regex(texts, "^$"), _NOTHING, texts)
     if not pc.all(pc.match_substring_regex(given, _WHOLE_NUMBER), min_count=0).as_py():
         raise pa.ArrowInvalid("a value is not written as a whole number")
     return pc.cast(given, pa.int64())

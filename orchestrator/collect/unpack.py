@@ -22,7 +22,7 @@ SLICE: Final = (
     64 * 1024
 )  # Packed bytes that the library is given at once: blocks of a few hundred KB.
 
-BATCH: Final = 2 * 1024 * 1024  # Bytes of CSV from thread to thread: a millisecond or two of work.
+BATCH: Final = 1024 * 1024  # Bytes of CSV from thread to thread: a millisecond of work.
 
 
 class StreamingUnpacker:
