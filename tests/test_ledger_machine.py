@@ -46,6 +46,7 @@ events = st.sampled_from(
         life.Published(),
         life.Disputed("count"),
         life.Superseded("newer"),
+        life.Erased("user"),
         life.Waived("user"),
         life.Refetched("user"),
         life.Resubmitted("user"),
