@@ -31,8 +31,6 @@
 Attributes carry the facts. No error text ever holds a secret.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta

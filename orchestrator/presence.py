@@ -4,14 +4,10 @@ From Python 3.14 on the methods of `Path` answer False then. But a ledger in a f
 to us is not a ledger that is not there.
 """
 
-from __future__ import annotations
-
 import errno
 import stat
-from typing import TYPE_CHECKING, Final
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from pathlib import Path
+from typing import Final
 
 _NOTHING: Final = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP})
 """What the system answers where a path leads to nothing, be it by links."""

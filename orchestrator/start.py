@@ -1,7 +1,5 @@
 """Starts the process: prepares signals, umask and secrets, and then loads the command line."""
 
-from __future__ import annotations
-
 import os
 import signal
 import sys

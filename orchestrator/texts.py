@@ -6,8 +6,6 @@ Whoever puts such a text into a message, a reason or a line of a log takes it th
 `printable`.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime

@@ -13,8 +13,7 @@ def broken(_event: RunEvent) -> None:
 
 def test_every_subscriber_is_told_in_order() -> None:
     told: list[str] = []
-    events = RunEvents(lambda _event: told.append("first"))
-    events.subscribe(lambda _event: told.append("second"))
+    events = RunEvents(lambda _event: told.append("first"), lambda _event: told.append("second"))
     with events.subscribed(lambda _event: told.append("before both")):
         events.message("info", "begun", jobs=1)
     assert told == ["before both", "first", "second"]

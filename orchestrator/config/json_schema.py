@@ -5,8 +5,6 @@ before it begins, an account that stands twice) only the program itself finds. E
 with its types, so wherever the program reads text, what merely looks like a number is allowed too.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from typing import Final
 

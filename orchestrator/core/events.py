@@ -81,11 +81,7 @@ class RunEvents:
     def __init__(self, *subscribers: Subscriber) -> None:
         self.failure: Exception | None = None
         self._essential: list[Subscriber] = []
-        self._subscribers = list(subscribers)
-
-    def subscribe(self, subscriber: Subscriber) -> None:
-        """From now on tells `subscriber` of every event. Its errors do not end the run."""
-        self._subscribers.append(subscriber)
+        self._subscribers = subscribers
 
     @contextmanager
     def subscribed(self, subscriber: Subscriber) -> Iterator[None]:

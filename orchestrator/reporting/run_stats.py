@@ -1,7 +1,5 @@
 """Counts what a run has done so far, per account and product: what every display shows."""
 
-from __future__ import annotations
-
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator

@@ -1,7 +1,5 @@
 """One HTTP call, as endpoints and faults see it, and helpers to answer it."""
 
-from __future__ import annotations
-
 import json
 import socket
 import struct
