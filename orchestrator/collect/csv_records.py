@@ -18,8 +18,9 @@ csv.field_size_limit(2**31 - 1)
 """Python's own limit, 128 KiB, would let no record with a longer field be read; it is one for the
 whole process, and what is read at once here is bounded otherwise."""
 
-_MAX_HEADER_BYTES: Final = 1024 * 1024
-"""Where no header has ended by then, there is none: bounds the memory."""
+_MAX_HEADER_BYTES: Final = 64 * 1024
+"""A hundred times as long as headers are. Longer ones are not noted: files that each have another
+one must not fill the ledger."""
 
 BLANKS: Final = b"\r\n\t "
 """What lines consist of that are no records where they stand at the end of a CSV."""
@@ -106,7 +107,7 @@ class HeaderReader:
 
     def feed(self, block: bytes) -> None:
         """Takes the next bytes; not to be called once it is done."""
-        self._begin += block
+        self._begin += block[: _MAX_HEADER_BYTES + 1]
         if end_of_first_record(self._begin) < len(self._begin):
             self.finish()
         self.is_done |= len(self._begin) > _MAX_HEADER_BYTES
