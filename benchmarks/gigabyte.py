@@ -6,6 +6,7 @@ The server, the archive and the run are those of `collect`.
 from __future__ import annotations
 
 import json
+import os
 import statistics
 import subprocess
 import sys
@@ -81,6 +82,7 @@ TOOLS: Final = 'curl -sS -o report.zip "$1" && unzip -q -p report.zip > report.c
 def measure(options: Options) -> Section:
     """Pairs of both kinds, in turns, on one archive."""
     size, pairs = (0.05, 1) if options.quick else (GIGABYTES, PAIRS)
+    load = os.getloadavg()[0]
     with collect.folder_of(options.folder) as folder:
         archive = make_archive(folder, size)
         with collect.server(archive) as address:
@@ -100,7 +102,7 @@ def measure(options: Options) -> Section:
                         collect.in_folder(_tools, address, archive, folder),
                     )
                 )
-        return _section(archive, csv, parquet)
+        return _section(archive, csv, parquet, load)
 
 
 def floor(archive: Archive, folder: Path) -> float:
@@ -128,7 +130,10 @@ def _tools(address: str, archive: Archive, folder: Path) -> Cost:
 
 
 def _section(
-    archive: Archive, csv: list[tuple[Cost, float]], parquet: list[tuple[Cost, Cost]]
+    archive: Archive,
+    csv: list[tuple[Cost, float]],
+    parquet: list[tuple[Cost, Cost]],
+    load: float,
 ) -> Section:
     over_floor = statistics.median(ours.seconds / least for ours, least in csv)
     over_tools = statistics.median(theirs.seconds / ours.seconds for ours, theirs in parquet)
@@ -193,5 +198,8 @@ def _section(
                 f"{resident:.0f} MB",
                 resident <= MEGABYTES,
             ),
+        ],
+        remarks=[
+            f"Load average before: {load:.1f}. Where others work, bare work is slowed down, too."
         ],
     )

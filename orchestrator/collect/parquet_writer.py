@@ -38,7 +38,7 @@ __all__ = ["READ_ROWS", "ParquetWriter", "count_records", "pa", "pq", "rows_of",
 ROW_GROUP_ROWS: Final = 50_000
 """Rows of a row group, at most: readers skip and fetch whole row groups."""
 
-ROW_GROUP_BYTES: Final = 6 * 1024 * 1024
+ROW_GROUP_BYTES: Final = 5 * 1024 * 1024
 """Bytes of CSV after which a row group ends early. Two groups are in memory at a time: one that is
 read, and one that is written."""
 
