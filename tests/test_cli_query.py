@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import signal
+import threading
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from orchestrator.app import query
 from orchestrator.cli.main import call
 from orchestrator.simulator import Truth
 from tests.kit.cli_worlds import Place, simulated
@@ -274,3 +278,30 @@ def test_a_table_for_people_and_tabs_for_programs(
         sql = "select 'a' as word, 1.50::decimal(9, 2) as money, null as nothing"
         assert call(["query", str(place.job), sql]) == 0
         assert capsys.readouterr().out == "word\tmoney\tnothing\na\t1.5\t\n"
+
+
+LONG = (
+    "select count(*) from range(100000) a, range(100000) b, range(9000) c where a.range < b.range"
+)
+
+
+def test_a_signal_ends_a_long_statement(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begin = query._begin
+    begun = threading.Event()
+
+    def told(*arguments: Any) -> Any:
+        begun.set()
+        return begin(*arguments)
+
+    def interrupt() -> None:
+        assert begun.wait(20)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr(query, "_begin", told)
+    with simulated(tmp_path) as place:
+        collect(place, "csv")
+        threading.Thread(target=interrupt).start()
+        assert call(["query", str(place.job), LONG]) == 130
+    assert "internal error" not in capsys.readouterr().err

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from orchestrator.app.files import ReportFile, files
 from orchestrator.app.query_copies import copies
@@ -21,6 +22,8 @@ from orchestrator.core.record_columns import ColumnType, column_type
 from orchestrator.core.settings import Format
 from orchestrator.errors import InputError
 from orchestrator.texts import printable
+
+_T = TypeVar("_T")
 
 _SQL_TYPES: Final[Mapping[ColumnType, str]] = {
     ColumnType.TEXT: "VARCHAR",
@@ -88,21 +91,40 @@ def query(inputs: Inputs, sql: str) -> QueryResult:
         ) from None
     while True:
         try:
-            answer = connection.execute(sql)
+            answer, first = _interruptible(connection, lambda: _begin(connection, sql))
             columns = tuple(column[0] for column in answer.description or ())
-            first = answer.fetchmany(_BATCH_ROWS)
-            if len(first) == _BATCH_ROWS:
-                # The rest is computed as it is fetched. A value that does not fit is to show
-                # before the first row is given out, so everything is computed once without result.
-                connection.execute(f"EXPLAIN ANALYZE {sql}")
-                answer = connection.execute(sql)
-                first = answer.fetchmany(_BATCH_ROWS)
             break
         except duckdb.Error as error:
             if not any(view.adapt(str(error)) for view in views):
                 raise _refusal(error, views) from None
     warnings = tuple(text for view in views for text in view.warnings())
     return QueryResult(columns, _rows(answer, first, duckdb.Error), warnings)
+
+
+def _begin(connection: Any, sql: str) -> tuple[Any, list[tuple[Any, ...]]]:
+    """The answer to a statement, and its first rows."""
+    answer = connection.execute(sql)
+    first = answer.fetchmany(_BATCH_ROWS)
+    if len(first) == _BATCH_ROWS:
+        # The rest is computed as it is fetched. A value that does not fit is to show before the
+        # first row is given out, so everything is computed once without result.
+        connection.execute(f"EXPLAIN ANALYZE {sql}")
+        answer = connection.execute(sql)
+        first = answer.fetchmany(_BATCH_ROWS)
+    return answer, first
+
+
+def _interruptible(connection: Any, work: Callable[[], _T]) -> _T:
+    """What some work of DuckDB gives. It is done in a thread, so that a signal ends it at once."""
+    with ThreadPoolExecutor(1) as thread:
+        future = thread.submit(work)
+        try:
+            return future.result()
+        finally:
+            future.cancel()
+            while not future.done():
+                connection.interrupt()
+                wait([future], timeout=0.1)
 
 
 def _paths(inputs: Inputs, sql: str, connection: Any) -> Mapping[str, list[str]]:
@@ -130,7 +152,7 @@ def _rows(
     while batch:
         yield from batch
         try:
-            batch = answer.fetchmany(_BATCH_ROWS)
+            batch = _interruptible(answer, lambda: answer.fetchmany(_BATCH_ROWS))
         except failure as error:
             raise _refusal(error) from None
 
