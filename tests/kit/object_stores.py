@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import atexit
 import base64
 import hashlib
 import hmac
@@ -20,6 +19,7 @@ import pytest
 
 from tests.kit.google_storage import GoogleStorage
 
+_RUNNING: list[subprocess.Popen[str]] = []
 _NUMBERS = itertools.count(1)
 
 
@@ -81,12 +81,26 @@ def _azurite() -> str:
     program = shutil.which("azurite-blob", path=folders)
     if program is None:
         pytest.skip("azurite is not there: `make test` installs it where npm is")
+    # It ends with this process, whatever ends that: its standard input closes then.
+    ends_with_us = '"$@" & read -r _; kill $!'
     process = subprocess.Popen(
-        [program, "--blobHost", "127.0.0.1", "--blobPort", "0", *_OPTIONS],
+        [
+            "sh",
+            "-c",
+            ends_with_us,
+            "sh",
+            program,
+            "--blobHost",
+            "127.0.0.1",
+            "--blobPort",
+            "0",
+            *_OPTIONS,
+        ],
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
     )
-    atexit.register(process.kill)
+    _RUNNING.append(process)
     assert process.stdout is not None
     told = next(line for line in process.stdout if "listens on" in line)
     return told.split()[-1]
