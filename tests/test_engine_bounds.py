@@ -75,6 +75,7 @@ async def test_a_window_that_is_always_truncated_is_given_up_after_twelve(tmp_pa
         )
 
 
+@pytest.mark.timeout(180)
 async def test_so_are_those_of_forty_series(tmp_path: Path) -> None:
     """It was 5,880 in an hour. In one run only so many are truncated again, of all together."""
     async with stage(tmp_path, with_faults(DAY, always(rows=3))) as here:
