@@ -114,7 +114,32 @@ def test_files_are_gone_and_the_ledger_keeps_what_they_were(
     assert "2 erased" in said
     assert "; 2 erased on purpose\n" in said
     assert "everything before " in said
+    assert " is collected, but for 2 windows erased on purpose\n" in said
     stays_erased(place)
+
+
+def test_a_run_says_that_erased_windows_are_not_there(
+    place: Place, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert erase(place, "--yes") == 0
+    capsys.readouterr()
+    assert place.run() == 0
+    said = " ".join("".join(capsys.readouterr()).split())
+    assert "has been collected, but for 2 windows erased on purpose." in said
+
+
+def test_a_loader_hears_of_the_removal_of_what_is_bought_again(
+    place: Place, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Else it would keep the old file's records beside those of the new one."""
+    until = answer(capsys, "files", str(place.job), "--json", "--since", "1970-01-01")["until"]
+    assert erase(place, "--yes") == 0
+    erased = [one.id for one in reports(place) if one.state is State.ERASED]
+    assert call(["resolve", *map(str, erased), "--resubmit"]) == 0
+    assert place.run("--quiet") == 0
+    for since in (until, "2026-01-01"):
+        changes = answer(capsys, "files", str(place.job), "--json", "--since", since)["files"]
+        assert [one["report"] for one in changes if one["change"] == "removed"] == erased
 
 
 def test_a_dry_run_changes_nothing(place: Place, capsys: pytest.CaptureFixture[str]) -> None:

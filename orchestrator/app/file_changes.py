@@ -21,7 +21,8 @@ from orchestrator.errors import InputError
 from orchestrator.ledger import ledger_exists
 from orchestrator.reporting.summary import RunSummary
 
-_EVER_COLLECTED: Final = (State.COLLECTED, State.SUPERSEDED, State.ERASED)
+# Discarded ones too: what was erased and is to be bought again.
+_EVER_COLLECTED: Final = (State.COLLECTED, State.SUPERSEDED, State.ERASED, State.DISCARDED)
 
 
 class Change(Enum):
@@ -108,6 +109,8 @@ class FileChanges:
         for series in series_of(reader, self._inputs.jobs):
             for report in reader.reports(series, _EVER_COLLECTED):
                 is_there = report.state is State.COLLECTED
+                if report.state is State.DISCARDED and report.removed_change is None:
+                    continue
                 number = (report.collected_change if is_there else report.removed_change) or 0
                 if report.changed_at is None or report.changed_at < after or number > self._up_to:
                     continue

@@ -93,6 +93,7 @@ class SeriesPlan:
         given_up: windows, of those the job wants, that no run asks for by itself.
         disputed: reports over what the job wants that wait for a person.
         waived: windows, of those the job wants, that a person has decided to skip.
+        erased: windows, of those the job wants, whose files are erased.
         expected: records that what is owed will probably hold; None: nobody can say.
         warnings: a sentence for each other series that holds a part of what is owed.
     """
@@ -104,6 +105,7 @@ class SeriesPlan:
     given_up: int
     disputed: int
     waived: int
+    erased: int
     expected: int | None
     warnings: tuple[str, ...] = ()
 
@@ -139,10 +141,12 @@ def series_plans(
         debt = debts.debt(job, entry, now, series_state, before, history=history, room=room)
         held = reader.number_in(series, State.HELD) if series_state.open else 0
         blocked: tuple[Window, ...] = ()
+        erased: list[Window] = []
         skipped = [gap.window for gap in series_state.given_up if gap.acknowledged]
         if series_state.had:
             skipped += [report.window for report in reader.reports(series, (State.WAIVED,))]
-        if series_state.given_up or series_state.disputed or skipped:
+            erased = [report.window for report in reader.reports(series, (State.ERASED,))]
+        if series_state.given_up or series_state.disputed or skipped or erased:
             blocked = debts.wants(job, now, series_state.resolution)
         yield SeriesPlan(
             debt=debt,
@@ -153,9 +157,14 @@ def series_plans(
                 not gap.acknowledged for gap in debts.touching(series_state.given_up, blocked)
             ),
             disputed=len(debts.touching(series_state.disputed, blocked)),
-            waived=sum(bool(intervals.intersect((window,), blocked)) for window in skipped),
+            waived=len(_within(skipped, blocked)),
+            erased=len(_within(erased, blocked)),
             expected=history.expected(debt.owed) if debt.owed else 0,
         )
+
+
+def _within(windows: Sequence[Window], wanted: tuple[Window, ...]) -> list[Window]:
+    return [window for window in windows if intervals.intersect((window,), wanted)]
 
 
 @dataclass(slots=True)

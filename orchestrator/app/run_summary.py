@@ -51,6 +51,7 @@ async def summarise(
     if silence := callbacks.silence(executed.receiver, config, totals.collected):
         request.note("warning", silence)
     renewed = executed.renewed
+    waived, erased = await ledger.read(lambda reader: _left_out(reader, jobs, end.now))
     in_all, price_in_all = await ledger.read(lambda reader: _collected_totals(reader, config, jobs))
     point, ended_at = await ledger.read(lambda reader: reader.point()), request.clock.now()
     return RunSummary(
@@ -65,7 +66,8 @@ async def summarise(
         column_drift=await ledger.read(
             lambda reader: tuple(column_drift(reader, jobs, begun.changes))
         ),
-        waived=await ledger.read(lambda reader: _waived(reader, jobs, end.now)),
+        waived=waived,
+        erased=erased,
         directory=config.output.place,
         unfinished=await ledger.read(
             lambda reader: tuple(
@@ -134,15 +136,21 @@ def _price(prices: Prices, stats: RunStats, in_all: Cost) -> Mapping[str, Any] |
     }
 
 
-def _waived(reader: LedgerReader, jobs: Sequence[Job], now: datetime) -> int:
-    """How many windows that the jobs want a person has decided to skip."""
-    any_waived = any(
-        State.WAIVED in reader.counts(series)
+def _left_out(reader: LedgerReader, jobs: Sequence[Job], now: datetime) -> tuple[int, int]:
+    """How many windows that the jobs want a person has decided to skip, and has erased."""
+    any_left_out = any(
+        not reader.counts(series).keys().isdisjoint((State.WAIVED, State.ERASED))
         or any(gap.acknowledged for gap in reader.given_up(series))
         for series in series_of(reader, jobs)
     )
+    if not any_left_out:
+        return 0, 0
     # What a job wants is computed only where that matters: it takes as long as a plan.
-    return sum(line.waived for line in series_plans(reader, jobs, now)) if any_waived else 0
+    waived = erased = 0
+    for line in series_plans(reader, jobs, now):
+        waived += line.waived
+        erased += line.erased
+    return waived, erased
 
 
 def _others(reader: LedgerReader, jobs: Sequence[Job], end: RunEnd) -> Others:

@@ -106,6 +106,7 @@ class JobStatus:
         disputed: reports over what it wants that wait for a person.
         given_up: windows, of those it wants, that no run asks for by itself.
         waived: windows, of those it wants, that a person has decided to skip.
+        erased: windows, of those it wants, whose files are erased.
     """
 
     job: Job
@@ -118,6 +119,7 @@ class JobStatus:
     disputed: int = 0
     given_up: int = 0
     waived: int = 0
+    erased: int = 0
 
     @property
     def is_complete(self) -> bool:
@@ -132,6 +134,7 @@ class JobStatus:
         self.disputed += line.disputed
         self.given_up += line.given_up
         self.waived += line.waived
+        self.erased += line.erased
         if line.debt.owed:
             self.missing += 1
             start = line.debt.owed[0].start

@@ -39,9 +39,14 @@ def counted(number: int, noun: str) -> str:
     return f"{number:,} {plural}"
 
 
-def but_for(waived: int) -> str:
-    """What follows a word that all is collected, where a person has decided to skip windows."""
-    return f", but for {counted(waived, 'window')} skipped as you decided" if waived else ""
+def but_for(waived: int, erased: int) -> str:
+    """What follows a word that all is collected, where a person has windows skipped or erased."""
+    lacking = [
+        f"{counted(number, 'window')} {what}"
+        for number, what in ((waived, "skipped as you decided"), (erased, "erased on purpose"))
+        if number
+    ]
+    return f", but for {' and '.join(lacking)}" if lacking else ""
 
 
 def size_words(size_bytes: int) -> str:

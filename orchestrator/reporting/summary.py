@@ -121,6 +121,7 @@ class RunSummary:
     ended_at: datetime | None = None  # when it had done its work
     changes: tuple[int, int] = (0, 0)  # `LedgerPoint.changes` at its beginning and at its end
     waived: int = 0  # windows that the jobs want and a person has decided to skip
+    erased: int = 0  # windows that the jobs want and whose files are erased
     # what the collected records cost, for programs; None where no price is known
     price: Mapping[str, Any] | None = None
     # of the series of which this run has collected files with other columns than the files before

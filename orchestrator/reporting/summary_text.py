@@ -63,7 +63,8 @@ def _verdict(summary: RunSummary) -> str:
     why = f" ({summary.why_stopped})" if summary.why_stopped else ""
     match summary.code:
         case ExitCode.DONE:
-            return f"Done: everything the jobs ask for has been collected{but_for(summary.waived)}."
+            lacking = but_for(summary.waived, summary.erased)
+            return f"Done: everything the jobs ask for has been collected{lacking}."
         case ExitCode.FINDINGS if summary.remains.unfinished:
             return f"{_problems(summary)}; see above. The rest is not finished{why}. {go_on}"
         case ExitCode.FINDINGS:

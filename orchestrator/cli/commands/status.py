@@ -240,7 +240,8 @@ def _job_lines(status: JobStatus) -> Iterator[str]:
     zone = status.job.zone
     name, until = status.job.name, moment_text(status.until, zone)
     if status.is_complete:
-        yield f"{name}: everything before {until} is collected{but_for(status.waived)}"
+        lacking = but_for(status.waived, status.erased)
+        yield f"{name}: everything before {until} is collected{lacking}"
         return
     facts = []
     if status.since is not None:
