@@ -86,10 +86,12 @@ def read(line: str) -> None:
     ends = [at for at, word in enumerate(arguments) if word in (">", "|")]
     arguments = arguments[: min(ends, default=len(arguments))]
     assert name in COMMANDS
-    command = main.get_command(click.Context(main), name)
+    # With the settings of the program: click keeps the help option that a command showed first.
+    program = click.Context(main, **main.context_settings)
+    command = main.get_command(program, name)
     assert command is not None
     if "--help" not in arguments:
-        command.make_context(name, arguments)
+        command.make_context(name, arguments, parent=program)
 
 
 @pytest.mark.parametrize(
