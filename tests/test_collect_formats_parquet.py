@@ -183,6 +183,22 @@ def test_columns_of_one_name_are_told_apart() -> None:
     assert table.to_pydict() == {"id": ["1"], "x": ["a"], "x_2": ["b"]}
 
 
+@pytest.mark.parametrize(
+    ("header", "names"),
+    [
+        (b"x,x_2,x", ["x", "x_2", "x_3"]),
+        (b"x,x,x_2", ["x", "x_3", "x_2"]),
+        (b"x,x,x", ["x", "x_2", "x_3"]),
+    ],
+)
+def test_a_number_behind_a_name_makes_no_name_that_is_there(
+    header: bytes, names: list[str]
+) -> None:
+    table = read(written(header + b"\n1,2,3\n"))
+    assert table.column_names == names
+    assert [column.to_pylist() for column in table.columns] == [["1"], ["2"], ["3"]]
+
+
 # --- what is no such CSV --------------------------------------------------------------------------
 
 

@@ -313,14 +313,20 @@ async def test_a_command_that_fails_is_a_warning(delivery: Delivery, problem: st
     assert [problem in each for each in problems.values()] == ([True] if problem else [])
 
 
+@pytest.mark.parametrize(
+    "script",
+    ["(sleep 3; touch {}) & wait", "exec 3<&0; (sleep 3; touch {}) <&3 & exit 0"],
+    ids=["waits for it", "leaves it its input"],
+)
 async def test_a_command_that_does_not_end_is_killed_with_its_children(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str
 ) -> None:
     monkeypatch.setattr("orchestrator.notify.sending._COMMAND_SECONDS", 0.5)
     out = tmp_path / "late"
-    delivery = Delivery("n", target(command=("sh", "-c", f"(sleep 3; touch {out}) & wait")))
+    delivery = Delivery("n", target(command=("sh", "-c", script.format(out))))
     problems: dict[str, str] = {}
-    await notify(Receiver().post, [delivery], ending(), problems)
+    more_than_a_pipe_holds = ending(jobs=["n" * 500_000])
+    await notify(Receiver().post, [delivery], more_than_a_pipe_holds, problems)
     assert problems["n"].startswith("sh was killed: it took longer than")
     await anyio.sleep(3.5)
     assert not out.exists()

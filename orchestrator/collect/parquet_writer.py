@@ -311,11 +311,16 @@ class ParquetWriter:
 
 def unique(names: Sequence[str]) -> list[str]:
     """The names of columns as a file has them: one that comes again gets a number."""
+    taken = set(names)
     seen: Counter[str] = Counter()
     result = []
     for name in names:
         seen[name] += 1
-        result.append(name if seen[name] == 1 else f"{name}_{seen[name]}")
+        free = name
+        while seen[name] > 1 and (free := f"{name}_{seen[name]}") in taken:
+            seen[name] += 1
+        taken.add(free)
+        result.append(free)
     return result
 
 

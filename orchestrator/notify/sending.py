@@ -139,6 +139,7 @@ async def _run(command: Sequence[str], content: bytes) -> None:
         )
     except OSError as error:
         raise Undelivered(f"{command[0]} cannot be run ({error.strerror})") from error
+    code: int | None = None
     try:
         assert process.stdin is not None
         with suppress(anyio.BrokenResourceError, anyio.ClosedResourceError):
@@ -148,7 +149,7 @@ async def _run(command: Sequence[str], content: bytes) -> None:
         code = await process.wait()
     finally:
         with anyio.CancelScope(shield=True):
-            if process.returncode is None:
+            if code is None:  # it may have ended, and what it started may hold its input
                 with suppress(ProcessLookupError):
                     os.killpg(process.pid, signal.SIGKILL)
             await process.aclose()
