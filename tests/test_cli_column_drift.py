@@ -19,6 +19,7 @@ from orchestrator.core.column_drift import ColumnDrift, FileShape, ShapeChange
 from orchestrator.core.file_columns import FileColumn, columns_as_json, columns_from_json
 from orchestrator.core.model import Series
 from orchestrator.ledger import open_reader
+from orchestrator.reporting.phrases import drift_lines
 from orchestrator.simulator import Fault, Faults
 from orchestrator.simulator.faults.bad_files import CSV_FORMS
 from tests.kit.cli_worlds import Place, simulated
@@ -64,6 +65,19 @@ def test_what_is_drift(before: FileShape, after: FileShape, expected: dict[str, 
     said = {kind: list(columns) for kind, columns in drift.as_json.items() if columns}
     assert said == expected
     assert bool(drift) is bool(expected)
+
+
+def test_files_of_which_each_has_other_columns_are_told_in_bounded_words() -> None:
+    drift = ColumnDrift(SERIES)
+    for number in range(30):
+        before, after = (
+            shape(" ".join(f"{each}_{column}" for column in range(100)))
+            for each in (number, number + 1)
+        )
+        drift.add(ShapeChange(before, after, day("2026-02-01"), number + 1))
+    assert [len(columns) for columns in drift.as_json.values()] == [1000, 1000, 0]
+    (line,) = drift_lines([drift])
+    assert line.count("(since 2026-02-01) and at least 995 more") == 2
 
 
 @pytest.mark.parametrize("step", [1, 3, 1000])

@@ -3,11 +3,17 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple, TypeVar
 
 from orchestrator.core.file_columns import FileColumns
 from orchestrator.core.model import Series
 from orchestrator.texts import utc_text
+
+T = TypeVar("T")
+
+MOST_COLUMNS: Final = 1_000
+"""Columns of a series that are named as appeared, as vanished and as retyped: files that each have
+other columns must not fill summaries and notifications."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +38,8 @@ class ShapeChange(NamedTuple):
 class ColumnDrift:
     """How the columns of a series' files have changed: each column with where it did first.
 
-    What `output.columns` does is not among it, nor is another order of the columns.
+    What `output.columns` does is not among it, nor is another order of the columns. Of each kind
+    only the first `MOST_COLUMNS` are kept.
     """
 
     series: Series
@@ -52,14 +59,14 @@ class ColumnDrift:
         by_rule = change.before.by_rule | change.after.by_rule
         for name in after:
             if name not in by_rule and name not in before:
-                self.appeared.setdefault(name, change.at)
+                _keep(self.appeared, name, change.at)
         for name, old in before.items():
             if name in by_rule:
                 continue
             if name not in after:
-                self.vanished.setdefault(name, change.at)
+                _keep(self.vanished, name, change.at)
             elif old is not None and (new := after[name]) is not None and old != new:
-                self.retyped.setdefault(name, (old, new, change.at))
+                _keep(self.retyped, name, (old, new, change.at))
 
     @property
     def as_json(self) -> dict[str, Any]:
@@ -72,6 +79,11 @@ class ColumnDrift:
                 for name, (old, new, at) in self.retyped.items()
             },
         }
+
+
+def _keep(columns: dict[str, T], name: str, what: T) -> None:
+    if len(columns) < MOST_COLUMNS:
+        columns.setdefault(name, what)
 
 
 def drift_of(series: Series, changes: Iterable[ShapeChange], after: int = 0) -> ColumnDrift:
