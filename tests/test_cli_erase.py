@@ -341,6 +341,29 @@ def test_a_store_that_refuses_is_74_and_the_next_call_goes_on(
     assert published(place) == ["20260301", "20260401"]
 
 
+@pytest.mark.parametrize("is_made", [False, True])
+def test_files_that_are_elsewhere_are_not_said_to_be_erased(
+    place: Place, capsys: pytest.CaptureFixture[str], *, is_made: bool
+) -> None:
+    """As where a disk is not mounted: nothing is removed, and nothing is written there."""
+    directory, elsewhere = place.directory / "reports", place.directory / "elsewhere"
+    directory.rename(elsewhere)
+    if is_made:
+        directory.mkdir()
+    for options in (["--yes"], ["--dry-run"]):
+        capsys.readouterr()
+        assert erase(place, *options) == 2
+        assert "has none of them, so erase cannot remove them" in capsys.readouterr().err
+    assert states(place) == ["collected"] * 4
+    assert directory.exists() == is_made
+    assert not is_made or not list(directory.iterdir())
+    if is_made:
+        directory.rmdir()
+    elsewhere.rename(directory)
+    assert erase(place, "--yes") == 0
+    assert published(place) == ["20260301", "20260401"]
+
+
 def test_it_waits_for_no_run(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
     with place.portal.wrap_async_context_manager(run_lock(place.state, timedelta())):
         assert erase(place, "--yes") == 3

@@ -14,6 +14,8 @@ import pytest
 
 from orchestrator.app import query
 from orchestrator.cli.main import call
+from orchestrator.config import load_inputs
+from orchestrator.errors import InputError
 from orchestrator.simulator import Truth
 from tests.kit.cli_worlds import Place, simulated
 
@@ -234,6 +236,19 @@ def test_a_file_that_cannot_be_read_is_told(
     assert code == 2
     assert "DuckDB cannot read the files" in told
     assert "orchestrator verify" in told
+
+
+def test_a_file_that_is_removed_during_a_query_is_told(tmp_path: Path) -> None:
+    with simulated(tmp_path) as place:
+        job = JOB.replace("FIRST", "2026-05-01").replace("windows", "chunk: 7 days\nwindows")
+        place.write_job(job)
+        assert place.run("-q") == 0
+        inputs = load_inputs([place.job], env={})
+        rows = query.query(inputs, "select a.* from verify_api a, range(200)").rows
+        next(rows)
+        shutil.rmtree(tmp_path / "reports")
+        with pytest.raises(InputError, match=r"cannot read the files: .*; `?orchestrator verify"):
+            list(rows)
 
 
 @pytest.mark.parametrize(

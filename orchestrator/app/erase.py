@@ -17,6 +17,7 @@ from anyio import to_thread
 
 from orchestrator.app.ledger_reading import reading_ledger, refuse_missing_ledger
 from orchestrator.app.ledger_writing import Announce, no_announcement, writing_ledger
+from orchestrator.app.manifest_check import files_elsewhere
 from orchestrator.app.setup import SystemClock
 from orchestrator.collect.collector import FileCollector
 from orchestrator.collect.work_area import reports_in_quarantine, reports_with_unfinished_files
@@ -28,6 +29,7 @@ from orchestrator.core.lifecycle import State
 from orchestrator.core.model import Report, Series
 from orchestrator.core.policy import ExitCode, most_telling
 from orchestrator.core.ports import Ledger, LedgerReader
+from orchestrator.core.settings import Config
 from orchestrator.errors import InputError, OutputError
 from orchestrator.ledger import ledger_exists
 from orchestrator.reporting.phrases import counted
@@ -108,6 +110,7 @@ def to_erase(inputs: Inputs, before: str | datetime) -> Erasure:
     """
     erasure = Erasure()
     moments = _moments(inputs, before)
+    _refuse_elsewhere(inputs.config)
     with reading_ledger(inputs.config) as reader:
         for series, until in moments.values():
             erasure.choose(reader, series, until)
@@ -136,7 +139,8 @@ async def erase(
         announce: called with level and text of what a person should know.
 
     Raises:
-        InputError: `before` is no date, or ledger and files do not belong together.
+        InputError: `before` is no date, or ledger and files do not belong together, or the output
+            directory has no files at all while the ledger knows some.
         LedgerLocked: another run is active on the ledger.
         LedgerError: the ledger cannot be read or written.
         OutputError: files could not be removed: the same call goes on with them.
@@ -146,6 +150,8 @@ async def erase(
     refuse_missing_ledger(config)
     if not ledger_exists(config.state):
         return Erasure()
+    # Before anything is written into a wrong directory.
+    await to_thread.run_sync(_refuse_elsewhere, config)
     clock = SystemClock()
     erasure = Erasure()
     async with writing_ledger(config, clock, lock_wait, announce=announce) as writable:
@@ -243,6 +249,17 @@ async def _each(
                 tasks.start_soon(work, report)
     except BaseExceptionGroup as group:
         raise most_telling(group) from group
+
+
+def _refuse_elsewhere(config: Config) -> None:
+    """What is gone counts as removed: where a disk is not mounted, all would be kept for ever."""
+    with reading_ledger(config) as reader:
+        fact = files_elsewhere(config, reader)
+    if fact:
+        raise InputError(
+            f"{fact}, so erase cannot remove them; mount or move the files there, or let "
+            "output.directory be what it was"
+        )
 
 
 def _moments(inputs: Inputs, before: str | datetime) -> dict[str, tuple[Series, datetime]]:

@@ -83,6 +83,15 @@ def compare(config: Config, reader: LedgerReader, store: OutputStore | None = No
 
 
 def _moved(config: Config, reader: LedgerReader) -> str:
+    if fact := files_elsewhere(config, reader):
+        return (
+            f"{fact}: new ones go there now, and the others are missing; move the files there, or "
+            "let output.directory be what it was"
+        )
+    return ""
+
+
+def files_elsewhere(config: Config, reader: LedgerReader) -> str:
     """Says that a ledger knows files and their directory has none; empty where this is not so."""
     directory = config.output.place
     if not reader.has_collected():
@@ -92,11 +101,7 @@ def _moved(config: Config, reader: LedgerReader) -> str:
             return ""
     except OSError:
         return ""  # Whoever reads the directory for its files says why it cannot be read.
-    return (
-        f"the ledger {config.state} knows collected files, but {directory} has none of them: new "
-        "ones go there now, and the others are missing; move the files there, or let "
-        "output.directory be what it was"
-    )
+    return f"the ledger {config.state} knows collected files, but {directory} has none of them"
 
 
 def _compare_points(

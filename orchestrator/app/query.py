@@ -85,10 +85,7 @@ def query(inputs: Inputs, sql: str) -> QueryResult:
         for view in views:
             view.create()
     except duckdb.Error as error:
-        raise InputError(
-            f"DuckDB cannot read the files: {_words(error)}; "
-            f"{typed('verify', JOB)} tells which are missing or damaged"
-        ) from None
+        raise _unreadable(error) from None
     while True:
         try:
             answer, first = _interruptible(connection, lambda: _begin(connection, sql))
@@ -200,8 +197,17 @@ def _confine(connection: Any, paths: Sequence[str]) -> None:
 
 def _refusal(error: Exception, views: Sequence[_View] = ()) -> InputError:
     names = ", ".join(sorted(view.name for view in views))
+    if type(error).__name__ == "IOException":  # A run or erase may have removed it meanwhile.
+        return _unreadable(error)
     what = f"DuckDB refuses the statement: {_words(error)}"
     return InputError(f"{what}; views are {names}" if names else what)
+
+
+def _unreadable(error: Exception) -> InputError:
+    return InputError(
+        f"DuckDB cannot read the files: {_words(error)}; "
+        f"{typed('verify', JOB)} tells which are missing or damaged"
+    )
 
 
 def _words(error: Exception) -> str:
