@@ -197,7 +197,11 @@ def _confine(connection: Any, paths: Sequence[str]) -> None:
 
 def _refusal(error: Exception, views: Sequence[_View] = ()) -> InputError:
     names = ", ".join(sorted(view.name for view in views))
-    if type(error).__name__ == "IOException":  # A run or erase may have removed it meanwhile.
+    # A run or erase may have removed a file meanwhile. DuckDB then takes its path for a folder,
+    # which it may not read.
+    if type(error).__name__ == "IOException" or any(
+        f'"{path}/' in str(error) for view in views for path in view.paths
+    ):
         return _unreadable(error)
     what = f"DuckDB refuses the statement: {_words(error)}"
     return InputError(f"{what}; views are {names}" if names else what)
@@ -226,6 +230,7 @@ class _View:
         self._connection = connection
         self._product = product
         self.name = _view_name(product)
+        self.paths = paths
         self._sources = list(self._of_formats(paths))
         self._as_text: set[str] = set()
 
