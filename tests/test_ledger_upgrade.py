@@ -300,7 +300,16 @@ def test_a_ledger_opens_without_loss(
     assert set(states) >= set(State) - missing
 
 
-def test_what_a_person_has_accepted_keeps_its_finding(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("facts", "finding"),
+    [
+        pytest.param('{"reason": "one too few"}', "one too few", id="as it was disputed"),
+        pytest.param('{"reason": "one', "accepted by a person", id="an event that is no JSON"),
+    ],
+)
+def test_what_a_person_has_accepted_keeps_its_finding(
+    tmp_path: Path, facts: str, finding: str
+) -> None:
     path = tmp_path / "ledger.db"
     put_ledger(path, VERSION_3)
     with closing(sqlite3.connect(path)) as connection:
@@ -309,29 +318,12 @@ def test_what_a_person_has_accepted_keeps_its_finding(tmp_path: Path) -> None:
         ).fetchone()
         connection.executemany(
             "INSERT INTO event (report_id, at, kind, to_state, facts) VALUES (?, 0, ?, '', ?)",
-            [(number, "Disputed", '{"reason": "one too few"}'), (number, "Accepted", "{}")],
+            [(number, "Disputed", facts), (number, "Accepted", "{}")],
         )
         connection.commit()
     connect(path).close()
-    findings = [finding for *_, finding in rows(path, "report", "id, state, finding") if finding]
-    assert findings == ["one too few"]
-
-
-def test_an_event_that_is_no_json_keeps_no_ledger_from_being_opened(tmp_path: Path) -> None:
-    path = tmp_path / "ledger.db"
-    put_ledger(path, VERSION_3)
-    with closing(sqlite3.connect(path)) as connection:
-        (number,) = connection.execute(
-            "SELECT min(id) FROM report WHERE state = 'collected'"
-        ).fetchone()
-        connection.executemany(
-            "INSERT INTO event (report_id, at, kind, to_state, facts) VALUES (?, 0, ?, '', ?)",
-            [(number, "Disputed", '{"reason": "one'), (number, "Accepted", "{}")],
-        )
-        connection.commit()
-    connect(path).close()
-    findings = [finding for *_, finding in rows(path, "report", "id, state, finding") if finding]
-    assert findings == ["accepted by a person"]
+    findings = [each for *_, each in rows(path, "report", "id, state, finding") if each]
+    assert findings == [finding]
 
 
 def test_a_manifest_of_version_2_is_the_ledgers_own_as_it_stands(latest: Place) -> None:
