@@ -4,14 +4,12 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from zoneinfo import ZoneInfo
 
 from orchestrator.app.cost import Cost
 from orchestrator.app.ledger_reading import reading_ledger
 from orchestrator.app.setup import clock_of
 from orchestrator.config import Inputs
-from orchestrator.config.dates import moment
-from orchestrator.config.parsers import InvalidValue
+from orchestrator.config.dates import option_moment
 from orchestrator.core import debt as debts
 from orchestrator.core import spending
 from orchestrator.core.commands import JOB, typed
@@ -109,17 +107,11 @@ def _span_of(windows: Sequence[Window]) -> Window:
 
 
 def _span(job: Job, first: str, last: str) -> Window:
-    start, end = _moment("--from", first, job.zone), _moment("--to", last, job.zone)
+    start = option_moment("--from", first, job.zone)
+    end = option_moment("--to", last, job.zone)
     if start >= end:
         raise InputError(f"--from {first} is not before --to {last}; write the earlier one first")
     return Window(start, end)
-
-
-def _moment(option: str, written: str, zone: ZoneInfo) -> datetime:
-    try:
-        return moment(written, zone)
-    except InvalidValue as error:
-        raise InputError(f"{option}: {error.what}; {error.remedy}") from error
 
 
 def _current(

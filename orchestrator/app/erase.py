@@ -10,7 +10,6 @@ from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
-from zoneinfo import ZoneInfo
 
 import anyio
 from anyio import to_thread
@@ -22,8 +21,7 @@ from orchestrator.app.setup import SystemClock
 from orchestrator.collect.collector import FileCollector
 from orchestrator.collect.work_area import reports_in_quarantine, reports_with_unfinished_files
 from orchestrator.config import Inputs
-from orchestrator.config.dates import moment
-from orchestrator.config.parsers import InvalidValue
+from orchestrator.config.dates import option_moment
 from orchestrator.core import lifecycle
 from orchestrator.core.lifecycle import State
 from orchestrator.core.model import Report, Series
@@ -266,17 +264,12 @@ def _moments(inputs: Inputs, before: str | datetime) -> dict[str, tuple[Series, 
     """Every series of the jobs with the moment up to which it is erased, by key of the series."""
     moments: dict[str, tuple[Series, datetime]] = {}
     for job in inputs.jobs:
-        until = before if isinstance(before, datetime) else _moment(before, job.zone)
+        until = (
+            before if isinstance(before, datetime) else option_moment("--before", before, job.zone)
+        )
         for entry in job.series:
             moments.setdefault(entry.series.key, (entry.series, until))
     return moments
-
-
-def _moment(written: str, zone: ZoneInfo) -> datetime:
-    try:
-        return moment(written, zone)
-    except InvalidValue as error:
-        raise InputError(f"--before: {error.what}; {error.remedy}") from error
 
 
 def _in_work_area(directory: Path) -> frozenset[int]:

@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 from orchestrator.config.messages import nearest, shown
 from orchestrator.config.parsers import InvalidValue, mismatch, own_text
 from orchestrator.core.calendar import first_instant, month_start
+from orchestrator.errors import InputError
 
 FIRST_YEAR: Final = 1970
 LAST_YEAR: Final = 2100
@@ -97,6 +98,18 @@ def moment(value: object, zone: ZoneInfo, *, is_end: bool = False) -> datetime:
     if found["offset"]:
         return clock.replace(tzinfo=_offset(word, found["offset"])).astimezone(UTC)
     return _local(clock, zone)
+
+
+def option_moment(option: str, written: str, zone: ZoneInfo) -> datetime:
+    """The moment that an option of a command names; see `moment`.
+
+    Raises:
+        InputError: it names none.
+    """
+    try:
+        return moment(written, zone)
+    except InvalidValue as error:
+        raise InputError(f"{option}: {error.what}; {error.remedy}") from error
 
 
 def exclusive_end_hint(value: object) -> str | None:
