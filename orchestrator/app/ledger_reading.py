@@ -1,11 +1,13 @@
 """The ledger as the use cases read it. Whatever reads here never changes it."""
 
-from collections.abc import Iterator, Sequence
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self, TypeVar
 
-from orchestrator.collect.layout import MANIFEST, holds_files
+from orchestrator.collect.layout import MANIFEST, first_folder, holds_files
 from orchestrator.config import Inputs
 from orchestrator.core.column_drift import ColumnDrift, drift_of
 from orchestrator.core.commands import JOB, typed
@@ -15,6 +17,11 @@ from orchestrator.core.ports import LedgerReader
 from orchestrator.core.settings import Config
 from orchestrator.errors import InputError
 from orchestrator.ledger import IN_MEMORY, ledger_exists, open_reader
+
+if TYPE_CHECKING:
+    from orchestrator.collect.stores.base import OutputStore  # its package is loaded late
+
+_T = TypeVar("_T")
 
 
 def ledger_is_missing(config: Config) -> str | None:
@@ -39,11 +46,7 @@ def held_in_output(config: Config) -> str | None:
     """
     if not config.output.url:
         return holds_files(config.output.directory)
-    from orchestrator.collect.disk import translate_os_errors  # noqa: PLC0415 - start-up time
-    from orchestrator.collect.stores import output_store  # noqa: PLC0415 - start-up time
-
-    with translate_os_errors(config.output.url, "read"):
-        is_there = output_store(config.output).stat(MANIFEST) is not None
+    is_there = _look(config, lambda store: store.stat(MANIFEST) is not None)
     return MANIFEST if is_there else _folder_in_output(config)
 
 
@@ -51,12 +54,21 @@ def _folder_in_output(config: Config) -> str | None:
     if not config.output.url:
         folders = config.output.directory.glob("report_account=*")
         return next((path.name for path in folders), None)
+    return _look(config, first_folder)
+
+
+def _look(config: Config, what: Callable[[OutputStore], _T]) -> _T:
+    """What is seen in the object store of the output.
+
+    Raises:
+        InputError: it needs a library that is not installed.
+        OutputError: it cannot be read.
+    """
     from orchestrator.collect.disk import translate_os_errors  # noqa: PLC0415 - start-up time
-    from orchestrator.collect.layout import first_folder  # noqa: PLC0415 - start-up time
     from orchestrator.collect.stores import output_store  # noqa: PLC0415 - start-up time
 
     with translate_os_errors(config.output.url, "read"):
-        return first_folder(output_store(config.output))
+        return what(output_store(config.output))
 
 
 def _tells_nothing(config: Config) -> bool:
