@@ -52,7 +52,7 @@ DIRECT: Final = Proxies()  # No proxy
 _PLAIN: Final = {"Accept-Encoding": "identity"}
 
 
-def _nobody(request: RequestMade) -> None:
+def _ignore(request: RequestMade) -> None:
     """Hears of requests, and does nothing."""
 
 
@@ -73,7 +73,7 @@ class VonageReports:
         clock: Clock,
         *,
         proxies: Proxies = DIRECT,
-        tell: Callable[[RequestMade], object] = _nobody,
+        tell: Callable[[RequestMade], object] = _ignore,
     ) -> None:
         """A client on a session of `open_session`, which is not closed by it.
 

@@ -215,7 +215,7 @@ class Announcement:
         with anyio.CancelScope() as sending_scope:
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(self._signals.limit, sending_scope, self._warn)
-                await self._send(config, targets, ending, problems)
+                await self._send(config, targets, ending, past, problems)
                 tasks.cancel_scope.cancel()
         for name, problem in sorted(problems.items()):
             self._warn(f"{name} could not be told how the run ended: {problem}")
@@ -228,23 +228,24 @@ class Announcement:
         config: Config,
         targets: Mapping[str, NotificationTarget],
         ending: Ending,
+        past: Past,
         problems: dict[str, str],
     ) -> None:
         deliveries = _deliveries(targets, problems)
         if self._start is not None:
             await to_thread.run_sync(self._start.join, abandon_on_cancel=True)
         async with _Web(config) as web, anyio.create_task_group() as tasks:
-            tasks.start_soon(self._send_telemetry, config, ending)
+            tasks.start_soon(self._send_telemetry, config, ending, past)
             if config.ping is not None:
                 suffix = sending.ping_suffix(outcome_of(ending.code))
                 tasks.start_soon(_ping, web, config, suffix, self._warn)
             await sending.notify(web.post, deliveries, ending, problems)
 
-    async def _send_telemetry(self, config: Config, ending: Ending) -> None:
+    async def _send_telemetry(self, config: Config, ending: Ending, past: Past) -> None:
         with suppress(InputError):  # it is not installed: that is what ended the run
             telemetry = self._telemetry or _telemetry(config, self._mask)
             if telemetry is not None:
-                telemetry.end(ending, read_past(config.state).after(ending))
+                telemetry.end(ending, past.after(ending))
                 if problem := await to_thread.run_sync(telemetry.close, abandon_on_cancel=True):
                     self._warn(f"metrics.otlp: {problem}")
 
@@ -332,7 +333,7 @@ async def send_test(config: Config, clock: Clock) -> tuple[int, list[str]]:
         How many were told, and a warning for each that could not be.
     """
     words = "This is a test: orchestrator can tell you how its runs end."
-    answer = {"jobs": [], "test": True, "why": [], "exit_code": 0, "exit_word": "done"}
+    answer = {"jobs": [], "test": True, "why": [], **exit_fields(ExitCode.DONE)}
     ending = Ending(ExitCode.DONE, clock.now(), answer, (words,))
     warnings: list[str] = []
     problems: dict[str, str] = {}

@@ -16,6 +16,7 @@ from typing import Any, Final
 from orchestrator.core.events import ReportChanged, RequestMade, RunEvent
 from orchestrator.core.lifecycle import State
 from orchestrator.core.model import Report
+from orchestrator.core.settings import Outcome
 from orchestrator.errors import InputError
 from orchestrator.notify import metrics
 from orchestrator.notify.outcomes import Ending, Past
@@ -207,7 +208,7 @@ class Telemetry:
                 "exit_word": ending.code.name.lower(),
             }
         )
-        if ending.outcome is not ending.outcome.SUCCESS:
+        if ending.outcome is not Outcome.SUCCESS:
             self._fail(self._run, "; ".join(ending.summary.get("why", ())))
         self._run.end()
         for name, values in metrics.samples(ending, past).items():

@@ -15,6 +15,7 @@ from orchestrator.cli.inputs import announce, confirm, read_inputs
 from orchestrator.cli.output import json_text, say
 from orchestrator.core.commands import JOB, typed
 from orchestrator.core.policy import ExitCode
+from orchestrator.reporting.json_fields import exit_fields
 from orchestrator.reporting.phrases import counted, size_words
 
 
@@ -103,6 +104,5 @@ def _as_json(erasure: Erasure, before: str, *, dry_run: bool) -> dict[str, objec
         "before": before,
         "dry_run": dry_run,
         **asdict(erasure),
-        "exit_code": int(code),
-        "exit_word": code.name.lower(),
+        **exit_fields(code),
     }

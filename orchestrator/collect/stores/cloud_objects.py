@@ -288,10 +288,9 @@ class Objects:
             with suppress(FileNotFoundError):
                 self._library.delete(self._remote, _PROBE)
         except self._errors.BaseError as error:
+            # S3 answers 200, and says in the body that it is denied.
             denied = isinstance(error, self._errors.PermissionDeniedError)
-            if not denied and "AccessDenied" not in told(
-                error
-            ):  # S3 answers 200, and says it there
+            if not denied and "AccessDenied" not in told(error):
                 raise
             raise InputError(
                 f"output.directory {self.url}: the credentials of the environment may write, but"
