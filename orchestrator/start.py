@@ -1,5 +1,6 @@
 """Starts the process: prepares signals, umask and secrets, and then loads the command line."""
 
+import gc
 import os
 import signal
 import sys
@@ -21,6 +22,9 @@ def entry() -> NoReturn:
     _keep_no_core()
     # Records are personal data; a config may let the group read them, and sets its own umask.
     os.umask(0o077)
+    # Modules stay: looking for garbage in them would take a quarter of the start, and of the end.
+    # `cli.main` switches it on again once the command is loaded.
+    gc.disable()
     from orchestrator.cli.main import entry  # noqa: PLC0415 - what takes its time comes last
 
     sys.exit(entry())

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import csv
 import errno
+import gc
 import io
 import subprocess
 import sys
@@ -48,7 +48,7 @@ def written(
 ) -> io.BytesIO:
     """The content as Parquet, written again where columns did not fit."""
     file = io.BytesIO()
-    writer = ParquetWriter(file, fallbacks, block_bytes=block_bytes)
+    writer = ParquetWriter(file.write, fallbacks, block_bytes=block_bytes)
     for start in range(0, len(content), piece):
         writer.write(content[start : start + piece])
     try:
@@ -243,29 +243,55 @@ def test_a_header_alone_is_a_file_without_records() -> None:
 
 
 @pytest.mark.parametrize("records", [10, 120_000])
-def test_a_disk_that_fills_up_while_a_row_group_is_written_is_told(records: int) -> None:
-    class Full(io.RawIOBase):
-        def writable(self) -> bool:
-            return True
-
-        def write(self, block: Any) -> int:
-            raise OSError(errno.ENOSPC, "No space left on device")
+def test_a_disk_that_fills_up_while_a_row_group_is_written_is_told(
+    records: int, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def full(_: bytes) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
 
     before = set(threading.enumerate())
-    writer = ParquetWriter(Full())
+    writer = ParquetWriter(full)
     with pytest.raises(OSError, match="No space left"):
         writer.write(csv_of(["id"], [[str(number)] for number in range(records)]))
         writer.finish({})
-    with contextlib.suppress(OSError):
-        writer.close()
+    writer.close()
+    del writer
+    gc.collect()
+    assert capfd.readouterr().err == ""  # pyarrow prints there what goes wrong while it cleans up
     assert set(threading.enumerate()) <= before
+
+
+def test_values_that_do_not_repeat_go_on_without_a_dictionary() -> None:
+    rows = [[f"{number * 7919:032x}", "delivered"] for number in range(20_000)]
+    file = written(csv_of(["id", "status"], rows))
+    ids, status = (pq.ParquetFile(file).metadata.row_group(0).column(place) for place in range(2))
+    # With one, each id would take four bytes for its length and two for its place in addition.
+    assert 32 * len(rows) < ids.total_uncompressed_size < 37 * len(rows)
+    assert status.total_uncompressed_size < 1000
+    assert read(file).column("id").to_pylist() == [name for name, _ in rows]
+
+
+@pytest.mark.parametrize("name", ["é😀", "\ud800", "a"], ids=["text", "no text", "ASCII"])
+def test_fields_are_text_where_the_whole_block_is(name: str) -> None:
+    content = csv_of(["id", "status"], [["1", "sent"], ["2", "NAME"]])
+    content = content.replace(b"NAME", name.encode("utf-8", "surrogatepass"))
+    writer = ParquetWriter(io.BytesIO().write)
+    writer.write(content)
+    if name == "\ud800":
+        with pytest.raises(ColumnsDoNotFit) as caught:
+            writer.finish({})
+        assert caught.value.columns == {"status": Fallback.BYTES}
+        writer.close()
+    else:
+        writer.finish({})
+        assert writer.rows == 2
 
 
 def test_pandas_is_not_loaded(tmp_path: Path) -> None:
     """Where it is installed, pyarrow loads it for a trifle, which takes a second and 40 MB."""
     script = (
         "import io, sys; from orchestrator.collect.parquet_writer import ParquetWriter;"
-        "writer = ParquetWriter(io.BytesIO());"
+        "writer = ParquetWriter(io.BytesIO().write);"
         """writer.write(b'"latency","total_price","date_received"\\n"1","2.5","2026-01-01T00:00:00Z"\\n');"""
         """writer.write(b'"","",""\\n'); writer.finish({});"""
         "sys.exit('pandas' in sys.modules)"

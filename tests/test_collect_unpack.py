@@ -77,8 +77,7 @@ def in_one_pass(
         )
         try:
             for piece in cut(archive, at):
-                for batch in one.unpack([piece]):
-                    one.store(batch)
+                one.take([piece])
             try:
                 member = read_member(io.BytesIO(archive))
                 inflate.check_size(member, items_count)
@@ -239,7 +238,7 @@ async def test_of_threads_that_work_hard_each_kind_has_no_more_than_cores(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Several files side by side share them."""
-    for kind in ("_UNPACKING", "_STORING"):
+    for kind in ("_UNPACKING", "_COUNTING", "_STORING"):
         monkeypatch.setattr(pipeline, kind, threading.BoundedSemaphore(2))
     _, archive = await noise_of(4 * MIB)
     collector = FileCollector(OutputSettings(tmp_path))
@@ -261,12 +260,14 @@ async def test_of_threads_that_work_hard_each_kind_has_no_more_than_cores(
         monkeypatch.setattr(StreamingUnpacker, method, counted)
 
     count("_take", "unpack")
+    count("count", "count")
     count("store", "store")
     async with anyio.create_task_group() as group:
         for number in range(6):
             report = a_report(None, id=number + 1)
             group.start_soon(collector.fetch, report, BytesDownload(archive))
     assert 1 <= most["unpack"] <= 2
+    assert 1 <= most["count"] <= 2
     assert 1 <= most["store"] <= 2
 
 

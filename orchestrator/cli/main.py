@@ -1,5 +1,6 @@
 """The entry point: finds the command, and turns every ending into an exit code and words."""
 
+import gc
 import importlib
 import sys
 from contextvars import copy_context
@@ -58,6 +59,9 @@ class Commands(click.Group):
         if cmd_name not in COMMANDS:
             return None
         module = importlib.import_module(f"orchestrator.cli.commands.{cmd_name}")
+        if not gc.isenabled():  # `start.entry` has switched it off
+            gc.freeze()
+            gc.enable()
         command: click.Command = module.command
         return command
 

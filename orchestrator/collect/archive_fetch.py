@@ -143,8 +143,7 @@ class ArchiveFetch:
         ):
             while remaining and (piece := archive.read(min(remaining, PIECE))):
                 remaining -= len(piece)
-                for batch in unpacker.unpack([piece]):
-                    unpacker.store(batch)
+                unpacker.take([piece])
                 yield
 
     def keep_for_next_run(self) -> None:

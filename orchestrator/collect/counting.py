@@ -29,12 +29,15 @@ class RecordCounter:
     the state at every line feed as it was, be they a doubled quote or the end of one field and the
     beginning of the next. So everything but quotes and line feeds is dropped, then quotes in
     pairs; hardly anything is left to look at.
+
+    Attributes:
+        inside: what has come ends inside a quoted field.
     """
 
     def __init__(self) -> None:
         self._ends = 0
         self._lines = 0
-        self._inside = False
+        self.inside = False
         self._is_blank = True
         self._blank_ends = 0  # line feeds in the blanks with which the bytes so far end
 
@@ -49,9 +52,9 @@ class RecordCounter:
         rest = block.translate(None, _ALL_BUT_QUOTES_AND_LINE_FEEDS).replace(b'""', b"")
         pieces = rest.split(b'"')
         # Pieces between quotes alternate between outside and inside; each is line feeds alone.
-        self._ends += sum(map(len, pieces[self._inside :: 2]))
+        self._ends += sum(map(len, pieces[self.inside :: 2]))
         self._lines += len(rest) - (len(pieces) - 1)
-        self._inside ^= len(pieces) % 2 == 0
+        self.inside ^= len(pieces) % 2 == 0
 
     def finish(self) -> int:
         """The records, the header line not counted; 0 for a file without a single byte.
@@ -62,7 +65,7 @@ class RecordCounter:
         Raises:
             CorruptArchive: the last quote was never closed.
         """
-        if self._inside:
+        if self.inside:
             raise CorruptArchive("the CSV ends inside a quoted field: it is cut or damaged")
         return self._without_header(self._ends)
 
@@ -71,7 +74,7 @@ class RecordCounter:
 
         For files that a person has taken as they are.
         """
-        return self._without_header(self._lines if self._inside else self._ends)
+        return self._without_header(self._lines if self.inside else self._ends)
 
     def _without_header(self, ends: int) -> int:
         # The first line feed of those at the end may be the last record's; the header has one.

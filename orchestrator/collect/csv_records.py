@@ -50,11 +50,15 @@ class RecordBlocks:
         self._searched = 0
         self._quotes = 0
 
-    def push(self, piece: bytes) -> Iterator[bytes]:
-        """Takes the next bytes; the blocks that are whole now. They must be read to their end."""
+    def push(self, piece: bytes, inside: bool | None = None) -> Iterator[bytes]:
+        """Takes the next bytes; the blocks that are whole now. They must be read to their end.
+
+        Args:
+            inside: the piece ends inside a quoted field; None: that is not known, and counted.
+        """
         self._pending += piece
         while len(self._pending) >= self._block_bytes:
-            end = self._last_end_within_block() if not self._searched else None
+            end = self._last_end_within_block(inside) if not self._searched else None
             if end is None:
                 end = self._first_end_behind_block()
             if end is None:
@@ -65,9 +69,12 @@ class RecordBlocks:
         """Everything that is left, once the stream has ended; its last line may lack its end."""
         return self._take(len(self._pending))
 
-    def _last_end_within_block(self) -> int | None:
-        quotes = self._pending.count(_QUOTE, 0, self._block_bytes)
+    def _last_end_within_block(self, inside: bool | None) -> int | None:
         end = self._block_bytes
+        if inside is None or len(self._pending) > 2 * end:
+            quotes = self._pending.count(_QUOTE, 0, end)
+        else:  # all that counts is whether they are even, and there are fewer bytes behind
+            quotes = self._pending.count(_QUOTE, end) + inside
         while (found := self._pending.rfind(_LINE_FEED, 0, end)) >= 0:
             quotes -= self._pending.count(_QUOTE, found, end)
             if quotes % 2 == 0:

@@ -27,7 +27,9 @@ class Converted:
 
 
 class OutputFile:
-    """A new file for the CSV of a report. `count` and `write` may run side by side, each in order.
+    """A new file for the CSV of a report.
+
+    `take_packed`, `count` and `write` may run side by side, each in order.
 
     Args:
         path: of the file; not touched where the archive is the file.
@@ -51,25 +53,29 @@ class OutputFile:
         self._writer = output_format.open(path, subject)
         self.close = self._writer.close
 
-    def count(self, block: bytes) -> None:
-        """Counts the records of the next bytes of the CSV."""
+    def count(self, block: bytes) -> bool:
+        """Counts the records of the next bytes of the CSV; whether they end inside a field."""
         if not self._header.is_done:
             self._header.feed(block)
         self._counter.feed(block)
         if self._accounts is not None:
             self._accounts.feed(block)
+        return self._counter.inside
 
-    def write(self, block: bytes) -> None:
+    def write(self, block: bytes, inside: bool) -> None:
         """Writes the next bytes of the CSV, without the clear values of some columns.
+
+        Args:
+            inside: what `count` has said of them.
 
         Raises:
             CorruptArchive: its columns cannot be told apart.
             OSError: the disk.
         """
         if self._columns is not None:
-            block = self._columns.push(block)
+            block, inside = self._columns.push(block), False
         if block:
-            self._writer.write(block)
+            self._writer.write(block, inside)
 
     def take_packed(self, piece: bytes) -> None:
         """Takes the next bytes of the archive as it came."""
@@ -78,8 +84,7 @@ class OutputFile:
 
     def take(self, block: bytes) -> None:
         """`count` and `write`."""
-        self.count(block)
-        self.write(block)
+        self.write(block, self.count(block))
 
     def finish(self, *, lenient: bool = False) -> Converted:
         """Writes the rest, syncs the file and closes it.
@@ -98,7 +103,7 @@ class OutputFile:
         hashed: tuple[str, ...] = ()
         if self._columns is not None:
             if rest := self._columns.finish():
-                self._writer.write(rest)
+                self._writer.write(rest, inside=False)
             dropped, hashed = self._columns.dropped, self._columns.hashed
         size_bytes, sha256, written = self._writer.finish()
         if written not in (None, rows) and not lenient:

@@ -7,6 +7,7 @@ the columns that it names as text.
 
 import csv
 import io
+import struct
 from collections import Counter
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Final
@@ -30,7 +31,7 @@ except ImportError as missing:
         " `pip install 'pyarrow>=21'`, or set output.format to another format"
     ) from missing
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import BinaryIO
 
 __all__ = ["READ_ROWS", "ParquetWriter", "count_records", "pa", "pq", "rows_of", "unique"]
@@ -41,6 +42,17 @@ ROW_GROUP_ROWS: Final = 50_000
 ROW_GROUP_BYTES: Final = 5 * 1024 * 1024
 """Bytes of CSV after which a row group ends early. Two groups are in memory at a time: one that is
 read, and one that is written."""
+
+_MAX_DICTIONARY_BYTES: Final = 32 * 1024
+"""A column chunk whose values do not repeat goes on without a dictionary behind so many bytes:
+with one, ids take a fifth of the whole time, and more room."""
+
+_BUFFER_BYTES: Final = 1024 * 1024
+"""Bytes of Parquet that are handed to Python at once: for each piece the encoder has to wait until
+no other thread runs Python."""
+
+_BATCH_ROWS: Final = 256
+"""Rows after which the encoder looks whether the dictionary has got too large."""
 
 READ_ROWS: Final = 5_000
 """Rows that are read at once when a file is counted."""
@@ -53,11 +65,11 @@ UNTYPED_KEY: Final = "orchestrator.columns_without_type"
 
 _MAGIC: Final = b"PAR1"
 
-_WHOLE_NUMBER: Final = "^(?:0|-?[1-9][0-9]*)$"
-"""What is taken for an integer: pyarrow alone would read 007 as 7, and 0x10 as 16."""
-
 _NOTHING: Final = pa.nulls(1, pa.string())[0]
-"""No value. To make it of Python's None, pyarrow would import pandas where that is installed."""
+"""No value. To make a scalar of a Python object, pyarrow imports pandas where that is installed,
+which takes 40 MB: so these two are made otherwise."""
+
+_ZERO: Final = pa.Array.from_buffers(pa.int32(), 1, [None, pa.py_buffer(bytes(4))])[0]
 
 _TYPES: Final = {
     ColumnType.TEXT: pa.string(),
@@ -67,11 +79,39 @@ _TYPES: Final = {
 }
 
 
+class _Sink(io.RawIOBase):
+    """What pyarrow writes into.
+
+    Attributes:
+        abandoned: the file is of no use: what still comes is dropped. pyarrow writes its buffers
+            also when it is closed after an error.
+    """
+
+    def __init__(self, write: Callable[[bytes], object]) -> None:
+        super().__init__()
+        self._write = write
+        self._size_bytes = 0
+        self.abandoned = False
+
+    def writable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._size_bytes
+
+    def write(self, block: Any) -> int:
+        piece = bytes(block)
+        if not self.abandoned:
+            self._write(piece)
+        self._size_bytes += len(piece)
+        return len(piece)
+
+
 class ParquetWriter:
     """Takes the blocks of a CSV with a header, and writes Parquet into a file.
 
     Args:
-        file: is written from where it stands, in order, and not closed.
+        write: is called with the next bytes of the file, in order.
         fallbacks: columns that are not to have the type of `core.record_columns`.
         columns_if_empty: of a CSV without a byte, which has no header.
         block_bytes: records are converted in blocks of about this length.
@@ -82,13 +122,14 @@ class ParquetWriter:
 
     def __init__(
         self,
-        file: BinaryIO | io.RawIOBase,
+        write: Callable[[bytes], object],
         fallbacks: Mapping[str, Fallback] | None = None,
         *,
         columns_if_empty: Sequence[str] = (),
         block_bytes: int = BLOCK_BYTES,
     ) -> None:
-        self._file = file
+        self._sink = _Sink(write)
+        self._buffer = pa.BufferedOutputStream(pa.PythonFile(self._sink, mode="w"), _BUFFER_BYTES)
         self._fallbacks = dict(fallbacks or {})
         self._blocks = RecordBlocks(block_bytes)
         self._columns_if_empty = columns_if_empty
@@ -110,13 +151,16 @@ class ParquetWriter:
         """The names of the columns and their types, as Arrow calls them; known after the header."""
         return {name: str(self._type(name)) for name in self._names}
 
-    def write(self, block: bytes) -> None:
+    def write(self, block: bytes, inside: bool | None = None) -> None:
         """Takes the next bytes of the CSV.
+
+        Args:
+            inside: they end inside a quoted field; None: that is not known.
 
         Raises:
             CorruptArchive: it is no CSV with as many fields in each record as in its header.
         """
-        for records in self._blocks.push(block):
+        for records in self._blocks.push(block, inside):
             self._convert(records)
 
     def finish(self, metadata: Mapping[str, str]) -> None:
@@ -140,15 +184,19 @@ class ParquetWriter:
         self._wait()
         self._writer.add_key_value_metadata({**metadata, UNTYPED_KEY: untyped})
         self._writer.close()
+        self._buffer.close()
         self._encoder.shutdown()
         self._writer = None
 
     def close(self) -> None:
         """Lets go of a file that is not finished."""
+        self._sink.abandoned = True
         self._encoder.shutdown()  # waits for the row group that is being written
         if self._writer is not None:
             self._writer.close()
             self._writer = None
+        if not self._buffer.closed:
+            self._buffer.close()
 
     # --- the header -------------------------------------------------------------------------------
 
@@ -171,10 +219,12 @@ class ParquetWriter:
         self._names = unique(names)
         schema = pa.schema([(name, self._type(name)) for name in self._names])
         self._writer = pq.ParquetWriter(
-            self._file,
+            self._buffer,
             schema,
             compression="zstd",
             compression_level=_ZSTD_LEVEL,
+            dictionary_pagesize_limit=_MAX_DICTIONARY_BYTES,
+            write_batch_size=_BATCH_ROWS,
             write_page_checksum=True,
         )
 
@@ -276,6 +326,7 @@ class ParquetWriter:
                 include_columns=list(types),
                 null_values=[""],
                 strings_can_be_null=False,
+                check_utf8=not _is_utf8(records),
             ),
         )
 
@@ -324,6 +375,19 @@ def unique(names: Sequence[str]) -> list[str]:
     return result
 
 
+def _is_utf8(records: bytes) -> bool:
+    """Whether all is UTF-8: then each field is, and need not be looked at by itself."""
+    if records.isascii():
+        return True
+    ends = pa.py_buffer(struct.pack("=2i", 0, len(records)))
+    text = pa.Array.from_buffers(pa.string(), 1, [None, ends, pa.py_buffer(records)])
+    try:
+        text.validate(full=True)
+    except pa.ArrowInvalid:
+        return False
+    return True
+
+
 def _as_read(kind: pa.DataType) -> pa.DataType:
     """As which type a column is read first: integers as text, to see how they are written."""
     return pa.string() if kind == pa.int64() else kind
@@ -333,12 +397,13 @@ def _whole_numbers(texts: Any) -> Any:
     """A column of text as integers; empty text is no value.
 
     Raises:
-        ArrowInvalid: one of them is none, or written otherwise than a whole number.
+        ArrowInvalid: one of them is none, or written otherwise, as 007 or 0x10.
     """
-    given = pc.if_else(pc.match_substring_regex(texts, "^$"), _NOTHING, texts)
-    if not pc.all(pc.match_substring_regex(given, _WHOLE_NUMBER), min_count=0).as_py():
+    given = pc.if_else(pc.equal(pc.binary_length(texts), _ZERO), _NOTHING, texts)
+    numbers = pc.cast(given, pa.int64())
+    if not pc.all(pc.equal(pc.cast(numbers, pa.string()), given), min_count=0).as_py():
         raise pa.ArrowInvalid("a value is not written as a whole number")
-    return pc.cast(given, pa.int64())
+    return numbers
 
 
 def rows_of(file: BinaryIO) -> int:

@@ -1,8 +1,8 @@
 """Takes a download, keeps it on the disk, and unpacks it, all at the same time.
 
-Each stage has a thread of its own and works on another piece: read, keep, unpack, store. Between
-them at most a few megabytes wait. A cancelled download ends once all that has come is unpacked.
-Nothing here judges whether the archive is right.
+Each stage has a thread of its own and works on another piece: read, keep, unpack, count, store.
+Between them at most a few megabytes wait. A cancelled download ends once all that has come is
+unpacked. Nothing here judges whether the archive is right.
 """
 
 import math
@@ -26,9 +26,10 @@ PIECE: Final = 1024 * 1024
 _MOST_WAITING: Final = 2
 """Pieces, and batches of CSV, that wait between two stages: more would only fill the memory."""
 
-# Over all downloads: more threads than cores would only get in each other's way. Whoever unpacks
-# may have to wait for whoever stores, so these have a bound of their own.
+# Over all downloads: more threads than cores would only get in each other's way. A stage may have
+# to wait for the next one, so each has a bound of its own.
 _UNPACKING: Final = BoundedSemaphore(os.cpu_count() or 1)
+_COUNTING: Final = BoundedSemaphore(os.cpu_count() or 1)
 _STORING: Final = BoundedSemaphore(os.cpu_count() or 1)
 
 
@@ -229,9 +230,9 @@ class _Queue(Generic[_Item]):
 
 
 class _Stages:
-    """Unpacks and stores an archive in two threads, which hand over to each other directly.
+    """Unpacks, counts and stores an archive in threads, which hand over to each other directly.
 
-    By way of the event loop each of them would wait for the other, which costs a third of the time.
+    By way of the event loop each would wait for the others, which costs a third of the time.
 
     Attributes:
         failure: what went wrong in one of the threads; what comes afterwards is dropped.
@@ -243,16 +244,19 @@ class _Stages:
         self._unpacker = unpacker
         self._packed = _Queue[Sequence[bytes]]()
         self._unpacked = _Queue[Sequence[bytes]]()
+        self._counted = _Queue[Sequence[tuple[bytes, bool]]]()
         self.failure: Exception | None = None
         self.limiter = CapacityLimiter(math.inf)
         # Started by hand: they last, and only what `keep` and `end` wait for is work in hand.
-        self._threads = [Thread(target=run, daemon=True) for run in (self._unpack, self._store)]
+        stages = (self._unpack, self._count, self._store)
+        self._threads = [Thread(target=stage, daemon=True) for stage in stages]
         for thread in self._threads:
             thread.start()
 
     def keep(self, pieces: Sequence[bytes]) -> None:
         """Writes the next bytes of the archive, and has them unpacked."""
         self._archive.write(pieces)
+        self._unpacker.take_packed(pieces)
         self._packed.put(pieces)
 
     def end(self) -> None:
@@ -269,13 +273,20 @@ class _Stages:
         for batch in self._unpacker.unpack(pieces):
             self._unpacked.put(batch)
 
+    def _count(self) -> None:
+        self._each(self._unpacked, self._count_batch, _COUNTING)
+        self._counted.end()
+
+    def _count_batch(self, batch: Sequence[bytes]) -> None:
+        self._counted.put(self._unpacker.count(batch))
+
     def _store(self) -> None:
-        self._each(self._unpacked, self._unpacker.store, _STORING)
+        self._each(self._counted, self._unpacker.store, _STORING)
 
     def _each(
         self,
-        queue: _Queue[Sequence[bytes]],
-        work: Callable[[Sequence[bytes]], None],
+        queue: _Queue[_Item],
+        work: Callable[[_Item], None],
         cores: BoundedSemaphore,
     ) -> None:
         for item in queue:

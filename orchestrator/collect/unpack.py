@@ -18,15 +18,15 @@ from orchestrator.collect.formats.base import FileSubject, OutputFormat
 from orchestrator.collect.inflate import Inflater
 from orchestrator.collect.output_file import Converted, OutputFile
 
-SLICE: Final = (
-    64 * 1024
-)  # Packed bytes that the library is given at once: blocks of a few hundred KB.
+SLICE: Final = 256 * 1024  # Packed bytes that the library is given at once: about a block.
 
 BATCH: Final = 1024 * 1024  # Bytes of CSV from thread to thread: a millisecond of work.
 
 
 class StreamingUnpacker:
-    """Unpacks one archive as it arrives. `unpack` and `store` may run side by side, each in order.
+    """Unpacks one archive as it arrives.
+
+    `take_packed`, `unpack`, `count` and `store` may run side by side, each in order.
 
     Args:
         output: the file to write; not touched where the archive is the file.
@@ -66,6 +66,11 @@ class StreamingUnpacker:
 
     # --- while the archive comes ------------------------------------------------------------------
 
+    def take_packed(self, pieces: Sequence[bytes]) -> None:
+        """Takes the next bytes of the archive as they came, for their hash."""
+        for piece in pieces:
+            self._file.take_packed(piece)
+
     def unpack(self, pieces: Sequence[bytes]) -> Iterator[list[bytes]]:
         """Takes the next bytes of the archive; yields the next bytes of the CSV, in batches."""
         batch: list[bytes] = []
@@ -79,8 +84,12 @@ class StreamingUnpacker:
         if batch:
             yield batch
 
-    def store(self, batch: Sequence[bytes]) -> None:
-        """Writes a batch of `unpack` to the file.
+    def count(self, batch: Sequence[bytes]) -> list[tuple[bytes, bool]]:
+        """Counts the records of a batch of `unpack`; its blocks as `store` takes them."""
+        return [] if self.given_up else [(block, self._file.count(block)) for block in batch]
+
+    def store(self, batch: Sequence[tuple[bytes, bool]]) -> None:
+        """Writes a batch of `count` to the file.
 
         Raises:
             NoRoom: it may not be written.
@@ -88,14 +97,24 @@ class StreamingUnpacker:
         """
         if not self.given_up and not self._is_archive:
             if self._reserve is not None:
-                self._reserve(sum(map(len, batch)))
+                self._reserve(sum(len(block) for block, _ in batch))
             with disk.translate_os_errors(self._output, "write"):
-                for block in batch:
-                    self._file.write(block)
+                for block, inside in batch:
+                    self._file.write(block, inside)
+
+    def take(self, pieces: Sequence[bytes]) -> None:
+        """Hashes, unpacks, counts and stores; without a piece, what the library still holds.
+
+        Raises:
+            NoRoom: it may not be written.
+            OutputError: the disk.
+        """
+        self.take_packed(pieces)
+        for batch in self.unpack(pieces or [b""]):
+            self.store(self.count(batch))
 
     def _blocks(self, pieces: Sequence[bytes]) -> Iterator[bytes]:
         for piece in pieces:
-            self._file.take_packed(piece)
             packed = piece if self._header is None else self._behind_header(piece)
             if packed is not None:
                 # Of a whole piece the rest would be copied after each block.
@@ -149,7 +168,6 @@ class StreamingUnpacker:
             self.given_up = True
             return
         self._crc = self._inflater.crc32(block, self._crc)
-        self._file.count(block)
 
     # --- when it has come -------------------------------------------------------------------------
 
@@ -159,8 +177,7 @@ class StreamingUnpacker:
         Raises:
             OutputError: the disk.
         """
-        for batch in self.unpack([b""]):  # what the library still holds
-            self.store(batch)
+        self.take([])
         return (
             not self.given_up
             and self._header is None

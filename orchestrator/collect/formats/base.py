@@ -99,8 +99,11 @@ class Writer(ABC):
     """
 
     @abstractmethod
-    def write(self, block: bytes) -> None:
+    def write(self, block: bytes, inside: bool | None = None) -> None:
         """Takes the next bytes of the CSV, cut anywhere.
+
+        Args:
+            inside: they end inside a quoted field; None: that is not known.
 
         Raises:
             OSError: the disk. Nothing but `close` may be called from then on.
@@ -191,7 +194,7 @@ class HashingFile(Writer):
         self._hash = hashlib.sha256()
         self.size_bytes = 0
 
-    def write(self, block: bytes) -> None:
+    def write(self, block: bytes, inside: bool | None = None) -> None:  # noqa: ARG002
         self._hash.update(block)
         self.size_bytes += len(block)
         self._file.write(block)
@@ -224,7 +227,7 @@ class PackedFile(Writer):
         self._file = HashingFile(path)
         self._packer = packer
 
-    def write(self, block: bytes) -> None:
+    def write(self, block: bytes, inside: bool | None = None) -> None:  # noqa: ARG002
         self._file.write(self._packer.compress(block))
 
     def finish(self) -> FileContent:

@@ -1,7 +1,6 @@
 """``parquet``: the records with typed columns (see `collect.parquet_writer`)."""
 
 import errno
-import io
 from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, Final
@@ -28,25 +27,6 @@ from orchestrator.core.record_columns import column_type, columns_of
 from orchestrator.errors import CorruptArchive
 
 
-class _Sink(io.RawIOBase):
-    """What pyarrow writes into: hashes and counts what passes."""
-
-    def __init__(self, file: HashingFile) -> None:
-        super().__init__()
-        self._file = file
-
-    def writable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return self._file.size_bytes
-
-    def write(self, block: Any) -> int:
-        piece = bytes(block)
-        self._file.write(piece)
-        return len(piece)
-
-
 class _ParquetFile(Writer):
     """A `Writer` of Parquet."""
 
@@ -55,13 +35,13 @@ class _ParquetFile(Writer):
         self._facts = subject.facts
         self._file = HashingFile(path)
         self._writer = ParquetWriter(
-            _Sink(self._file),
+            self._file.write,
             subject.fallbacks,
             columns_if_empty=columns_of(subject.product, subject.direction),
         )
 
-    def write(self, block: bytes) -> None:
-        self._writer.write(block)
+    def write(self, block: bytes, inside: bool | None = None) -> None:
+        self._writer.write(block, inside)
 
     def finish(self) -> FileContent:
         self._writer.finish(self._facts)

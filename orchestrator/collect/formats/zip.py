@@ -17,7 +17,7 @@ class _ArchiveHash(Writer):
         self._hash = hashlib.sha256()
         self._size_bytes = 0
 
-    def write(self, block: bytes) -> None:
+    def write(self, block: bytes, inside: bool | None = None) -> None:
         pass
 
     def take_packed(self, piece: bytes) -> None:
