@@ -21,12 +21,8 @@ from hypothesis import strategies as st
 
 from orchestrator.collect.counting import RecordCounter
 from orchestrator.collect.formats.base import ColumnsDoNotFit, Fallback
-from orchestrator.collect.parquet_writer import (
-    UNTYPED_KEY,
-    ParquetWriter,
-    count_records,
-    rows_of,
-)
+from orchestrator.collect.parquet_reader import count_records, rows_of
+from orchestrator.collect.parquet_writer import UNTYPED_KEY, ParquetWriter
 from orchestrator.errors import CorruptArchive
 
 BODY = "message_body"
@@ -285,6 +281,16 @@ def test_fields_are_text_where_the_whole_block_is(name: str) -> None:
     else:
         writer.finish({})
         assert writer.rows == 2
+
+
+def test_readers_can_skip_row_groups_by_moments() -> None:
+    rows = [[f"2026-01-0{day}T00:00:00Z", "sent", "1"] for day in range(1, 4)]
+    file = written(csv_of(["date_received", "status", "latency"], rows))
+    group = pq.ParquetFile(file).metadata.row_group(0)
+    moments, texts, numbers = (group.column(place).statistics for place in range(3))
+    assert (moments.min.day, moments.max.day) == (1, 3)
+    assert (numbers.min, numbers.max) == (1, 1)
+    assert texts is None or not texts.has_min_max
 
 
 def test_pandas_is_not_loaded(tmp_path: Path) -> None:

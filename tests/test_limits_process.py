@@ -28,6 +28,30 @@ from orchestrator.start import entry
 entry()
 """
 
+LOADED = """
+import gc, sys
+from orchestrator.start import entry
+sys.argv = ["orchestrator", "schema", "--help"]
+try:
+    entry()
+finally:
+    print(gc.isenabled(), gc.get_freeze_count() > 10_000, file=sys.stderr)
+"""
+
+
+def test_garbage_is_looked_for_once_the_command_is_loaded_and_not_in_modules(
+    tmp_path: Path,
+) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", LOADED],
+        check=True,
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        timeout=30,
+    )
+    assert done.stderr == "True True\n"
+
 
 def test_the_process_leaves_no_core_dump_and_hears_no_sslkeylogfile(tmp_path: Path) -> None:
     done = subprocess.run(

@@ -1,4 +1,4 @@
-"""Writes and counts Parquet: typed columns, nothing altered, in bounded memory.
+"""Writes Parquet: typed columns, nothing altered, in bounded memory.
 
 Needs pyarrow (the extra ``parquet``). A value that does not fit the type of its column is never
 altered: `ParquetWriter.finish` raises `ColumnsDoNotFit`, and the caller writes the file again with
@@ -32,9 +32,8 @@ except ImportError as missing:
     ) from missing
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import BinaryIO
 
-__all__ = ["READ_ROWS", "ParquetWriter", "count_records", "pa", "pq", "rows_of", "unique"]
+__all__ = ["ParquetWriter", "pa", "pq", "unique"]
 
 ROW_GROUP_ROWS: Final = 50_000
 """Rows of a row group, at most: readers skip and fetch whole row groups."""
@@ -54,16 +53,11 @@ no other thread runs Python."""
 _BATCH_ROWS: Final = 256
 """Rows after which the encoder looks whether the dictionary has got too large."""
 
-READ_ROWS: Final = 5_000
-"""Rows that are read at once when a file is counted."""
-
 _ZSTD_LEVEL: Final = 1
 """Higher levels take several times as long for a few percent."""
 
 UNTYPED_KEY: Final = "orchestrator.columns_without_type"
 """Metadata of a file: the columns that are text since a value did not fit, with commas."""
-
-_MAGIC: Final = b"PAR1"
 
 _NOTHING: Final = pa.nulls(1, pa.string())[0]
 """No value. To make a scalar of a Python object, pyarrow imports pandas where that is installed,
@@ -76,7 +70,15 @@ _TYPES: Final = {
     ColumnType.TIMESTAMP: pa.timestamp("us", tz="UTC"),
     ColumnType.MONEY: pa.decimal128(18, 8),
     ColumnType.INTEGER: pa.int64(),
+    Fallback.TEXT: pa.string(),
+    Fallback.BYTES: pa.binary(),
 }
+
+_READ_AS: Final = {**_TYPES, ColumnType.INTEGER: pa.string()}
+"""As which type a column is read first: integers as text, to see how they are written."""
+
+_ORDERED: Final = {ColumnType.TIMESTAMP, ColumnType.MONEY, ColumnType.INTEGER}
+"""Columns whose smallest and largest value in each row group the file tells."""
 
 
 class _Sink(io.RawIOBase):
@@ -134,6 +136,7 @@ class ParquetWriter:
         self._blocks = RecordBlocks(block_bytes)
         self._columns_if_empty = columns_if_empty
         self._names: list[str] = []
+        self._kinds: dict[str, ColumnType | Fallback] = {}
         self._writer: pq.ParquetWriter | None = None
         self._tables: list[pa.Table] = []
         self._waiting_rows = 0
@@ -149,7 +152,7 @@ class ParquetWriter:
     @property
     def columns(self) -> Mapping[str, str]:
         """The names of the columns and their types, as Arrow calls them; known after the header."""
-        return {name: str(self._type(name)) for name in self._names}
+        return {name: str(_TYPES[kind]) for name, kind in self._kinds.items()}
 
     def write(self, block: bytes, inside: bool | None = None) -> None:
         """Takes the next bytes of the CSV.
@@ -217,7 +220,8 @@ class ParquetWriter:
 
     def _open(self, names: Sequence[str]) -> None:
         self._names = unique(names)
-        schema = pa.schema([(name, self._type(name)) for name in self._names])
+        self._kinds = {name: self._fallbacks.get(name) or column_type(name) for name in self._names}
+        schema = pa.schema([(name, _TYPES[kind]) for name, kind in self._kinds.items()])
         self._writer = pq.ParquetWriter(
             self._buffer,
             schema,
@@ -225,17 +229,11 @@ class ParquetWriter:
             compression_level=_ZSTD_LEVEL,
             dictionary_pagesize_limit=_MAX_DICTIONARY_BYTES,
             write_batch_size=_BATCH_ROWS,
+            # Readers skip row groups by moments. Texts are spread over all of them, so theirs would
+            # take time for nothing.
+            write_statistics=[name for name, kind in self._kinds.items() if kind in _ORDERED],
             write_page_checksum=True,
         )
-
-    def _type(self, name: str) -> pa.DataType:
-        match self._fallbacks.get(name):
-            case None:
-                return _TYPES[column_type(name)]
-            case Fallback.TEXT:
-                return pa.string()
-            case Fallback.BYTES:
-                return pa.binary()
 
     # --- records ----------------------------------------------------------------------------------
 
@@ -305,13 +303,16 @@ class ParquetWriter:
         Raises:
             ArrowInvalid: a value does not fit its column, or a record has other fields.
         """
-        table = self._parse(records, {name: _as_read(self._type(name)) for name in names})
-        for position, name in enumerate(table.column_names):
-            if pa.types.is_decimal(self._type(name)):
-                table.column(position).validate(full=True)  # it is read with digits too many
-            elif self._type(name) == pa.int64():
-                whole = _whole_numbers(table.column(position))
-                table = table.set_column(position, name, whole)
+        table = self._parse(records, {name: _READ_AS[self._kinds[name]] for name in names})
+        for position, name in enumerate(names):
+            match self._kinds[name]:
+                case ColumnType.MONEY:
+                    table.column(position).validate(full=True)  # it is read with digits too many
+                case ColumnType.INTEGER:
+                    whole = _whole_numbers(table.column(position))
+                    table = table.set_column(position, name, whole)
+                case ColumnType.TEXT | ColumnType.TIMESTAMP | Fallback():
+                    pass
         return table
 
     def _parse(self, records: bytes, types: Mapping[str, pa.DataType]) -> pa.Table:
@@ -388,11 +389,6 @@ def _is_utf8(records: bytes) -> bool:
     return True
 
 
-def _as_read(kind: pa.DataType) -> pa.DataType:
-    """As which type a column is read first: integers as text, to see how they are written."""
-    return pa.string() if kind == pa.int64() else kind
-
-
 def _whole_numbers(texts: Any) -> Any:
     """A column of text as integers; empty text is no value.
 
@@ -404,51 +400,3 @@ def _whole_numbers(texts: Any) -> Any:
     if not pc.all(pc.equal(pc.cast(numbers, pa.string()), given), min_count=0).as_py():
         raise pa.ArrowInvalid("a value is not written as a whole number")
     return numbers
-
-
-def rows_of(file: BinaryIO) -> int:
-    """The number of records that the footer of a Parquet file tells.
-
-    Raises:
-        CorruptArchive: it is no Parquet.
-    """
-    try:
-        rows: int = pq.ParquetFile(file).metadata.num_rows
-    except pa.ArrowException as error:
-        raise CorruptArchive("it is not a Parquet file") from error
-    return rows
-
-
-def count_records(file: BinaryIO) -> int:
-    """The records of a Parquet file, every page of it read and decoded.
-
-    Raises:
-        CorruptArchive: it is damaged, or its footer tells another number.
-    """
-    try:
-        parquet = pq.ParquetFile(file, page_checksum_verification=True)
-        _refuse_additions(file, parquet.metadata)
-        batches = parquet.iter_batches(batch_size=READ_ROWS, use_threads=False)
-        rows: int = sum(batch.num_rows for batch in batches)
-        told = parquet.metadata.num_rows
-    except (pa.ArrowException, OSError) as error:
-        raise CorruptArchive("it cannot be read as Parquet") from error
-    if rows != told:
-        raise CorruptArchive(f"its footer tells {told:,} records, and it holds {rows:,}")
-    return rows
-
-
-def _refuse_additions(file: BinaryIO, metadata: Any) -> None:
-    """Raises `CorruptArchive` where something stands in a file that its footer does not know."""
-    end = len(_MAGIC)
-    for group in map(metadata.row_group, range(metadata.num_row_groups)):
-        for column in map(group.column, range(group.num_columns)):
-            begin = column.data_page_offset
-            if column.dictionary_page_offset is not None:
-                begin = min(begin, column.dictionary_page_offset)
-            end = max(end, begin + column.total_compressed_size)
-    size = file.seek(0, io.SEEK_END)
-    file.seek(-8, io.SEEK_END)
-    footer_bytes = int.from_bytes(file.read(4), "little")
-    if end + footer_bytes + 8 != size:
-        raise CorruptArchive("something stands in the Parquet file that does not belong to it")

@@ -13,15 +13,8 @@ from orchestrator.collect.formats.base import (
     OutputFormat,
     Writer,
 )
-from orchestrator.collect.parquet_writer import (
-    READ_ROWS,
-    ParquetWriter,
-    count_records,
-    pa,
-    pq,
-    rows_of,
-    unique,
-)
+from orchestrator.collect.parquet_reader import READ_ROWS, count_records, rows_of
+from orchestrator.collect.parquet_writer import ParquetWriter, pa, pq, unique
 from orchestrator.core.file_columns import FileColumn, FileColumns
 from orchestrator.core.record_columns import column_type, columns_of
 from orchestrator.errors import CorruptArchive
