@@ -325,3 +325,17 @@ def test_a_signal_ends_a_long_statement(
         threading.Thread(target=interrupt).start()
         assert call(["query", str(place.job), LONG]) == 130
     assert "internal error" not in capsys.readouterr().err
+
+
+def test_a_signal_ends_a_statement_that_has_only_just_begun(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Interrupted(threading.Thread):
+        def start(self) -> None:
+            super().start()
+            raise KeyboardInterrupt
+
+    with simulated(tmp_path) as place:
+        collect(place, "csv")
+        monkeypatch.setattr(query, "Thread", Interrupted)
+        assert call(["query", str(place.job), LONG]) == 130

@@ -10,8 +10,9 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import Future
 from dataclasses import dataclass
+from threading import Thread
 from typing import Any, Final, TypeVar
 
 from orchestrator.app.files import ReportFile, files
@@ -113,15 +114,24 @@ def _begin(connection: Any, sql: str) -> tuple[Any, list[tuple[Any, ...]]]:
 
 def _interruptible(connection: Any, work: Callable[[], _T]) -> _T:
     """What some work of DuckDB gives. It is done in a thread, so that a signal ends it at once."""
-    with ThreadPoolExecutor(1) as thread:
-        future = thread.submit(work)
+    future: Future[_T] = Future()
+
+    def run() -> None:
         try:
-            return future.result()
-        finally:
-            future.cancel()
-            while not future.done():
-                connection.interrupt()
-                wait([future], timeout=0.1)
+            future.set_result(work())
+        except BaseException as error:  # noqa: BLE001 - raised below
+            future.set_exception(error)
+
+    # No pool: whoever leaves one waits for its threads, also where the signal comes so early that
+    # nothing is interrupted.
+    worker = Thread(target=run, daemon=True)
+    try:
+        worker.start()
+        return future.result()
+    finally:
+        while worker.is_alive() and not future.done():
+            connection.interrupt()
+            worker.join(0.1)
 
 
 def _paths(inputs: Inputs, sql: str, connection: Any) -> Mapping[str, list[str]]:
