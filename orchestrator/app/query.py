@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from dataclasses import dataclass
 from threading import Thread
 from typing import Any, Final, TypeVar
@@ -45,6 +45,7 @@ _WRITTEN: Final[Mapping[ColumnType, str]] = {
 _MISFIT: Final = "a value does not fit column "
 _PARTITIONS: Final = ("report_account", "report_product", "report_direction", "report_filter")
 _CSV: Final = frozenset({Format.CSV, Format.CSV_GZ, Format.CSV_ZST})
+_LONGEST_WAIT: Final = 0.1  # Seconds until a signal is noticed.
 _BATCH_ROWS: Final = 1_000
 
 
@@ -127,11 +128,14 @@ def _interruptible(connection: Any, work: Callable[[], _T]) -> _T:
     worker = Thread(target=run, daemon=True)
     try:
         worker.start()
+        # A signal that comes just before a wait begins does not end it: so none waits for long.
+        while not future.done():
+            wait([future], _LONGEST_WAIT)
         return future.result()
     finally:
         while worker.is_alive() and not future.done():
             connection.interrupt()
-            worker.join(0.1)
+            worker.join(_LONGEST_WAIT)
 
 
 def _paths(inputs: Inputs, sql: str, connection: Any) -> Mapping[str, list[str]]:
