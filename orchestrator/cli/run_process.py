@@ -35,10 +35,14 @@ def run_in_this_process(inputs: Inputs, **options: Unpack[RunOptions]) -> RunSum
 def rare_collections() -> Iterator[None]:
     """Searches for garbage rarely while inside, and not among what was there before: modules."""
     before = gc.get_threshold()
+    was_frozen = (
+        gc.get_freeze_count() > 0
+    )  # as by `cli.main`: what is frozen costs no time at the end
     gc.freeze()
     gc.set_threshold(*_THRESHOLDS)
     try:
         yield
     finally:
         gc.set_threshold(*before)
-        gc.unfreeze()
+        if not was_frozen:
+            gc.unfreeze()
