@@ -35,9 +35,8 @@ def run_in_this_process(inputs: Inputs, **options: Unpack[RunOptions]) -> RunSum
 def rare_collections() -> Iterator[None]:
     """Searches for garbage rarely while inside, and not among what was there before: modules."""
     before = gc.get_threshold()
-    was_frozen = (
-        gc.get_freeze_count() > 0
-    )  # as by `cli.main`: what is frozen costs no time at the end
+    # What `cli.main` froze stays frozen: the end of the process would search it, too.
+    was_frozen = gc.get_freeze_count() > 0
     gc.freeze()
     gc.set_threshold(*_THRESHOLDS)
     try:

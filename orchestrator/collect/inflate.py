@@ -15,9 +15,7 @@ from orchestrator.collect.archive import STORED, Member
 from orchestrator.errors import CorruptArchive
 
 PACKED_BLOCK: Final = 128 * 1024  # Packed bytes that are read at once.
-BLOCK: Final = (
-    1024 * 1024
-)  # Most bytes of CSV at once; with small ones threads wait for each other.
+BLOCK: Final = 1024 * 1024  # Most bytes of CSV at once; small ones make threads wait.
 
 _MIB: Final = 1024 * 1024
 _HARMLESS_BYTES: Final = 64 * _MIB  # Any archive may unpack to this much: it does no harm.
