@@ -33,15 +33,10 @@ def run_in_this_process(inputs: Inputs, **options: Unpack[RunOptions]) -> RunSum
 
 @contextmanager
 def rare_collections() -> Iterator[None]:
-    """Searches for garbage rarely while inside, and not among what was there before: modules."""
+    """Searches for garbage rarely while inside. Modules are not searched: `cli.main` froze them."""
     before = gc.get_threshold()
-    # What `cli.main` froze stays frozen: the end of the process would search it, too.
-    was_frozen = gc.get_freeze_count() > 0
-    gc.freeze()
     gc.set_threshold(*_THRESHOLDS)
     try:
         yield
     finally:
         gc.set_threshold(*before)
-        if not was_frozen:
-            gc.unfreeze()
