@@ -54,7 +54,11 @@ class OutputFile:
         self.close = self._writer.close
 
     def count(self, block: bytes) -> bool:
-        """Counts the records of the next bytes of the CSV; whether they end inside a field."""
+        """Counts the records of the next bytes of the CSV.
+
+        Returns:
+            Whether they end inside a quoted field.
+        """
         if not self._header.is_done:
             self._header.feed(block)
         self._counter.feed(block)

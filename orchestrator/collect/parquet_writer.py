@@ -135,7 +135,6 @@ class ParquetWriter:
         self._fallbacks = dict(fallbacks or {})
         self._blocks = RecordBlocks(block_bytes)
         self._columns_if_empty = columns_if_empty
-        self._names: list[str] = []
         self._kinds: dict[str, ColumnType | Fallback] = {}
         self._writer: pq.ParquetWriter | None = None
         self._tables: list[pa.Table] = []
@@ -148,11 +147,6 @@ class ParquetWriter:
         # Held here until it is written, as memory is best freed by the thread that has taken it.
         self._group: pa.Table | None = None
         self.rows = 0
-
-    @property
-    def columns(self) -> Mapping[str, str]:
-        """The names of the columns and their types, as Arrow calls them; known after the header."""
-        return {name: str(_TYPES[kind]) for name, kind in self._kinds.items()}
 
     def write(self, block: bytes, inside: bool | None = None) -> None:
         """Takes the next bytes of the CSV.
@@ -177,7 +171,7 @@ class ParquetWriter:
             CorruptArchive: as for `write`; or there is no header.
         """
         self._convert(self._blocks.rest())
-        if not self._names:
+        if not self._kinds:
             self._open(self._columns_if_empty)
         if self._misfits:
             raise ColumnsDoNotFit(self._fallbacks | self._misfits)
@@ -219,8 +213,9 @@ class ParquetWriter:
         return records[end:]
 
     def _open(self, names: Sequence[str]) -> None:
-        self._names = unique(names)
-        self._kinds = {name: self._fallbacks.get(name) or column_type(name) for name in self._names}
+        self._kinds = {
+            name: self._fallbacks.get(name) or column_type(name) for name in unique(names)
+        }
         schema = pa.schema([(name, _TYPES[kind]) for name, kind in self._kinds.items()])
         self._writer = pq.ParquetWriter(
             self._buffer,
@@ -241,7 +236,7 @@ class ParquetWriter:
         records = self._without_blank_end(records)
         if not records:
             return
-        if not self._names:
+        if not self._kinds:
             records = self._begin(records)
             if not records:
                 return
@@ -251,7 +246,7 @@ class ParquetWriter:
         if self._encoding is not None and self._encoding.done():
             self._wait()
         try:
-            table = self._read(records, self._names)
+            table = self._read(records, list(self._kinds))
         except pa.ArrowInvalid:
             self._find_misfits(records)
             return
@@ -319,7 +314,7 @@ class ParquetWriter:
         return pa_csv.read_csv(
             pa.py_buffer(records),
             read_options=pa_csv.ReadOptions(
-                column_names=self._names, block_size=len(records) + 1, use_threads=False
+                column_names=list(self._kinds), block_size=len(records) + 1, use_threads=False
             ),
             parse_options=pa_csv.ParseOptions(newlines_in_values=True, ignore_empty_lines=False),
             convert_options=pa_csv.ConvertOptions(
@@ -337,13 +332,13 @@ class ParquetWriter:
         Raises:
             CorruptArchive: not the types are the trouble: the records are no such CSV.
         """
-        for name in self._names:
+        for name in self._kinds:
             if self._misfits.get(name) is Fallback.BYTES:
                 continue
             if name in self._misfits or not self._reads(records, name):
                 is_text = self._parses(records, name, pa.string())
                 self._misfits[name] = Fallback.TEXT if is_text else Fallback.BYTES
-        if not self._misfits or not self._parses(records, self._names[0], pa.binary()):
+        if not self._misfits or not self._parses(records, next(iter(self._kinds)), pa.binary()):
             raise CorruptArchive("a record of the CSV has other fields than its header")
 
     def _reads(self, records: bytes, name: str) -> bool:
