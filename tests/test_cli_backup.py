@@ -241,8 +241,55 @@ def test_force_replaces_no_other_ledger_and_no_backup_of_one(
         assert second.run("--quiet") == 0
         content = second.state.read_bytes()
         assert backup(place, second.state, "--force") == 2
-        assert "but of another ledger, or that ledger itself" in capsys.readouterr().err
+        assert "is used as a ledger (ledger.db.lock stands beside it)" in capsys.readouterr().err
         assert second.state.read_bytes() == content
         assert leftovers(second.state.parent) == ["ledger.db", "ledger.db.lock"]
         assert backup(second, tmp_path / "copy.db") == 0
     assert backup(place, tmp_path / "copy.db", "--force") == 2
+    assert "but of another ledger, or that ledger itself" in capsys.readouterr().err
+
+
+def test_force_replaces_no_copy_that_is_used_as_a_ledger_and_at_rest(
+    place: Place, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A backup was put back elsewhere, and runs there now: its lock's file tells."""
+    target = tmp_path / "copy.db"
+    assert backup(place, target) == 0
+    (tmp_path / "copy.db.lock").touch()
+    content = target.read_bytes()
+    assert backup(place, target, "--force") == 2
+    assert "is used as a ledger (copy.db.lock stands beside it)" in capsys.readouterr().err
+    assert target.read_bytes() == content
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "UPDATE identity SET changes = changes + 1",
+        "UPDATE identity SET generation = generation + 1",
+        "UPDATE event SET at = at + 1 WHERE id = (SELECT max(id) FROM event)",
+        "INSERT INTO event SELECT max(id) + 1, report_id, at, kind, NULL, to_state, '' FROM event",
+    ],
+    ids=["more-changes", "newer-generation", "another-event", "more-events"],
+)
+def test_force_replaces_no_copy_that_knows_more_than_the_ledger(
+    place: Place, tmp_path: Path, capsys: pytest.CaptureFixture[str], change: str
+) -> None:
+    """Such as the latest backup, after an older one was put back."""
+    target = tmp_path / "copy.db"
+    assert backup(place, target) == 0
+    with closing(sqlite3.connect(target)) as connection, connection:
+        connection.execute(change)
+    content = target.read_bytes()
+    assert backup(place, target, "--force") == 2
+    assert f"{target} knows what {place.state} does not" in capsys.readouterr().err
+    assert target.read_bytes() == content
+
+
+def test_force_replaces_a_backup_from_before_a_rebuild(place: Place, tmp_path: Path) -> None:
+    """The rebuilt ledger lacks the history of the lost one; the manifest was the newer truth."""
+    target = tmp_path / "copy.db"
+    assert backup(place, target) == 0
+    shutil.rmtree(place.state.parent)
+    assert place.run("--quiet", "--rebuild-ledger") == 0
+    assert backup(place, target, "--force") == 0

@@ -12,6 +12,8 @@ from orchestrator.errors import InputError, LedgerError, OutputError
 from orchestrator.fsync import sync_and_close, sync_folder
 from orchestrator.ledger import hardening, integrity
 from orchestrator.ledger.creation import files_of, refuse_empty, remove_ledger
+from orchestrator.ledger.events import EventTable, Identity
+from orchestrator.ledger.lock import lock_of
 from orchestrator.ledger.schema import APPLICATION_ID, check
 from orchestrator.ledger.sqlite_errors import explain
 from orchestrator.presence import exists, is_dir, is_file
@@ -82,11 +84,11 @@ def _refuse_target(path: Path, target: Path, *, replace: bool) -> None:
         return
     if target.is_symlink() or not is_file(target):
         raise InputError(f"{target} is no plain file; name another file for the backup")
-    for log in files_of(target)[1:]:
-        if exists(log):
+    for beside in (*files_of(target)[1:], lock_of(target)):
+        if exists(beside):
             raise InputError(
-                f"{target} is used as a ledger ({log.name} stands beside it); name another file "
-                "for the backup"
+                f"{target} is used as a ledger ({beside.name} stands beside it); name another "
+                "file for the backup"
             )
     if not replace:
         raise InputError(f"{target} exists; name another file, or replace it with --force")
@@ -94,21 +96,43 @@ def _refuse_target(path: Path, target: Path, *, replace: bool) -> None:
         raise InputError(
             f"{target} is no backup of a ledger, so it is not replaced; name another file"
         )
-    if target.stat().st_size and _identity(target, "immutable=1") != _identity(path, "mode=ro"):
-        raise InputError(
-            f"{target} is not a backup of {path} but of another ledger, or that ledger itself, or "
-            "it does not say of which it is, so it is not replaced; name another file"
-        )
+    if target.stat().st_size:
+        _refuse_more(path, target)
 
 
-def _identity(path: Path, options: str) -> str:
-    """What tells a ledger, and its backups, from others; empty where it does not say."""
+def _refuse_more(path: Path, target: Path) -> None:
+    """Refuses a target that is of another ledger, or knows what this one does not.
+
+    Raises:
+        InputError: it is, or does.
+    """
+    another = InputError(
+        f"{target} is not a backup of {path} but of another ledger, or that ledger itself, or "
+        "it does not say of which it is, so it is not replaced; name another file"
+    )
     try:
-        with closing(hardening.open_file(path, options)) as connection:
-            (identity,) = connection.execute("SELECT id FROM identity").fetchone()
-            return str(identity)
-    except (sqlite3.Error, TypeError):  # damaged, or of a version without
-        return ""
+        with (
+            closing(hardening.open_file(target, "immutable=1")) as older,
+            closing(hardening.open_file(path, "mode=ro")) as newer,
+        ):
+            theirs = Identity(older, EventTable(older)).point()
+            ours = Identity(newer, EventTable(newer)).point()
+            last_event = EventTable(newer).checksum(theirs.events)
+    except (sqlite3.Error, LedgerError):  # damaged, or of a version without
+        raise another from None
+    if theirs.ledger != ours.ledger:
+        raise another
+    if theirs.generation < ours.generation:
+        return  # what it knew was given up with the rebuild
+    if (
+        theirs.generation > ours.generation
+        or theirs.changes > ours.changes
+        or theirs.last_event != last_event
+    ):
+        raise InputError(
+            f"{target} knows what {path} does not: it is newer, or a copy that was used by itself,"
+            " so it is not replaced; name another file"
+        )
 
 
 def _is_ledger(path: Path) -> bool:
