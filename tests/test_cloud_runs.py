@@ -96,6 +96,20 @@ def test_a_run_collects_into_a_bucket(place: Place, capsys: pytest.CaptureFixtur
     assert place.bought() == REPORTS
 
 
+def test_two_ledgers_in_one_folder_have_a_work_area_each(place: Place) -> None:
+    """The number of a report means another one in each: what one is done with, the other keeps."""
+    assert place.run() == 0
+    kept = load_inputs([place.job], env={}).config.output.directory / ".aside" / "1_disputed.csv"
+    kept.parent.mkdir(parents=True)
+    kept.touch()
+    write_output(place, new_bucket())
+    config = place.directory / "config.yaml"
+    text = config.read_text(encoding="utf-8")
+    config.write_text(text.replace("state/ledger.db", "state/ledger.sqlite"), encoding="utf-8")
+    assert place.run() == 0
+    assert kept.exists()
+
+
 @pytest.mark.parametrize("kind", ["google", "azure"])
 def test_a_run_collects_into_other_stores(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], kind: str

@@ -160,7 +160,9 @@ def _with_work_area(config: Config) -> Config:
     if not isinstance(directory, StoreUrl):
         return config
     state = config.state
-    work_area = state.with_name(f"{state.stem}-work")
+    # Each has its own: ledger.db and ledger.sqlite count their reports apart.
+    name = f"{state.stem}-work" if state.suffix == ".db" else f"{state.name}.work"
+    work_area = state.with_name(name)
     return replace(config, output=replace(config.output, directory=work_area, url=directory.text))
 
 
