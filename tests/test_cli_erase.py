@@ -341,6 +341,65 @@ def test_a_store_that_refuses_is_74_and_the_next_call_goes_on(
     assert published(place) == ["20260301", "20260401"]
 
 
+@pytest.mark.parametrize(
+    "options", [[], ["--again", "--from", "2026-04-01", "--to", "2026-05-01", "--yes"]]
+)
+def test_a_store_that_refuses_does_not_keep_a_run_from_collecting(
+    place: Place,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    options: list[str],
+) -> None:
+    """What is erased, and what a newer edition replaces: said at the end, which is 74."""
+
+    def refuse(_store: FolderStore, key: str) -> bool:
+        raise OutputError(f"{key}: no permission")
+
+    number = 2
+    with monkeypatch.context() as patched:
+        patched.setattr(FolderStore, "delete", refuse)
+        assert erase(place, "--yes") == 74
+        if options:
+            number = 3
+        else:
+            job = place.job.read_text(encoding="utf-8")
+            place.write_job(job.replace("to: 2026-05-01", "to: 2026-06-01"))
+        capsys.readouterr()
+        assert place.run("--json", *options) == 74
+        answer = json.loads(capsys.readouterr().out)
+        (why,) = answer["why"]
+        assert why.startswith(f"{number} files that are erased, or replaced by a newer edition, ")
+        assert why.endswith(": no permission; the next run tries again")
+        assert answer["collected"]["reports"] == 1
+        assert answer["exit_code"] == 74
+        assert place.run() == 74
+        said = capsys.readouterr().out
+        assert f"  {number} files that are erased" in said
+        assert "Files could not be removed; see above. Nothing is lost. To continue: " in said
+    assert place.run() == 0
+    assert place.bought() == 5
+    assert {one.target for one in reports(place) if one.state is not State.COLLECTED} == {None}
+
+
+def test_a_file_that_stays_does_not_keep_others_from_being_erased(
+    place: Place, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    removed = FolderStore.delete
+
+    def refuse(store: FolderStore, key: str) -> bool:
+        if "20260101T" in key:
+            raise OutputError(f"{key}: no permission")
+        return removed(store, key)
+
+    monkeypatch.setattr(FolderStore, "delete", refuse)
+    before = ["erase", str(place.job), "--yes", "--before"]
+    assert call([*before, "2026-02-01"]) == 74
+    capsys.readouterr()
+    assert call([*before, "2026-03-01"]) == 74
+    assert "1 file could not be removed, the first: " in capsys.readouterr().err
+    assert published(place) == ["20260101", "20260301", "20260401"]
+
+
 @pytest.mark.parametrize("is_made", [False, True])
 def test_files_that_are_elsewhere_are_not_said_to_be_erased(
     place: Place, capsys: pytest.CaptureFixture[str], *, is_made: bool

@@ -185,13 +185,18 @@ class _Erasing:
             reports = await self._reports(ids[first : first + _BATCH])
             await _each(reports, self._mark)
             # Read anew: as they are now.
-            await self.remove(await self._reports([report.id for report in reports]))
+            if not await self.remove(await self._reports([report.id for report in reports])):
+                self.raise_failure()
 
     async def _mark(self, report: Report) -> None:
         await self._ledger.apply(report, lifecycle.Erased(self._reason))
 
-    async def remove(self, reports: Sequence[Report]) -> None:
-        """Removes the files of reports of which the ledger says that these are not collected."""
+    async def remove(self, reports: Sequence[Report]) -> bool:
+        """Removes the files of reports of which the ledger says that these are not collected.
+
+        Returns:
+            Whether any could be removed.
+        """
         removed: list[Report] = []
 
         async def remove(report: Report) -> None:
@@ -204,8 +209,7 @@ class _Erasing:
 
         await _each(reports, remove)
         await _each(removed, self._ledger.withdrawn)
-        if reports and not removed:
-            self.raise_failure()
+        return bool(removed)
 
     async def waive(self, ids: Sequence[int]) -> None:
         for report in await self._reports(ids):

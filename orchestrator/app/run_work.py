@@ -176,6 +176,8 @@ async def execute(
             with anyio.CancelScope(shield=True), contextlib.suppress(OrchestratorError):
                 await _write_manifest(request, writable)
             raise
+        if context.not_removed:
+            end = replace(end, remains=replace(end.remains, not_removed=_words(context)))
         await _write_manifest(request, writable)
         await _clear_quarantine(request, ledger)
         unreachable = [session.unreachable for session in sessions.values() if session.unreachable]
@@ -209,6 +211,15 @@ async def _pay_debt_or_renew(
     for text in (*editions.failures(renewed), *editions.shrunk(renewed, renewals)):
         context.events.message("warning", text)
     return RunEnd(now, renewed.remains, unsettled=(), series=0), renewed
+
+
+def _words(context: RunContext) -> str:
+    """What could not be removed, for people."""
+    number, first = len(context.not_removed), next(iter(context.not_removed.values()))
+    return (
+        f"{counted(number, 'file')} that {'is' if number == 1 else 'are'} erased, or replaced by a "
+        f"newer edition, could not be removed, the first: {first}; the next run tries again"
+    )
 
 
 async def _count_lines(folding: LineFolding) -> None:

@@ -180,6 +180,8 @@ class RunOutcome:
     needs_person: bool  # windows given up or disputed, and series, accounts or keys refused
     interrupted: int | None = None  # the signal that drained the run; None if none did
     bug: bool = False  # an unexpected error ended the work on a report
+    # what the disk or the store refused and the next run tries again, in words; empty if nothing
+    not_removed: str = ""
 
     def and_also(self, other: RunOutcome) -> RunOutcome:
         """What both leave behind together."""
@@ -188,6 +190,7 @@ class RunOutcome:
             needs_person=self.needs_person or other.needs_person,
             interrupted=other.interrupted if self.interrupted is None else self.interrupted,
             bug=self.bug or other.bug,
+            not_removed=self.not_removed or other.not_removed,
         )
 
 
@@ -196,6 +199,8 @@ def exit_code(remains: RunOutcome) -> ExitCode:
 
     What needs a person is never hidden by what the next run does by itself.
     """
+    if remains.not_removed:
+        return ExitCode.DISK
     if remains.bug:
         return ExitCode.BUG
     match remains.interrupted:

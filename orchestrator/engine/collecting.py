@@ -30,6 +30,7 @@ from orchestrator.errors import (
     NameTaken,
     NoRoom,
     NotFound,
+    OutputError,
     Throttled,
     TransportError,
     Unauthorized,
@@ -40,13 +41,18 @@ from orchestrator.errors import (
 async def withdraw_superseded(context: RunContext, by: Report | None = None) -> None:
     """Removes the files that are superseded or erased: all, or the one that an edition replaces.
 
+    A file that cannot be removed is noted in the context, and left to the next run.
+
     Raises:
         LedgerError: the ledger cannot be written.
-        OutputError: the disk.
     """
     for report in await context.ledger.superseded(by):
-        await context.collector.withdraw(report)
-        await context.ledger.withdrawn(report)
+        try:
+            await context.collector.withdraw(report)
+        except OutputError as error:
+            context.not_removed[report.id] = error
+        else:
+            await context.ledger.withdrawn(report)
 
 
 class Collecting:

@@ -1,7 +1,7 @@
 """What everything in a run works with, and how a run changes a report."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from orchestrator.core.events import ReportChanged, RunEvents
 from orchestrator.core.lifecycle import Event
@@ -10,6 +10,7 @@ from orchestrator.core.ports import Callbacks, Clock, Collector, Ledger
 from orchestrator.core.settings import Config
 from orchestrator.engine.drain import Drain
 from orchestrator.engine.key_session import KeySession
+from orchestrator.errors import OutputError
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +27,8 @@ class RunContext:
     drain: Drain
     jitter: Callable[[], float]  # a random number in [0, 1)
     callbacks: Callbacks | None = None  # our own receiver; None: reports are only polled
+    # why files that are no longer collected could not be removed, by our number of the report
+    not_removed: dict[int, OutputError] = field(default_factory=dict)
 
     def warn(self, text: str) -> None:
         """Tells of what people should know."""

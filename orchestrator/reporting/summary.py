@@ -151,6 +151,8 @@ def why(summary: RunSummary) -> list[str]:
 
 
 def _needs(summary: RunSummary) -> Iterator[str]:
+    if summary.remains.not_removed:
+        yield summary.remains.not_removed
     if summary.remains.bug:
         yield "an unexpected error of this program ended the work on a report"
     refused = {

@@ -74,10 +74,13 @@ def _verdict(summary: RunSummary) -> str:
                 "An internal error ended the work on some reports: see above, and please report "
                 f"it. {go_on}"
             )
+        case ExitCode.DISK:
+            end = "Files could not be removed; see above"
         case ExitCode.UNFINISHED:
-            return f"Not finished{why}. {go_on}"
+            end = f"Not finished{why}"
         case _:
-            return f"Stopped{why}. {go_on}"
+            end = f"Stopped{why}"
+    return f"{end}. {go_on}"
 
 
 def _problems(summary: RunSummary) -> str:
@@ -92,6 +95,8 @@ def _problems(summary: RunSummary) -> str:
 
 def _body(summary: RunSummary) -> Iterator[str]:
     """What needs a person comes first, then what the next run does by itself."""
+    if summary.remains.not_removed:
+        yield f"  {summary.remains.not_removed}"
     yield from _refused(summary.unfinished)
     yield from _disputed(summary)
     yield from _given_up(summary.unfinished)
