@@ -139,6 +139,29 @@ def test_a_value_that_does_not_fit_makes_its_column_text_and_is_told(
     assert "warning: voice_call.duration is text in this answer" in told.err
 
 
+def test_a_file_that_is_removed_while_a_column_is_made_text_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begin = query._begin
+
+    def begin_and_remove(connection: Any, sql: str) -> Any:
+        try:
+            return begin(connection, sql)
+        finally:
+            shutil.rmtree(tmp_path / "reports")
+
+    with simulated(tmp_path) as place:
+        collect(place, "csv")
+        path = next((tmp_path / "reports").rglob("report_product=VOICE-CALL/**/*.csv"))
+        header, first, *_ = path.read_text(encoding="utf-8").split("\n")
+        fields = first.split('","')
+        fields[header.split('","').index("duration")] = "x"
+        path.write_text("\n".join([header, '","'.join(fields), ""]), encoding="utf-8")
+        monkeypatch.setattr(query, "_begin", begin_and_remove)
+        with pytest.raises(InputError, match=r"cannot read the files: .*; `?orchestrator verify"):
+            query.query(load_inputs([place.job], env={}), "select duration from voice_call")
+
+
 def test_a_late_value_that_does_not_fit_is_found_before_anything_is_printed(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

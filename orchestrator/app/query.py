@@ -84,17 +84,22 @@ def query(inputs: Inputs, sql: str) -> QueryResult:
     _confine(connection, [path for paths in by_product.values() for path in paths])
     try:
         views = [_View(connection, product, paths) for product, paths in by_product.items()]
-        for view in views:
-            view.create()
     except duckdb.Error as error:
         raise _unreadable(error) from None
+    outdated = views
     while True:
+        try:
+            for view in outdated:
+                view.create()
+        except duckdb.Error as error:
+            raise _unreadable(error) from None
         try:
             answer, first = _interruptible(connection, lambda: _begin(connection, sql))
             columns = tuple(column[0] for column in answer.description or ())
             break
         except duckdb.Error as error:
-            if not any(view.adapt(str(error)) for view in views):
+            outdated = [view for view in views if view.adapt(str(error))]
+            if not outdated:
                 raise _refusal(error, views) from None
     warnings = tuple(text for view in views for text in view.warnings())
     return QueryResult(columns, _rows(answer, first, duckdb.Error), warnings)
@@ -300,7 +305,11 @@ class _View:
         )
 
     def adapt(self, error: str) -> bool:
-        """Makes a column text of which an error says that a value does not fit; False: of none."""
+        """Notes that a column is text, of which an error says that a value does not fit.
+
+        Returns:
+            Whether there is one, so that the view has to be made anew.
+        """
         before = f"{_MISFIT}{self.name}."
         if before not in error:
             return False
@@ -308,7 +317,6 @@ class _View:
         if name in self._as_text:
             return False
         self._as_text.add(name)
-        self.create()
         return True
 
     def warnings(self) -> Iterator[str]:
