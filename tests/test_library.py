@@ -11,6 +11,8 @@ import signal
 import stat
 import subprocess
 import sys
+import threading
+import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -38,6 +40,7 @@ from orchestrator import (
 )
 from orchestrator.core.events import ReportChanged
 from orchestrator.core.lifecycle import State
+from orchestrator.simulator import Fault, Faults
 from tests.kit.cli_worlds import REPORTS, simulated
 
 if TYPE_CHECKING:
@@ -281,6 +284,31 @@ def test_a_cancelled_task_drains(slow: Place, times: int) -> None:
     asyncio.run(main())
     assert (slow.directory / "reports" / "manifest.jsonl").exists()
     goes_on(slow)
+
+
+@pytest.mark.parametrize("times", [1, 2, 3])
+def test_each_interrupt_of_run_sync_is_a_cancellation(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, times: int
+) -> None:
+    """The second is none of asyncio, which would cut off the create that is in flight."""
+    monkeypatch.chdir(tmp_path)
+    late = Fault.of("create", "hang", seconds=1, made=True, nth=5)
+
+    def interrupt(place: Place) -> None:
+        while place.calls("create") < 5:
+            time.sleep(0.005)
+        for _ in range(times):
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(0.1)
+
+    with simulated(tmp_path, faults=Faults((late,))) as place:
+        sender = threading.Thread(target=interrupt, args=(place,))
+        sender.start()
+        with pytest.raises(KeyboardInterrupt):
+            run_sync(load([place.job]))
+        sender.join()
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+        goes_on(place)
 
 
 def test_a_timeout_of_asyncio_drains(slow: Place) -> None:

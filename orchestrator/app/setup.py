@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import random
+import signal
+import threading
 import time
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
@@ -216,15 +218,47 @@ async def open_sessions(
 
 
 def run_in_new_loop(work: Callable[[], Awaitable[Result]], name: str) -> Result:
-    """Runs asynchronous work in an event loop of its own.
+    """Runs asynchronous work in an event loop of its own; each Ctrl-C cancels it.
 
     Raises:
         RuntimeError: a loop runs in this thread already; `name` can be awaited there.
+        KeyboardInterrupt: the work was cancelled by Ctrl-C.
     """
     import asyncio  # noqa: PLC0415 - start-up time
 
     try:
         asyncio.get_running_loop()
     except RuntimeError:
+        pass
+    else:
+        raise RuntimeError(f"an event loop runs in this thread; use `await {name}(…)` here")
+    if (
+        threading.current_thread() is not threading.main_thread()
+        or signal.getsignal(signal.SIGINT) is not signal.default_int_handler
+    ):
         return anyio.run(work)
-    raise RuntimeError(f"an event loop runs in this thread; use `await {name}(…)` here")
+    interrupted = False
+
+    async def interruptible() -> Result:
+        loop, task = asyncio.get_running_loop(), asyncio.current_task()
+
+        def interrupt() -> None:
+            nonlocal interrupted
+            interrupted = True
+            assert task is not None, "this is one"
+            task.cancel()
+
+        # asyncio's own handler cancels but once: the second Ctrl-C would end the loop at once,
+        # and cut off requests that must be finished.
+        loop.add_signal_handler(signal.SIGINT, interrupt)
+        try:
+            return await work()
+        finally:
+            loop.remove_signal_handler(signal.SIGINT)
+
+    try:
+        return anyio.run(interruptible)
+    except asyncio.CancelledError:
+        if interrupted:
+            raise KeyboardInterrupt from None
+        raise
