@@ -34,12 +34,17 @@ Attributes carry the facts. No error text ever holds a secret.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 
 from orchestrator.texts import MAX_REASON, short
 
 
 class OrchestratorError(Exception):
     """The base class of all errors that the program raises on purpose."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickled by what it holds, since constructors take other things: pools hand errors on."""
+        return Exception.__new__, (type(self), *self.args), self.__dict__
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ import ast
 import asyncio
 import inspect
 import os
+import pickle
 import re
 import signal
 import stat
@@ -26,6 +27,7 @@ from orchestrator import (
     ExitCode,
     InputError,
     LedgerLocked,
+    OrchestratorError,
     cancel,
     check,
     choose_editions,
@@ -40,6 +42,7 @@ from orchestrator import (
 )
 from orchestrator.core.events import ReportChanged
 from orchestrator.core.lifecycle import State
+from orchestrator.errors import TransportError, Unauthorized, WrongCount
 from orchestrator.simulator import Fault, Faults
 from tests.kit.cli_worlds import REPORTS, simulated
 
@@ -248,6 +251,22 @@ def test_newer_editions_are_chosen_and_bought(place: Place) -> None:
     summary = run_sync(inputs, again=choice.renewals)
     assert summary.code is ExitCode.DONE
     assert place.bought() == REPORTS + len(choice.renewals)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        InputError("a text"),
+        LedgerLocked("a text"),
+        WrongCount(1, 2),
+        Unauthorized("a text", status=401),
+        TransportError("a text", call="GET /v2/reports", maybe_sent=True),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_an_error_comes_through_a_pool_of_processes_as_it_is(error: OrchestratorError) -> None:
+    back = pickle.loads(pickle.dumps(error))
+    assert (type(back), str(back), vars(back)) == (type(error), str(error), vars(error))
 
 
 # --- cancellation ---------------------------------------------------------------------------------
