@@ -163,10 +163,31 @@ async def test_an_archive_that_cannot_be_read_cannot_be_accepted(
         await collector.accept(a_report())
     assert str(caught.value) == (
         "report ri3p58f-42d57cfd: the name of the archive's file, '../x.csv', is a path, not a"
-        " name; it cannot be accepted: `orchestrator resolve 17 --waive` skips its period,"
+        " name; it cannot be accepted: `orchestrator resolve 17 --refetch` has it fetched again"
+        " (free), `orchestrator resolve 17 --waive` skips its period,"
         " `orchestrator resolve 17 --resubmit` buys it again"
     )
     assert files_in(tmp_path) == [f".aside/{STEM}.txt", f".aside/{STEM}.zip"]
+
+
+@pytest.mark.anyio
+async def test_what_is_no_table_is_offered_as_csv_first(tmp_path: Path) -> None:
+    """A record with one field more than the header: Parquet has no place for it."""
+    content = b"a,b\n1,2\n3,4,5\n"
+    collector = await keep_bad(tmp_path, streamed_zip(content), Format.PARQUET)
+    with pytest.raises(CorruptArchive) as caught:
+        await collector.accept(a_report())
+    assert str(caught.value) == (
+        "report ri3p58f-42d57cfd: a record of the CSV has other fields than its header; it cannot"
+        " be accepted as parquet: with `output.format: csv` in the config `orchestrator resolve 17"
+        " --accept-file` takes it as it is (free), `orchestrator resolve 17 --refetch` has it"
+        " fetched again (free), `orchestrator resolve 17 --waive` skips its period, `orchestrator"
+        " resolve 17 --resubmit` buys it again"
+    )
+    assert files_in(tmp_path) == [f".aside/{STEM}.txt", f".aside/{STEM}.zip"]
+    verdict = await FileCollector(OutputSettings(tmp_path)).accept(a_report())
+    assert await collector.publish(settled(a_report(), verdict))
+    assert (tmp_path / verdict.target).read_bytes() == content
 
 
 @pytest.mark.anyio
@@ -175,8 +196,8 @@ async def test_nothing_kept_cannot_be_accepted(tmp_path: Path) -> None:
         await FileCollector(OutputSettings(tmp_path)).accept(a_report())
     assert str(caught.value) == (
         f"report ri3p58f-42d57cfd: no file is kept aside in {tmp_path}/.aside; there is nothing to"
-        " accept: `orchestrator resolve 17 --waive` skips its period, `orchestrator resolve 17"
-        " --resubmit` buys it again"
+        " accept: `orchestrator resolve 17 --refetch` has it fetched again (free), `orchestrator"
+        " resolve 17 --waive` skips its period, `orchestrator resolve 17 --resubmit` buys it again"
     )
 
 

@@ -4,6 +4,7 @@ import io
 import os
 import zipfile
 from collections.abc import Callable, Generator, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -22,7 +23,7 @@ from orchestrator.collect.pipeline import DownloadReader
 from orchestrator.collect.stores import output_store
 from orchestrator.collect.stores.base import OutputStore
 from orchestrator.collect.work_area import PartialDownload, PartialFolder, WorkFiles
-from orchestrator.core.commands import typed
+from orchestrator.core.commands import refetch_or_pay, typed
 from orchestrator.core.echo import EchoDifference
 from orchestrator.core.lifecycle import VerifiedFile
 from orchestrator.core.model import Report
@@ -261,26 +262,38 @@ class FileCollector:
         return quarantine.quarantined_file(self._files(report))
 
     async def accept(self, report: Report) -> VerifiedFile:
-        files = self._files(report)
-        try:
-            return await in_thread(self._accept(report, files))
-        except CorruptArchive as error:
-            raise CorruptArchive(
-                f"report {report.request_id}: {error}; it cannot be accepted: "
-                f"{typed('resolve', report.id, '--waive')} skips its period, "
-                f"{typed('resolve', report.id, '--resubmit')} buys it again"
-            ) from error
+        return await in_thread(self._accept(report, self._files(report)))
 
     def _accept(self, report: Report, files: WorkFiles) -> Generator[None, None, VerifiedFile]:
         with disk.translate_os_errors(files.part(self._format), "write"):
             self._folders.make(files.partial_folder)
             try:
-                converted, made = yield from quarantine.restore(
-                    files, report, self._format, FileSubject.of(report, self._output)
-                )
+                converted, made = yield from self._restore(report, files)
                 return self._settle(report, files, converted, made)
             finally:
                 disk.remove(*map(files.part, Format))
+
+    def _restore(
+        self, report: Report, files: WorkFiles
+    ) -> Generator[None, None, tuple[Converted, Format]]:
+        """Makes the file of what is kept aside; where it cannot, says what can be done."""
+        subject = FileSubject.of(report, self._output)
+        try:
+            return (yield from quarantine.restore(files, report, self._format, subject))
+        except CorruptArchive as error:
+            problem = error
+        free = ""
+        with suppress(CorruptArchive):
+            if self._format is not Format.CSV:
+                yield from quarantine.restore(files, report, Format.CSV, subject)
+                free = (
+                    "with `output.format: csv` in the config "
+                    f"{typed('resolve', report.id, '--accept-file')} takes it as it is (free), "
+                )
+        raise CorruptArchive(
+            f"report {report.request_id}: {problem}; it cannot be accepted"
+            f"{f' as {self._format.value}' if free else ''}: {free}{refetch_or_pay(report.id)}"
+        ) from problem
 
     async def withdraw(self, report: Report) -> None:
         assert report.target is not None, "a report whose file is still to go has a target"

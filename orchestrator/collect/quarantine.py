@@ -17,7 +17,7 @@ from orchestrator.collect.formats.base import FileSubject, OutputFormat
 from orchestrator.collect.output_file import Converted
 from orchestrator.collect.work_area import WorkFiles
 from orchestrator.core.column_changes import ColumnChanges
-from orchestrator.core.commands import typed
+from orchestrator.core.commands import refetch_or_pay, typed
 from orchestrator.core.file_columns import columns_as_json, columns_from_json
 from orchestrator.core.model import Report
 from orchestrator.core.settings import Format
@@ -153,10 +153,9 @@ def restore(
     """
     place = quarantined_file(files)
     if place is None:
-        waive, resubmit = (typed("resolve", report.id, way) for way in ("--waive", "--resubmit"))
         raise CollectError(
             f"report {report.request_id}: no file is kept aside in {files.quarantine_folder}; there"
-            f" is nothing to accept: {waive} skips its period, {resubmit} buys it again"
+            f" is nothing to accept: {refetch_or_pay(report.id)}"
         )
     kept_format = next(name for name in Format if place == files.quarantined(name))
     with disk.translate_os_errors(place, "read"):

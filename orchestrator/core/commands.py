@@ -56,6 +56,15 @@ def typed(command: str, *arguments: object) -> str:
     return f"`{shlex.join(parts)}`"
 
 
+def refetch_or_pay(report_id: int) -> str:
+    """What a person may decide of a disputed report beside taking its file: what is free first."""
+    return (
+        f"{typed('resolve', report_id, '--refetch')} has it fetched again (free), "
+        f"{typed('resolve', report_id, '--waive')} skips its period, "
+        f"{typed('resolve', report_id, '--resubmit')} buys it again"
+    )
+
+
 def pay_or_skip(report_id: int) -> str:
     """What a person may decide of a report that is not collected, once looking again is in vain."""
     return (

@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 
 from orchestrator.core.attempts import MAX_FAILED
 from orchestrator.core.column_drift import MOST_COLUMNS, ColumnDrift
-from orchestrator.core.commands import JOB, typed
+from orchestrator.core.commands import JOB, refetch_or_pay, typed
 from orchestrator.core.intervals import Window
 from orchestrator.core.lifecycle import State
 from orchestrator.core.local_dates import default_zone, moment_text, window_text, zone_of
@@ -280,9 +280,7 @@ def explain(  # noqa: C901, PLR0911 - one arm a state
             )
             return Explanation(
                 f"what came back is not what was asked for{reason}",
-                f"it waits for you: {came}{_resolve(report, '--refetch')} has it fetched again "
-                f"(free), {_resolve(report, '--waive')} skips its period, "
-                f"{_resolve(report, '--resubmit')} buys it again, and pays again",
+                f"it waits for you: {came}{refetch_or_pay(report.id)}, and pays again",
             )
         case State.WAIVED:
             return Explanation(
