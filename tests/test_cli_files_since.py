@@ -150,6 +150,8 @@ def test_the_list_has_a_column_more(place: Place, capsys: pytest.CaptureFixture[
     ("word", "message"),
     [
         ("soon", "--since: soon is not a date; give the id of a run, the `until` of an earlier"),
+        ("now", "give the id of a run, the `until` of an earlier answer, or a time: write 20"),
+        ("", "--since: is empty; give the id of a run, the `until` of an earlier answer, or a "),
         ("20260101T000000Z-00000000-1-1-ab12", "is of another ledger than"),
         ("20261301T000000Z-00000000-1-1", "--since: "),
     ],

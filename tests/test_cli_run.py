@@ -315,12 +315,13 @@ def test_another_run_on_the_ledger_is_3(place: Place, capsys: pytest.CaptureFixt
     assert place.bill() == []
 
 
+@pytest.mark.parametrize(("word", "what"), [("soon", "soon is not a duration"), ("", "is empty")])
 def test_a_deadline_that_is_none_says_what_to_write(
-    place: Place, capsys: pytest.CaptureFixture[str]
+    place: Place, capsys: pytest.CaptureFixture[str], word: str, what: str
 ) -> None:
-    assert place.run("--deadline", "soon") == 2
+    assert place.run("--deadline", word) == 2
     said = capsys.readouterr().err
-    assert "'--deadline': soon is not a duration; write it as 500ms, 5s, 10m, 6h or 2d\n" in said
+    assert f"'--deadline': {what}; write it as 500ms, 5s, 10m, 6h or 2d\n" in said
 
 
 def test_the_deadline_leaves_the_rest_for_the_next_run(

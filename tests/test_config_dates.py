@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from orchestrator.config import dates as config_dates
 from orchestrator.config.parsers import InvalidValue
 from orchestrator.core.calendar import first_instant
+from orchestrator.errors import InputError
 
 
 def unfit(text: str, zone: str = "UTC") -> str:
@@ -259,3 +260,31 @@ def test_a_clock_time_is_taken_only_if_it_is_one_moment(day: date, at: int, name
 )
 def test_an_end_that_loses_the_last_second(text: str, better: str | None) -> None:
     assert config_dates.exclusive_end_hint(text) == better
+
+
+@pytest.mark.parametrize(
+    ("written", "is_end", "told"),
+    [
+        ("", False, "--at: is empty; write it as 2025-01-31, 2025-01-31T10:00 or 2025-01-31T10:00"),
+        (" ", True, "--at: is empty; write it as 2025-01-31, 2025-01-31T10:00 or 2025-01-31T10:00"),
+        ("2026-02-31", False, "a month that has 28); write 2026-02-28"),
+        ("2026-02-31", True, "a month that has 28); write 2026-03-01"),
+        ("2026-02", True, "write 2026-03-01 to include 2026-02, 2026-02-01 to end before it"),
+    ],
+)
+def test_an_option_is_no_key_that_could_be_left_out(
+    written: str, *, is_end: bool, told: str
+) -> None:
+    with pytest.raises(InputError) as caught:
+        config_dates.option_moment("--at", written, ZoneInfo("UTC"), is_end=is_end)
+    assert told in str(caught.value)
+
+
+def test_instead_of_now_an_option_takes_the_time_that_it_is() -> None:
+    with pytest.raises(InputError) as caught:
+        config_dates.option_moment("--before", " now", ZoneInfo("UTC"))
+    what, _, remedy = str(caught.value).partition("; write ")
+    assert what == "--before: now is not a date"
+    assert abs(
+        config_dates.option_moment("--before", remedy, ZoneInfo("UTC")) - datetime.now(UTC)
+    ) < timedelta(hours=1)

@@ -108,7 +108,7 @@ def _span_of(windows: Sequence[Window]) -> Window:
 
 def _span(job: Job, first: str, last: str) -> Window:
     start = option_moment("--from", first, job.zone)
-    end = option_moment("--to", last, job.zone)
+    end = option_moment("--to", last, job.zone, is_end=True)
     if start >= end:
         raise InputError(f"--from {first} is not before --to {last}; write the earlier one first")
     return Window(start, end)

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 from orchestrator.app.files import ReportFile, report_file
 from orchestrator.app.ledger_reading import reading_ledger, series_of
 from orchestrator.config import Inputs
-from orchestrator.config.dates import moment
+from orchestrator.config.dates import typed_moment
 from orchestrator.config.parsers import InvalidValue
 from orchestrator.core.checkpoint import Checkpoint
 from orchestrator.core.intervals import Window
@@ -170,7 +170,7 @@ def _beginning(
     if checkpoint is None:
         zone = inputs.jobs[0].zone if inputs.jobs else ZoneInfo("UTC")
         try:
-            return moment(since, zone)
+            return typed_moment(since, zone)
         except InvalidValue as error:
             raise InputError(
                 f"--since: {error.what}; give the id of a run, the `until` of an earlier answer, "

@@ -22,6 +22,8 @@ class Duration(click.ParamType[timedelta]):
         """The duration, or click's own kind of error."""
         if isinstance(value, timedelta):
             return value
+        if not value:
+            self.fail("is empty; write it as 500ms, 5s, 10m, 6h or 2d", param, ctx)
         from orchestrator.config.parsers import InvalidValue, duration  # noqa: PLC0415 - start-up time
 
         try:

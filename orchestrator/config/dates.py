@@ -100,14 +100,28 @@ def moment(value: object, zone: ZoneInfo, *, is_end: bool = False) -> datetime:
     return _local(clock, zone)
 
 
-def option_moment(option: str, written: str, zone: ZoneInfo) -> datetime:
+def typed_moment(written: str, zone: ZoneInfo, *, is_end: bool = False) -> datetime:
+    """As `moment`, of what was typed as an option: it is no key, which could be left out.
+
+    Raises:
+        InvalidValue: it is no moment.
+    """
+    word = written.strip()
+    if not word:
+        raise InvalidValue("is empty", _FORMS)
+    if word.lower() == "now":
+        raise mismatch(word, "a date", f"write {datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}")
+    return moment(word, zone, is_end=is_end)
+
+
+def option_moment(option: str, written: str, zone: ZoneInfo, *, is_end: bool = False) -> datetime:
     """The moment that an option of a command names; see `moment`.
 
     Raises:
         InputError: it names none.
     """
     try:
-        return moment(written, zone)
+        return typed_moment(written, zone, is_end=is_end)
     except InvalidValue as error:
         raise InputError(f"{option}: {error.what}; {error.remedy}") from error
 
