@@ -263,6 +263,11 @@ def test_what_is_open_is_left_to_a_run(tmp_path: Path, capsys: pytest.CaptureFix
     with simulated(tmp_path, job=JOB, faults=faults) as place:
         assert place.run("--quiet") == 75
         capsys.readouterr()
+        assert erase(place, "--dry-run", "--json") == 75
+        told = json.loads(capsys.readouterr().out)
+        assert (told["open"], told["exit_code"], told["exit_word"]) == (2, 75, "unfinished")
+        assert erase(place, "--dry-run") == 75
+        capsys.readouterr()
         assert erase(place, "--yes") == 75
         assert "2 reports of that time still open" in capsys.readouterr().out
 

@@ -14,7 +14,6 @@ from orchestrator.cli import options
 from orchestrator.cli.inputs import announce, confirm, read_inputs
 from orchestrator.cli.output import json_text, say
 from orchestrator.core.commands import JOB, typed
-from orchestrator.core.policy import ExitCode
 from orchestrator.reporting.json_fields import exit_fields
 from orchestrator.reporting.phrases import counted, size_words
 
@@ -55,11 +54,11 @@ def command(
         erasure = to_erase(inputs, before)
         if dry_run and as_json:
             click.echo(json_text(_as_json(erasure, before, dry_run=True)))
-            return ExitCode.DONE
+            return erasure.code
         for line in _lines(erasure, before, "would be" if dry_run else "will be"):
             say(line, err=not dry_run)
         if dry_run:
-            return ExitCode.DONE
+            return erasure.code
         if not erasure.is_empty:
             confirm(
                 "Erase them for good?",
@@ -99,10 +98,9 @@ def _lines(erasure: Erasure, before: str, are: str) -> Iterator[str]:
 
 
 def _as_json(erasure: Erasure, before: str, *, dry_run: bool) -> dict[str, object]:
-    code = ExitCode.DONE if dry_run else erasure.code
     return {
         "before": before,
         "dry_run": dry_run,
         **asdict(erasure),
-        **exit_fields(code),
+        **exit_fields(erasure.code),
     }
