@@ -126,6 +126,8 @@ def test_a_run_says_that_erased_windows_are_not_there(
     assert place.run() == 0
     said = " ".join("".join(capsys.readouterr()).split())
     assert "has been collected, but for 2 windows erased on purpose." in said
+    told = answer(capsys, "run", str(place.job), "--json")
+    assert (told["waived"], told["erased"]) == (0, 2)
 
 
 def test_a_loader_hears_of_the_removal_of_what_is_bought_again(

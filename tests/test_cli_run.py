@@ -108,7 +108,7 @@ def test_the_answer_in_json_has_the_keys_that_the_help_names(
     answer = json.loads(capsys.readouterr().out)
     assert list(answer) == [
         "jobs", "now", "seconds", "requests", "collected", "in_all", "price", "directory",
-        "made_up", "unsettled", "waived", "column_drift", "others", "later", "callbacks",
+        "made_up", "unsettled", "waived", "erased", "column_drift", "others", "later", "callbacks",
         "event_loop", "needs_person", "unfinished", "why", "exit_code", "exit_word", "run", "files",
     ]  # fmt: skip
     assert answer["jobs"] == ["job"]

@@ -48,7 +48,7 @@ EVENTS: Final[Mapping[str, LogEvent]] = {
         "the keys of `run --json` without `files`",
         {
             **dict.fromkeys(("jobs", "now", "seconds", "requests", "collected", "in_all"), ""),
-            **dict.fromkeys(("price", "directory", "made_up", "unsettled", "waived"), ""),
+            **dict.fromkeys(("price", "directory", "made_up", "unsettled", "waived", "erased"), ""),
             **dict.fromkeys(("column_drift", "others", "later", "callbacks", "event_loop"), ""),
             **dict.fromkeys(("needs_person", "unfinished", "why", *_EXIT, "run"), ""),
         },

@@ -209,6 +209,7 @@ def as_json(summary: RunSummary) -> dict[str, Any]:
         ],
         "unsettled": list(map(_unsettled, summary.unfinished)),
         "waived": summary.waived,
+        "erased": summary.erased,
         "column_drift": [
             {**series_fields(drift.series), **drift.as_json} for drift in summary.column_drift
         ],
