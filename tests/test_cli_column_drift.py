@@ -80,6 +80,16 @@ def test_files_of_which_each_has_other_columns_are_told_in_bounded_words() -> No
     assert line.count("(since 2026-02-01) and at least 995 more") == 2
 
 
+def test_long_names_of_columns_are_told_in_bounded_words() -> None:
+    drift = ColumnDrift(SERIES)
+    for number in range(30):
+        after = shape(f"{number:x>40000}")
+        drift.add(ShapeChange(shape("a"), after, day("2026-02-01"), number + 1))
+    assert list(map(len, drift.appeared)) == [40_000, 40_000]
+    (line,) = drift_lines([drift])
+    assert len(line) < 400
+
+
 @pytest.mark.parametrize("step", [1, 3, 1000])
 @pytest.mark.parametrize(
     ("text", "names"),

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from orchestrator.collect.counting import RecordCounter
 from orchestrator.collect.csv_records import RecordBlocks, end_of_first_record
+from orchestrator.errors import CorruptArchive
 
 FIELDS = st.text(st.sampled_from('a";,\r\n€😀 '), max_size=8)
 RECORDS = st.lists(st.lists(FIELDS, min_size=2, max_size=3), min_size=1, max_size=12)
@@ -79,6 +80,15 @@ def test_the_first_record_is_the_header(records: list[list[str]], end: str) -> N
 @pytest.mark.parametrize("block", [b"", b'"a","b\nc', b"a,b"], ids=["nothing", "open", "no end"])
 def test_a_first_record_without_an_end_is_all_there_is(block: bytes) -> None:
     assert end_of_first_record(block) == len(block)
+
+
+def test_what_follows_a_quote_that_is_never_closed_is_not_held_in_memory() -> None:
+    blocks = RecordBlocks()
+    piece = b"x" * 2**20 + b"\n"
+    with pytest.raises(CorruptArchive, match="longer than 64 MiB, or a quote is never closed"):
+        for number in range(70):
+            assert list(blocks.push(piece if number else b'"' + piece)) == []
+    assert 60 < number < 66
 
 
 @pytest.mark.parametrize("record", [b'"' + b"x\n" * 2_000_000 + b'"\n'], ids=["4 MB"])

@@ -205,8 +205,9 @@ def test_a_number_behind_a_name_makes_no_name_that_is_there(
         b'"id","x"\n"1","2","3"\n',
         b'"latency","x"\n"five","2"\n"1"\n',
         b'"\xff"\n"1"\n',
+        b"a," * 40_000 + b"a\n",
     ],
-    ids=["too few", "too many", "too few behind a misfit", "header"],
+    ids=["too few", "too many", "too few behind a misfit", "header", "long header"],
 )
 def test_what_is_no_csv_is_refused(content: bytes) -> None:
     with pytest.raises(CorruptArchive):

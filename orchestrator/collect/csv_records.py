@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from contextlib import suppress
 from typing import Final
 
+from orchestrator.errors import CorruptArchive
+
 BLOCK_BYTES: Final = 1024 * 1024
 """About how long blocks are: with shorter ones the fixed cost of reading a block shows."""
 
@@ -18,9 +20,13 @@ csv.field_size_limit(2**31 - 1)
 """Python's own limit, 128 KiB, would let no record with a longer field be read; it is one for the
 whole process, and what is read at once here is bounded otherwise."""
 
-_MAX_HEADER_BYTES: Final = 64 * 1024
+MAX_HEADER_BYTES: Final = 64 * 1024
 """A hundred times as long as headers are. Longer ones are not noted: files that each have another
 one must not fill the ledger."""
+
+_MAX_RECORD_BYTES: Final = 64 * 1024 * 1024
+"""Ten thousand times as long as records are. More is not held in memory: a quote was never closed,
+and the rest of the file would be."""
 
 BLANKS: Final = b"\r\n\t "
 """What lines consist of that are no records where they stand at the end of a CSV."""
@@ -55,6 +61,9 @@ class RecordBlocks:
 
         Args:
             inside: the piece ends inside a quoted field; None: that is not known, and counted.
+
+        Raises:
+            CorruptArchive: a record is far too long.
         """
         self._pending += piece
         while len(self._pending) >= self._block_bytes:
@@ -62,6 +71,10 @@ class RecordBlocks:
             if end is None:
                 end = self._first_end_behind_block()
             if end is None:
+                if len(self._pending) > _MAX_RECORD_BYTES:
+                    raise CorruptArchive(
+                        "a record of the CSV is longer than 64 MiB, or a quote is never closed"
+                    )
                 return
             yield self._take(end)
 
@@ -114,10 +127,10 @@ class HeaderReader:
 
     def feed(self, block: bytes) -> None:
         """Takes the next bytes; not to be called once it is done."""
-        self._begin += block[: _MAX_HEADER_BYTES + 1]
+        self._begin += block[: MAX_HEADER_BYTES + 1]
         if end_of_first_record(self._begin) < len(self._begin):
             self.finish()
-        self.is_done |= len(self._begin) > _MAX_HEADER_BYTES
+        self.is_done |= len(self._begin) > MAX_HEADER_BYTES
 
     def finish(self) -> None:
         """Nothing more comes, or nothing more is needed."""

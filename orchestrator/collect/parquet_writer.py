@@ -12,7 +12,13 @@ from collections import Counter
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Final
 
-from orchestrator.collect.csv_records import BLANKS, BLOCK_BYTES, RecordBlocks, end_of_first_record
+from orchestrator.collect.csv_records import (
+    BLANKS,
+    BLOCK_BYTES,
+    MAX_HEADER_BYTES,
+    RecordBlocks,
+    end_of_first_record,
+)
 from orchestrator.collect.formats.base import (
     ColumnsDoNotFit,
     Fallback,
@@ -200,6 +206,8 @@ class ParquetWriter:
     def _begin(self, records: bytes) -> bytes:
         """Takes the header; the records behind it."""
         end = end_of_first_record(records)
+        if end > MAX_HEADER_BYTES:  # each column takes kilobytes of memory
+            raise CorruptArchive(f"the header of the CSV is longer than {MAX_HEADER_BYTES:,} bytes")
         header = records[:end]
         try:
             rows = list(

@@ -1,6 +1,6 @@
 """How the columns change between the files of a series. All pure."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final, NamedTuple, TypeVar
@@ -11,9 +11,12 @@ from orchestrator.texts import utc_text
 
 T = TypeVar("T")
 
-MOST_COLUMNS: Final = 1_000
+_MOST_COLUMNS: Final = 1_000
 """Columns of a series that are named as appeared, as vanished and as retyped: files that each have
 other columns must not fill summaries and notifications."""
+
+_MOST_CHARACTERS: Final = 64 * 1024
+"""Of the names together, but for the last: one may be as long as a whole header."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +42,7 @@ class ColumnDrift:
     """How the columns of a series' files have changed: each column with where it did first.
 
     What `output.columns` does is not among it, nor is another order of the columns. Of each kind
-    only the first `MOST_COLUMNS` are kept.
+    only the first are kept (see `is_full`).
     """
 
     series: Series
@@ -81,9 +84,14 @@ class ColumnDrift:
         }
 
 
+def is_full(columns: Mapping[str, object]) -> bool:
+    """Whether no more columns are named beside these."""
+    return len(columns) >= _MOST_COLUMNS or sum(map(len, columns)) >= _MOST_CHARACTERS
+
+
 def _keep(columns: dict[str, T], name: str, what: T) -> None:
-    if len(columns) < MOST_COLUMNS:
-        columns.setdefault(name, what)
+    if name not in columns and not is_full(columns):
+        columns[name] = what
 
 
 def drift_of(series: Series, changes: Iterable[ShapeChange], after: int = 0) -> ColumnDrift:

@@ -13,7 +13,7 @@ from typing import Final, assert_never
 from zoneinfo import ZoneInfo
 
 from orchestrator.core.attempts import MAX_FAILED
-from orchestrator.core.column_drift import MOST_COLUMNS, ColumnDrift
+from orchestrator.core.column_drift import ColumnDrift, is_full
 from orchestrator.core.commands import JOB, refetch_or_pay, typed
 from orchestrator.core.intervals import Window
 from orchestrator.core.lifecycle import State
@@ -174,7 +174,7 @@ def _named(what: str, columns: Mapping[str, str]) -> Iterator[str]:
     """The first few columns, each with what is said of it."""
     if columns:
         named = [f"{short(name, 60)} ({fact})" for name, fact in islice(columns.items(), _NAMED)]
-        least = "at least " if len(columns) >= MOST_COLUMNS else ""
+        least = "at least " if is_full(columns) else ""
         more = f" and {least}{len(columns) - _NAMED:,} more" if len(columns) > _NAMED else ""
         yield f"{what}: {', '.join(named)}{more}"
 
