@@ -17,7 +17,7 @@ from orchestrator.core.intervals import Window, union
 from orchestrator.core.model import Resolution, Series
 from orchestrator.core.policy import ExitCode
 from orchestrator.errors import LedgerError
-from orchestrator.ledger import history, integrity, schema
+from orchestrator.ledger import hardening, history, integrity, schema
 from orchestrator.ledger.sqlite import SqliteLedger, connect, reading
 from orchestrator.ledger.sqlite_errors import way_back
 from orchestrator.ledger.store import Store
@@ -140,6 +140,20 @@ async def test_a_check_that_is_cancelled_ends_at_once(path: Path) -> None:
         await integrity.check_beside(path)
     assert scope.cancelled_caught
     await integrity.check_beside(path)
+
+
+@pytest.mark.anyio
+async def test_a_check_that_is_cancelled_before_it_begins_leaves_nothing_open(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connect(path).close()
+    opened = hardening.open_file(path, "mode=ro")
+    monkeypatch.setattr(integrity, "open_file", lambda *_: opened)
+    with anyio.CancelScope() as scope:
+        scope.cancel()
+        await integrity.check_beside(path)
+    with pytest.raises(sqlite3.ProgrammingError, match="closed"):
+        opened.execute("SELECT 1")
 
 
 @pytest.mark.anyio

@@ -47,16 +47,20 @@ async def check_beside(path: Path) -> None:
         sqlite3.Error: so damaged that it cannot even be checked.
     """
     connection = open_file(path, "mode=ro")
+    begun = passed = False
 
     def check() -> None:
+        nonlocal begun
+        begun = True
         with closing(connection):
             refuse_damage(connection, path)
 
-    passed = False
     try:
         await to_thread.run_sync(check, abandon_on_cancel=True)
         passed = True
     finally:
-        if not passed:
+        if not begun:
+            connection.close()
+        elif not passed:
             with suppress(sqlite3.ProgrammingError):  # it has ended by itself
                 connection.interrupt()
