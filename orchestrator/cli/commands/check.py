@@ -9,7 +9,7 @@ from orchestrator.app.check import CheckResult, check_sync, checks_of_bad_input
 from orchestrator.app.check_disk import Check
 from orchestrator.app.setup import load
 from orchestrator.cli import options
-from orchestrator.cli.output import json_text, write, write_lines
+from orchestrator.cli.output import json_list, json_text, write, write_lines
 from orchestrator.errors import InputError
 
 
@@ -35,26 +35,25 @@ def command(jobs: tuple[Path, ...], send: bool, as_json: bool, config: Path | No
     call for each key and account, which is free), the clock, the disk, the lock and the ledger.
     Without a JOB, each key is checked for its own account.
     """
-    before = "[\n"
 
     def show(made: Check) -> None:
-        nonlocal before
         if not as_json:
             write_lines([str(made)])
-            return
-        fields = {
-            "level": made.level.value,
-            "subject": made.subject,
-            "words": made.text,
-            "remedy": made.remedy,
-        }
-        write([before, json_text(fields)])
-        before = ",\n"
 
     result = _result(jobs, config, show, send=send)
     if as_json:
-        write(["]\n"])
+        write(json_list(json_text(_fields(made)) for made in result.checks))
+        write(["\n"])
     return result.code
+
+
+def _fields(made: Check) -> dict[str, str]:
+    return {
+        "level": made.level.value,
+        "subject": made.subject,
+        "words": made.text,
+        "remedy": made.remedy,
+    }
 
 
 def _result(
