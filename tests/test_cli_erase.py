@@ -17,6 +17,7 @@ from orchestrator.core.lifecycle import State
 from orchestrator.errors import OutputError
 from orchestrator.ledger import open_reader
 from orchestrator.ledger.lock import run_lock
+from orchestrator.ledger.sqlite import SqliteLedger
 from orchestrator.simulator import Fault, Faults
 from tests.kit.cli_worlds import Place, simulated
 
@@ -258,6 +259,27 @@ def test_what_is_kept_aside_goes_with_it(
         bought = place.bought()
         assert place.run("--quiet") == 0
         assert place.bought() == bought
+
+
+def test_disputed_reports_are_waived_together(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One synced commit for each would take minutes for ten thousand of them."""
+    changed = [0]
+    commit = SqliteLedger.commit
+
+    def count(ledger: SqliteLedger) -> None:
+        changed.append(ledger._db.total_changes)
+        commit(ledger)
+
+    faults = Faults((Fault.of("report", "wrong_count"),))
+    with simulated(tmp_path, job=JOB + "chunk: {max: 1 week}\n", faults=faults) as place:
+        assert place.run("--quiet") == 1
+        capsys.readouterr()
+        monkeypatch.setattr(SqliteLedger, "commit", count)
+        assert erase(place, "--yes") == 0
+        assert "8 disputed reports waived" in capsys.readouterr().out
+    assert len(set(changed)) - 1 <= 2
 
 
 def test_what_is_open_is_left_to_a_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -4,7 +4,7 @@ The ledger first says that a file is erased, then the store removes it, then the
 Where something ends in between, the next `erase` or `run` goes on.
 """
 
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
@@ -181,15 +181,10 @@ class _Erasing:
         self._failures: list[OutputError] = []
 
     async def erase(self, ids: Sequence[int]) -> None:
-        for first in range(0, len(ids), _BATCH):
-            reports = await self._reports(ids[first : first + _BATCH])
-            await _each(reports, self._mark)
+        async for reports in self._applied(ids, lifecycle.Erased(self._reason)):
             # Read anew: as they are now.
             if not await self.remove(await self._reports([report.id for report in reports])):
                 self.raise_failure()
-
-    async def _mark(self, report: Report) -> None:
-        await self._ledger.apply(report, lifecycle.Erased(self._reason))
 
     async def remove(self, reports: Sequence[Report]) -> bool:
         """Removes the files of reports of which the ledger says that these are not collected.
@@ -212,8 +207,8 @@ class _Erasing:
         return bool(removed)
 
     async def waive(self, ids: Sequence[int]) -> None:
-        for report in await self._reports(ids):
-            await self._ledger.apply(report, lifecycle.Waived(f"erased: {self._reason}"))
+        async for _ in self._applied(ids, lifecycle.Waived(f"erased: {self._reason}")):
+            pass
 
     async def discard(self, reports: Sequence[Report]) -> None:
         """Removes what the work area keeps of reports."""
@@ -236,6 +231,19 @@ class _Erasing:
                 f"the ledger no longer counts {'it' if number == 1 else 'them'} as collected, and "
                 "the same command goes on"
             ) from self._failures[0]
+
+    async def _applied(
+        self, ids: Sequence[int], event: lifecycle.Event
+    ) -> AsyncIterator[list[Report]]:
+        """Applies an event to reports, in batches that share their commits."""
+
+        async def apply(report: Report) -> None:
+            await self._ledger.apply(report, event)
+
+        for first in range(0, len(ids), _BATCH):
+            reports = await self._reports(ids[first : first + _BATCH])
+            await _each(reports, apply)
+            yield reports
 
     async def _reports(self, ids: Sequence[int]) -> list[Report]:
         return await self._ledger.read(lambda reader: list(reader.reports_numbered(ids)))
