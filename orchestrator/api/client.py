@@ -5,8 +5,8 @@ It repeats nothing and waits for nothing. Every failure is an `ApiError`.
 
 import base64
 import contextlib
-from collections.abc import AsyncIterator, Callable, Container, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Container, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from datetime import datetime, timedelta
 from typing import Any, Final
 from urllib.parse import quote, unquote
@@ -208,16 +208,16 @@ class VonageReports:
             NotFound: 404 or 410: no such file, or no longer.
             FileRefused: another 4xx, or the link cannot be followed.
         """
-        async with AsyncExitStack() as stack:
-            await stack.enter_async_context(self._told("GET /v3/media/{file_id}"))
-            try:
-                stream = await self._files.open(stack, download_url, within, resume)
-            except ApiError as error:
-                # That a file fails says nothing about the API; the next status call does.
-                error.is_about_file |= not isinstance(error, Throttled)
-                error.hide(self._hide)
-                raise
-            yield stream
+        with self._told("GET /v3/media/{file_id}"):
+            async with AsyncExitStack() as stack:
+                try:
+                    stream = await self._files.open(stack, download_url, within, resume)
+                except ApiError as error:
+                    # That a file fails says nothing about the API; the next status call does.
+                    error.is_about_file |= not isinstance(error, Throttled)
+                    error.hide(self._hide)
+                    raise
+                yield stream
 
     # --- requests ---------------------------------------------------------------------------------
 
@@ -240,9 +240,8 @@ class VonageReports:
         """The body of a 2xx answer; everything else is raised."""
         route = "" if url is self._reports else "/{request_id}"
         try:
-            async with (
-                self._told(f"{method} {vonage.REPORTS_PATH}{route}"),
-                self._session.request(
+            with self._told(f"{method} {vonage.REPORTS_PATH}{route}"):
+                async with self._session.request(
                     method,
                     url,
                     params=params,
@@ -253,22 +252,21 @@ class VonageReports:
                     auto_decompress=False,
                     middlewares=(send_once,),
                     **through(self._proxy),
-                ) as response,
-            ):
-                self._note_date(response)
-                if response.status >= 400:
-                    raise await self._refusal(response, call)
-                if response.status >= 300:
-                    error = _misdirected(response, call)
-                    error.hide(self._hide)
-                    raise error
-                return await read_bounded(response, call, limit)
+                ) as response:
+                    self._note_date(response)
+                    if response.status >= 400:
+                        raise await self._refusal(response, call)
+                    if response.status >= 300:
+                        error = _misdirected(response, call)
+                        error.hide(self._hide)
+                        raise error
+                    return await read_bounded(response, call, limit)
         except BELOW_HTTP as error:
             failure = transport_error(error, call, proxy=self._proxy)
             raise failure from failure.__cause__
 
-    @asynccontextmanager
-    async def _told(self, call: str) -> AsyncIterator[None]:
+    @contextmanager
+    def _told(self, call: str) -> Iterator[None]:
         """Tells of a request once it has ended."""
         begun, kind, status = anyio.current_time(), "", None
         try:

@@ -36,7 +36,9 @@ def codings(headers: CIMultiDictProxy[str]) -> tuple[str, ...]:
 
     ``identity`` is none.
     """
-    parts = ",".join(headers.getall("Content-Encoding", ())).lower().split(",")
+    if "Content-Encoding" not in headers:
+        return ()
+    parts = ",".join(headers.getall("Content-Encoding")).lower().split(",")
     return tuple(word for text in parts if (word := text.strip()) not in {"", "identity"})
 
 

@@ -86,6 +86,8 @@ def at_base(base: URL, link: str) -> str | None:
 
 def is_same(base: URL, own: str, link: str) -> bool:
     """Whether a link leads to this address anyway."""
+    if own == link:
+        return True
     try:
         return follow(base, base, link) == follow(base, base, own)
     except FileRefused:

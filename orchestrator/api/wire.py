@@ -189,11 +189,10 @@ def read_list(answer: Mapping[str, Any], only: Container[str] | None = None) -> 
 
 
 def _is_of(entry: object, ids: Container[str]) -> bool:
-    if not isinstance(entry, dict):
+    try:
+        return isinstance(entry, dict) and _read_id(entry) in ids
+    except WireError:
         return False
-    with suppress(WireError):
-        return _read_id(entry) in ids
-    return False
 
 
 def _object(fields: Mapping[str, Any], name: str) -> dict[str, Any] | None:

@@ -137,7 +137,7 @@ class FileCollector:
     async def _fetch_of(self, report: Report, download: Download) -> ArchiveFetch:
         """What goes on with the download that broke; or anew, where this one does not."""
         interrupted = self._interrupted.pop(report.id, None)
-        if interrupted is None:
+        if interrupted is None and self._partial.may_hold(report.id):
             interrupted = await to_thread.run_sync(self._kept_by_earlier_run, report)
         if interrupted is not None:
             if interrupted.takes(download, report):

@@ -4,8 +4,10 @@ A full disk stops everything: the ledger, the manifest, other programs. So a dow
 leave less than the reserve waits for the next run, and the others go on.
 """
 
+import math
 import os
 import threading
+import time
 from pathlib import Path
 from typing import Final
 
@@ -14,6 +16,11 @@ from orchestrator.presence import exists
 
 _SMALL_DISK_SHARE: Final = 100  # A hundredth of a disk stays free, if less than the reserve.
 _MB: Final = 1_000_000
+
+_PLENTY: Final = 1_000_000_000
+"""Bytes above the reserve with which the disk is not looked at for `_SEEN_SECONDS`."""
+
+_SEEN_SECONDS: Final = 0.1
 
 
 class DiskReserve:
@@ -31,6 +38,7 @@ class DiskReserve:
         self._directory = directory
         self._lock = threading.Lock()
         self._held: dict[int, int] = {}
+        self._seen: tuple[tuple[int, int] | None, float] = (None, -math.inf)
 
     @property
     def lacking(self) -> str:
@@ -83,6 +91,15 @@ class DiskReserve:
 
     def _space(self) -> tuple[int, int] | None:
         """Bytes that are free, and those that must stay free; None where nobody can say."""
+        space, until = self._seen
+        if time.monotonic() < until:
+            return space
+        space = self._look()
+        if space is not None and space[0] - space[1] >= _PLENTY:
+            self._seen = space, time.monotonic() + _SEEN_SECONDS
+        return space
+
+    def _look(self) -> tuple[int, int] | None:
         try:
             disk = os.statvfs(self._nearest())
         except (OSError, AttributeError):

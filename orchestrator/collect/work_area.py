@@ -14,6 +14,7 @@ import stat
 from collections.abc import Iterable, Iterator
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
@@ -28,6 +29,12 @@ _QUARANTINED: Final = re.compile(r"(\d+)_[A-Za-z0-9._%-]+\.(?:txt|" + layout.SUF
 _UNFINISHED: Final = re.compile(r"(\d+)_[A-Za-z0-9._%-]+\.(?:part|verified\.[a-z.]+)")
 
 
+@lru_cache(maxsize=8)
+def _folders(directory: Path) -> tuple[Path, Path]:
+    """Those of unfinished files and of files that a person must look at."""
+    return directory / layout.PARTIAL, directory / layout.QUARANTINE
+
+
 @dataclass(frozen=True, slots=True)
 class WorkFiles:
     """The paths of one report's files that are not published (yet)."""
@@ -40,7 +47,7 @@ class WorkFiles:
     def of(cls, directory: Path, report: Report) -> WorkFiles:
         """The paths for a report."""
         stem = f"{report.id}_{layout.safe(report.request_id or 'no-id')}"
-        return cls(directory / layout.PARTIAL, directory / layout.QUARANTINE, stem)
+        return cls(*_folders(directory), stem)
 
     @property
     def archive(self) -> Path:

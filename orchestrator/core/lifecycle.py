@@ -55,6 +55,9 @@ class State(Enum):
     LOST = "lost"
     """The API no longer knows the request_id (404)."""
 
+    # That of `Enum` hashes the name each time, in Python; there is one object of each state.
+    __hash__ = object.__hash__
+
     @property
     def is_open(self) -> bool:
         """Whether a run still has work to do for it."""

@@ -212,12 +212,13 @@ class KeySession:
         """
         while True:
             await self.breaker.wait()
-            async with self._turn(priority, order, slot):
+            async with self.rate_limiter.turn(priority, order, slot):
                 if self.breaker.is_down:
                     continue
                 try:
                     yield
                 except ApiError as error:
+                    self._heed(error)
                     self.breaker.record(error)
                     raise
                 return
@@ -246,19 +247,26 @@ class KeySession:
 
         One call that costs nothing. Where answers carry no time, ours has to do: true as well.
         """
-        async with self._asking_time:
-            if self.api.server_now() is None and self._dateless < _DATELESS:
-                await self._ask_time()
-            return self.api.server_now() is not None or self._dateless >= _DATELESS
+        if not self._knows_time():
+            async with self._asking_time:
+                if not self._knows_time():
+                    await self._ask_time()
+        return self._knows_time()
+
+    def _knows_time(self) -> bool:
+        return self.api.server_now() is not None or self._dateless >= _DATELESS
 
     async def has_reached(self, moment: datetime) -> bool:
         """Whether the API's clock has; asked anew where it seems not so: ours may have been set."""
-        async with self._asking_time:
-            now = self.api.server_now()
-            if now is not None and now < moment:
-                await self._ask_time()
-                now = self.api.server_now()
-            return now is None or now >= moment
+        if self._seems_before(moment):
+            async with self._asking_time:
+                if self._seems_before(moment):
+                    await self._ask_time()
+        return not self._seems_before(moment)
+
+    def _seems_before(self, moment: datetime) -> bool:
+        now = self.api.server_now()
+        return now is not None and now < moment
 
     async def _ask_time(self) -> None:
         """One call that costs nothing, for the time in its answer."""
@@ -272,20 +280,11 @@ class KeySession:
         except ApiError:
             self._dateless = _DATELESS
 
-    @asynccontextmanager
-    async def _turn(
-        self, priority: Priority, order: float = 0.0, slot: Slot | None = None
-    ) -> AsyncIterator[None]:
-        """The key's turn. A `Retry-After` that this run does not wait for ends its work."""
-        async with self.rate_limiter.turn(priority, order, slot):
-            try:
-                yield
-            except Throttled as complaint:
-                if complaint.retry_after is not None:
-                    self._heed(complaint.retry_after)
-                raise
-
-    def _heed(self, asked: timedelta) -> None:
+    def _heed(self, error: ApiError) -> None:
+        """A `Retry-After` that this run does not wait for ends the work of the key."""
+        if not isinstance(error, Throttled) or error.retry_after is None:
+            return
+        asked = error.retry_after
         wait = timedelta(seconds=round(asked.total_seconds()))
         request = f"key {self.api_key}: the API asks to wait {wait} before the next request"
         until = anyio.current_time() + asked.total_seconds()
@@ -309,11 +308,17 @@ class KeySession:
         Where that is not answered, the list may be: a part of the API may fail alone.
         """
         try:
-            async with self._turn(Priority.POLL):
-                await self.api.status(_NOBODY)
+            await self._ask_though_down(lambda: self.api.status(_NOBODY))
         except (TransportError, ServerFault):
-            async with self._turn(Priority.POLL):
-                await self.api.list(self.api_key, (Status.PENDING,))
+            await self._ask_though_down(lambda: self.api.list(self.api_key, (Status.PENDING,)))
+
+    async def _ask_though_down(self, request: Callable[[], Awaitable[object]]) -> None:
+        async with self.rate_limiter.turn(Priority.POLL):
+            try:
+                await request()
+            except ApiError as error:
+                self._heed(error)
+                raise
 
     async def turn(
         self,

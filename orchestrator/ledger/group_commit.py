@@ -4,7 +4,7 @@ import sqlite3
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import anyio
 from anyio import to_thread
@@ -16,6 +16,9 @@ from orchestrator.ledger.sqlite_errors import explain
 from orchestrator.ledger.store import Store
 
 T = TypeVar("T")
+
+_OF_ONE_PIECE: Final = (OrchestratorError, KeyError, sqlite3.IntegrityError)
+"""Errors of one piece of work; any other fails the whole transaction."""
 
 
 @dataclass(slots=True)
@@ -41,8 +44,8 @@ class _Batch:
 class GroupCommits:
     """Runs pieces of work on a store inside transactions; `tell` and `read` are those of `Ledger`.
 
-    Whatever is asked while a transaction runs goes into the next one together, each piece in a
-    savepoint of its own: one sync of the disk serves many reports. Calls are not cancellable:
+    Whatever is asked while a transaction runs goes into the next one together: one sync of the
+    disk serves many reports. A piece that fails undoes itself alone. Calls are not cancellable:
     one that has begun is committed before it returns, or has failed.
 
     Args:
@@ -67,7 +70,8 @@ class GroupCommits:
     async def transact(self, work: Callable[[Store], T]) -> T:
         """Runs `work` inside a transaction; its result once that is committed and synced.
 
-        An error that `work` raises undoes what it did, and nothing else.
+        An error that `work` raises undoes what it did, and nothing else. It may be called twice:
+        again, after all that it did was undone.
         """
         entry, batch = _Entry(work), self._batch
         batch.entries.append(entry)
@@ -106,8 +110,7 @@ class GroupCommits:
         try:
             self._db.execute("BEGIN IMMEDIATE")
             try:
-                for entry in batch:
-                    self._run_one(entry, alone=len(batch) == 1)
+                self._work(batch)
                 tell = self._note_changes()
                 self.commit()
             except BaseException:
@@ -141,21 +144,32 @@ class GroupCommits:
             None if self._listener is None else self._listener.prepare(self._store, changes, point)
         )
 
-    def _run_one(self, entry: _Entry, *, alone: bool) -> None:
-        if not alone:
-            self._db.execute("SAVEPOINT work")
+    def _work(self, batch: Sequence[_Entry]) -> None:
+        """Does every piece of work; where one fails, all anew, and that one is undone.
+
+        A savepoint costs two statements, and pieces hardly ever fail: so there is none at first.
+        """
+        try:
+            for entry in batch:
+                entry.result = entry.work(self._store)
+        except _OF_ONE_PIECE:
+            self._db.execute("ROLLBACK")
+            self._store.rolled_back()
+            self._store.changes.take()
+            self._db.execute("BEGIN IMMEDIATE")
+            for entry in batch:
+                self._work_apart(entry)
+
+    def _work_apart(self, entry: _Entry) -> None:
+        self._db.execute("SAVEPOINT work")
         try:
             entry.result = entry.work(self._store)
-        except (OrchestratorError, KeyError, sqlite3.IntegrityError) as error:
-            if alone:
-                self._db.execute("ROLLBACK")
-                self._db.execute("BEGIN IMMEDIATE")
-            else:
-                self._db.execute("ROLLBACK TO work")
+        except _OF_ONE_PIECE as error:
+            self._db.execute("ROLLBACK TO work")
             self._store.rolled_back()
+            entry.result = None
             entry.error = explain(error, self._path) if isinstance(error, sqlite3.Error) else error
-        if not alone:
-            self._db.execute("RELEASE work")
+        self._db.execute("RELEASE work")
 
     def commit(self) -> None:
         """Ends the transaction: what it wrote is on the disk. The one place where that happens."""
