@@ -8,8 +8,8 @@ import re
 from collections.abc import Callable, Container, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
-from functools import lru_cache, partial
-from typing import Any, Final, TypeVar
+from functools import lru_cache
+from typing import Any, Final, ParamSpec, TypeVar
 
 from orchestrator.api.bounded_json import WireError, first_object, kind_of, parse_object
 from orchestrator.core import products
@@ -18,6 +18,7 @@ from orchestrator.core.model import FieldValue, RemoteReport, ReportList, Series
 from orchestrator.core.vonage import Status
 from orchestrator.texts import printable, utc_text
 
+P = ParamSpec("P")
 T = TypeVar("T")
 
 ECHOED_FIELDS: Final = frozenset(
@@ -82,8 +83,8 @@ def read_report(answer: object) -> RemoteReport:
         raise WireError(f"JSON, but {kind_of(answer)} where an object belongs")
     request_id = _read_id(answer)
     reader = _Reader()
-    nested = reader.read("request_params", lambda: _object(answer, "request_params"))
-    word, is_word_in_status = reader.read("request_status", lambda: _status_word(answer)) or (
+    nested = reader.read("request_params", _object, answer, "request_params")
+    word, is_word_in_status = reader.read("request_status", _status_word, answer) or (
         "",
         False,
     )
@@ -96,12 +97,12 @@ def read_report(answer: object) -> RemoteReport:
         status=_status(word),
         status_word=word,
         echo=_read_echo(request, reader),
-        date_start=reader.read("date_start", lambda: _read_date(request, "date_start")),
-        date_end=reader.read("date_end", lambda: _read_date(request, "date_end")),
-        received_at=reader.read("receive_time", lambda: _read_date(answer, "receive_time")),
-        items_count=reader.read("items_count", lambda: _read_count(answer.get("items_count"))),
+        date_start=reader.read("date_start", _read_date, request, "date_start"),
+        date_end=reader.read("date_end", _read_date, request, "date_end"),
+        received_at=reader.read("receive_time", _read_date, answer, "receive_time"),
+        items_count=reader.read("items_count", _read_count, answer.get("items_count")),
         download_url=_read_download_url(answer, reader),
-        callback_url=reader.read("callback_url", lambda: _read_text(request, "callback_url")),
+        callback_url=reader.read("callback_url", _read_text, request, "callback_url"),
         unreadable=reader.unreadable,
     )
 
@@ -152,10 +153,10 @@ class _Reader:
     def __init__(self) -> None:
         self.unreadable: dict[str, str] = {}
 
-    def read(self, name: str, read: Callable[[], T]) -> T | None:
+    def read(self, name: str, read: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T | None:
         """What `read` returns; None where it finds the field of this name unreadable."""
         try:
-            return read()
+            return read(*args, **kwargs)
         except WireError as wrong:
             self.unreadable[name] = str(wrong)
             return None
@@ -255,7 +256,7 @@ def _read_echo(request: Mapping[str, Any], reader: _Reader) -> dict[str, FieldVa
         if type(plain) is str and plain.isprintable() and name not in products.BOOLEAN_FIELDS:
             echo[name] = plain
             continue
-        value = reader.read(name, partial(_echoed, request, name))
+        value = reader.read(name, _echoed, request, name)
         if value is not None:
             echo[name] = value
     if "product" in echo:
@@ -343,12 +344,12 @@ def _read_text(fields: Mapping[str, Any], name: str) -> str | None:
 
 
 def _read_download_url(answer: Mapping[str, Any], reader: _Reader) -> str | None:
-    plain = reader.read("download_url", lambda: _read_text(answer, "download_url"))
+    plain = reader.read("download_url", _read_text, answer, "download_url")
     if plain is not None:
         return plain
-    links = reader.read("_links", lambda: _object(answer, "_links")) or {}
+    links = reader.read("_links", _object, answer, "_links") or {}
     link = links.get("download_report")
     if isinstance(link, str):
-        return reader.read("download_report", lambda: _read_text(links, "download_report"))
-    link = reader.read("download_report", lambda: _object(links, "download_report")) or {}
-    return reader.read("href", lambda: _read_text(link, "href"))
+        return reader.read("download_report", _read_text, links, "download_report")
+    link = reader.read("download_report", _object, links, "download_report") or {}
+    return reader.read("href", _read_text, link, "href")

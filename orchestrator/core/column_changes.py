@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Final
+
+_NAMES: Final = ("dropped", "hashed", "without_type")
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +30,7 @@ class ColumnChanges:
     @property
     def as_json(self) -> dict[str, list[str]]:
         """For ledger, manifest and `--json`."""
-        return {name: list(columns) for name, columns in asdict(self).items()}
+        return {name: list(getattr(self, name)) for name in _NAMES}
 
     @classmethod
     def from_json(cls, fields: Mapping[str, Any]) -> ColumnChanges:
@@ -40,5 +42,4 @@ class ColumnChanges:
         for columns in fields.values():
             if not isinstance(columns, list) or not all(isinstance(name, str) for name in columns):
                 raise ValueError(f"{columns!r} is no list of columns")
-        names = ("dropped", "hashed", "without_type")
-        return cls(*(tuple(fields.get(name, ())) for name in names))
+        return cls(*(tuple(fields.get(name, ())) for name in _NAMES))
