@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from orchestrator.core.echo import EchoDifference
 from orchestrator.core.policy import ExitCode, exit_code
 from orchestrator.errors import CorruptArchive, ServerFault
-from orchestrator.reporting.logs import logger
+from orchestrator.reporting.logs import Log
 from orchestrator.simulator import Fault, Settings
 from orchestrator.texts import MAX_QUOTE, MAX_REASON, hider, printable, short
 from tests.kit.meddling import Answer, meddling
@@ -69,8 +69,8 @@ def test_errors_are_bounded_however_long_a_server_talks() -> None:
 @pytest.mark.parametrize("as_json", [False, True], ids=["text", "json"])
 def test_a_line_of_the_log_is_one_line(as_json: bool) -> None:
     stream = io.StringIO()
-    log = logger(stream, json=as_json, mask=str, now=lambda: NOW)
-    log.warning("one\x85two\u2028three\u202efour\nfive", fact="six\u2029")
+    log = Log(stream, as_json=as_json, mask=str, now=lambda: NOW)
+    log.write("warning", "one\x85two\u2028three\u202efour\nfive", {"fact": "six\u2029"})
     (line,) = stream.getvalue().splitlines()
     assert line.isprintable()
     if as_json:

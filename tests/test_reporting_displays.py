@@ -19,7 +19,7 @@ from orchestrator.core.lifecycle import State
 from orchestrator.core.model import Report, Series
 from orchestrator.reporting.live_display import LiveDisplay, picture
 from orchestrator.reporting.log_display import LogDisplay
-from orchestrator.reporting.logs import logger
+from orchestrator.reporting.logs import Log
 from orchestrator.reporting.phrases import calendar_length, length
 from orchestrator.reporting.run_stats import RunStats
 from orchestrator.texts import hider
@@ -66,7 +66,7 @@ def drawn(stats: RunStats, *, width: int = 120, height: int = 40) -> list[str]:
 
 def lines_to(stream: io.StringIO, *, json_lines: bool = False, quiet: bool = False) -> LogDisplay:
     mask = hider([SECRET])
-    return LogDisplay(logger(stream, json=json_lines, mask=mask, now=lambda: NOW, quiet=quiet))
+    return LogDisplay(Log(stream, as_json=json_lines, mask=mask, now=lambda: NOW, quiet=quiet))
 
 
 # --- the terminal ---------------------------------------------------------------------------------

@@ -9,7 +9,6 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 import click
-from rich.console import Console
 
 from orchestrator.app.file_changes import files_of_run
 from orchestrator.app.run_request import Display
@@ -22,9 +21,8 @@ from orchestrator.core.ports import Clock
 from orchestrator.core.settings import Credentials
 from orchestrator.reporting import summary, summary_text
 from orchestrator.reporting.json_fields import exit_fields
-from orchestrator.reporting.live_display import LiveDisplay
 from orchestrator.reporting.log_display import LogDisplay
-from orchestrator.reporting.logs import LibraryLines, logger
+from orchestrator.reporting.logs import LibraryLines, Log
 from orchestrator.reporting.summary import RunSummary
 from orchestrator.texts import hider, printable
 
@@ -54,14 +52,22 @@ class RunOutput:
         self._as_json = as_json
         self._json_lines = log_format == "json"
         self._quiet = quiet
-        self._log = logger(
-            sys.stderr, json=self._json_lines, mask=self.mask, now=clock.now, quiet=quiet
+        self._log = Log(
+            sys.stderr, as_json=self._json_lines, mask=self.mask, now=clock.now, quiet=quiet
         )
+        self._lines = LogDisplay(self._log, every_change=self._json_lines)
+        self.display: Display = self._lines
+        if sys.stderr.isatty() and not (quiet or self._json_lines):
+            self.display = self._drawn() or self._lines
+
+    def _drawn(self) -> Display | None:
+        """The display that is drawn anew all the time; None: this terminal cannot do that."""
+        from rich.console import Console  # noqa: PLC0415 - start-up time
+
+        from orchestrator.reporting.live_display import LiveDisplay  # noqa: PLC0415 - start-up time
+
         console = Console(stderr=True, highlight=False)
-        drawn = sys.stderr.isatty() and not (quiet or self._json_lines or console.is_dumb_terminal)
-        lines = LogDisplay(self._log, every_change=self._json_lines)
-        self.display: Display = LiveDisplay(console, self.mask) if drawn else lines
-        self._lines = lines
+        return None if console.is_dumb_terminal else LiveDisplay(console, self.mask)
 
     def subscriber(self, other: Subscriber) -> Subscriber:
         """What is told of the run's events: `other`, and the lines if they are JSON."""
@@ -98,13 +104,14 @@ class RunOutput:
             if self._json_lines:
                 text = "internal error: the work on a report ended with it (please report it)"
                 facts = {**exit_fields(ExitCode.BUG), "traceback": "".join(lines)}
-                self._log.error(text, type="error", **facts)
+                self._log.write("error", text, {"type": "error", **facts})
             else:
                 click.echo(self.mask("".join(lines)), err=True, nl=False)
         if self._json_lines:
             # What is not done is told in quiet, too.
-            tell = self._log.info if run_summary.code is ExitCode.DONE else self._log.warning
-            tell("run ended", type="run_ended", **summary.as_json(run_summary))
+            level = "info" if run_summary.code is ExitCode.DONE else "warning"
+            facts = {"type": "run_ended", **summary.as_json(run_summary)}
+            self._log.write(level, "run ended", facts)
         if self._as_json:
             write(map(self.mask, _with_files(run_summary, inputs)))
         elif not (self._json_lines or (self._quiet and run_summary.code is ExitCode.DONE)):

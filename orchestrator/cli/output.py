@@ -8,17 +8,16 @@ from typing import Any, Final
 
 import click
 
+from orchestrator.reporting.logs import json_line
 from orchestrator.reporting.wrapping import terminal_width, wrapped
-from orchestrator.texts import printable, utc_text
+from orchestrator.texts import printable
 
 _BLOCK: Final = 64 * 1024  # Characters that are written at once.
 
 
 def log_line(level: str, text: str, **facts: object) -> str:
     """A line of the log in JSON, where no run is there to write it; see `log_events`."""
-    kind = facts.pop("type", "message")
-    time = utc_text(datetime.now(UTC))
-    return json_text({"time": time, "level": level, "type": kind, "event": text, **facts})
+    return json_line(datetime.now(UTC), level, text, facts)
 
 
 def write(pieces: Iterable[str]) -> None:

@@ -1,71 +1,75 @@
-"""Makes the logger that writes lines to standard error, as text or JSON, without secrets."""
+"""Writes lines to standard error, as text or JSON, without secrets."""
 
+from __future__ import annotations
+
+import json
 import logging
 import traceback
-from collections.abc import Callable, MutableMapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import Any, Final, TextIO
-
-import structlog
-from structlog.typing import EventDict, FilteringBoundLogger, Processor
+from typing import TYPE_CHECKING, Any, Final, TextIO
 
 from orchestrator.reporting.log_events import COMMON
 from orchestrator.texts import printable, utc_text
 
-_LEVELS: Final = {"info": 20, "warning": 30, "error": 40}
+if TYPE_CHECKING:
+    from orchestrator.core.events import Facts
+
+_NO_FACTS: Final[Facts] = {}
 
 
-def logger(
-    stream: TextIO,
-    *,
-    json: bool,
-    mask: Callable[[str], str],
-    now: Callable[[], datetime],
-    quiet: bool = False,
-) -> FilteringBoundLogger:
-    """A logger that writes a line a call: ``log.info(text, fact=…)``.
+def json_line(now: datetime, level: str, text: str, facts: Facts) -> str:
+    """A line in JSON, in ASCII; see `log_events`. What JSON does not know stands as its `repr`."""
+    rest = dict(facts)
+    first = (utc_text(now), level, rest.pop("type", "message"), text)
+    return json.dumps({**dict(zip(COMMON, first, strict=True)), **rest}, default=repr)
+
+
+class Log:
+    """Where lines go.
 
     Args:
-        stream: where the lines go; each is flushed.
-        json: JSON Lines with the facts; else the time and the text.
+        stream: takes them; each is flushed.
+        as_json: JSON Lines with the facts; else the time and the text, which has the facts already.
         mask: takes the secrets out.
         now: the time that the lines carry.
         quiet: nothing below warnings.
     """
 
-    def stamped(_logger: object, _method: str, event: EventDict) -> EventDict:
-        first = (event.pop("level"), event.pop("type", "message"), event.pop("event"))
-        common = zip(COMMON, (utc_text(now()), *first), strict=True)
-        return {**dict(common), **event}
+    def __init__(
+        self,
+        stream: TextIO,
+        *,
+        as_json: bool,
+        mask: Callable[[str], str],
+        now: Callable[[], datetime],
+        quiet: bool = False,
+    ) -> None:
+        self._stream = stream
+        self._as_json = as_json
+        self._mask = mask
+        self._now = now
+        self._quiet = quiet
 
-    def masked(_logger: object, _method: str, event: EventDict) -> EventDict:
-        return {key: _masked(part, mask) for key, part in event.items()}
-
-    processors: list[Processor] = [structlog.processors.add_log_level, stamped, masked]
-    processors.append(structlog.processors.JSONRenderer() if json else _plain)
-    wrapped: FilteringBoundLogger = structlog.wrap_logger(
-        structlog.WriteLogger(stream),
-        processors=processors,
-        wrapper_class=structlog.make_filtering_bound_logger(
-            _LEVELS["warning" if quiet else "info"]
-        ),
-        context_class=dict,
-        cache_logger_on_first_use=True,
-    )
-    return wrapped
-
-
-def _plain(_logger: object, _method: str, event: MutableMapping[str, Any]) -> str:
-    """``2026-03-01T04:05:00Z warning: text``; the facts stand in the text already."""
-    level = "" if event["level"] == "info" else f"{event['level']}: "
-    return f"{event['time']} {level}{printable(event['event'])}"
+    def write(self, level: str, text: str, facts: Facts = _NO_FACTS) -> None:
+        """Writes a line; `level` is ``info``, ``warning`` or ``error``."""
+        if self._quiet and level not in ("warning", "error"):
+            return
+        now, text = self._now(), self._mask(text)
+        if self._as_json:
+            line = json_line(now, level, text, _masked(facts, self._mask))
+        else:
+            before = "" if level == "info" else f"{level}: "
+            line = f"{utc_text(now)} {before}{printable(text)}"
+        self._stream.write(f"{line}\n")
+        self._stream.flush()
 
 
 def _masked(value: Any, mask: Callable[[str], str]) -> Any:
     match value:
         case str():
             return mask(value)
-        case dict():
+        case Mapping():
             return {key: _masked(part, mask) for key, part in value.items()}
         case list() | tuple():
             return [_masked(part, mask) for part in value]
@@ -80,13 +84,13 @@ class LibraryLines(logging.Handler):
         log: where the lines go.
     """
 
-    def __init__(self, log: FilteringBoundLogger) -> None:
+    def __init__(self, log: Log) -> None:
         super().__init__(logging.WARNING)
         self._log = log
 
     def emit(self, record: logging.LogRecord) -> None:
         """Writes one line."""
-        facts = {"source": record.name}
+        facts = {"type": "library", "source": record.name}
         if record.exc_info:
             facts["traceback"] = "".join(traceback.format_exception(*record.exc_info))
-        self._log.warning(record.getMessage(), type="library", **facts)
+        self._log.write("warning", record.getMessage(), facts)
