@@ -4,6 +4,7 @@ import json
 import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 from orchestrator.core.column_drift import FileShape, ShapeChange
 from orchestrator.core.file_columns import FileColumns, columns_as_json, columns_from_json
@@ -72,6 +73,7 @@ class ColumnLists:
         return FileShape(self.column_list(listed), frozenset(by_rule))
 
 
+@lru_cache(maxsize=64)  # the files of a series have the same, nearly always
 def text_of(columns: FileColumns) -> str:
     """A list of columns as it is stored."""
     return json.dumps(columns_as_json(columns), ensure_ascii=False, separators=(",", ":"))

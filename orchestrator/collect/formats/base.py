@@ -12,6 +12,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
+from functools import lru_cache
 from pathlib import Path
 from typing import BinaryIO, ClassVar, NamedTuple, Protocol
 
@@ -178,11 +179,16 @@ class OutputFormat(ABC):
         subject: FileSubject,  # noqa: ARG002 - has no types
     ) -> FileColumns:
         """The columns of a file that is made of a CSV with these."""
-        return tuple(map(FileColumn, names))
+        return _without_types(tuple(names))
 
     def expected_bytes(self, member: Member) -> int:
         """About how many bytes a file of an archive's records takes on the disk."""
         return member.packed_bytes
+
+
+@lru_cache(maxsize=64)  # the files of a series have the same, nearly always
+def _without_types(names: tuple[str, ...]) -> FileColumns:
+    return tuple(map(FileColumn, names))
 
 
 class HashingFile(Writer):
