@@ -15,13 +15,17 @@ from orchestrator.core import lifecycle as life
 from orchestrator.core.intervals import Window
 from orchestrator.core.lifecycle import State
 from orchestrator.core.model import Report, Series
-from orchestrator.errors import LedgerError
+from orchestrator.errors import InvalidTransition, LedgerError
 from orchestrator.ledger import rows, schema
 from orchestrator.ledger.sqlite import SqliteLedger, connect, reading
 from orchestrator.ledger.store import Store
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Awaitable, Callable, Iterator
+
+    from orchestrator.core.ledger_records import LedgerChanges
+    from orchestrator.core.model import LedgerPoint
+    from orchestrator.core.ports import LedgerReader
 
 pytestmark = pytest.mark.anyio
 
@@ -123,6 +127,47 @@ async def test_many_callers_share_a_commit(path: Path) -> None:
             tasks.start_soon(record_intent, ledger, number)
     connection.close()
     assert commits <= 3
+
+
+async def test_what_fails_among_others_is_undone_alone(ledger: SqliteLedger, path: Path) -> None:
+    told: list[int] = []
+
+    class Listener:
+        def prepare(
+            self, reader: LedgerReader, changes: LedgerChanges, _point: LedgerPoint
+        ) -> Callable[[], None]:
+            if changes.unsure:
+                told.extend(report.id for report in reader.reports_numbered(changes.reports))
+            else:
+                told.extend(changes.reports)
+            return lambda: None
+
+    def half_done(store: Store) -> None:
+        intent = store.report(store.newest())
+        store.apply(intent, life.Created("r-1"), AT)
+        raise KeyError("half done")
+
+    refused: list[Exception] = []
+
+    async def refuse(work: Awaitable[object]) -> None:
+        with pytest.raises((InvalidTransition, KeyError)) as caught:
+            await work
+        refused.append(caught.value)
+
+    ledger.tell(Listener())
+    async with anyio.create_task_group() as tasks:
+        for number in range(4):
+            tasks.start_soon(record_intent, ledger, number)
+            tasks.start_soon(refuse, record_intent(ledger, number))
+            tasks.start_soon(refuse, ledger.transact(half_done))
+    assert len(refused) == 8
+    assert sorted(told) == [1, 2, 3, 4]
+    with reading(path) as store:
+        reports = list(store.reports(SERIES))
+        assert [(report.window, report.state) for report in reports] == [
+            (day(number), State.SUBMITTING) for number in range(4)
+        ]
+        assert [len(list(store.events(report.id))) for report in reports] == [1, 1, 1, 1]
 
 
 async def test_a_commit_that_fails_is_everybodys_error(path: Path) -> None:

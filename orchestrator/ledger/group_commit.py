@@ -70,8 +70,8 @@ class GroupCommits:
     async def transact(self, work: Callable[[Store], T]) -> T:
         """Runs `work` inside a transaction; its result once that is committed and synced.
 
-        An error that `work` raises undoes what it did, and nothing else. It may be called twice:
-        again, after all that it did was undone.
+        An error that `work` raises undoes what it did, and nothing else. It may be called
+        again, once all that it did is undone: another piece of the same transaction has failed.
         """
         entry, batch = _Entry(work), self._batch
         batch.entries.append(entry)
@@ -145,18 +145,20 @@ class GroupCommits:
         )
 
     def _work(self, batch: Sequence[_Entry]) -> None:
-        """Does every piece of work; where one fails, all anew, and that one is undone.
+        """Does every piece of work; where one of several fails, all anew, and that one is undone.
 
         A savepoint costs two statements, and pieces hardly ever fail: so there is none at first.
         """
+        entry = batch[0]
         try:
             for entry in batch:
                 entry.result = entry.work(self._store)
-        except _OF_ONE_PIECE:
-            self._db.execute("ROLLBACK")
-            self._store.rolled_back()
-            self._store.changes.take()
+        except _OF_ONE_PIECE as error:
+            self._undo("ROLLBACK")
             self._db.execute("BEGIN IMMEDIATE")
+            if len(batch) == 1:
+                self._fail(entry, error)
+                return
             for entry in batch:
                 self._work_apart(entry)
 
@@ -165,11 +167,17 @@ class GroupCommits:
         try:
             entry.result = entry.work(self._store)
         except _OF_ONE_PIECE as error:
-            self._db.execute("ROLLBACK TO work")
-            self._store.rolled_back()
-            entry.result = None
-            entry.error = explain(error, self._path) if isinstance(error, sqlite3.Error) else error
+            self._undo("ROLLBACK TO work")
+            self._fail(entry, error)
         self._db.execute("RELEASE work")
+
+    def _undo(self, statement: str) -> None:
+        self._db.execute(statement)
+        self._store.rolled_back()
+
+    def _fail(self, entry: _Entry, error: Exception) -> None:
+        entry.result = None
+        entry.error = explain(error, self._path) if isinstance(error, sqlite3.Error) else error
 
     def commit(self) -> None:
         """Ends the transaction: what it wrote is on the disk. The one place where that happens."""

@@ -52,7 +52,8 @@ class Ledger(Protocol):
     async def read(self, work: Callable[[LedgerReader], T]) -> T:
         """Runs `work`, in a worker thread, on one unchanging state of the ledger.
 
-        The reader is valid inside `work` alone. What `work` raises comes out of here.
+        The reader is valid inside `work` alone. What `work` raises comes out of here. It may be
+        called again, where what others asked for at the same time has failed.
         """
 
     async def check(self) -> None:
