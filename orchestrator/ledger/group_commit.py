@@ -149,7 +149,6 @@ class GroupCommits:
 
         A savepoint costs two statements, and pieces hardly ever fail: so there is none at first.
         """
-        entry = batch[0]
         try:
             for entry in batch:
                 entry.result = entry.work(self._store)
@@ -157,7 +156,7 @@ class GroupCommits:
             self._undo("ROLLBACK")
             self._db.execute("BEGIN IMMEDIATE")
             if len(batch) == 1:
-                self._fail(entry, error)
+                self._fail(batch[0], error)
                 return
             for entry in batch:
                 self._work_apart(entry)
