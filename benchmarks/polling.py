@@ -229,7 +229,7 @@ LAYERS: Final = (
     ),
     Layer(
         "size of each report",
-        _method(PollSchedule, "size", 1.0),
+        _method(DurationModel, "size", 1.0),
         ("two sizes", "two sizes, one open"),
     ),
     Layer("share of the open reports", _constant("SHARE_PER_LIST", 1.0), ("five open",)),
