@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from asyncio import CancelledError
+
 import pytest
 
 from orchestrator.core.events import Message, RunEvent, RunEvents
@@ -27,12 +29,20 @@ def test_a_message_carries_its_facts() -> None:
     assert told == [Message("warning", "report 7: failed", {"report": 7})]
 
 
-def test_a_subscriber_that_fails_is_remembered_and_the_others_hear_all_the_same() -> None:
+@pytest.mark.parametrize(
+    "error", [OSError("the terminal is gone"), SystemExit(1), CancelledError()], ids=repr
+)
+def test_a_subscriber_that_fails_is_remembered_and_the_others_hear_all_the_same(
+    error: BaseException,
+) -> None:
+    def fail(_event: RunEvent) -> None:
+        raise error
+
     told: list[RunEvent] = []
-    events = RunEvents(broken, told.append)
+    events = RunEvents(fail, told.append)
     events.message("info", "begun")
     assert len(told) == 1
-    assert repr(events.failure) == "OSError('the terminal is gone')"
+    assert events.failure is error
 
 
 def test_an_essential_subscriber_that_fails_ends_the_run() -> None:

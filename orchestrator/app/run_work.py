@@ -122,7 +122,7 @@ class Executed:
     end: RunEnd
     renewed: RenewalsEnd | None  # how the newer editions stand, where these were asked for
     stats: RunStats
-    display_error: Exception | None  # the first error of what shows the run; None if there was none
+    display_error: BaseException | None  # the first of what shows the run; None if there was none
     loop_lag: LoopLag  # how late the event loop's turns came
     receiver: CallbackServer | None  # of callbacks; None without one
     unreachable: str  # why the API could not be reached; empty if it could

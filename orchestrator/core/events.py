@@ -79,7 +79,7 @@ class RunEvents:
     """
 
     def __init__(self, *subscribers: Subscriber) -> None:
-        self.failure: Exception | None = None
+        self.failure: BaseException | None = None
         self._essential: list[Subscriber] = []
         self._subscribers = subscribers
 
@@ -99,7 +99,7 @@ class RunEvents:
         for subscriber in self._subscribers:
             try:
                 subscriber(event)
-            except Exception as error:  # noqa: BLE001 - a display must not end a run
+            except BaseException as error:  # noqa: BLE001 - a display must not end a run, nor `exit`
                 self.failure = self.failure or error
 
     def message(self, level: Level, text: str, **facts: object) -> None:
