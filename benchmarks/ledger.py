@@ -92,6 +92,7 @@ def _row(folder: Path, size: int) -> Row:
 
     all_open = Dataset.of(folder / "open", size, size)
     all_open.make_ledger()
+    all_open.make_manifest()
     resume_all_open = resume(all_open)
     _remove(all_open)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from functools import lru_cache
 from typing import Final
 
 from orchestrator.core.intervals import Window
@@ -23,7 +22,6 @@ def to_ms(moment: datetime) -> int:
     return (moment - _EPOCH) // _MILLISECOND
 
 
-@lru_cache(maxsize=4096)  # the moments of a report stand in its row as often as it changes
 def from_ms(value: int) -> datetime:
     """The moment of a number of milliseconds since the epoch."""
     return datetime.fromtimestamp(value / 1000, UTC)  # exact: a double holds every millisecond
