@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from orchestrator import load, verify
 from orchestrator.cli.main import call
 from orchestrator.collect.stores.folder import FolderStore
 from orchestrator.core.lifecycle import State
@@ -450,6 +451,17 @@ def test_files_that_are_elsewhere_are_not_said_to_be_erased(
     elsewhere.rename(directory)
     assert erase(place, "--yes") == 0
     assert published(place) == ["20260301", "20260401"]
+
+
+def test_verify_does_not_miss_what_is_erased_while_it_reads(place: Place) -> None:
+    def erase_the_rest(files: int, _total: int) -> None:
+        if files == 1:
+            assert call(["erase", str(place.job), "--before", "2026-05-01", "--yes"]) == 0
+
+    result = verify(load([place.job]), on_progress=erase_the_rest)
+    assert result.findings == ()
+    assert 0 < result.files < 4
+    assert published(place) == []
 
 
 def test_it_waits_for_no_run(place: Place, capsys: pytest.CaptureFixture[str]) -> None:

@@ -179,11 +179,21 @@ class _Check:
             self.on_progress(self.files, total)
 
     def _take(self, report: Report, findings: list[Finding]) -> None:
+        if findings and not self._is_collected(report):
+            return
         self.files += 1
         self.size_bytes += report.size_bytes or 0
         self.wrong_files += bool(findings)
         for finding in findings:
             self._add(finding)
+
+    def _is_collected(self, report: Report) -> bool:
+        """Whether it still is: a run or `erase` may have taken its file away meanwhile.
+
+        Asked anew, since the reader stands still while it lists reports.
+        """
+        with reading_ledger(self.inputs.config) as reader:
+            return reader.report(report.id).state is State.COLLECTED
 
     def _add(self, finding: Finding) -> None:
         self.number += 1
