@@ -208,6 +208,7 @@ def _confine(connection: Any, paths: Sequence[str]) -> None:
     """
     allowed = {*paths, *map(_literal, paths)}  # a path is judged as it is written, too
     connection.execute("SET TimeZone = 'UTC'")
+    connection.execute("SET enable_progress_bar = false")  # it would go to standard output
     connection.execute("SET python_enable_replacements = false")
     connection.execute(f"SET allowed_paths = {_list(sorted(allowed))}")
     connection.execute("SET enable_external_access = false")
