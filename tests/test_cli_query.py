@@ -284,6 +284,7 @@ def test_a_file_that_is_removed_during_a_query_is_told(
     [
         ("select * from smss", "views are sms, verify_api, voice_call"),
         ("selct 1", "DuckDB refuses the statement"),
+        ("select 1 a, 2 b, 3 a", "two columns of the answer are called a"),
     ],
 )
 def test_a_wrong_statement_is_bad_input(
@@ -292,8 +293,19 @@ def test_a_wrong_statement_is_bad_input(
     with simulated(tmp_path) as place:
         collect(place, "csv")
         capsys.readouterr()
-        assert call(["query", str(place.job), sql]) == 2
+        assert call(["query", str(place.job), sql, "--json"]) == 2
         assert told in capsys.readouterr().err
+
+
+def test_nothing_stands_in_the_answer_that_is_no_json(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """No number that JSON lacks, and no progress bar of a long statement."""
+    sql = "select 1 / 0 a, ['-inf'::double, 'nan'::double] b, current_setting($$%s$$) bar"
+    with simulated(tmp_path) as place:
+        collect(place, "csv")
+        answer = ask(place, sql % "enable_progress_bar", capsys)
+    assert answer == [{"a": "inf", "b": ["-inf", "nan"], "bar": False}]
 
 
 def test_what_cannot_be_asked_says_so(

@@ -1,9 +1,11 @@
 """`query`: SQL over the collected files."""
 
 import sys
+from collections import Counter
 from datetime import UTC, datetime
 from decimal import Decimal
 from itertools import chain, islice
+from math import isfinite
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,7 +17,9 @@ from orchestrator.cli.inputs import announce, read_inputs
 from orchestrator.cli.output import json_list, json_text, write, write_lines
 from orchestrator.cli.tables import aligned, tab_separated
 from orchestrator.core.policy import ExitCode
+from orchestrator.errors import InputError
 from orchestrator.presence import exists
+from orchestrator.texts import printable
 
 _LOOKED_AT: Final = 100  # Rows by which a terminal decides which columns are numbers.
 
@@ -42,6 +46,11 @@ def command(arguments: tuple[str, ...], as_json: bool, config: Path | None) -> i
     for warning in result.warnings:
         announce("warning", warning)
     if as_json:
+        if twice := [name for name, number in Counter(result.columns).items() if number > 1]:
+            raise InputError(
+                f"two columns of the answer are called {printable(twice[0])}, of which an object"
+                " of JSON can hold only one; name one of them with AS"
+            )
         write(
             json_list(
                 json_text(dict(zip(result.columns, map(_json, row), strict=True)))
@@ -69,9 +78,14 @@ def _cell(value: Any) -> str:
     return "" if value is None else str(_json(value))
 
 
+def _is_infinite(value: Any) -> bool:
+    return isinstance(value, float) and not isfinite(value)
+
+
 def _json(value: Any) -> Any:
     match value:
-        case None | bool() | int() | float() | str():
+        # JSON has no number for infinity and NaN: they are text, as all that has no case here.
+        case None | bool() | int() | float() | str() if not _is_infinite(value):
             return value
         case datetime() if value.tzinfo is not None:
             return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
