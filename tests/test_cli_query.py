@@ -6,7 +6,9 @@ import json
 import os
 import shutil
 import signal
+import sqlite3
 import threading
+from contextlib import closing
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -55,6 +57,15 @@ def collect(place: Place, *formats: str) -> None:
         use(place, form)
         place.write_job(JOB.replace("FIRST", f"2026-0{month}-01"))
         assert place.run("-q") == 0
+
+
+def rewrite(place: Place, path: Path, lines: list[str]) -> None:
+    """Other lines in a file, as if it had been collected so."""
+    path.write_text("\n".join(lines), encoding="utf-8")
+    with closing(sqlite3.connect(place.state)) as ledger, ledger:
+        change = "UPDATE report SET size_bytes = ? WHERE target = ?"
+        target = path.relative_to(place.directory / "reports").as_posix()
+        assert ledger.execute(change, (path.stat().st_size, target)).rowcount == 1
 
 
 def ask(place: Place, sql: str, capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
@@ -129,7 +140,7 @@ def test_a_value_that_does_not_fit_makes_its_column_text_and_is_told(
         header, first, rest = path.read_text(encoding="utf-8").split("\n", 2)
         fields = first.split('","')
         fields[header.split('","').index("duration")] = value
-        path.write_text("\n".join([header, '","'.join(fields), rest]), encoding="utf-8")
+        rewrite(place, path, [header, '","'.join(fields), rest])
         capsys.readouterr()
         assert call(["query", str(place.job), "select duration from voice_call", "--json"]) == 0
         told = capsys.readouterr()
@@ -156,7 +167,7 @@ def test_a_file_that_is_removed_while_a_column_is_made_text_is_told(
         header, first, *_ = path.read_text(encoding="utf-8").split("\n")
         fields = first.split('","')
         fields[header.split('","').index("duration")] = "x"
-        path.write_text("\n".join([header, '","'.join(fields), ""]), encoding="utf-8")
+        rewrite(place, path, [header, '","'.join(fields), ""])
         monkeypatch.setattr(query, "_begin", begin_and_remove)
         with pytest.raises(InputError, match=r"cannot read the files: .*; `?orchestrator verify"):
             query.query(load_inputs([place.job], env={}), "select duration from voice_call")
@@ -172,7 +183,7 @@ def test_a_late_value_that_does_not_fit_is_found_before_anything_is_printed(
         fields = first.split('","')
         fields[header.split('","').index("duration")] = "x"
         rows = [first] * 300_000 + ['","'.join(fields)]
-        path.write_text("\n".join([header, *rows, ""]), encoding="utf-8")
+        rewrite(place, path, [header, *rows, ""])
         capsys.readouterr()
         assert call(["query", str(place.job), "select duration from voice_call"]) == 0
         told = capsys.readouterr()
@@ -241,7 +252,13 @@ def test_signs_of_patterns_in_the_path_are_signs(
 
 @pytest.mark.parametrize(
     ("form", "damage"),
-    [("csv", "missing"), ("parquet", "missing"), ("parquet", "cut"), ("csv.gz", "cut")],
+    [
+        ("csv", "missing"),
+        ("parquet", "missing"),
+        ("csv", "cut"),
+        ("csv.gz", "cut"),
+        ("csv", "pipe"),
+    ],
 )
 def test_a_file_that_cannot_be_read_is_told(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], form: str, damage: str
@@ -249,15 +266,18 @@ def test_a_file_that_cannot_be_read_is_told(
     with simulated(tmp_path) as place:
         collect(place, form)
         path = next((tmp_path / "reports").rglob(f"report_product=VERIFY-API/**/*.{form}"))
-        if damage == "missing":
-            path.unlink()
-        else:
-            path.write_bytes(path.read_bytes()[-20:])
+        content = path.read_bytes()
+        path.unlink()
+        if damage == "cut":  # at the end of a line: all that DuckDB reads of it is right
+            path.write_bytes(content[: content.rfind(b"\n", 0, -1) + 1])
+        elif damage == "pipe":
+            os.mkfifo(path)
         capsys.readouterr()
         code = call(["query", str(place.job), "select count(*) from verify_api"])
         told = capsys.readouterr().err
     assert code == 2
-    assert "DuckDB cannot read the files" in told
+    what = "DuckDB cannot read the files" if damage == "missing" else "is not as it was collected"
+    assert what in told
     assert "orchestrator verify" in told
 
 

@@ -11,12 +11,13 @@ import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, wait
+from contextlib import suppress
 from dataclasses import dataclass
 from threading import Thread
 from typing import Any, Final, TypeVar
 
 from orchestrator.app.files import ReportFile, files
-from orchestrator.app.query_copies import copies
+from orchestrator.app.query_copies import REMEDY, copies
 from orchestrator.config import Inputs
 from orchestrator.core.commands import JOB, typed
 from orchestrator.core.record_columns import ColumnType, column_type
@@ -157,7 +158,19 @@ def _paths(inputs: Inputs, sql: str, connection: Any) -> Mapping[str, list[str]]
     if inputs.config.output.url:
         named = {key: value for key, value in by_product.items() if _view_name(key) in sql.lower()}
         return copies(inputs.config.output, named or by_product, connection)
-    return {key: [str(file.path) for file in value] for key, value in by_product.items()}
+    return {key: [*map(_path, value)] for key, value in by_product.items()}
+
+
+def _path(file: ReportFile) -> str:
+    """The path of a file on the local disk; that of a cut one would give a wrong answer.
+
+    Raises:
+        InputError: it has another size than was collected. (DuckDB says that there is none.)
+    """
+    with suppress(OSError):
+        if file.path.stat().st_size != file.size_bytes:
+            raise InputError(f"{file.path} is not as it was collected; {REMEDY}")
+    return str(file.path)
 
 
 def _rows(

@@ -22,7 +22,8 @@ from orchestrator.errors import InputError
 
 _AT_ONCE: Final = 4
 _SPARE_BYTES: Final = 100_000_000  # Stay free for others, and for what DuckDB writes.
-_REMEDY: Final = f"{typed('verify', JOB)} tells which files are missing or damaged"
+REMEDY: Final = f"{typed('verify', JOB)} tells which files are missing or damaged"
+"""What to do where a file is not there, or not as it was collected."""
 
 
 def copies(
@@ -69,6 +70,6 @@ def _copy(store: OutputStore, file: ReportFile, place: Path) -> None:
                     digest.update(block)
                     copy.write(block)
         except (FileNotFoundError, disk.RemoteError) as error:
-            raise InputError(f"cannot read {file.url}: {error.strerror}; {_REMEDY}") from error
+            raise InputError(f"cannot read {file.url}: {error.strerror}; {REMEDY}") from error
     if digest.hexdigest() != file.sha256:
-        raise InputError(f"{file.url} is not as it was collected; {_REMEDY}")
+        raise InputError(f"{file.url} is not as it was collected; {REMEDY}")
