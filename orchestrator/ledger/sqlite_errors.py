@@ -8,7 +8,8 @@ from orchestrator.core.commands import JOB, typed
 from orchestrator.errors import LedgerError
 
 _UNWRITABLE: Final = (
-    "it cannot be opened or written; check the owner and the mode of the file and its directory"
+    "it cannot be opened or written; check the owner and the mode of the file, of its -wal "
+    "and -shm where they are, and of its directory"
 )
 _HELD: Final = "another program holds it; close that program"
 
