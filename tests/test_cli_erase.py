@@ -367,7 +367,9 @@ def test_a_store_that_refuses_is_74_and_the_next_call_goes_on(
     assert "is not removed yet" in capsys.readouterr().out
     assert call(["resolve", str(number), "--resubmit"]) == 2
     assert call(["files", str(place.job), "--json"]) == 0
+    capsys.readouterr()
     assert erase(place, "--yes") == 0
+    assert capsys.readouterr().err == "2 files removed that an earlier command had left\n"
     assert published(place) == ["20260301", "20260401"]
 
 

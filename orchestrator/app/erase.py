@@ -155,7 +155,8 @@ async def erase(
     async with writing_ledger(config, clock, lock_wait, announce=announce) as writable:
         ledger = writable.ledger
         erasing = _Erasing(ledger, FileCollector(config.output), f"before {before}")
-        await erasing.remove(await ledger.superseded())
+        if number := await erasing.remove(await ledger.superseded()):
+            announce("info", f"{counted(number, 'file')} removed that an earlier command had left")
         for series, until in moments.values():
             chosen, disputed = await ledger.read(
                 partial(erasure.choose, series=series, before=until)
@@ -186,12 +187,8 @@ class _Erasing:
             if not await self.remove(await self._reports([report.id for report in reports])):
                 self.raise_failure()
 
-    async def remove(self, reports: Sequence[Report]) -> bool:
-        """Removes the files of reports of which the ledger says that these are not collected.
-
-        Returns:
-            Whether any could be removed.
-        """
+    async def remove(self, reports: Sequence[Report]) -> int:
+        """Removes files of which the ledger says that they are not collected; how many it could."""
         removed: list[Report] = []
 
         async def remove(report: Report) -> None:
@@ -204,7 +201,7 @@ class _Erasing:
 
         await _each(reports, remove)
         await _each(removed, self._ledger.withdrawn)
-        return bool(removed)
+        return len(removed)
 
     async def waive(self, ids: Sequence[int]) -> None:
         async for _ in self._applied(ids, lifecycle.Waived(f"erased: {self._reason}")):
