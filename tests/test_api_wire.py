@@ -6,6 +6,7 @@ import json
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -504,6 +505,30 @@ def test_only_the_entries_of_the_wanted_ids_are_read(
         "reports": [OLD, None, [], {"request_id": {}}, old(request_id="second")]
     }
     assert [report.request_id for report in wire.read_list(answer, only)] == read
+
+
+def test_entries_that_are_not_wanted_are_dropped_while_the_list_is_parsed() -> None:
+    inner = {"request_id": "third", "status": "delivered"}
+    answer = {
+        "request_id": "of the answer itself",
+        "items_count": 3,
+        "reports": [old(), old(request_id=" second "), old(request_id="third", request=inner)],
+    }
+    drop = partial(wire.is_of_another, {"second"})
+    parsed = bounded_json.parse_object(json.dumps(answer).encode(), drop)
+    assert [isinstance(entry, dict) for entry in parsed["reports"]] == [False, True, False]
+    listed = wire.read_list(parsed, {"second"})
+    assert ([report.request_id for report in listed], listed.said, listed.unread) == (
+        ["second"], 3, 0,
+    )  # fmt: skip
+
+
+def test_what_an_entry_repeats_of_another_report_is_unreadable_and_not_empty() -> None:
+    answer = {"reports": [old(request_params={"request_id": "another", "status": "failed"})]}
+    drop = partial(wire.is_of_another, {ID})
+    parsed = bounded_json.parse_object(json.dumps(answer).encode(), drop)
+    (report,) = wire.read_list(parsed, {ID})
+    assert report.unreadable == {"request_params": "request_params is an object of no use"}
 
 
 def test_a_wanted_entry_with_an_odd_field_is_read_all_the_same() -> None:

@@ -4,6 +4,8 @@ Knows nothing of reports: that is `orchestrator.api.wire`.
 """
 
 import json
+from collections.abc import Callable
+from functools import partial
 from typing import Any, Final
 
 MAX_VALUES: Final = 1_500_000
@@ -27,11 +29,17 @@ class TooManyValues(WireError):
     """An answer has more than `MAX_VALUES` values."""
 
 
-def parse_object(body: bytes) -> dict[str, Any]:
+def parse_object(
+    body: bytes, drop: Callable[[dict[str, Any]], bool] | None = None
+) -> dict[str, Any]:
     """Parses an answer that must be a JSON object.
 
     What the standard of JSON does not allow (NaN, two values of one name) makes only that field
     `Unreadable`.
+
+    Args:
+        drop: says of each object, the inner ones first, whether it is of no use; such a one
+            becomes `Unreadable` at once, so that thousands of them take no memory.
 
     Raises:
         WireError: it is not JSON, or not an object.
@@ -45,7 +53,7 @@ def parse_object(body: bytes) -> dict[str, Any]:
             body.decode("utf-8-sig"),
             parse_constant=Unreadable,
             parse_int=_whole_number,
-            object_pairs_hook=_fields,
+            object_pairs_hook=_fields if drop is None else partial(_fields_unless, drop),
         )
     except RecursionError:
         raise WireError("JSON that is nested too deeply") from None
@@ -97,6 +105,13 @@ def _fields(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return fields
 
 
+def _fields_unless(
+    drop: Callable[[dict[str, Any]], bool], pairs: list[tuple[str, Any]]
+) -> dict[str, Any] | Unreadable:
+    fields = _fields(pairs)
+    return _DROPPED if drop(fields) else fields
+
+
 def _whole_number(digits: str) -> int | Unreadable:
     return int(digits) if len(digits) <= MAX_DIGITS else Unreadable("a number without end")
 
@@ -129,6 +144,8 @@ def kind_of(value: object) -> str:  # noqa: PLR0911 - one arm a kind
         case _:
             return "an object"
 
+
+_DROPPED: Final = Unreadable("an object of no use")
 
 _LENIENT: Final = json.JSONDecoder(
     parse_constant=Unreadable, parse_int=_whole_number, object_pairs_hook=_fields, strict=False

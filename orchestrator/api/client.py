@@ -8,6 +8,7 @@ import contextlib
 from collections.abc import AsyncIterator, Callable, Container, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any, Final
 from urllib.parse import quote, unquote
 
@@ -329,7 +330,8 @@ class VonageReports:
 
     def _reports_in(self, answer: bytes, only: Container[str] | None) -> ReportList:
         """The reports of a list answer. Pure, so any thread may do it."""
-        listed = wire.read_list(bounded_json.parse_object(answer), only)
+        drop = None if only is None else partial(wire.is_of_another, only)
+        listed = wire.read_list(bounded_json.parse_object(answer, drop), only)
         kept = [report for report in listed if not self._repeats_a_secret(report)]
         return ReportList(kept, listed.said, listed.unread + len(listed) - len(kept))
 

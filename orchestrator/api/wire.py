@@ -189,6 +189,12 @@ def read_list(answer: Mapping[str, Any], only: Container[str] | None = None) -> 
     return ReportList(reports, said, unread)
 
 
+def is_of_another(only: Container[str], fields: Mapping[str, Any]) -> bool:
+    """Whether an object in a list answer is about a report whose id is not in `only`."""
+    value = fields.get("request_id")
+    return isinstance(value, str) and value.strip(" ") not in only and "reports" not in fields
+
+
 def _is_of(entry: object, ids: Container[str]) -> bool:
     try:
         return isinstance(entry, dict) and _read_id(entry) in ids
