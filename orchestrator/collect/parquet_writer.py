@@ -280,18 +280,20 @@ class ParquetWriter:
         """Writes the first rows of what waits."""
         if not rows:
             return
-        assert self._writer is not None
         table = pa.concat_tables(self._tables)
         self._wait()
         self._group = table.slice(0, rows)
-        self._encoding = self._encoder.submit(
-            self._writer.write_table, self._group, row_group_size=ROW_GROUP_ROWS
-        )
+        self._encoding = self._encoder.submit(self._encode)
         rest = table.slice(rows)
         self._waiting_bytes = self._waiting_bytes * rest.num_rows // table.num_rows
         self._waiting_rows = rest.num_rows
         self._tables = [rest] if rest.num_rows else []
         self.rows += rows
+
+    def _encode(self) -> None:
+        # An argument would live on in the encoder's thread for a moment, and then be freed there.
+        assert self._writer is not None
+        self._writer.write_table(self._group, row_group_size=ROW_GROUP_ROWS)
 
     def _wait(self) -> None:
         """Returns when the row group that is being encoded is written."""
