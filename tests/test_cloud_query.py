@@ -18,7 +18,7 @@ QUESTIONS = [
     "select * from sms order by all",
     "select report_direction, sum(total_price), currency from sms group by all order by all",
     "select typeof(date_received), count(*) from verify_api group by all",
-    "select s.n, v.n from (select count(*) n from SMS) s, (from verify_api select count(*) n) v",
+    "select s.n, v.n m from (select count(*) n from SMS) s, (from verify_api select count(*) n) v",
 ]
 
 
