@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from orchestrator.app.verify import Finding
     from orchestrator.core.model import Report
 
 JOB = """\
@@ -463,6 +464,19 @@ def test_verify_does_not_miss_what_is_erased_while_it_reads(place: Place) -> Non
     result = verify(load([place.job]), on_progress=erase_the_rest)
     assert result.findings == ()
     assert 0 < result.files < 4
+    assert published(place) == []
+
+
+def test_verify_asks_the_ledger_again_after_it_has_named_a_file(place: Place) -> None:
+    missing = min((place.directory / "reports").rglob("2*_*.csv"))
+    missing.unlink()
+
+    def erase_the_rest(_finding: Finding) -> None:
+        assert call(["erase", str(place.job), "--before", "2026-05-01", "--yes"]) == 0
+
+    result = verify(load([place.job]), on_finding=erase_the_rest)
+    (finding,) = result.findings
+    assert finding.path == str(missing)
     assert published(place) == []
 
 

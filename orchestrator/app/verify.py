@@ -94,8 +94,8 @@ def verify(
         InputError: the ledger is missing beside its files.
         LedgerError: it cannot be read, or is damaged.
     """
-    with reading_ledger(inputs.config) as reader:
-        check = _Check(inputs, reader, on_finding, on_progress)
+    with reading_ledger(inputs.config) as reader, reading_ledger(inputs.config) as latest:
+        check = _Check(inputs, reader, latest, on_finding, on_progress)
         check.read_files()
         check.compare_manifest()
         check.find_unknown_files()
@@ -112,7 +112,8 @@ def verify(
 @dataclass(slots=True)
 class _Check:
     inputs: Inputs
-    reader: LedgerReader
+    reader: LedgerReader  # stands still while it lists reports
+    latest: LedgerReader  # asked for one report at a time, as it is by then
     on_finding: Callable[[Finding], None] | None
     on_progress: Callable[[int, int], None] | None
     files: int = 0
@@ -188,12 +189,8 @@ class _Check:
             self._add(finding)
 
     def _is_collected(self, report: Report) -> bool:
-        """Whether it still is: a run or `erase` may have taken its file away meanwhile.
-
-        Asked anew, since the reader stands still while it lists reports.
-        """
-        with reading_ledger(self.inputs.config) as reader:
-            return reader.report(report.id).state is State.COLLECTED
+        """Whether it still is: a run or `erase` may have taken its file away meanwhile."""
+        return self.latest.report(report.id).state is State.COLLECTED
 
     def _add(self, finding: Finding) -> None:
         self.number += 1
