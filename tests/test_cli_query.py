@@ -68,6 +68,15 @@ def rewrite(place: Place, path: Path, lines: list[str]) -> None:
         assert ledger.execute(change, (path.stat().st_size, target)).rowcount == 1
 
 
+def a_call(folder: Path, duration: str) -> tuple[Path, str, str, str]:
+    """A CSV of voice calls: its path, header and first record, and that with this duration."""
+    path = next((folder / "reports").rglob("report_product=VOICE-CALL/**/*.csv"))
+    header, first, *_ = path.read_text(encoding="utf-8").split("\n")
+    fields = first.split('","')
+    fields[header.split('","').index("duration")] = duration
+    return path, header, first, '","'.join(fields)
+
+
 def ask(place: Place, sql: str, capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
     capsys.readouterr()
     assert call(["query", str(place.job), sql, "--json"]) == 0
@@ -136,11 +145,9 @@ def test_a_value_that_does_not_fit_makes_its_column_text_and_is_told(
 ) -> None:
     with simulated(tmp_path) as place:
         collect(place, "csv", form)
-        path = next((tmp_path / "reports").rglob("report_product=VOICE-CALL/**/*.csv"))
-        header, first, rest = path.read_text(encoding="utf-8").split("\n", 2)
-        fields = first.split('","')
-        fields[header.split('","').index("duration")] = value
-        rewrite(place, path, [header, '","'.join(fields), rest])
+        path, header, _, misfit = a_call(tmp_path, value)
+        _, _, rest = path.read_text(encoding="utf-8").split("\n", 2)
+        rewrite(place, path, [header, misfit, rest])
         capsys.readouterr()
         assert call(["query", str(place.job), "select duration from voice_call", "--json"]) == 0
         told = capsys.readouterr()
@@ -163,11 +170,8 @@ def test_a_file_that_is_removed_while_a_column_is_made_text_is_told(
 
     with simulated(tmp_path) as place:
         collect(place, "csv")
-        path = next((tmp_path / "reports").rglob("report_product=VOICE-CALL/**/*.csv"))
-        header, first, *_ = path.read_text(encoding="utf-8").split("\n")
-        fields = first.split('","')
-        fields[header.split('","').index("duration")] = "x"
-        rewrite(place, path, [header, '","'.join(fields), ""])
+        path, header, _, misfit = a_call(tmp_path, "x")
+        rewrite(place, path, [header, misfit, ""])
         monkeypatch.setattr(query, "_begin", begin_and_remove)
         with pytest.raises(InputError, match=r"cannot read the files: .*; `?orchestrator verify"):
             query.query(load_inputs([place.job], env={}), "select duration from voice_call")
@@ -178,12 +182,8 @@ def test_a_late_value_that_does_not_fit_is_found_before_anything_is_printed(
 ) -> None:
     with simulated(tmp_path) as place:
         collect(place, "csv")
-        path = next((tmp_path / "reports").rglob("report_product=VOICE-CALL/**/*.csv"))
-        header, first, *_ = path.read_text(encoding="utf-8").split("\n")
-        fields = first.split('","')
-        fields[header.split('","').index("duration")] = "x"
-        rows = [first] * 300_000 + ['","'.join(fields)]
-        rewrite(place, path, [header, *rows, ""])
+        path, header, first, misfit = a_call(tmp_path, "x")
+        rewrite(place, path, [header, *[first] * 300_000, misfit, ""])
         capsys.readouterr()
         assert call(["query", str(place.job), "select duration from voice_call"]) == 0
         told = capsys.readouterr()
