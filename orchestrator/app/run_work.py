@@ -177,7 +177,7 @@ async def execute(
                 await _write_manifest(request, writable)
             raise
         if context.not_removed:
-            end = replace(end, remains=replace(end.remains, not_removed=_words(context)))
+            end = replace(end, remains=replace(end.remains, not_removed=_not_removed_text(context)))
         await _write_manifest(request, writable)
         await _clear_quarantine(request, ledger)
         unreachable = [session.unreachable for session in sessions.values() if session.unreachable]
@@ -213,8 +213,8 @@ async def _pay_debt_or_renew(
     return RunEnd(now, renewed.remains, unsettled=(), series=0), renewed
 
 
-def _words(context: RunContext) -> str:
-    """What could not be removed, for people."""
+def _not_removed_text(context: RunContext) -> str:
+    """How many files could not be removed, and why not the first, for people."""
     number, first = len(context.not_removed), next(iter(context.not_removed.values()))
     return (
         f"{counted(number, 'file')} that {'is' if number == 1 else 'are'} erased, or replaced by a "

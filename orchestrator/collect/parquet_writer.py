@@ -10,6 +10,7 @@ import io
 import os
 import struct
 from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Final
 
@@ -27,10 +28,10 @@ from orchestrator.collect.formats.base import (
 from orchestrator.core.record_columns import ColumnType, column_type
 from orchestrator.errors import CorruptArchive, InputError
 
+# Milliseconds after which freed memory goes back to the system: by default a second, in which
+# hundreds of megabytes go by. pyarrow's allocator reads it once, as it is loaded.
+os.environ.setdefault("MIMALLOC_PURGE_DELAY", "100")
 try:
-    # Milliseconds after which freed memory goes back to the system; its allocator reads this once,
-    # as it is loaded. By default it is a second, in which hundreds of megabytes go by.
-    os.environ.setdefault("MIMALLOC_PURGE_DELAY", "100")
     import pyarrow as pa
     import pyarrow.compute as pc
     import pyarrow.csv as pa_csv
@@ -40,8 +41,6 @@ except ImportError as missing:
         "parquet files need the library pyarrow, which is not installed; install it with"
         " `pip install 'pyarrow>=21'`, or set output.format to another format"
     ) from missing
-
-from collections.abc import Callable, Mapping, Sequence
 
 __all__ = ["ParquetWriter", "pa", "pq", "unique"]
 

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
-
-_NAMES: Final = ("dropped", "hashed", "without_type")
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +28,7 @@ class ColumnChanges:
     @property
     def as_json(self) -> dict[str, list[str]]:
         """For ledger, manifest and `--json`."""
-        return {name: list(getattr(self, name)) for name in _NAMES}
+        return {name: list(getattr(self, name)) for name in self.__match_args__}
 
     @classmethod
     def from_json(cls, fields: Mapping[str, Any]) -> ColumnChanges:
@@ -42,4 +40,4 @@ class ColumnChanges:
         for columns in fields.values():
             if not isinstance(columns, list) or not all(isinstance(name, str) for name in columns):
                 raise ValueError(f"{columns!r} is no list of columns")
-        return cls(*(tuple(fields.get(name, ())) for name in _NAMES))
+        return cls(*(tuple(fields.get(name, ())) for name in cls.__match_args__))

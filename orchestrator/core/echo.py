@@ -71,12 +71,10 @@ def differences(report: Report, remote: RemoteReport) -> tuple[EchoDifference, .
     asked = sent(report)
     differing = []
     for name, answer in echoed(remote).items():
-        if name in asked and answer == asked[name]:
-            continue  # as nearly always
         if name not in asked:
             if not filters_nothing(answer):
                 differing.append(EchoDifference(name, None, answer))
-        elif not same_value(name, asked[name], answer):
+        elif answer != asked[name] and not same_value(name, asked[name], answer):
             differing.append(EchoDifference(name, asked[name], answer))
     return tuple(differing)
 
