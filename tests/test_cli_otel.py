@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -75,13 +76,20 @@ def _values(holder: Any) -> dict[str, Any]:
 
 @contextmanager
 def collector(status: int = 200) -> Iterator[tuple[str, Collector]]:
-    """A receiver on this machine: its address, and what it has got."""
+    """A receiver on this machine: its address, and what it has got.
+
+    It ends after the threads that send to it, which a run may leave behind. A connection that is
+    made while a server ends is never closed.
+    """
     got = Collector(status)
     with (
         start_blocking_portal() as portal,
         portal.wrap_async_context_manager(http_server(got.take)) as url,
     ):
         yield f"{url}/otlp", got
+        for thread in threading.enumerate():
+            if thread.name == otel.THREAD_NAME:
+                thread.join()
 
 
 @pytest.fixture(autouse=True)

@@ -26,6 +26,9 @@ from orchestrator.version import __version__
 CLOSE_SECONDS: Final = 5.0
 """The longest that the end of a run waits for the collector."""
 
+THREAD_NAME: Final = "otlp-close"
+"""Of the threads that send what is left; they may outlive `Telemetry.close`."""
+
 _REQUEST_SECONDS: Final = 4.0
 """For one request to the collector."""
 
@@ -219,7 +222,7 @@ class Telemetry:
     def close(self) -> str:
         """Sends what is left, for `CLOSE_SECONDS` at most; in words what went wrong, if it did."""
         works = [
-            threading.Thread(target=each.shutdown, daemon=True)
+            threading.Thread(target=each.shutdown, name=THREAD_NAME, daemon=True)
             for each in (self._traces, self._numbers)
         ]
         ends_at = time.monotonic() + CLOSE_SECONDS
