@@ -19,12 +19,11 @@ install: $(VENV)/.run
 demo: $(VENV)/.run
 	$(BIN)/orchestrator demo
 
-# What is written from the code: manual page, JSON Schemas for editors, lists of faults and log lines.
+# What is written from the code: manual page, JSON Schemas for editors, list of faults.
 man docs: $(VENV)/.dev
 	$(BIN)/python -m tests.test_docs_man
 	$(BIN)/python -m tests.test_docs_schemas
 	$(BIN)/python -m tests.test_docs_faults
-	$(BIN)/python -m tests.test_docs_logs
 
 # Everything CI checks: formatting, lint, types, import directions, the wheel, tests.
 test: check smoke $(VENV)/.azurite

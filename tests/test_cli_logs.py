@@ -10,9 +10,9 @@ import pytest
 
 from orchestrator.cli.main import call
 from orchestrator.engine.collecting import Collecting
-from orchestrator.reporting.log_events import COMMON, EVENTS
 from orchestrator.simulator import Fault, Faults
 from tests.kit.cli_worlds import Place, simulated
+from tests.kit.log_page import COMMON, EVENTS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -34,9 +34,9 @@ def lines_of(capsys: pytest.CaptureFixture[str]) -> Lines:
     lines = [json.loads(line) for line in captured.err.splitlines()]
     for line in lines:
         event = EVENTS[line["type"]]
-        assert list(line)[: len(COMMON)] == list(COMMON), line
-        fields = line.keys() - COMMON.keys()
-        assert event.fields.keys() - event.optional <= fields <= event.fields.keys(), line
+        assert list(line)[: len(COMMON)] == COMMON, line
+        fields = line.keys() - set(COMMON)
+        assert event.fields - event.optional <= fields <= event.fields, line
     return lines
 
 

@@ -1,7 +1,4 @@
-"""docs/logs.md lists what the code can write to a log in JSON, and the code writes nothing else.
-
-Run this file as a script to write the tables anew: ``python -m tests.test_docs_logs``.
-"""
+"""docs/logs.md lists what the code can write to a log in JSON, and the code writes nothing else."""
 
 from __future__ import annotations
 
@@ -9,49 +6,18 @@ import ast
 from collections import defaultdict
 from pathlib import Path
 
-from orchestrator.reporting.log_events import COMMON, EVENTS
+from tests.kit.log_page import EVENTS
 
 ROOT = Path(__file__).parent.parent
-PAGE = ROOT / "docs" / "logs.md"
-BEGIN = "generated from reporting/log_events.py by tests/test_docs_logs.py -->\n"
 
 FROM_ELSEWHERE = {"run_ended", "report", "event_loop", "error", "library"}
 """Types whose fields do not all stand where they are written: `test_cli_logs` meets them."""
-
-
-def tables() -> dict[str, str]:
-    """The text of each generated part, by its name."""
-    common = [
-        "| field | |",
-        "| --- | --- |",
-        *(f"| `{name}` | {of} |" for name, of in COMMON.items()),
-    ]
-    types = ["| type | when | fields |", "| --- | --- | --- |"]
-    for name, event in EVENTS.items():
-        fields = ", ".join(
-            f"`{each}`{' (not always)' if each in event.optional else ''}{of and f' {of}'}"
-            for each, of in event.fields.items()
-        )
-        types.append(f"| `{name}` | {event.meaning} | {fields} |")
-    return {"common fields": "\n".join(common) + "\n", "types": "\n".join(types) + "\n"}
-
-
-def page() -> str:
-    """The page with the parts as they should be."""
-    text = PAGE.read_text(encoding="utf-8")
-    for name, table in tables().items():
-        head, rest = text.split(f"<!-- {name}: {BEGIN}")
-        tail = rest.split(f"<!-- end of {name} -->")[1]
-        text = f"{head}<!-- {name}: {BEGIN}{table}<!-- end of {name} -->{tail}"
-    return text
 
 
 def written() -> dict[str, set[str]]:
     """Every type that stands in the code, with the fields that stand beside it."""
     found: dict[str, set[str]] = defaultdict(set)
     for path in (ROOT / "orchestrator").rglob("*.py"):
-        if path.name == "log_events.py":
-            continue
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             beside: dict[str | None, ast.expr] = {}
             if isinstance(node, ast.Call):
@@ -67,16 +33,12 @@ def written() -> dict[str, set[str]]:
     return found
 
 
-def test_the_page_is_that_of_the_code() -> None:
-    assert PAGE.read_text(encoding="utf-8") == page(), "run python -m tests.test_docs_logs"
-
-
 def test_every_type_is_written_with_its_fields_and_no_others() -> None:
     found = written()
     found.pop("message", None)  # a card of Teams is one, too
     assert set(found) == set(EVENTS) - {"message"}
     for name, fields in found.items():
-        listed = set(EVENTS[name].fields)
+        listed = EVENTS[name].fields
         assert fields <= listed, name
         assert fields == listed or name in FROM_ELSEWHERE, name
 
@@ -89,7 +51,3 @@ def test_what_has_no_type_has_no_fields() -> None:
                 names = {keyword.arg for keyword in node.keywords}
                 if node.func.attr == "message" and names:
                     assert "type" in names, f"{path}:{node.lineno}"
-
-
-if __name__ == "__main__":
-    PAGE.write_text(page(), encoding="utf-8")

@@ -16,7 +16,7 @@ _BLOCK: Final = 64 * 1024  # Characters that are written at once.
 
 
 def log_line(level: str, text: str, **facts: object) -> str:
-    """A line of the log in JSON, where no run is there to write it; see `log_events`."""
+    """A line of the log in JSON, where no run is there to write it; see docs/logs.md."""
     return json_line(datetime.now(UTC), level, text, facts)
 
 

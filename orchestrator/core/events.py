@@ -15,7 +15,7 @@ from orchestrator.core.model import Report
 
 Facts = Mapping[str, object]
 """What a line is about, for machines; ``type`` says what happened: one of those of
-`orchestrator.reporting.log_events`, and ``message`` where it is missing."""
+docs/logs.md, and ``message`` where it is missing."""
 
 Level = Literal["debug", "info", "warning", "error"]
 """How much a message matters. ``debug`` is for one who wants to see every step."""

@@ -53,7 +53,7 @@ class _Cause:
 
     level: str
     text: str  # the first of them
-    type: object  # what they say; see `log_events`
+    type: object  # what they say; see docs/logs.md
     told: int = 0
     more: int = 0  # how many came beyond those that were told, and have not been counted aloud
 

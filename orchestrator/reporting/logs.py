@@ -9,7 +9,6 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final, TextIO
 
-from orchestrator.reporting.log_events import COMMON
 from orchestrator.texts import printable, utc_text
 
 if TYPE_CHECKING:
@@ -19,10 +18,11 @@ _NO_FACTS: Final[Facts] = {}
 
 
 def json_line(now: datetime, level: str, text: str, facts: Facts) -> str:
-    """A line in JSON, in ASCII; see `log_events`. What JSON does not know stands as its `repr`."""
+    """A line in JSON, in ASCII; see docs/logs.md. What JSON does not know stands as its `repr`."""
     rest = dict(facts)
-    first = (utc_text(now), level, rest.pop("type", "message"), text)
-    return json.dumps({**dict(zip(COMMON, first, strict=True)), **rest}, default=repr)
+    kind = rest.pop("type", "message")
+    first = {"time": utc_text(now), "level": level, "type": kind, "event": text}
+    return json.dumps({**first, **rest}, default=repr)
 
 
 class Log:
