@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import Enum
-from typing import Final
+from typing import Any, Final
 
 from orchestrator.core import vonage
 
@@ -64,27 +64,8 @@ class Product:
         return filled
 
 
-def _product(
-    name: str,
-    direction: DirectionRule,
-    fields: str = "",
-    *,
-    outbound_only: str = "",
-    required: str = "",
-    retention: timedelta | None = None,
-    free: bool = False,
-    note: str = "",
-) -> Product:
-    return Product(
-        name=name,
-        direction=direction,
-        fields=frozenset(fields.split()),
-        outbound_only=frozenset(outbound_only.split()),
-        required=frozenset(required.split()),
-        retention=retention,
-        free=free,
-        note=note,
-    )
+def _product(name: str, direction: DirectionRule, fields: str = "", **more: Any) -> Product:
+    return Product(name, direction, frozenset(fields.split()), **more)
 
 
 _REQUIRED, _OPTIONAL, _INVALID = (
@@ -101,7 +82,7 @@ PRODUCTS: Final[Mapping[str, Product]] = {
             _REQUIRED,
             "status from to country network client_ref account_ref include_message"
             " show_concatenated",
-            outbound_only="show_concatenated",
+            outbound_only=frozenset({"show_concatenated"}),
         ),
         _product("MESSAGES", _REQUIRED, "status from to country provider include_message"),
         _product("VOICE-CALL", _OPTIONAL, "status from to country network call_id"),
@@ -127,7 +108,7 @@ PRODUCTS: Final[Mapping[str, Product]] = {
             "CONVERSATIONS",
             _INVALID,
             "type status conversation_id",
-            required="type",
+            required=frozenset({"type"}),
             note="deprecated by the vendor in favour of CONVERSATION-EVENT",
         ),
         _product("VIDEO-API", _INVALID, "session_id meeting_id", retention=vonage.VIDEO_RETENTION),

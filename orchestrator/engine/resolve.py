@@ -18,23 +18,7 @@ from orchestrator.errors import InputError, NotFound, WindowTaken
 _DONE: Final = frozenset({State.VERIFIED, State.COLLECTED, State.SUPERSEDED, State.ERASED})
 """Reports whose file is here, or was: nothing about them waits for a decision."""
 
-_WITHOUT_ID: Final = frozenset({State.HELD, State.SUBMITTING, State.ABSENT})
-
 _STILL_FOLLOWED: Final = frozenset({State.SUBMITTED, State.READY})
-
-_LOOKED_AT_AGAIN: Final = frozenset({State.DISPUTED, State.EXPIRED, State.LOST})
-
-_MAY_BE_BOUGHT_AGAIN: Final = frozenset(
-    {
-        State.SUBMITTING,
-        State.HELD,
-        State.SUBMITTED,
-        State.READY,
-        State.DISPUTED,
-        State.WAIVED,
-        State.ERASED,
-    }
-)
 
 
 async def adopt(report: Report, request_id: str, ledger: Ledger, session: KeySession) -> Report:
@@ -47,7 +31,7 @@ async def adopt(report: Report, request_id: str, ledger: Ledger, session: KeySes
         InputError: the row has an id already, the API does not know this id, it is another row's,
             it is a report of something else, or another report has the window by now.
     """
-    _only(report, _WITHOUT_ID, "--adopt")
+    _only(report, lifecycle.Adopted.after, "--adopt")
     try:
         remote = await session.ask(partial(session.api.status, request_id), Priority.POLL)
     except NotFound as error:
@@ -71,7 +55,7 @@ async def refetch(report: Report, ledger: Ledger) -> Report:
     """
     if report.state in _STILL_FOLLOWED:
         return report
-    _only(report, _LOOKED_AT_AGAIN | _STILL_FOLLOWED, "--refetch")
+    _only(report, lifecycle.Refetched.after | _STILL_FOLLOWED, "--refetch")
     return await _apply(ledger, report, lifecycle.Refetched("looked at again, as the user asked"))
 
 
@@ -87,7 +71,7 @@ async def resubmit(report: Report, ledger: Ledger, collector: Collector) -> Repo
             f"report {report.id}: its file {report.target} is still to be removed; "
             f"{typed('run', JOB)} does that first"
         )
-    if report.state in _MAY_BE_BOUGHT_AGAIN:
+    if report.state in lifecycle.Resubmitted.after:
         await collector.discard(report)
         return await ledger.apply(report, lifecycle.Resubmitted("bought again by the user"))
     if await ledger.undo_give_up(report):
@@ -109,7 +93,7 @@ async def accept_file(report: Report, ledger: Ledger, collector: Collector) -> R
         CollectError: there is no file of it, it cannot even be unpacked, or another file stands
             in its place.
     """
-    _only(report, frozenset({State.DISPUTED}), "--accept-file")
+    _only(report, lifecycle.Accepted.after, "--accept-file")
     accepted = lifecycle.Accepted(**vars(await collector.accept(report)))
     report = await ledger.apply(report, accepted)
     if await collector.publish(report):
