@@ -178,18 +178,6 @@ class KeySession:
 
     # --- requests -----------------------------------------------------------------------------
 
-    def retrying(
-        self, retry: Callable[[BaseException], bool] = policy.is_retryable
-    ) -> tenacity.AsyncRetrying:
-        """Attempts with pauses, as the retry policy says; the last error is raised as it is."""
-        return tenacity.AsyncRetrying(
-            retry=tenacity.retry_if_exception(retry),
-            stop=self._is_enough,
-            wait=self._pause,
-            sleep=anyio.sleep,
-            reraise=True,
-        )
-
     def _is_enough(self, state: tenacity.RetryCallState) -> bool:
         """Whether it was tried often enough, or the server asks for too long a pause."""
         asked = _asked(state)
@@ -226,8 +214,7 @@ class KeySession:
     async def is_answered(self) -> bool:
         """Whether a call that asks for nothing is let through at the key's very next turn."""
         try:
-            async with self.admitted(Priority.SUBMIT, -math.inf):
-                await self.api.status(_NOBODY)
+            await self._ask_for_nothing()
         except NotFound:
             return True
         except Throttled:
@@ -247,32 +234,34 @@ class KeySession:
 
         One call that costs nothing. Where answers carry no time, ours has to do: true as well.
         """
-        if not self._knows_time():
-            async with self._asking_time:
-                if not self._knows_time():
-                    await self._ask_time()
-        return self._knows_time()
+        return await self._asked_until(self._knows_time)
 
     def _knows_time(self) -> bool:
         return self.api.server_now() is not None or self._dateless >= _DATELESS
 
     async def has_reached(self, moment: datetime) -> bool:
         """Whether the API's clock has; asked anew where it seems not so: ours may have been set."""
-        if self._seems_before(moment):
-            async with self._asking_time:
-                if self._seems_before(moment):
-                    await self._ask_time()
-        return not self._seems_before(moment)
+        return await self._asked_until(
+            lambda: (now := self.api.server_now()) is None or now >= moment
+        )
 
-    def _seems_before(self, moment: datetime) -> bool:
-        now = self.api.server_now()
-        return now is not None and now < moment
+    async def _asked_until(self, is_known: Callable[[], bool]) -> bool:
+        """Whether something is known of the API's time, by one call for it where it is not yet."""
+        if not is_known():
+            async with self._asking_time:
+                if not is_known():
+                    await self._ask_time()
+        return is_known()
+
+    async def _ask_for_nothing(self) -> None:
+        """One call that costs nothing, at the key's very next turn."""
+        async with self.admitted(Priority.SUBMIT, -math.inf):
+            await self.api.status(_NOBODY)
 
     async def _ask_time(self) -> None:
-        """One call that costs nothing, for the time in its answer."""
+        """One call, for the time in its answer."""
         try:
-            async with self.admitted(Priority.SUBMIT, -math.inf):
-                await self.api.status(_NOBODY)
+            await self._ask_for_nothing()
         except TransportError:
             return
         except (ServerFault, Throttled):
@@ -355,10 +344,15 @@ class KeySession:
         Raises:
             ApiError: what the last attempt met.
         """
-        async for attempt in self.retrying():
-            with attempt:
-                return await self.turn(request, priority)
-        raise AssertionError("unreachable: tenacity raises the last error")
+        retrying = tenacity.AsyncRetrying(
+            retry=tenacity.retry_if_exception(policy.is_retryable),
+            stop=self._is_enough,
+            wait=self._pause,
+            sleep=anyio.sleep,
+            reraise=True,
+        )
+        answer: T = await retrying(self.turn, request, priority)
+        return answer
 
 
 def _asked(state: tenacity.RetryCallState) -> timedelta | None:

@@ -28,7 +28,7 @@ from orchestrator.engine.key_session import KeySession
 from orchestrator.engine.polling import missing_reports, parameters
 from orchestrator.engine.polling.groups import PollGroups
 from orchestrator.engine.polling.list_trust import NOTHING_ANY_MORE, Advice, Verdict
-from orchestrator.engine.polling.missing_reports import LeftOpen
+from orchestrator.engine.polling.missing_reports import LeftOpen, Streak
 from orchestrator.engine.polling.reports import PolledReport, PollGroup
 from orchestrator.engine.polling.schedule import PollSchedule
 from orchestrator.errors import ApiError, NotFound, Unauthorized
@@ -154,7 +154,7 @@ class Poller:
     def _learn_clock(
         self, session: KeySession, report: PolledReport, received_at: datetime
     ) -> None:
-        report.was_received(received_at)
+        report.received_at = received_at
         ahead = received_at - report.stored.intended_at
         learned = self._server_ahead.get(session.api_key)
         self._server_ahead[session.api_key] = ahead if learned is None else min(learned, ahead)
@@ -176,7 +176,7 @@ class Poller:
                 # They should be there, and are not: whatever the reason, they must not be lost.
                 group.trust.lacked(len(due))
                 for report in due:
-                    report.leave_list()
+                    report.is_in_list = False
                 to_poll += due
                 continue
             source.showed_nothing(group.account, len(due), now)
@@ -216,7 +216,7 @@ class Poller:
         try:
             remote = await session.turn(partial(session.api.status, report.request_id), priority)
         except NotFound:
-            report.was_answered()
+            report.failures = 0
             await self._handle_not_found(report, session)
         except Unauthorized as error:
             report.finish(error)
@@ -229,7 +229,7 @@ class Poller:
         else:
             self._shown_at[session.api_key] = anyio.current_time()
             report.was_shown()
-            report.was_answered()
+            report.failures = 0
             self._take_own_answer(report, remote, session)
         report.was_polled(anyio.current_time())
         return is_answered
@@ -263,7 +263,7 @@ class Poller:
         Link and count may be filled in a moment after the status: what lacks is asked for again.
         """
         if not outcomes.is_final(remote):
-            report.was_not_final()
+            report.incomplete = Streak()
             return False
         is_whole = outcomes.is_whole(remote)
         if is_whole and (remote.status in (Status.FAILED, Status.ABORTED) or _says_all(remote)):
@@ -284,7 +284,7 @@ class Poller:
     def _leave_list(self, report: PolledReport, session: KeySession) -> None:
         """Its polls tell nothing: they come ever more rarely, whatever lists are asked for."""
         if report.group is not None and report.is_in_list:
-            report.leave_list()
+            report.is_in_list = False
             self._groups.sort([report], session)
 
     def _take(self, report: PolledReport, remote: RemoteReport, now: float, *, ended: bool) -> None:

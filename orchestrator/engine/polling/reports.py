@@ -27,7 +27,7 @@ Outcome = RemoteReport | Gone | LeftOpen | ApiError
 
 @dataclass(slots=True, eq=False)
 class PolledReport:
-    """A report that somebody waits for. Times are those of the loop; its methods change fields."""
+    """A report that somebody waits for. Times are those of the loop."""
 
     stored: Report
     request_id: str
@@ -41,8 +41,8 @@ class PolledReport:
     # when to poll it by itself, where no list answers for it; not planned yet if that is not after
     # `seen_open_at` and `polled_at`
     next_poll_at: float = -math.inf
-    group: PollGroup | None = None  # where it is polled; None: not any more
-    is_in_list: bool = True
+    group: PollGroup | None = None  # where it is polled, as that says; None: not any more
+    is_in_list: bool = True  # a list answers for it
     was_in_list: bool = False
     # when the API took the request, by its clock, as lists show it
     received_at: datetime | None = None
@@ -50,7 +50,7 @@ class PolledReport:
     not_found: Streak = field(default_factory=Streak)  # the latest polls that were answered by 404
     # the latest polls that said SUCCESS, and lacked what that needs
     incomplete: Streak = field(default_factory=Streak)
-    failures: int = 0
+    failures: int = 0  # latest polls in a row that had no answer
     callback_pending: bool = False  # whether a callback has come for which it was not polled yet
     polled_by_callback: bool = False  # whether it is being polled because of a callback
     callback_polls: int = 0
@@ -105,10 +105,6 @@ class PolledReport:
         self.was_in_list = True
         self.was_shown()
 
-    def was_received(self, received_at: datetime) -> None:
-        """A list has said when the API took it."""
-        self.received_at = received_at
-
     def was_open(self, now: float) -> None:
         """The API has shown it as open."""
         self.is_unseen = False
@@ -122,10 +118,6 @@ class PolledReport:
         pause = max(parameters.RECHECK_AFTER, self.age(now))
         self.recheck_at = max(self.recheck_at, now + pause)
 
-    def was_answered(self) -> None:
-        """A poll of it had an answer, if only 404."""
-        self.failures = 0
-
     def was_not_answered(self) -> bool:
         """A poll of it had no answer; returns whether it is time to say so."""
         self.failures += 1
@@ -136,19 +128,7 @@ class PolledReport:
         self.incomplete.count(server_now, anyio.current_time())
         return self.incomplete
 
-    def was_not_final(self) -> None:
-        """A poll of it said that it has not ended."""
-        self.incomplete = Streak()
-
     # --- what follows -----------------------------------------------------------------------------
-
-    def plan(self, next_poll_at: float) -> None:
-        """Is polled by itself at this time, where no list answers for it."""
-        self.next_poll_at = next_poll_at
-
-    def leave_list(self) -> None:
-        """No list answers for it any more."""
-        self.is_in_list = False
 
     def finish(self, outcome: Outcome) -> None:
         """Wakes whoever waits for it; it is not polled any more."""
@@ -157,10 +137,6 @@ class PolledReport:
         self.outcome = outcome
         self.ended.set()
         self.stop()
-
-    def assign(self, group: PollGroup | None) -> None:
-        """Is polled in this group from now on; for `PollGroup` alone."""
-        self.group = group
 
     def stop(self) -> None:
         """Is not polled any more."""
@@ -179,10 +155,6 @@ class PolledReport:
         self.polled_by_callback = True
         self.callbacks_muted_until = muted_until
         self.callback_polls += 1
-
-    def end_callback_poll(self) -> None:
-        """Has been polled because of a callback."""
-        self.polled_by_callback = False
 
 
 class PollGroup:
@@ -218,14 +190,14 @@ class PollGroup:
         if len(self.reports) == 1:  # the other one was polled by itself so far
             (other,) = self.reports.values()
             self.list_polled_at = max(self.list_polled_at, other.seen_open_at)
-        report.assign(self)
+        report.group = self
         self.reports[report.request_id] = report
         if is_urgent:
             self._replan()
 
     def drop(self, report: PolledReport) -> None:
         """Polls a report no longer."""
-        report.assign(None)
+        report.group = None
         self.reports.pop(report.request_id, None)
         if len(self.reports) <= 1:  # none is left, or one that is polled by itself
             self._replan()

@@ -169,7 +169,7 @@ class Watcher:
         for report in called:
             if report.group is not None:
                 await self._poller.poll_report(session, report, Priority.CALLBACK)
-            report.end_callback_poll()
+            report.polled_by_callback = False
 
     # --- polls by the clock -----------------------------------------------------------------------
 
@@ -206,7 +206,8 @@ class Watcher:
         """When a report is to be polled by itself."""
         latest = report.last_news_at
         if report.next_poll_at <= latest:
-            report.plan(latest + self._schedule.report_pause(report.as_single(), self._jitter()))
+            pause = self._schedule.report_pause(report.as_single(), self._jitter())
+            report.next_poll_at = latest + pause
         return report.next_poll_at
 
     async def _poll(self, group: PollGroup) -> None:
@@ -223,5 +224,5 @@ class Watcher:
         limit = self._schedule.list_age_limit([report.age(now) for report in listed])
         old = [report for report in listed if report.age(now) >= limit]
         for report in old:
-            report.leave_list()
+            report.is_in_list = False
         self._groups.sort(old, group.session)
