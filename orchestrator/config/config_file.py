@@ -1,10 +1,9 @@
 """Reads the config file into a `Config`: defaults filled in, paths absolute, secrets unresolved."""
 
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, BinaryIO, Final
 from urllib.parse import urlsplit
 
 from pydantic import PlainValidator
@@ -24,6 +23,7 @@ from orchestrator.config.keys import (
 from orchestrator.config.messages import one_of, suggestion
 from orchestrator.config.parsers import InvalidValue, StoreUrl, spelled_duration
 from orchestrator.config.references import CredentialsEntry, Origin
+from orchestrator.config.regular_files import open_regular
 from orchestrator.config.sections import Entry, entry, section
 from orchestrator.config.yaml_tree import read_document
 from orchestrator.core.hosts import is_on_this_machine
@@ -49,7 +49,7 @@ def read_config(
     base: Path,
     env: Mapping[str, str],
     named_by: str | None = None,
-    distrust: Callable[[os.stat_result], str | None] | None = None,
+    opened: Callable[[Path], BinaryIO] = open_regular,
 ) -> tuple[Config | None, tuple[Mistake, ...], tuple[Mistake, ...]]:
     """The config, the mistakes and the warnings of its file.
 
@@ -61,7 +61,7 @@ def read_config(
         base: where default paths begin when there is no file: the job files' directory.
         env: the environment, for the default credentials and ``~``.
         named_by: what messages call a file that cannot be opened; None: its path.
-        distrust: as for `read_document`.
+        opened: opens the file.
     """
     if path is None:
         origin = Origin(base, env)
@@ -69,7 +69,7 @@ def read_config(
         config = Config(None, default_credentials(env), output, **defaults_of(Config, origin))
         return config, (), ()
     try:
-        findings = Findings(read_document(path, name=named_by, regular=True, distrust=distrust))
+        findings = Findings(read_document(path, name=named_by, opened=opened))
     except InputError as error:
         return None, error.mistakes, ()
     config = _read(findings, path, env)

@@ -9,8 +9,26 @@ import pwd
 import stat
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import BinaryIO
 
-REMEDY = "make it ours alone, or name the config that you mean with --config"
+from orchestrator.config.regular_files import open_regular
+from orchestrator.errors import InputError, Mistake
+
+_REMEDY = "make it ours alone, or name the config that you mean with --config"
+
+
+def open_trusted(config: Path, users: Iterable[Path]) -> BinaryIO:
+    """A config that was found, open for reading; see `distrust`.
+
+    Raises:
+        InputError: it must not be used.
+        OSError: it cannot be opened, or is no regular file.
+    """
+    stream = open_regular(config)
+    if why := distrust(config, os.fstat(stream.fileno()), users):
+        stream.close()
+        raise InputError([Mistake(str(config), 0, 0, "", why, _REMEDY)])
+    return stream
 
 
 def distrust(config: Path, opened: os.stat_result, users: Iterable[Path]) -> str | None:

@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from orchestrator.config.config_file import read_config
-from orchestrator.config.config_trust import distrust
+from orchestrator.config.config_trust import open_trusted
 from orchestrator.config.discovery import (
     base_of,
     find_config,
@@ -17,6 +17,7 @@ from orchestrator.config.discovery import (
     working_directory,
 )
 from orchestrator.config.job_file import read_jobs
+from orchestrator.config.regular_files import open_regular
 from orchestrator.core.keys import ByPeriod
 from orchestrator.core.model import Job
 from orchestrator.core.settings import Config
@@ -88,11 +89,9 @@ def read_settings(
         users = users_of(jobs, cwd)
     except InputError as error:
         return FoundConfig(None, error.mistakes)
-    distrusted = None
-    if path is not None and named is None:
-        distrusted = partial(distrust, path, users=users)
+    opened = open_regular if named is not None else partial(open_trusted, users=users)
     settings, mistakes, warnings = read_config(
-        path, base=base_of(jobs, cwd), env=env, named_by=named, distrust=distrusted
+        path, base=base_of(jobs, cwd), env=env, named_by=named, opened=opened
     )
     return FoundConfig(settings, mistakes, warnings, origin(path, named, users))
 

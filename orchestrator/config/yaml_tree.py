@@ -1,23 +1,20 @@
 """Reads YAML text into a plain tree of text, with the place of every key and value.
 
 Nothing is converted: ``00123456`` stays an account and ``NO`` a country. Only an unquoted empty
-value, ``~`` and ``null`` become None. The tree is built from the parser's events, one by one and
-without recursion, so neither aliases nor deep nesting can cost more than the file's own size.
+value, ``~`` and ``null`` become None. The tree is built from the parser's events, one by one and to
+a bounded depth, so neither aliases nor deep nesting can cost more than the file's own size.
 """
 
 from __future__ import annotations
 
-import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
 import yaml
 
-from orchestrator.config import config_trust
 from orchestrator.config.document import (
     MAX_FINDINGS,
     Document,
@@ -28,7 +25,7 @@ from orchestrator.config.document import (
     spelled,
 )
 from orchestrator.config.messages import nearest
-from orchestrator.config.regular_files import open_regular, why_unreadable
+from orchestrator.config.regular_files import why_unreadable
 from orchestrator.errors import InputError, Mistake
 from orchestrator.presence import is_file
 
@@ -47,35 +44,27 @@ _NULLS: Final = frozenset({"", "~", "null", "Null", "NULL"})
 _CONTROL: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ufffe\uffff]")
 
 
+def _open(path: Path) -> BinaryIO:
+    return path.open("rb")
+
+
 def read_document(
-    path: Path,
-    *,
-    name: str | None = None,
-    regular: bool = False,
-    distrust: Callable[[os.stat_result], str | None] | None = None,
+    path: Path, *, name: str | None = None, opened: Callable[[Path], BinaryIO] = _open
 ) -> Document:
     """The YAML file's tree.
 
     Args:
-        path: the file.
         name: what messages call it where it cannot even be opened; None: its path.
-        regular: refuse pipes and devices. A job may be one: ``run <(make-job)``.
-        distrust: says of the open file why it must not be used; None where it may.
+        opened: opens it. By default a pipe is waited for: ``run <(make-job)``.
 
     Raises:
-        InputError: it cannot be read, must not be used, or is not one YAML document of keys and
-            values.
+        InputError: it cannot be read, or is not one YAML document of keys and values.
     """
-    text = _read_text(path, name or str(path), open_regular if regular else _open, distrust)
-    return parse_document(text, str(path))
+    return parse_document(_read_text(path, name or str(path), opened), str(path))
 
 
 def _fail(file: str, what: str, remedy: str, line: int = 0, column: int = 0) -> InputError:
     return InputError([Mistake(file, line, column, "", what, remedy)])
-
-
-def _open(path: Path) -> BinaryIO:
-    return path.open("rb")
 
 
 def _similar(path: Path) -> str:
@@ -89,24 +78,16 @@ def _similar(path: Path) -> str:
     return f"did you mean {path.with_name(guess)}?" if guess else "check the path"
 
 
-def _read_text(
-    path: Path,
-    name: str,
-    opened: Callable[[Path], BinaryIO],
-    distrust: Callable[[os.stat_result], str | None] | None,
-) -> str:
+def _read_text(path: Path, name: str, opened: Callable[[Path], BinaryIO]) -> str:
     file = str(path)
     try:
         with opened(path) as stream:
-            why = distrust(os.fstat(stream.fileno())) if distrust is not None else None
             content = stream.read(MAX_BYTES + 1)
     except FileNotFoundError:
         remedy = "check the path" if name != file else _similar(path)
         raise _fail(name, "there is no such file", remedy) from None
     except (OSError, ValueError) as error:
         raise _fail(name, *why_unreadable(error)) from None
-    if why is not None:
-        raise _fail(file, why, config_trust.REMEDY)
     if len(content) > MAX_BYTES:
         what = f"is larger than {MAX_BYTES // 1024 // 1024} MB: surely not a file for this program"
         raise _fail(file, what, "check the path, or split it into several files")
@@ -163,20 +144,15 @@ class _Builder:
         self.document = document
         self.root: Plain = None
         self.refused: list[Mistake] = []
-        self._open: list[_Frame] = []
-        self._documents = 0
-        self._read = 0
+        self.depth = 0  # how many lists and mappings are open
+        self.read = 0  # how many characters of the text lie behind
+        self._events: Iterator[Any] = iter(())
 
     @property
     def mistakes(self) -> list[Mistake]:
         """What is wrong so far, of each kind what was noted first."""
         refused = bounded(self.refused, self.document.file)
         return [*bounded(self.document.mistakes, self.document.file), *refused]
-
-    @property
-    def reached(self) -> tuple[int, int]:
-        """How many levels are open, and how many characters of the text lie behind."""
-        return len(self._open), self._read
 
     def build(self, text: str, loader: Any) -> None:
         """Takes all of a text.
@@ -185,36 +161,23 @@ class _Builder:
             InputError: it is nested deeper than `MAX_DEPTH` levels.
             yaml.YAMLError: it is not YAML, or more than the parser takes.
         """
+        self._events = self._counted(text, loader)
+        documents = 0
+        for event in self._events:
+            if isinstance(event, yaml.DocumentStartEvent):
+                documents += 1
+                if documents == 2:
+                    remedy = "keep one document to a file, without ---"
+                    self._refuse(event, (), "a second document begins", remedy)
+                content = self._node(next(self._events), ())
+                if documents == 1:
+                    self.root = content
+
+    def _counted(self, text: str, loader: Any) -> Iterator[Any]:
         event: Any
         for event in yaml.parse(text, Loader=loader):
-            self._take(event)
-            self._read = event.end_mark.index
-
-    def _take(self, event: Any) -> None:
-        match event:
-            case yaml.DocumentStartEvent():
-                self._documents += 1
-                if self._documents == 2:
-                    remedy = "keep one document to a file, without ---"
-                    self._refuse(event, "a second document begins", remedy)
-            case yaml.AliasEvent():
-                # Their names are not shown: an unquoted secret may begin with one of these signs.
-                self._refuse(event, "* begins a YAML alias", _QUOTE)
-                self._add(None, event)
-            case yaml.ScalarEvent():
-                self._check_node(event)
-                empty = event.style in (None, "") and event.value in _NULLS
-                self._add(None if empty else event.value, event)
-            case yaml.SequenceStartEvent():
-                self._check_node(event)
-                self._descend([], event)
-            case yaml.MappingStartEvent():
-                self._check_node(event)
-                self._descend({}, event)
-            case yaml.SequenceEndEvent() | yaml.MappingEndEvent():
-                self._open.pop()
-            case _:
-                pass
+            self.read = event.end_mark.index
+            yield event
 
     def _place(self, event: Any) -> SourcePosition:
         return SourcePosition(event.start_mark.line + 1, event.start_mark.column + 1)
@@ -223,90 +186,69 @@ class _Builder:
         place = self._place(event)
         return Mistake(self.document.file, place.line, place.column, spelled(path), what, remedy)
 
-    def _refuse(self, event: Any, what: str, remedy: str) -> None:
+    def _refuse(self, event: Any, path: KeyPath, what: str, remedy: str) -> None:
         if len(self.refused) <= MAX_FINDINGS:
-            self.refused.append(self._mistake(event, self._path(), what, remedy))
+            self.refused.append(self._mistake(event, path, what, remedy))
 
-    def _path(self) -> KeyPath:
-        """The path of the node that is read now; of the mapping around it, if it is a key."""
-        if not self._open:
-            return ()
-        frame = self._open[-1]
-        if isinstance(frame.container, list):
-            return (*frame.path, len(frame.container))
-        return frame.path if frame.key is None else (*frame.path, frame.key)
-
-    def _check_node(self, event: Any) -> None:
+    def _node(self, event: Any, path: KeyPath, *, ignored: bool = False) -> Plain:
+        """What begins with an event; if it is ignored, no place in it is noted."""
+        if not ignored:
+            self.document.values.setdefault(path, self._place(event))
+        if isinstance(event, yaml.AliasEvent):
+            # Their names are not shown: an unquoted secret may begin with one of these signs.
+            self._refuse(event, path, "* begins a YAML alias", _QUOTE)
+            return None
         if event.anchor is not None:
-            self._refuse(event, "& begins a YAML anchor", _QUOTE)
+            self._refuse(event, path, "& begins a YAML anchor", _QUOTE)
         if event.tag is not None:
-            self._refuse(event, "! begins a YAML tag", _QUOTE)
-
-    def _descend(self, container: list[Any] | dict[str, Any], event: Any) -> None:
-        frame = self._open[-1] if self._open else None
-        ignored = frame is not None and (
-            # What stands as a key, or under a key that stood already, has no path of its own.
-            frame.ignored
-            or frame.repeated
-            or (isinstance(frame.container, dict) and frame.key is None)
-        )
-        path = self._add(container, event)
-        if len(self._open) == MAX_DEPTH:
+            self._refuse(event, path, "! begins a YAML tag", _QUOTE)
+        if isinstance(event, yaml.ScalarEvent):
+            is_empty = event.style in (None, "") and event.value in _NULLS
+            return None if is_empty else str(event.value)
+        if self.depth == MAX_DEPTH:
             what = f"is nested deeper than {MAX_DEPTH} levels"
             raise InputError([self._mistake(event, (), what, "no key stands so deep")])
-        self._open.append(_Frame(container, path, ignored))
+        self.depth += 1
+        read = self._list if isinstance(event, yaml.SequenceStartEvent) else self._mapping
+        content = read(path, ignored=ignored)
+        self.depth -= 1
+        return content
 
-    def _add(self, value: Plain, event: Any) -> KeyPath:
-        """Puts a key or a value where it belongs; the path of it."""
-        if not self._open:
-            if self._documents == 1:
-                self.root = value
-                self.document.values[()] = self._place(event)
-            return ()
-        frame = self._open[-1]
-        if isinstance(frame.container, list):
-            path = (*frame.path, len(frame.container))
-            frame.container.append(value)
-        elif frame.key is None:
-            self._add_key(frame, event)
-            return frame.path
-        else:
-            path = (*frame.path, frame.key)
-            repeated, frame.key, frame.repeated = frame.repeated, None, False
-            if repeated:
-                return path
-            frame.container[str(path[-1])] = value
-        if not frame.ignored:
-            self.document.values.setdefault(path, self._place(event))
-        return path
+    def _list(self, path: KeyPath, *, ignored: bool) -> list[Any]:
+        items: list[Any] = []
+        while not isinstance(event := next(self._events), yaml.SequenceEndEvent):
+            items.append(self._node(event, (*path, len(items)), ignored=ignored))
+        return items
 
-    def _add_key(self, frame: _Frame, event: Any) -> None:
-        if isinstance(event, yaml.ScalarEvent):
-            key = event.value
-        else:
-            key = ""
-            if not isinstance(event, yaml.AliasEvent):
-                self._refuse(event, "a list or a mapping stands where a key belongs", "name a key")
-        path = (*frame.path, key)
-        frame.key, frame.repeated = key, key in frame.container
-        if not frame.repeated:
-            if not frame.ignored:
-                self.document.keys[path] = self._place(event)
-        elif not frame.ignored and len(self.document.mistakes) <= MAX_FINDINGS:
+    def _mapping(self, path: KeyPath, *, ignored: bool) -> dict[str, Any]:
+        """A mapping; of a key that stands twice the first value."""
+        content: dict[str, Any] = {}
+        while not isinstance(event := next(self._events), yaml.MappingEndEvent):
+            key = self._key(event, path)
+            below = (*path, key)
+            repeated = key in content
+            if not ignored:
+                self._note_key(event, below, repeated=repeated)
+            value = self._node(next(self._events), below, ignored=ignored or repeated)
+            if not repeated:
+                content[key] = value
+        return content
+
+    def _key(self, event: Any, path: KeyPath) -> str:
+        """A key of the mapping at `path`; empty where something else stands in its place."""
+        if isinstance(event, yaml.CollectionStartEvent):
+            what = "a list or a mapping stands where a key belongs"
+            self._refuse(event, path, what, "name a key")
+        self._node(event, path, ignored=True)
+        return event.value if isinstance(event, yaml.ScalarEvent) else ""
+
+    def _note_key(self, event: Any, path: KeyPath, *, repeated: bool) -> None:
+        if not repeated:
+            self.document.keys[path] = self._place(event)
+        elif len(self.document.mistakes) <= MAX_FINDINGS:
             first = self.document.keys.get(path)
             what = "the key stands twice" + (f", first in line {first.line}" if first else "")
             self.document.mistakes.append(self._mistake(event, path, what, "keep one of them"))
-
-
-@dataclass(slots=True)
-class _Frame:
-    """A list or mapping that is being filled; `key` waits for its value."""
-
-    container: list[Any] | dict[str, Any]
-    path: KeyPath
-    ignored: bool = False
-    key: str | None = None
-    repeated: bool = False
 
 
 def _refuse_depth_ahead(builder: _Builder, error: yaml.YAMLError, text: str, loader: Any) -> None:
@@ -320,7 +262,7 @@ def _refuse_depth_ahead(builder: _Builder, error: yaml.YAMLError, text: str, loa
         InputError: the text is nested deeper than `MAX_DEPTH` levels.
     """
     mark = getattr(error, "problem_mark", None)
-    depth, start = builder.reached
+    depth, start = builder.depth, builder.read
     for at, letter in enumerate(text[start : mark.index if mark else None], start + 1):
         depth += (letter in "[{") - (letter in "]}")
         if depth > MAX_DEPTH:
