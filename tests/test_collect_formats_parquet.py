@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 
 from orchestrator.collect.counting import RecordCounter
 from orchestrator.collect.formats.base import ColumnsDoNotFit, Fallback
+from orchestrator.collect.formats.parquet import FORMAT
 from orchestrator.collect.parquet_reader import count_records, rows_of
 from orchestrator.collect.parquet_writer import UNTYPED_KEY, ParquetWriter
 from orchestrator.errors import CorruptArchive
@@ -314,3 +315,25 @@ def test_the_footer_and_the_pages_tell_the_number_of_records() -> None:
         count_records(io.BytesIO(damaged))
     with pytest.raises(CorruptArchive):
         rows_of(io.BytesIO(b"no parquet"))
+
+
+def test_a_disk_that_fails_is_no_damage_of_the_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And damage that the codec finds is no failure of the disk."""
+    file = written(csv_of(["id"], [[str(number)] for number in range(50_000)]))
+    damaged = bytearray(file.getvalue())
+    damaged[1000:3000] = b"\xff" * 2000
+    with pytest.raises(CorruptArchive):
+        list(FORMAT.blocks(io.BytesIO(damaged)))
+
+    def fail(*_: object) -> bytes:
+        raise OSError(errno.EIO, "Input/output error")
+
+    broken = _Failing(file.getvalue())
+    monkeypatch.setattr(_Failing, "read", fail)
+    for read in (rows_of, count_records):
+        with pytest.raises(OSError, match="Input/output error"):
+            read(broken)
+
+
+class _Failing(io.BytesIO):
+    """A file of a disk that can be made to fail."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import shutil
@@ -389,6 +390,42 @@ def test_a_manifest_that_is_no_file_is_refused_at_once(
     assert f"{manifest}: cannot be read (" in said.out
     if make is of_a_link:
         assert manifest.with_name("real").read_bytes() == VICTIM
+
+
+@pytest.mark.parametrize(
+    ("number", "words"),
+    [
+        (errno.EACCES, "permission denied; give the user who runs this the right to read it"),
+        (errno.EIO, "Input/output error; look at the disk, then run again"),
+    ],
+)
+def test_a_manifest_that_cannot_be_read_is_a_trouble_of_the_machine(
+    place: Place,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    number: int,
+    words: str,
+) -> None:
+    """Before: exit 2, with the advice to restore it from a backup, or to move it away."""
+    manifest = place.directory / "reports" / "manifest.jsonl"
+    opened = os.open
+
+    def refuse(path: str | Path, *rest: int, **more: int) -> int:
+        if Path(path) == manifest:
+            raise OSError(number, os.strerror(number), str(path))
+        return opened(path, *rest, **more)
+
+    monkeypatch.setattr(os, "open", refuse)
+    said = f"cannot read {manifest}: {words}\n"
+    capsys.readouterr()
+    for command in (["run", "--quiet"], ["erase", "--before", "2026-02-01", "--yes"], ["check"]):
+        assert call([command[0], str(place.job), *command[1:]]) == 74, command
+        out, err = capsys.readouterr()
+        assert said in out + err
+    assert call(["plan", str(place.job)]) == 0
+    assert f"with exit code 74: {said}" in "".join(capsys.readouterr())
+    assert call(["verify", str(place.job)]) == 1
+    assert said in capsys.readouterr().out
 
 
 def test_a_link_in_place_of_the_manifest_in_the_making_gives_way(

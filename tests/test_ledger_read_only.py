@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import importlib
 import os
 import pkgutil
@@ -14,6 +15,7 @@ import pytest
 
 from orchestrator.cli import commands
 from orchestrator.cli.main import call
+from orchestrator.ledger.sqlite import connect
 from tests.kit.cli_worlds import simulated
 
 if TYPE_CHECKING:
@@ -35,8 +37,9 @@ def open_folder() -> Iterator[Path]:
 
 def as_somebody_else(arguments: list[str]) -> int:
     """The exit code of a command, by a user who owns nothing here."""
+    # That user may not be able to read where Python's own modules stand.
+    codecs.lookup("utf-8-sig")
     for module in pkgutil.iter_modules(commands.__path__):
-        # That user may not be able to read where Python's own modules stand.
         importlib.import_module(f"{commands.__name__}.{module.name}")
     child = os.fork()
     if child == 0:
@@ -91,20 +94,7 @@ def test_a_ledger_whose_folder_is_closed_is_told_in_words(
     """A ledger is private by default. Before: exit 70, with a traceback."""
     if os.getuid() != 0:
         pytest.skip("only root can be somebody else")
-    monkeypatch.delenv("ORCHESTRATOR_CONFIG", raising=False)
-    monkeypatch.chdir(open_folder)
-    (open_folder / "config.yaml").write_text(
-        'api: {base_url: "http://127.0.0.1:9"}\n'
-        'credentials: {default: {api_key: abcd1234, api_secret: "${SECRET}"}}\n',
-        "utf-8",
-    )
-    (open_folder / "config.yaml").chmod(0o444)
-    job = open_folder / "job.yaml"
-    job.write_text(
-        "{accounts: [abcd1234], products: [VERIFY-API], windows: [last_month]}\n", "utf-8"
-    )
-    job.chmod(0o444)
-    monkeypatch.setenv("SECRET", "Simulated-Secret-1")
+    job = _a_job(open_folder, monkeypatch)
     (open_folder / "state").mkdir(mode=0o700)
     for command in ("plan", "status", "files", "verify", "run", "cancel"):
         assert as_somebody_else([command, str(job)] if command != "status" else ["status"]) == 74
@@ -113,3 +103,59 @@ def test_a_ledger_whose_folder_is_closed_is_told_in_words(
         assert ": Permission denied; " in words, command
         assert "Traceback" not in words
     assert as_somebody_else(["resolve", "1", "--waive"]) == 74
+
+
+def test_an_output_directory_that_is_closed_is_told_in_words(
+    open_folder: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Without a ledger. Before: exit 70, with a traceback."""
+    if os.getuid() != 0:
+        pytest.skip("only root can be somebody else")
+    job = _a_job(open_folder, monkeypatch)
+    (open_folder / "reports").mkdir(mode=0o700)
+    for command in ("status", "plan", "files"):
+        assert as_somebody_else([command, str(job)]) == 74
+        words = capfd.readouterr().err
+        assert f"cannot read {open_folder}/reports/manifest.jsonl: permission denied; " in words
+        assert "Traceback" not in words
+
+
+def test_a_ledger_that_may_not_be_read_is_not_called_another_one_by_backup(
+    open_folder: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Before: exit 2, with the advice to name another file, though the old copy is a good one."""
+    if os.getuid() != 0:
+        pytest.skip("only root can be somebody else")
+    _a_job(open_folder, monkeypatch)
+    state, folder = open_folder / "state", open_folder / "backup"
+    for path in (state, folder):
+        path.mkdir()
+        path.chmod(0o777)
+    connect(state / "ledger.db").close()
+    copy = folder / "copy.db"
+    arguments = ["backup", str(copy), "--force"]
+    assert call(arguments) == 0
+    (state / "ledger.db").chmod(0o600)
+    copy.chmod(0o644)
+    assert as_somebody_else(arguments) == 74
+    assert f"{state}/ledger.db: it cannot be opened or written; check" in capfd.readouterr().err
+    copy.chmod(0o600)
+    assert as_somebody_else(arguments) == 74
+    assert f"cannot write the backup {copy}: Permission denied" in capfd.readouterr().err
+
+
+def _a_job(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A job and its config, which everybody may read."""
+    monkeypatch.delenv("ORCHESTRATOR_CONFIG", raising=False)
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("SECRET", "Simulated-Secret-1")
+    job = folder / "job.yaml"
+    texts = {
+        folder / "config.yaml": 'api: {base_url: "http://127.0.0.1:9"}\n'
+        'credentials: {default: {api_key: abcd1234, api_secret: "${SECRET}"}}\n',
+        job: "{accounts: [abcd1234], products: [VERIFY-API], windows: [last_month]}\n",
+    }
+    for path, text in texts.items():
+        path.write_text(text, "utf-8")
+        path.chmod(0o444)
+    return job

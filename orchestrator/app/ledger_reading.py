@@ -42,10 +42,13 @@ def held_in_output(config: Config) -> str | None:
 
     Raises:
         InputError: the object store needs a library that is not installed.
-        OutputError: the object store cannot be read.
+        OutputError: the output directory, or the object store, cannot be read.
     """
     if not config.output.url:
-        return holds_files(config.output.directory)
+        from orchestrator.collect.disk import translate_os_errors  # noqa: PLC0415 - start-up time
+
+        with translate_os_errors(config.output.directory, "read"):
+            return holds_files(config.output.directory)
     is_there = _look(config, lambda store: store.stat(MANIFEST) is not None)
     return MANIFEST if is_there else _folder_in_output(config)
 

@@ -145,7 +145,7 @@ class _Check:
         config = self.inputs.config
         try:
             text = compare(config, self.reader).problem
-        except InputError as error:
+        except (InputError, OutputError) as error:
             text = str(error)
         if text:
             self._add(Finding("manifest", f"{config.output.place}/{MANIFEST}", text))

@@ -7,11 +7,13 @@ entry of a report takes the place of an earlier one. A last line that was cut, a
 it, is no line.
 """
 
+import errno
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import BinaryIO, Final
 
+from orchestrator.collect.disk import explain
 from orchestrator.collect.layout import MANIFEST
 from orchestrator.collect.manifest_entries import Entry
 from orchestrator.collect.manifest_reading import (
@@ -26,7 +28,10 @@ from orchestrator.collect.manifest_reading import (
 )
 from orchestrator.collect.stores.base import OutputStore
 from orchestrator.core.model import LedgerPoint
-from orchestrator.errors import InputError, Mistake
+from orchestrator.errors import InputError, Mistake, OutputError
+
+_NO_FILE: Final = frozenset({errno.ELOOP, errno.ENXIO, errno.EISDIR})
+"""What opening a link, a pipe, a device or a folder ends with, which somebody has put there."""
 
 _MAX_LINE_BYTES: Final = 16 * 1024 * 1024  # Bounds the memory; a line of ours is far shorter.
 
@@ -182,7 +187,8 @@ def survey(store: OutputStore) -> Survey:
     """Reads all of the manifest of a store, about half a million lines a second.
 
     Raises:
-        InputError: it is there, and cannot be opened or read.
+        InputError: it is no file.
+        OutputError: it cannot be read: permissions, the disk, the object store.
     """
     path = store.location(MANIFEST)
     try:
@@ -191,7 +197,7 @@ def survey(store: OutputStore) -> Survey:
     except (FileNotFoundError, NotADirectoryError):
         return Survey(path, exists=False)
     except OSError as error:
-        raise InputError([_mistake(path, 0, "", f"cannot be read ({error.strerror})")]) from error
+        raise _unreadable(error, path, REMEDY) from error
 
 
 def _survey(path: str, file: BinaryIO) -> Survey:
@@ -277,7 +283,8 @@ class Reading:
         """Yields the entries.
 
         Raises:
-            InputError: it is not there, cannot be read, is malformed (with the line) or cut.
+            InputError: it is not there, is no file, is malformed (with the line) or cut.
+            OutputError: it cannot be read: permissions, the disk, the object store.
         """
         try:
             with self._store.open(MANIFEST) as file:
@@ -291,7 +298,7 @@ class Reading:
         except FileNotFoundError as error:
             raise self.mistake("", "there is no manifest", 0) from error
         except OSError as error:
-            raise self.mistake("", f"cannot be read ({error.strerror})", 0) from error
+            raise _unreadable(error, self._store.location(MANIFEST), self._remedy) from error
 
     def mistake(self, key: str, what: str, line: int | None = None) -> InputError:
         """What is wrong with a line; None: the latest one; 0: none, but the whole."""
@@ -299,6 +306,13 @@ class Reading:
         return InputError(
             [_mistake(self._store.location(MANIFEST), number, key, what, self._remedy)]
         )
+
+
+def _unreadable(error: OSError, path: str, remedy: str) -> InputError | OutputError:
+    """What ends the reading: another manifest helps only where this one is no file."""
+    if error.errno in _NO_FILE:
+        return InputError([_mistake(path, 0, "", f"cannot be read ({error.strerror})", remedy)])
+    return OutputError(explain(error, path, "read"))
 
 
 def _mistake(path: str, line: int, key: str, what: str, remedy: str = REMEDY) -> Mistake:

@@ -1,6 +1,8 @@
 """Counts the records of a Parquet file, and finds what is damaged in it. Needs pyarrow."""
 
 import io
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, BinaryIO, Final
 
 from orchestrator.collect.parquet_writer import pa, pq
@@ -12,16 +14,29 @@ READ_ROWS: Final = 5_000
 _MAGIC: Final = b"PAR1"
 
 
+@contextmanager
+def damage(words: str = "it cannot be read as Parquet") -> Iterator[None]:
+    """Turns what pyarrow finds wrong with a file into a `CorruptArchive` of these words.
+
+    An error of the disk, which has a number, stays one.
+    """
+    try:
+        yield
+    except (pa.ArrowException, OSError) as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise
+        raise CorruptArchive(words) from error
+
+
 def rows_of(file: BinaryIO) -> int:
     """The number of records that the footer of a Parquet file tells.
 
     Raises:
         CorruptArchive: it is no Parquet.
+        OSError: the disk.
     """
-    try:
+    with damage("it is not a Parquet file"):
         rows: int = pq.ParquetFile(file).metadata.num_rows
-    except pa.ArrowException as error:
-        raise CorruptArchive("it is not a Parquet file") from error
     return rows
 
 
@@ -30,15 +45,14 @@ def count_records(file: BinaryIO) -> int:
 
     Raises:
         CorruptArchive: it is damaged, or its footer tells another number.
+        OSError: the disk.
     """
-    try:
+    with damage():
         parquet = pq.ParquetFile(file, page_checksum_verification=True)
         _refuse_additions(file, parquet.metadata)
         batches = parquet.iter_batches(batch_size=READ_ROWS, use_threads=False)
         rows: int = sum(batch.num_rows for batch in batches)
         told = parquet.metadata.num_rows
-    except (pa.ArrowException, OSError) as error:
-        raise CorruptArchive("it cannot be read as Parquet") from error
     if rows != told:
         raise CorruptArchive(f"its footer tells {told:,} records, and it holds {rows:,}")
     return rows

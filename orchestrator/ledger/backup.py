@@ -37,14 +37,12 @@ def copy_ledger(path: Path, target: Path, *, replace: bool) -> LedgerBackup:
     It is one file that only its owner may read. A ledger of an older version is copied as it is.
     """
     target = target.absolute()
-    _refuse_target(path, target, replace=replace)
+    unfinished: Path | None = None
     try:
+        _refuse_target(path, target, replace=replace)
         handle, name = tempfile.mkstemp(_UNFINISHED, f".{target.name}.", target.parent)
-    except OSError as error:
-        raise _unwritable(target, error) from error
-    os.close(handle)
-    unfinished = Path(name)
-    try:
+        os.close(handle)
+        unfinished = Path(name)
         events = _copy(path, unfinished)
         size_bytes = unfinished.stat().st_size
         sync_and_close(os.open(unfinished, os.O_RDONLY))
@@ -57,14 +55,11 @@ def copy_ledger(path: Path, target: Path, *, replace: bool) -> LedgerBackup:
     except sqlite3.Error as error:
         raise LedgerError(f"cannot back up to {target}: {explain(error, path)}") from error
     except OSError as error:
-        raise _unwritable(target, error) from error
+        raise OutputError(f"cannot write the backup {target}: {error.strerror}") from error
     finally:
-        remove_ledger(unfinished)
+        if unfinished is not None:
+            remove_ledger(unfinished)
     return LedgerBackup(target, size_bytes, events)
-
-
-def _unwritable(target: Path, error: OSError) -> OutputError:
-    return OutputError(f"cannot write the backup {target}: {error.strerror}")
 
 
 def _refuse_target(path: Path, target: Path, *, replace: bool) -> None:
@@ -72,6 +67,8 @@ def _refuse_target(path: Path, target: Path, *, replace: bool) -> None:
 
     Raises:
         InputError: see `back_up_ledger`.
+        OSError: it cannot be looked at.
+        sqlite3.Error: the ledger cannot be opened.
     """
     if not is_dir(target.parent):
         raise InputError(
@@ -105,21 +102,20 @@ def _refuse_more(path: Path, target: Path) -> None:
 
     Raises:
         InputError: it is, or does.
+        sqlite3.Error: the ledger cannot be opened.
     """
     another = InputError(
         f"{target} is not a backup of {path} but of another ledger, or that ledger itself, or "
         "it does not say of which it is, so it is not replaced; name another file"
     )
-    try:
-        with (
-            closing(hardening.open_file(target, "immutable=1")) as older,
-            closing(hardening.open_file(path, "mode=ro")) as newer,
-        ):
-            theirs = Identity(older, EventTable(older)).point()
+    with closing(hardening.open_file(path, "mode=ro")) as newer:
+        try:
+            with closing(hardening.open_file(target, "immutable=1")) as older:
+                theirs = Identity(older, EventTable(older)).point()
             ours = Identity(newer, EventTable(newer)).point()
             last_event = EventTable(newer).checksum(theirs.events)
-    except (sqlite3.Error, LedgerError):  # damaged, or of a version without
-        raise another from None
+        except (sqlite3.Error, LedgerError):  # damaged, or of a version without
+            raise another from None
     if theirs.ledger != ours.ledger:
         raise another
     if theirs.generation < ours.generation:
@@ -139,13 +135,10 @@ def _is_ledger(path: Path) -> bool:
     """Whether a file begins as ledgers do, or is empty: nothing else may be replaced.
 
     Raises:
-        InputError: it cannot be read.
+        OSError: it cannot be read.
     """
-    try:
-        with path.open("rb") as file:
-            head = file.read(_HEAD_BYTES)
-    except OSError as error:
-        raise InputError(f"{path} cannot be read ({error.strerror}); name another file") from error
+    with path.open("rb") as file:
+        head = file.read(_HEAD_BYTES)
     mark = APPLICATION_ID.to_bytes(4, "big")  # https://www.sqlite.org/fileformat.html
     return not head or (head.startswith(b"SQLite format 3\0") and head[68:72] == mark)
 

@@ -16,7 +16,7 @@ from orchestrator.reporting.phrases import size_words
     epilog="Example: `orchestrator backup /backup/ledger.db --force` each night after the files "
     "have been copied."
 )
-@click.argument("file", type=click.Path(path_type=Path), metavar="FILE")
+@click.argument("file", type=click.Path(readable=False, path_type=Path), metavar="FILE")
 @click.option("--force", is_flag=True, help="Replace FILE if it is an older backup.")
 @options.json_option
 @options.config_option

@@ -13,11 +13,10 @@ from orchestrator.collect.formats.base import (
     OutputFormat,
     Writer,
 )
-from orchestrator.collect.parquet_reader import READ_ROWS, count_records, rows_of
+from orchestrator.collect.parquet_reader import READ_ROWS, count_records, damage, rows_of
 from orchestrator.collect.parquet_writer import ParquetWriter, pa, pq, unique
 from orchestrator.core.file_columns import FileColumn, FileColumns
 from orchestrator.core.record_columns import column_type, columns_of
-from orchestrator.errors import CorruptArchive
 
 
 class _ParquetFile(Writer):
@@ -63,7 +62,7 @@ class _Parquet(OutputFormat):
         )
 
     def blocks(self, file: BinaryIO) -> Iterator[bytes]:
-        try:
+        with damage():
             parquet = pq.ParquetFile(file)
             if not parquet.schema_arrow.names:
                 return  # of an empty CSV of a product that nobody knows
@@ -71,8 +70,6 @@ class _Parquet(OutputFormat):
             for batch in parquet.iter_batches(batch_size=READ_ROWS, use_threads=False):
                 columns = [_texts(column) for column in batch.columns]
                 yield b"".join(map(_csv_line, zip(*columns, strict=True)))
-        except pa.ArrowException as error:
-            raise CorruptArchive("it cannot be read as Parquet") from error
 
     def count(self, file: BinaryIO) -> Generator[None, None, int]:
         yield
