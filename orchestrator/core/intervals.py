@@ -74,17 +74,18 @@ def coalesce(ordered: Iterable[Window]) -> Iterator[Window]:
 
 def merge(ordered: Iterable[tuple[Moment, Moment]]) -> Iterator[tuple[Moment, Moment]]:
     """As `coalesce`, of starts and ends of any kind that can be ordered."""
-    merged: tuple[Moment, Moment] | None = None
-    for start, end in ordered:
-        if merged is None:
-            merged = start, end
-        elif start <= merged[1]:
-            merged = merged[0], max(merged[1], end)
-        else:
-            yield merged
-            merged = start, end
-    if merged is not None:
-        yield merged
+    windows = iter(ordered)
+    first = next(windows, None)
+    if first is None:
+        return
+    begin, last = first
+    for start, end in windows:
+        if start > last:
+            yield begin, last
+            begin, last = start, end
+        elif end > last:
+            last = end
+    yield begin, last
 
 
 def union(*many: Iterable[Window]) -> tuple[Window, ...]:
