@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import subprocess
+import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -296,6 +298,31 @@ def test_a_local_copy_of_another_manifest_is_not_read(url: str, work: Path, tmp_
     assert read(other) == b"header\n"
     write(other, b"other\n")
     assert read(machine(url, work)) == b"other\n"
+
+
+_WRITES_MUCH = """
+import sys, tracemalloc
+from pathlib import Path
+from orchestrator.collect.stores.cloud import cloud_store
+
+store = cloud_store(sys.argv[1], Path(sys.argv[2]))
+tracemalloc.start()
+with store.replace("manifest.jsonl") as file:
+    for _ in range(40):
+        file.write(b"m" * 2**20)
+end = store.append_to("manifest.jsonl", 40 * 2**20)
+end.append(b"more")
+end.close()
+print(tracemalloc.get_traced_memory()[1])
+"""
+
+
+def test_a_large_manifest_is_sent_without_a_copy_of_it_in_memory(any_url: str, work: Path) -> None:
+    command = [sys.executable, "-c", _WRITES_MUCH, any_url, str(work)]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert ended.returncode == 0, ended.stderr
+    assert int(ended.stdout) < 16 * 2**20
+    assert read(machine(any_url, work)) == b"m" * (40 * 2**20) + b"more"
 
 
 def test_the_manifest_is_uploaded_at_intervals(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,7 +17,7 @@ from typing import BinaryIO, Final
 from orchestrator.collect import disk, layout, safe_open
 from orchestrator.collect.stores.base import Stat
 from orchestrator.collect.stores.cloud_appender import CloudAppender, continues
-from orchestrator.collect.stores.cloud_objects import Head, Objects
+from orchestrator.collect.stores.cloud_objects import Head, Objects, content_of
 from orchestrator.errors import NameTaken, OutputError
 
 
@@ -135,7 +136,8 @@ class CloudStore:
             try:
                 with safe_open.create(part, private=True) as file:
                     yield file
-                content = part.read_bytes()
+                with safe_open.read(part) as written:
+                    content = content_of(written, os.fstat(written.fileno()).st_size)
                 if key in self._ends:
                     self._ends[key].settle()
                 with self._objects.translated(key, "write"):

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import BinaryIO, Final
 
 from orchestrator.collect import disk, safe_open
-from orchestrator.collect.stores.cloud_objects import Head, Objects, Replaced
+from orchestrator.collect.stores.cloud_objects import Head, Objects, Replaced, content_of
 from orchestrator.errors import OutputError
 from orchestrator.fsync import sync_folder
 
@@ -156,7 +156,7 @@ class CloudAppender:
 
     def _upload(self, size_bytes: int, sha256: str, base: Head | None) -> Head:
         with disk.translate_os_errors(self._copy, "read"), safe_open.read(self._copy) as file:
-            content = file.read(size_bytes)
+            content = content_of(file, size_bytes)
         try:
             return self._objects.write_over(self._key, content, sha256, base)
         except Replaced:

@@ -4,6 +4,7 @@ All calls of the library are synchronous: its asynchronous ones ended processes 
 """
 
 import io
+import mmap
 import os
 import random
 import time
@@ -28,6 +29,24 @@ _PROBE: Final = ".orchestrator-probe"
 _PROBES: Final = 10
 _PROBE_SECONDS: Final = 0.2  # The longest wait between two.
 _PROBE_CONTENT: Final = b"written to find out whether files can be written here\n"
+
+
+Content = bytes | mmap.mmap
+"""What one request sends as a whole."""
+
+
+def content_of(file: BinaryIO, size_bytes: int) -> Content:
+    """The first bytes of a file, which stands at its beginning and does not get shorter.
+
+    A large file is mapped: the library sends it from there, and no copy of it is in memory. The
+    manifest of a million reports has 800 MB, and only one request can replace it on a condition.
+
+    Raises:
+        OSError: it cannot be read, or mapped.
+    """
+    if size_bytes <= _CHUNK_BYTES:
+        return file.read(size_bytes)
+    return mmap.mmap(file.fileno(), size_bytes, access=mmap.ACCESS_READ)
 
 
 class Replaced(OutputError):
@@ -202,7 +221,7 @@ class Objects:
             raise NameTaken(f"another file appeared at {self.location(key)}, and stays")
         yield from ()
 
-    def _put(self, key: str, content: bytes, sha256: str, mode: object) -> None:
+    def _put(self, key: str, content: Content, sha256: str, mode: object) -> None:
         self._library.put(
             self._reached_for(len(content)),
             key,
@@ -212,7 +231,7 @@ class Objects:
             use_multipart=False,
         )
 
-    def write_over(self, key: str, content: bytes, sha256: str, seen: Head | None) -> Head:
+    def write_over(self, key: str, content: Content, sha256: str, seen: Head | None) -> Head:
         """Replaces a version of a file, or makes it where there was none; what stands then.
 
         Raises:
