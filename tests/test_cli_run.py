@@ -18,6 +18,7 @@ from orchestrator.cli.main import call
 from orchestrator.core.intervals import Window
 from orchestrator.core.model import Series
 from orchestrator.engine import drain
+from orchestrator.errors import OutputError
 from orchestrator.ledger.sqlite import connect
 from orchestrator.ledger.store import Store
 from orchestrator.simulator import ApiKey, Fault, Faults, media
@@ -480,6 +481,50 @@ def test_a_cut_manifest_rebuilds_nothing(place: Place, capsys: pytest.CaptureFix
     assert place.run("--rebuild-ledger") == 2
     assert "the end line is missing: the manifest is cut off" in capsys.readouterr().err
     assert [path.name for path in place.state.parent.iterdir()] == ["ledger.db.lock"]
+
+
+@pytest.mark.parametrize(
+    ("function", "verdict"),
+    [
+        ("run_work.reports_in_quarantine", "Files could not be removed; see above."),
+        ("manifest_sync.write_manifest", "Files could not be written; see above."),
+        ("run_summary.output_store", "Files could not be written; see above."),
+    ],
+    ids=["quarantine", "manifest", "success"],
+)
+def test_what_the_disk_refuses_at_the_end_hides_no_summary(
+    place: Place,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    function: str,
+    verdict: str,
+) -> None:
+    """Before: exit 74 with an error, and no word of what was collected."""
+    place.write_job(JOB.replace("to: 2026-05-01", "to: 2026-02-01"))
+    assert place.run("--quiet") == 0
+    capsys.readouterr()
+
+    def refuse(*_: object) -> None:
+        raise OutputError("cannot reach it: the disk is gone")
+
+    for month, options in (("03", ["--json"]), ("04", [])):
+        place.write_job(JOB.replace("to: 2026-05-01", f"to: 2026-{month}-01"))
+        with monkeypatch.context() as patched:
+            patched.setattr(f"orchestrator.app.{function}", refuse)
+            assert place.run(*options) == 74
+        out, err = capsys.readouterr()
+        assert "error: " not in err
+        why = "cannot reach it: the disk is gone; the next run tries again"
+        if options:
+            answer = json.loads(out)
+            assert (answer["exit_code"], answer["why"]) == (74, [why])
+            assert answer["collected"]["reports"] == 6
+        else:
+            assert f"  {why}\n" in out
+            assert f"\n{verdict} Nothing is lost. To continue: " in out
+    assert place.run() == 0
+    assert place.is_the_truth()
+    assert call(["verify", str(place.job)]) == 0
 
 
 def test_an_output_that_cannot_be_written_is_74_before_anything_is_bought(

@@ -183,7 +183,8 @@ async def _run_under_lock(request: RunRequest, shutdown: Shutdown) -> RunSummary
                 executed = await execute(request, writable, shutdown.drain, now)
                 summary = await summarise(request, writable.ledger, executed, shutdown.why, begun)
                 if summary.code is policy.ExitCode.DONE:
-                    await to_thread.run_sync(write_success, request.inputs.config, summary)
+                    config = request.inputs.config
+                    summary = await to_thread.run_sync(write_success, config, summary)
         tasks.cancel_scope.cancel()
     return summary
 

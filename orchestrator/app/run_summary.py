@@ -4,6 +4,7 @@ import json
 import secrets
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -24,6 +25,7 @@ from orchestrator.core.model import Job, LedgerPoint
 from orchestrator.core.ports import Ledger, LedgerReader
 from orchestrator.core.settings import Config, Prices
 from orchestrator.engine.run import RunEnd, SeriesEnd
+from orchestrator.errors import OutputError
 from orchestrator.reporting.run_stats import RunStats
 from orchestrator.reporting.summary import CollectedTotals, Others, RunSummary, UnfinishedSeries
 from orchestrator.texts import utc_text
@@ -88,13 +90,13 @@ async def summarise(
     )
 
 
-def write_success(config: Config, summary: RunSummary) -> None:
+def write_success(config: Config, summary: RunSummary) -> RunSummary:
     """Says beside the files that a run has collected all that its jobs want: `_SUCCESS`.
 
     It is replaced as a whole, and stays as it is when a later run does not come so far.
 
-    Raises:
-        OutputError: the store refuses it.
+    Returns:
+        The summary, which says so where the store refuses it.
     """
     fields = {
         "run": summary.run,
@@ -103,8 +105,13 @@ def write_success(config: Config, summary: RunSummary) -> None:
         "collected": summary.collected.as_json,
         "in_all": summary.in_all.as_json,
     }
-    with output_store(config.output).replace(layout.SUCCESS) as file:
-        file.write(json.dumps(fields).encode() + b"\n")
+    try:
+        with output_store(config.output).replace(layout.SUCCESS) as file:
+            file.write(json.dumps(fields).encode() + b"\n")
+    except OutputError as error:
+        remains = replace(summary.remains, not_written=f"{error}; the next run tries again")
+        return replace(summary, remains=remains, code=policy.exit_code(remains))
+    return summary
 
 
 def _collected_totals(

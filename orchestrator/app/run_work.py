@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -47,7 +47,7 @@ from orchestrator.engine.editions import Renewal, RenewalsEnd, renew
 from orchestrator.engine.key_session import KeySession
 from orchestrator.engine.refetch import refetch
 from orchestrator.engine.run import RunEnd, run_jobs
-from orchestrator.errors import OrchestratorError
+from orchestrator.errors import OrchestratorError, OutputError
 from orchestrator.reporting.line_folding import LineFolding
 from orchestrator.reporting.loop_lag import LoopLag, LoopLagMonitor
 from orchestrator.reporting.phrases import counted
@@ -176,10 +176,11 @@ async def execute(
             with anyio.CancelScope(shield=True), contextlib.suppress(OrchestratorError):
                 await _write_manifest(request, writable)
             raise
-        if context.not_removed:
-            end = replace(end, remains=replace(end.remains, not_removed=_not_removed_text(context)))
-        await _write_manifest(request, writable)
-        await _clear_quarantine(request, ledger)
+        not_written = await _refused(_write_manifest(request, writable))
+        kept_aside = await _refused(_clear_quarantine(request, ledger))
+        not_removed = "; ".join(filter(None, (_not_removed_text(context), kept_aside)))
+        remains = replace(end.remains, not_removed=not_removed, not_written=not_written)
+        end = replace(end, remains=remains)
         unreachable = [session.unreachable for session in sessions.values() if session.unreachable]
     folding.count_aloud()
     return Executed(
@@ -214,7 +215,9 @@ async def _pay_debt_or_renew(
 
 
 def _not_removed_text(context: RunContext) -> str:
-    """How many files could not be removed, and why not the first, for people."""
+    """How many files could not be removed, and why not the first, for people; empty if none."""
+    if not context.not_removed:
+        return ""
     number, first = len(context.not_removed), next(iter(context.not_removed.values()))
     return (
         f"{counted(number, 'file')} that {'is' if number == 1 else 'are'} erased, or replaced by a "
@@ -226,6 +229,18 @@ async def _count_lines(folding: LineFolding) -> None:
     while True:
         await anyio.sleep(_COUNT_SECONDS)
         folding.count_aloud()
+
+
+async def _refused(work: Awaitable[None]) -> str:
+    """What the disk or the store refuses of some work at the end, for people; empty if nothing.
+
+    All is collected by then, and told whatever comes.
+    """
+    try:
+        await work
+    except OutputError as error:
+        return f"{error}; the next run tries again"
+    return ""
 
 
 async def _write_manifest(request: RunRequest, writable: WritableLedger) -> None:

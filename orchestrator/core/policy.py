@@ -182,6 +182,7 @@ class RunOutcome:
     bug: bool = False  # an unexpected error ended the work on a report
     # what the disk or the store refused and the next run tries again, in words; empty if nothing
     not_removed: str = ""
+    not_written: str = ""
 
     def and_also(self, other: RunOutcome) -> RunOutcome:
         """What both leave behind together."""
@@ -191,6 +192,7 @@ class RunOutcome:
             interrupted=other.interrupted if self.interrupted is None else self.interrupted,
             bug=self.bug or other.bug,
             not_removed=self.not_removed or other.not_removed,
+            not_written=self.not_written or other.not_written,
         )
 
 
@@ -199,7 +201,7 @@ def exit_code(remains: RunOutcome) -> ExitCode:
 
     What needs a person is never hidden by what the next run does by itself.
     """
-    if remains.not_removed:
+    if remains.not_removed or remains.not_written:
         return ExitCode.DISK
     if remains.bug:
         return ExitCode.BUG

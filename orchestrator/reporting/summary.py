@@ -151,8 +151,7 @@ def why(summary: RunSummary) -> list[str]:
 
 
 def _needs(summary: RunSummary) -> Iterator[str]:
-    if summary.remains.not_removed:
-        yield summary.remains.not_removed
+    yield from filter(None, (summary.remains.not_removed, summary.remains.not_written))
     if summary.remains.bug:
         yield "an unexpected error of this program ended the work on a report"
     refused = {

@@ -75,7 +75,8 @@ def _verdict(summary: RunSummary) -> str:
                 f"it. {go_on}"
             )
         case ExitCode.DISK:
-            end = "Files could not be removed; see above"
+            done = "removed" if summary.remains.not_removed else "written"
+            end = f"Files could not be {done}; see above"
         case ExitCode.UNFINISHED:
             end = f"Not finished{why}"
         case _:
@@ -95,8 +96,8 @@ def _problems(summary: RunSummary) -> str:
 
 def _body(summary: RunSummary) -> Iterator[str]:
     """What needs a person comes first, then what the next run does by itself."""
-    if summary.remains.not_removed:
-        yield f"  {summary.remains.not_removed}"
+    for refused in filter(None, (summary.remains.not_removed, summary.remains.not_written)):
+        yield f"  {refused}"
     yield from _refused(summary.unfinished)
     yield from _disputed(summary)
     yield from _given_up(summary.unfinished)
