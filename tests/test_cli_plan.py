@@ -109,6 +109,8 @@ def test_programs_read_every_chunk(home: Path, capsys: pytest.CaptureFixture[str
         "held": 0,
         "given_up": 0,
         "disputed": 0,
+        "waived": 0,
+        "erased": 0,
         "expected_records": None,
         "expected_price": None,
         "probe_first": False,
@@ -130,6 +132,8 @@ def test_programs_read_every_chunk(home: Path, capsys: pytest.CaptureFixture[str
         "held": 0,
         "given_up": 0,
         "disputed": 0,
+        "waived": 0,
+        "erased": 0,
         "expected_records": 0,
         "unknown_series": 2,
         "expected_price": None,
@@ -225,6 +229,28 @@ def test_what_waits_for_a_person_is_named(home: Path, capsys: pytest.CaptureFixt
     )
     totals = plan_json(capsys, job)["totals"]
     assert [totals[name] for name in ("open", "held", "given_up", "disputed")] == [0, 1, 1, 1]
+
+
+def test_what_a_person_has_left_out_is_counted(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with book(home / "state/ledger.db", home / "reports", day("2026-02-01")) as ledger:
+        for window in (span("2025-12-01", "2025-12-02"), span("2025-12-02", "2025-12-03")):
+            report = ledger.submitted(VERIFY, window, lifecycle.Disputed("wrong"))
+            ledger.store.apply(report, lifecycle.Waived("not needed"), ledger.at)
+        report = ledger.collected(VERIFY, span("2025-12-03", "2025-12-05"), b"a\n1\n")
+        ledger.store.apply(report, lifecycle.Erased("old"), ledger.at)
+    job = write_job(home, job_of("[{from: 2025-12-01, to: 2025-12-05}]"))
+    assert plan(job) == 0
+    assert capsys.readouterr().out.endswith(
+        "in all: nothing to collect\n"
+        "left out: 2 windows skipped as you decided and 1 window erased on purpose\n"
+        f"{BY_OUR_CLOCK}\n"
+    )
+    answer = plan_json(capsys, job)
+    (series,) = answer["jobs"][0]["series"]
+    for where in (series, answer["totals"]):
+        assert (where["waived"], where["erased"], where["disputed"]) == (2, 1, 0)
 
 
 def test_what_two_jobs_want_is_bought_by_the_first(

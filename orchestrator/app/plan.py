@@ -191,6 +191,8 @@ class PlanTotals:
     held: int = 0
     given_up: int = 0
     disputed: int = 0
+    waived: int = 0
+    erased: int = 0
     by_key: Counter[str] = field(default_factory=Counter)
     probes: int = 0
     bounds: tuple[Bound, ...] = ()
@@ -223,6 +225,8 @@ class PlanTotals:
             self.held += line.held
         self.given_up += line.given_up
         self.disputed += line.disputed
+        self.waived += line.waived
+        self.erased += line.erased
 
     @property
     def requests(self) -> int:

@@ -39,14 +39,19 @@ def counted(number: int, noun: str) -> str:
     return f"{number:,} {plural}"
 
 
-def but_for(waived: int, erased: int) -> str:
-    """What follows a word that all is collected, where a person has windows skipped or erased."""
-    lacking = [
+def left_out_words(waived: int, erased: int) -> str:
+    """How many windows a person has had skipped or erased; empty if none."""
+    return " and ".join(
         f"{counted(number, 'window')} {what}"
         for number, what in ((waived, "skipped as you decided"), (erased, "erased on purpose"))
         if number
-    ]
-    return f", but for {' and '.join(lacking)}" if lacking else ""
+    )
+
+
+def but_for(waived: int, erased: int) -> str:
+    """What follows a word that all is collected, where a person has windows skipped or erased."""
+    lacking = left_out_words(waived, erased)
+    return f", but for {lacking}" if lacking else ""
 
 
 def size_words(size_bytes: int) -> str:

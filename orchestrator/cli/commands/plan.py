@@ -37,6 +37,7 @@ from orchestrator.reporting.json_fields import (
 from orchestrator.reporting.phrases import (
     counted,
     later_words,
+    left_out_words,
     moment_words,
     time_words,
     windows_words,
@@ -197,6 +198,8 @@ def _series_json(line: SeriesPlan, totals: PlanTotals, texts: ChunkTexts) -> Ite
         "held": line.held,
         "given_up": line.given_up,
         "disputed": line.disputed,
+        "waived": line.waived,
+        "erased": line.erased,
         "expected_records": line.expected,
         "expected_price": None if cost is None else f"{cost:f}",
         "probe_first": debt.must_probe,
@@ -228,6 +231,8 @@ def _totals_fields(totals: PlanTotals) -> dict[str, Any]:
         "held": totals.held,
         "given_up": totals.given_up,
         "disputed": totals.disputed,
+        "waived": totals.waived,
+        "erased": totals.erased,
         **totals.cost.fields(),
         "probes": totals.probes,
         "refetched_reports": totals.refetched_reports,
@@ -396,4 +401,6 @@ def _totals_lines(totals: PlanTotals) -> Iterator[str]:
     ):
         if number:
             yield f"{counted(number, noun)} {words}: see {typed('status', JOB, option)}"
+    if left_out := left_out_words(totals.waived, totals.erased):
+        yield f"left out: {left_out}"
     yield BY_OUR_CLOCK
