@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 import yaml
 
 from orchestrator.config import config_schema, job_schema
-from orchestrator.config.job_entries import AccountEntry, ChunkEntry, JobHead, WindowEntry
+from orchestrator.config.job_entries import AccountEntry, ChunkEntry, JobHead, window_slots
+from orchestrator.config.sections import slots_of
 from orchestrator.core.products import PRODUCTS
 from tests.kit.job_files import job_text, read_job, read_settings
 
@@ -231,17 +233,15 @@ def test_configs_fit_if_the_program_takes_them(tmp_path: Path, text: str, sound:
     assert fits(config_schema(), load(text)) is sound
 
 
-def keys(schema: Any) -> set[str]:
-    return {field.alias or name for name, field in schema.model_fields.items()}
-
-
 def test_the_schemas_have_the_very_keys_of_the_program() -> None:
     job = job_schema()["properties"]
-    assert job.keys() == keys(JobHead)
-    assert job["accounts"]["items"]["anyOf"][1]["properties"].keys() == keys(AccountEntry)
-    assert job["chunk"]["anyOf"][1]["properties"].keys() == keys(ChunkEntry)
+    assert job.keys() == slots_of(JobHead).keys()
+    assert (
+        job["accounts"]["items"]["anyOf"][1]["properties"].keys() == slots_of(AccountEntry).keys()
+    )
+    assert job["chunk"]["anyOf"][1]["properties"].keys() == slots_of(ChunkEntry).keys()
     windows = [one.get("properties", {}).keys() for one in job["windows"]["items"]["anyOf"]]
-    assert set().union(*windows) == keys(WindowEntry)
+    assert set().union(*windows) == window_slots(ZoneInfo("UTC")).keys()
     fields = job["products"]["items"]["anyOf"][1]["properties"].keys()
     assert {field for product in PRODUCTS.values() for field in product.fields} <= fields
 

@@ -2,11 +2,10 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, BinaryIO, Final
+from typing import Any, BinaryIO, Final
 from urllib.parse import urlsplit
-
-from pydantic import PlainValidator
 
 from orchestrator.config import amounts, parsers
 from orchestrator.config.columns import check_columns
@@ -14,17 +13,17 @@ from orchestrator.config.document import Findings, KeyPath
 from orchestrator.config.keys import (
     declared,
     defaults_of,
-    entry_of,
+    fields_of,
     is_section,
     required_settings_of,
     settings_of,
-    values_of,
+    slots_of_settings,
 )
 from orchestrator.config.messages import one_of, suggestion
 from orchestrator.config.parsers import InvalidValue, StoreUrl, spelled_duration
-from orchestrator.config.references import CredentialsEntry, Origin
+from orchestrator.config.references import Origin, key_reference, secret_reference
 from orchestrator.config.regular_files import open_regular
-from orchestrator.config.sections import Entry, entry, section
+from orchestrator.config.sections import Slot, Slots, as_it_stands, entry, section
 from orchestrator.config.yaml_tree import read_document
 from orchestrator.core.hosts import is_on_this_machine
 from orchestrator.core.notifications import FIELDS, unknown_field
@@ -93,13 +92,11 @@ _PRICE: Final = "price_per_record"
 _SECTIONS: Final = tuple(key for key in declared(Config) if is_section(key))
 
 
-class _Top(Entry):
-    """The keys at the top of the file that `Config` does not declare."""
-
-    credentials: Any = None
-    notify: Any = None
-    price_per_record: Any = None
-    currency: Annotated[str, PlainValidator(amounts.currency)] = Prices().currency
+_OTHER_KEYS: Final[Slots] = {
+    **dict.fromkeys(("credentials", "notify", _PRICE), Slot(as_it_stands, None)),
+    "currency": Slot(amounts.currency, Prices().currency),
+}
+"""The keys at the top of the file that `Config` does not declare."""
 
 
 def _read(findings: Findings, path: Path, env: Mapping[str, str]) -> Config:
@@ -110,7 +107,7 @@ def _read(findings: Findings, path: Path, env: Mapping[str, str]) -> Config:
     given = {
         key: part for key, part in content.items() if part is not None or key not in may_be_empty
     }
-    top = section(entry_of(Config, _Top), findings, (), given, origin=origin)
+    top = section(_OTHER_KEYS | slots_of_settings(Config, origin), findings, (), given)
     sections = {
         key.field.name: settings_of(
             key.kind, findings, (key.name,), given.get(key.name, {}), origin
@@ -127,9 +124,9 @@ def _read(findings: Findings, path: Path, env: Mapping[str, str]) -> Config:
         ),
         callback=_callback(findings, given["callback"], origin) if "callback" in given else None,
         notify=_notify(findings, origin, given.get("notify")),
-        prices=amounts.prices(findings, given.get(_PRICE), top.currency),
+        prices=amounts.prices(findings, given.get(_PRICE), top["currency"]),
         **sections,
-        **values_of(Config, top, origin),
+        **fields_of(Config, top),
     )
     config = _with_work_area(config)
     _check_order(findings, "retry", "wait_initial", "wait_max", config.retry)
@@ -265,8 +262,12 @@ def _reference(
         remedy = "write {NAME: {api_key: …, api_secret: …}}"
         findings.mistake(where, "is not a mapping of keys", remedy)
         return None
-    read = entry(CredentialsEntry, findings, where, value, origin=origin)
+    slots = {
+        "api_key": Slot(partial(key_reference, origin=origin)),
+        "api_secret": Slot(partial(secret_reference, origin=origin)),
+    }
+    read = entry(slots, findings, where, value)
     if read is None:
         # Known by name all the same, so that jobs that use it are not blamed too.
         return CredentialReference(name, "", Secret(""))
-    return CredentialReference(name, read.api_key, read.api_secret)
+    return CredentialReference(name, **read)

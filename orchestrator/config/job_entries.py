@@ -1,89 +1,70 @@
 """Declares the keys of the job file, what text each of them takes, and reads its windows."""
 
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Annotated, Any, Final
 from zoneinfo import ZoneInfo
-
-from pydantic import Field, PlainValidator, ValidationInfo, model_validator
 
 from orchestrator.config import amounts, dates, parsers
 from orchestrator.config.document import Findings, KeyPath
 from orchestrator.config.messages import shown, suggestion
-from orchestrator.config.sections import Entry, entry
+from orchestrator.config.sections import Slot, Slots, as_it_stands, entry, listed
 from orchestrator.core.model import AbsoluteWindow, CalendarWord, LastWindow, Span, Unit, WindowSpec
 
 MAX_SETTLE: Final = timedelta(days=30)
 MIN_REFETCH: Final = timedelta(hours=1)
 MAX_REFETCH: Final = timedelta(days=90)
 
-
-def _duration(least: timedelta, most: timedelta) -> PlainValidator:
-    return PlainValidator(lambda value: parsers.duration(value, least, most))
-
-
-def _start(value: object, info: ValidationInfo) -> datetime:
-    return dates.moment(value, (info.context or {})["zone"])
+_UTC: Final = ZoneInfo("UTC")
+_MONTH: Final = Span(1, Unit.MONTHS)
 
 
-def _end(value: object, info: ValidationInfo) -> datetime:
-    return dates.moment(value, (info.context or {})["zone"], is_end=True)
+def _duration(least: timedelta, most: timedelta) -> Callable[[object], timedelta]:
+    return partial(parsers.duration, least=least, most=most)
 
 
-Name = Annotated[str, PlainValidator(parsers.name)]
-CredentialsName = Annotated[str, PlainValidator(parsers.credentials_name)]
-Flag = Annotated[bool, PlainValidator(parsers.flag)]
-Start = Annotated[datetime, PlainValidator(_start)]
-End = Annotated[datetime, PlainValidator(_end)]
-
-
-class JobHead(Entry):
+@dataclass(frozen=True, slots=True)
+class JobHead:
     """The top of a job file. Lists and `chunk` are read entry by entry, each on its own."""
 
-    name: Name | None = None
-    credentials: CredentialsName = "default"
-    timezone: Annotated[ZoneInfo, PlainValidator(dates.zone)] = ZoneInfo("UTC")
-    accounts: list[Any] = Field(default_factory=list)
-    products: list[Any] = Field(default_factory=list)
-    windows: list[Any] = Field(default_factory=list)
-    chunk: Any = None
+    name: Annotated[str | None, parsers.name] = None
+    credentials: Annotated[str, parsers.credentials_name] = "default"
+    timezone: Annotated[ZoneInfo, dates.zone] = _UTC
+    accounts: Annotated[list[Any], listed] = field(default_factory=list)
+    products: Annotated[list[Any], listed] = field(default_factory=list)
+    windows: Annotated[list[Any], listed] = field(default_factory=list)
+    chunk: Annotated[object, as_it_stands] = None
     settle: Annotated[timedelta, _duration(timedelta(), MAX_SETTLE)] = timedelta(hours=1)
-    refetch: Annotated[timedelta, _duration(MIN_REFETCH, MAX_REFETCH)] | None = None
-    callback_url: Annotated[str, PlainValidator(parsers.web_address)] | None = None
+    refetch: Annotated[timedelta | None, _duration(MIN_REFETCH, MAX_REFETCH)] = None
+    callback_url: Annotated[str | None, parsers.web_address] = None
 
 
-class AccountEntry(Entry):
-    """``abcd1234``, or a mapping with its `id`."""
+@dataclass(frozen=True, slots=True)
+class AccountEntry:
+    """``{id: abcd1234, …}``, or the id alone."""
 
-    id: Annotated[str, PlainValidator(parsers.account_id)]
-    credentials: CredentialsName | None = None
-    include_subaccounts: Flag | None = None
-
-    @model_validator(mode="before")
-    @classmethod
-    def short_form(cls, value: object) -> object:
-        """A bare text is the id."""
-        return value if isinstance(value, dict) else {"id": parsers.text(value)}
+    id: Annotated[str, parsers.account_id]
+    credentials: Annotated[str | None, parsers.credentials_name] = None
+    include_subaccounts: Annotated[bool | None, parsers.flag] = None
 
 
-class WindowEntry(Entry):
-    """``{from: …, to: …}`` or ``{last: …}``; needs ``zone`` in the validation context."""
-
-    start: Start | None = Field(default=None, alias="from")
-    end: End | None = Field(default=None, alias="to")
-    last: Annotated[Span, PlainValidator(parsers.last_span)] | None = None
-
-
-class ChunkEntry(Entry):
+@dataclass(frozen=True, slots=True)
+class ChunkEntry:
     """``{max: 1 month, target_rows: 5 million}``, or the span alone."""
 
-    max: Annotated[Span, PlainValidator(parsers.chunk_span)] = Span(1, Unit.MONTHS)
-    target_rows: Annotated[int, PlainValidator(amounts.records)] | None = None
+    max: Annotated[Span, parsers.chunk_span] = _MONTH
+    target_rows: Annotated[int | None, amounts.records] = None
 
-    @model_validator(mode="before")
-    @classmethod
-    def short_form(cls, value: object) -> object:
-        """A bare text is the largest size."""
-        return value if isinstance(value, dict) else {"max": parsers.text(value)}
+
+def window_slots(zone: ZoneInfo) -> Slots:
+    """The keys of a window: ``{from: …, to: …}`` or ``{last: …}``."""
+    return {
+        "from": Slot(partial(dates.moment, zone=zone), None),
+        "to": Slot(partial(dates.moment, zone=zone, is_end=True), None),
+        "last": Slot(parsers.last_span, None),
+    }
 
 
 _SPANS: Final = {"last 24h": "1 day", "last 24 hours": "1 day"}
@@ -133,11 +114,11 @@ def window(
     """
     if value is None or isinstance(value, str):
         return findings.read(path, calendar_word, value)
-    read = entry(WindowEntry, findings, path, value, zone=zone)
+    read = entry(window_slots(zone), findings, path, value)
     if read is None:
         return None
     assert isinstance(value, dict)
-    match read.start, read.end, read.last:
+    match read["from"], read["to"], read["last"]:
         case None, None, None:
             findings.mistake(path, "is empty", _WINDOW_FORMS)
         case None, None, Span() as last:

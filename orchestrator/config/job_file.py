@@ -10,7 +10,7 @@ from orchestrator.config.document import Findings
 from orchestrator.config.job_entries import ChunkEntry, JobHead, window
 from orchestrator.config.parsers import InvalidValue, spelled_duration
 from orchestrator.config.product_entries import SeriesTemplate, variants
-from orchestrator.config.sections import section
+from orchestrator.config.sections import section, slots_of
 from orchestrator.config.series import accounts, expand
 from orchestrator.config.yaml_tree import read_document
 from orchestrator.core import vonage
@@ -74,9 +74,11 @@ def _read_job(
 ) -> tuple[str, Job]:
     """The name (empty if it is wrong) and the job, of which mistakes leave parts out."""
     content = findings.document.content
-    head = section(JobHead, findings, (), content)
+    head = JobHead(**section(slots_of(JobHead), findings, (), content))
     name = head.name or ("" if "name" in content else _name_of(findings, path))
-    chunk = section(ChunkEntry, findings, ("chunk",), {} if head.chunk is None else head.chunk)
+    size = head.chunk if head.chunk is not None else {}
+    size = size if isinstance(size, dict) else {"max": size}
+    chunk = ChunkEntry(**section(slots_of(ChunkEntry), findings, ("chunk",), size))
     found = accounts(findings, head, credentials)
     asked = [
         variant

@@ -1,18 +1,17 @@
 """Reads the sections of the config file by the keys that `core.settings` declares.
 
-Of each declaration it makes the field of a schema that pydantic checks, and the JSON Schema that
-editors get. It looks up no secret and opens no file but those that a key names for their content.
+Of each declaration it makes what reads the key, and the JSON Schema that editors get. It looks up
+no secret and opens no file but those that a key names for their content.
 """
 
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import MISSING, Field, dataclass, fields
 from datetime import timedelta
 from enum import Enum
+from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, Final, TypeVar, get_args, get_origin, get_type_hints
-
-from pydantic import create_model
+from typing import Any, Final, TypeVar, get_args, get_origin, get_type_hints
 
 from orchestrator.config import amounts, json_forms, parsers
 from orchestrator.config.ca_file import read_authorities
@@ -21,8 +20,8 @@ from orchestrator.config.document import Findings, KeyPath
 from orchestrator.config.json_forms import Schema
 from orchestrator.config.messages import one_of, shown, suggestion
 from orchestrator.config.parsers import InvalidValue, StoreUrl
-from orchestrator.config.references import Origin, at_origin, proxy_reference, secret_reference
-from orchestrator.config.sections import Entry, entry, section
+from orchestrator.config.references import Origin, proxy_reference, secret_reference
+from orchestrator.config.sections import Slot, Slots, as_it_stands, default_of, entry, section
 from orchestrator.core.keys import Form, Key
 
 S = TypeVar("S")
@@ -47,9 +46,11 @@ class _Declared:
     @property
     def default(self) -> Any:
         """The field's default; MISSING where it has none."""
-        if self.field.default_factory is not MISSING:
-            return self.field.default_factory()
-        return self.field.default
+        return default_of(self.field)
+
+    def default_at(self, origin: Origin) -> Any:
+        """As `default`, also where that is text to be read."""
+        return self.read(self.key.written, origin) if self.key.written else self.default
 
     @property
     def is_required(self) -> bool:
@@ -94,63 +95,44 @@ def is_section(key: _Declared) -> bool:
     return hasattr(key.kind, "__dataclass_fields__") and bool(declared(key.kind))
 
 
-E = TypeVar("E", bound=Entry)
-
-
-def entry_of(settings: type[Any], base: type[E]) -> type[E]:
-    """The schema of a mapping: the keys of a settings class, and those of `base`.
+def slots_of_settings(settings: type[Any], origin: Origin) -> Slots:
+    """The keys of a settings class; a default that is text is read, too.
 
     What stands under a key that is a section is not looked at: it is read on its own.
     """
-    definitions: dict[str, Any] = {
-        key.name: (Any, None) if is_section(key) else _definition(key) for key in declared(settings)
+    return {
+        key.name: Slot(as_it_stands, None)
+        if is_section(key)
+        else Slot(partial(key.read, origin=origin), key.default_at(origin))
+        for key in declared(settings)
     }
-    return create_model(settings.__name__, __base__=base, **definitions)
-
-
-def _section_entry(settings: type[Any]) -> type[Entry]:
-    return entry_of(settings, Entry)
-
-
-def _definition(key: _Declared) -> Any:
-    validated = Annotated[Any, at_origin(key.read)]
-    if key.key.written:
-        return (validated, None)
-    return (validated, ... if key.default is MISSING else key.default)
 
 
 def settings_of(
     settings: type[S], findings: Findings, path: KeyPath, value: object, origin: Origin
 ) -> S:
     """A section of the file; what is wrong in it is told, and becomes its default."""
-    read = section(_section_entry(settings), findings, path, value, origin=origin)
-    return settings(**values_of(settings, read, origin))
+    read = section(slots_of_settings(settings, origin), findings, path, value)
+    return settings(**fields_of(settings, read))
 
 
 def required_settings_of(
     settings: type[S], findings: Findings, path: KeyPath, value: object, origin: Origin
 ) -> S | None:
     """As `settings_of`, for a section that has no defaults; None if anything in it is wrong."""
-    read = entry(_section_entry(settings), findings, path, value, origin=origin)
-    return None if read is None else settings(**values_of(settings, read, origin))
+    read = entry(slots_of_settings(settings, origin), findings, path, value)
+    return None if read is None else settings(**fields_of(settings, read))
 
 
-def values_of(settings: type[Any], read: Entry, origin: Origin) -> dict[str, Any]:
-    """The fields that an entry fills, sections apart; a default that is text is read, too."""
-    values = {}
-    for key in declared(settings):
-        if is_section(key):
-            continue
-        value = getattr(read, key.name)
-        if value is None and key.key.written:
-            value = key.read(key.key.written, origin)
-        values[key.field.name] = value
-    return values
+def fields_of(settings: type[Any], read: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields that the values of keys fill, sections apart."""
+    return {key.field.name: read[key.name] for key in declared(settings) if not is_section(key)}
 
 
 def defaults_of(settings: type[Any], origin: Origin) -> dict[str, Any]:
-    """As `values_of`, where the file says nothing."""
-    return values_of(settings, _section_entry(settings).model_construct(), origin)
+    """The fields, sections apart, where the file says nothing."""
+    slots = slots_of_settings(settings, origin)
+    return fields_of(settings, {name: slot.default for name, slot in slots.items()})
 
 
 def schema_of(settings: type[Any]) -> dict[str, Schema]:

@@ -4,17 +4,14 @@ import os
 import pwd
 import re
 import shlex
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Final
-
-from pydantic import PlainValidator, ValidationInfo
+from typing import Final
 
 from orchestrator.config import parsers
 from orchestrator.config.parsers import InvalidValue
 from orchestrator.config.proxy_address import KEY, NO_PROXY, parse_proxy
-from orchestrator.config.sections import Entry
 from orchestrator.core.settings import Secret
 
 FILE: Final = "file:"
@@ -166,25 +163,10 @@ def proxy_reference(value: object, origin: Origin) -> Secret:
     return Secret(origin.anchored(word))
 
 
-def _key(value: object, origin: Origin) -> str:
+def key_reference(value: object, origin: Origin) -> str:
+    """As `reference`, to an API key; what cannot be one is refused."""
     word = reference(value)
     if is_literal(word) and not API_KEY.fullmatch(word):
         what = "is not an API key (8 letters or digits)"
         raise InvalidValue(what, "copy it from the dashboard; the secret belongs under api_secret")
     return origin.anchored(word)
-
-
-def at_origin(read: Callable[[object, Origin], Any]) -> PlainValidator:
-    """Reads the value of a field, with the ``origin`` of the validation context."""
-
-    def convert(value: object, info: ValidationInfo) -> Any:
-        return read(value, (info.context or {})["origin"])
-
-    return PlainValidator(convert)
-
-
-class CredentialsEntry(Entry):
-    """One name under ``credentials``; needs ``origin`` in the validation context."""
-
-    api_key: Annotated[str, at_origin(_key)]
-    api_secret: Annotated[Secret, at_origin(secret_reference)]

@@ -1,31 +1,55 @@
-"""Turns parts of the tree into schema objects, and pydantic's errors into our own mistakes."""
+"""Reads mappings key by key: each mistake with its place, so that none hides another."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Final, TypeVar
-
-from pydantic import BaseModel, ConfigDict, ValidationError
+from collections.abc import Callable, Mapping
+from dataclasses import MISSING, Field, fields
+from typing import Any, Final, NamedTuple, get_args, get_type_hints
 
 from orchestrator.config.document import MAX_FINDINGS, Findings, KeyPath
 from orchestrator.config.messages import one_of, suggestion
 from orchestrator.config.parsers import InvalidValue
 
-if TYPE_CHECKING:
-    from pydantic_core import ErrorDetails
+
+class Slot(NamedTuple):
+    """What may stand under a key: how it is read, and what counts where it is left out."""
+
+    read: Callable[[object], Any]  # raises `InvalidValue` where it is not what belongs there
+    default: Any = MISSING  # MISSING: the key must be there
 
 
-class Entry(BaseModel):
-    """One mapping of a file: frozen, no unknown keys. Its fields convert text themselves.
+Slots = dict[str, Slot]
+"""The keys of a mapping, by their names in the file."""
 
-    Every field either has a default or is reported as missing; no field is itself an `Entry`, so
-    that a mistake in one part never hides those in another.
+
+def as_it_stands(value: object) -> object:
+    """For a `Slot` whose content is read later."""
+    return value
+
+
+def listed(value: object) -> list[Any]:
+    """For a `Slot` whose entries are read later, one by one."""
+    if not isinstance(value, list):
+        raise InvalidValue("is not a list", "write [one, two], or one `- entry` a line")
+    return value
+
+
+def default_of(field: Field[Any]) -> Any:
+    """The default of a dataclass's field; MISSING where it has none."""
+    return field.default if field.default_factory is MISSING else field.default_factory()
+
+
+def slots_of(kind: type[Any]) -> Slots:
+    """The keys that a dataclass declares; each field is annotated with the function that reads it.
+
+    A mapping whose content is sound is then ``kind(**entry(slots_of(kind), …))``.
     """
+    hints = get_type_hints(kind, include_extras=True)
+    return {
+        field.name: Slot(get_args(hints[field.name])[1], default_of(field))
+        for field in fields(kind)
+    }
 
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
-
-
-E = TypeVar("E", bound=Entry)
 
 ELSEWHERE: Final[Mapping[str, str]] = {
     **dict.fromkeys(
@@ -43,67 +67,51 @@ ELSEWHERE: Final[Mapping[str, str]] = {
 """Keys at the top of the other kind of file."""
 
 
-def entry(
-    schema: type[E], findings: Findings, path: KeyPath, value: object, **context: object
-) -> E | None:
-    """Reads one mapping, or its short form; None if anything in it is wrong."""
-    empty = [key for key, part in value.items() if part is None] if isinstance(value, dict) else []
-    for key in empty:
-        findings.mistake((*path, key), "is empty", "give it a value, or remove the key")
-    if isinstance(value, dict):
-        value = {key: part for key, part in value.items() if part is not None}
-    try:
-        read = schema.model_validate(value, context=context)
-    except ValidationError as error:
-        found = error.errors(include_url=False, include_input=False)
-        # One more than are told, so that it shows that there are more.
-        for details in found[: MAX_FINDINGS + 1]:
-            loc = details["loc"]
-            if details["type"] != "missing" or loc[-1] not in empty:
-                _translate(schema, findings, path, details)
-        return None
-    return None if empty else read
+def entry(slots: Slots, findings: Findings, path: KeyPath, value: object) -> dict[str, Any] | None:
+    """Reads one mapping: the value of every key; None if anything in it is wrong."""
+    read, is_sound = _read(slots, findings, path, value)
+    return read if is_sound else None
 
 
-def section(
-    schema: type[E], findings: Findings, path: KeyPath, value: object, **context: object
-) -> E:
+def section(slots: Slots, findings: Findings, path: KeyPath, value: object) -> dict[str, Any]:
     """Reads a mapping whose every key has a default; what is wrong in it becomes its default."""
-    read = entry(schema, findings, path, value, **context)
-    if read is not None:
-        return read
-    aside = Findings(findings.document)
-    known = {field.alias or name for name, field in schema.model_fields.items()}
-    parts = value.items() if isinstance(value, dict) else ()
-    left = {
-        key: part
-        for key, part in parts
-        if key in known and entry(schema, aside, path, {key: part}, **context) is not None
-    }
-    return schema.model_validate(left, context=context)
+    return _read(slots, findings, path, value)[0]
 
 
-def _translate(
-    schema: type[Entry], findings: Findings, path: KeyPath, details: ErrorDetails
-) -> None:
-    where = (*path, *details["loc"])
-    match details["type"]:
-        case "value_error" if isinstance(unfit := details["ctx"]["error"], InvalidValue):
-            findings.unfit(where, unfit)
-        case "missing":
-            key = str(details["loc"][-1])
-            findings.mistake(path, f"{key} is missing", f"add {key}")
-        case "extra_forbidden":
-            key = str(details["loc"][-1])
-            known = [field.alias or name for name, field in schema.model_fields.items()]
-            keys = "keys here are" if len(known) > 1 else "only key here is"
-            remedy = suggestion(key, known, f"the {keys} {one_of(known, 'and')}")
-            if not path and key in ELSEWHERE:
-                remedy = ELSEWHERE[key]
-            findings.mistake(where, "is not a key here", remedy, at_key=True)
-        case "list_type":
-            findings.mistake(where, "is not a list", "write [one, two], or one `- entry` a line")
-        case "model_type" | "model_attributes_type" | "dict_type":
-            findings.mistake(where, "is not a mapping of keys", "write {key: value}")
-        case _:
-            findings.mistake(where, "is not what belongs here", "compare it with the examples")
+def _read(
+    slots: Slots, findings: Findings, path: KeyPath, value: object
+) -> tuple[dict[str, Any], bool]:
+    """What could be read, with the defaults of the rest, and whether nothing is wrong."""
+    read = {key: slot.default for key, slot in slots.items() if slot.default is not MISSING}
+    if not isinstance(value, dict):
+        findings.mistake(path, "is not a mapping of keys", "write {key: value}")
+        return read, False
+    missing = [key for key in slots if key not in read and key not in value]
+    for key in missing:
+        findings.mistake(path, f"{key} is missing", f"add {key}")
+    unread = unknown = 0
+    for key, part in value.items():
+        where = (*path, key)
+        unread += 1
+        if part is None:
+            findings.mistake(where, "is empty", "give it a value, or remove the key")
+        elif key not in slots:
+            unknown += 1
+            if unknown <= MAX_FINDINGS:  # what was probably meant takes its time to find
+                _refuse_unknown(slots, findings, where)
+        else:
+            try:
+                read[key] = slots[key].read(part)
+                unread -= 1
+            except InvalidValue as unfit:
+                findings.unfit(where, unfit)
+    return read, not (unread or missing)
+
+
+def _refuse_unknown(slots: Slots, findings: Findings, where: KeyPath) -> None:
+    key = str(where[-1])
+    keys = "keys here are" if len(slots) > 1 else "only key here is"
+    remedy = suggestion(key, slots, f"the {keys} {one_of(slots, 'and')}")
+    if len(where) == 1 and key in ELSEWHERE:
+        remedy = ELSEWHERE[key]
+    findings.mistake(where, "is not a key here", remedy, at_key=True)

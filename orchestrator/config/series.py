@@ -10,7 +10,7 @@ from orchestrator.config.document import Findings, KeyPath
 from orchestrator.config.job_entries import AccountEntry, JobHead
 from orchestrator.config.messages import one_of, suggestion
 from orchestrator.config.product_entries import SeriesTemplate
-from orchestrator.config.sections import entry
+from orchestrator.config.sections import entry, slots_of
 from orchestrator.core.model import JobSeries, Series
 from orchestrator.core.overlap import covers, differing
 
@@ -40,13 +40,16 @@ def accounts(
     found: dict[str, Account] = {}
     content = findings.document.content
     own_default = "credentials" in content
+    slots = slots_of(AccountEntry)
     if own_default:
         _check_credentials(findings, ("credentials",), head.credentials, credentials)
     for number, value in enumerate(head.accounts):
         path: KeyPath = ("accounts", number)
-        read = entry(AccountEntry, findings, path, value)
-        if read is None:
+        whole = value if isinstance(value, dict) else {"id": value}
+        values = entry(slots, findings, path, whole)
+        if values is None:
             continue
+        read = AccountEntry(**values)
         if read.credentials is not None:
             _check_credentials(findings, (*path, "credentials"), read.credentials, credentials)
         elif not own_default:
