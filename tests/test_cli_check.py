@@ -336,6 +336,50 @@ def test_a_format_without_its_library_is_bad_input_to_check_and_run(
         assert api.world.all_reports() == ()
 
 
+HASHED = "output: {columns: {hash: [to]}, hash_key: '${HASH_KEY}'}\n"
+
+
+def test_a_missing_key_of_hashes_is_bad_input_to_check_and_run(
+    home: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("HASH_KEY", raising=False)
+    words = f"{home}/config.yaml: output.hash_key: the variable HASH_KEY is not set"
+    with simulator() as api:
+        configure(home, api.base_url, HASHED)
+        code, lines = check(capsys, write_job(home, JOB))
+        assert lines["credentials"].startswith(f"error: {words}")
+        assert code == 2
+        assert call(["run", "nightly.yaml"]) == 2
+        assert words in capsys.readouterr().err
+        assert api.world.all_reports() == ()
+
+
+@pytest.mark.parametrize(("length", "level"), [(15, "warning"), (16, "ok")])
+def test_a_key_of_hashes_that_can_be_guessed_is_a_warning(
+    length: int,
+    level: str,
+    home: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("HASH_KEY", "k" * length)
+    with simulator() as api:
+        configure(home, api.base_url, HASHED)
+        code, lines = check(capsys)
+    assert lines["credentials"].startswith(f"{level}: ")
+    assert code == 0
+
+
+def test_metrics_that_cannot_be_written_are_a_warning(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with simulator() as api:
+        configure(home, api.base_url, "metrics: {textfile: gone/run.prom}\n")
+        code, lines = check(capsys)
+    assert lines["notify"].startswith(f"warning: metrics.textfile: {home}/gone is not there")
+    assert code == 0
+
+
 def test_little_room_is_a_warning(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(check_disk, "LITTLE_SPACE_BYTES", 10**18)
     found = check_disk.folder("state", home)

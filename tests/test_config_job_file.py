@@ -237,7 +237,24 @@ def test_what_must_be_there(tmp_path: Path) -> None:
         ("[{from: 2025-02-01, to: 2025-02-30}]",
          [("3:34: windows[0].to: 2025-02-30 is not a date (day 30 of a month that has 28); write"
            " 2025-03-01")]),
-        ("[2025-01-01]", ["3:11: windows[0]: 2025-01-01 stands alone; write {from: 2025-01-01}"]),
+        ("[2025-01-01]", [("3:11: windows[0]: 2025-01-01 stands alone; write {from: 2025-01-01, to:"
+                          " 2025-01-02}")]),
+        ("[2025-12]", [("3:11: windows[0]: 2025-12 stands alone; write {from: 2025-12-01, to:"
+                       " 2026-01-01}")]),
+        ("[2024]", [("3:11: windows[0]: 2024 stands alone; write {from: 2024-01-01, to:"
+                    " 2025-01-01}")]),
+        ("[2024-02-30]", [("3:11: windows[0]: 2024-02-30 stands alone; write {from: DATE, to:"
+                           " DATE}, {last: 7 days} or a word such as yesterday")]),
+        ("[9999]", [("3:11: windows[0]: 9999 stands alone; write {from: DATE, to:"
+                     " DATE}, {last: 7 days} or a word such as yesterday")]),
+        ("[2024-02-01..2024-02-03]", [("3:11: windows[0]: 2024-02-01..2024-02-03 stands alone;"
+                                       " write {from: DATE, to: DATE}, {last: 7 days} or a word"
+                                       " such as yesterday")]),
+        ("['last: 7 days']", [("3:11: windows[0]: last: 7 days is not a calendar word; write"
+                               " {last: 7 days}")]),
+        ("[{last: 7}]", ["3:18: windows[0].last: 7 has no unit; write 7 days if days are meant"]),
+        ("[{last: a week}]", [("3:18: windows[0].last: a week is not a number of calendar units;"
+                               " write it as 7 days, 2 weeks or 3 months")]),
         ("[whenever]", [("3:11: windows[0]: whenever is not a calendar word; write yesterday,"
                         " today, last_week, this_week, last_month, this_month")]),
         ("[~]", ["3:11: windows[0]: is empty; give it a value, or remove the key"]),

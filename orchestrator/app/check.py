@@ -21,6 +21,7 @@ from orchestrator.core.policy import ExitCode
 from orchestrator.core.settings import Config, Credentials
 from orchestrator.errors import InputError, LedgerError, OldLedgerVersion, OutputError
 from orchestrator.ledger import ledger_exists, lock_holder, refuse_hard_links, refuse_network
+from orchestrator.notify import otel
 from orchestrator.reporting.phrases import counted, time_words
 
 _ORDER: Final = (ExitCode.BAD_INPUT, ExitCode.DISK, ExitCode.FINDINGS)
@@ -215,6 +216,11 @@ async def _notifications(config: Config, *, send: bool) -> AsyncIterator[Check]:
             text = "nobody hears how runs end: the config has neither notify nor ping"
             yield Check(Level.WARNING, "notify", text, "add one, or leave --notify out")
         return
+    if config.metrics.otlp is not None:
+        try:
+            otel.library()
+        except InputError as error:
+            yield Check(Level.ERROR, "notify", str(error), code=ExitCode.BAD_INPUT)
     for problem in unavailable(config):
         yield Check(Level.WARNING, "notify", problem, "a run would go on without it")
     if send:

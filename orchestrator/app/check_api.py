@@ -14,7 +14,7 @@ import anyio
 
 from orchestrator.api.connection_errors import listen_words
 from orchestrator.app.check_disk import Check, Level
-from orchestrator.app.setup import clock_of, open_sessions
+from orchestrator.app.setup import clock_of, open_sessions, output_of
 from orchestrator.config import proxies_of, resolve_credentials
 from orchestrator.core import clocks
 from orchestrator.core.policy import ExitCode
@@ -35,6 +35,9 @@ from orchestrator.ledger import (
 from orchestrator.reporting.phrases import counted
 
 _LOOK_BACK: Final = timedelta(hours=1)
+
+_SHORT_HASH_KEY: Final = 16
+"""Characters below which a key of hashes is found by trying, or is a slip such as `changeme`."""
 
 
 # --- credentials ----------------------------------------------------------------------------------
@@ -57,8 +60,16 @@ def credentials(config: Config, names: Sequence[str]) -> tuple[dict[str, Credent
             checks.append(Check(Level.OK, "credentials", text))
     try:
         resolve_credentials(config, list(resolved), os.environ)
+        key = output_of(config).hash_key
     except InputError as error:
         checks.append(Check(Level.ERROR, "credentials", str(error), code=ExitCode.BAD_INPUT))
+    else:
+        if key is not None and len(key.reveal()) < _SHORT_HASH_KEY:
+            text = f"output.hash_key has fewer than {_SHORT_HASH_KEY} characters: it can be guessed"
+            remedy = (
+                "take what `openssl rand -hex 32` prints; the same values get other hashes then"
+            )
+            checks.append(Check(Level.WARNING, "credentials", text, remedy))
     return resolved, checks
 
 

@@ -26,7 +26,7 @@ from orchestrator.core.policy import ExitCode, code_of, most_telling
 from orchestrator.core.ports import Clock
 from orchestrator.core.settings import Config, NotificationTarget
 from orchestrator.errors import InputError, TransportError
-from orchestrator.notify import metrics, otel, sending
+from orchestrator.notify import metrics, sending
 from orchestrator.notify.otel import Telemetry
 from orchestrator.notify.outcomes import (
     Ending,
@@ -313,11 +313,9 @@ def unavailable(config: Config) -> list[str]:
     by_target: dict[str, str] = {}
     _deliveries(by_name(config.notify), by_target)
     problems = [f"{name}: {problem}" for name, problem in by_target.items()]
-    if config.metrics.otlp is not None:
-        try:
-            otel.library()
-        except InputError as error:
-            problems.append(str(error))
+    textfile = config.metrics.textfile
+    if textfile is not None and not os.access(textfile.parent, os.W_OK | os.X_OK):
+        problems.append(f"metrics.textfile: {textfile.parent} is not there or cannot be written")
     if config.ping is not None:
         try:
             look_up(config.ping.reveal(), os.environ)

@@ -147,6 +147,20 @@ def loses_last_day(value: object) -> str | None:
     return str(following) if following.day == 1 else None
 
 
+def period_of(word: str) -> tuple[date, date] | None:
+    """The ends of what ``2026``, ``2026-03`` or ``2026-03-01`` names; None for any other text."""
+    if not re.fullmatch(r"[0-9]{4}(-[0-9]{2}){0,2}", word):
+        return None
+    try:
+        first = date.fromisoformat(f"{word}-01-01"[:10])
+        if len(word) == len("2026"):
+            return first, first.replace(year=first.year + 1)
+        days = 1 if len(word) > len("2026-03") else monthrange(first.year, first.month)[1]
+        return first, first + timedelta(days=days)
+    except (ValueError, OverflowError):
+        return None
+
+
 def _day(word: str, whole: str, *, is_end: bool) -> date:
     year, month, day = (int(part) for part in word.split("-"))
     if not 1 <= month <= 12:

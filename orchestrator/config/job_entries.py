@@ -77,6 +77,9 @@ _DATES: Final = {
 """Periods without a word here: `{last: 12 months}` would be other months than last year's."""
 
 
+_WINDOW_FORMS: Final = "write {from: DATE, to: DATE}, {last: 7 days} or a word such as yesterday"
+
+
 def calendar_word(value: object) -> CalendarWord:
     """One of the calendar words."""
     word = parsers.text(value)
@@ -84,13 +87,15 @@ def calendar_word(value: object) -> CalendarWord:
     if word in known:
         return CalendarWord(word)
     what = f"{shown(word)} is not a calendar word"
-    spaced = word.replace("_", " ").lower()
-    if dates := _DATES.get(spaced.rpartition(" ")[2]):
-        raise parsers.InvalidValue(what, f"write its dates, such as {dates}")
+    spaced = word.replace("_", " ").replace(":", " ").lower()
+    if example := _DATES.get(spaced.rpartition(" ")[2]):
+        raise parsers.InvalidValue(what, f"write its dates, such as {example}")
     if spaced in _SPANS:
         raise parsers.InvalidValue(what, f"write {{last: {_SPANS[spaced]}}}")
     if word[:2].isdigit():
-        raise parsers.InvalidValue(f"{shown(word)} stands alone", f"write {{from: {shown(word)}}}")
+        period = dates.period_of(word)
+        remedy = f"write {{from: {period[0]}, to: {period[1]}}}" if period else _WINDOW_FORMS
+        raise parsers.InvalidValue(f"{shown(word)} stands alone", remedy)
     if spaced.startswith("last ") and spaced[5:].strip()[:1].isdigit():
         raise parsers.InvalidValue(what, f"write {{last: {shown(spaced[5:].strip())}}}")
     raise parsers.InvalidValue(
@@ -101,8 +106,6 @@ def calendar_word(value: object) -> CalendarWord:
 # --- windows --------------------------------------------------------------------------------------
 
 _Ends = tuple[datetime, datetime | None]
-
-_WINDOW_FORMS: Final = "write {from: DATE, to: DATE}, {last: 7 days} or a word such as yesterday"
 
 
 def window(

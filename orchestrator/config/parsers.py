@@ -197,15 +197,17 @@ def spelled_duration(length: timedelta) -> str:
     return f"{length // _DURATION_UNITS['ms']}ms" if length else "0s"
 
 
-_SPAN_FORMS: Final = "1 month, 2 weeks, 1 day or 12 hours"
+def span(value: object, forms: str = "1 month, 2 weeks, 1 day or 12 hours") -> Span:
+    """A number of calendar units: ``1 month``, ``2 weeks``; the number from 1.
 
-
-def span(value: object) -> Span:
-    """A number of calendar units: ``1 month``, ``2 weeks``; the number from 1."""
+    `forms` shows a reader how it is written.
+    """
     word = text(value)
     found = re.fullmatch(r"([0-9]{1,6}) *([A-Za-z]+)", word.strip())
     if not found:
-        raise mismatch(word, "a number of calendar units", f"write it as {_SPAN_FORMS}")
+        if re.fullmatch(r"[0-9]{1,6}", word):
+            raise InvalidValue(f"{word} has no unit", f"write {word} days if days are meant")
+        raise mismatch(word, "a number of calendar units", f"write it as {forms}")
     count, unit = int(found[1]), found[2]
     singular = unit.removesuffix("s")
     if singular in ("year", "y"):
@@ -218,7 +220,7 @@ def span(value: object) -> Span:
                 f"{word} is a short form of a duration", f"write {count} {short[unit]}"
             )
         known = [name for unit in units for name in (unit, f"{unit}s")]
-        remedy = suggestion(unit, known, f"write it as {_SPAN_FORMS}")
+        remedy = suggestion(unit, known, f"write it as {forms}")
         raise mismatch(unit, "a calendar unit", remedy)
     if count == 0:
         raise InvalidValue(f"{word} is no time at all", f"write 1 {singular} or more")
@@ -256,7 +258,7 @@ _LAST_CEILINGS: Final = {Unit.DAYS: 3660, Unit.WEEKS: 522, Unit.MONTHS: 120}
 
 def last_span(value: object) -> Span:
     """The size of a ``last`` window: whole days, weeks or months, at most ten years."""
-    size = span(value)
+    size = span(value, "7 days, 2 weeks or 3 months")
     if size.unit is Unit.HOURS:
         days = Span(-(-size.count // 24), Unit.DAYS)
         raise InvalidValue(f"{size} is not a number of whole days", f"write {days}")
