@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 from typing import TYPE_CHECKING
 
 import pytest
 
 from orchestrator.cli.main import call
+from orchestrator.ledger.report_writer import ReportWriter
+from orchestrator.ledger.sqlite import SqliteLedger
 from orchestrator.simulator import Fault, Faults
 from tests.kit.cli_worlds import simulated
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from datetime import datetime
     from pathlib import Path
 
+    from orchestrator.core.lifecycle import Event
+    from orchestrator.core.model import Report
     from tests.kit.cli_worlds import Place
 
 JOB = """\
@@ -267,3 +273,83 @@ def test_without_a_ledger_there_is_nothing_to_resolve(
     monkeypatch.chdir(tmp_path)
     assert resolve("1", "--waive") == 2
     assert "so no report to resolve" in capsys.readouterr().err
+
+
+# --- many at once ---------------------------------------------------------------------------------
+
+MANY = JOB + "chunk: {max: 3 days}\n"
+
+
+def count_commits(monkeypatch: pytest.MonkeyPatch) -> set[int]:
+    """Of the commits from now on that change something: what had been changed up to each."""
+    changed: set[int] = set()
+    commit = SqliteLedger.commit
+
+    def count(ledger: SqliteLedger) -> None:
+        changed.add(ledger._db.total_changes)
+        commit(ledger)
+
+    monkeypatch.setattr(SqliteLedger, "commit", count)
+    return changed
+
+
+@pytest.mark.parametrize(
+    ("decision", "state"),
+    [("--waive", "waived"), ("--resubmit", "discarded"), ("--refetch", "submitted")],
+)
+def test_many_reports_share_their_commits(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    decision: str,
+    state: str,
+) -> None:
+    """One synced commit for each would take minutes for ten thousand of them."""
+    monkeypatch.chdir(tmp_path)
+    faults = Faults((Fault.of("report", "wrong_count"),))
+    with simulated(tmp_path, job=MANY, faults=faults) as place:
+        assert place.run("--quiet") == 1
+        capsys.readouterr()
+        changed = count_commits(monkeypatch)
+        assert resolve("--all", decision, str(place.job), "--json") == 0
+        answer = json.loads(capsys.readouterr().out)["reports"]
+        assert [one["state"] for one in answer] == [state] * 11
+        assert [one["start"] for one in answer] == sorted(one["start"] for one in answer)
+        assert len(changed) <= 4
+
+
+def test_a_commit_that_fails_leaves_each_report_decided_or_as_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("orchestrator.app.resolve.TOGETHER", 4)
+    faults = Faults((Fault.of("report", "wrong_count"),))
+    with simulated(tmp_path, job=MANY, faults=faults) as place:
+        assert place.run("--quiet") == 1
+        with monkeypatch.context() as patched:
+            waived: list[Report] = []
+            apply = ReportWriter.apply
+
+            def fail(store: ReportWriter, report: Report, event: Event, at: datetime) -> Report:
+                if len(waived) == 6:
+                    raise sqlite3.OperationalError("disk I/O error")
+                waived.append(report)
+                return apply(store, report, event, at)
+
+            patched.setattr(ReportWriter, "apply", fail)
+            assert resolve("--all", "--waive", str(place.job)) == 74
+        capsys.readouterr()
+        assert resolve("--all", "--waive", str(place.job), "--json") == 0
+        rest = json.loads(capsys.readouterr().out)["reports"]
+        assert [one["state"] for one in rest] == ["waived"] * 7, "four were committed together"
+        assert place.run("--quiet") == 0
+
+
+def test_what_was_given_up_is_asked_for_again_in_few_commits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with simulated(tmp_path) as place:
+        assert place.run("--quiet") == 0
+        changed = count_commits(monkeypatch)
+        assert place.run("--quiet", "--retry-failed") == 0
+    assert len(changed) <= 3, "of six series"

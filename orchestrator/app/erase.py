@@ -4,18 +4,22 @@ The ledger first says that a file is erased, then the store removes it, then the
 Where something ends in between, the next `erase` or `run` goes on.
 """
 
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
-from typing import Any, Final
 
-import anyio
 from anyio import to_thread
 
 from orchestrator.app.ledger_reading import reading_ledger, refuse_missing_ledger
-from orchestrator.app.ledger_writing import Announce, no_announcement, writing_ledger
+from orchestrator.app.ledger_writing import (
+    TOGETHER,
+    Announce,
+    no_announcement,
+    side_by_side,
+    writing_ledger,
+)
 from orchestrator.app.manifest_check import files_elsewhere
 from orchestrator.app.setup import SystemClock
 from orchestrator.collect.collector import FileCollector
@@ -25,15 +29,12 @@ from orchestrator.config.dates import option_moment
 from orchestrator.core import lifecycle
 from orchestrator.core.lifecycle import State
 from orchestrator.core.model import Report, Series
-from orchestrator.core.policy import ExitCode, most_telling
+from orchestrator.core.policy import ExitCode
 from orchestrator.core.ports import Ledger, LedgerReader
 from orchestrator.core.settings import Config
 from orchestrator.errors import InputError, OutputError
 from orchestrator.ledger import ledger_exists
 from orchestrator.reporting.phrases import counted
-
-_BATCH: Final = 100
-"""Files that share the two commits of their erasure; as many may have to be gone on with."""
 
 
 @dataclass(slots=True)
@@ -199,8 +200,8 @@ class _Erasing:
             else:
                 removed.append(report)
 
-        await _each(reports, remove)
-        await _each(removed, self._ledger.withdrawn)
+        await side_by_side(reports, remove)
+        await side_by_side(removed, self._ledger.withdrawn)
         return len(removed)
 
     async def waive(self, ids: Sequence[int]) -> None:
@@ -237,25 +238,13 @@ class _Erasing:
         async def apply(report: Report) -> None:
             await self._ledger.apply(report, event)
 
-        for first in range(0, len(ids), _BATCH):
-            reports = await self._reports(ids[first : first + _BATCH])
-            await _each(reports, apply)
+        for first in range(0, len(ids), TOGETHER):
+            reports = await self._reports(ids[first : first + TOGETHER])
+            await side_by_side(reports, apply)
             yield reports
 
     async def _reports(self, ids: Sequence[int]) -> list[Report]:
         return await self._ledger.read(lambda reader: list(reader.reports_numbered(ids)))
-
-
-async def _each(
-    reports: Sequence[Report], work: Callable[[Report], Coroutine[Any, Any, None]]
-) -> None:
-    """Does a work for each report side by side, so that the ledger's commits are shared."""
-    try:
-        async with anyio.create_task_group() as tasks:
-            for report in reports:
-                tasks.start_soon(work, report)
-    except BaseExceptionGroup as group:
-        raise most_telling(group) from group
 
 
 def _refuse_elsewhere(config: Config) -> None:

@@ -1,12 +1,13 @@
 """The ledger as a run, `cancel` and `resolve` write it: under the lock, with its manifest."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
-from typing import TypeAlias
+from typing import Any, Final, TypeAlias
 
+import anyio
 from anyio import to_thread
 
 from orchestrator.app.check_disk import require_output, require_store
@@ -16,6 +17,8 @@ from orchestrator.app.manifest_sync import ManifestSync
 from orchestrator.collect.disk import translate_os_errors
 from orchestrator.collect.manifest_writing import put_aside
 from orchestrator.collect.stores import output_store
+from orchestrator.core.model import Report
+from orchestrator.core.policy import most_telling
 from orchestrator.core.ports import Clock, Ledger
 from orchestrator.core.settings import Config
 from orchestrator.ledger import ledger_exists, open_ledger
@@ -23,6 +26,22 @@ from orchestrator.presence import exists
 
 Announce: TypeAlias = "Callable[[str, str], None]"
 """Takes level (``info`` or ``warning``) and text of what a person should know; in any thread."""
+
+
+TOGETHER: Final = 100
+"""Reports whose changes share their commits; after a kill as many may have to be gone on with."""
+
+
+async def side_by_side(
+    reports: Sequence[Report], work: Callable[[Report], Coroutine[Any, Any, None]]
+) -> None:
+    """Does a work for each report side by side, so that the ledger's commits are shared."""
+    try:
+        async with anyio.create_task_group() as tasks:
+            for report in reports:
+                tasks.start_soon(work, report)
+    except BaseExceptionGroup as group:
+        raise most_telling(group) from group
 
 
 def no_announcement(level: str, text: str) -> None:

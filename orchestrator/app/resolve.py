@@ -10,7 +10,13 @@ from typing import Final, assert_never
 
 from orchestrator.app.cost import Cost
 from orchestrator.app.ledger_reading import refuse_missing_ledger, series_of
-from orchestrator.app.ledger_writing import Announce, no_announcement, writing_ledger
+from orchestrator.app.ledger_writing import (
+    TOGETHER,
+    Announce,
+    no_announcement,
+    side_by_side,
+    writing_ledger,
+)
 from orchestrator.app.setup import SystemClock, open_sessions, output_of
 from orchestrator.collect.collector import FileCollector
 from orchestrator.config import Inputs, resolve_credentials
@@ -40,6 +46,10 @@ class Decision(Enum):
     """Free: skip its period; future runs will not request it."""
     RESUBMIT = "resubmit"
     """Costs money: the next run buys its window again."""
+
+
+_ONE_BY_ONE: Final = frozenset({Decision.ADOPT, Decision.ACCEPT_FILE})
+"""What calls the API, or reads and writes a whole file; the others share the ledger's commits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +109,7 @@ async def resolve(
     lock_wait: timedelta = timedelta(),
     announce: Announce = no_announcement,
 ) -> ResolveResult:
-    """Decides about each report in turn; what fails for one does not stop the others.
+    """Decides about each report by itself; what fails for one does not stop the others.
 
     Args:
         inputs: see `load`.
@@ -121,23 +131,28 @@ async def resolve(
     if not ledger_exists(config.state):
         raise InputError(f"there is no ledger at {config.state}, so no report to resolve")
     clock = SystemClock()
-    resolved = []
+    resolved: dict[int, Resolved] = {}
     async with writing_ledger(config, clock, lock_wait, announce=announce) as writable:
         ledger = writable.ledger
         if names:
             reports = await ledger.read(lambda reader: _find_all(reader, names))
         else:
             reports = await ledger.read(lambda reader: _waiting(reader, inputs.jobs))
-        for report in reports:
+
+        async def decide(report: Report) -> None:
             try:
                 decided = await _decide(report, decision, request_id, config, ledger)
             except (InputError, CollectError, ApiError) as error:
-                resolved.append(Resolved(report, error=error))
+                resolved[report.id] = Resolved(report, error=error)
             else:
                 text = await _what_follows(decided, report, decision, config, ledger)
-                resolved.append(Resolved(decided, text))
+                resolved[report.id] = Resolved(decided, text)
+
+        size = 1 if decision in _ONE_BY_ONE else TOGETHER
+        for first in range(0, len(reports), size):
+            await side_by_side(reports[first : first + size], decide)
         await writable.manifest.write(clock.now())
-    return ResolveResult(tuple(resolved))
+    return ResolveResult(tuple(resolved[report.id] for report in reports))
 
 
 async def _decide(

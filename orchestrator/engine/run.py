@@ -28,7 +28,7 @@ CLOCK_PATIENCE: Final = timedelta(seconds=15)
 """How long a run waits at its beginning for the API's time; each create waits for it again."""
 
 _TOGETHER: Final = 500
-"""Maximum number of series whose resolutions are written in one transaction: bounds memory."""
+"""Maximum number of series that are written in one transaction: bounds memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,8 +172,11 @@ class _Run:
 
     async def retry_failed(self) -> None:
         """Forgets what was given up for the jobs' series."""
-        for series in _distinct(self._jobs):
-            await self._context.ledger.retry(series)
+        series = _distinct(self._jobs)
+        for first in range(0, len(series), _TOGETHER):
+            async with anyio.create_task_group() as tasks:  # calls made together share a commit
+                for one in series[first : first + _TOGETHER]:
+                    tasks.start_soon(self._context.ledger.retry, one)
 
     async def remember(self) -> None:
         """Writes what the jobs' relative windows become today, and tells what is owed."""
