@@ -14,12 +14,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from anyio import CancelScope, to_thread
+from anyio import CancelScope, from_thread
 
-from orchestrator.collect import archive_fetch, disk, safe_open
+from orchestrator.collect import archive_fetch, disk, inflate, safe_open
+from orchestrator.collect.cancellable_thread import STEP_BYTES
 from orchestrator.collect.collector import FileCollector
 from orchestrator.collect.convert import convert
 from orchestrator.collect.formats import output_format
+from orchestrator.collect.output_file import OutputFile
 from orchestrator.core.settings import Format, OutputSettings
 from orchestrator.errors import CorruptArchive, OutputError, TransportError
 from tests.kit.archives import (
@@ -277,26 +279,27 @@ async def test_a_cancelled_fetch_leaves_nothing_and_closes_its_stream(tmp_path: 
     assert files_in(tmp_path) == []
 
 
-async def test_cancellation_is_heard_between_two_steps_of_unpacking(
+async def test_cancellation_is_heard_while_an_archive_is_unpacked(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """40 MB are two steps; cancelled after the first, the second never runs."""
+    """Of 40 MB; cancelled as it begins, all but the first 32 are never unpacked."""
     row = b'"abcd1234","%s"\n' % (random.Random(1).randbytes(500).hex().encode())
     archive = streamed_zip(row * 40_000)
-    run_sync, steps = to_thread.run_sync, []
+    take = OutputFile.take
+    taken: list[int] = []
 
-    async def watched(function: Any, *arguments: Any, **options: Any) -> Any:
-        if function.__name__ == "_advance":
-            steps.append(function)
-            scope.cancel()
-        return await run_sync(function, *arguments, **options)
+    def watched(file: OutputFile, block: bytes) -> None:
+        if not taken:
+            from_thread.run_sync(scope.cancel)
+        taken.append(len(block))
+        take(file, block)
 
-    monkeypatch.setattr(to_thread, "run_sync", watched)
+    monkeypatch.setattr(OutputFile, "take", watched)
     monkeypatch.setattr("orchestrator.collect.inflate._MAX_RATIO", 10**6)
     with CancelScope() as scope:
         await FileCollector(OutputSettings(tmp_path)).fetch(a_report(None), BytesDownload(archive))
     assert scope.cancelled_caught
-    assert len(steps) == 1
+    assert STEP_BYTES <= sum(taken) <= STEP_BYTES + inflate.BLOCK
     assert files_in(tmp_path) == []
 
 

@@ -2,7 +2,6 @@
 
 import contextlib
 import io
-from collections.abc import Generator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -12,7 +11,7 @@ from anyio import CapacityLimiter, to_thread
 
 from orchestrator.collect import disk, inflate, safe_open
 from orchestrator.collect.archive import read_member
-from orchestrator.collect.cancellable_thread import in_thread
+from orchestrator.collect.cancellable_thread import check_cancelled
 from orchestrator.collect.convert import convert
 from orchestrator.collect.disk_reserve import DiskReserve
 from orchestrator.collect.formats import output_format
@@ -79,8 +78,8 @@ class ArchiveFetch:
             and report.items_count == self._report.items_count
         )
 
-    def from_memory(self, archive: bytes) -> Generator[None, None, Converted]:
-        """Makes the file of a small archive, which stays in memory unless it is refused; in steps.
+    def from_memory(self, archive: bytes) -> Converted:
+        """Makes the file of a small archive, which stays in memory unless it is refused.
 
         Raises:
             CorruptArchive: structure, packed bytes, CRC or count are wrong.
@@ -88,7 +87,7 @@ class ArchiveFetch:
         """
         self._partial.prepare(self._files, self._report.id)
         try:
-            converted = yield from self._converted(io.BytesIO(archive))
+            converted = self._converted(io.BytesIO(archive))
             self._check_count(converted)
         except CorruptArchive:
             _write(self._files.archive, archive)
@@ -108,7 +107,7 @@ class ArchiveFetch:
             self._unpacker = await to_thread.run_sync(self._begin)
             self._length, self._validator = download.length, download.validator
             if self._kept_bytes:
-                await in_thread(self._catch_up(self._unpacker), cores)
+                await to_thread.run_sync(self._catch_up, self._unpacker, limiter=cores)
         await fetch_archive(reader, first, self._archive, self._unpacker)
 
     def _reserve_room(self, size_bytes: int) -> None:
@@ -134,8 +133,8 @@ class ArchiveFetch:
                 reserve=self._reserve_room,
             )
 
-    def _catch_up(self, unpacker: StreamingUnpacker) -> Generator[None, None, None]:
-        """Unpacks what an earlier run has kept; in steps."""
+    def _catch_up(self, unpacker: StreamingUnpacker) -> None:
+        """Unpacks what an earlier run has kept."""
         remaining = self._kept_bytes
         with (
             disk.translate_os_errors(self._files.archive, "read"),
@@ -144,7 +143,7 @@ class ArchiveFetch:
             while remaining and (piece := archive.read(min(remaining, PIECE))):
                 remaining -= len(piece)
                 unpacker.take([piece])
-                yield
+                check_cancelled()
 
     def keep_for_next_run(self) -> None:
         """Keeps what has arrived, where the next run can go on with it; else removes it."""
@@ -158,19 +157,19 @@ class ArchiveFetch:
                 return
         self.clear(keep_archive=False)
 
-    def from_disk(self) -> Generator[None, None, Converted]:
-        """Makes the file of an archive on the disk that was refused before; in steps.
+    def from_disk(self) -> Converted:
+        """Makes the file of an archive on the disk that was refused before.
 
         Raises:
             CorruptArchive: structure, packed bytes, CRC or count are wrong; the archive stays.
             OSError: the disk.
         """
         with safe_open.read(self._files.archive) as archive:
-            converted = yield from self._converted(archive)
+            converted = self._converted(archive)
         return self._accepted(converted)
 
-    def from_stream(self) -> Generator[None, None, Converted]:
-        """Makes the file of what was streamed, once that agrees with the directory; in steps.
+    def from_stream(self) -> Converted:
+        """Makes the file of what was streamed, once that agrees with the directory.
 
         Raises:
             CorruptArchive: structure, packed bytes, CRC or count are wrong.
@@ -189,11 +188,11 @@ class ArchiveFetch:
                     self._subject = replace(self._subject, fallbacks=misfit.columns)
             if converted is None:
                 self._unpacker.abandon()
-                converted = yield from self._converted(archive)
+                converted = self._converted(archive)
         return self._accepted(converted)
 
-    def _converted(self, archive: BinaryIO) -> Generator[None, None, Converted]:
-        converted = yield from convert(
+    def _converted(self, archive: BinaryIO) -> Converted:
+        return convert(
             archive,
             self._part,
             self._format,
@@ -202,7 +201,6 @@ class ArchiveFetch:
             by_account=self._report.series.includes_subaccounts,
             reserve=partial(self._reserve.check, self._report.id),
         )
-        return converted
 
     def _accepted(self, converted: Converted) -> Converted:
         """Checks the count; the archive on the disk is removed, or becomes the file."""

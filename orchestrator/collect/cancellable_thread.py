@@ -1,60 +1,36 @@
-"""Runs long work on files in a thread, step by step, so that it can be cancelled between steps."""
+"""Lets long work on files in a thread be cancelled."""
 
 import threading
-from collections.abc import Callable, Generator, Iterable
-from dataclasses import dataclass
-from typing import Final, Generic, TypeVar
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from typing import Final, TypeVar
 
-from anyio import CancelScope, CapacityLimiter, get_cancelled_exc_class, to_thread
+from anyio import CancelScope, from_thread, get_cancelled_exc_class, to_thread
 
 STEP_BYTES: Final = 32 * 1024 * 1024
-"""Bytes of CSV between two pauses: some tens of milliseconds (gzip: half a second)."""
+"""Bytes of CSV between two looks: some tens of milliseconds (gzip: half a second)."""
 
 Result = TypeVar("Result")
 
 
-@dataclass(frozen=True, slots=True)
-class _Done(Generic[Result]):
-    value: Result
+def each_block(blocks: Iterable[bytes], take: Callable[[bytes], object]) -> None:
+    """Passes on blocks of bytes; looks every few dozen megabytes whether it is cancelled.
 
-
-def _advance(steps: Generator[None, None, Result]) -> _Done[Result] | None:
-    try:
-        next(steps)
-    except StopIteration as stop:  # it may not pass out of a thread into a coroutine
-        return _Done(stop.value)
-    return None
-
-
-def in_steps(
-    blocks: Iterable[bytes], take: Callable[[bytes], object]
-) -> Generator[None, None, None]:
-    """Passes on blocks of bytes; pauses every few dozen megabytes."""
-    since_pause = 0
+    In a thread of anyio that is so once whoever waits for the thread is.
+    """
+    since_look = 0
     for block in blocks:
         take(block)
-        since_pause += len(block)
-        if since_pause >= STEP_BYTES:
-            since_pause = 0
-            yield
+        since_look += len(block)
+        if since_look >= STEP_BYTES:
+            since_look = 0
+            check_cancelled()
 
 
-async def in_thread(
-    steps: Generator[None, None, Result], cores: CapacityLimiter | None = None
-) -> Result:
-    """Runs a generator to its end, each step in a thread; what it returns.
-
-    Cancelled, it closes the generator, whose ``finally`` clauses run in a thread as well.
-    """
-    done: _Done[Result] | None = None
-    try:
-        while done is None:
-            done = await to_thread.run_sync(_advance, steps, limiter=cores)
-    finally:
-        if done is None:
-            with CancelScope(shield=True):
-                await to_thread.run_sync(steps.close)
-    return done.value
+def check_cancelled() -> None:
+    """Raises where whoever waits for this thread is cancelled."""
+    with suppress(RuntimeError):  # no thread of anyio: nobody can cancel it
+        from_thread.check_cancelled()
 
 
 async def run_cancellable(work: Callable[[Callable[[], bool]], Result]) -> Result:

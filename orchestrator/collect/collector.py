@@ -3,7 +3,7 @@
 import io
 import os
 import zipfile
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -13,7 +13,7 @@ from anyio import CancelScope, CapacityLimiter, get_cancelled_exc_class, to_thre
 
 from orchestrator.collect import disk, inflate, layout, quarantine, safe_open
 from orchestrator.collect.archive_fetch import ArchiveFetch
-from orchestrator.collect.cancellable_thread import in_thread, run_cancellable
+from orchestrator.collect.cancellable_thread import run_cancellable
 from orchestrator.collect.disk_reserve import DiskReserve
 from orchestrator.collect.echo_check import refutes
 from orchestrator.collect.formats import output_format
@@ -78,7 +78,6 @@ class FileCollector:
         self._interrupted: dict[int, ArchiveFetch] = {}
 
     async def fetch(self, report: Report, download: Download) -> VerifiedFile:
-        files = self._files(report)
         fetch = await self._fetch_of(report, download)
         keep_archive = False
         keep = False
@@ -93,15 +92,15 @@ class FileCollector:
                     self._reserve.check(report.id, download.length - download.start)
                 first = await reader.next()
                 if reader.ended and not first and report.items_count == 0:
-                    steps = self._make(report, files, fetch.from_memory(_empty_archive(report)))
+                    convert = partial(fetch.from_memory, _empty_archive(report))
                 elif reader.ended and not download.start:
-                    steps = self._make(report, files, fetch.from_memory(b"".join(first)))
+                    convert = partial(fetch.from_memory, b"".join(first))
                 else:
                     await fetch.stream(download, reader, first, self._cores)
-                    steps = self._make(report, files, fetch.from_stream())
+                    convert = partial(fetch.from_stream)
             finally:
                 await reader.close()
-            verified_file = await in_thread(steps, self._cores)
+            verified_file = await self._make(report, convert)
             keep = True
         except CorruptArchive as error:
             keep_archive = not isinstance(error, TooLong)
@@ -119,20 +118,17 @@ class FileCollector:
         return verified_file
 
     async def recheck(self, report: Report) -> VerifiedFile | None:
-        files = self._files(report)
         fetch = self._new_fetch(report)
-        if not await to_thread.run_sync(safe_open.is_file, files.archive):
+        if not await to_thread.run_sync(safe_open.is_file, self._files(report).archive):
             return None
         try:
-            return await in_thread(self._make(report, files, fetch.from_disk()), self._cores)
+            return await self._make(report, fetch.from_disk)
         except CorruptArchive:
             return None
 
     async def empty(self, report: Report) -> VerifiedFile:
-        files = self._files(report)
         fetch = self._new_fetch(report)
-        steps = fetch.from_memory(_empty_archive(report))
-        return await in_thread(self._make(report, files, steps), self._cores)
+        return await self._make(report, partial(fetch.from_memory, _empty_archive(report)))
 
     async def _fetch_of(self, report: Report, download: Download) -> ArchiveFetch:
         """What goes on with the download that broke; or anew, where this one does not."""
@@ -153,14 +149,12 @@ class FileCollector:
         return self._new_fetch(report)
 
     async def refutes(self, report: Report, differences: Sequence[EchoDifference]) -> bool:
-        return await in_thread(self._refutes(self._files(report), differences), self._cores)
+        verified = self._files(report).verified(self._format)
+        return await to_thread.run_sync(self._refutes, verified, differences, limiter=self._cores)
 
-    def _refutes(
-        self, files: WorkFiles, differences: Sequence[EchoDifference]
-    ) -> Generator[None, None, bool]:
-        verified = files.verified(self._format)
+    def _refutes(self, verified: Path, differences: Sequence[EchoDifference]) -> bool:
         with disk.translate_os_errors(verified, "read"), safe_open.read(verified) as file:
-            return (yield from refutes(self._output_format.blocks(file), differences))
+            return refutes(self._output_format.blocks(file), differences)
 
     def resumable(self, report: Report) -> Resume | None:
         interrupted = self._interrupted.get(report.id) or self._kept_by_earlier_run(report)
@@ -187,16 +181,14 @@ class FileCollector:
     def lacks_room(self) -> str:
         return self._reserve.lacking
 
-    def _make(
-        self,
-        report: Report,
-        files: WorkFiles,
-        steps: Generator[None, None, Converted],
-    ) -> Generator[None, None, VerifiedFile]:
+    async def _make(self, report: Report, convert: Callable[[], Converted]) -> VerifiedFile:
+        return await to_thread.run_sync(self._converted, report, convert, limiter=self._cores)
+
+    def _converted(self, report: Report, convert: Callable[[], Converted]) -> VerifiedFile:
+        files = self._files(report)
         with disk.translate_os_errors(files.part(self._format), "write"):
-            converted = yield from steps
             synced = not self._output_format.is_archive  # an archive is moved as it is
-            return self._settle(report, files, converted, self._format, synced=synced)
+            return self._settle(report, files, convert(), self._format, synced=synced)
 
     def _settle(
         self,
@@ -262,30 +254,28 @@ class FileCollector:
         return quarantine.quarantined_file(self._files(report))
 
     async def accept(self, report: Report) -> VerifiedFile:
-        return await in_thread(self._accept(report, self._files(report)))
+        return await to_thread.run_sync(self._accept, report, self._files(report))
 
-    def _accept(self, report: Report, files: WorkFiles) -> Generator[None, None, VerifiedFile]:
+    def _accept(self, report: Report, files: WorkFiles) -> VerifiedFile:
         with disk.translate_os_errors(files.part(self._format), "write"):
             self._folders.make(files.partial_folder)
             try:
-                converted, made = yield from self._restore(report, files)
+                converted, made = self._restore(report, files)
                 return self._settle(report, files, converted, made)
             finally:
                 disk.remove(*map(files.part, Format))
 
-    def _restore(
-        self, report: Report, files: WorkFiles
-    ) -> Generator[None, None, tuple[Converted, Format]]:
+    def _restore(self, report: Report, files: WorkFiles) -> tuple[Converted, Format]:
         """Makes the file of what is kept aside; where it cannot, says what can be done."""
         subject = FileSubject.of(report, self._output)
         try:
-            return (yield from quarantine.restore(files, report, self._format, subject))
+            return quarantine.restore(files, report, self._format, subject)
         except CorruptArchive as error:
             problem = error
         free = ""
         with suppress(CorruptArchive):
             if self._format is not Format.CSV:
-                yield from quarantine.restore(files, report, Format.CSV, subject)
+                quarantine.restore(files, report, Format.CSV, subject)
                 free = (
                     "with `output.format: csv` in the config "
                     f"{typed('resolve', report.id, '--accept-file')} takes it as it is (free), "

@@ -1,12 +1,10 @@
 """Makes the published form of an archive in one pass: unpack, check, count, hash, write.
 
-Work in steps: each function here is a generator that pauses every few dozen megabytes, so that
-whoever drives it in a thread can stop between two steps.
+All of it can be cancelled (see `cancellable_thread.each_block`).
 """
 
 import contextlib
-import hashlib
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -14,7 +12,7 @@ from typing import BinaryIO, Final
 
 from orchestrator.collect import inflate
 from orchestrator.collect.archive import read_member
-from orchestrator.collect.cancellable_thread import in_steps
+from orchestrator.collect.cancellable_thread import each_block
 from orchestrator.collect.formats.base import ColumnsDoNotFit, FileSubject, OutputFormat
 from orchestrator.collect.output_file import Converted, OutputFile
 from orchestrator.collect.safe_open import read_blocks
@@ -33,7 +31,7 @@ def convert(
     lenient: bool = False,
     by_account: bool = False,
     reserve: Callable[[int], None] | None = None,
-) -> Generator[None, None, Converted]:
+) -> Converted:
     """Checks an archive and writes its CSV in the published form.
 
     Args:
@@ -55,16 +53,14 @@ def convert(
     inflate.check_size(member, items_count)
     if reserve is not None:
         reserve(output_format.expected_bytes(member))
-    return (
-        yield from write_csv(
-            partial(inflate.blocks, archive, member),
-            output,
-            output_format,
-            subject,
-            archive=archive,
-            lenient=lenient,
-            by_account=by_account,
-        )
+    return write_csv(
+        partial(inflate.blocks, archive, member),
+        output,
+        output_format,
+        subject,
+        archive=archive,
+        lenient=lenient,
+        by_account=by_account,
     )
 
 
@@ -77,7 +73,7 @@ def write_csv(
     archive: BinaryIO | None = None,
     lenient: bool = False,
     by_account: bool = False,
-) -> Generator[None, None, Converted]:
+) -> Converted:
     """Writes a CSV in the published form; arguments, result and errors are those of `convert`.
 
     Args:
@@ -88,23 +84,11 @@ def write_csv(
         file = OutputFile(output, output_format, subject, by_account=by_account)
         with contextlib.closing(file):
             try:
-                yield from in_steps(blocks(), file.take)
+                each_block(blocks(), file.take)
                 if archive is not None:
-                    yield from each_block(archive, file.take_packed)
+                    archive.seek(0)
+                    each_block(read_blocks(archive), file.take_packed)
                 return file.finish(lenient=lenient)
             except ColumnsDoNotFit as misfit:
                 subject = replace(subject, fallbacks=misfit.columns)
     raise AssertionError("the first pass finds every column that does not fit")
-
-
-def hash_in_steps(file: BinaryIO) -> Generator[None, None, str]:
-    """The SHA-256 of a file, in hex, from its first byte."""
-    digest = hashlib.sha256()
-    yield from each_block(file, digest.update)
-    return digest.hexdigest()
-
-
-def each_block(file: BinaryIO, take: Callable[[bytes], None]) -> Generator[None, None, None]:
-    """Passes on a file from its first byte, in blocks."""
-    file.seek(0)
-    yield from in_steps(read_blocks(file), take)

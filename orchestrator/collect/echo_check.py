@@ -6,14 +6,15 @@ record is what was asked for, and the records could not all be there if the echo
 
 import csv
 import io
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
+from orchestrator.collect.cancellable_thread import check_cancelled
 from orchestrator.core.echo import EchoDifference, EchoValue, filters_nothing, same_value, truth
 
-_STEP_ROWS: Final = 20_000  # Records between two pauses: some tens of milliseconds.
+_STEP_ROWS: Final = 20_000  # Records between two looks: some tens of milliseconds.
 
 _TIME_COLUMNS: Final = (
     "date_received", "call_date_start", "date_start", "start_time", "creation_date", "event_time",
@@ -43,10 +44,8 @@ class _Check:
         return self.asked_for(value)
 
 
-def refutes(
-    blocks: Iterable[bytes], differences: Sequence[EchoDifference]
-) -> Generator[None, None, bool]:
-    """Whether a CSV shows that every difference of an echo is a slip of the API; in steps.
+def refutes(blocks: Iterable[bytes], differences: Sequence[EchoDifference]) -> bool:
+    """Whether a CSV shows that every difference of an echo is a slip of the API.
 
     A file that cannot be read as CSV, or has no column for a difference, refutes nothing.
 
@@ -68,7 +67,7 @@ def refutes(
                 if not check.takes(row):
                     return False
             if number % _STEP_ROWS == 0:
-                yield
+                check_cancelled()
     except (csv.Error, IndexError):
         return False
     return all(check.refuted or check.widens for check in checks)

@@ -1,9 +1,9 @@
 """Keeps files that a person must look at, each with a note; they are no part of the data."""
 
+import hashlib
 import json
-import shutil
 import stat
-from collections.abc import Generator, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import BinaryIO, Final
 
 from orchestrator.collect import disk, safe_open
-from orchestrator.collect.convert import convert, hash_in_steps, write_csv
+from orchestrator.collect.cancellable_thread import check_cancelled
+from orchestrator.collect.convert import convert, write_csv
 from orchestrator.collect.formats import output_format
 from orchestrator.collect.formats.base import FileSubject, OutputFormat
 from orchestrator.collect.output_file import Converted
@@ -139,8 +140,8 @@ def _note(report: Report, place: Path, reason: str, how: str) -> str:
 
 def restore(
     files: WorkFiles, report: Report, wanted: Format, subject: FileSubject
-) -> Generator[None, None, tuple[Converted, Format]]:
-    """Makes the verified file of what is kept, whatever its count; in steps (see `convert`).
+) -> tuple[Converted, Format]:
+    """Makes the verified file of what is kept, whatever its count.
 
     What is kept stays until the report is published, so that a crash loses nothing. An archive
     becomes a file of the format wanted; what is kept in another format keeps that, and rules for
@@ -163,7 +164,7 @@ def restore(
         if kept_format is Format.ZIP and wanted is not Format.ZIP:
             by_account = report.series.includes_subaccounts
             with safe_open.read(place) as archive:
-                converted = yield from convert(
+                converted = convert(
                     archive,
                     files.part(wanted),
                     output_format(wanted),
@@ -180,17 +181,19 @@ def restore(
             kept = output_format(kept_format)
             with safe_open.read(place) as file:
                 blocks = partial(_from_beginning, kept, file)
-                again = yield from write_csv(blocks, part, kept, subject, lenient=True)
+                again = write_csv(blocks, part, kept, subject, lenient=True)
             columns = _both(made.columns, again.columns)
             return replace(again, columns=columns, source_sha256=made.source_sha256), kept_format
         with safe_open.read(place) as file, safe_open.create(part) as copy:
-            rows = yield from output_format(kept_format).count(file)
+            rows = output_format(kept_format).count(file)
+            digest = hashlib.sha256()
             file.seek(0)
-            shutil.copyfileobj(file, copy, safe_open.READ_BLOCK)
-        with safe_open.read(part) as copy:
-            digest = yield from hash_in_steps(copy)
-        size_bytes = part.stat().st_size
-        return replace(made, rows=rows, size_bytes=size_bytes, sha256=digest), kept_format
+            for block in safe_open.read_blocks(file):
+                digest.update(block)
+                copy.write(block)
+                check_cancelled()
+        size_bytes, sha256 = part.stat().st_size, digest.hexdigest()
+        return replace(made, rows=rows, size_bytes=size_bytes, sha256=sha256), kept_format
 
 
 def _from_beginning(kept: OutputFormat, file: BinaryIO) -> Iterator[bytes]:

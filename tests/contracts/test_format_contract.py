@@ -20,8 +20,6 @@ from orchestrator.errors import CorruptArchive, InputError
 from tests.kit.archives import NASTY_ROWS, csv_bytes, csv_in, records_in, streamed_zip, without_zstd
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
-
     from orchestrator.collect.formats.base import OutputFormat
     from orchestrator.collect.output_file import Converted
 
@@ -48,19 +46,10 @@ def tested(name: Format) -> OutputFormat:
     return output_format(name)
 
 
-def result_of(steps: Generator[None, None, Any]) -> Any:
-    """Runs steps to their end."""
-    while True:
-        try:
-            next(steps)
-        except StopIteration as stop:
-            return stop.value
-
-
 def write(tested: OutputFormat, path: Path, content: bytes) -> Converted:
     """A published file of a CSV, made from an archive as a run makes it."""
     archive = streamed_zip(content)
-    made: Converted = result_of(convert(io.BytesIO(archive), path, tested, None, FileSubject()))
+    made = convert(io.BytesIO(archive), path, tested, None, FileSubject())
     if tested.is_archive:
         assert not path.exists(), "the archive itself is the file, and the caller moves it"
         path.write_bytes(archive)
@@ -94,7 +83,7 @@ def test_a_file_is_read_again_as_it_was_written(
     else:
         assert records_in(read) == records_in(content)
     with (tmp_path / "file").open("rb") as file:
-        assert result_of(tested.count(file)) == made.rows
+        assert tested.count(file) == made.rows
 
 
 def test_bytes_that_are_no_text_are_kept_or_refused(tested: OutputFormat, tmp_path: Path) -> None:
@@ -127,13 +116,11 @@ def test_a_file_that_a_person_took_is_counted_by_lines(
     tested: OutputFormat, tmp_path: Path
 ) -> None:
     archive = streamed_zip(b'"a"\n"1"\nx"y\n')
-    result_of(
-        convert(io.BytesIO(archive), tmp_path / "file", tested, None, FileSubject(), lenient=True)
-    )
+    convert(io.BytesIO(archive), tmp_path / "file", tested, None, FileSubject(), lenient=True)
     if tested.is_archive:
         (tmp_path / "file").write_bytes(archive)
     with (tmp_path / "file").open("rb") as file:
-        assert result_of(tested.count(file)) == 2
+        assert tested.count(file) == 2
 
 
 @pytest.mark.parametrize(
@@ -156,7 +143,7 @@ def test_damage_is_found_by_what_reads_it(
     write(tested, tmp_path / "file", CONTENTS["nasty bodies"])
     damaged = damage((tmp_path / "file").read_bytes())
     with pytest.raises(CorruptArchive):
-        result_of(tested.count(io.BytesIO(damaged)))
+        tested.count(io.BytesIO(damaged))
 
 
 def test_a_writer_that_is_closed_early_leaves_no_handle(

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from functools import lru_cache
@@ -18,7 +18,7 @@ from typing import BinaryIO, ClassVar, NamedTuple, Protocol
 
 from orchestrator.collect import safe_open
 from orchestrator.collect.archive import Member
-from orchestrator.collect.cancellable_thread import in_steps
+from orchestrator.collect.cancellable_thread import each_block
 from orchestrator.collect.counting import RecordCounter
 from orchestrator.collect.disk import WritebackFile
 from orchestrator.core.file_columns import FileColumn, FileColumns
@@ -159,8 +159,8 @@ class OutputFormat(ABC):
             OSError: the disk.
         """
 
-    def count(self, file: BinaryIO) -> Generator[None, None, int]:
-        """The records of a file of this format; pauses every few dozen megabytes.
+    def count(self, file: BinaryIO) -> int:
+        """The records of a file of this format.
 
         Lenient, as it may be a file that a person took as it was: where the last quote was never
         closed, lines are counted.
@@ -170,7 +170,7 @@ class OutputFormat(ABC):
             OSError: the disk.
         """
         counter = RecordCounter()
-        yield from in_steps(self.blocks(file), counter.feed)
+        each_block(self.blocks(file), counter.feed)
         return counter.finish_leniently()
 
     def columns(

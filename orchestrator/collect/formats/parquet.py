@@ -1,7 +1,7 @@
 """``parquet``: the records with typed columns (see `collect.parquet_writer`)."""
 
 import errno
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
@@ -71,8 +71,7 @@ class _Parquet(OutputFormat):
                 columns = [_texts(column) for column in batch.columns]
                 yield b"".join(map(_csv_line, zip(*columns, strict=True)))
 
-    def count(self, file: BinaryIO) -> Generator[None, None, int]:
-        yield
+    def count(self, file: BinaryIO) -> int:
         return count_records(file)
 
 
