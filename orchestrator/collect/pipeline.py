@@ -7,11 +7,11 @@ unpacked. Nothing here judges whether the archive is right.
 
 import math
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from queue import SimpleQueue
-from threading import BoundedSemaphore, Semaphore, Thread
-from typing import BinaryIO, Final, Generic, TypeVar
+from queue import Queue
+from threading import BoundedSemaphore, Thread
+from typing import BinaryIO, Final, TypeVar
 
 from anyio import CancelScope, CapacityLimiter, to_thread
 
@@ -23,8 +23,9 @@ from orchestrator.errors import CorruptArchive, TooLong, TransportError
 PIECE: Final = 1024 * 1024
 """Bytes gathered before they are handed to a thread: the hand-over costs as much as a write."""
 
-_MOST_WAITING: Final = 2
-"""Pieces, and batches of CSV, that wait between two stages: more would only fill the memory."""
+_MOST_WAITING: Final = 1
+"""Pieces, and batches of CSV, that wait for a stage, besides the one that it works on: more would
+only fill the memory."""
 
 # Over all downloads: more threads than cores would only get in each other's way. A stage may have
 # to wait for the next one, so each has a bound of its own.
@@ -209,26 +210,6 @@ async def fetch_archive(
 _Item = TypeVar("_Item")
 
 
-class _Queue(Generic[_Item]):
-    """Hands items from a thread to another; `put` waits while `_MOST_WAITING` wait."""
-
-    def __init__(self) -> None:
-        self._items: SimpleQueue[_Item | None] = SimpleQueue()
-        self._room = Semaphore(_MOST_WAITING)
-
-    def put(self, item: _Item) -> None:
-        self._room.acquire()
-        self._items.put(item)
-
-    def end(self) -> None:
-        self._items.put(None)
-
-    def __iter__(self) -> Iterator[_Item]:
-        while (item := self._items.get()) is not None:
-            yield item
-            self._room.release()
-
-
 class _Stages:
     """Unpacks, counts and stores an archive in threads, which hand over to each other directly.
 
@@ -242,9 +223,10 @@ class _Stages:
     def __init__(self, archive: ArchiveFile, unpacker: StreamingUnpacker) -> None:
         self._archive = archive
         self._unpacker = unpacker
-        self._packed = _Queue[Sequence[bytes]]()
-        self._unpacked = _Queue[Sequence[bytes]]()
-        self._counted = _Queue[Sequence[tuple[bytes, bool]]]()
+        # None is the end.
+        self._packed = Queue[Sequence[bytes] | None](_MOST_WAITING)
+        self._unpacked = Queue[Sequence[bytes] | None](_MOST_WAITING)
+        self._counted = Queue[Sequence[tuple[bytes, bool]] | None](_MOST_WAITING)
         self.failure: Exception | None = None
         self.limiter = CapacityLimiter(math.inf)
         # Started by hand: they last, and only what `keep` and `end` wait for is work in hand.
@@ -261,13 +243,13 @@ class _Stages:
 
     def end(self) -> None:
         """Returns when everything is unpacked and stored."""
-        self._packed.end()
+        self._packed.put(None)
         for thread in self._threads:
             thread.join()
 
     def _unpack(self) -> None:
         self._each(self._packed, self._unpack_pieces, _UNPACKING)
-        self._unpacked.end()
+        self._unpacked.put(None)
 
     def _unpack_pieces(self, pieces: Sequence[bytes]) -> None:
         for batch in self._unpacker.unpack(pieces):
@@ -275,7 +257,7 @@ class _Stages:
 
     def _count(self) -> None:
         self._each(self._unpacked, self._count_batch, _COUNTING)
-        self._counted.end()
+        self._counted.put(None)
 
     def _count_batch(self, batch: Sequence[bytes]) -> None:
         self._counted.put(self._unpacker.count(batch))
@@ -285,11 +267,11 @@ class _Stages:
 
     def _each(
         self,
-        queue: _Queue[_Item],
+        queue: Queue[_Item | None],
         work: Callable[[_Item], None],
         cores: BoundedSemaphore,
     ) -> None:
-        for item in queue:
+        for item in iter(queue.get, None):
             if self.failure is None:
                 try:
                     with cores:
