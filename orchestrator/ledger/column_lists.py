@@ -1,9 +1,7 @@
 """The columns of files: each list of them once, by number; and where they change in a series."""
 
 import json
-import sqlite3
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import lru_cache
 
 from orchestrator.core.column_drift import FileShape, ShapeChange
@@ -14,14 +12,10 @@ from orchestrator.ledger.rows import column_changes_of, refuse_damaged
 from orchestrator.ledger.series import SeriesTable
 
 
-@dataclass(frozen=True, slots=True)
-class ColumnLists:
-    """The table `column_list` of one connection; calls without a docstring: see `LedgerReader`."""
+class ColumnLists(SeriesTable):
+    """The table `column_list`."""
 
-    db: sqlite3.Connection
-    series: SeriesTable
-
-    def number_of(self, columns: FileColumns) -> int | None:
+    def number_of_columns(self, columns: FileColumns) -> int | None:
         """The number of a list, which gets one where it has none; None for one without columns."""
         if not columns:
             return None
@@ -42,7 +36,7 @@ class ColumnLists:
             yield number, self.column_list(number)
 
     def column_changes(self, series: Series) -> Iterator[ShapeChange]:
-        number = self.series.find(series)
+        number = self.find(series)
         of_series = (
             "FROM report INDEXED BY report_columns WHERE series_id = ?"
             " AND column_list IS NOT NULL AND state = 'collected' AND rows > 0"
