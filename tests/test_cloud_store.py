@@ -124,7 +124,7 @@ def test_a_cancelled_upload_is_aborted_and_leaves_nothing(url: str, work: Path) 
 
     with pytest.raises(OutputError, match="aborted"):
         store.put(path, KEY, sha256, is_cancelled=is_cancelled)
-    assert store.stat(KEY) is None
+    assert store.size(KEY) is None
     assert not unfinished_uploads(url)
     assert store.put(path, KEY, sha256), "the local file has stayed"
 
@@ -240,7 +240,7 @@ def test_two_writers_of_a_new_manifest_do_not_overwrite_each_other(
 ) -> None:
     ours, theirs = machine(any_url, work), machine(any_url, tmp_path / "theirs")
     for store in (ours, theirs):
-        assert store.stat(MANIFEST) is None
+        assert store.size(MANIFEST) is None
     write(ours, b"ours\n")
     with pytest.raises(OutputError, match="changed by somebody else"):
         write(theirs, b"theirs\n")

@@ -49,7 +49,7 @@ def held_in_output(config: Config) -> str | None:
 
         with translate_os_errors(config.output.directory, "read"):
             return holds_files(config.output.directory)
-    is_there = _look(config, lambda store: store.stat(MANIFEST) is not None)
+    is_there = _look(config, lambda store: store.size(MANIFEST) is not None)
     return MANIFEST if is_there else _folder_in_output(config)
 
 

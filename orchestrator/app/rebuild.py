@@ -250,13 +250,13 @@ class _Rebuilding:
             CollectError: it is not what its name says.
             OutputError: it cannot be read.
         """
-        stat = self._store.stat(entry.target)
-        if stat is None:
+        size_bytes = self._store.size(entry.target)
+        if size_bytes is None:
             raise CollectError("it is no file")
         place = self._store.location(entry.target)
         with translate_os_errors(place, "read"), self._store.open(entry.target) as file:
             rows = count(file, entry.file_format)
-            return VerifiedFile(hash_of(file), rows, stat.size_bytes, entry.target)
+            return VerifiedFile(hash_of(file), rows, size_bytes, entry.target)
 
     def _count(self, rebuilt: Rebuilt) -> None:
         taken_up = set(rebuilt.taken_up)
@@ -265,4 +265,4 @@ class _Rebuilding:
             for report in self._new.reader.reports(series, (State.COLLECTED,)):
                 if report.target not in taken_up:
                     rebuilt.files += 1
-                    rebuilt.missing += self._store.stat(str(report.target)) is None
+                    rebuilt.missing += self._store.size(str(report.target)) is None

@@ -103,7 +103,7 @@ def test_a_local_file_that_a_power_cut_tore_is_thrown_away(store: OutputStore, l
     local.write_bytes(CONTENT[:-1])
     assert not store.put(local, KEY, SHA256)
     assert not local.exists()
-    assert store.stat(KEY) is None
+    assert store.size(KEY) is None
 
 
 def test_another_content_under_the_key_is_never_written_over(
@@ -124,20 +124,15 @@ def test_a_file_whose_hash_is_known_is_not_hashed_again(
     assert store.put(local, KEY, SHA256, hashed=True)
 
 
-# --- stat, open, list, delete ---------------------------------------------------------------------
+# --- size, open, list, delete ---------------------------------------------------------------------
 
 
-def test_size_and_version_tell_a_file(store: OutputStore, local: Path) -> None:
-    assert store.stat(KEY) is None
+def test_a_file_has_a_size(store: OutputStore, local: Path) -> None:
+    assert store.size(KEY) is None
     store.put(local, KEY, SHA256)
-    first = store.stat(KEY)
-    assert first is not None
-    assert first.size_bytes == len(CONTENT)
-    assert store.stat(KEY) == first
-    replace(store, CONTENT[::-1])
-    second = store.stat(KEY)
-    assert second is not None
-    assert second.version != first.version
+    assert store.size(KEY) == len(CONTENT)
+    replace(store, CONTENT + b"more")
+    assert store.size(KEY) == len(CONTENT) + len(b"more")
 
 
 def test_a_file_that_is_not_there_cannot_be_opened(store: OutputStore) -> None:
@@ -177,14 +172,14 @@ def test_a_file_is_deleted_once(store: OutputStore) -> None:
     replace(store, CONTENT)
     assert store.delete(KEY)
     assert not store.delete(KEY)
-    assert store.stat(KEY) is None
+    assert store.size(KEY) is None
 
 
 @pytest.mark.parametrize("key", ["../x.csv", "/etc/x.csv", "a/../../x.csv", ".partial/x.csv", ""])
 def test_no_key_leads_out_of_the_store(store: OutputStore, local: Path, key: str) -> None:
     for use in (
         lambda: store.put(local, key, SHA256),
-        lambda: store.stat(key),
+        lambda: store.size(key),
         lambda: store.open(key),
         lambda: store.delete(key),
         lambda: replace(store, CONTENT, key),
@@ -217,7 +212,7 @@ def test_files_of_odd_accounts_stand_under_names_of_their_own(
 def test_what_a_block_writes_stands_once_it_has_ended(store: OutputStore) -> None:
     with store.replace(KEY) as file:
         file.write(CONTENT)
-        assert store.stat(KEY) is None
+        assert store.size(KEY) is None
     with store.replace(KEY) as file:
         file.write(b"newer")
         assert read(store) == CONTENT
@@ -234,20 +229,6 @@ def test_a_block_that_raises_changes_nothing(store: OutputStore) -> None:
     assert list(store.list("")) == [KEY]
 
 
-def test_a_version_that_is_no_longer_there_is_not_replaced(store: OutputStore) -> None:
-    replace(store, CONTENT)
-    stat = store.stat(KEY)
-    assert stat is not None
-    with store.replace(KEY, unless_changed=stat.version) as file:
-        file.write(b"ours")
-    with (
-        pytest.raises(OutputError, match="was changed by somebody else"),
-        store.replace(KEY, unless_changed=stat.version) as file,
-    ):
-        file.write(b"theirs")
-    assert read(store) == b"ours"
-
-
 def test_what_is_appended_stands_behind_what_counts(store: OutputStore) -> None:
     replace(store, b"whole line\ntorn li")
     end = store.append_to(KEY, len(b"whole line\n"))
@@ -261,7 +242,7 @@ def test_what_is_appended_stands_behind_what_counts(store: OutputStore) -> None:
 
 def test_an_end_to_which_nothing_is_appended_changes_nothing(store: OutputStore) -> None:
     store.append_to(KEY, 0).close()
-    assert store.stat(KEY) is None
+    assert store.size(KEY) is None
 
 
 # --- what is built on it --------------------------------------------------------------------------

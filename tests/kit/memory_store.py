@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 from orchestrator.collect.layout import is_inside
-from orchestrator.collect.stores.base import Stat
 from orchestrator.errors import NameTaken, OutputError
 
 if TYPE_CHECKING:
@@ -24,8 +23,6 @@ class MemoryStore:
 
     def __init__(self) -> None:
         self.files: dict[str, bytes] = {}
-        self._replacements = 0
-        self._versions: dict[str, int] = {}
 
     def probe(self) -> None:
         pass
@@ -37,11 +34,6 @@ class MemoryStore:
         if not is_inside(key):
             raise OutputError(f"the key {key!r} leads out of the store")
         return key
-
-    def _set(self, key: str, content: bytes) -> None:
-        self._replacements += 1
-        self._versions[key] = self._replacements
-        self.files[key] = content
 
     def put(
         self,
@@ -63,13 +55,13 @@ class MemoryStore:
             return is_same
         if stands is not None and not is_same:
             raise NameTaken(f"another file stands at {self.location(key)}")
-        self._set(key, content)
+        self.files[key] = content
         local.unlink()
         return True
 
-    def stat(self, key: str) -> Stat | None:
+    def size(self, key: str) -> int | None:
         content = self.files.get(self._checked(key))
-        return None if content is None else Stat(len(content), str(self._versions[key]))
+        return None if content is None else len(content)
 
     def open(self, key: str) -> BinaryIO:
         if self._checked(key) not in self.files:
@@ -83,14 +75,11 @@ class MemoryStore:
         return self.files.pop(self._checked(key), None) is not None
 
     @contextmanager
-    def replace(self, key: str, *, unless_changed: str | None = None) -> Iterator[BinaryIO]:
+    def replace(self, key: str) -> Iterator[BinaryIO]:
         file = io.BytesIO()
         self._checked(key)
         yield file
-        stat = self.stat(key)
-        if unless_changed is not None and (stat is None or stat.version != unless_changed):
-            raise OutputError(f"{self.location(key)} was changed by somebody else")
-        self._set(key, file.getvalue())
+        self.files[key] = file.getvalue()
 
     def append_to(self, key: str, size_bytes: int) -> _MemoryAppender:
         return _MemoryAppender(self, self._checked(key), size_bytes)
@@ -112,5 +101,5 @@ class _MemoryAppender:
 
     def close(self) -> None:
         if self._local is not None:
-            self._store._set(self._key, bytes(self._local))
+            self._store.files[self._key] = bytes(self._local)
             self._local = None

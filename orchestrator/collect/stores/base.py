@@ -6,22 +6,8 @@ published, or kept for a person (`collect.work_area.WorkFiles`). No reader of a 
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Protocol
-
-
-@dataclass(frozen=True, slots=True)
-class Stat:
-    """A file of a store.
-
-    Attributes:
-        size_bytes: its size.
-        version: opaque; another one whenever the content is another one.
-    """
-
-    size_bytes: int
-    version: str
 
 
 class Appender(Protocol):
@@ -102,8 +88,8 @@ class OutputStore(Protocol):
             OutputError: the store refuses it.
         """
 
-    def stat(self, key: str) -> Stat | None:
-        """Size and version of a file; None where there is none.
+    def size(self, key: str) -> int | None:
+        """The size of a file in bytes; None where there is none.
 
         Raises:
             OSError: the store cannot be asked.
@@ -131,19 +117,17 @@ class OutputStore(Protocol):
             OutputError: the store refuses it.
         """
 
-    def replace(
-        self, key: str, *, unless_changed: str | None = None
-    ) -> AbstractContextManager[BinaryIO]:
+    def replace(self, key: str) -> AbstractContextManager[BinaryIO]:
         """A new content for a file: what the block writes stands there once the block has ended.
 
         The old content stays until then, and for good if the block raises.
 
         Args:
             key: of the file; it need not be there.
-            unless_changed: the version that is replaced; None: any.
 
         Raises:
-            OutputError: the store refuses it, or the file has another version by now.
+            OutputError: the store refuses it, or another writer has replaced the file since this
+                process has seen it.
         """
 
     def append_to(self, key: str, size_bytes: int) -> Appender:

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import BinaryIO, Final
 
 from orchestrator.collect import disk, layout, safe_open
-from orchestrator.collect.stores.base import Stat
 from orchestrator.collect.stores.cloud_appender import CloudAppender, continues
 from orchestrator.collect.stores.cloud_objects import Head, Objects, content_of
 from orchestrator.errors import NameTaken, OutputError
@@ -109,9 +108,9 @@ class CloudStore:
         with self._objects.open(key, head) as file:
             return safe_open.hash_of(file) == sha256
 
-    def stat(self, key: str) -> Stat | None:
+    def size(self, key: str) -> int | None:
         head = self._objects.see(self._checked(key))
-        return None if head is None else head.stat
+        return None if head is None else head.size_bytes
 
     def open(self, key: str) -> BinaryIO:
         head = self._objects.see(self._checked(key))
@@ -129,7 +128,7 @@ class CloudStore:
         return removed
 
     @contextmanager
-    def replace(self, key: str, *, unless_changed: str | None = None) -> Iterator[BinaryIO]:
+    def replace(self, key: str) -> Iterator[BinaryIO]:
         part = self._work_area / layout.PARTIAL / f"{self._checked(key).rpartition('/')[2]}.part"
         with disk.translate_os_errors(part, "write"):
             disk.DurableDirectories(self._work_area).make(part.parent)
@@ -142,10 +141,6 @@ class CloudStore:
                     self._ends[key].settle()
                 with self._objects.translated(key, "write"):
                     seen = self._objects.seen(key)
-                if unless_changed is not None and (
-                    seen is None or seen.stat.version != unless_changed
-                ):
-                    raise self._objects.changed(key)
                 sha256 = hashlib.sha256(content).hexdigest()
                 self._objects.write_over(key, content, sha256, seen)
                 self._forget_copy(key)

@@ -16,7 +16,6 @@ from typing import Any, BinaryIO, Final, NamedTuple
 
 from orchestrator.collect import disk, layout, safe_open
 from orchestrator.collect.stores import cloud_connection
-from orchestrator.collect.stores.base import Stat
 from orchestrator.collect.stores.cloud_connection import told
 from orchestrator.errors import InputError, NameTaken, OutputError
 
@@ -71,11 +70,6 @@ class Head(NamedTuple):
     def mode(self) -> dict[str, str]:
         """The condition that this version is the one that is replaced."""
         return {"e_tag": self.e_tag} | ({"version": self.version} if self.version else {})
-
-    @property
-    def stat(self) -> Stat:
-        """The same for callers of a store."""
-        return Stat(self.size_bytes, f"{self.e_tag} {self.version}".strip())
 
 
 class Objects:

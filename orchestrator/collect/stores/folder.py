@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import BinaryIO, Final
 
 from orchestrator.collect import disk, layout, safe_open
-from orchestrator.collect.stores.base import Stat
 from orchestrator.errors import NameTaken, OutputError
 from orchestrator.fsync import sync_folder
 from orchestrator.presence import is_dir
@@ -98,12 +97,9 @@ class FolderStore:
         self._folders.sync(place.parent)
         return True
 
-    def stat(self, key: str) -> Stat | None:
+    def size(self, key: str) -> int | None:
         path = self._path(key)
-        if not safe_open.is_file(path):
-            return None
-        status = path.lstat()
-        return Stat(status.st_size, f"{status.st_ino}-{status.st_mtime_ns}-{status.st_size}")
+        return path.lstat().st_size if safe_open.is_file(path) else None
 
     def open(self, key: str) -> BinaryIO:
         path = self._path(key)
@@ -144,7 +140,7 @@ class FolderStore:
             return bool(removed)
 
     @contextmanager
-    def replace(self, key: str, *, unless_changed: str | None = None) -> Iterator[BinaryIO]:
+    def replace(self, key: str) -> Iterator[BinaryIO]:
         place = self._path(key)
         part = self._root / layout.PARTIAL / f"{place.name}.part"
         with disk.translate_os_errors(place, "write"):
@@ -153,18 +149,11 @@ class FolderStore:
                 with safe_open.create(part, buffering=_BUFFER_BYTES) as file:
                     yield file
                 disk.sync_file(part)
-                if unless_changed is not None:
-                    self._require_version(key, unless_changed)
                 self._folders.make(place.parent)
                 part.replace(place)
                 self._folders.sync(place.parent)
             finally:
                 disk.remove(part)
-
-    def _require_version(self, key: str, version: str) -> None:
-        stat = self.stat(key)
-        if stat is None or stat.version != version:
-            raise OutputError(f"{self.location(key)} was changed by somebody else; run again")
 
     def append_to(self, key: str, size_bytes: int) -> _FolderAppender:
         return _FolderAppender(self._path(key), size_bytes)
