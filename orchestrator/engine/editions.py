@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import anyio
-from anyio.abc import TaskGroup
 
 from orchestrator.core.durations import DurationModel
 from orchestrator.core.events import ReportChanged, RunEvent
@@ -21,7 +20,6 @@ from orchestrator.engine.collecting import withdraw_superseded
 from orchestrator.engine.context import RunContext
 from orchestrator.engine.create import ChunkOrder
 from orchestrator.engine.follow import Follower
-from orchestrator.engine.key_session import KeySession
 from orchestrator.engine.run import tell_of_drain
 
 
@@ -117,39 +115,26 @@ async def _buy_under_key(
 ) -> None:
     """Buys the editions of one key, at most `limits.in_flight` of them open at a time."""
     slots = anyio.Semaphore(context.config.limits.in_flight)
-    async with anyio.create_task_group() as tasks:
-        for renewal in renewals:
-            session = context.sessions[renewal.entry.credentials]
-            await slots.acquire()
-            _start(tasks, follower, renewal, session, slots=slots, editions=editions)
 
-
-def _start(
-    tasks: TaskGroup,
-    follower: Follower,
-    renewal: Renewal,
-    session: KeySession,
-    *,
-    slots: anyio.Semaphore,
-    editions: _Editions,
-) -> None:
-    order = ChunkOrder(
-        series=renewal.current.series,
-        window=renewal.current.window,
-        job=renewal.job.name,
-        callback_url=renewal.job.callback_url,
-        replaces=renewal.current,
-        settle=renewal.job.settle,
-        refused=lambda _report: editions.refused.add(renewal.current.id),
-    )
-
-    async def buy_and_release() -> None:
+    async def buy(renewal: Renewal) -> None:
+        order = ChunkOrder(
+            series=renewal.current.series,
+            window=renewal.current.window,
+            job=renewal.job.name,
+            callback_url=renewal.job.callback_url,
+            replaces=renewal.current,
+            settle=renewal.job.settle,
+            refused=lambda _report: editions.refused.add(renewal.current.id),
+        )
         try:
-            await follower.buy(order, session)
+            await follower.buy(order, context.sessions[renewal.entry.credentials])
         finally:
             slots.release()
 
-    tasks.start_soon(buy_and_release)
+    async with anyio.create_task_group() as tasks:
+        for renewal in renewals:
+            await slots.acquire()
+            tasks.start_soon(buy, renewal)
 
 
 class _Editions:

@@ -134,27 +134,6 @@ def _reading(ours: datetime, report: Report, session: KeySession) -> datetime:
     return lifespans.by_the_api(ours, report.server_ahead, api.server_ahead)
 
 
-def not_found_row(
-    report: Report, streak: Streak, *, most: timedelta | None, others_shown: bool
-) -> NotFoundRow:
-    """What a streak of 404s says of a report, before any list was asked.
-
-    Args:
-        most: no streak has lasted longer than this; None: the API's clock alone counts.
-        others_shown: the API has shown other reports of the key meanwhile.
-    """
-    lasted = streak.lasted
-    if lasted is not None and most is not None:
-        lasted = min(lasted, most)
-    return NotFoundRow(
-        looks=streak.polls,
-        lasted=lasted,
-        after_its_life=streak.after_its_life,
-        was_finished=report.ready_at is not None,
-        others_shown=others_shown,
-    )
-
-
 def judge(report: Report, streak: Streak, row: NotFoundRow) -> Gone | LeftOpen | None:
     """What follows from a streak of 404s; None: the report is polled again."""
     proof = lifespans.proof_of_loss(row)

@@ -18,6 +18,7 @@ import anyio
 
 from orchestrator.core import coverage, echo, lifespans, policy, vonage
 from orchestrator.core.durations import ReportDuration
+from orchestrator.core.lifespans import NotFoundRow
 from orchestrator.core.matching import is_of_account
 from orchestrator.core.model import RemoteReport, Report
 from orchestrator.core.ports import Priority
@@ -326,11 +327,15 @@ class Poller:
             if streak.polls >= lifespans.LAST_LOOKS:
                 report.finish(LeftOpen(reason))
             return
-        row = missing_reports.not_found_row(
-            report.stored,
-            streak,
-            # A single wrong `Date` makes no hour; a simulator's clock may be faster than ours.
-            most=None if api.is_local else timedelta(seconds=now - streak.since_loop),
+        lasted = streak.lasted
+        if lasted is not None and not api.is_local:  # a simulator's clock may be faster than ours
+            # A single wrong `Date` makes no hour.
+            lasted = min(lasted, timedelta(seconds=now - streak.since_loop))
+        row = NotFoundRow(
+            looks=streak.polls,
+            lasted=lasted,
+            after_its_life=streak.after_its_life,
+            was_finished=report.stored.ready_at is not None,
             others_shown=self._shown_at.get(session.api_key, -1.0) >= streak.since_loop,
         )
         if row.is_long and lifespans.proof_of_loss(row) is None:
