@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from operator import itemgetter
 from typing import Final
 
-from orchestrator.collect.csv_records import BLANKS
+from orchestrator.collect.csv_records import BLANKS, RecordBlocks
 from orchestrator.errors import CorruptArchive
 
 _ALL_BUT_QUOTES_AND_LINE_FEEDS: Final = bytes(byte for byte in range(256) if byte not in b'"\n')
@@ -90,39 +90,31 @@ class AccountCounter:
 
     def __init__(self) -> None:
         self._counts: Counter[str] = Counter()
-        self._rest = b""
+        self._blocks = RecordBlocks(_PARSED_BYTES, _MAX_RECORD_BYTES)
         self._column: int | None = None
         self._given_up = False
 
     def feed(self, block: bytes) -> None:
         """Takes the next bytes."""
-        for start in range(0, len(block), _PARSED_BYTES):
-            if self._given_up:
-                return
-            self._take(self._rest + block[start : start + _PARSED_BYTES])
+        if self._given_up:
+            return
+        try:
+            for records in self._blocks.push(block):
+                self._count(records)
+        except CorruptArchive:
+            self._given_up = True
 
     def finish(self) -> dict[str, int] | None:
         """Records by account; None where they cannot be told."""
-        if not self._given_up and self._rest:
-            self._count(self._rest)
+        if rest := self._blocks.rest():
+            self._count(rest)
         if self._given_up or self._column is None:
             return None
         return dict(self._counts)
 
-    def _take(self, piece: bytes) -> None:
-        """Counts the whole records at the beginning, and keeps what follows."""
-        end = piece.rfind(b"\n") + 1
-        quotes = piece.count(b'"', 0, end)
-        while end and quotes % 2:  # that line feed stands inside a field
-            before = piece.rfind(b"\n", 0, end - 1) + 1
-            quotes -= piece.count(b'"', before, end)
-            end = before
-        if end:
-            self._count(piece[:end])
-        self._rest = piece[end:]
-        self._given_up |= len(self._rest) > _MAX_RECORD_BYTES
-
     def _count(self, records: bytes) -> None:
+        if self._given_up:
+            return
         # Only the account ids matter, which are ASCII: Latin-1 takes any bytes.
         rows: Iterator[list[str]] = csv.reader(_lines(records), strict=True)
         try:

@@ -46,10 +46,14 @@ class RecordBlocks:
     Args:
         block_bytes: a block ends with the last record that ends within so many bytes; where none
             does, with the first that ends at all.
+        max_record_bytes: a record that is longer is refused.
     """
 
-    def __init__(self, block_bytes: int = BLOCK_BYTES) -> None:
+    def __init__(
+        self, block_bytes: int = BLOCK_BYTES, max_record_bytes: int = _MAX_RECORD_BYTES
+    ) -> None:
         self._block_bytes = block_bytes
+        self._max_record_bytes = max_record_bytes
         self._pending = bytearray()
         # Of a record that is longer than a block: how far its end has been looked for, and the
         # quotes up to there.
@@ -71,9 +75,10 @@ class RecordBlocks:
             if end is None:
                 end = self._first_end_behind_block()
             if end is None:
-                if len(self._pending) > _MAX_RECORD_BYTES:
+                if len(self._pending) > self._max_record_bytes:
                     raise CorruptArchive(
-                        "a record of the CSV is longer than 64 MiB, or a quote is never closed"
+                        f"a record of the CSV is longer than {self._max_record_bytes // 1024**2} "
+                        "MiB, or a quote is never closed"
                     )
                 return
             yield self._take(end)

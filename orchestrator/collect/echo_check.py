@@ -4,6 +4,7 @@ An echo that differs from the request may be a slip of the API. The file settles
 record is what was asked for, and the records could not all be there if the echo were true.
 """
 
+import codecs
 import csv
 import io
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -12,7 +13,9 @@ from datetime import UTC, datetime
 from typing import Final
 
 from orchestrator.collect.cancellable_thread import check_cancelled
+from orchestrator.collect.csv_records import RecordBlocks
 from orchestrator.core.echo import EchoDifference, EchoValue, filters_nothing, same_value, truth
+from orchestrator.errors import CorruptArchive
 
 _STEP_ROWS: Final = 20_000  # Records between two looks: some tens of milliseconds.
 
@@ -52,10 +55,7 @@ def refutes(blocks: Iterable[bytes], differences: Sequence[EchoDifference]) -> b
     Args:
         differences: what the echo says otherwise than the request; not empty.
     """
-    text = io.TextIOWrapper(
-        io.BufferedReader(_Bytes(iter(blocks))), "utf-8-sig", errors="replace", newline=""
-    )
-    rows = csv.reader(text, strict=True)
+    rows = _rows(blocks)
     try:
         checks = _checks(next(rows, []), differences)
         if checks is None:
@@ -68,7 +68,7 @@ def refutes(blocks: Iterable[bytes], differences: Sequence[EchoDifference]) -> b
                     return False
             if number % _STEP_ROWS == 0:
                 check_cancelled()
-    except (csv.Error, IndexError):
+    except (csv.Error, IndexError, CorruptArchive):
         return False
     return all(check.refuted or check.widens for check in checks)
 
@@ -142,25 +142,11 @@ def _moment(text: str) -> datetime | None:
     return moment.replace(tzinfo=moment.tzinfo or UTC)
 
 
-class _Bytes(io.RawIOBase):
-    """Blocks of bytes as a file to read."""
-
-    def __init__(self, blocks: Iterator[bytes]) -> None:
-        self._blocks = blocks
-        self._rest = memoryview(b"")
-
-    def readable(self) -> bool:
-        """It is."""
-        return True
-
-    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
-        """Fills a buffer as far as the present block goes; 0 at the end."""
-        while not self._rest:
-            block = next(self._blocks, None)
-            if block is None:
-                return 0
-            self._rest = memoryview(block)
-        size = min(len(buffer), len(self._rest))
-        buffer[:size] = self._rest[:size]
-        self._rest = self._rest[size:]
-        return size
+def _rows(blocks: Iterable[bytes]) -> Iterator[list[str]]:
+    """The records of a CSV, the header among them."""
+    decode = codecs.getincrementaldecoder("utf-8-sig")("replace").decode
+    whole = RecordBlocks()
+    for block in blocks:
+        for records in whole.push(block):
+            yield from csv.reader(io.StringIO(decode(records), newline=""), strict=True)
+    yield from csv.reader(io.StringIO(decode(whole.rest()), newline=""), strict=True)
