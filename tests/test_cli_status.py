@@ -38,8 +38,8 @@ def ledger(home: Path) -> Iterator[Book]:
 
 
 def done(ledger: Book) -> None:
-    ledger.store._db.execute("COMMIT")
-    ledger.store._db.execute("BEGIN")
+    ledger.store.db.execute("COMMIT")
+    ledger.store.db.execute("BEGIN")
 
 
 def status(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:

@@ -396,11 +396,11 @@ def test_a_ledger_of_the_first_version_is_brought_up_to_date_with_all_it_knows(
         assert store.series_state("job", SMS) == expected.series_state("job", SMS)
         assert list(store.open_positions()) == list(expected.open_positions())
         names = "SELECT type, name, tbl_name, sql FROM sqlite_schema ORDER BY name"
-        assert [tuple(row) for row in store._db.execute(names)] == [
-            tuple(row) for row in expected._db.execute(names)
+        assert [tuple(row) for row in store.db.execute(names)] == [
+            tuple(row) for row in expected.db.execute(names)
         ]
-        assert store._db.execute("PRAGMA integrity_check").fetchone()[0] == "ok"
-        assert store._db.execute("PRAGMA user_version").fetchone()[0] == schema.VERSION == 5
+        assert store.db.execute("PRAGMA integrity_check").fetchone()[0] == "ok"
+        assert store.db.execute("PRAGMA user_version").fetchone()[0] == schema.VERSION == 5
 
 
 @pytest.mark.usefixtures("large")
