@@ -204,7 +204,7 @@ def test_a_name_that_leads_out_of_the_output_is_a_finding(
     home: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with book(home / "work/state/ledger.db", home / "out", day("2026-02-01")) as ledger:
-        ledger.store._db.execute("UPDATE report SET target = '../secret.csv' WHERE id = 1")
+        ledger.store.db.execute("UPDATE report SET target = '../secret.csv' WHERE id = 1")
     assert call(["verify", "nightly.yaml"]) == 1
     assert "'../secret.csv' in the ledger leads out" in capsys.readouterr().out
     assert call(["files", "nightly.yaml"]) == 74
