@@ -9,7 +9,8 @@ from typing import NoReturn
 
 import pytest
 
-from orchestrator.config import base_of, find_config, load_inputs
+from orchestrator.config import find_config, load_inputs
+from orchestrator.config.discovery import users_of
 from orchestrator.core.record_columns import columns_of
 from orchestrator.core.settings import (
     ApiSettings,
@@ -333,7 +334,7 @@ def test_a_linked_job_belongs_where_the_link_stands(tree: Path) -> None:
     (tree / "one/jobs/a.yaml").write_text("x")
     (tree / "two/jobs/a.yaml").symlink_to(tree / "one/jobs/a.yaml")
     assert find_config(None, [Path("two/jobs/a.yaml")], {}, tree) is None
-    assert base_of([Path("two/jobs/a.yaml")], tree) == tree / "two/jobs"
+    assert users_of([Path("two/jobs/a.yaml")], tree) == (tree / "two/jobs",)
 
 
 def _refused(tree: Path, *jobs: str) -> str:

@@ -9,7 +9,6 @@ from orchestrator.app.setup import (
     SystemClock,
     credentials_of,
     open_sessions,
-    with_credentials_of_open,
 )
 from orchestrator.config import Inputs
 from orchestrator.core.policy import ExitCode
@@ -69,7 +68,7 @@ async def cancel(
         LedgerError: the ledger cannot be read or written.
     """
     refuse_missing_ledger(inputs.config)
-    credentials = with_credentials_of_open(inputs, credentials_of(inputs))
+    credentials = credentials_of(inputs)
     if not ledger_exists(inputs.config.state):
         return CancelResult()
     clock = SystemClock()

@@ -22,16 +22,8 @@ from orchestrator.core.ports import Priority
 from orchestrator.core.settings import Config, Credentials
 from orchestrator.core.vonage import ALL_STATUSES
 from orchestrator.engine.key_session import KeySession
-from orchestrator.errors import (
-    ApiError,
-    InputError,
-    LedgerError,
-    TransportError,
-    Unauthorized,
-)
-from orchestrator.ledger import (
-    lock_holder,
-)
+from orchestrator.errors import ApiError, InputError, LedgerError, TransportError, Unauthorized
+from orchestrator.ledger import lock_holder
 from orchestrator.reporting.phrases import counted
 
 _LOOK_BACK: Final = timedelta(hours=1)

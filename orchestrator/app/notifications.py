@@ -6,8 +6,8 @@ import json
 import os
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
@@ -38,7 +38,7 @@ from orchestrator.notify.outcomes import (
     wanted,
     write_past,
 )
-from orchestrator.notify.sending import Delivery
+from orchestrator.notify.sending import Delivery, Post
 from orchestrator.presence import is_dir
 from orchestrator.reporting import summary, summary_text
 from orchestrator.reporting.json_fields import exit_fields
@@ -234,12 +234,12 @@ class Announcement:
         deliveries = _deliveries(targets, problems)
         if self._start is not None:
             await to_thread.run_sync(self._start.join, abandon_on_cancel=True)
-        async with _Web(config) as web, anyio.create_task_group() as tasks:
+        async with _web(config) as post, anyio.create_task_group() as tasks:
             tasks.start_soon(self._send_telemetry, config, ending, past)
             if config.ping is not None:
                 suffix = sending.ping_suffix(outcome_of(ending.code))
-                tasks.start_soon(_ping, web, config, suffix, self._warn)
-            await sending.notify(web.post, deliveries, ending, problems)
+                tasks.start_soon(_ping, post, config, suffix, self._warn)
+            await sending.notify(post, deliveries, ending, problems)
 
     async def _send_telemetry(self, config: Config, ending: Ending, past: Past) -> None:
         with suppress(InputError):  # it is not installed: that is what ended the run
@@ -261,8 +261,8 @@ class Announcement:
             self._warn(f"the outcome is not remembered beside the ledger ({error.strerror})")
 
     async def _ping(self, config: Config, suffix: str) -> None:
-        async with _Web(config) as web:
-            await _ping(web, config, suffix, self._warn)
+        async with _web(config) as post:
+            await _ping(post, config, suffix, self._warn)
 
     def _write_metrics(self, path: Path, text: str) -> None:
         try:
@@ -280,14 +280,14 @@ def _telemetry(config: Config, mask: Callable[[str], str]) -> Telemetry | None:
     return None if config.metrics.otlp is None else Telemetry(config.metrics.otlp, mask)
 
 
-async def _ping(web: _Web, config: Config, suffix: str, warn: Callable[[str], None]) -> None:
+async def _ping(post: Post, config: Config, suffix: str, warn: Callable[[str], None]) -> None:
     assert config.ping is not None
     try:
         address = look_up(config.ping.reveal(), os.environ)
     except Unavailable as error:
         warn(f"ping: {error.what}; {error.remedy}")
         return
-    if problem := await sending.ping(web.post, address, suffix):
+    if problem := await sending.ping(post, address, suffix):
         warn(problem)
 
 
@@ -337,47 +337,34 @@ async def send_test(config: Config, clock: Clock) -> tuple[int, list[str]]:
     problems: dict[str, str] = {}
     deliveries = _deliveries(by_name(config.notify), problems)
     number = len(config.notify) + (config.ping is not None)
-    async with _Web(config) as web:
-        await sending.notify(web.post, deliveries, ending, problems)
+    async with _web(config) as post:
+        await sending.notify(post, deliveries, ending, problems)
         if config.ping is not None:
-            await _ping(web, config, "", warnings.append)
+            await _ping(post, config, "", warnings.append)
     warnings += [f"{name} could not be told: {problem}" for name, problem in problems.items()]
     return number - len(warnings), warnings
 
 
-class _Web:
+@asynccontextmanager
+async def _web(config: Config) -> AsyncIterator[Post]:
     """The way of notifications: the proxy and the authorities of the config, no redirects."""
+    import aiohttp  # noqa: PLC0415 - start-up time
 
-    def __init__(self, config: Config) -> None:
-        self._config = config
+    from orchestrator.api import open_session  # noqa: PLC0415
+    from orchestrator.api.transport import through  # noqa: PLC0415
 
-    async def __aenter__(self) -> Self:
-        from orchestrator.api import open_session  # noqa: PLC0415 - start-up time
+    proxies = proxies_of(config, os.environ)
+    async with open_session(config.api.authorities) as session:
 
-        self._proxies = proxies_of(self._config, os.environ)
-        self._session = open_session(self._config.api.authorities)
-        await self._session.__aenter__()
-        return self
+        async def post(url: str, content: dict[str, Any] | None) -> int:
+            parts = urlsplit(url)
+            try:
+                proxy = proxies.towards(parts.scheme, parts.hostname or "", parts.port)
+                async with session.post(
+                    url, json=content, allow_redirects=False, **through(proxy)
+                ) as answer:
+                    return answer.status
+            except (aiohttp.ClientError, OSError, ValueError):
+                raise TransportError("no answer", maybe_sent=True) from None
 
-    async def __aexit__(self, *_: object) -> None:
-        await self._session.close()
-
-    async def post(self, url: str, content: dict[str, Any] | None) -> int:
-        """Sends a POST; the HTTP status.
-
-        Raises:
-            TransportError: there is no answer.
-        """
-        import aiohttp  # noqa: PLC0415 - start-up time
-
-        from orchestrator.api.transport import through  # noqa: PLC0415
-
-        parts = urlsplit(url)
-        try:
-            proxy = self._proxies.towards(parts.scheme, parts.hostname or "", parts.port)
-            async with self._session.post(
-                url, json=content, allow_redirects=False, **through(proxy)
-            ) as answer:
-                return answer.status
-        except (aiohttp.ClientError, OSError, ValueError):
-            raise TransportError("no answer", maybe_sent=True) from None
+        yield post

@@ -141,12 +141,10 @@ async def resolve(
 
         async def decide(report: Report) -> None:
             try:
-                decided = await _decide(report, decision, request_id, config, ledger)
+                result = await _decided(report, decision, request_id, config, ledger)
             except (InputError, CollectError, ApiError) as error:
-                resolved[report.id] = Resolved(report, error=error)
-            else:
-                text = await _what_follows(decided, report, decision, config, ledger)
-                resolved[report.id] = Resolved(decided, text)
+                result = Resolved(report, error=error)
+            resolved[report.id] = result
 
         size = 1 if decision in _ONE_BY_ONE else TOGETHER
         for first in range(0, len(reports), size):
@@ -155,50 +153,35 @@ async def resolve(
     return ResolveResult(tuple(resolved[report.id] for report in reports))
 
 
-async def _decide(
-    report: Report,
-    decision: Decision,
-    request_id: str,
-    config: Config,
-    ledger: Ledger,
-) -> Report:
-    match decision:
-        case Decision.ADOPT:
-            return await _adopt(report, request_id, config, ledger)
-        case Decision.REFETCH:
-            return await engine_resolve.refetch(report, ledger)
-        case Decision.ACCEPT_FILE:
-            return await engine_resolve.accept_file(
-                report, ledger, FileCollector(output_of(config))
-            )
-        case Decision.RESUBMIT:
-            return await engine_resolve.resubmit(report, ledger, FileCollector(output_of(config)))
-        case Decision.WAIVE:
-            return await engine_resolve.waive(report, ledger)
-        case _:
-            assert_never(decision)
-
-
-async def _what_follows(
-    decided: Report, report: Report, decision: Decision, config: Config, ledger: Ledger
-) -> str:
+async def _decided(
+    report: Report, decision: Decision, request_id: str, config: Config, ledger: Ledger
+) -> Resolved:
+    """Carries a decision out, and says what follows."""
     run = typed("run", JOB)
     match decision:
         case Decision.ADOPT:
-            return f"adopted as {decided.request_id}; {run} goes on with it"
+            decided = await _adopt(report, request_id, config, ledger)
+            text = f"adopted as {decided.request_id}; {run} goes on with it"
         case Decision.REFETCH:
-            return f"{run} asks for its status and fetches its file again, at no cost"
+            decided = await engine_resolve.refetch(report, ledger)
+            text = f"{run} asks for its status and fetches its file again, at no cost"
         case Decision.ACCEPT_FILE:
-            accepted = f"its file is accepted as {decided.target}"
-            is_published = decided.state is State.COLLECTED
-            return accepted if is_published else f"{accepted}; {run} publishes it"
+            collector = FileCollector(output_of(config))
+            decided = await engine_resolve.accept_file(report, ledger, collector)
+            text = f"its file is accepted as {decided.target}"
+            if decided.state is not State.COLLECTED:
+                text += f"; {run} publishes it"
         case Decision.RESUBMIT:
+            collector = FileCollector(output_of(config))
+            decided = await engine_resolve.resubmit(report, ledger, collector)
             cost = await ledger.read(lambda reader: _cost_text(reader, report, config))
-            return f"{run} buys its window again, as far as a job wants it: {cost}"
+            text = f"{run} buys its window again, as far as a job wants it: {cost}"
         case Decision.WAIVE:
-            return "skipped; future runs will not request this period"
+            decided = await engine_resolve.waive(report, ledger)
+            text = "skipped; future runs will not request this period"
         case _:
             assert_never(decision)
+    return Resolved(decided, text)
 
 
 def _find_all(reader: LedgerReader, names: Sequence[str]) -> list[Report]:

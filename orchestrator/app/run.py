@@ -27,7 +27,6 @@ from orchestrator.app.setup import (
     credentials_of,
     refuse_shifted_clock,
     run_in_new_loop,
-    with_credentials_of_open,
 )
 from orchestrator.app.shutdown import Shutdown, StoppedBeforeRun, drained, listen_for_signals
 from orchestrator.config import Inputs
@@ -110,7 +109,7 @@ async def run(
                 )
             )
         if credentials is None:
-            credentials = with_credentials_of_open(inputs, credentials_of(inputs))
+            credentials = credentials_of(inputs)
         if announcement is not None:
             secrets = (one.api_secret.reveal() for one in credentials.values())
             announcement.begin(inputs.config, hider(secrets))

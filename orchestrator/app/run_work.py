@@ -23,10 +23,7 @@ from orchestrator.app.ledger_writing import WritableLedger
 from orchestrator.app.manifest_check import refuse_unknown_files
 from orchestrator.app.plan import double_purchase_warnings
 from orchestrator.app.run_request import RunRequest
-from orchestrator.app.setup import (
-    open_sessions,
-    output_of,
-)
+from orchestrator.app.setup import open_sessions, output_of
 from orchestrator.collect.collector import FileCollector
 from orchestrator.collect.disk import translate_os_errors
 from orchestrator.collect.layout import series_folder

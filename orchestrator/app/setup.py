@@ -107,12 +107,32 @@ def refuse_shifted_clock(config: Config) -> None:
 def credentials_of(inputs: Inputs) -> dict[str, Credentials]:
     """The credentials that the jobs use, looked up; the way to the API is looked at too.
 
+    With them others of the config that bought what is open of the jobs: an account may have moved
+    to another key since, and its open reports are seen by the old one only. What of these cannot be
+    had is left out; the reports stay open then, and the run says so.
+
     Raises:
         InputError: all that are missing, or a proxy that cannot be used.
     """
-    proxies_of(inputs.config, os.environ)
-    output_of(inputs.config)
-    return resolve_credentials(inputs.config, inputs.credential_names, os.environ)
+    config = inputs.config
+    proxies_of(config, os.environ)
+    output_of(config)
+    result = resolve_credentials(config, inputs.credential_names, os.environ)
+    at_hand = {each.api_key for each in result.values()}
+    keys = frozenset(entry.series.key for job in inputs.jobs for entry in job.series)
+    try:
+        with reading_ledger(config) as store:
+            missing = store.keys_of_open(keys) - at_hand
+    except OrchestratorError:
+        return result  # the run itself will say what is wrong with its ledger
+    for name in config.credentials:
+        if missing and name not in result:
+            with suppress(InputError):
+                resolved = resolve_credentials(config, [name], os.environ)
+                if resolved[name].api_key in missing:
+                    result |= resolved
+                    missing -= {resolved[name].api_key}
+    return result
 
 
 def output_of(config: Config) -> OutputSettings:
@@ -131,33 +151,6 @@ def output_of(config: Config) -> OutputSettings:
         mistake = Mistake(file, 0, 0, "output.hash_key", error.what, error.remedy)
         raise InputError([mistake]) from None
     return replace(config.output, hash_key=Secret(key))
-
-
-def with_credentials_of_open(
-    inputs: Inputs, credentials: Mapping[str, Credentials]
-) -> dict[str, Credentials]:
-    """The credentials of the jobs, and others of the config that bought what is open of theirs.
-
-    An account may have moved to another key since: its open reports are seen by the old one only.
-    What of this cannot be had is left out; the reports stay open then, and the run says so.
-    """
-    config = inputs.config
-    result = dict(credentials)
-    at_hand = {each.api_key for each in credentials.values()}
-    keys = frozenset(entry.series.key for job in inputs.jobs for entry in job.series)
-    try:
-        with reading_ledger(config) as store:
-            missing = store.keys_of_open(keys) - at_hand
-    except OrchestratorError:
-        return result  # the run itself will say what is wrong with its ledger
-    for name in config.credentials:
-        if missing and name not in result:
-            with suppress(InputError):
-                resolved = resolve_credentials(config, [name], os.environ)
-                if resolved[name].api_key in missing:
-                    result |= resolved
-                    missing -= {resolved[name].api_key}
-    return result
 
 
 # --- the API --------------------------------------------------------------------------------------

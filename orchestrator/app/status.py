@@ -192,14 +192,14 @@ class Status(LedgerView):
         if filters:
             states = frozenset().union(*(_STATES[each] for each in filters))
         with self._reading() as reader:
-            for each in self._series_or_all(reader, series):
+            for each in series_of(reader, self.inputs.jobs) if series is None else (series,):
                 yield from self._reports(reader, each, states)
 
-    def given_up(self, *, series: Series | None = None) -> Iterator[GivenUp]:
+    def given_up(self) -> Iterator[GivenUp]:
         """The windows that no run asks for by itself, those that a person has waived included."""
         with self._reading() as reader:
-            for each in self._series_or_all(reader, series):
-                yield from reader.given_up(each)
+            for series in series_of(reader, self.inputs.jobs):
+                yield from reader.given_up(series)
 
     def fates(self, series: Series) -> Counter[Fate]:
         """What became of the windows of those reports of a series that came to nothing."""
@@ -209,9 +209,6 @@ class Status(LedgerView):
                 _fate(reader, report, given_up.get(report.id))
                 for report in reader.reports(series, _NOTHING)
             )
-
-    def _series_or_all(self, reader: LedgerReader, series: Series | None) -> Iterator[Series]:
-        return series_of(reader, self.inputs.jobs) if series is None else iter((series,))
 
     def _reports(
         self, reader: LedgerReader, series: Series, states: frozenset[State]

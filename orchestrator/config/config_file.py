@@ -57,7 +57,7 @@ def read_config(
 
     Args:
         path: the file; None: all is default.
-        base: where default paths begin when there is no file: the job files' directory.
+        base: where default paths begin when there is no file: the first job's directory.
         env: the environment, for the default credentials and ``~``.
         named_by: what messages call a file that cannot be opened; None: its path.
         opened: opens the file.

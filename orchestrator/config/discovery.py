@@ -101,11 +101,6 @@ def origin(config: Path | None, named: str | None, users: Sequence[Path]) -> str
     return f"{config} (found {steps} folder{'s' if steps > 1 else ''} above the job file)"
 
 
-def base_of(jobs: Sequence[Path], cwd: Path) -> Path:
-    """Where default paths begin without a config: the first job's directory, else `cwd`."""
-    return _absolute(cwd, jobs[0]).parent if jobs else _absolute(cwd, Path())
-
-
 def _uses(config: Path | None) -> str:
     return f"uses {config}" if config else f"has no {CONFIG_NAME}"
 

@@ -9,7 +9,6 @@ from pathlib import Path
 from orchestrator.config.config_file import read_config
 from orchestrator.config.config_trust import open_trusted
 from orchestrator.config.discovery import (
-    base_of,
     find_config,
     named_by,
     origin,
@@ -91,7 +90,7 @@ def read_settings(
         return FoundConfig(None, error.mistakes)
     opened = open_regular if named is not None else partial(open_trusted, users=users)
     settings, mistakes, warnings = read_config(
-        path, base=base_of(jobs, cwd), env=env, named_by=named, opened=opened
+        path, base=users[0], env=env, named_by=named, opened=opened
     )
     return FoundConfig(settings, mistakes, warnings, origin(path, named, users))
 

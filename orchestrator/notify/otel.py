@@ -9,8 +9,8 @@ import os
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from importlib import import_module
+from types import SimpleNamespace
 from typing import Any, Final
 
 from orchestrator.core.events import ReportChanged, RequestMade, RunEvent
@@ -41,33 +41,29 @@ _ITEMS: Final = 10_000
 _NANOSECONDS: Final = 1_000_000_000
 
 
-@dataclass(frozen=True, slots=True)
-class _Library:
-    """The modules of OpenTelemetry that are used; they are installed only where it is wanted."""
+_MODULES: Final = {
+    "trace": "trace",
+    "sdk_trace": "sdk.trace",
+    "trace_export": "sdk.trace.export",
+    "sdk_metrics": "sdk.metrics",
+    "metrics_export": "sdk.metrics.export",
+    "resources": "sdk.resources",
+    "http_traces": "exporter.otlp.proto.http.trace_exporter",
+    "http_metrics": "exporter.otlp.proto.http.metric_exporter",
+}
+"""What is used of OpenTelemetry, which is installed only where it is wanted."""
 
-    trace: Any
-    sdk_trace: Any
-    trace_export: Any
-    sdk_metrics: Any
-    metrics_export: Any
-    resources: Any
-    http_traces: Any
-    http_metrics: Any
 
-
-def library() -> _Library:
-    """OpenTelemetry.
+def library() -> SimpleNamespace:
+    """The modules of OpenTelemetry.
 
     Raises:
         InputError: it is not installed.
     """
-    names = (
-        *("trace", "sdk.trace", "sdk.trace.export", "sdk.metrics", "sdk.metrics.export"),
-        *("sdk.resources", "exporter.otlp.proto.http.trace_exporter"),
-        "exporter.otlp.proto.http.metric_exporter",
-    )
     try:
-        return _Library(*(import_module(f"opentelemetry.{name}") for name in names))
+        return SimpleNamespace(
+            **{name: import_module(f"opentelemetry.{path}") for name, path in _MODULES.items()}
+        )
     except ImportError as error:
         raise InputError(
             "metrics.otlp needs the library OpenTelemetry; install it with `pip install"

@@ -47,10 +47,6 @@ class Delivery:
     address: str = ""  # of its webhook, looked up; empty for a command
 
 
-class Undelivered(Exception):
-    """A try came to nothing, for a reason that its text says."""
-
-
 async def notify(
     post: Post, deliveries: Sequence[Delivery], ending: Ending, problems: dict[str, str]
 ) -> None:
@@ -68,7 +64,7 @@ async def notify(
     async def tell(delivery: Delivery) -> None:
         content = payload(delivery.target, ending)
         if delivery.target.command:
-            problem = await _run_once(delivery.target.command, content)
+            problem = await _run(delivery.target.command, json.dumps(content).encode() + b"\n")
         else:
             problem = await _in_tries(post, delivery.address, content)
         del problems[delivery.name]
@@ -115,20 +111,12 @@ async def _in_tries(post: Post, url: str, content: dict[str, Any] | None) -> str
     return problem
 
 
-async def _run_once(command: Sequence[str], content: dict[str, Any]) -> str:
-    """Why a command could not be told, in words; empty if it could."""
-    try:
-        with anyio.fail_after(_COMMAND_SECONDS):
-            await _run(command, json.dumps(content).encode() + b"\n")
-    except TimeoutError:
-        return f"{command[0]} was killed: it took longer than {_COMMAND_SECONDS:.0f} seconds"
-    except Undelivered as error:
-        return str(error)
-    return ""
+async def _run(command: Sequence[str], content: bytes) -> str:
+    """Runs a command without a shell, in a group of its own, so that all of it can be killed.
 
-
-async def _run(command: Sequence[str], content: bytes) -> None:
-    """Runs a command without a shell, in a group of its own, so that all of it can be killed."""
+    Returns:
+        Why it could not be told, in words; empty if it could.
+    """
     try:
         process = await anyio.open_process(
             command,
@@ -138,20 +126,22 @@ async def _run(command: Sequence[str], content: bytes) -> None:
             start_new_session=True,
         )
     except OSError as error:
-        raise Undelivered(f"{command[0]} cannot be run ({error.strerror})") from error
+        return f"{command[0]} cannot be run ({error.strerror})"
     code: int | None = None
     try:
-        assert process.stdin is not None
-        with suppress(anyio.BrokenResourceError, anyio.ClosedResourceError):
-            # One that does not read its input is told all the same.
-            await process.stdin.send(content)
-        await process.stdin.aclose()
-        code = await process.wait()
+        with anyio.move_on_after(_COMMAND_SECONDS):
+            assert process.stdin is not None
+            with suppress(anyio.BrokenResourceError, anyio.ClosedResourceError):
+                # One that does not read its input is told all the same.
+                await process.stdin.send(content)
+            await process.stdin.aclose()
+            code = await process.wait()
     finally:
         with anyio.CancelScope(shield=True):
             if code is None:  # it may have ended, and what it started may hold its input
                 with suppress(ProcessLookupError):
                     os.killpg(process.pid, signal.SIGKILL)
             await process.aclose()
-    if code:
-        raise Undelivered(f"{command[0]} ended with {code}")
+    if code is None:
+        return f"{command[0]} was killed: it took longer than {_COMMAND_SECONDS:.0f} seconds"
+    return f"{command[0]} ended with {code}" if code else ""

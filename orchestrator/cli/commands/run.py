@@ -15,7 +15,6 @@ from orchestrator.app.setup import (
     clock_of,
     credentials_of,
     refuse_shifted_clock,
-    with_credentials_of_open,
 )
 from orchestrator.cli import options
 from orchestrator.cli.commands.plan import show_plan
@@ -120,7 +119,7 @@ def command(
         inputs = read_inputs(jobs, config, now, quiet=json_lines)
         if now is not None:
             refuse_shifted_clock(inputs.config)
-        credentials = with_credentials_of_open(inputs, credentials_of(inputs))
+        credentials = credentials_of(inputs)
         output = RunOutput(
             credentials.values(), clock, as_json=as_json, log_format=log_format, quiet=quiet
         )
