@@ -19,8 +19,6 @@ def entry() -> NoReturn:
             signal.signal(number, _end)
     # Python would write the keys of every TLS connection there: the secret could be read.
     os.environ.pop("SSLKEYLOGFILE", None)
-    # pydantic would look for plugins in every package that is installed, and run them.
-    os.environ["PYDANTIC_DISABLE_PLUGINS"] = "__all__"
     _keep_no_core()
     # Records are personal data; a config may let the group read them, and sets its own umask.
     os.umask(0o077)

@@ -7,19 +7,15 @@ from __future__ import annotations
 
 import inspect
 import json
+from dataclasses import MISSING, Field, fields
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-from pydantic import PlainValidator
+from typing import Any
 
 from orchestrator.simulator import KINDS, Fault
 from orchestrator.simulator.calls import FaultOfCall
 from orchestrator.simulator.faults.calls import FaultOfServer
 from orchestrator.simulator.faults.model import CALLS, FaultOfReport
 from orchestrator.simulator.faults.options import Choice
-
-if TYPE_CHECKING:
-    from pydantic.fields import FieldInfo
 
 PAGE = Path(__file__).parent.parent / "docs" / "faults.md"
 BEGIN = "by tests/test_docs_faults.py -->\n"
@@ -31,14 +27,14 @@ GROUPS = {
 }
 
 
-def options(kind: type[Fault]) -> dict[str, FieldInfo]:
+def options(kind: type[Fault]) -> dict[str, Field[Any]]:
     """The options of a kind, by the names that they have in a file."""
-    fields = kind.model_fields.items()
-    return {field.alias or name: field for name, field in fields if name not in Fault.model_fields}
+    common = {field.name for field in fields(Fault)}
+    return {field.name: field for field in fields(kind) if field.name not in common}
 
 
-def option_text(name: str, field: FieldInfo) -> str:
-    if field.is_required():
+def option_text(name: str, field: Field[Any]) -> str:
+    if field.default is MISSING:
         return f"`{name}`, required"
     if field.default is None:
         return f"`{name}`"
@@ -49,9 +45,9 @@ def option_text(name: str, field: FieldInfo) -> str:
 def effect(kind: type[Fault]) -> str:
     """The docstring on one line, and the words that an option may be."""
     text = " ".join(inspect.cleandoc(kind.__doc__ or "").split()).replace("``", "`")
-    for name, field in options(kind).items():
-        checks = [check.func for check in field.metadata if isinstance(check, PlainValidator)]
-        words = [word for check in checks if isinstance(check, Choice) for word in check.options]
+    for name in options(kind):
+        check = kind.options()[name]
+        words = check.options if isinstance(check, Choice) else ()
         if any(f"`{word}`" not in text for word in words):
             text += f" `{name}` is one of " + ", ".join(f"`{word}`" for word in words) + "."
     return text

@@ -138,7 +138,7 @@ async def test_the_how_to_followed_to_the_letter_when_it_is_too_old(tmp_path: Pa
 
 async def test_the_how_to_followed_to_the_letter_when_the_job_was_wrong(tmp_path: Path) -> None:
     """Refused for something else: mend the job, `run --retry-failed`. It lost six months."""
-    refusing = limited(oldest=30).model_copy(update={"until": 600.0})
+    refusing = replace(limited(oldest=30), until=600.0)
     async with stage(tmp_path, with_faults(SMALL, refusing)) as here:
         half_year = between("2025-08-01", "2026-02-01")
         end = await here.run(job(half_year, chunk=Span(6, Unit.MONTHS)))

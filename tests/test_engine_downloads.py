@@ -184,9 +184,7 @@ async def test_a_media_endpoint_that_fails_alone_opens_no_breaker(
     tmp_path: Path, fault: Fault
 ) -> None:
     """All is bought and finished meanwhile, and the next run has the files."""
-    async with stage(
-        tmp_path, with_faults(SMALL, fault.model_copy(update={"until": 4 * 3600.0}))
-    ) as here:
+    async with stage(tmp_path, with_faults(SMALL, replace(fault, until=4 * 3600.0))) as here:
         wanted = job(WEEK, chunk=DAILY)
         end = await here.run(wanted)
         assert exit_code(end.remains) is ExitCode.UNFINISHED, here.seen.notes

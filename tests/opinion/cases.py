@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import TYPE_CHECKING, Any, Final
@@ -177,8 +177,9 @@ class Case:
 
 
 def _fault_words(fault: Fault) -> str:
-    given = fault.model_dump(exclude=set(Fault.model_fields)).items()
-    options = ", ".join(f"{name}={value}" for name, value in given if value)
+    common = {each.name for each in fields(Fault)}
+    given = {name: value for name, value in vars(fault).items() if name not in common and value}
+    options = ", ".join(f"{name}={value}" for name, value in given.items())
     return f"{fault.do} {options}, for {fault.probability or 1:.0%}"
 
 

@@ -7,7 +7,6 @@ from datetime import timedelta
 from typing import Annotated, Any, Final
 
 from aiohttp import web
-from pydantic import Field
 
 from orchestrator.simulator.calls import (
     Call,
@@ -85,12 +84,12 @@ class Writes(EditOfReports, do="writes"):
     """Replaces a `field` of each report in this one answer with this `json`, valid or not."""
 
     field: Text
-    json_text: Text = Field(alias="json")
+    json: Text
 
     async def answer(self, call: Call) -> web.StreamResponse:
         response = await super().answer(call)
         if isinstance(response, web.Response) and isinstance(response.body, bytes):
-            response.body = response.body.replace(f'"{_MARK}"'.encode(), self.json_text.encode())
+            response.body = response.body.replace(f'"{_MARK}"'.encode(), self.json.encode())
         return response
 
     def edit_report(self, report: dict[str, Any]) -> None:

@@ -1,13 +1,20 @@
 """Declares what a fault is: where and when it strikes. Each kind of fault is a subclass."""
 
+from abc import ABC
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import MISSING, dataclass, fields
 from hashlib import blake2b
-from typing import Any, ClassVar, Final, TypeVar
+from typing import Any, ClassVar, Final, TypeVar, dataclass_transform, get_args, get_type_hints
 
-from pydantic import BaseModel, ConfigDict, ValidationError
-
-from orchestrator.simulator.faults.options import CallNumbers, Count, Number, Share, Text
+from orchestrator.simulator.faults.options import (
+    CallNumbers,
+    Check,
+    Count,
+    Number,
+    Share,
+    Text,
+    WrongValue,
+)
 
 CALLS: Final = ("create", "status", "list", "cancel", "download", "records")
 PLACES: Final = (*CALLS, "report", "server")
@@ -24,7 +31,9 @@ class WrongFault(ValueError):
         self.remedy = remedy  # what to write instead; may be empty
 
 
-class Fault(BaseModel):
+@dataclass_transform(frozen_default=True, kw_only_default=True)
+@dataclass(frozen=True, kw_only=True)
+class Fault(ABC):
     """One fault. Build it with `Fault.of`, which checks it.
 
     It strikes only calls (or reports) of its place, account, product and time; it counts these
@@ -33,9 +42,6 @@ class Fault(BaseModel):
     A kind of fault is a subclass: `do` is its name in a file, `places` are the values that `at`
     may have, its fields are its options, and its docstring is its documentation.
     """
-
-    # Built when first used: the program starts sooner without.
-    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     do: ClassVar[str] = ""
     places: ClassVar[tuple[str, ...]] = ()
@@ -55,19 +61,20 @@ class Fault(BaseModel):
     # strikes only before this time, in seconds of the loop since the server began
     until: Number | None = None
 
-    def __init_subclass__(cls, do: str = "", places: tuple[str, ...] = (), **rest: Any) -> None:
-        """Registers a kind; a class without a name is only a base of kinds."""
-        super().__init_subclass__(**rest)
+    def __init_subclass__(cls, do: str = "", places: tuple[str, ...] = ()) -> None:
+        """Registers a kind, and makes a dataclass of it; without a name it is a base of kinds."""
+        super().__init_subclass__()
+        dataclass(frozen=True, kw_only=True)(cls)
         cls.places = places or cls.places
         if do:
             cls.do = do
             KINDS[do] = cls
 
     @classmethod
-    def option_names(cls) -> list[str]:
-        """The keys that a fault of this kind may have in a file, beyond `at` and `do`; sorted."""
-        fields = cls.model_fields.items()
-        return sorted(field.alias or name for name, field in fields if name != "at")
+    def options(cls) -> dict[str, Check]:
+        """The keys that a fault of this kind may have in a file, beyond `at` and `do`."""
+        hints = get_type_hints(cls, include_extras=True)
+        return {each.name: _check_of(hints[each.name]) for each in fields(cls) if each.name != "at"}
 
     @staticmethod
     def of(at: str, do: str, **rest: Any) -> "Fault":
@@ -85,19 +92,32 @@ class Fault(BaseModel):
         if at not in kind.places:
             places = ", ".join(kind.places)
             raise WrongFault("at", f"{do} cannot strike at {at}", f"use one of {places}")
+        options = kind.options()
         for key, value in rest.items():
             if value is None:
                 raise WrongFault(key, "is empty", "give it a value, or leave it out")
-            if key not in kind.option_names():
-                keys = ", ".join(kind.option_names())
+            if key not in options:
+                keys = ", ".join(sorted(options))
                 raise WrongFault(key, f"{do} has no such key", f"use one of {keys}")
-        try:
-            return kind.model_validate({"at": at, **rest})
-        except ValidationError as error:
-            first = error.errors(include_url=False)[0]
-            missing = first["type"] == "missing"
-            reason = f"{do} needs it" if missing else str(first["ctx"]["error"])
-            raise WrongFault(str(first["loc"][0]), reason) from None
+        values = {key: _checked(key, options[key], rest[key]) for key in options if key in rest}
+        for each in fields(kind):
+            if each.default is MISSING and each.name not in {"at", *values}:
+                raise WrongFault(each.name, f"{do} needs it")
+        return kind(at=at, **values)
+
+
+def _checked(key: str, check: Check, value: Any) -> Any:
+    try:
+        return check(value)
+    except WrongValue as error:
+        raise WrongFault(key, str(error)) from None
+
+
+def _check_of(hint: Any) -> Check:
+    """The check with which the type of an option is annotated."""
+    annotated = next(part for part in (hint, *get_args(hint)) if hasattr(part, "__metadata__"))
+    check: Check = annotated.__metadata__[0]
+    return check
 
 
 KINDS: Final[dict[str, type[Fault]]] = {}

@@ -5,7 +5,12 @@ from dataclasses import dataclass
 from math import inf
 from typing import Annotated, Any
 
-from pydantic import PlainValidator
+Check = Callable[[Any], object]
+"""Makes the value of an option of what stands in a file; raises `WrongValue` if it is wrong."""
+
+
+class WrongValue(ValueError):
+    """What an option does not take; the text says what it must be."""
 
 
 def _whole(given: Any, least: float = -inf, most: float = inf) -> bool:
@@ -22,15 +27,15 @@ def _listed(given: Any) -> list[Any]:
 
 def _option(
     what: str, fits: Callable[[Any], bool], make: Callable[[Any], object] = lambda given: given
-) -> PlainValidator:
+) -> Check:
     """Takes what fits, as `make` makes it; of anything else it says `what` it must be."""
 
     def check(given: Any) -> object:
         if not fits(given):
-            raise ValueError(f"must be {what}, not {given!r}")
+            raise WrongValue(f"must be {what}, not {given!r}")
         return make(given)
 
-    return PlainValidator(check)
+    return check
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,15 +45,15 @@ class Choice:
     options: tuple[str, ...]
 
     def __call__(self, given: Any) -> str:
-        """Returns the word, or raises `ValueError`."""
+        """Returns the word, or raises `WrongValue`."""
         if given not in self.options:
-            raise ValueError(f"must be one of {', '.join(self.options)}, not {given!r}")
+            raise WrongValue(f"must be one of {', '.join(self.options)}, not {given!r}")
         return str(given)
 
 
-def one_of(*options: str) -> PlainValidator:
+def one_of(*options: str) -> Choice:
     """Takes one of these words: for an annotation of `str`."""
-    return PlainValidator(Choice(options))
+    return Choice(options)
 
 
 _MAX: float = 1e12
