@@ -13,7 +13,6 @@ def back_up(config: Config, target: Path, *, replace: bool = False) -> LedgerBac
     """Copies the ledger as it is at one moment, also while a run is active.
 
     Args:
-        config: which ledger.
         target: of the copy. It appears there once it is complete, checked for damage and synced.
         replace: an older copy at the target is replaced.
 

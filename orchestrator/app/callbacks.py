@@ -24,7 +24,6 @@ async def open_receiver(
     """The receiver that the config asks for; None where there is none, or it cannot listen.
 
     Args:
-        config: whether there is one.
         jobs: those with a `callback_url` of their own are named once.
         events: told where it listens, or why it cannot.
     """

@@ -57,7 +57,6 @@ async def cancel(
     one of which nobody knows yet whether the API has it.
 
     Args:
-        inputs: see `load`.
         forget: also drop what the relative windows of earlier runs still owe.
         lock_wait: how long to wait for another run on the same ledger.
         announce: called with level and text of what a person should know.

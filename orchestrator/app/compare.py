@@ -48,8 +48,6 @@ def compare(inputs: Inputs, settings: Settings, base_url: str, now: datetime) ->
     """Compares all files of the jobs with the simulator's records, as multisets.
 
     Args:
-        inputs: the jobs and the config that collected.
-        settings: of the simulator's world.
         base_url: of the running simulator, for its bill.
         now: the moment that the run took as its own: it says which time the jobs wanted.
     """

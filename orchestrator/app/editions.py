@@ -46,7 +46,6 @@ def choose_editions(
     """The collected reports that hold a moment of a span, whole.
 
     Args:
-        inputs: jobs and config.
         first: the first moment, as the user wrote it; a bare date is in each job's zone.
         last: the first moment after the span.
         now: the present moment, aware; None: by this machine's clock.

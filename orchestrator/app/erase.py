@@ -131,7 +131,6 @@ async def erase(
     waived. No run buys any of it again by itself.
 
     Args:
-        inputs: see `load`.
         before: a date or a time as in a job file, in the zone of the (first) job of each series;
             or an aware moment.
         lock_wait: how long to wait for another run on the same ledger.

@@ -147,9 +147,6 @@ class LedgerView:
 
     Each of its iterators opens the ledger and closes it at its end; inside a ``with`` block all of
     them use one reader. Not for two threads at once.
-
-    Args:
-        inputs: the jobs and the config, which names the ledger.
     """
 
     def __init__(self, inputs: Inputs) -> None:

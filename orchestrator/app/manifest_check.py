@@ -54,8 +54,6 @@ def compare(config: Config, reader: LedgerReader, store: OutputStore | None = No
     """Holds a ledger against the manifest beside its files.
 
     Args:
-        config: where they are.
-        reader: of the ledger.
         store: whose manifest; None: one of its own. Only a writer needs to say it.
 
     Raises:

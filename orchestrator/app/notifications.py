@@ -94,9 +94,6 @@ class Announcement:
     def begin(self, config: Config, mask: Callable[[str], str] = lambda text: text) -> None:
         """Pings that the run begins; the run does not wait for it.
 
-        Args:
-            mask: hides what must not be told.
-
         Raises:
             InputError: what the config asks for needs a library that is not installed.
         """

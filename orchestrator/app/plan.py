@@ -114,7 +114,6 @@ def plan(inputs: Inputs, now: datetime | None = None) -> Plan:
     """What a run would ask for.
 
     Args:
-        inputs: see `load`.
         now: the moment for which it holds, aware; None: the present.
     """
     return Plan(inputs, clock_of(now).now())

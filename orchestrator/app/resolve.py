@@ -112,8 +112,6 @@ async def resolve(
     """Decides about each report by itself; what fails for one does not stop the others.
 
     Args:
-        inputs: see `load`.
-        decision: about all of them.
         names: our numbers of reports (``17`` or ``r17``), or the API's ids; none: every report of
             the jobs that waits for a person.
         request_id: for `Decision.ADOPT`, the API's id of the report to adopt.

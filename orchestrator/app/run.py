@@ -66,7 +66,6 @@ async def run(
     the cancellation goes on. A second one, while the run stops, shortens that to `HURRY`.
 
     Args:
-        inputs: see `load`.
         credentials: by name, those that the jobs use; None: they are looked up.
         clock: the wall clock; None: this machine's.
         deadline: how long after `started` the run stops by itself; None: it works to its end.

@@ -167,7 +167,6 @@ async def open_sessions(
     """A session for each API key, by name of credentials; names of one key share it.
 
     Args:
-        config: where the API is, and how fast it may be asked.
         clock: for the server's ``Date``.
         events: told when the API is down; None: nobody is.
         patience: how long to wait for an API that is down.

@@ -71,7 +71,6 @@ class Shutdown:
         Args:
             deadline: counted from `started`.
             started: by `time.monotonic`.
-            inform: shows a line to a person.
         """
         wait = max(0.0, started + deadline.total_seconds() - time.monotonic())
         self.drain.ends_at = anyio.current_time() + wait
@@ -152,7 +151,6 @@ async def listen_for_signals(
     Args:
         inform: shows a line to whoever sent the signal.
         let_go: called before the process ends at once; gives the terminal back.
-        task_status: started once signals are taken.
     """
     count = 0
     with anyio.open_signal_receiver(*_numbers()) as signals:

@@ -234,7 +234,6 @@ def status(inputs: Inputs, now: datetime | None = None) -> Status:
     """Where every report of the jobs stands; without jobs, of all of the ledger.
 
     Args:
-        inputs: see `load`.
         now: the present moment, aware; None: by this machine's clock.
     """
     return Status(inputs, clock_of(now).now())

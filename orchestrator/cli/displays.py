@@ -32,9 +32,6 @@ class RunOutput:
 
     Args:
         credentials: whose secrets must never show.
-        clock: the time on the lines.
-        as_json: the ending is a JSON object.
-        log_format: of the lines: ``text`` or ``json``.
         quiet: only what a person must know.
     """
 

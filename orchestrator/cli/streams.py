@@ -17,7 +17,6 @@ class GuardedStream:
     """A text stream whose writes never fail; everything else is the stream's own.
 
     Args:
-        stream: the standard stream.
         lost: a first reason why nothing of it can be seen; it was closed from the beginning.
     """
 

@@ -27,7 +27,6 @@ def aligned(
     """The lines of a table, the headers first; nothing where there are no rows.
 
     Args:
-        headers: the names of the columns.
         rows: a cell a column each; read as they come, in constant memory.
         right: the columns of numbers, flush right.
         indent: what every line begins with.

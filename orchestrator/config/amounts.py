@@ -96,7 +96,6 @@ def prices(findings: Findings, given: object, currency: str) -> Prices:
     """Reads ``price_per_record``: a decimal number, or a mapping of products to such numbers.
 
     Args:
-        findings: takes the mistakes; what is wrong is left out.
         given: what stands there; None where nothing does.
         currency: as the config says; empty where it does not.
     """

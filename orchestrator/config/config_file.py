@@ -60,7 +60,6 @@ def read_config(
         base: where default paths begin when there is no file: the first job's directory.
         env: the environment, for the default credentials and ``~``.
         named_by: what messages call a file that cannot be opened; None: its path.
-        opened: opens the file.
     """
     if path is None:
         origin = Origin(base, env)

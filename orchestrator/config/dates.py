@@ -78,8 +78,6 @@ def moment(value: object, zone: ZoneInfo, *, is_end: bool = False) -> datetime:
     the zone too, and must exist there exactly once. Years from 1970 to 2100.
 
     Args:
-        value: what the file says.
-        zone: of the job.
         is_end: it ends a window: what a mistake is answered with must not end it earlier.
     """
     word = own_text(value).strip()

@@ -25,7 +25,7 @@ from orchestrator.errors import InputError, Mistake
 
 @dataclass(frozen=True, slots=True)
 class Inputs:
-    """What a command works with."""
+    """What a command works with; `app.setup.load` reads it."""
 
     config: Config  # defaults filled in; its secrets are still references
     jobs: tuple[Job, ...]  # in the order named

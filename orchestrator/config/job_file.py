@@ -35,7 +35,6 @@ def read_jobs(
     Jobs that have mistakes are left out; two jobs of one name are a mistake.
 
     Args:
-        paths: the files, as the user named them.
         credentials: the names that the config has; None leaves names unchecked.
         now: windows that begin later get a warning; None leaves that out.
     """

@@ -19,7 +19,6 @@ def why_unreadable(
     """What stands in a message behind the name of a file that cannot be read, and what to do.
 
     Args:
-        error: of the system.
         missing: what to do where there is no such file.
         folder: what to do where it is a directory.
     """

@@ -89,7 +89,6 @@ class Telemetry:
 
     Args:
         address: of the collector; ``/v1/traces`` and ``/v1/metrics`` are appended.
-        mask: hides what must not be told.
 
     Raises:
         InputError: OpenTelemetry is not installed.

@@ -57,7 +57,6 @@ class Past:
         """What is remembered once a run has ended. An unfinished one changes nothing.
 
         Args:
-            ending: of the run.
             untold: names of the targets that should have heard of it and could not be told.
         """
         behind = {name: self.before(name) for name in untold}

@@ -53,9 +53,6 @@ async def notify(
     """Tells every target how a run ended, all at once.
 
     Args:
-        post: sends a POST.
-        deliveries: the targets.
-        ending: of the run.
         problems: gets, by name, why a target could not be told, in words without secrets; one that
             is cut off by a cancellation stays in it.
     """

@@ -18,7 +18,6 @@ class LogDisplay:
     """Writes what happens to a log: notes at once, counts once a minute.
 
     Args:
-        log: where the lines go.
         every_change: `notify` is told of every change of a report, so no note repeats one.
     """
 

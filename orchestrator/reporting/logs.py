@@ -31,8 +31,6 @@ class Log:
     Args:
         stream: takes them; each is flushed.
         as_json: JSON Lines with the facts; else the time and the text, which has the facts already.
-        mask: takes the secrets out.
-        now: the time that the lines carry.
         quiet: nothing below warnings.
     """
 
@@ -78,11 +76,7 @@ def _masked(value: Any, mask: Callable[[str], str]) -> Any:
 
 
 class LibraryLines(logging.Handler):
-    """Writes what libraries log, from warnings on, as lines of ours.
-
-    Args:
-        log: where the lines go.
-    """
+    """Writes what libraries log, from warnings on, as lines of ours."""
 
     def __init__(self, log: Log) -> None:
         super().__init__(logging.WARNING)

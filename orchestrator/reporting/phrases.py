@@ -227,9 +227,7 @@ def explain(  # noqa: C901, PLR0911 - one arm a state
     """Explains why a report is in its state, and what to do about it.
 
     Args:
-        report: from the ledger.
         fate: of its window; used only where the report brought no file.
-        now: the present moment.
         attempts: number of failed reports over its window that count.
         kept: path of the quarantined file of a disputed report; empty if there is none.
     """

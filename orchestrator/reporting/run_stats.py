@@ -102,7 +102,6 @@ class RunStats:
     Memory does not grow with the number of reports, only with those that are open at a time.
 
     Args:
-        jobs: of the run.
         clock: the run's wall clock; what is intended from now on counts as new.
         requests: how many requests the run has made so far.
     """

@@ -18,8 +18,6 @@ def report_object(
     report's own status is `request_status`.
 
     Args:
-        report: the report.
-        dialect: the form of the object.
         base_url: the start of every link.
         now: seconds since 1970, for links that expire.
         phase: the phase in which the object shows the report; None is its present one.

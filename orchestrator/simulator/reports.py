@@ -95,7 +95,6 @@ class SeededRandom:
     """Draws the ids, durations and styles of one world's reports from its seed.
 
     Args:
-        settings: the world's.
         began: when the world began, in seconds since 1970: part of every id.
     """
 

@@ -81,7 +81,6 @@ def read_request(body: Mapping[str, Any], now: datetime, extra: frozenset[str]) 
     """A request body, checked as a whole.
 
     Args:
-        body: the JSON object.
         now: the world's moment, for the default dates.
         extra: products that this world takes beyond the table.
 

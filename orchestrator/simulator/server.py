@@ -314,7 +314,6 @@ async def serve(
     Args:
         settings: the world; None is the default one.
         clock: the world's clock; None makes one from `Settings.now` and `Settings.speed`.
-        host: where to listen.
         port: 0 is any that is free.
 
     Raises:

@@ -20,7 +20,6 @@ class Truth:
     ``REPORTS-USAGE`` is refused: its records follow from what the world did, so see its bill.
 
     Args:
-        settings: of the world that was asked.
         body: as a client sends it, with or without dates.
         start: overrides `date_start`.
         end: overrides `date_end`. The window may be longer than that of one report.

@@ -60,8 +60,6 @@ class World:
         """Creates a report.
 
         Args:
-            key: the API key of the call.
-            request: the valid body.
             elapsed: seconds of the loop since the server began, for faults.
             stranger: somebody else than the client under test asks; no fault strikes.
 

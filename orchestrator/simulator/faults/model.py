@@ -165,7 +165,6 @@ class FaultInjector:
         """Counts a call, and returns the fault that strikes it.
 
         Args:
-            at: the place.
             account: the account that the call is about; empty where it is not known.
             product: the product that the call is about; empty where it is not known.
             elapsed: seconds of the loop since the server began.
