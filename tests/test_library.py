@@ -17,6 +17,7 @@ import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from unittest.mock import Mock
 
 import anyio
 import pytest
@@ -40,9 +41,10 @@ from orchestrator import (
     status,
     verify,
 )
-from orchestrator.core.events import ReportChanged
+from orchestrator.core.events import DebtKnown, ReportChanged
 from orchestrator.core.lifecycle import State
-from orchestrator.errors import TransportError, Unauthorized, WrongCount
+from orchestrator.errors import LedgerError, TransportError, Unauthorized, WrongCount
+from orchestrator.ledger.sqlite import SqliteLedger
 from orchestrator.simulator import Fault, Faults
 from tests.kit.cli_worlds import REPORTS, simulated
 
@@ -383,6 +385,68 @@ def test_a_deadline_returns_a_summary(slow: Place) -> None:
 
 
 # --- the process around it ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("ends", [True, False], ids=["summary", "error"])
+def test_an_error_of_on_event_is_told_once(
+    place: Place,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    ends: bool,
+) -> None:
+    """Also where the run ends with an error. Before: to nobody, where there is no display."""
+
+    def fail(event: object) -> None:
+        raise RuntimeError("a bug of the program")
+
+    if ends:
+        assert run_sync(load([place.job]), on_event=fail).code is ExitCode.DONE
+    else:
+        monkeypatch.setattr(SqliteLedger, "record_intent", Mock(side_effect=LedgerError("full")))
+        with pytest.raises(LedgerError, match="full"):
+            run_sync(load([place.job]), on_event=fail)
+    (line,) = caplog.records
+    assert (line.name, line.levelname) == ("orchestrator", "WARNING")
+    assert "failed, the run did not: RuntimeError('a bug of the program')" in line.getMessage()
+    assert line.exc_info is not None
+
+
+@pytest.mark.parametrize("of_the_loop", [False, True])
+def test_handlers_of_the_program_are_put_back_after_a_run(
+    place: Place, *, of_the_loop: bool
+) -> None:
+    """`handle_signals=True` takes their place for as long as the run works."""
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    taken: asyncio.Queue[int] = asyncio.Queue()
+    sent: list[int] = []
+
+    def stop(event: object) -> None:
+        if isinstance(event, DebtKnown) and not sent:
+            sent.append(signal.SIGTERM)
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    async def main() -> None:
+        if of_the_loop:
+            for number in numbers:
+                asyncio.get_running_loop().add_signal_handler(number, taken.put_nowait, number)
+        own = [signal.getsignal(number) for number in numbers]
+        summary = await run(load([place.job]), handle_signals=True, on_event=stop)
+        assert summary.code is ExitCode.TERMINATED
+        assert taken.empty()
+        assert [signal.getsignal(number) for number in numbers] == own
+        for number in numbers:
+            os.kill(os.getpid(), number)
+            assert await asyncio.wait_for(taken.get(), PATIENCE) == number
+
+    before = [signal.getsignal(number) for number in numbers]
+    try:
+        for number in () if of_the_loop else numbers:
+            signal.signal(number, lambda number, _: taken.put_nowait(number))
+        asyncio.run(main())
+    finally:
+        for number, handler in zip(numbers, before, strict=True):
+            signal.signal(number, handler)
 
 
 def test_the_process_stays_as_it_is(place: Place, capfd: pytest.CaptureFixture[str]) -> None:

@@ -40,9 +40,6 @@ async def summarise(
         why_stopped = f"out of reach: {executed.unreachable}"
     why_stopped = why_stopped or end.stopped
     stats = executed.stats
-    if executed.display_error is not None:
-        text = f"the display failed, the run did not: {executed.display_error!r}"
-        request.note("warning", text)
     for text in await ledger.read(lambda reader: overlaps.subaccount_warnings(reader, jobs)):
         request.note("warning", text)
     if executed.loop_lag.words:

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import logging
 import random
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -22,7 +23,7 @@ from orchestrator.app import callbacks, editions
 from orchestrator.app.ledger_writing import WritableLedger
 from orchestrator.app.manifest_check import refuse_unknown_files
 from orchestrator.app.plan import double_purchase_warnings
-from orchestrator.app.run_request import RunRequest
+from orchestrator.app.run_request import NoDisplay, RunRequest
 from orchestrator.app.setup import open_sessions, output_of
 from orchestrator.collect.collector import FileCollector
 from orchestrator.collect.disk import translate_os_errors
@@ -119,7 +120,6 @@ class Executed:
     end: RunEnd
     renewed: RenewalsEnd | None  # how the newer editions stand, where these were asked for
     stats: RunStats
-    display_error: BaseException | None  # the first of what shows the run; None if there was none
     loop_lag: LoopLag  # how late the event loop's turns came
     receiver: CallbackServer | None  # of callbacks; None without one
     unreachable: str  # why the API could not be reached; empty if it could
@@ -137,6 +137,7 @@ async def execute(
     events = RunEvents(stats.notify, RunLog(log).notify, *request.subscribers)
     loop_lag = LoopLagMonitor()
     async with (
+        _failure_told(request, events),
         callbacks.open_receiver(config, jobs, events) as receiver,
         open_sessions(
             config, request.credentials, request.clock, events, config.poll.timeout
@@ -184,11 +185,23 @@ async def execute(
         end,
         renewed,
         stats,
-        events.failure,
         loop_lag.stalls(),
         receiver,
         unreachable[0] if unreachable else "",
     )
+
+
+@contextlib.asynccontextmanager
+async def _failure_told(request: RunRequest, events: RunEvents) -> AsyncIterator[None]:
+    """Tells at the end, once, that what watches the run has failed: without a display, by a log."""
+    try:
+        yield
+    finally:
+        if error := events.failure:
+            text = f"what watches the run (a display, on_event) failed, the run did not: {error!r}"
+            request.note("warning", text)
+            if isinstance(request.display, NoDisplay):
+                logging.getLogger("orchestrator").warning(text, exc_info=error)
 
 
 async def _pay_debt_or_renew(

@@ -153,7 +153,7 @@ async def listen_for_signals(
         let_go: called before the process ends at once; gives the terminal back.
     """
     count = 0
-    with anyio.open_signal_receiver(*_numbers()) as signals:
+    with _put_back(), anyio.open_signal_receiver(*_numbers()) as signals:
         task_status.started()
         async for received in signals:
             count += 1
@@ -174,6 +174,22 @@ async def listen_for_signals(
             else:
                 let_go()
                 os._exit(128 + number)
+
+
+@contextmanager
+def _put_back() -> Iterator[None]:
+    """Has signals handled again as before, at its end; asyncio leaves what is the default."""
+    loop = asyncio.get_running_loop()
+    of_loop = getattr(loop, "_signal_handlers", {})  # asyncio has no other way to tell them
+    before = {number: (signal.getsignal(number), of_loop.get(number)) for number in _numbers()}
+    try:
+        yield
+    finally:
+        for number, (handler, handle) in before.items():
+            if handle is not None:
+                loop.add_signal_handler(number, handle._run)  # noqa: SLF001 - as above
+            elif handler is not None:  # it was Python that installed it
+                signal.signal(number, handler)
 
 
 def _numbers() -> list[signal.Signals]:
