@@ -271,9 +271,10 @@ class _View:
         """A table function for each kind of file."""
         csv = [path for path in paths if _format(path) in _CSV]
         parquet = [path for path in paths if _format(path) is Format.PARQUET]
-        if other := [path for path in paths if path not in {*csv, *parquet}]:
+        readable = {*csv, *parquet}
+        if other := next((path for path in paths if path not in readable), None):
             raise InputError(
-                f"{other[0]} cannot be asked: query reads csv, csv.gz, csv.zst and parquet; "
+                f"{other} cannot be asked: query reads csv, csv.gz, csv.zst and parquet; "
                 "collect with another output.format"
             )
         partitions = ", ".join(f"'{name}': VARCHAR" for name in _PARTITIONS)
