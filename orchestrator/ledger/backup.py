@@ -12,7 +12,7 @@ from orchestrator.errors import InputError, LedgerError, OutputError
 from orchestrator.fsync import sync_and_close, sync_folder
 from orchestrator.ledger import hardening, integrity
 from orchestrator.ledger.creation import files_of, refuse_empty, remove_ledger
-from orchestrator.ledger.events import Identity
+from orchestrator.ledger.events import EventTable, Identity
 from orchestrator.ledger.lock import lock_of
 from orchestrator.ledger.schema import APPLICATION_ID, check
 from orchestrator.ledger.sqlite_errors import explain
@@ -111,9 +111,9 @@ def _refuse_more(path: Path, target: Path) -> None:
     with closing(hardening.open_file(path, "mode=ro")) as newer:
         try:
             with closing(hardening.open_file(target, "immutable=1")) as older:
-                theirs = Identity(older).point()
-            ours = Identity(newer).point()
-            last_event = Identity(newer).event_checksum(theirs.events)
+                theirs = Identity(older, EventTable(older)).point()
+            ours = Identity(newer, EventTable(newer)).point()
+            last_event = EventTable(newer).checksum(theirs.events)
         except (sqlite3.Error, LedgerError):  # damaged, or of a version without
             raise another from None
     if theirs.ledger != ours.ledger:

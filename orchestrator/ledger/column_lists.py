@@ -1,7 +1,9 @@
 """The columns of files: each list of them once, by number; and where they change in a series."""
 
 import json
+import sqlite3
 from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import lru_cache
 
 from orchestrator.core.column_drift import FileShape, ShapeChange
@@ -12,10 +14,14 @@ from orchestrator.ledger.rows import column_changes_of, refuse_damaged
 from orchestrator.ledger.series import SeriesTable
 
 
-class ColumnLists(SeriesTable):
-    """The table `column_list`."""
+@dataclass(frozen=True, slots=True)
+class ColumnLists:
+    """The table `column_list` of one connection; calls without a docstring: see `LedgerReader`."""
 
-    def number_of_columns(self, columns: FileColumns) -> int | None:
+    db: sqlite3.Connection
+    series: SeriesTable
+
+    def number_of(self, columns: FileColumns) -> int | None:
         """The number of a list, which gets one where it has none; None for one without columns."""
         if not columns:
             return None
@@ -36,7 +42,7 @@ class ColumnLists(SeriesTable):
             yield number, self.column_list(number)
 
     def column_changes(self, series: Series) -> Iterator[ShapeChange]:
-        number = self.find(series)
+        number = self.series.find(series)
         of_series = (
             "FROM report INDEXED BY report_columns WHERE series_id = ?"
             " AND column_list IS NOT NULL AND state = 'collected' AND rows > 0"

@@ -1,21 +1,25 @@
 """Stores the events of reports, the ledger's identity, and how far it has got."""
 
 import hashlib
+import sqlite3
 import zlib
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import datetime
 
 from orchestrator.core.ledger_records import from_ms, to_ms
 from orchestrator.core.lifecycle import State
 from orchestrator.core.model import LedgerPoint
 from orchestrator.ledger import rows
-from orchestrator.ledger.table import Table
 
 
-class EventTable(Table):
-    """The table `event`. An event is never changed, nor removed."""
+@dataclass(frozen=True, slots=True)
+class EventTable:
+    """The table `event` of one connection. An event is never changed, nor removed."""
 
-    def add_event(
+    db: sqlite3.Connection
+
+    def add(
         self,
         report_id: int,
         at: datetime,
@@ -32,7 +36,7 @@ class EventTable(Table):
             (report_id, to_ms(at), kind, prior.value if prior else None, state.value, facts),
         )
 
-    def events(self, report_id: int) -> Iterator[tuple[datetime, str, str, str]]:
+    def of(self, report_id: int) -> Iterator[tuple[datetime, str, str, str]]:
         """A report's events, oldest first: when, kind, state reached, facts as JSON."""
         for row in self.db.execute(
             "SELECT at, kind, to_state, facts FROM event WHERE report_id = ? ORDER BY id",
@@ -42,18 +46,23 @@ class EventTable(Table):
                 at = from_ms(row["at"])
             yield at, row["kind"], row["to_state"], row["facts"]
 
-    def last_event(self) -> int:
+    def last(self) -> int:
         """The number of the latest event; 0 before the first. It never goes down."""
         (number,) = self.db.execute("SELECT coalesce(max(id), 0) FROM event").fetchone()
         return int(number)
 
-    def event_checksum(self, number: int) -> str:
+    def checksum(self, number: int) -> str:
+        """See `LedgerReader.event_checksum`."""
         row = self.db.execute("SELECT * FROM event WHERE id = ?", (number,)).fetchone()
         return f"{zlib.crc32(repr(None if row is None else tuple(row)).encode()):08x}"
 
 
-class Identity(EventTable):
-    """The table `identity`, which has one row."""
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """The table `identity` of one connection, which has one row."""
+
+    db: sqlite3.Connection
+    events: EventTable
 
     def point(self) -> LedgerPoint:
         """See `LedgerReader.point`.
@@ -64,8 +73,8 @@ class Identity(EventTable):
         row = self.db.execute("SELECT id, generation, changes FROM identity").fetchone()
         if row is None:
             raise rows.damaged("no identity", ValueError("the table is empty"))
-        last = self.last_event()
-        return LedgerPoint(row[0], row[1], row[2], last, self.event_checksum(last))
+        last = self.events.last()
+        return LedgerPoint(row[0], row[1], row[2], last, self.events.checksum(last))
 
     def rebuilt_at(self) -> int | None:
         row = self.db.execute("SELECT rebuilt_at FROM identity").fetchone()

@@ -1,38 +1,49 @@
 """Stores the given-up windows: no run asks for them until a person has them retried."""
 
+import sqlite3
+from dataclasses import dataclass
 from datetime import datetime
 
 from orchestrator.core.intervals import Window
-from orchestrator.core.ledger_records import to_ms
+from orchestrator.core.ledger_records import LedgerChanges, to_ms
 from orchestrator.core.model import GivenUp, Report, Series
 from orchestrator.ledger import rows
 from orchestrator.ledger.series import SeriesTable
 
 
-class GivenUpTable(SeriesTable):
-    """The table `given_up`."""
+@dataclass(frozen=True, slots=True)
+class GivenUpTable:
+    """The table `given_up` of one connection; notes in `changes` what it writes.
+
+    Calls without a docstring are those of `LedgerReader` and `Ledger`.
+    """
+
+    db: sqlite3.Connection
+    series: SeriesTable
+    changes: LedgerChanges
 
     def given_up(self, series: Series) -> tuple[GivenUp, ...]:
         cursor = self.db.execute(
             "SELECT * FROM given_up WHERE series_id = ? ORDER BY window_start",
-            (self.find(series),),
+            (self.series.find(series),),
         )
         return tuple(rows.given_up_of(row, series) for row in cursor)
 
-    def given_up_numbered(self, number: int) -> GivenUp | None:
+    def numbered(self, number: int) -> GivenUp | None:
+        """See `LedgerReader.given_up_numbered`."""
         row = self.db.execute("SELECT * FROM given_up WHERE id = ?", (number,)).fetchone()
         if row is None:
             return None
-        return rows.given_up_of(row, self.series_numbered(row["series_id"]))
+        return rows.given_up_of(row, self.series.series_numbered(row["series_id"]))
 
     def give_up(
-        self, series: Series, window: Window, reason: str, report_id: int | None, at: datetime
+        self, series: Series, window: Window, reason: str, *, report_id: int | None, at: datetime
     ) -> None:
         self._write(
             "INSERT INTO given_up (series_id, window_start, window_end, report_id, reason, at)"
             " VALUES (?, ?, ?, ?, ?, ?)",
             (
-                self.number_of(series),
+                self.series.number_of(series),
                 *window.epoch,
                 report_id,
                 rows.reason_text(reason),
@@ -41,10 +52,10 @@ class GivenUpTable(SeriesTable):
         )
 
     def retry(self, series: Series) -> int:
-        series_id = self.find(series)
+        series_id = self.series.find(series)
         if series_id is None:
             return 0
-        self.forgive(series_id)
+        self.series.forgive(series_id)
         return self._write(
             "DELETE FROM given_up WHERE series_id = ? AND acknowledged = 0", (series_id,)
         )
@@ -56,7 +67,7 @@ class GivenUpTable(SeriesTable):
     def undo_give_up(self, report: Report) -> int:
         entries = self.release(report)
         if entries:
-            self.forgive(self.number_of(report.series))
+            self.series.forgive(self.series.number_of(report.series))
         return entries
 
     def acknowledge(self, report: Report) -> int:

@@ -1,6 +1,8 @@
 """Reads the open reports, which a run still has work with: those that expire first, first."""
 
+import sqlite3
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from itertools import islice
 from typing import Final
 
@@ -8,6 +10,7 @@ from orchestrator.core.intervals import merge
 from orchestrator.core.lifecycle import OPEN, State
 from orchestrator.core.model import Report, Series
 from orchestrator.ledger.reports import ReportTable
+from orchestrator.ledger.series import SeriesTable
 
 _OPEN: Final = ", ".join(sorted(f"'{state.value}'" for state in OPEN))
 
@@ -18,8 +21,16 @@ FIRST: Final[OpenPosition] = (0, 0)
 """Before all of them."""
 
 
-class OpenReports(ReportTable):
-    """Reads the open reports, in memory that does not grow with their number."""
+@dataclass(frozen=True, slots=True)
+class OpenReports:
+    """Reads the open reports of one connection, in memory that does not grow with their number.
+
+    Calls without a docstring are those of `LedgerReader`.
+    """
+
+    db: sqlite3.Connection
+    series: SeriesTable
+    reports: ReportTable
 
     def open_positions(
         self,
@@ -34,7 +45,7 @@ class OpenReports(ReportTable):
             after: only those behind this position in that order.
             api_keys: those of any series that they bought, as well.
         """
-        wanted = None if keys is None else {self.find_key(key) for key in keys}
+        wanted = None if keys is None else {self.series.find_key(key) for key in keys}
 
         def is_wanted(series_id: int, report_id: int) -> bool:
             if wanted is None or series_id in wanted:
@@ -88,10 +99,10 @@ class OpenReports(ReportTable):
         """
         positions = self.open_positions(keys, after, api_keys)
         page = list(islice((at for at in positions if at[1] <= newest), most))
-        return [self.report(number) for _, number in page], page[-1] if page else None
+        return [self.reports.report(number) for _, number in page], page[-1] if page else None
 
     def waiting_for_a_person(self, keys: frozenset[str]) -> tuple[int, int]:
-        excluded = {self.find_key(key) for key in keys}
+        excluded = {self.series.find_key(key) for key in keys}
         disputed = self.db.execute(
             "SELECT series_id, count(*) FROM report WHERE state = ? GROUP BY series_id",
             (State.DISPUTED.value,),
@@ -143,6 +154,6 @@ class OpenReports(ReportTable):
         (number,) = self.db.execute(
             "SELECT count(*) FROM report INDEXED BY report_state"  # noqa: S608 - only states
             f" WHERE series_id = ? AND state IN ({_OPEN})",
-            (self.find(series),),
+            (self.series.find(series),),
         ).fetchone()
         return int(number)

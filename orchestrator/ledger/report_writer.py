@@ -1,10 +1,13 @@
 """Writes reports: intents, and what events make of them. Never outside a transaction."""
 
+import sqlite3
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
 from orchestrator.core import attempts
 from orchestrator.core.intervals import Window
+from orchestrator.core.ledger_records import LedgerChanges
 from orchestrator.core.lifecycle import (
     Accepted,
     Event,
@@ -22,13 +25,25 @@ from orchestrator.ledger.column_lists import ColumnLists
 from orchestrator.ledger.events import EventTable
 from orchestrator.ledger.given_up import GivenUpTable
 from orchestrator.ledger.reports import ReportTable
+from orchestrator.ledger.series import SeriesTable
+from orchestrator.ledger.windows import SeriesWindows
 
 _CHANGES: Final = {(False, True): "collected_change", (True, False): "removed_change"}
 """What is noted of a report that was collected before or not, and is after or not."""
 
 
-class ReportWriter(ReportTable, GivenUpTable, EventTable, ColumnLists):
-    """Writes the table `report`, and what must change with it: each change is an event."""
+@dataclass(frozen=True, slots=True)
+class ReportWriter:
+    """Writes the table `report` of one connection, and what must change with it."""
+
+    db: sqlite3.Connection  # whose transactions others begin and end
+    series: SeriesTable
+    windows: SeriesWindows
+    reports: ReportTable
+    given_up: GivenUpTable
+    events: EventTable  # takes an event for each change
+    changes: LedgerChanges  # notes each report that is written
+    column_lists: ColumnLists  # gives each list of columns its number
 
     def record_intent(
         self,
@@ -42,10 +57,10 @@ class ReportWriter(ReportTable, GivenUpTable, EventTable, ColumnLists):
         at: datetime,
         replaces: Report | None = None,
     ) -> Report:
-        series_id = self.number_of(series)
+        series_id = self.series.number_of(series)
         if replaces is not None:
             self._refuse_edition_of(replaces)
-        elif (holder := self.holder_of(series, window)) is not None:
+        elif (holder := self.windows.holder_of(series, window)) is not None:
             raise InvalidTransition(
                 f"{series}, {window}: {holder} has it already; buying it would be paying twice"
             )
@@ -71,7 +86,7 @@ class ReportWriter(ReportTable, GivenUpTable, EventTable, ColumnLists):
             tuple(values.values()),
         ).fetchall()
         report = rows.report_of(row, series)
-        self.add_event(report.id, at, kind="Intended", prior=None, state=report.state, facts="{}")
+        self.events.add(report.id, at, kind="Intended", prior=None, state=report.state, facts="{}")
         self.changes.report(report)
         return report
 
@@ -81,7 +96,7 @@ class ReportWriter(ReportTable, GivenUpTable, EventTable, ColumnLists):
             self._reclaim(report)
         values = rows.changed_values(report, state, event, at)
         if isinstance(event, Verified | Accepted):
-            values["column_list"] = self.number_of_columns(event.file_columns)
+            values["column_list"] = self.column_lists.number_of(event.file_columns)
         if "request_id" in values:
             self._refuse_taken(report, values["request_id"])
         setting = ", ".join(f"{name} = ?" for name in values)
@@ -98,7 +113,7 @@ class ReportWriter(ReportTable, GivenUpTable, EventTable, ColumnLists):
                 f"report {report.id} is no longer {report.state.value}: it changed behind our "
                 "back; this is a bug"
             )
-        self.add_event(
+        self.events.add(
             report.id,
             at,
             kind=type(event).__name__,
@@ -111,21 +126,16 @@ class ReportWriter(ReportTable, GivenUpTable, EventTable, ColumnLists):
                 "UPDATE report SET failed = (SELECT max(id) FROM event) WHERE id = ?", (report.id,)
             )
         elif attempts.begins_anew(event):
-            self.forgive(self.number_of(report.series))
+            self.series.forgive(self.series.number_of(report.series))
         elif state.is_open and not report.state.is_open:  # it lives again
             self.db.execute("UPDATE report SET failed = NULL WHERE id = ?", (report.id,))
         self._note_foreign_rows(report.id, event)
         if isinstance(event, Published) and report.replaces is not None:
             reason = f"by report {report.id}, edition {report.edition}"
-            self.apply(self.report(report.replaces), Superseded(reason), at)
+            self.apply(self.reports.report(report.replaces), Superseded(reason), at)
         changed = rows.report_of(written[0], report.series)
         self.changes.report(changed, report.state)
         return changed
-
-    def end_and_give_up(self, report: Report, event: Event, reason: str, at: datetime) -> Report:
-        ended = self.apply(report, event, at)
-        self.give_up(report.series, report.window, reason, report.id, at)
-        return ended
 
     def _note_foreign_rows(self, report_id: int, event: Event) -> None:
         match event:
@@ -147,8 +157,8 @@ class ReportWriter(ReportTable, GivenUpTable, EventTable, ColumnLists):
         Raises:
             WindowTaken: another report has a part of it by now.
         """
-        self.release(report)
-        holder = self.holder_of(report.series, report.window)
+        self.given_up.release(report)
+        holder = self.windows.holder_of(report.series, report.window)
         if holder is not None:
             raise WindowTaken(
                 f"report {report.id} ({report.series}, {report.window}): {holder} has its window, "
@@ -167,7 +177,7 @@ class ReportWriter(ReportTable, GivenUpTable, EventTable, ColumnLists):
                 f"{current.series}, {current.window}: report {current.id} is not what is collected "
                 "of it (any more), so no newer edition of it is bought"
             )
-        under_way = self.newer_edition(current)
+        under_way = self.reports.newer_edition(current)
         if under_way is not None:
             raise InvalidTransition(
                 f"{current.series}, {current.window}: report {under_way} is a newer edition that "
@@ -175,7 +185,7 @@ class ReportWriter(ReportTable, GivenUpTable, EventTable, ColumnLists):
             )
 
     def _refuse_taken(self, report: Report, request_id: str) -> None:
-        owner = self.owners_of((request_id,)).get(request_id, report.id)
+        owner = self.reports.owners_of((request_id,)).get(request_id, report.id)
         if owner != report.id:
             raise RequestIdConflict(
                 f"the API names it {request_id}, which is the name of report {owner} already"
@@ -183,7 +193,7 @@ class ReportWriter(ReportTable, GivenUpTable, EventTable, ColumnLists):
 
     def withdrawn(self, report: Report, at: datetime) -> None:
         self.db.execute("UPDATE report SET target = NULL WHERE id = ?", (report.id,))
-        self.add_event(
+        self.events.add(
             report.id,
             at,
             kind="Withdrawn",
@@ -191,4 +201,4 @@ class ReportWriter(ReportTable, GivenUpTable, EventTable, ColumnLists):
             state=report.state,
             facts=rows.file_facts(report),
         )
-        self.changes.report(self.report(report.id))
+        self.changes.report(self.reports.report(report.id))

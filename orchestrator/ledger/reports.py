@@ -2,6 +2,7 @@
 
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -11,6 +12,7 @@ from orchestrator.core.lifecycle import UNPAID, State
 from orchestrator.core.model import Report, Series
 from orchestrator.core.spending import Bought
 from orchestrator.ledger import rows
+from orchestrator.ledger.series import SeriesTable
 from orchestrator.ledger.windows import SeriesWindows
 
 _IDS_AT_ONCE: Final = 500  # Request ids of one statement; SQLite takes 999 values at least.
@@ -26,8 +28,13 @@ _PUBLISHED: Final = (State.VERIFIED, State.COLLECTED, State.SUPERSEDED, State.ER
 _UNPAID: Final = tuple(sorted(state.value for state in UNPAID))
 
 
-class ReportTable(SeriesWindows):
-    """The table `report`, to read from."""
+@dataclass(frozen=True, slots=True)
+class ReportTable:
+    """The table `report` of one connection, to read from: calls of `LedgerReader`."""
+
+    db: sqlite3.Connection
+    series: SeriesTable
+    windows: SeriesWindows
 
     # --- single ones --------------------------------------------------------------------------
 
@@ -52,7 +59,7 @@ class ReportTable(SeriesWindows):
         """
         select = f"SELECT {rows.COLUMNS} FROM report {rest}"  # noqa: S608 - all of it is ours
         for row in self.db.execute(select, values):
-            yield rows.report_of(row, of or self.series_numbered(row["series_id"]))
+            yield rows.report_of(row, of or self.series.series_numbered(row["series_id"]))
 
     def reports_numbered(self, ids: Iterable[int]) -> Iterator[Report]:
         for number in ids:
@@ -62,11 +69,11 @@ class ReportTable(SeriesWindows):
                 continue
 
     def is_asked_again(self, report: Report) -> bool:
-        series_id = self.find(report.series)
+        series_id = self.series.find(report.series)
         start, end = report.window.epoch
         if series_id is None:
             return False
-        holder = self.report_over(series_id, start, end)
+        holder = self.windows.report_over(series_id, start, end)
         if holder is not None and holder != report.id:
             return True
         later = self.db.execute(
@@ -101,7 +108,7 @@ class ReportTable(SeriesWindows):
             "  AND edition.is_open = 0 AND edition.state <> ?) < ?"
             " ORDER BY window_start",
             (
-                self.find(series),
+                self.series.find(series),
                 State.COLLECTED.value,
                 seconds,
                 int(now.timestamp()),
@@ -126,7 +133,7 @@ class ReportTable(SeriesWindows):
     # --- of a series --------------------------------------------------------------------------
 
     def reports(self, series: Series, states: Iterable[State] | None = None) -> Iterator[Report]:
-        series_id = self.find(series)
+        series_id = self.series.find(series)
         if series_id is None:
             return iter(())
         wanted = set(State if states is None else states)
@@ -145,7 +152,7 @@ class ReportTable(SeriesWindows):
         return self._select(
             "INDEXED BY report_had WHERE series_id = ? AND has_window = 1 AND window_start < ?"
             " AND window_end > ? AND state = ? ORDER BY window_start",
-            (self.find(series), end, start, State.COLLECTED.value),
+            (self.series.find(series), end, start, State.COLLECTED.value),
             series,
         )
 
@@ -168,7 +175,7 @@ class ReportTable(SeriesWindows):
             "SELECT 1 FROM report WHERE series_id = ? AND window_start = ? AND target = ?"  # noqa: S608 - only marks
             f" AND state IN ({_marks(_PUBLISHED)}) LIMIT 1",
             (
-                self.find(series),
+                self.series.find(series),
                 window.epoch[0],
                 target,
                 *(state.value for state in _PUBLISHED),
@@ -180,7 +187,7 @@ class ReportTable(SeriesWindows):
         cursor = self.db.execute(
             "SELECT state, count(*), total(rows), total(size_bytes) FROM report"
             " WHERE series_id = ? GROUP BY state",
-            (self.find(series),),
+            (self.series.find(series),),
         )
         with rows.refuse_damaged("reports"):
             return {
@@ -191,7 +198,7 @@ class ReportTable(SeriesWindows):
     def number_in(self, series: Series, state: State) -> int:
         (number,) = self.db.execute(
             "SELECT count(*) FROM report WHERE series_id = ? AND state = ?",
-            (self.find(series), state.value),
+            (self.series.find(series), state.value),
         ).fetchone()
         return int(number)
 
@@ -237,7 +244,7 @@ class ReportTable(SeriesWindows):
         ):
             with rows.refuse_damaged(f"report {report_id}"):
                 window = Window.of_epoch(start, end)
-            series = self.series_numbered(series_id)
+            series = self.series.series_numbered(series_id)
             yield SubaccountRows(series, window, report_id, account_id, number)
 
     def bought(self, since: datetime, up_to: int) -> Bought:
@@ -252,11 +259,11 @@ class ReportTable(SeriesWindows):
             " GROUP BY series_id",
             values,
         ):
-            product = self.series_numbered(series_id).product
+            product = self.series.series_numbered(series_id).product
             records[product] = records.get(product, 0) + int(number)
         with rows.refuse_damaged("windows"):
             uncounted = [
-                (self.series_numbered(series_id), Window.of_epoch(start, end))
+                (self.series.series_numbered(series_id), Window.of_epoch(start, end))
                 for series_id, start, end in self.db.execute(
                     f"SELECT series_id, window_start, window_end {asked} IS NULL", values
                 )

@@ -5,23 +5,28 @@ from collections.abc import Iterator
 from functools import lru_cache
 from typing import Final
 
+from orchestrator.core.ledger_records import LedgerChanges
 from orchestrator.core.model import Series
 from orchestrator.ledger import rows
-from orchestrator.ledger.table import Table
 
 _KEPT_SERIES: Final = 8192  # Series kept in memory by number: more than most ledgers have.
 
 
-class SeriesTable(Table):
-    """The table `series`; remembers numbers and series that it has read."""
+class SeriesTable:
+    """The table `series` of one connection; remembers numbers and series that it has read.
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
-        super().__init__(connection)
+    Args:
+        changes: notes whose failures no longer count.
+    """
+
+    def __init__(self, connection: sqlite3.Connection, changes: LedgerChanges) -> None:
+        self._db = connection
+        self._changes = changes
         self.series_numbered = lru_cache(maxsize=_KEPT_SERIES)(self._load)
         self._number_of_key: dict[str, int] = {}  # one entry for each series of the command's jobs
 
     def _load(self, series_id: int) -> Series:
-        (body,) = self.db.execute("SELECT body FROM series WHERE id = ?", (series_id,)).fetchone()
+        (body,) = self._db.execute("SELECT body FROM series WHERE id = ?", (series_id,)).fetchone()
         return rows.series_of(body)
 
     def find(self, series: Series) -> int | None:
@@ -33,7 +38,7 @@ class SeriesTable(Table):
         number = self._number_of_key.get(key)
         if number is not None:
             return number
-        row = self.db.execute("SELECT id FROM series WHERE key = ?", (key,)).fetchone()
+        row = self._db.execute("SELECT id FROM series WHERE key = ?", (key,)).fetchone()
         if row is None:
             return None
         self._number_of_key[key] = int(row[0])
@@ -44,7 +49,7 @@ class SeriesTable(Table):
         number = self.find(series)
         if number is not None:
             return number
-        cursor = self.db.execute(
+        cursor = self._db.execute(
             "INSERT INTO series (key, account_id, kind, body) VALUES (?, ?, ?, ?)",
             (series.key, series.account_id, series.kind, rows.body_text(series)),
         )
@@ -58,7 +63,7 @@ class SeriesTable(Table):
 
     def retried(self, series: Series | int) -> int:
         series_id = series if isinstance(series, int) else self.find(series)
-        row = self.db.execute("SELECT retried FROM series WHERE id = ?", (series_id,)).fetchone()
+        row = self._db.execute("SELECT retried FROM series WHERE id = ?", (series_id,)).fetchone()
         return 0 if row is None else int(row[0])
 
     def forgive(self, series_id: int) -> None:
@@ -66,12 +71,12 @@ class SeriesTable(Table):
 
         By the number of the latest event, not by a clock: that may be wrong, and be set right.
         """
-        self.changes.series[series_id] = None
-        self.db.execute(
+        self._changes.series[series_id] = None
+        self._db.execute(
             "UPDATE series SET retried = (SELECT coalesce(max(id), 0) FROM event) WHERE id = ?",
             (series_id,),
         )
 
     def all_series(self) -> Iterator[Series]:
-        for (body,) in self.db.execute("SELECT body FROM series ORDER BY account_id, id"):
+        for (body,) in self._db.execute("SELECT body FROM series ORDER BY account_id, id"):
             yield rows.series_of(body)

@@ -5,12 +5,15 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, Concatenate, Final, ParamSpec, TypeVar
 
 import anyio
 
 from orchestrator.core.commands import JOB, typed
+from orchestrator.core.intervals import Window
+from orchestrator.core.lifecycle import Event
 from orchestrator.core.model import Report, Series
 from orchestrator.core.ports import Clock
 from orchestrator.errors import LedgerError, OldLedgerVersion
@@ -171,18 +174,6 @@ def _transaction(
     return call
 
 
-def _timed_transaction(
-    method_of: Callable[[Store], Callable[..., T]],
-) -> Callable[..., Coroutine[Any, Any, T]]:
-    """The same for a method that is told when it was called."""
-
-    async def call(self: SqliteLedger, /, *args: Any, **kwargs: Any) -> T:
-        at = self._clock.now()
-        return await self.transact(lambda store: method_of(store)(*args, **kwargs, at=at))
-
-    return call
-
-
 class SqliteLedger(GroupCommits):
     """The port `Ledger` over one connection, with group commits.
 
@@ -241,11 +232,57 @@ class SqliteLedger(GroupCommits):
     acknowledge = _transaction(lambda store: store.acknowledge)
     owners_of = _transaction(lambda store: store.owners_of)
     owners = _transaction(lambda store: store.owners)
-    record_intent = _timed_transaction(lambda store: store.record_intent)
-    apply = _timed_transaction(lambda store: store.apply)
-    give_up = _timed_transaction(lambda store: store.give_up)
-    end_and_give_up = _timed_transaction(lambda store: store.end_and_give_up)
-    withdrawn = _timed_transaction(lambda store: store.withdrawn)
+
+    async def record_intent(
+        self,
+        series: Series,
+        window: Window,
+        *,
+        job: str,
+        api_key: str,
+        server_ahead: timedelta,
+        callback_url: str | None,
+        replaces: Report | None = None,
+    ) -> Report:
+        at = self._clock.now()
+        return await self.transact(
+            lambda store: store.record_intent(
+                series,
+                window,
+                job=job,
+                api_key=api_key,
+                server_ahead=server_ahead,
+                callback_url=callback_url,
+                at=at,
+                replaces=replaces,
+            )
+        )
+
+    async def apply(self, report: Report, event: Event) -> Report:
+        at = self._clock.now()
+        return await self.transact(lambda store: store.apply(report, event, at))
+
+    async def give_up(
+        self, series: Series, window: Window, reason: str, report_id: int | None
+    ) -> None:
+        at = self._clock.now()
+        await self.transact(
+            lambda store: store.give_up(series, window, reason, report_id=report_id, at=at)
+        )
+
+    async def end_and_give_up(self, report: Report, event: Event, reason: str) -> Report:
+        at = self._clock.now()
+
+        def work(store: Store) -> Report:
+            ended = store.apply(report, event, at)
+            store.give_up(report.series, report.window, reason, report_id=report.id, at=at)
+            return ended
+
+        return await self.transact(work)
+
+    async def withdrawn(self, report: Report) -> None:
+        at = self._clock.now()
+        await self.transact(lambda store: store.withdrawn(report, at))
 
     async def open_reports(
         self, series: Iterable[Series], api_keys: Iterable[str] = ()

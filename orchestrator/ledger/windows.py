@@ -1,21 +1,27 @@
 """Reads the windows of a series (had, failed), and stores its jobs' resolutions."""
 
+import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from sqlite3 import Row
 
 from orchestrator.core.intervals import Window, merge
-from orchestrator.core.ledger_records import from_ms, to_ms
+from orchestrator.core.ledger_records import LedgerChanges, from_ms, to_ms
 from orchestrator.core.lifecycle import State
 from orchestrator.core.model import Failure, Resolution, Series
 from orchestrator.ledger import rows
 from orchestrator.ledger.series import SeriesTable
 
 
-class SeriesWindows(SeriesTable):
-    """Reads what became of the windows of series; writes nothing."""
+@dataclass(frozen=True, slots=True)
+class SeriesWindows:
+    """Reads what became of the windows of series, for `LedgerReader`; writes nothing."""
+
+    db: sqlite3.Connection
+    series: SeriesTable
 
     def had(self, series: Series) -> tuple[Window, ...]:
-        series_id = self.find(series)
+        series_id = self.series.find(series)
         if series_id is None:
             return ()
         cursor = self.db.execute(
@@ -31,7 +37,7 @@ class SeriesWindows(SeriesTable):
         return _coalesced(cursor)
 
     def failures(self, series: Series) -> tuple[Failure, ...]:
-        series_id = self.find(series)
+        series_id = self.series.find(series)
         if series_id is None:
             return ()
         cursor = self.db.execute(
@@ -66,7 +72,7 @@ class SeriesWindows(SeriesTable):
         return tuple(_failure_of(row) for row in cursor)
 
     def holder_of(self, series: Series, window: Window) -> str | None:
-        series_id = self.find(series)
+        series_id = self.series.find(series)
         if series_id is None:
             return None
         start, end = window.epoch
@@ -95,11 +101,19 @@ class SeriesWindows(SeriesTable):
         return int(row["id"]) if row is not None and row["window_end"] > start else None
 
 
-class ResolutionTable(SeriesTable):
-    """The tables `resolved` and `mark`."""
+@dataclass(frozen=True, slots=True)
+class ResolutionTable:
+    """The tables `resolved` and `mark` of one connection; notes in `changes` what it writes.
+
+    Its calls are those of `LedgerReader` and `Ledger`.
+    """
+
+    db: sqlite3.Connection
+    series: SeriesTable
+    changes: LedgerChanges
 
     def resolution(self, job: str, series: Series) -> Resolution:
-        series_id = self.find(series)
+        series_id = self.series.find(series)
         if series_id is None:
             return Resolution()
         windows = self.db.execute(
@@ -118,12 +132,12 @@ class ResolutionTable(SeriesTable):
         for job, series_id in self.db.execute(
             "SELECT job, series_id FROM mark ORDER BY job, series_id"
         ):
-            series = self.series_numbered(series_id)
+            series = self.series.series_numbered(series_id)
             yield job, series, self.resolution(job, series)
 
     def remember(self, job: str, resolutions: Mapping[Series, Resolution]) -> None:
         for series, resolution in resolutions.items():
-            series_id = self.number_of(series)
+            series_id = self.series.number_of(series)
             self.changes.resolutions[job, series_id] = None
             self.db.execute(
                 "DELETE FROM resolved WHERE job = ? AND series_id = ?", (job, series_id)
