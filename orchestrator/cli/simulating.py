@@ -69,20 +69,15 @@ def credential_names(settings: Settings) -> dict[str, ApiKey]:
 
 def ready_line(base_url: str, settings: Settings) -> dict[str, Any]:
     """What `simulate` prints when it is ready."""
-    first = settings.keys[0]
+    credentials = {name: _key_fields(key) for name, key in credential_names(settings).items()}
+    return {"base_url": base_url, **_key_fields(settings.keys[0]), "credentials": credentials}
+
+
+def _key_fields(key: ApiKey) -> dict[str, Any]:
     return {
-        "base_url": base_url,
-        "api_key": first.api_key,
-        "api_secret": first.api_secret,
-        "accounts": list(first.accounts),
-        "credentials": {
-            name: {
-                "api_key": key.api_key,
-                "api_secret": key.api_secret,
-                "accounts": list(key.accounts),
-            }
-            for name, key in credential_names(settings).items()
-        },
+        "api_key": key.api_key,
+        "api_secret": key.api_secret,
+        "accounts": list(key.accounts),
     }
 
 
