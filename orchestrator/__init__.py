@@ -46,57 +46,40 @@ if TYPE_CHECKING:
     from orchestrator.reporting.summary import RunSummary
 
 _MODULES: Final = {
-    "ApiError": "orchestrator.errors",
-    "CancelResult": "orchestrator.app.cancel",
-    "Change": "orchestrator.app.file_changes",
-    "Check": "orchestrator.app.check_disk",
-    "CheckResult": "orchestrator.app.check",
-    "Decision": "orchestrator.app.resolve",
-    "Display": "orchestrator.app.run_request",
-    "EditionChoice": "orchestrator.app.editions",
-    "Erasure": "orchestrator.app.erase",
-    "ExitCode": "orchestrator.core.policy",
-    "FileChange": "orchestrator.app.file_changes",
-    "FileChanges": "orchestrator.app.file_changes",
-    "Filter": "orchestrator.app.status",
-    "Finding": "orchestrator.app.verify",
-    "InputError": "orchestrator.errors",
-    "Inputs": "orchestrator.config",
-    "LedgerError": "orchestrator.errors",
-    "LedgerLocked": "orchestrator.errors",
-    "Level": "orchestrator.app.check_disk",
-    "OrchestratorError": "orchestrator.errors",
-    "OutputError": "orchestrator.errors",
-    "Plan": "orchestrator.app.plan",
-    "PlanTotals": "orchestrator.app.plan",
-    "ReportFile": "orchestrator.app.files",
-    "ReportStatus": "orchestrator.app.status",
-    "ResolveResult": "orchestrator.app.resolve",
-    "Resolved": "orchestrator.app.resolve",
-    "RunOptions": "orchestrator.app.run_request",
-    "RunSummary": "orchestrator.reporting.summary",
-    "SeriesPlan": "orchestrator.app.plan",
-    "SeriesStatus": "orchestrator.app.status",
-    "Status": "orchestrator.app.status",
-    "StoppedBeforeRun": "orchestrator.app.shutdown",
-    "VerifyResult": "orchestrator.app.verify",
-    "cancel": "orchestrator.app.cancel",
-    "changed_files": "orchestrator.app.file_changes",
-    "choose_editions": "orchestrator.app.editions",
-    "check": "orchestrator.app.check",
-    "check_sync": "orchestrator.app.check",
-    "erase": "orchestrator.app.erase",
-    "files": "orchestrator.app.files",
-    "files_of_run": "orchestrator.app.file_changes",
-    "load": "orchestrator.app.setup",
-    "plan": "orchestrator.app.plan",
-    "resolve": "orchestrator.app.resolve",
-    "run": "orchestrator.app.run",
-    "run_sync": "orchestrator.app.run",
-    "status": "orchestrator.app.status",
-    "to_erase": "orchestrator.app.erase",
-    "verify": "orchestrator.app.verify",
+    "orchestrator.app.cancel": ("CancelResult", "cancel"),
+    "orchestrator.app.check": ("CheckResult", "check", "check_sync"),
+    "orchestrator.app.check_disk": ("Check", "Level"),
+    "orchestrator.app.editions": ("EditionChoice", "choose_editions"),
+    "orchestrator.app.erase": ("Erasure", "erase", "to_erase"),
+    "orchestrator.app.file_changes": (
+        "Change",
+        "FileChange",
+        "FileChanges",
+        "changed_files",
+        "files_of_run",
+    ),
+    "orchestrator.app.files": ("ReportFile", "files"),
+    "orchestrator.app.plan": ("Plan", "PlanTotals", "SeriesPlan", "plan"),
+    "orchestrator.app.resolve": ("Decision", "ResolveResult", "Resolved", "resolve"),
+    "orchestrator.app.run": ("run", "run_sync"),
+    "orchestrator.app.run_request": ("Display", "RunOptions"),
+    "orchestrator.app.setup": ("load",),
+    "orchestrator.app.shutdown": ("StoppedBeforeRun",),
+    "orchestrator.app.status": ("Filter", "ReportStatus", "SeriesStatus", "Status", "status"),
+    "orchestrator.app.verify": ("Finding", "VerifyResult", "verify"),
+    "orchestrator.config": ("Inputs",),
+    "orchestrator.core.policy": ("ExitCode",),
+    "orchestrator.errors": (
+        "ApiError",
+        "InputError",
+        "LedgerError",
+        "LedgerLocked",
+        "OrchestratorError",
+        "OutputError",
+    ),
+    "orchestrator.reporting.summary": ("RunSummary",),
 }
+_HOMES: Final = {name: module for module, names in _MODULES.items() for name in names}
 """Where each public name is defined."""
 
 __all__ = [
@@ -156,12 +139,12 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     """A public name that is used for the first time."""
-    if name not in _MODULES:
+    if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(_MODULES[name]), name)
+    value = getattr(import_module(_HOMES[name]), name)
     globals()[name] = value
     return value
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_MODULES})
+    return sorted({*globals(), *_HOMES})

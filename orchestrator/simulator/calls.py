@@ -71,16 +71,16 @@ class Call:
     clock: WorldClock
     work: Work  # what the endpoint really does; run it at most once, through `proceed`
     closing: anyio.Event  # set when the server ends, so that no call keeps waiting
+    # creates a report from a body that somebody else with the same key sends
+    as_stranger: Callable[[ApiKey, dict[str, Any]], object]
+    # the ids of the reports that a key has asked for, oldest first
+    ids_created_by: Callable[[ApiKey], Sequence[str]]
     file_faults: tuple[FaultOfReport, ...] = ()  # what is wrong with the file of this one download
     list_view: ListView = CLEAR  # what a fault hides from this one list
     # the share of the answer's body that is sent before the connection ends
     cut: float | None = None
     # the bytes of a file sent in each second of the loop; None is no limit
     rate: float | None = None
-    # creates a report from a body that somebody else with the same key sends
-    as_stranger: Callable[[ApiKey, dict[str, Any]], object] = lambda _key, _body: None
-    # the ids of the reports that a key has asked for, oldest first
-    ids_created_by: Callable[[ApiKey], Sequence[str]] = lambda _key: ()
 
     async def proceed(self) -> web.StreamResponse:
         """Does what the endpoint does; a refusal becomes its answer."""

@@ -13,13 +13,7 @@ class WorldClock:
     until `begin` is called.
     """
 
-    def __init__(
-        self,
-        start: datetime,
-        speed: float = 1.0,
-        *,
-        loop_time: Callable[[], float] = anyio.current_time,
-    ) -> None:
+    def __init__(self, start: datetime, speed: float = 1.0) -> None:
         if start.tzinfo is None:
             raise ValueError(f"{start!r} has no time zone; the world's clock needs one")
         if speed < 0:
@@ -27,7 +21,6 @@ class WorldClock:
         self.speed = speed  # world seconds for each second of the loop; 0 stops it
         # called after the clock was set or advanced by hand
         self.listeners: list[Callable[[], None]] = []
-        self._loop_time = loop_time
         self._base = start.astimezone(UTC)
         self._base_epoch = self._base.timestamp()
         self._origin: float | None = None
@@ -35,13 +28,13 @@ class WorldClock:
     def begin(self) -> None:
         """Starts the clock; a second call changes nothing."""
         if self._origin is None:
-            self._origin = self._loop_time()
+            self._origin = anyio.current_time()
 
     def epoch(self) -> float:
         """Seconds since 1970-01-01T00:00:00Z, with fractions."""
         if self._origin is None:
             return self._base_epoch
-        return self._base_epoch + (self._loop_time() - self._origin) * self.speed
+        return self._base_epoch + (anyio.current_time() - self._origin) * self.speed
 
     def now(self) -> datetime:
         """The present moment of the world, aware, in UTC."""
@@ -50,7 +43,7 @@ class WorldClock:
     def set(self, moment: datetime) -> None:
         """Sets the clock, which runs on from there. Setting it back is allowed."""
         if self._origin is not None:
-            self._origin = self._loop_time()
+            self._origin = anyio.current_time()
         self._base = moment.astimezone(UTC)
         self._base_epoch = self._base.timestamp()
         for listener in self.listeners:

@@ -29,6 +29,7 @@ from orchestrator.simulator.world import World
 
 # Longer than any client keeps a connection, so that the server never closes it first.
 _KEEP_ALIVE_SECONDS: Final = 3600.0
+_HOST: Final = "127.0.0.1"
 _SHUTDOWN_SECONDS: Final = 1.0  # How long the end of the server waits for calls in progress.
 _REMEMBERED_CALLS: Final = 100_000  # The maximum length of `Simulator.call_times`.
 
@@ -81,7 +82,7 @@ class Simulator:
         self._closing = anyio.Event()
         self._runner: web.AppRunner | None = None
         self._site: web.TCPSite | None = None
-        self._address = ("127.0.0.1", 0)
+        self._port = 0
         self._endpoints = Endpoints(self.world)
         self._keys = {_basic(key): key for key in settings.keys}
         now = anyio.current_time()
@@ -128,8 +129,7 @@ class Simulator:
     def _call(self, place: str, request: web.Request, key: ApiKey, work: Work) -> Call:
         return Call(
             place, request, key, self.clock, work, self._closing,
-            as_stranger=self._endpoints.create_as_stranger,
-            ids_created_by=self._endpoints.ids_created_by,
+            self._endpoints.create_as_stranger, self._endpoints.ids_created_by,
         )  # fmt: skip
 
     async def _file_on_other_host(self, request: web.Request) -> web.StreamResponse:
@@ -213,7 +213,7 @@ class Simulator:
         response.headers["Date"] = self._date[1]
 
     @asynccontextmanager
-    async def listening(self, host: str, port: int) -> AsyncIterator[Simulator]:
+    async def listening(self, port: int) -> AsyncIterator[Simulator]:
         """Listens for as long as the context lasts. Use `serve`."""
         self.clock.begin()
         callbacks = Callbacks(self.world, self._endpoints.describe)
@@ -227,12 +227,10 @@ class Simulator:
         self._runner = runner
         try:
             await runner.setup()
-            self._address = (host, port)
+            self._port = port
             await self._listen()
-            shown = f"[{host}]" if ":" in host else host
-            port = runner.addresses[0][1]
-            self._address = (host, port)
-            self._endpoints.base_url = f"http://{shown}:{port}"
+            self._port = runner.addresses[0][1]
+            self._endpoints.base_url = f"http://{_HOST}:{self._port}"
             failure: BaseException | None = None
             async with anyio.create_task_group() as background:
                 background.start_soon(callbacks.run)
@@ -256,8 +254,7 @@ class Simulator:
 
     async def _listen(self) -> None:
         assert self._runner is not None
-        host, port = self._address
-        self._site = web.TCPSite(self._runner, host, port, reuse_address=True)
+        self._site = web.TCPSite(self._runner, _HOST, self._port, reuse_address=True)
         await self._site.start()
 
     async def _strike(self, fault: FaultOfServer) -> None:
@@ -306,7 +303,6 @@ async def serve(
     settings: Settings | None = None,
     *,
     clock: WorldClock | None = None,
-    host: str = "127.0.0.1",
     port: int = 0,
 ) -> AsyncIterator[Simulator]:
     """Runs a simulator for as long as the context lasts.
@@ -321,5 +317,5 @@ async def serve(
     """
     settings = settings or Settings()
     clock = clock or WorldClock(settings.now or datetime.now(UTC), settings.speed)
-    async with Simulator(settings, clock).listening(host, port) as simulator:
+    async with Simulator(settings, clock).listening(port) as simulator:
         yield simulator

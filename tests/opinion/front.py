@@ -247,7 +247,7 @@ def _dropped(request: web.Request) -> web.Response:
 @asynccontextmanager
 async def serving(front: Front) -> AsyncIterator[Front]:
     """Serves on a free port of this machine for as long as the context lasts."""
-    async with front.listening("127.0.0.1", 0):
+    async with front.listening(0):
         yield front
 
 
