@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from anyio import to_thread
 
 from orchestrator.app import check_api, check_disk
-from orchestrator.app.check_disk import Check, Level, require_output
+from orchestrator.app.check_disk import Check, Level, failed, require_output
 from orchestrator.app.ledger_reading import ledger_is_missing, reading_ledger
 from orchestrator.app.manifest_check import Comparison, compare, refuse_unknown_files
 from orchestrator.app.notifications import says_anything, send_test, unavailable
@@ -135,7 +135,7 @@ async def _api(
     try:
         reach = await check_api.reach(config)
     except InputError as error:
-        yield Check(Level.ERROR, "reach", str(error), code=ExitCode.BAD_INPUT)
+        yield failed("reach", error)
         return
     if urlsplit(config.api.base_url).scheme == "https":
         for made in check_api.variables():
@@ -173,7 +173,7 @@ def _ledger(config: Config, jobs: Sequence[Job]) -> Iterator[Check]:
         refuse_network(config.state)
         who = lock_holder(config.state)
     except LedgerError as error:
-        yield Check(Level.ERROR, "lock", str(error), code=ExitCode.DISK)
+        yield failed("lock", error)
     else:
         free = "free: no run is active on this ledger"
         yield Check(Level.OK, "lock", free if who is None else f"held: {who} is running")
@@ -188,10 +188,8 @@ def _ledger(config: Config, jobs: Sequence[Job]) -> Iterator[Check]:
             series, reports = reader.size()
     except OldLedgerVersion as error:
         yield Check(Level.OK, "ledger", str(error))
-    except InputError as error:
-        yield Check(Level.ERROR, "ledger", str(error), code=ExitCode.BAD_INPUT)
-    except (LedgerError, OutputError) as error:
-        yield Check(Level.ERROR, "ledger", str(error), code=ExitCode.DISK)
+    except (InputError, LedgerError, OutputError) as error:
+        yield failed("ledger", error)
     else:
         if comparison is not None:
             yield from _comparison(comparison)
@@ -220,7 +218,7 @@ async def _notifications(config: Config, *, send: bool) -> AsyncIterator[Check]:
         try:
             otel.library()
         except InputError as error:
-            yield Check(Level.ERROR, "notify", str(error), code=ExitCode.BAD_INPUT)
+            yield failed("notify", error)
     for problem in unavailable(config):
         yield Check(Level.WARNING, "notify", problem, "a run would go on without it")
     if send:

@@ -13,7 +13,7 @@ from typing import Final
 import anyio
 
 from orchestrator.api.connection_errors import listen_words
-from orchestrator.app.check_disk import Check, Level
+from orchestrator.app.check_disk import Check, Level, failed
 from orchestrator.app.setup import clock_of, open_sessions, output_of
 from orchestrator.config import proxies_of, resolve_credentials
 from orchestrator.core import clocks
@@ -54,7 +54,7 @@ def credentials(config: Config, names: Sequence[str]) -> tuple[dict[str, Credent
         resolve_credentials(config, list(resolved), os.environ)
         key = output_of(config).hash_key
     except InputError as error:
-        checks.append(Check(Level.ERROR, "credentials", str(error), code=ExitCode.BAD_INPUT))
+        checks.append(failed("credentials", error))
     else:
         if key is not None and len(key.reveal()) < _SHORT_HASH_KEY:
             text = f"output.hash_key has fewer than {_SHORT_HASH_KEY} characters: it can be guessed"

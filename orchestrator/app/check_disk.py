@@ -15,9 +15,9 @@ from typing import Final
 from orchestrator.collect.formats import output_format
 from orchestrator.collect.layout import MANIFEST, PARTIAL, QUARANTINE
 from orchestrator.collect.stores import output_store
-from orchestrator.core.policy import ExitCode
+from orchestrator.core.policy import ExitCode, code_of
 from orchestrator.core.settings import Config, Readers
-from orchestrator.errors import InputError, OutputError
+from orchestrator.errors import InputError, OrchestratorError, OutputError
 from orchestrator.ledger import ledger_files
 from orchestrator.presence import is_dir
 from orchestrator.reporting.phrases import size_words
@@ -47,6 +47,11 @@ class Check:
     def __str__(self) -> str:
         text = f"{self.level.value:<8} {self.subject}: {self.text}"
         return f"{text}; {self.remedy}" if self.remedy else text
+
+
+def failed(subject: str, error: OrchestratorError) -> Check:
+    """An error that would end a run, with its exit code."""
+    return Check(Level.ERROR, subject, str(error), code=code_of(error))
 
 
 def folder(key: str, directory: Path) -> Check:
@@ -82,7 +87,7 @@ def file_format(config: Config) -> Iterator[Check]:
     try:
         output_format(config.output.format)
     except InputError as error:
-        yield Check(Level.ERROR, "format", str(error), code=ExitCode.BAD_INPUT)
+        yield failed("format", error)
 
 
 def readers(config: Config) -> Iterator[Check]:
@@ -173,10 +178,8 @@ def object_store(config: Config) -> Iterator[Check]:
         return
     try:
         require_store(config)
-    except InputError as error:
-        yield Check(Level.ERROR, "store", str(error), code=ExitCode.BAD_INPUT)
-    except OutputError as error:
-        yield Check(Level.ERROR, "store", str(error), code=ExitCode.DISK)
+    except (InputError, OutputError) as error:
+        yield failed("store", error)
     else:
         text = f"output.directory {config.output.url} can be written, read and deleted in"
         yield Check(Level.OK, "store", text)

@@ -8,6 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
+from orchestrator.collect import safe_open
 from orchestrator.errors import InputError, Mistake, OutputError
 from orchestrator.presence import exists
 from orchestrator.simulator import ApiKey, Settings
@@ -116,11 +117,8 @@ def write_config(path: Path, text: str) -> None:
             what = "is a file that `simulate` has not written"
             raise InputError([Mistake(str(path), 0, 0, "", what, "choose another name")])
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.unlink(missing_ok=True)
-        # Private from its first byte: it holds secrets, though simulated ones.
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
+        with safe_open.create(path, private=True) as file:
+            file.write(text.encode())
     except OSError as error:
         raise OutputError(f"cannot write {path}: {error.strerror}; choose another place") from error
 

@@ -194,12 +194,7 @@ def _series_json(line: SeriesPlan, totals: PlanTotals, texts: ChunkTexts) -> Ite
         "had": window_list(debt.had),
         "made_up": window_list(debt.backfilled),
         "past_retention": window_list(debt.forgotten),
-        "open": line.open,
-        "held": line.held,
-        "given_up": line.given_up,
-        "disputed": line.disputed,
-        "waived": line.waived,
-        "erased": line.erased,
+        **_beside(line),
         "expected_records": line.expected,
         "expected_price": None if cost is None else f"{cost:f}",
         "probe_first": debt.must_probe,
@@ -218,6 +213,12 @@ def _series_json(line: SeriesPlan, totals: PlanTotals, texts: ChunkTexts) -> Ite
     totals.add(line, number)
 
 
+def _beside(counts: SeriesPlan | PlanTotals) -> dict[str, int]:
+    """What there is beside the debt."""
+    names = ("open", "held", "given_up", "disputed", "waived", "erased")
+    return {name: getattr(counts, name) for name in names}
+
+
 def _totals_fields(totals: PlanTotals) -> dict[str, Any]:
     return {
         "series": totals.series,
@@ -227,12 +228,7 @@ def _totals_fields(totals: PlanTotals) -> dict[str, Any]:
         "requests_per_second": totals.requests_per_second,
         "least_seconds": round(totals.least_time.total_seconds(), 1),
         "keys": len(totals.by_key),
-        "open": totals.open,
-        "held": totals.held,
-        "given_up": totals.given_up,
-        "disputed": totals.disputed,
-        "waived": totals.waived,
-        "erased": totals.erased,
+        **_beside(totals),
         **totals.cost.fields(),
         "probes": totals.probes,
         "refetched_reports": totals.refetched_reports,
