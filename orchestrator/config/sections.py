@@ -89,23 +89,19 @@ def _read(
     missing = [key for key in slots if key not in read and key not in value]
     for key in missing:
         findings.mistake(path, f"{key} is missing", f"add {key}")
-    unread = unknown = 0
-    for key, part in value.items():
-        where = (*path, key)
-        unread += 1
-        if part is None:
-            findings.mistake(where, "is empty", "give it a value, or remove the key")
-        elif key not in slots:
-            unknown += 1
-            if unknown <= MAX_FINDINGS:  # what was probably meant takes its time to find
-                _refuse_unknown(slots, findings, where)
-        else:
-            try:
-                read[key] = slots[key].read(part)
-                unread -= 1
-            except InvalidValue as unfit:
-                findings.unfit(where, unfit)
-    return read, not (unread or missing)
+    given = {key: part for key, part in value.items() if part is not None}
+    for key in value.keys() - given.keys():
+        findings.mistake((*path, key), "is empty", "give it a value, or remove the key")
+    # Only so many: to find what was probably meant takes its time.
+    for key in [key for key in given if key not in slots][:MAX_FINDINGS]:
+        _refuse_unknown(slots, findings, (*path, key))
+    sound = {
+        key: content
+        for key, part in given.items()
+        if key in slots
+        and (content := findings.read((*path, key), slots[key].read, part)) is not None
+    }
+    return read | sound, not missing and sound.keys() == value.keys()
 
 
 def _refuse_unknown(slots: Slots, findings: Findings, where: KeyPath) -> None:
