@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from types import TracebackType
-from typing import TYPE_CHECKING, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from orchestrator.collect.layout import MANIFEST, first_folder, holds_files
 from orchestrator.config import Inputs
@@ -164,15 +163,10 @@ class LedgerView:
         self._reader = self._stack.enter_context(reading_ledger(self.inputs.config))
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: Any) -> None:  # noqa: PYI036 - passed on
         """Closes the ledger."""
         self._reader = None
-        self._stack.__exit__(kind, error, trace)
+        self._stack.__exit__(*error)
 
     @contextmanager
     def _reading(self) -> Iterator[LedgerReader]:
