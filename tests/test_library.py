@@ -14,6 +14,7 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import FrozenInstanceError
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -39,6 +40,7 @@ from orchestrator import (
     run,
     run_sync,
     status,
+    to_erase,
     verify,
 )
 from orchestrator.core.events import DebtKnown, ReportChanged
@@ -486,3 +488,15 @@ def test_in_an_event_loop_run_sync_says_what_to_use(place: Place) -> None:
             run_sync(load([place.job]))
 
     asyncio.run(main())
+
+
+def test_results_are_values(place: Place) -> None:
+    """Nobody can change what was told, and a copy of it is equal."""
+    inputs = load([place.job])
+    summary = run_sync(inputs)
+    assert pickle.loads(pickle.dumps(summary)) == summary
+    erasure, totals = to_erase(inputs, "2026-03-01"), plan(inputs).totals()
+    assert (erasure.files, totals.complete) == (12, 6)
+    for result, name in ((summary, "code"), (erasure, "files"), (totals, "complete")):
+        with pytest.raises(FrozenInstanceError):
+            setattr(result, name, 0)

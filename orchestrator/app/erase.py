@@ -4,8 +4,10 @@ The ledger first says that a file is erased, then the store removes it, then the
 Where something ends in between, the next `erase` or `run` goes on.
 """
 
+from __future__ import annotations
+
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -37,7 +39,7 @@ from orchestrator.ledger import ledger_exists
 from orchestrator.reporting.phrases import counted
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Erasure:
     """What is to be erased, or was.
 
@@ -69,31 +71,36 @@ class Erasure:
         """`ExitCode.UNFINISHED` where reports of that time are open, else `ExitCode.DONE`."""
         return ExitCode.UNFINISHED if self.open else ExitCode.DONE
 
-    def choose(
-        self, reader: LedgerReader, series: Series, before: datetime
-    ) -> tuple[list[int], list[int]]:
-        """Counts what is to be erased of a series: the reports with a file, and the disputed ones.
+    def __add__(self, other: Erasure) -> Erasure:
+        """Both together."""
+        return Erasure(*map(sum, zip(astuple(self), astuple(other), strict=True)))
 
-        The numbers alone, for there may be very many.
-        """
-        chosen: list[int] = []
-        disputed: list[int] = []
-        for report in reader.reports(series):
-            if report.window.start >= before:
-                break
-            if report.window.end > before:
-                self.kept_whole += report.state is State.COLLECTED
-            elif report.state.is_open:
-                self.open += 1
-            elif report.state is State.DISPUTED:
-                disputed.append(report.id)
-            elif report.state is State.COLLECTED and not _is_being_replaced(reader, report):
-                chosen.append(report.id)
-                self.files += 1
-                self.rows += report.rows or 0
-                self.size_bytes += report.size_bytes or 0
-        self.disputed += len(disputed)
-        return chosen, disputed
+
+def _choose(
+    reader: LedgerReader, series: Series, before: datetime
+) -> tuple[Erasure, list[int], list[int]]:
+    """What is to be erased of a series: the reports with a file, and the disputed ones.
+
+    The numbers alone, for there may be very many.
+    """
+    chosen: list[int] = []
+    disputed: list[int] = []
+    rows = size_bytes = kept_whole = still_open = 0
+    for report in reader.reports(series):
+        if report.window.start >= before:
+            break
+        if report.window.end > before:
+            kept_whole += report.state is State.COLLECTED
+        elif report.state.is_open:
+            still_open += 1
+        elif report.state is State.DISPUTED:
+            disputed.append(report.id)
+        elif report.state is State.COLLECTED and not _is_being_replaced(reader, report):
+            chosen.append(report.id)
+            rows += report.rows or 0
+            size_bytes += report.size_bytes or 0
+    numbers = (len(chosen), rows, size_bytes, len(disputed), 0, kept_whole, still_open)
+    return Erasure(*numbers), chosen, disputed
 
 
 def _is_being_replaced(reader: LedgerReader, report: Report) -> bool:
@@ -112,10 +119,9 @@ def to_erase(inputs: Inputs, before: str | datetime) -> Erasure:
     _refuse_elsewhere(inputs.config)
     with reading_ledger(inputs.config) as reader:
         for series, until in moments.values():
-            erasure.choose(reader, series, until)
+            erasure += _choose(reader, series, until)[0]
         numbers = _in_work_area(inputs.config.output.directory)
-        erasure.beside = len(_beside(reader, numbers, moments))
-    return erasure
+        return replace(erasure, beside=len(_beside(reader, numbers, moments)))
 
 
 async def erase(
@@ -158,18 +164,18 @@ async def erase(
         if number := await erasing.remove(await ledger.superseded()):
             announce("info", f"{counted(number, 'file')} removed that an earlier command had left")
         for series, until in moments.values():
-            chosen, disputed = await ledger.read(
-                partial(erasure.choose, series=series, before=until)
+            counted_here, chosen, disputed = await ledger.read(
+                partial(_choose, series=series, before=until)
             )
+            erasure += counted_here
             await erasing.waive(disputed)
             await erasing.erase(chosen)
         numbers = await to_thread.run_sync(_in_work_area, config.output.directory)
         beside = await ledger.read(lambda reader: _beside(reader, numbers, moments))
         await erasing.discard(beside)
-        erasure.beside = len(beside)
         await writable.manifest.write(clock.now())
     erasing.raise_failure()
-    return erasure
+    return replace(erasure, beside=len(beside))
 
 
 class _Erasing:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -58,27 +58,26 @@ class Plan(LedgerView):
 
     def totals(self) -> PlanTotals:
         """What the lines add up to; reads them all, in constant memory."""
-        totals = PlanTotals.of(self.inputs)
+        sums = PlanSums(self.inputs)
         counts = ChunkCounts()
         for line in self.lines():
-            totals.add(line, counts.of(line.debt))
-        self.add_refetched(totals)
-        return totals
+            sums.add(line, counts.of(line.debt))
+        return self.totals_of(sums)
 
-    def add_refetched(self, totals: PlanTotals) -> None:
-        """Adds what the jobs' `refetch` buys once more.
+    def totals_of(self, sums: PlanSums) -> PlanTotals:
+        """What all lines add up to, with what the jobs' `refetch` buys once more.
 
         Raises:
             InputError: the ledger is missing beside its files.
             LedgerError: it cannot be read, or is damaged.
         """
-        if any(job.refetch is not None for job in self.inputs.jobs):
-            from orchestrator.engine.refetch import early_reports  # noqa: PLC0415 - start-up time
+        if all(job.refetch is None for job in self.inputs.jobs):
+            return sums.totals()
+        from orchestrator.engine.refetch import early_reports  # noqa: PLC0415 - start-up time
 
-            with self._reading() as reader:
-                early = early_reports(reader, self.inputs.jobs, self.now)
-            totals.refetched_reports = len(early.due)
-            totals.refetched_records = early.records
+        with self._reading() as reader:
+            early = early_reports(reader, self.inputs.jobs, self.now)
+        return sums.totals(refetched_reports=len(early.due), refetched_records=early.records)
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +165,7 @@ def _within(windows: Sequence[Window], wanted: tuple[Window, ...]) -> list[Windo
     return [window for window in windows if intervals.intersect((window,), wanted)]
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class PlanTotals:
     """What a plan adds up to.
 
@@ -192,40 +191,11 @@ class PlanTotals:
     disputed: int = 0
     waived: int = 0
     erased: int = 0
-    by_key: Counter[str] = field(default_factory=Counter)
+    by_key: Mapping[str, int] = field(default_factory=dict)
     probes: int = 0
     bounds: tuple[Bound, ...] = ()
     refetched_reports: int = 0
     refetched_records: int = 0
-
-    @classmethod
-    def of(cls, inputs: Inputs) -> PlanTotals:
-        """Totals of nothing yet."""
-        config = inputs.config
-        return cls(
-            config.api.requests_per_second,
-            keys_of(inputs),
-            Cost(config.prices),
-            bounds=spending.bounds(config.limits, config.prices),
-        )
-
-    def add(self, line: SeriesPlan, chunks: int) -> None:
-        """Counts a series, and its chunks."""
-        if line.debt.owed:
-            self.series += 1
-        else:
-            self.complete += 1
-        self.chunks += chunks
-        self.probes += line.debt.must_probe
-        self.cost.add(line.debt.entry.series.product, line.expected)
-        self.by_key[self.keys[line.debt.entry.credentials]] += chunks
-        if line.first:
-            self.open += line.open
-            self.held += line.held
-        self.given_up += line.given_up
-        self.disputed += line.disputed
-        self.waived += line.waived
-        self.erased += line.erased
 
     @property
     def requests(self) -> int:
@@ -237,6 +207,43 @@ class PlanTotals:
         """The least time that the rate limit allows; the keys work side by side."""
         most = max(self.by_key.values(), default=0)
         return timedelta(seconds=most * REQUESTS_PER_CHUNK / self.requests_per_second)
+
+
+class PlanSums:
+    """Adds up the lines of a plan."""
+
+    def __init__(self, inputs: Inputs) -> None:
+        self.cost: Final = Cost(inputs.config.prices)
+        self._config = inputs.config
+        self._keys = keys_of(inputs)
+        self._by_key: Counter[str] = Counter()
+        self._numbers: Counter[str] = Counter()
+
+    def add(self, line: SeriesPlan, chunks: int) -> None:
+        """Counts a series, and its chunks."""
+        numbers = self._numbers
+        numbers["series" if line.debt.owed else "complete"] += 1
+        numbers["chunks"] += chunks
+        numbers["probes"] += line.debt.must_probe
+        self.cost.add(line.debt.entry.series.product, line.expected)
+        self._by_key[self._keys[line.debt.entry.credentials]] += chunks
+        if line.first:
+            numbers["open"] += line.open
+            numbers["held"] += line.held
+        for name in ("given_up", "disputed", "waived", "erased"):
+            numbers[name] += getattr(line, name)
+
+    def totals(self, **refetched: int) -> PlanTotals:
+        """What the lines up to now add up to."""
+        return PlanTotals(
+            requests_per_second=self._config.api.requests_per_second,
+            keys=self._keys,
+            cost=self.cost,
+            by_key=dict(self._by_key),
+            bounds=spending.bounds(self._config.limits, self._config.prices),
+            **self._numbers,
+            **refetched,
+        )
 
 
 class ChunkCounts:

@@ -3,7 +3,7 @@
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from datetime import datetime, timedelta
 from operator import attrgetter
 from typing import Final
@@ -68,19 +68,19 @@ _numbers = attrgetter(*(number.name for number in fields(RowStats)[2:]))
 """What can be added up of a row."""
 
 
+@dataclass(slots=True)
 class PlanNotes:
     """What must be said of the debt when a run begins, over all series.
 
     Its memory does not grow with their number.
     """
 
-    def __init__(self) -> None:
-        # by job, the time that earlier runs of it missed. This is normal
-        self.backfilled: dict[str, tuple[Window, ...]] = {}
-        # from the oldest moment asked for that the API no longer keeps, to where it still has
-        # records; None if there is no such time
-        self.past_retention: Window | None = None
-        self.past_retention_series = 0  # how many series reach back there
+    # by job, the time that earlier runs of it missed. This is normal
+    backfilled: dict[str, tuple[Window, ...]] = field(default_factory=dict)
+    # from the oldest moment asked for that the API no longer keeps, to where it still has
+    # records; None if there is no such time
+    past_retention: Window | None = None
+    past_retention_series: int = 0  # how many series reach back there
 
     def add(self, debt: Debt, now: datetime) -> None:
         """Adds the debt of one more series, as it stands now."""

@@ -14,7 +14,7 @@ import click
 
 from orchestrator.app.cost import UNKNOWN, price
 from orchestrator.app.manifest_check import refusal_by_run
-from orchestrator.app.plan import ChunkCounts, Plan, PlanTotals, SeriesPlan, plan
+from orchestrator.app.plan import ChunkCounts, Plan, PlanSums, PlanTotals, SeriesPlan, plan
 from orchestrator.app.setup import clock_of
 from orchestrator.cli import options
 from orchestrator.cli.inputs import read_inputs
@@ -158,7 +158,7 @@ class ChunkTexts:
 
 
 def _as_json(planned: Plan, warnings: _Warnings) -> Iterator[str]:
-    totals = PlanTotals.of(planned.inputs)
+    sums = PlanSums(planned.inputs)
     texts = ChunkTexts()
 
     def job_json(job: Job, lines: Iterator[SeriesPlan]) -> Iterator[str]:
@@ -175,18 +175,17 @@ def _as_json(planned: Plan, warnings: _Warnings) -> Iterator[str]:
 
     def series_json(line: SeriesPlan) -> Iterator[str]:
         warnings.add(line)
-        return _series_json(line, totals, texts)
+        return _series_json(line, sums, texts)
 
     yield f'{{"now":{json_text(utc_text(planned.now))},"jobs":'
     yield from json_list(job_json(job, lines) for job, lines in _by_job(planned))
     yield f',\n"warnings":{json_text(warnings.lines())}'
-    planned.add_refetched(totals)
-    yield f',\n"totals":{json_text(_totals_fields(totals))}}}\n'
+    yield f',\n"totals":{json_text(_totals_fields(planned.totals_of(sums)))}}}\n'
 
 
-def _series_json(line: SeriesPlan, totals: PlanTotals, texts: ChunkTexts) -> Iterator[str]:
+def _series_json(line: SeriesPlan, sums: PlanSums, texts: ChunkTexts) -> Iterator[str]:
     debt = line.debt
-    cost = price(totals.cost.prices, debt.entry.series, line.expected)
+    cost = price(sums.cost.prices, debt.entry.series, line.expected)
     head: dict[str, Any] = {
         **series_fields(debt.entry.series),
         "credentials": debt.entry.credentials,
@@ -210,7 +209,7 @@ def _series_json(line: SeriesPlan, totals: PlanTotals, texts: ChunkTexts) -> Ite
     yield f'{json_text(head)[:-1]},"chunks":'
     yield from json_list(counting())
     yield "}"
-    totals.add(line, number)
+    sums.add(line, number)
 
 
 def _beside(counts: SeriesPlan | PlanTotals) -> dict[str, int]:
@@ -240,20 +239,19 @@ def _totals_fields(totals: PlanTotals) -> dict[str, Any]:
 
 
 def _as_text(planned: Plan, warnings: _Warnings) -> Iterator[str]:
-    totals = PlanTotals.of(planned.inputs)
+    sums = PlanSums(planned.inputs)
     counts = ChunkCounts()
     for job, its_lines in _by_job(planned):
         summary = _JobSummary(job, planned.now)
         for line in its_lines:
             chunks = counts.of(line.debt)
-            totals.add(line, chunks)
+            sums.add(line, chunks)
             summary.add(line, chunks)
             warnings.add(line)
         yield from summary.lines()
         yield ""
     yield from (f"warning: {text}" for text in warnings.lines())
-    planned.add_refetched(totals)
-    yield from _totals_lines(totals)
+    yield from _totals_lines(planned.totals_of(sums))
 
 
 class _JobSummary:
