@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import csv
+import errno
 import hashlib
 import hmac
 import io
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -123,6 +125,31 @@ async def test_rules_are_applied_once_to_a_file_that_was_kept(
     assert [row[1] for row in rows[1:]] == [
         hmac.digest(b"a key", value.encode(), "sha256").hex() for value in ids
     ]
+
+
+@pytest.mark.anyio
+async def test_a_note_that_cannot_be_read_is_not_taken_for_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is hashed already would be hashed again, and published so."""
+    ruled = OutputSettings(tmp_path, columns=ColumnSettings(RULES), hash_key=Secret("a key"))
+    collector = FileCollector(ruled)
+    await collector.fetch(a_report(), BytesDownload(ARCHIVE))
+    await collector.quarantine(a_report(), "wrong echo")
+    opened = os.open
+
+    def fail(path: str | Path, *rest: int, **more: int) -> int:
+        if str(path).endswith(".txt"):
+            raise OSError(errno.EIO, os.strerror(errno.EIO), str(path))
+        return opened(path, *rest, **more)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "open", fail)
+        with pytest.raises(OutputError, match="Input/output error; look at the disk"):
+            await collector.accept(a_report())
+    assert (await collector.accept(a_report())).columns == ColumnChanges(
+        ("message_body",), ("message_id",)
+    )
 
 
 @pytest.mark.anyio

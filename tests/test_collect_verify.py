@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
+import os
 from typing import TYPE_CHECKING
 
 import pytest
@@ -86,6 +88,22 @@ def test_a_missing_file_is_found(tmp_path: Path) -> None:
     assert checked(path, "0" * 64, 0, Format.CSV) == [
         Finding(Fault.MISSING, str(path), f"{path}: the file is missing")
     ]
+
+
+def test_a_file_that_may_not_be_read_is_told_with_what_helps(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No backup, and no new report: the file is as it was."""
+    path = tmp_path / "x.csv"
+
+    def refuse(place: Path, *_: object) -> int:
+        raise PermissionError(errno.EACCES, "Permission denied", str(place))
+
+    monkeypatch.setattr(os, "open", refuse)
+    words = (
+        f"cannot read {path}: permission denied; give the user who runs this the right to read it"
+    )
+    assert checked(path, "0" * 64, 0, Format.CSV) == [Finding(Fault.UNREADABLE, str(path), words)]
 
 
 def test_a_folder_in_its_place_is_found(tmp_path: Path) -> None:

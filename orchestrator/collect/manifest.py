@@ -7,7 +7,6 @@ entry of a report takes the place of an earlier one. A last line that was cut, a
 it, is no line.
 """
 
-import errno
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -26,12 +25,10 @@ from orchestrator.collect.manifest_reading import (
     parse_line,
     parse_point,
 )
+from orchestrator.collect.safe_open import NO_FILE
 from orchestrator.collect.stores.base import OutputStore
 from orchestrator.core.model import LedgerPoint
 from orchestrator.errors import InputError, Mistake, OutputError
-
-_NO_FILE: Final = frozenset({errno.ELOOP, errno.ENXIO, errno.EISDIR})
-"""What opening a link, a pipe, a device or a folder ends with, which somebody has put there."""
 
 _MAX_LINE_BYTES: Final = 16 * 1024 * 1024  # Bounds the memory; a line of ours is far shorter.
 
@@ -310,7 +307,7 @@ class Reading:
 
 def _unreadable(error: OSError, path: str, remedy: str) -> InputError | OutputError:
     """What ends the reading: another manifest helps only where this one is no file."""
-    if error.errno in _NO_FILE:
+    if error.errno in NO_FILE:
         return InputError([_mistake(path, 0, "", f"cannot be read ({error.strerror})", remedy)])
     return OutputError(explain(error, path, "read"))
 

@@ -105,10 +105,18 @@ def _how(made: Converted) -> str:
 
 
 def _noted(files: WorkFiles) -> str:
-    """How a kept file was made, as its note has it; empty where that does not say."""
-    with suppress(OSError, ValueError), safe_open.read(files.note) as note:
-        lines = note.read(_MAX_NOTE_BYTES).decode().splitlines()
-        return next((line.removeprefix(_MADE) for line in lines if line.startswith(_MADE)), "")
+    """How a kept file was made, as its note has it; empty where that does not say.
+
+    Raises:
+        OSError: the disk. Without what it says, columns that are hashed would be hashed again.
+    """
+    try:
+        with suppress(FileNotFoundError, ValueError), safe_open.read(files.note) as note:
+            lines = note.read(_MAX_NOTE_BYTES).decode().splitlines()
+            return next((line.removeprefix(_MADE) for line in lines if line.startswith(_MADE)), "")
+    except OSError as error:
+        if error.errno not in safe_open.NO_FILE:
+            raise
     return ""
 
 

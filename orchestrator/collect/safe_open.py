@@ -22,6 +22,9 @@ _CREATE: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | _SAFELY
 _LINK: Final = frozenset({errno.ELOOP, errno.EMLINK})
 """What systems answer to `O_NOFOLLOW` where a link stands."""
 
+NO_FILE: Final = frozenset({errno.ELOOP, errno.ENXIO, errno.EISDIR})
+"""How `read` fails where a link, a pipe, a device or a folder stands: somebody has put it there."""
+
 _LINK_WORDS: Final = "a symbolic link, which is not followed"
 _NO_FILE_WORDS: Final = "not a file, but a pipe or a device"
 

@@ -3,7 +3,6 @@
 import errno
 from dataclasses import dataclass
 from enum import Enum
-from pathlib import Path
 from typing import BinaryIO, Final
 
 from orchestrator.collect.disk import explain
@@ -72,14 +71,10 @@ def verify(
 
 
 def _why_unreadable(error: OSError, path: str) -> str:
-    if error.filename not in (None, path):  # a folder above it
-        return explain(error, Path(path), "read")
     kind = _NOT_A_FILE.get(error.errno or 0)
-    return (
-        f"{path}: not a file, but a {kind}"
-        if kind
-        else f"{path}: cannot be read ({error.strerror})"
-    )
+    if kind and error.filename in (None, path):  # else it is a folder above it
+        return f"{path}: not a file, but a {kind}"
+    return explain(error, path, "read")
 
 
 def _compare_rows(file: BinaryIO, path: str, rows: int, file_format: Format) -> list[Finding]:

@@ -44,9 +44,10 @@ async def run_lock(ledger: Path, wait: timedelta) -> AsyncIterator[None]:
         refuse_network(path.parent)
         handle = _open(path, os.O_RDWR | os.O_CREAT)
     except OSError as error:
+        owner = "check who owns it, or " if isinstance(error, PermissionError) else ""
         raise LedgerError(
-            f"cannot make the ledger's lock {path}: {error.strerror}; give `state` a directory "
-            "that can be written"
+            f"cannot make the ledger's lock {path}: {error.strerror}; {owner}give `state` a "
+            "directory that can be written"
         ) from error
     try:
         deadline = anyio.current_time() + wait.total_seconds()
