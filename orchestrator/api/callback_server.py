@@ -6,8 +6,8 @@ a poll. Import it only where callbacks are configured, because aiohttp's server 
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractContextManager, asynccontextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -55,33 +55,22 @@ class CallCounts:
     refused: int = 0
 
 
-class CallbackServer:
+class CallbackServer(CallbackUrls):
     """Listens for callbacks. Made by `receiving`. Implements `core.ports.Callbacks`.
 
     A call to a known address is passed on before its body is read, whatever the body is.
 
     Attributes:
         address: where it listens: host and port.
-        given: how many addresses were given out; see `CallbackUrls`.
     """
 
     def __init__(self, public_url: str, events: RunEvents) -> None:
+        super().__init__(public_url)
         self.calls = CallCounts()
         self.address = ("", 0)
-        self._addresses = CallbackUrls(public_url)
         self._events = events
         self._bucket = TokenBucket(RATE, BURST, anyio.current_time())
         self._has_failed = False
-
-    @property
-    def given(self) -> int:
-        return self._addresses.given
-
-    def new_address(self) -> str:
-        return self._addresses.new_address()
-
-    def listen(self, callback_url: str, ring: Callable[[], None]) -> AbstractContextManager[None]:
-        return self._addresses.listen(callback_url, ring)
 
     # --- one call -----------------------------------------------------------------------------
 
@@ -109,7 +98,7 @@ class CallbackServer:
         if request.method != "POST" or not 0 < len(token) <= _MAX_TOKEN:
             return False
         try:
-            return self._addresses.call(token)
+            return self.call(token)
         except Exception as error:  # noqa: BLE001 - the server would hide it
             if not self._has_failed:
                 self._has_failed = True

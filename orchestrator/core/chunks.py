@@ -25,7 +25,6 @@ from orchestrator.core.volume import Sizing
 BEFORE_SPLIT: Final = 8  # Failed reports over a chunk after which it is cut in half, once
 SHRINK: Final = 4  # A truncated window is asked for again in chunks of at most this part of it
 
-_DAY: Final = timedelta(days=1)
 _SECOND: Final = timedelta(seconds=1)
 _EPOCH: Final = date(1970, 1, 1)
 _FIRST_MONDAY: Final = date(1970, 1, 5)
@@ -47,7 +46,7 @@ def next_line(moment: datetime, size: Span, zone: ZoneInfo) -> datetime:
         midnight = last_midnight(moment, zone)
         step = timedelta(hours=size.count)
         line = midnight + ((moment - midnight) // step + 1) * step
-        return min(line, _midnight_after(moment, zone))
+        return min(line, next_line(moment, Span(1, Unit.DAYS), zone))
     day = local_date(moment, zone)
     line = first_instant(_grid_date(day, size, 1), zone)
     steps = 1
@@ -69,15 +68,6 @@ def last_line(moment: datetime, size: Span, zone: ZoneInfo) -> datetime:
     while line > moment:
         steps -= 1
         line = first_instant(_grid_date(day, size, steps), zone)
-    return line
-
-
-def _midnight_after(moment: datetime, zone: ZoneInfo) -> datetime:
-    day = local_date(moment, zone)
-    line = first_instant(day + _DAY, zone)
-    while line <= moment:
-        day += _DAY
-        line = first_instant(day + _DAY, zone)
     return line
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import Enum, IntEnum
@@ -43,16 +44,19 @@ class ExitCode(IntEnum):
 
 def most_telling(group: BaseExceptionGroup[BaseException]) -> BaseException:
     """The one error of a group that decides the exit code: by the order of the exit codes."""
-    leaves: list[BaseException] = []
-    todo: list[BaseException] = [group]
-    while todo:
-        error = todo.pop(0)
-        if isinstance(error, BaseExceptionGroup):
-            todo.extend(error.exceptions)
-        else:
-            leaves.append(error)
     order = (ExitCode.BAD_INPUT, ExitCode.LOCKED, ExitCode.DISK, ExitCode.BUG)
-    return min(leaves, key=lambda error: order.index(code_of(error)))
+    return min(errors_in(group), key=lambda error: order.index(code_of(error)))
+
+
+def errors_in(error: BaseException) -> Iterator[BaseException]:
+    """The errors of a group that are no groups, the outermost first; or the one error itself."""
+    todo = [error]
+    while todo:
+        first = todo.pop(0)
+        if isinstance(first, BaseExceptionGroup):
+            todo.extend(first.exceptions)
+        else:
+            yield first
 
 
 def code_of(error: BaseException) -> ExitCode:

@@ -27,37 +27,29 @@ class Drain:
     has come.
 
     Attributes:
+        begun: whether the run is to stop.
         signal: the number of the signal that began it; None for a deadline, or if not begun.
+        scope: of all the run's work; entered once, by the run.
         ends_at: when it will begin at the latest, by the loop's clock: the deadline of the run.
     """
 
     def __init__(self) -> None:
+        self.begun = False
         self.signal: int | None = None
         self.ends_at = math.inf
-        self._scope = anyio.CancelScope()
+        self.scope = anyio.CancelScope()
         self._shields: set[anyio.CancelScope] = set()
         self._graces: set[anyio.CancelScope] = set()
         self._cut_at = math.inf
-        self._begun = False
         self._hurried = False
-
-    @property
-    def begun(self) -> bool:
-        """Whether the run is to stop."""
-        return self._begun
-
-    @property
-    def scope(self) -> anyio.CancelScope:
-        """The scope of all the run's work; entered once, by the run."""
-        return self._scope
 
     def begin(self, signal: int | None = None) -> None:
         """Stops new work. Called again, it changes nothing."""
-        if not self._begun:
-            self._begun = True
+        if not self.begun:
+            self.begun = True
             self.signal = signal
             self._cut_downloads_after(GRACE)
-            self._scope.cancel("the run drains")
+            self.scope.cancel("the run drains")
 
     def hurry(self) -> None:
         """Moves the deadline of everything shielded to `HURRY` from now."""

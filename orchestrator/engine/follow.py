@@ -73,12 +73,14 @@ class FollowResult(Enum):
 
 def ends_the_run(error: BaseException) -> bool:
     """Whether an error is not one report's: ledger or disk cannot be written, or bad input."""
-    if isinstance(error, BaseExceptionGroup):
-        return any(ends_the_run(inner) for inner in error.exceptions)
-    if isinstance(error, InvalidTransition):
-        return False  # a bug of ours: the ledger is as it was
-    return not isinstance(error, Exception) or isinstance(
-        error, LedgerError | OutputError | InputError
+    return any(
+        not isinstance(each, Exception)
+        or (
+            isinstance(each, LedgerError | OutputError | InputError)
+            # A bug of ours: the ledger is as it was.
+            and not isinstance(each, InvalidTransition)
+        )
+        for each in policy.errors_in(error)
     )
 
 

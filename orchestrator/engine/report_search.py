@@ -1,7 +1,7 @@
 """Asks for the lists in which the report of an unknown create may stand, page by page, by date."""
 
+from collections import Counter
 from collections.abc import Sequence
-from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
@@ -39,13 +39,18 @@ class Shown:
 
 
 class ReportLists:
-    """Asks the API for lists around the moment of a create."""
+    """Asks the API for lists around the moment of a create.
+
+    Attributes:
+        longest: entries of the longest list that was answered in this run, by key and account.
+        too_large: keys and accounts whose whole list has been too large to be read.
+    """
 
     def __init__(self, ledger: Ledger, probes: Probes) -> None:
-        self._ledger = ledger
-        self._probes = probes
-        self._longest: dict[tuple[str, str], int] = {}
-        self._too_large: set[tuple[str, str]] = set()
+        self.ledger = ledger
+        self.probes = probes
+        self.longest: Counter[tuple[str, str]] = Counter()
+        self.too_large: set[tuple[str, str]] = set()
 
     async def look(self, create: UnknownCreate, session: KeySession) -> Shown:
         """Searches the lists of the account, and of the key's own account, once.
@@ -81,48 +86,8 @@ class ReportLists:
 
     async def owners_of(self, shown: Shown) -> dict[str, int]:
         """Those that are ours, and our numbers of them."""
-        owners = await self._ledger.owners(tuple(shown.remotes))
+        owners = await self.ledger.owners(tuple(shown.remotes))
         return {request_id: owner.report_id for request_id, owner in owners.items()}
-
-    async def page(
-        self, create: UnknownCreate, session: KeySession, account: str, listed: ReportList
-    ) -> Page:
-        """How the entries of a list stand to the create."""
-        report = create.report
-        owners = await self._ledger.owners([remote.request_id for remote in listed])
-        entries = []
-        for remote in listed:
-            is_later = self._probes.is_later(remote.request_id, create, session)
-            if is_later is None:
-                same = matching.is_of_account(report, remote, account)
-                owner = owners.get(remote.request_id)
-                how = coverage.relation(report, owner, same_account=same)
-            else:
-                how = Relation.LATER if is_later else Relation.OURS
-            entries.append(Entry(how, remote.received_at))
-        key = (session.api_key, account)
-        page = Page(entries, listed.said, listed.unread)
-        self._longest[key] = max(self._longest.get(key, 0), page.size)
-        return page
-
-    async def recent(self, report: Report, since: datetime, until: datetime) -> AbstractSet[str]:
-        """The ids of the latest reports of the same account and key, by our clock."""
-        account = report.series.account_id
-        return await self._ledger.read(
-            lambda reader: reader.recent(account, report.api_key, since, until)
-        )
-
-    def longest(self, session: KeySession, account: str) -> int:
-        """Entries of the longest list of an account that was answered in this run."""
-        return self._longest.get((session.api_key, account), 0)
-
-    def is_too_large(self, session: KeySession, account: str) -> bool:
-        """Whether the whole list of an account has been too large to be read."""
-        return (session.api_key, account) in self._too_large
-
-    def was_too_large(self, session: KeySession, account: str) -> None:
-        """Notes that it was."""
-        self._too_large.add((session.api_key, account))
 
 
 @dataclass(slots=True)
@@ -137,6 +102,10 @@ class _Asking:
     answered: bool = False
     heeds: bool = False
     tiles_left: int = _MOST_TILES
+
+    @property
+    def _key(self) -> tuple[str, str]:
+        return self.session.api_key, self.account
 
     async def go(self) -> None:
         """Asks for pages until the report may be among them, or until they tell no more.
@@ -156,7 +125,7 @@ class _Asking:
                 return
         everything = await self._ask_all()
         if everything is not None and not await self._lacks_ours(around=False):
-            longest = self.lists.longest(self.session, self.account)
+            longest = self.lists.longest[self._key]
             self.shown.covers = coverage.covers(everything, self.create.moment, longest)
             if self.shown.covers or everything.reaches_across(self.create.moment):
                 return
@@ -171,7 +140,7 @@ class _Asking:
         if not await self._lacks_ours(around=True):
             self.shown.covers = coverage.tiles_cover(
                 whole,
-                self.lists.longest(self.session, self.account),
+                self.lists.longest[self._key],
                 shows_later=self.shown.shows_later,
                 heeds=self.heeds,
             )
@@ -189,7 +158,10 @@ class _Asking:
         else:
             since = create.now - _ALL_SHOWN_FOR / create.rate
             until = create.now - coverage.CREATE_TAKES / create.rate
-        ours = await self.lists.recent(create.report, since, until)
+        report = create.report
+        ours = await self.lists.ledger.read(
+            lambda reader: reader.recent(report.series.account_id, report.api_key, since, until)
+        )
         return not self.shown.remotes.keys() >= ours
 
     async def _ask(
@@ -199,21 +171,39 @@ class _Asking:
         listed = await self.session.ask(request, Priority.SUBMIT)
         self.answered = True
         self.shown.remotes.update((remote.request_id, remote) for remote in listed)
-        page = await self.lists.page(self.create, self.session, self.account, listed)
+        page = await self._page(listed)
         self.shown.shows_later |= page.shows_later
         self.heeds |= dated and page.shows_ours
         return page
 
+    async def _page(self, listed: ReportList) -> Page:
+        """How the entries of a list stand to the create."""
+        owners = await self.lists.ledger.owners([remote.request_id for remote in listed])
+        entries = []
+        for remote in listed:
+            request_id = remote.request_id
+            is_later = self.lists.probes.is_later(request_id, self.create, self.session)
+            if is_later is None:
+                report = self.create.report
+                same = matching.is_of_account(report, remote, self.account)
+                how = coverage.relation(report, owners.get(request_id), same_account=same)
+            else:
+                how = Relation.LATER if is_later else Relation.OURS
+            entries.append(Entry(how, remote.received_at))
+        page = Page(entries, listed.said, listed.unread)
+        self.lists.longest[self._key] = max(self.lists.longest[self._key], page.size)
+        return page
+
     async def _ask_all(self) -> Page | None:
         """The list of everything that the API may still know; None: it is too large."""
-        if self.lists.is_too_large(self.session, self.account):
+        if self._key in self.lists.too_large:
             return None
         try:
             return await self._ask(
                 self.create.moment.earliest - vonage.LIST_REACH, None, dated=False
             )
         except TooLarge:
-            self.lists.was_too_large(self.session, self.account)
+            self.lists.too_large.add(self._key)
             return None
 
     async def _split(self, start: datetime, end: datetime) -> list[tuple[datetime, datetime, Page]]:
@@ -244,7 +234,7 @@ class _Asking:
             if await self.lists.likely(self.create.report, self.shown):
                 break
             start, end, page = todo.pop()
-            if page.is_whole(self.lists.longest(self.session, self.account)):
+            if page.is_whole(self.lists.longest[self._key]):
                 done.append(page)
                 continue
             smaller = await self._split(start, end)

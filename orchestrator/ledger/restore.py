@@ -192,23 +192,16 @@ class SqliteRestore:
             )
 
     def _refuse_dangling(self) -> None:
-        row = self._db.execute(
-            """
-            SELECT line, replaces FROM report JOIN temp.restored ON report_id = id
-            WHERE replaces IS NOT NULL AND replaces NOT IN (SELECT id FROM report) LIMIT 1
-            """
-        ).fetchone()
-        if row is not None:
-            raise Contradiction("replaces", f"there is no report {row[1]}", row[0])
-        row = self._db.execute(
-            """
-            SELECT line, column_list FROM report JOIN temp.restored ON report_id = id
-            WHERE column_list IS NOT NULL
-            AND column_list NOT IN (SELECT id FROM column_list) LIMIT 1
-            """
-        ).fetchone()
-        if row is not None:
-            raise Contradiction("column_list", f"there are no columns {row[1]}", row[0])
+        for column, table, what in (
+            ("replaces", "report", "is no report"),
+            ("column_list", "column_list", "are no columns"),
+        ):
+            row = self._db.execute(
+                f"SELECT line, {column} FROM report JOIN temp.restored ON report_id = id"  # noqa: S608 - names are ours
+                f" WHERE {column} IS NOT NULL AND {column} NOT IN (SELECT id FROM {table}) LIMIT 1"
+            ).fetchone()
+            if row is not None:
+                raise Contradiction(column, f"there {what} {row[1]}", row[0])
         row = self._db.execute(
             """
             SELECT report_id FROM given_up

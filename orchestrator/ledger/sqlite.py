@@ -15,6 +15,7 @@ from orchestrator.core.commands import JOB, typed
 from orchestrator.core.intervals import Window
 from orchestrator.core.lifecycle import Event
 from orchestrator.core.model import Report, Series
+from orchestrator.core.policy import errors_in
 from orchestrator.core.ports import Clock
 from orchestrator.errors import LedgerError, OldLedgerVersion
 from orchestrator.ledger import hardening, integrity
@@ -148,19 +149,12 @@ def reading(path: Path, *, whole: bool = False) -> Iterator[Store]:
     except sqlite3.Error as error:
         raise explain(error, path) from error
     except BaseExceptionGroup as group:
-        cause = _of_sqlite(group)
-        if cause is None:
-            raise
-        raise explain(cause, path) from cause
+        for cause in errors_in(group):
+            if isinstance(cause, sqlite3.Error):
+                raise explain(cause, path) from cause
+        raise
     finally:
         connection.close()
-
-
-def _of_sqlite(error: BaseException) -> sqlite3.Error | None:
-    """What SQLite has reported, in a group of errors of tasks."""
-    if isinstance(error, BaseExceptionGroup):
-        return next(filter(None, map(_of_sqlite, error.exceptions)), None)
-    return error if isinstance(error, sqlite3.Error) else None
 
 
 def _transaction(

@@ -150,12 +150,15 @@ class ListSource:
 
     Args:
         candidates: the accounts whose list may show them, the one to ask first in front.
+
+    Attributes:
+        is_proven: the list of `account` has shown a report of ours.
     """
 
     def __init__(self, candidates: list[str]) -> None:
         self._candidates = candidates
         self._left_out: list[str] = []
-        self._is_proven = False
+        self.is_proven = False
         self._tries = 0
         self._retry_at = 0.0
         self._retry_pause = parameters.LIST_RETRY_PAUSE
@@ -165,17 +168,12 @@ class ListSource:
         """The account whose list is asked; None: no list is of use."""
         return self._candidates[0] if self._candidates else None
 
-    @property
-    def is_proven(self) -> bool:
-        """Whether that list has shown a report of ours."""
-        return self._is_proven
-
     def showed(self, account: str) -> None:
         """This account's list has shown a report: it is the one to ask from now on."""
-        if not self._is_proven or account != self.account:
+        if not self.is_proven or account != self.account:
             others = (other for other in self._candidates if other != account)
             self._candidates = [account, *others]
-            self._is_proven = True
+            self.is_proven = True
 
     def showed_nothing(self, account: str, due: int, now: float) -> None:
         """This account's list has shown no report of ours: the next one is tried.
@@ -183,7 +181,7 @@ class ListSource:
         Args:
             due: how many it should have shown: they are older than `LIST_DELAY`.
         """
-        if self._is_proven or account != self.account:
+        if self.is_proven or account != self.account:
             return
         self._tries += 1
         tries = parameters.MAX_LIST_TRIES * len(self._candidates)
@@ -198,7 +196,7 @@ class ListSource:
             return
         self._candidates.remove(account)
         self._left_out.append(account)
-        self._is_proven = False
+        self.is_proven = False
         self._tries = 0
         if not self._candidates:
             self._retry_at = now + self._retry_pause
