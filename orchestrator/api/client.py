@@ -53,10 +53,6 @@ DIRECT: Final = Proxies()  # No proxy
 _PLAIN: Final = {"Accept-Encoding": "identity"}
 
 
-def _ignore(request: RequestMade) -> None:
-    """Hears of requests, and does nothing."""
-
-
 class VonageReports:
     """The Reports API v2 under one API key. Implements `core.ports.ReportsApi`.
 
@@ -74,7 +70,7 @@ class VonageReports:
         clock: Clock,
         *,
         proxies: Proxies = DIRECT,
-        tell: Callable[[RequestMade], object] = _ignore,
+        tell: Callable[[RequestMade], object] = lambda _request: None,
     ) -> None:
         """A client on a session of `open_session`, which is not closed by it.
 
@@ -198,17 +194,7 @@ class VonageReports:
     async def download(
         self, download_url: str, resume: Resume | None = None, within: Within = ITS_LIFE
     ) -> AsyncIterator[Stream]:
-        """``GET /v3/media/{file_id}``, or wherever the API's link points.
-
-        With `resume` only the rest is asked for, and taken only if it surely is of the same file.
-
-        Follows at most `downloads.MAX_REDIRECTS` redirects. Hosts that are not the API's do not get
-        the key (see `FileUrls`), and no later host gets it either.
-
-        Raises:
-            NotFound: 404 or 410: no such file, or no longer.
-            FileRefused: another 4xx, or the link cannot be followed.
-        """
+        """``GET /v3/media/{file_id}``, or wherever the API's link points (see `FileUrls`)."""
         with self._told("GET /v3/media/{file_id}"):
             async with AsyncExitStack() as stack:
                 try:

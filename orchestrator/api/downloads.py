@@ -41,7 +41,8 @@ class FileUrls:
 
     A link to another host with the path of the media endpoint is tried at `base_url` first: that
     works behind a gateway, and shows the key to nobody else. Key and secret go to the scheme, host
-    and port of `base_url`, and where that is the vendor's, to the vendor's other https hosts.
+    and port of `base_url`, and where that is the vendor's, to the vendor's other https hosts; to
+    no host behind a redirect that leads elsewhere.
 
     Args:
         signed: the headers that carry key and secret.

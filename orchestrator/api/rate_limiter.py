@@ -95,7 +95,6 @@ class KeyRateLimiter:
         return sum(not ticket.is_done for queue in self._queues.values() for ticket in queue)
 
     def close(self, reason: str) -> None:
-        """Ends all turns: whoever waits or comes later gets a `TransportError`."""
         self._closed = reason
         for queue in self._queues.values():
             for ticket in queue:
@@ -106,13 +105,7 @@ class KeyRateLimiter:
     async def turn(
         self, priority: Priority, order: float = 0.0, slot: Slot | None = None
     ) -> AsyncIterator[None]:
-        """Waits for a turn; the request is made inside. Cancelled while waiting, it costs none.
-
-        A slot is taken with the turn, and given back at its end unless the request has kept it.
-
-        Raises:
-            TransportError: `close` was called; nothing was sent.
-        """
+        """Waits for a turn; the request is made inside. Cancelled while waiting, it costs none."""
         await checkpoint()
         await self._wait(priority, order, slot)
         self.turns += 1

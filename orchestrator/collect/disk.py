@@ -9,6 +9,7 @@ import stat
 import tempfile
 import threading
 from collections.abc import Iterator
+from concurrent.futures import Future
 from pathlib import Path
 from typing import BinaryIO, Final
 
@@ -135,14 +136,6 @@ class WritebackFile:
         self._sent = self._written
 
 
-class _Round:
-    """One sync of a folder, for which several threads may wait."""
-
-    def __init__(self) -> None:
-        self.over = threading.Event()
-        self.error: OSError | None = OSError(errno.EIO, os.strerror(errno.EIO))
-
-
 class FsyncCoalescer:
     """Syncs folders for threads that ask at the same time: one sync serves all that wait for it.
 
@@ -151,31 +144,25 @@ class FsyncCoalescer:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._begins: dict[Path, _Round] = {}
+        self._begins: dict[Path, Future[None]] = {}  # the sync for which others may still wait
         self._busy: dict[Path, threading.Lock] = {}
 
     def sync(self, folder: Path) -> None:
         """Returns once the names in a folder as they are now would survive a power cut."""
         with self._lock:
-            joined = self._begins.get(folder)
-            own = joined or self._begins.setdefault(folder, _Round())
+            own = Future[None]()
+            sync = self._begins.setdefault(folder, own)
             busy = self._busy.setdefault(folder, threading.Lock())
-        if joined is not None:
-            joined.over.wait()
-            if joined.error is not None:
-                raise OSError(joined.error.errno, joined.error.strerror, str(folder))
-            return
-        with busy:
-            with self._lock:
-                del self._begins[folder]
-            try:
-                sync_folder(folder)
-                own.error = None
-            except OSError as error:
-                own.error = error
-                raise
-            finally:
-                own.over.set()
+        if sync is own:
+            with busy:
+                with self._lock:
+                    del self._begins[folder]
+                try:
+                    sync_folder(folder)
+                    own.set_result(None)
+                except BaseException as error:  # noqa: BLE001 - raised by `result`, to all that wait
+                    own.set_exception(error)
+        sync.result()
 
 
 _Identity = tuple[int, int, int, int]

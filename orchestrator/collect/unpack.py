@@ -188,13 +188,7 @@ class StreamingUnpacker:
         )
 
     def finish(self) -> Converted:
-        """The file is whole; `agrees` has said so.
-
-        Raises:
-            CorruptArchive: the CSV's last quote was never closed.
-            ColumnsDoNotFit: the archive has to be converted anew, with other types.
-            OSError: the disk.
-        """
+        """As `OutputFile.finish`; `agrees` has said that the file is whole."""
         return self._file.finish()
 
     def abandon(self) -> None:

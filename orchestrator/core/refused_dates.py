@@ -23,19 +23,14 @@ Whole years can be found to be too old with fewer, so the dates are not what is 
 """
 
 
-@dataclass(frozen=True, slots=True)
-class _Refusal:
-    reason: str
-    report_id: int
-
-
 @dataclass(slots=True)
 class RefusedDates:
     """Which dates of one series the API has refused in this run, and which passed."""
 
     # the oldest moment of which it keeps records, by its clock; None until it refused one
     edge: datetime | None = None
-    _refused: dict[Window, _Refusal] = field(default_factory=dict)
+    # by window, the reason and the report
+    _refused: dict[Window, tuple[str, int]] = field(default_factory=dict)
     _passed: list[Window] = field(default_factory=list)
     _longest: timedelta = timedelta()
     _too_long: timedelta | None = None
@@ -56,7 +51,7 @@ class RefusedDates:
             edge: the oldest moment of which the API keeps records of the series.
         """
         self.edge = edge
-        self._refused[window] = _Refusal(reason, report_id)
+        self._refused[window] = reason, report_id
 
     def passed(self, window: Window) -> None:
         """A report of a window was made."""
@@ -98,7 +93,8 @@ class RefusedDates:
         refused = min(around, key=lambda window: window.length)
         alone = None if self._any_passed_in(refused) else refused
         if self._is_too_old(chunk) or (chunk == refused and refused.length <= _DAY):
-            yield self._give_up(chunk, refused)
+            reason, report_id = self._refused[refused]
+            yield GiveUp(chunk, f"the API refuses it: {reason}", report_id)
         elif chunk != refused:
             yield from (Buy(piece, alone) for piece in reversed(list(self._short(chunk))))
         else:
@@ -142,10 +138,6 @@ class RefusedDates:
 
     def _any_passed_in(self, refused: Window) -> bool:
         return any(_holds(refused, window) for window in self._passed)
-
-    def _give_up(self, chunk: Window, refused: Window) -> GiveUp:
-        why = self._refused[refused]
-        return GiveUp(chunk, f"the API refuses it: {why.reason}", why.report_id)
 
 
 def _holds(outer: Window, window: Window) -> bool:

@@ -192,11 +192,6 @@ class SqliteLedger(GroupCommits):
     # --- damage -------------------------------------------------------------------------------
 
     async def check(self) -> None:
-        """Reads all of the file beside other work, unless `connect` did; then it is sound.
-
-        Raises:
-            LedgerError: it is damaged.
-        """
         if not self._is_sound:
             try:
                 await integrity.check_beside(self._path)
@@ -207,7 +202,6 @@ class SqliteLedger(GroupCommits):
 
     @property
     def is_sound(self) -> bool:
-        """Whether the file has been checked, and was found without damage."""
         return self._is_sound
 
     async def sound(self) -> None:

@@ -59,12 +59,6 @@ class CloudStore:
         return key
 
     def probe(self) -> None:
-        """Writes a small object, reads it back and removes it; buys nothing.
-
-        Raises:
-            InputError: the bucket is not there, or the credentials may not do that.
-            OutputError: the store does not answer as it should.
-        """
         self._objects.probe()
 
     def put(

@@ -63,7 +63,6 @@ class CloudAppender:
         self._running_bytes = 0
 
     def append(self, block: bytes) -> None:
-        """See `Appender`."""
         if self._is_broken:
             raise OutputError(
                 f"{self._objects.location(self._key)} could not be appended to; run again"
@@ -176,7 +175,6 @@ class CloudAppender:
                     disk.remove(self._copy)
 
     def close(self) -> None:
-        """See `Appender`."""
         if self._file is None:
             self._remove_useless_copy()
             return
