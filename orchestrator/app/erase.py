@@ -25,7 +25,8 @@ from orchestrator.app.ledger_writing import (
 from orchestrator.app.manifest_check import files_elsewhere
 from orchestrator.app.setup import SystemClock
 from orchestrator.collect.collector import FileCollector
-from orchestrator.collect.work_area import reports_in_quarantine, reports_with_unfinished_files
+from orchestrator.collect.layout import PARTIAL, QUARANTINE
+from orchestrator.collect.work_area import reports_in
 from orchestrator.config import Inputs
 from orchestrator.config.dates import option_moment
 from orchestrator.core import lifecycle
@@ -276,7 +277,7 @@ def _moments(inputs: Inputs, before: str | datetime) -> dict[str, tuple[Series, 
 
 
 def _in_work_area(directory: Path) -> frozenset[int]:
-    return reports_in_quarantine(directory) | reports_with_unfinished_files(directory)
+    return reports_in(directory, QUARANTINE) | reports_in(directory, PARTIAL)
 
 
 def _beside(

@@ -27,13 +27,12 @@ from orchestrator.app.run_request import NoDisplay, RunRequest
 from orchestrator.app.setup import open_sessions, output_of
 from orchestrator.collect.collector import FileCollector
 from orchestrator.collect.disk import translate_os_errors
-from orchestrator.collect.layout import series_folder
+from orchestrator.collect.layout import PARTIAL, QUARANTINE, series_folder
 from orchestrator.collect.safe_open import refuse_links
 from orchestrator.collect.work_area import (
     clear_quarantine,
     remove_unfinished,
-    reports_in_quarantine,
-    reports_with_unfinished_files,
+    reports_in,
 )
 from orchestrator.config import Inputs
 from orchestrator.core.commands import JOB, typed
@@ -82,7 +81,7 @@ async def prepare(request: RunRequest, ledger: Ledger, now: datetime) -> None:
                 inputs.config, reader, inputs.jobs, now, retry_failed=request.retry_failed
             )
         )
-    partial_files = await to_thread.run_sync(reports_with_unfinished_files, directory)
+    partial_files = await to_thread.run_sync(reports_in, directory, PARTIAL)
     keep = await ledger.read(lambda reader: reader.unfinished(partial_files))
     await to_thread.run_sync(remove_unfinished, directory, keep)
     for text in await ledger.read(lambda reader: _double_purchases(reader, inputs, now)):
@@ -262,7 +261,7 @@ async def _write_manifest(request: RunRequest, writable: WritableLedger) -> None
 async def _clear_quarantine(request: RunRequest, ledger: Ledger) -> None:
     """Removes quarantined files whose time other reports have collected: personal data."""
     directory = request.inputs.config.output.directory
-    quarantined = await to_thread.run_sync(reports_in_quarantine, directory)
+    quarantined = await to_thread.run_sync(reports_in, directory, QUARANTINE)
     if not quarantined:
         return
     done_with = await ledger.read(lambda reader: reader.done_with(quarantined))

@@ -13,7 +13,7 @@ from orchestrator.app.plan import SeriesPlan, series_plans
 from orchestrator.app.setup import clock_of
 from orchestrator.config import Inputs
 from orchestrator.core import windows
-from orchestrator.core.attempts import count
+from orchestrator.core.chunks import failures_over
 from orchestrator.core.column_drift import ColumnDrift
 from orchestrator.core.lifecycle import HAD, OPEN, State
 from orchestrator.core.model import Failure, GivenUp, Job, Report, Series
@@ -222,7 +222,7 @@ class Status(LedgerView):
                     given_up = _given_up(reader, series)
                     failures = reader.failures(series)
                 fate = _fate(reader, report, given_up.get(report.id))
-            attempts = count(report.window, failures)
+            attempts = len(failures_over(report.window, failures))
             quarantined = ""
             if report.state is State.DISPUTED:
                 quarantined = quarantined_file(self.inputs.config, report)

@@ -24,9 +24,11 @@ from orchestrator.core.ports import Resume
 from orchestrator.core.settings import Format
 from orchestrator.presence import is_dir
 
-_QUARANTINED: Final = re.compile(r"(\d+)_[A-Za-z0-9._%-]+\.(?:txt|" + layout.SUFFIXES + ")")
-
-_UNFINISHED: Final = re.compile(r"(\d+)_[A-Za-z0-9._%-]+\.(?:part|verified\.[a-z.]+)")
+_NAMES: Final = {
+    layout.PARTIAL: re.compile(r"(\d+)_[A-Za-z0-9._%-]+\.(?:part|verified\.[a-z.]+)"),
+    layout.QUARANTINE: re.compile(r"(\d+)_[A-Za-z0-9._%-]+\.(?:txt|" + layout.SUFFIXES + ")"),
+}
+"""How the files of reports are called in the folders of the work area."""
 
 
 @lru_cache(maxsize=8)
@@ -93,7 +95,7 @@ class WorkFiles:
 # --- what earlier runs have left ------------------------------------------------------------------
 
 
-def _files_in(directory: Path, name: str, pattern: re.Pattern[str]) -> Iterator[tuple[Path, int]]:
+def _files_in(directory: Path, name: str) -> Iterator[tuple[Path, int]]:
     """The files of reports in a folder of the work area, with our numbers of the reports.
 
     A folder that is not there is empty. Files that are not named like ours are left out.
@@ -105,29 +107,22 @@ def _files_in(directory: Path, name: str, pattern: re.Pattern[str]) -> Iterator[
     safe_open.refuse_links(directory, folder)
     if is_dir(folder):
         for path in folder.iterdir():
-            if match := pattern.fullmatch(path.name):
+            if match := _NAMES[name].fullmatch(path.name):
                 yield path, int(match[1])
 
 
-def reports_with_unfinished_files(directory: Path) -> frozenset[int]:
-    """Our numbers of the reports that have unfinished files.
+def reports_in(directory: Path, name: str) -> frozenset[int]:
+    """Our numbers of the reports that have files in a folder of the work area.
+
+    Args:
+        directory: the output directory; it need not be there.
+        name: of the folder: `layout.PARTIAL` or `layout.QUARANTINE`.
 
     Raises:
         OutputError: the disk.
     """
-    with disk.translate_os_errors(directory / layout.PARTIAL, "read"):
-        return frozenset(number for _, number in _files_in(directory, layout.PARTIAL, _UNFINISHED))
-
-
-def reports_in_quarantine(directory: Path) -> frozenset[int]:
-    """Our numbers of the reports that have files in quarantine.
-
-    Raises:
-        OutputError: the disk.
-    """
-    with disk.translate_os_errors(directory / layout.QUARANTINE, "read"):
-        quarantined = _files_in(directory, layout.QUARANTINE, _QUARANTINED)
-        return frozenset(number for _, number in quarantined)
+    with disk.translate_os_errors(directory / name, "read"):
+        return frozenset(number for _, number in _files_in(directory, name))
 
 
 def remove_unfinished(directory: Path, keep: AbstractSet[int]) -> int:
@@ -145,7 +140,7 @@ def remove_unfinished(directory: Path, keep: AbstractSet[int]) -> int:
     """
     partial = directory / layout.PARTIAL
     with disk.translate_os_errors(partial, "clear"):
-        unfinished = _files_in(directory, layout.PARTIAL, _UNFINISHED)
+        unfinished = _files_in(directory, layout.PARTIAL)
         gone = [path for path, number in unfinished if number not in keep]
         if os.path.lexists(partial / layout.MANIFEST_PART):
             gone.append(partial / layout.MANIFEST_PART)
@@ -162,7 +157,7 @@ def clear_quarantine(directory: Path, done_with: AbstractSet[int]) -> int:
         OutputError: the disk.
     """
     with disk.translate_os_errors(directory / layout.QUARANTINE, "clear"):
-        quarantined = _files_in(directory, layout.QUARANTINE, _QUARANTINED)
+        quarantined = _files_in(directory, layout.QUARANTINE)
         return _remove_files(path for path, number in quarantined if number in done_with)
 
 
@@ -204,7 +199,7 @@ class PartialFolder:
 
     def _listed(self) -> set[int]:
         if self._reports is None:
-            self._reports = set(reports_with_unfinished_files(self._folders.root))
+            self._reports = set(reports_in(self._folders.root, layout.PARTIAL))
         return self._reports
 
     def may_now_hold(self, report_id: int) -> None:

@@ -248,8 +248,3 @@ def _alone_in(chunk: Window, failures: Sequence[Failure]) -> Window | None:
             min(window.start for window in unproved), max(window.end for window in unproved)
         )
     return min(around, key=lambda window: window.length)
-
-
-def count(window: Window, failures: Sequence[Failure]) -> int:
-    """How many attempts have failed over a window."""
-    return len(failures_over(window, failures))

@@ -204,6 +204,7 @@ def even(piece: Window, limit: timedelta) -> Iterator[Window]:
 
 
 def failures_over(chunk: Window, failures: Sequence[Failure]) -> list[Failure]:
+    """The failed attempts over a chunk; truncated ones are none."""
     return [
         failure for failure in failures if not failure.truncated and failure.window.overlaps(chunk)
     ]

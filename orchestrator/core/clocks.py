@@ -39,14 +39,9 @@ def warning(server_ahead: timedelta, base_url: str) -> str:
     if not is_off(server_ahead):
         return ""
     seconds = round(abs(server_ahead).total_seconds())
-    side, whose = (
-        ("behind", "this machine's")
-        if server_ahead > timedelta()
-        else (
-            "ahead of",
-            "the API's",
-        )
-    )
+    side, whose = "ahead of", "the API's"
+    if server_ahead > timedelta():
+        side, whose = "behind", "this machine's"
     return (
         f"this machine's clock is {seconds:,} seconds {side} the API's; the earlier of both "
         f"counts, {whose}: what is not over by it, less `settle`, is left for later; "

@@ -70,7 +70,6 @@ class ApiSettings:
     timeout: Annotated[
         timedelta, Key("For one request as a whole.", least=_MILLISECOND, most=_HOUR)
     ] = timedelta(seconds=60)
-    # the records that a file holds at most, about; see `vonage.FILE_RECORDS`
     file_records: Annotated[
         int, Key("The most records that one of its files holds, about.", Form.RECORDS)
     ] = vonage.FILE_RECORDS
@@ -80,7 +79,6 @@ class ApiSettings:
         Secret | None,
         Key("A forward proxy, http://HOST:PORT or none. Default: the environment's.", Form.PROXY),
     ] = None
-    # certificates in PEM form that are trusted besides the machine's own
     authorities: Annotated[
         str,
         Key(
@@ -202,12 +200,10 @@ class Limits:
 
     in_flight: Annotated[int, Key("Open reports per API key.", most=100_000)] = 100
     downloads: Annotated[int, Key("Downloads over all keys.", most=64)] = 4
-    # the most records that are asked for, over all keys
     max_records: Annotated[
         ByPeriod[int],
         Key("The most records that one run asks for, over all keys.", Form.RECORDS_BY_PERIOD),
     ] = field(default_factory=ByPeriod)
-    # the same in money, by the price of a record
     max_cost: Annotated[
         ByPeriod[Decimal], Key("The same in money, by price_per_record.", Form.MONEY_BY_PERIOD)
     ] = field(default_factory=ByPeriod)
@@ -277,7 +273,7 @@ class OnUnknown(Enum):
 class CallbackSettings:
     """Our own receiver of callbacks."""
 
-    # ``HOST:PORT``, an IPv6 host in brackets; port 0: any that is free
+    # an IPv6 host in brackets; port 0: any that is free
     listen: Annotated[str, Key("HOST:PORT", Form.LISTEN_ADDRESS)]
     # how the API reaches it, without a slash at its end
     public_url: Annotated[str, Key("Under which address the API reaches it.", Form.PUBLIC_URL)]

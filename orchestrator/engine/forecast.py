@@ -7,7 +7,7 @@ from typing import Final
 
 from orchestrator.core.durations import DurationModel
 from orchestrator.core.intervals import Window
-from orchestrator.core.model import Job, JobSeries, Series, Span, Unit
+from orchestrator.core.model import Job, JobSeries, Series, Unit
 
 Entry = tuple["Job", "JobSeries", tuple["Job", ...]]
 """A series of a job, and the earlier jobs of the command that hold it too."""
@@ -53,11 +53,8 @@ class Forecast:
         density = self._densities.get(asked.series.key)
         if density is None:
             return float("inf")
-        rows = round(density * _length(job.chunk).total_seconds())
+        length = job.chunk.count * _UNITS[job.chunk.unit]
+        rows = round(density * length.total_seconds())
         if job.target_rows is not None:
             rows = min(rows, job.target_rows)
         return self._pace.expected(asked.series.product, rows)
-
-
-def _length(span: Span) -> timedelta:
-    return span.count * _UNITS[span.unit]
