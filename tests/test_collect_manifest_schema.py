@@ -15,7 +15,7 @@ from orchestrator.collect.convert import convert
 from orchestrator.collect.formats import output_format
 from orchestrator.collect.formats.base import FileSubject
 from orchestrator.collect.manifest_schema import manifest_schema
-from orchestrator.core.column_changes import ColumnChanges
+from orchestrator.core.file_columns import ColumnChanges
 from orchestrator.core.settings import Format
 from tests.kit.archives import streamed_zip
 from tests.kit.cli_worlds import simulated

@@ -16,7 +16,7 @@ import pytest
 
 from orchestrator.collect.collector import FileCollector
 from orchestrator.collect.work_area import remove_unfinished
-from orchestrator.core.column_changes import ColumnChanges
+from orchestrator.core.file_columns import ColumnChanges
 from orchestrator.core.settings import (
     ColumnRules,
     ColumnSettings,

@@ -10,7 +10,7 @@ from orchestrator.app.ledger_reading import collected, reading_ledger
 from orchestrator.collect.layout import target_path
 from orchestrator.collect.work_area import WorkFiles
 from orchestrator.config import Inputs
-from orchestrator.core.column_changes import ColumnChanges
+from orchestrator.core.file_columns import ColumnChanges
 from orchestrator.core.intervals import Window
 from orchestrator.core.model import Report, Series
 from orchestrator.core.settings import Config

@@ -19,8 +19,7 @@ from orchestrator.collect.manifest_entries import (
     SeriesEntry,
 )
 from orchestrator.collect.manifest_writing import CHECK_BYTES, VERSION
-from orchestrator.core.column_changes import ColumnChanges
-from orchestrator.core.file_columns import FileColumns, columns_from_json
+from orchestrator.core.file_columns import ColumnChanges, FileColumns, columns_from_json
 from orchestrator.core.intervals import Window
 from orchestrator.core.ledger_records import from_ms
 from orchestrator.core.lifecycle import State

@@ -8,8 +8,7 @@ from orchestrator.collect.column_filter import ColumnFilter
 from orchestrator.collect.counting import AccountCounter, RecordCounter
 from orchestrator.collect.csv_records import HeaderReader
 from orchestrator.collect.formats.base import FileSubject, OutputFormat
-from orchestrator.core.column_changes import ColumnChanges
-from orchestrator.core.file_columns import FileColumns
+from orchestrator.core.file_columns import ColumnChanges, FileColumns
 from orchestrator.errors import CorruptArchive
 
 

@@ -17,9 +17,8 @@ from orchestrator.collect.formats import output_format
 from orchestrator.collect.formats.base import FileSubject, OutputFormat
 from orchestrator.collect.output_file import Converted
 from orchestrator.collect.work_area import WorkFiles
-from orchestrator.core.column_changes import ColumnChanges
 from orchestrator.core.commands import refetch_or_pay, typed
-from orchestrator.core.file_columns import columns_as_json, columns_from_json
+from orchestrator.core.file_columns import ColumnChanges, columns_as_json, columns_from_json
 from orchestrator.core.model import Report
 from orchestrator.core.settings import Format
 from orchestrator.errors import CollectError

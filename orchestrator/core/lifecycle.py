@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import ClassVar, Final
 
-from orchestrator.core.column_changes import ColumnChanges
-from orchestrator.core.file_columns import FileColumns
+from orchestrator.core.file_columns import ColumnChanges, FileColumns
 from orchestrator.core.proofs import Proof
 from orchestrator.errors import InvalidTransition
 

@@ -18,7 +18,7 @@ from typing import Self
 from zoneinfo import ZoneInfo
 
 from orchestrator.core import products
-from orchestrator.core.column_changes import ColumnChanges
+from orchestrator.core.file_columns import ColumnChanges
 from orchestrator.core.intervals import Window
 from orchestrator.core.lifecycle import State
 from orchestrator.core.vonage import FILE_PROMISED, Status

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Annotated, Final, Self
 
 from orchestrator.core import products, vonage
-from orchestrator.core.column_changes import ColumnChanges
+from orchestrator.core.file_columns import ColumnChanges
 from orchestrator.core.hosts import is_on_this_machine
 from orchestrator.core.keys import ByPeriod, Form, Key
 

@@ -14,7 +14,7 @@ from sqlite3 import Row
 from typing import Any, Final, NamedTuple
 
 from orchestrator.core import lifecycle
-from orchestrator.core.column_changes import ColumnChanges
+from orchestrator.core.file_columns import ColumnChanges
 from orchestrator.core.intervals import Window
 from orchestrator.core.ledger_records import Owner, from_ms, to_ms
 from orchestrator.core.lifecycle import Event, State

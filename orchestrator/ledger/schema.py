@@ -180,7 +180,7 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
         # What those need who load the files elsewhere. A change is a value of identity.changes;
         # NULL: before this version.
         "ALTER TABLE report ADD COLUMN finding TEXT",  # why a person had to accept the file
-        "ALTER TABLE report ADD COLUMN columns TEXT",  # see `core.column_changes`, JSON
+        "ALTER TABLE report ADD COLUMN columns TEXT",  # see `core.file_columns`, JSON
         "ALTER TABLE report ADD COLUMN collected_change INTEGER",
         "ALTER TABLE report ADD COLUMN removed_change INTEGER",
         """

@@ -14,7 +14,7 @@ import anyio
 import pytest
 
 from orchestrator.core import lifecycle as life
-from orchestrator.core.column_changes import ColumnChanges
+from orchestrator.core.file_columns import ColumnChanges
 from orchestrator.core.intervals import Window
 from orchestrator.core.lifecycle import State
 from orchestrator.core.model import Failure, Report, Resolution, Series, SeriesState

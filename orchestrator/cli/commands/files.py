@@ -14,7 +14,7 @@ from orchestrator.cli import options
 from orchestrator.cli.inputs import read_inputs
 from orchestrator.cli.output import json_list, json_text, write, write_lines
 from orchestrator.cli.tables import aligned, series_cells, tab_separated
-from orchestrator.core.column_changes import ColumnChanges
+from orchestrator.core.file_columns import ColumnChanges
 from orchestrator.core.local_dates import moment_text, zone_of
 from orchestrator.core.policy import ExitCode
 from orchestrator.reporting.json_fields import series_fields
