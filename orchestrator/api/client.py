@@ -91,7 +91,8 @@ class VonageReports:
         self._reports = self._base.with_path(
             self._base.raw_path.rstrip("/") + vonage.REPORTS_PATH, encoded=True
         )
-        self._credentials = credentials
+        self.api_key = credentials.api_key
+        self.is_local = api_urls.is_local(self._base)
         self._clock = clock
         self._tell = tell
         self._proxy = api_urls.proxy_towards(proxies, self._base)
@@ -116,14 +117,6 @@ class VonageReports:
             proxies=proxies,
             hide=self._hide,
         )
-
-    @property
-    def api_key(self) -> str:
-        return self._credentials.api_key
-
-    @property
-    def is_local(self) -> bool:
-        return api_urls.is_local(self._base)
 
     @property
     def server_ahead(self) -> timedelta:

@@ -54,6 +54,7 @@ class KeyRateLimiter:
     that was sent before the latest slow-down counts as part of that one.
 
     Attributes:
+        rate: requests a second at present.
         throttled: how many of them ended in `Throttled`.
     """
 
@@ -73,7 +74,7 @@ class KeyRateLimiter:
         self.turns = 0
         self.throttled = 0
         self._full = requests_per_second
-        self._rate = requests_per_second
+        self.rate = requests_per_second
         self._next_at = -math.inf
         self._queues: dict[object, list[_Ticket]] = {None: []}
         self._polls: deque[_Ticket] = deque()
@@ -83,11 +84,6 @@ class KeyRateLimiter:
         self._slow_downs = 0
         self._in_a_row = 0
         self._closed = ""
-
-    @property
-    def rate(self) -> float:
-        """Requests a second at present."""
-        return self._rate
 
     @property
     def waiting(self) -> int:
@@ -121,8 +117,8 @@ class KeyRateLimiter:
                 slot.release()
         if slow_downs == self._slow_downs:
             self._in_a_row = 0
-            if self._rate < self._full:
-                self._rate = min(self._full, self._rate + self._full * _STEP)
+            if self.rate < self._full:
+                self.rate = min(self._full, self.rate + self._full * _STEP)
 
     async def _wait(self, priority: Priority, order: float, slot: Slot | None) -> None:
         # There is no task that hands out turns: whoever is first in the queue waits for the clock,
@@ -155,7 +151,7 @@ class KeyRateLimiter:
                 self._wake_first()
             if slot is not None:
                 slot.take()
-            self._next_at = max(self._next_at, now) + 1 / self._rate
+            self._next_at = max(self._next_at, now) + 1 / self.rate
             if priority is Priority.CALLBACK:
                 self._callback_at = self.turns
         finally:
@@ -206,12 +202,12 @@ class KeyRateLimiter:
         if is_news:
             self._slow_downs += 1
             self._in_a_row += 1
-            if math.isfinite(self._rate):
-                self._rate = max(self._rate / 2, self._full * _FLOOR)
+            if math.isfinite(self.rate):
+                self.rate = max(self.rate / 2, self._full * _FLOOR)
         pause = retry_after
         if pause is None:
             if not is_news:
                 return
             pause = min(PAUSE_MAX, PAUSE_INITIAL * 2 ** min(self._in_a_row - 1, 10))
-        gap = 1 / self._rate
+        gap = 1 / self.rate
         self._next_at = max(self._next_at, anyio.current_time() + max(pause.total_seconds(), gap))

@@ -42,7 +42,7 @@ class Stream:
     ) -> None:
         self._response = response
         self._call = call
-        self._start = start
+        self.start = start
         self._useless = useless
         labels = encodings.codings(response.headers)
         self._is_labelled = bool(labels)
@@ -58,7 +58,7 @@ class Stream:
 
     async def begin(self) -> None:
         """Takes the first bytes, which tell whether the body is encoded; a failure is kept."""
-        if self._useless or self._start:
+        if self._useless or self.start:
             return
         try:
             while not self._begin and (piece := await self._next()):
@@ -69,18 +69,14 @@ class Stream:
     @property
     def is_plausible(self) -> bool:
         """Whether its first bytes may be those of an archive, not of a page; after `begin`."""
-        return self._start > 0 or not self._begin or encodings.is_zip(self._begin[0])
+        return self.start > 0 or not self._begin or encodings.is_zip(self._begin[0])
 
     @property
     def length(self) -> int | None:
         coming = self._response.content_length
         if coming is None or self._useless or self._decoder.decodes:
             return None
-        return self._start + coming
-
-    @property
-    def start(self) -> int:
-        return self._start
+        return self.start + coming
 
     @property
     def validator(self) -> str | None:
@@ -99,7 +95,7 @@ class Stream:
             if self._failure is not None:
                 raise self._failure
             while piece := await self._next():
-                if self._start:
+                if self.start:
                     yield piece
                     continue
                 for block in self._decoder.feed(piece):

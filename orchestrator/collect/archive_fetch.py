@@ -129,7 +129,7 @@ class ArchiveFetch:
                 self._report.items_count,
                 self._subject,
                 by_account=self._report.series.includes_subaccounts,
-                inflater=inflate.fastest(),
+                inflater=inflate.isal() or inflate.ZLIB,
                 reserve=self._reserve_room,
             )
 

@@ -73,7 +73,7 @@ def _write(file: BinaryIO, header: bytes, entries: Iterable[Entry]) -> Written:
         line, crc = sealed(entry_body(entry), crc)
         size_bytes += file.write(line)
         count += 1
-    line, crc = sealed(end_body(count + 1), crc)
+    line, crc = sealed(_body({"kind": "end", "lines": count + 1}), crc)
     size_bytes += file.write(line)
     return Written(count, size_bytes, crc)
 
@@ -101,7 +101,7 @@ class ManifestJournal:
         """
         crc = self._crc
         lines = []
-        for body in (*bodies, reached_body(point)):
+        for body in (*bodies, _body({"kind": "reached", **_reached(point)})):
             line, crc = sealed(body, crc)
             lines.append(line)
         self._end.append(b"".join(lines))
@@ -159,16 +159,6 @@ def header_body(made_at: datetime, point: LedgerPoint) -> bytes:
             **_reached(point),
         }
     )
-
-
-def end_body(lines: int) -> bytes:
-    """What follows the entries of the whole ledger: the number of lines before it."""
-    return _body({"kind": "end", "lines": lines})
-
-
-def reached_body(point: LedgerPoint) -> bytes:
-    """What follows the entries of each transaction since: how far the ledger has got with it."""
-    return _body({"kind": "reached", **_reached(point)})
 
 
 def _reached(point: LedgerPoint) -> dict[str, Any]:

@@ -7,11 +7,11 @@ unpacked. Nothing here judges whether the archive is right.
 
 import math
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from queue import Queue
 from threading import BoundedSemaphore, Thread
-from typing import BinaryIO, Final, TypeVar
+from typing import Any, BinaryIO, Final
 
 from anyio import CancelScope, CapacityLimiter, to_thread
 
@@ -207,9 +207,6 @@ async def fetch_archive(
         raise failure
 
 
-_Item = TypeVar("_Item")
-
-
 class _Stages:
     """Unpacks, counts and stores an archive in threads, which hand over to each other directly.
 
@@ -223,15 +220,19 @@ class _Stages:
     def __init__(self, archive: ArchiveFile, unpacker: StreamingUnpacker) -> None:
         self._archive = archive
         self._unpacker = unpacker
-        # None is the end.
-        self._packed = Queue[Sequence[bytes] | None](_MOST_WAITING)
-        self._unpacked = Queue[Sequence[bytes] | None](_MOST_WAITING)
-        self._counted = Queue[Sequence[tuple[bytes, bool]] | None](_MOST_WAITING)
         self.failure: Exception | None = None
         self.limiter = CapacityLimiter(math.inf)
+        # None is the end of each.
+        self._packed, unpacked, counted = (Queue[Any](_MOST_WAITING) for _ in range(3))
         # Started by hand: they last, and only what `keep` and `end` wait for is work in hand.
-        stages = (self._unpack, self._count, self._store)
-        self._threads = [Thread(target=stage, daemon=True) for stage in stages]
+        self._threads = [
+            Thread(target=self._work, args=stage, daemon=True)
+            for stage in (
+                (self._packed, unpacker.unpack, _UNPACKING, unpacked),
+                (unpacked, lambda batch: [unpacker.count(batch)], _COUNTING, counted),
+                (counted, unpacker.store, _STORING, None),
+            )
+        ]
         for thread in self._threads:
             thread.start()
 
@@ -247,34 +248,22 @@ class _Stages:
         for thread in self._threads:
             thread.join()
 
-    def _unpack(self) -> None:
-        self._each(self._packed, self._unpack_pieces, _UNPACKING)
-        self._unpacked.put(None)
-
-    def _unpack_pieces(self, pieces: Sequence[bytes]) -> None:
-        for batch in self._unpacker.unpack(pieces):
-            self._unpacked.put(batch)
-
-    def _count(self) -> None:
-        self._each(self._unpacked, self._count_batch, _COUNTING)
-        self._counted.put(None)
-
-    def _count_batch(self, batch: Sequence[bytes]) -> None:
-        self._counted.put(self._unpacker.count(batch))
-
-    def _store(self) -> None:
-        self._each(self._counted, self._unpacker.store, _STORING)
-
-    def _each(
+    def _work(
         self,
-        queue: Queue[_Item | None],
-        work: Callable[[_Item], None],
+        queue: Queue[Any],
+        work: Callable[[Any], Iterable[object] | None],
         cores: BoundedSemaphore,
+        following: Queue[Any] | None,
     ) -> None:
+        """Works on each item of a queue, and hands what is made of it to the following stage."""
         for item in iter(queue.get, None):
             if self.failure is None:
                 try:
                     with cores:
-                        work(item)
+                        for made in work(item) or ():
+                            assert following is not None
+                            following.put(made)
                 except Exception as error:  # noqa: BLE001 - raised by `fetch_archive`
                     self.failure = error
+        if following is not None:
+            following.put(None)

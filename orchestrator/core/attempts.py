@@ -133,7 +133,8 @@ def _steps(
             for piece in intersect(debt.owed, (given_up.window,)):
                 yield replace(given_up, window=piece)
         debt = replace(debt, owed=subtract(debt.owed, [step.window for step in exhausted]))
-    if is_cut_too_often(failures, cut_now):
+    again = cut_again(failures, cut_now)
+    if len(cut_now) >= MAX_TRUNCATED_A_SERIES or again >= MAX_TRUNCATED:
         yield from (Defer(window) for window in debt.owed)
         return
     if debt.goes_by_steps:
@@ -145,11 +146,6 @@ def _steps(
         return
     for chunk in chunks:
         yield _step(chunk, failures, failed_now)
-
-
-def is_cut_too_often(failures: Sequence[Failure], cut_now: Sequence[Window]) -> bool:
-    """Whether so many reports of a series were truncated in this run that it ends for it."""
-    return len(cut_now) >= MAX_TRUNCATED_A_SERIES or cut_again(failures, cut_now) >= MAX_TRUNCATED
 
 
 def cut_again(failures: Sequence[Failure], windows: Sequence[Window]) -> int:

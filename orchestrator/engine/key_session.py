@@ -55,6 +55,7 @@ class KeySession:
         patience: timedelta,
     ) -> None:
         self.api = api
+        self.api_key = api.api_key
         self.rate_limiter = rate_limiter
         self.breaker = Breaker(api.api_key, self._probe, events, patience)
         self.open_report_limit = OpenReportLimit(api.api_key, events, patience)
@@ -72,11 +73,6 @@ class KeySession:
         self._doubted: dict[str, str] = {}
         self._slips: set[tuple[str, EchoDifference]] = set()
         self._goes_on: set[str] = set()
-
-    @property
-    def api_key(self) -> str:
-        """The key."""
-        return self.api.api_key
 
     @property
     def unreachable(self) -> str:

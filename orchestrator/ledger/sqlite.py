@@ -186,26 +186,22 @@ class SqliteLedger(GroupCommits):
     ) -> None:
         super().__init__(connection, path)
         self._clock = clock
-        self._is_sound = not check_later
+        self.is_sound = not check_later
         self._passed = anyio.Event()
 
     # --- damage -------------------------------------------------------------------------------
 
     async def check(self) -> None:
-        if not self._is_sound:
+        if not self.is_sound:
             try:
                 await integrity.check_beside(self._path)
             except sqlite3.Error as error:
                 raise explain(error, self._path) from error
-            self._is_sound = True
+            self.is_sound = True
             self._passed.set()
 
-    @property
-    def is_sound(self) -> bool:
-        return self._is_sound
-
     async def sound(self) -> None:
-        if not self._is_sound:
+        if not self.is_sound:
             await self._passed.wait()
 
     # --- the port -----------------------------------------------------------------------------
