@@ -173,7 +173,7 @@ class FileUrls:
                     )
                 )
         except (InvalidURL, ValueError, OverflowError):
-            raise urls.no_address(call) from None
+            raise urls.link_refused(call, "is no address") from None
         except BELOW_HTTP as error:
             failure = transport_error(error, call, proxy=proxy, is_about_file=not is_api)
             raise failure from failure.__cause__

@@ -51,12 +51,6 @@ def follow(base: URL, at: URL, target: str) -> URL:
     Raises:
         FileRefused: it is no http address, or would send a paid file in the clear.
     """
-
-    def refused(why: str) -> FileRefused:
-        call = f"GET {path_of(target)}"
-        message = f"{call}: the API's link {why}"
-        return FileRefused(message, status=None, call=call, is_about_file=True)
-
     try:
         text = target.strip()
         # What is written as addresses are is sent byte by byte: a signature may be over it.
@@ -64,11 +58,12 @@ def follow(base: URL, at: URL, target: str) -> URL:
         _check_host(url)
         url = url.with_host(url.host.lower()) if url.host else url
     except (ValueError, TypeError):
-        raise refused("is no address") from None
+        raise link_refused(f"GET {path_of(target)}", "is no address") from None
     if url.scheme not in {"http", "https"} or not url.host:
-        raise refused("is no address on the web")
+        raise link_refused(f"GET {path_of(target)}", "is no address on the web")
     if url.scheme == "http" and not (is_local(base) and is_local(url)):
-        raise refused(f"leads to {short(url.host)} without TLS; it is not followed")
+        why = f"leads to {short(url.host)} without TLS; it is not followed"
+        raise link_refused(f"GET {path_of(target)}", why)
     return url.with_user(None)
 
 
@@ -107,11 +102,9 @@ def _is_vendor(url: URL) -> bool:
     return url.scheme == "https" and url.port == _HTTPS_PORT and host.endswith(vonage.HOST_SUFFIXES)
 
 
-def no_address(call: str) -> FileRefused:
-    """The error for a link whose host or port turns out to be none."""
-    return FileRefused(
-        f"{call}: the API's link is no address", status=None, call=call, is_about_file=True
-    )
+def link_refused(call: str, why: str) -> FileRefused:
+    """The error for a link that is not followed."""
+    return FileRefused(f"{call}: the API's link {why}", status=None, call=call, is_about_file=True)
 
 
 def _check_host(url: URL) -> None:

@@ -62,10 +62,14 @@ def choose(
         for remote in likely:
             if _same_address(remote.callback_url or "", intent.callback_url):
                 return remote
-    mine = [remote for remote in likely if not may_belong_to_other(remote, unresolved_creates)]
+    mine = [
+        remote
+        for remote in likely
+        if not any(_may_be(rival, remote) for rival in unresolved_creates)
+    ]
     if not mine:
         return f"{likely[0].request_id} there may be this one, or another of ours"
-    dated = [remote for remote in mine if _names_dates(remote)]
+    dated = [remote for remote in mine if remote.date_start and remote.date_end]
     if not dated:
         return _ask_a_person(intent, mine, "does not repeat its dates")
     return _by_time(intent, dated, moment)
@@ -96,10 +100,6 @@ def _ask_a_person(intent: Report, reports: Sequence[RemoteReport], but: str) -> 
     )
 
 
-def _names_dates(remote: RemoteReport) -> bool:
-    return remote.date_start is not None and remote.date_end is not None
-
-
 def differs_only_in_callback_url(
     intent: Report, listed: Sequence[RemoteReport], owned: Mapping[str, int]
 ) -> RemoteReport | None:
@@ -115,11 +115,6 @@ def differs_only_in_callback_url(
         if not lacks_sent_fields(intent, remote)
     ]
     return next(iter(candidates(intent, no_address, owned)), None)
-
-
-def may_belong_to_other(remote: RemoteReport, unresolved_creates: Sequence[Report]) -> bool:
-    """Whether a report may as well be that of another row whose create may have happened."""
-    return any(_may_be(rival, remote) for rival in unresolved_creates)
 
 
 def lacks_sent_fields(intent: Report, remote: RemoteReport) -> bool:

@@ -207,22 +207,19 @@ class KeySession:
                     raise
                 return
 
-    async def is_answered(self) -> bool:
-        """Whether a call that asks for nothing is let through at the key's very next turn."""
-        try:
-            await self._ask_for_nothing()
-        except NotFound:
-            return True
-        except Throttled:
-            self.open_report_limit.probe_throttled()
-            return False
-        except ApiError:
-            return False
-        return True
-
     async def tell_limit_from_rate(self) -> None:
         """After creates were refused again and again: shows whether it is the rate, if asked."""
-        if self.open_report_limit.is_suspect and await self.is_answered():
+        if not self.open_report_limit.is_suspect:
+            return
+        try:
+            await self._ask_for_nothing()
+        except Throttled:
+            self.open_report_limit.probe_throttled()
+        except NotFound:  # the usual answer
+            self.open_report_limit.probe_passed()
+        except ApiError:
+            pass
+        else:
             self.open_report_limit.probe_passed()
 
     async def time_is_known(self) -> bool:
