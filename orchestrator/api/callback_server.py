@@ -211,10 +211,6 @@ async def receiving(
 ) -> AsyncIterator[CallbackServer | None]:
     """Runs a server for as long as the context lasts.
 
-    Args:
-        settings: where it listens, and how it is reached.
-        events: told where it listens, or why it cannot.
-
     Yields:
         The server; None where it cannot listen. That must not end a run, which can poll its
         reports.

@@ -75,12 +75,8 @@ class VonageReports:
         """A client on a session of `open_session`, which is not closed by it.
 
         Args:
-            session: shared by any number of clients.
             base_url: ``https://…``; plain ``http://`` only to this machine.
-            credentials: the key that signs.
             timeout: of a whole call; of a download, the longest gap between two pieces.
-            clock: ours, for `server_ahead`.
-            proxies: by which proxy a request goes.
             tell: called with every request that has ended.
 
         Raises:

@@ -27,7 +27,6 @@ class Stream:
 
     Args:
         within: how long it may take.
-        start: where in the file it begins.
         useless: why the body is not what was asked for; then the stream breaks at once.
     """
 

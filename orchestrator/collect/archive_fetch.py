@@ -33,8 +33,6 @@ class ArchiveFetch:
     arrives, and `from_stream` when all has arrived; or `from_disk`, of one that was refused.
 
     Args:
-        subject: what the file is about, for formats with typed columns and for rules of columns.
-        reserve: what is to stay free on the disk.
         kept: the beginning of the archive that an earlier run has kept, to go on from.
     """
 

@@ -60,9 +60,6 @@ class DiskReserve:
         Where there is too little already, the largest download has to stop; the others only where
         that does not help.
 
-        Args:
-            more_bytes: number of bytes about to be written.
-
         Raises:
             NoRoom: the download has to stop, and its files to be removed.
         """

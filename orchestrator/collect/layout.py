@@ -104,10 +104,9 @@ class Published:
 def published(
     store: OutputStore, series: Series, within: Sequence[Window] | None = None
 ) -> Iterator[Published]:
-    """The files in the folder of a series that have the names of published ones.
+    """The files in the folder of a series, if it is there, that have the names of published ones.
 
     Args:
-        series: whose folder; one that is not there is empty.
         within: only those that hold a moment of one of these windows.
 
     Raises:

@@ -256,9 +256,6 @@ class Reading:
 
     That it is whole is known only when the iterator has ended: act on the entries in one
     transaction.
-
-    Args:
-        remedy: what to do where it cannot be used.
     """
 
     def __init__(self, store: OutputStore, remedy: str = REMEDY) -> None:

@@ -54,10 +54,6 @@ def write_manifest(
     The entries are written as they come, in constant memory. The old manifest stands until the
     new one is complete; if `entries` raises, it stays.
 
-    Args:
-        entries: in the order they are to stand.
-        point: which ledger they are of, and how far it has got.
-
     Raises:
         OutputError: the store refuses it.
     """
@@ -93,9 +89,6 @@ class ManifestJournal:
     def append(self, bodies: Iterable[bytes], point: LedgerPoint) -> None:
         """Appends what a transaction has changed; returns once that is synced.
 
-        Args:
-            point: how far the ledger has got with it.
-
         Raises:
             OutputError: the store refuses it. Nothing more is appended from then on.
         """
@@ -114,9 +107,6 @@ class ManifestJournal:
 
 def put_aside(store: OutputStore, directory: Path) -> Path:
     """Moves a manifest that was changed to the work area, so that a person can look at it; where.
-
-    Args:
-        directory: the output directory, which holds the work area.
 
     Raises:
         OutputError: the disk.

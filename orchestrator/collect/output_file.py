@@ -68,9 +68,6 @@ class OutputFile:
     def write(self, block: bytes, inside: bool) -> None:
         """Writes the next bytes of the CSV, without the clear values of some columns.
 
-        Args:
-            inside: what `count` has said of them.
-
         Raises:
             CorruptArchive: its columns cannot be told apart.
             OSError: the disk.

@@ -31,7 +31,6 @@ class StreamingUnpacker:
     Args:
         output: the file to write; not touched where the archive is the file.
         items_count: bounds what may be unpacked.
-        by_account: counts the records of each account as well.
         reserve: called with the number of bytes before they are written; may raise `NoRoom`.
 
     Attributes:

@@ -95,11 +95,9 @@ def _keep(columns: dict[str, T], name: str, what: T) -> None:
 
 
 def drift_of(series: Series, changes: Iterable[ShapeChange], after: int = 0) -> ColumnDrift:
-    """The drift of a series.
+    """The drift of a series, of changes in the order of time.
 
     Args:
-        series: whose files.
-        changes: of their columns, in the order of time.
         after: only what came with files that were collected by later changes of the ledger.
     """
     drift = ColumnDrift(series)

@@ -167,7 +167,6 @@ def reconcile_pause(policy: PollPolicy, look: int, age: timedelta, rate: float =
     to count; more follow quickly, in case other reports have shown up by then.
 
     Args:
-        policy: of the polls.
         look: its number, from 0.
         age: of the intent, by the API's clock.
         rate: seconds of the API's clock for each of ours; 1 but at a simulator.

@@ -43,8 +43,6 @@ class Budget:
     It subscribes to the run's events: what a report really holds takes the place of the estimate.
 
     Args:
-        bounds: what may be asked for; none: anything.
-        events: told what people should know of it.
         lacks_room: says why the disk has no room for more; empty while it has.
 
     Attributes:

@@ -42,10 +42,7 @@ class Scheduler:
     """Hands out the work of one run: what is open first, then the debt of every series.
 
     Args:
-        jobs: in the order in which they are served.
         now_of: the present moment for what a key asks for; the same throughout the run.
-        budget: says what may still be asked for.
-        expected: puts series in order.
     """
 
     def __init__(

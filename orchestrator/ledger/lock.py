@@ -183,7 +183,6 @@ def refuse_network(directory: Path, mounts: str | None = None) -> None:
     """Refuses a directory on a network file system, where the system says so (Linux).
 
     Args:
-        directory: where the ledger is to be.
         mounts: the text of ``/proc/self/mountinfo``; read if None.
 
     Raises:

@@ -33,12 +33,7 @@ def cloud_store(url: str, work_area: Path) -> CloudStore:
 
 
 class CloudStore:
-    """See `OutputStore`.
-
-    Args:
-        objects: below the address of the store.
-        work_area: a local folder for what is on its way.
-    """
+    """See `OutputStore`."""
 
     is_remote: Final = True
 

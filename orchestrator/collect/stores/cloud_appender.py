@@ -41,8 +41,6 @@ class CloudAppender:
     """See `Appender`.
 
     Args:
-        objects: of which the file is one.
-        key: of the file.
         copy: where it grows.
         size_bytes: the bytes of it that count.
     """

@@ -69,9 +69,7 @@ def connect(library: Any, url: str, variables: Environment, seconds: int) -> Any
     """The library's store at an address; the same one each time, with its open connections.
 
     Args:
-        library: obstore.
         url: of the bucket, and the prefix of all keys.
-        variables: from `environment`.
         seconds: that a request may take.
 
     Raises:

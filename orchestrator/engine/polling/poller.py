@@ -38,11 +38,7 @@ _EMPTY_SECONDS: Final = lifespans.EMPTY_FOR.total_seconds()
 
 
 class Poller:
-    """Asks the API about reports, and finishes those that have ended.
-
-    Args:
-        schedule: learns how long reports take, and whether callbacks tell of ends.
-    """
+    """Asks the API about reports, and finishes those that have ended."""
 
     def __init__(self, context: RunContext, groups: PollGroups, schedule: PollSchedule) -> None:
         self._context = context
