@@ -38,7 +38,7 @@ from tests.kit.archives import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncGenerator, Callable
 
     from orchestrator.core.lifecycle import VerifiedFile
     from orchestrator.core.model import Report
@@ -251,7 +251,7 @@ async def test_a_stream_without_end_or_length_is_cut_at_the_bound(tmp_path: Path
         start = 0
         validator = None
 
-        async def chunks(self) -> AsyncIterator[bytes]:
+        async def chunks(self) -> AsyncGenerator[bytes, None]:
             while True:
                 yield bytes(1 << 20)
 

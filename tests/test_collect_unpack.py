@@ -39,7 +39,7 @@ from tests.test_collect_archive import GOOD
 from tests.test_fuzz_archives import EVIL_ONES, VALID, fuzzed, mutants, unpacked
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator
+    from collections.abc import AsyncGenerator, Callable, Iterator
 
     from orchestrator.collect.inflate import Inflater
 
@@ -186,7 +186,7 @@ async def test_a_large_archive_is_unpacked_while_it_comes(tmp_path: Path, form: 
     written: list[int] = []
 
     class Watching(BytesDownload):
-        async def chunks(self) -> AsyncIterator[bytes]:
+        async def chunks(self) -> AsyncGenerator[bytes, None]:
             async for chunk in super().chunks():
                 written.append(part.stat().st_size if part.exists() else 0)
                 yield chunk

@@ -1,6 +1,6 @@
 """Reads the body of an answer: whole with a bound, or as a stream."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import Final
 
 import anyio
@@ -84,7 +84,7 @@ class Stream:
             return None
         return ranges.validator(self._response.headers)
 
-    async def chunks(self) -> AsyncIterator[bytes]:
+    async def chunks(self) -> AsyncGenerator[bytes, None]:
         """The bytes, in pieces of at most 256 KiB."""
         if self._useless:
             raise self._broken(f"{self._useless}; the file is fetched from its beginning")

@@ -101,9 +101,7 @@ class DownloadReader:
 
     async def close(self) -> None:
         """Ends the stream here and now, not whenever it is collected as garbage."""
-        close = getattr(self._chunks, "aclose", None)
-        if close is not None:
-            await close()
+        await self._chunks.aclose()
 
     def _check_not_too_short(self) -> None:
         if self._announced is not None and self.received < self._announced:

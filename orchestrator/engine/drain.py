@@ -1,8 +1,8 @@
 """Stopping on purpose: take no new work, finish what must not be cut, leave the rest."""
 
 import math
-from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import aclosing, contextmanager
 from datetime import timedelta
 from typing import Final
 
@@ -120,9 +120,8 @@ class BriefDownload:
     def validator(self) -> str | None:
         return self._download.validator
 
-    async def chunks(self) -> AsyncIterator[bytes]:
-        chunks = self._download.chunks()
-        try:
+    async def chunks(self) -> AsyncGenerator[bytes, None]:
+        async with aclosing(self._download.chunks()) as chunks:
             while True:
                 piece: bytes | None = None
                 with self._drain.grace() as grace:
@@ -136,7 +135,3 @@ class BriefDownload:
                 if piece is None:
                     return
                 yield piece
-        finally:
-            close = getattr(chunks, "aclose", None)
-            if close is not None:
-                await close()

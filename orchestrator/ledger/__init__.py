@@ -4,6 +4,7 @@ Open one here; what it can do stands in `core.ports`: `Ledger`, `LedgerReader`, 
 """
 
 from orchestrator.ledger.backup import LedgerBackup
+from orchestrator.ledger.lock import refuse_hard_links
 from orchestrator.ledger.opening import (
     IN_MEMORY,
     back_up_ledger,
@@ -12,7 +13,6 @@ from orchestrator.ledger.opening import (
     lock_holder,
     open_ledger,
     open_reader,
-    refuse_hard_links,
     refuse_network,
     restored_ledger,
 )

@@ -204,17 +204,6 @@ def refuse_network(url: str | Path) -> None:
         lock.refuse_network(path.parent)
 
 
-def refuse_hard_links(url: str | Path) -> None:
-    """Refuses a ledger whose file has more than one name.
-
-    Raises:
-        InputError: it has.
-    """
-    path = _file_of(url)
-    if path is not None:
-        lock.refuse_hard_links(path)
-
-
 def _file_of(url: str | Path) -> Path | None:
     """The file that a URL names; None for a ledger in memory.
 

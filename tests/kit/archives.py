@@ -23,7 +23,7 @@ from orchestrator.core.model import Report, Series
 from orchestrator.core.settings import Format
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+    from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 
 NAME = "report_SMS_abcd1234_20240201.csv"
 
@@ -258,7 +258,7 @@ class BytesDownload:
         self.length = start + len(content) if length == -1 else length
         self.closed = False
 
-    async def chunks(self) -> AsyncIterator[bytes]:
+    async def chunks(self) -> AsyncGenerator[bytes, None]:
         try:
             for at in range(0, len(self._content), self._chunk):
                 yield self._content[at : at + self._chunk]

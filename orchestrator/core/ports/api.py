@@ -3,7 +3,7 @@
 One call is one request. Nothing here retries, waits for its turn or knows the ledger.
 """
 
-from collections.abc import AsyncIterator, Container, Sequence
+from collections.abc import AsyncGenerator, Container, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -91,7 +91,7 @@ class Download(Protocol):
     def validator(self) -> str | None:
         """What proves later on that the file is still the same; None where there is no proof."""
 
-    def chunks(self) -> AsyncIterator[bytes]:
+    def chunks(self) -> AsyncGenerator[bytes, None]:
         """The bytes from `start`, in pieces of bounded size.
 
         Raises:

@@ -162,6 +162,11 @@ class PollGroup:
 
     Args:
         account: the account whose list is asked; None: no list is of use.
+
+    Attributes:
+        list_at: when the list is to be asked for, as planned.
+        next_at: when something is to be polled, as planned; None: it must be planned first.
+        planned_at: when that was planned.
     """
 
     def __init__(self, session: KeySession, account: str | None, jitter: float) -> None:
@@ -173,9 +178,9 @@ class PollGroup:
         self.history = ListHistory()
         self.jitter = jitter  # of the pause until the list is asked for again, in [0, 1)
         self.list_polled_at = now
-        self._list_at = math.inf
-        self._next_at: float | None = None
-        self._planned_at = 0.0
+        self.list_at = math.inf
+        self.next_at: float | None = None
+        self.planned_at = 0.0
         self._changed = anyio.Event()
 
     # --- its reports ------------------------------------------------------------------------------
@@ -235,29 +240,7 @@ class PollGroup:
         """The list has been asked for, whatever came of it."""
         self.list_polled_at = anyio.current_time()
         self.jitter = jitter
-        self._next_at = None
-
-    def needs_plan(self, now: float, longest: float) -> bool:
-        """Whether there is no plan, or one that is older than `longest` seconds."""
-        return self._next_at is None or now - self._planned_at >= longest
-
-    def plan(self, now: float, list_at: float, next_at: float) -> None:
-        """Asks for the list at `list_at`, and for something at `next_at` at the earliest."""
-        self._planned_at = now
-        self._list_at = list_at
-        self._next_at = next_at
-
-    def seconds_left(self, now: float) -> float:
-        """Seconds until something is to be polled, as planned."""
-        return math.inf if self._next_at is None else self._next_at - now
-
-    def is_list_due(self, now: float) -> bool:
-        """Whether the list is to be asked for, as planned."""
-        return self._list_at <= now
-
-    def forget_plan(self) -> None:
-        """Plans anew before anything else is polled."""
-        self._next_at = None
+        self.next_at = None
 
     async def change_within(self, seconds: float) -> None:
         """Waits until a new plan is needed, for at most so long."""
@@ -266,5 +249,5 @@ class PollGroup:
             await self._changed.wait()
 
     def _replan(self) -> None:
-        self.forget_plan()
+        self.next_at = None
         self._changed.set()
