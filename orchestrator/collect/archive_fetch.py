@@ -127,7 +127,7 @@ class ArchiveFetch:
                 self._report.items_count,
                 self._subject,
                 by_account=self._report.series.includes_subaccounts,
-                inflater=inflate.isal() or inflate.ZLIB,
+                inflater=inflate.fastest(),
                 reserve=self._reserve_room,
             )
 

@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
 
 from anyio import CancelScope, CapacityLimiter, get_cancelled_exc_class, to_thread
 
@@ -30,13 +29,6 @@ from orchestrator.core.model import Report
 from orchestrator.core.ports import Download, Resume
 from orchestrator.core.settings import Format, OutputSettings
 from orchestrator.errors import CorruptArchive, TooLong, TransportError
-
-
-class _Fresh(NamedTuple):
-    """A file that this process made: its hash and more, and whether its content was synced."""
-
-    converted: Converted
-    synced: bool
 
 
 class FileCollector:
@@ -71,7 +63,7 @@ class FileCollector:
         # other's way, and hold more memory.
         self._cores = CapacityLimiter(os.cpu_count() or 1)
         # Files that this process wrote and hashed need no second reading before their rename.
-        self._fresh: dict[Path, _Fresh] = {}
+        self._fresh: dict[Path, Converted] = {}
         # Whether there may be files for a person; only the run under the ledger's lock makes any.
         self._has_quarantine: bool | None = None
         # What waits for the rest of its archive, by our number of the report.
@@ -187,8 +179,7 @@ class FileCollector:
     def _converted(self, report: Report, convert: Callable[[], Converted]) -> VerifiedFile:
         files = self._files(report)
         with disk.translate_os_errors(files.part(self._format), "write"):
-            synced = not self._output_format.is_archive  # an archive is moved as it is
-            return self._settle(report, files, convert(), self._format, synced=synced)
+            return self._settle(report, files, convert(), self._format)
 
     def _settle(
         self,
@@ -196,13 +187,11 @@ class FileCollector:
         files: WorkFiles,
         converted: Converted,
         file_format: Format,
-        *,
-        synced: bool = False,
     ) -> VerifiedFile:
         """Marks the finished part as the verified file that waits for `publish`."""
         verified = files.verified(file_format)
         files.part(file_format).replace(verified)
-        self._fresh[verified] = _Fresh(converted, synced)
+        self._fresh[verified] = converted
         return VerifiedFile(
             rows=converted.rows,
             size_bytes=converted.size_bytes,
@@ -223,15 +212,17 @@ class FileCollector:
         assert report.target is not None, "a verified report has a target"
         assert report.sha256 is not None, "a verified report has a hash"
         files = self._files(report)
-        verified = files.verified(layout.format_of(report.target))
+        file_format = layout.format_of(report.target)
+        verified = files.verified(file_format)
         made = self._fresh.get(verified)
-        fresh = made is not None and made.converted.sha256 == report.sha256
+        fresh = made is not None and made.sha256 == report.sha256
         stands = self._store.put(
             verified,
             report.target,
             report.sha256,
             hashed=fresh,
-            synced=fresh and made is not None and made.synced,
+            # An archive was moved as it came.
+            synced=fresh and not output_format(file_format).is_archive,
             is_cancelled=is_cancelled,
         )
         self._fresh.pop(verified, None)
@@ -246,7 +237,7 @@ class FileCollector:
         self._has_quarantine = True
         files = self._files(report)
         fresh = [self._fresh.pop(files.verified(file_format), None) for file_format in Format]
-        made = next((one.converted for one in fresh if one is not None), None)
+        made = next(filter(None, fresh), None)
         await to_thread.run_sync(quarantine.keep, files, self._folders, report, reason, made)
 
     def kept(self, report: Report) -> Path | None:

@@ -188,3 +188,8 @@ def isal() -> Inflater | None:
     return Inflater(
         "isal", lambda: library.decompressobj(-zlib.MAX_WBITS), library.crc32, library.error
     )
+
+
+def fastest() -> Inflater:
+    """The library for large archives: ISA-L where it is installed, else zlib."""
+    return isal() or ZLIB

@@ -199,6 +199,7 @@ def restore(
                 digest.update(block)
                 copy.write(block)
                 check_cancelled()
+        disk.sync_file(part)
         size_bytes, sha256 = part.stat().st_size, digest.hexdigest()
         return replace(made, rows=rows, size_bytes=size_bytes, sha256=sha256), kept_format
 
