@@ -6,7 +6,7 @@ to that field: a line that was changed, lost or doubled is known, and which one 
 
 import json
 import zlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -58,7 +58,15 @@ def write_manifest(
         OutputError: the store refuses it.
     """
     with store.replace(layout.MANIFEST) as file:
-        return _write(file, header_body(made_at, point), entries)
+        header = _body(
+            "header",
+            version=VERSION,
+            made_at=made_at,
+            ledger=point.ledger,
+            generation=point.generation,
+            **_reached(point),
+        )
+        return _write(file, header, entries)
 
 
 def _write(file: BinaryIO, header: bytes, entries: Iterable[Entry]) -> Written:
@@ -69,7 +77,7 @@ def _write(file: BinaryIO, header: bytes, entries: Iterable[Entry]) -> Written:
         line, crc = sealed(entry_body(entry), crc)
         size_bytes += file.write(line)
         count += 1
-    line, crc = sealed(_body({"kind": "end", "lines": count + 1}), crc)
+    line, crc = sealed(_body("end", lines=count + 1), crc)
     size_bytes += file.write(line)
     return Written(count, size_bytes, crc)
 
@@ -94,7 +102,7 @@ class ManifestJournal:
         """
         crc = self._crc
         lines = []
-        for body in (*bodies, _body({"kind": "reached", **_reached(point)})):
+        for body in (*bodies, _body("reached", **_reached(point))):
             line, crc = sealed(body, crc)
             lines.append(line)
         self._end.append(b"".join(lines))
@@ -137,24 +145,6 @@ def sealed(body: bytes, crc: int) -> tuple[bytes, int]:
     return body + check, zlib.crc32(check, crc)
 
 
-def header_body(made_at: datetime, point: LedgerPoint) -> bytes:
-    """The first line, without its check: of which ledger, and how far that had got."""
-    return _body(
-        {
-            "kind": "header",
-            "version": VERSION,
-            "made_at": moment_text(made_at),
-            "ledger": point.ledger,
-            "generation": point.generation,
-            **_reached(point),
-        }
-    )
-
-
-def _reached(point: LedgerPoint) -> dict[str, Any]:
-    return {"changes": point.changes, "events": point.events, "last_event": point.last_event}
-
-
 def entry_body(entry: Entry) -> bytes:  # noqa: PLR0911 - one arm a kind
     """The line of an entry, without its check."""
     match entry:
@@ -163,57 +153,51 @@ def entry_body(entry: Entry) -> bytes:  # noqa: PLR0911 - one arm a kind
         case ReportEntry(report=report, failed=failed):
             return _report_body(report, failed)
         case ColumnListEntry(number=number, columns=columns):
-            listed = columns_as_json(columns)
-            return _body({"kind": "column_list", "number": number, "columns": listed})
+            return _body("column_list", number=number, columns=columns_as_json(columns))
         case GivenUpEntry(number=number, given_up=None):
-            return _body({"kind": "given_up", "number": number, "gone": True})
+            return _body("given_up", number=number, gone=True)
         case GivenUpEntry(number=number, given_up=given_up):
             assert given_up is not None
             return _body(
-                {
-                    "kind": "given_up",
-                    "number": number,
-                    **_dates(given_up.window),
-                    "report": given_up.report_id,
-                    "reason": given_up.reason or None,
-                    "at": moment_text(given_up.at),
-                    "acknowledged": given_up.acknowledged,
-                    "body": given_up.series.body,
-                }
+                "given_up",
+                number=number,
+                **_dates(given_up.window),
+                report=given_up.report_id,
+                reason=given_up.reason or None,
+                at=given_up.at,
+                acknowledged=given_up.acknowledged,
+                body=given_up.series.body,
             )
-        case SeriesEntry():
-            return _body({"kind": "series", "retried": entry.retried, "body": entry.series.body})
-        case ResolvedEntry():
-            windows = [
-                [moment_text(window.start), moment_text(window.end)] for window in entry.windows
-            ]
-            return _body(
-                {
-                    "kind": "resolved",
-                    "job": entry.job,
-                    "windows": windows,
-                    "body": entry.series.body,
-                }
-            )
-        case MarkEntry():
-            return _body(
-                {
-                    "kind": "mark",
-                    "job": entry.job,
-                    "mark": moment_text(entry.mark),
-                    "body": entry.series.body,
-                }
-            )
+        case SeriesEntry(series=series, retried=retried):
+            return _body("series", retried=retried, body=series.body)
+        case ResolvedEntry(job=job, series=series, windows=windows):
+            spans = [(window.start, window.end) for window in windows]
+            return _body("resolved", job=job, windows=spans, body=series.body)
+        case MarkEntry(job=job, series=series, mark=mark):
+            return _body("mark", job=job, mark=mark, body=series.body)
+
+
+def moment_text(moment: datetime) -> str:
+    """A moment as manifests have it: in UTC, with a ``Z``."""
+    if moment.tzinfo is None:
+        raise ValueError(f"{moment!r} has no offset")
+    utc = moment if moment.tzinfo is UTC else moment.astimezone(UTC)
+    return utc.isoformat()[: -len("+00:00")] + "Z"
 
 
 _as_json: Final = json.JSONEncoder(
-    separators=(",", ":"), ensure_ascii=False, allow_nan=False
+    separators=(",", ":"), ensure_ascii=False, allow_nan=False, default=moment_text
 ).encode
 _text: Final = json.encoder.encode_basestring
 
 
-def _body(fields: Mapping[str, Any]) -> bytes:
-    return _as_json(fields).encode("utf-8", "surrogatepass")[:-1]
+def _body(kind: str, **fields: Any) -> bytes:
+    """A line without its check."""
+    return _as_json({"kind": kind, **fields}).encode("utf-8", "surrogatepass")[:-1]
+
+
+def _reached(point: LedgerPoint) -> dict[str, Any]:
+    return {"changes": point.changes, "events": point.events, "last_event": point.last_event}
 
 
 def _file_body(report: Report, foreign: Sequence[tuple[str, int]]) -> bytes:
@@ -256,7 +240,6 @@ def _file_body(report: Report, foreign: Sequence[tuple[str, int]]) -> bytes:
 
 def _report_body(report: Report, failed: int | None) -> bytes:
     fields = {
-        "kind": "report",
         "report": report.id,
         "state": report.state.value,
         **_dates(report.window),
@@ -287,13 +270,7 @@ def _report_body(report: Report, failed: int | None) -> bytes:
         "failed": failed,
         "body": report.series.body,
     }
-    return _body(
-        {
-            name: moment_text(value) if isinstance(value, datetime) else value
-            for name, value in fields.items()
-            if value is not None
-        }
-    )
+    return _body("report", **{name: value for name, value in fields.items() if value is not None})
 
 
 @lru_cache(maxsize=64)
@@ -312,16 +289,8 @@ def _around(series: Series) -> tuple[str, str]:
 
 @lru_cache(maxsize=8192)
 def _date_texts(window: Window) -> str:
-    return ",".join(f'"{name}":"{text}"' for name, text in _dates(window).items())
+    return _as_json(_dates(window))[1:-1]
 
 
-def _dates(window: Window) -> dict[str, str]:
-    return {"date_start": moment_text(window.start), "date_end": moment_text(window.end)}
-
-
-def moment_text(moment: datetime) -> str:
-    """A moment as manifests have it: in UTC, with a ``Z``."""
-    if moment.tzinfo is None:
-        raise ValueError(f"{moment!r} has no offset")
-    utc = moment if moment.tzinfo is UTC else moment.astimezone(UTC)
-    return utc.isoformat()[: -len("+00:00")] + "Z"
+def _dates(window: Window) -> dict[str, datetime]:
+    return {"date_start": window.start, "date_end": window.end}
