@@ -152,18 +152,11 @@ class Budget:
         if self.stopped:
             return
         asked = self.asked()
+        spent = {bound.key: self._before[bound.key] + bound.sum(asked) for bound in self._bounds}
         bound = min(
-            (candidate for candidate in self._bounds if candidate.each(series.product)),
-            key=lambda candidate: (
-                spending.room(
-                    candidate,
-                    series.product,
-                    self._before[candidate.key] + candidate.sum(asked),
-                )
-                or 0
-            ),
+            (bound for bound in self._bounds if bound.each(series.product)),
+            key=lambda bound: spending.room(bound, series.product, spent[bound.key]) or 0,
         )
-        spent = self._before[bound.key] + bound.sum(asked)
         next_one = f"the next chunk ({series}, {window_text(window, zone_of(series))}) may be "
         if upper is None:
             next_one += "of any size: nothing like it was collected yet"
@@ -173,7 +166,7 @@ class Budget:
             if more > bound.most:
                 next_one += f", which no {bound.period.value} may ask for: raise the limit"
         self.stopped = (
-            f"{bound.key} is {bound.limit}, {bound.amount(spent)} are asked for "
+            f"{bound.key} is {bound.limit}, {bound.amount(spent[bound.key])} are asked for "
             f"{bound.period.words}, and {next_one}"
         )
         self._events.message("warning", f"not everything is asked for: {self.stopped}")

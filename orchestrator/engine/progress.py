@@ -28,8 +28,8 @@ class KeyQueue:
     """The work of one API key."""
 
     session: KeySession
-    slots: anyio.CapacityLimiter
-    found_slots: anyio.CapacityLimiter  # of the reports that earlier runs have left open
+    slots: anyio.Semaphore
+    found_slots: anyio.Semaphore  # of the reports that earlier runs have left open
     # what earlier runs have left open is still being read from the ledger
     is_searching: bool = False
     is_feeding: bool = False  # the debt of a series is being handed out
@@ -77,8 +77,8 @@ class RunProgress:
         if session.api_key not in self.queues:
             self.queues[session.api_key] = KeyQueue(
                 session,
-                slots=anyio.CapacityLimiter(self._in_flight),
-                found_slots=anyio.CapacityLimiter(FOUND_AT_A_TIME),
+                slots=anyio.Semaphore(self._in_flight),
+                found_slots=anyio.Semaphore(FOUND_AT_A_TIME),
             )
         return self.queues[session.api_key]
 

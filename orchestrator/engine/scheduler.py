@@ -147,7 +147,7 @@ class Scheduler:
                 self._events.notify(ReportChanged(report, None))
                 rows = self._expected.rows(report.series, report.window)
                 self._progress.claim(report.series, report.id, report.window)
-                if not queue.found_slots.available_tokens:
+                if not queue.found_slots.value:
                     queue.may_buy.set()
                 follow = partial(self._follow_one, report, queue.session, rows)
                 await self._start(
@@ -353,14 +353,13 @@ class Scheduler:
         series: Series,
         claim: object,
         *,
-        slots: anyio.CapacityLimiter,
+        slots: anyio.Semaphore,
         follow: Callable[[], Awaitable[FollowResult]],
     ) -> None:
         """Starts a report's coroutine once a slot is free; `claim` is taken back at its end."""
         progress = self._progress.of(series)
         window = progress.claims[claim]
-        borrower = object()
-        await slots.acquire_on_behalf_of(borrower)
+        await slots.acquire()
 
         async def follow_and_release() -> None:
             try:
@@ -379,7 +378,7 @@ class Scheduler:
                     self._cut_again.discard(claim)
             finally:
                 self._budget.settle(series, window)
-                slots.release_on_behalf_of(borrower)
+                slots.release()
                 self._progress.release(series, claim)
             if progress.is_postponed or _is_owed(result) or self._leaves_to_others(queue, series):
                 progress.is_postponed = False
