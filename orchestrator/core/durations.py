@@ -15,7 +15,7 @@ from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
-from statistics import median
+from statistics import fmean, linear_regression, median
 from typing import Final, NamedTuple
 
 
@@ -133,19 +133,14 @@ class _Product:
     def _fit(self) -> None:
         """Draws the line: seconds = base + row_seconds * rows."""
         self.new_reports = 0
-        number = len(self.latest)
         self.median_seconds = max(1.0, median(report.seconds for report in self.latest))
         # A report that nobody polled for hours would bend the line.
         most = _MAX_SIZE * self.median_seconds
         seconds = [min(most, report.seconds) for report in self.latest]
-        mean_rows = sum(report.rows for report in self.latest) / number
-        mean_seconds = sum(seconds) / number
-        spread = sum((report.rows - mean_rows) ** 2 for report in self.latest)
-        together = sum(
-            (report.rows - mean_rows) * (lasted - mean_seconds)
-            for report, lasted in zip(self.latest, seconds, strict=True)
-        )
-        self.row_seconds = max(0.0, together / spread) if spread else 0.0
+        rows = [report.rows for report in self.latest]
+        mean_rows, mean_seconds = fmean(rows), fmean(seconds)
+        is_level = min(rows) == max(rows)
+        self.row_seconds = 0.0 if is_level else max(0.0, linear_regression(rows, seconds).slope)
         self.base = mean_seconds - self.row_seconds * mean_rows
         if self.base < 0:  # a report without records takes no negative time
             self.base, self.row_seconds = 0.0, mean_seconds / mean_rows
