@@ -214,9 +214,10 @@ def test_a_message_is_as_long_as_every_receiver_takes() -> None:
 
 
 def test_a_run_that_did_not_begin_is_told_too() -> None:
-    early = Ending(ExitCode.BAD_INPUT, NOW, {"exit_code": 2, "why": "no such job"}, ("error: x",))
+    told = {"exit_code": 2, "why": ["no such job"]}
+    early = Ending(ExitCode.BAD_INPUT, NOW, told, ("error: x",))
     assert fields_of(early)["why"] == "no such job"
-    assert payload(target(), early) == {"outcome": "failure", "exit_code": 2, "why": "no such job"}
+    assert payload(target(), early) == {"outcome": "failure", **told}
     assert "orchestrator_last_run_exit_code 2" in metrics.text_of(early, Past())
 
 

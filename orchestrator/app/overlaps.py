@@ -108,16 +108,13 @@ class SubaccountOverlap:
     def __str__(self) -> str:
         """A warning for people."""
         whole = Window(self.windows[0].start, self.windows[-1].end)
+        hold = "holds" if self.files == 1 else "hold"
         return (
-            f"{counted(self.files, 'file')} of {self.series} {_hold(self.files)} "
+            f"{counted(self.files, 'file')} of {self.series} {hold} "
             f"{counted(self.rows, 'record')} of account {self.own.account_id}, which is collected "
             f"on its own too ({self.own}, {whole}): where both cover the same time, its records "
             "are paid twice and stand in two files"
         )
-
-
-def _hold(files: int) -> str:
-    return "holds" if files == 1 else "hold"
 
 
 def subaccount_overlaps(reader: LedgerReader, jobs: Iterable[Job]) -> Iterator[SubaccountOverlap]:

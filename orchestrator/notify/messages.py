@@ -24,7 +24,7 @@ def fields_of(ending: Ending) -> dict[str, str]:
         "outcome": ending.outcome.value,
         "exit_code": str(int(ending.code)),
         "exit_word": ending.code.name.lower(),
-        "why": _why(summary.get("why")),
+        "why": "; ".join(summary.get("why", ())),
         "reports": str(collected.get("reports", 0)),
         "records": str(collected.get("rows", 0)),
         "requests": str(summary.get("requests", 0)),
@@ -34,12 +34,6 @@ def fields_of(ending: Ending) -> dict[str, str]:
         "host": socket.gethostname(),
         "summary": "\n".join(ending.lines),
     }
-
-
-def _why(value: object) -> str:
-    if isinstance(value, list | tuple):
-        return "; ".join(map(str, value))
-    return str(value or "")
 
 
 def headline(ending: Ending) -> str:
