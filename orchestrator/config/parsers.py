@@ -46,10 +46,8 @@ def text(value: object) -> str:
             return value
         case list():
             raise InvalidValue("is a list", "write a single value")
-        case dict():
-            raise InvalidValue("is a mapping of keys", "write a single value")
         case _:
-            raise InvalidValue("is not text", "write a single value")
+            raise InvalidValue("is a mapping of keys", "write a single value")
 
 
 def _unprintable(word: str) -> str:

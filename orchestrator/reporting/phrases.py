@@ -154,23 +154,21 @@ def drift_lines(drifts: Iterable[ColumnDrift]) -> Iterator[str]:
     """What has changed in the columns of files: series with the same changes share a line."""
     alike: dict[tuple[object, ...], list[ColumnDrift]] = defaultdict(list)
     for drift in drifts:
-        retyped = tuple((name, old, new) for name, (old, new, _) in drift.retyped.items())
-        alike[(*drift.appeared, None, *drift.vanished, None, *retyped)].append(drift)
+        types = ((name, old, new) for name, (old, new, _) in drift.retyped.items())
+        alike[(*drift.appeared, None, *drift.vanished, None, *types)].append(drift)
     for first, *others in alike.values():
         series = f"{first.series}{f' and {len(others):,} more series' if others else ''}"
         zone = zone_of(first.series)
-        since = {name: moment_text(at, zone) for name, at in first.appeared.items()}
-        until = {name: moment_text(at, zone) for name, at in first.vanished.items()}
+        appeared = {name: f"since {moment_text(at, zone)}" for name, at in first.appeared.items()}
+        vanished = {name: f"since {moment_text(at, zone)}" for name, at in first.vanished.items()}
+        retyped = {
+            name: f"{new}, not {old}, since {moment_text(at, zone)}"
+            for name, (old, new, at) in first.retyped.items()
+        }
         facts = [
-            *_named("new in the files", {name: f"since {at}" for name, at in since.items()}),
-            *_named("missing", {name: f"since {at}" for name, at in until.items()}),
-            *_named(
-                "of another type",
-                {
-                    name: f"{new}, not {old}, since {moment_text(at, zone)}"
-                    for name, (old, new, at) in first.retyped.items()
-                },
-            ),
+            *_named("new in the files", appeared),
+            *_named("missing", vanished),
+            *_named("of another type", retyped),
         ]
         yield f"columns of {series}: {'; '.join(facts)}"
 
