@@ -18,7 +18,7 @@ from dataclasses import FrozenInstanceError
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from unittest.mock import Mock
+from unittest.mock import AsyncMock, Mock
 
 import anyio
 import pytest
@@ -412,6 +412,17 @@ def test_an_error_of_on_event_is_told_once(
     assert (line.name, line.levelname) == ("orchestrator", "WARNING")
     assert "failed, the run did not: RuntimeError('a bug of the program')" in line.getMessage()
     assert line.exc_info is not None
+
+
+@pytest.mark.parametrize("broken", ["note", "keep_up"])
+def test_a_display_that_fails_ends_no_run(
+    place: Place, caplog: pytest.LogCaptureFixture, broken: str
+) -> None:
+    display = AsyncMock(note=Mock(), close=Mock())
+    getattr(display, broken).side_effect = RuntimeError("a bug of the program")
+    assert run_sync(load([place.job]), display=display).code is ExitCode.DONE
+    (line,) = caplog.records
+    assert "failed, the run did not: RuntimeError('a bug of the program')" in line.getMessage()
 
 
 @pytest.mark.parametrize("of_the_loop", [False, True])

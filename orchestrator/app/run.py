@@ -18,7 +18,7 @@ from anyio import to_thread
 from orchestrator.app.ledger_writing import WritableLedger, writing_ledger
 from orchestrator.app.notifications import Announcement
 from orchestrator.app.rebuild import rebuild_ledger as rebuild
-from orchestrator.app.run_request import Display, NoDisplay, RunOptions, RunRequest
+from orchestrator.app.run_request import Display, GuardedDisplay, RunOptions, RunRequest
 from orchestrator.app.run_summary import summarise, write_success
 from orchestrator.app.run_work import execute, prepare
 from orchestrator.app.setup import (
@@ -93,7 +93,7 @@ async def run(
     """
     if isinstance(clock, ShiftedClock):
         refuse_shifted_clock(inputs.config)
-    clock, display = clock or SystemClock(), display or NoDisplay()
+    clock, shown = clock or SystemClock(), GuardedDisplay(display)
     subscribers = [] if on_event is None else [on_event]
     async with contextlib.AsyncExitStack() as stack:
         announcement: Announcement | None = None
@@ -103,7 +103,7 @@ async def run(
                     [job.path for job in inputs.jobs],
                     inputs.config,
                     clock,
-                    lambda text: display.note("warning", text, {}),
+                    lambda text: shown.note("warning", text, {}),
                     handle_signals=handle_signals,
                 )
             )
@@ -124,7 +124,7 @@ async def run(
                 retry_failed=retry_failed,
                 rebuild_ledger=rebuild_ledger,
                 again=tuple(again),
-                display=display,
+                display=shown,
                 subscribers=subscribers,
                 verbose=verbose,
                 handle_signals=handle_signals,

@@ -1,7 +1,8 @@
 """What a run is asked for, and what shows it to a person."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Protocol, TypedDict
@@ -27,17 +28,46 @@ class Display(Protocol):
         """Gives the terminal back; the process is about to end at once."""
 
 
-class NoDisplay:
-    """A `Display` that shows nothing."""
+class GuardedDisplay:
+    """Passes all on to a display, if there is one. Its errors end no run.
+
+    Attributes:
+        error: the first of them; None while there is none.
+    """
+
+    def __init__(self, display: Display | None) -> None:
+        self._display = display
+        self.error: Exception | None = None
+
+    @property
+    def is_seen(self) -> bool:
+        """Whether somebody sees what is noted."""
+        return self._display is not None and self.error is None
 
     def note(self, level: str, text: str, facts: Facts) -> None:
-        """Shows nothing."""
+        """See `Display`."""
+        with self._guarded() as display:
+            if display is not None:
+                display.note(level, text, facts)
 
     async def keep_up(self, stats: RunStats, jobs: Sequence[str]) -> None:
-        """Shows nothing."""
+        """See `Display`."""
+        with self._guarded() as display:
+            if display is not None:
+                await display.keep_up(stats, jobs)
 
     def close(self) -> None:
-        """Has nothing to give back."""
+        """See `Display`."""
+        with self._guarded() as display:
+            if display is not None:
+                display.close()
+
+    @contextmanager
+    def _guarded(self) -> Iterator[Display | None]:
+        try:
+            yield self._display
+        except Exception as error:  # noqa: BLE001 - of a program that shows a run as it likes
+            self.error = self.error or error
 
 
 class RunOptions(TypedDict, total=False):
@@ -71,7 +101,7 @@ class RunRequest:
     retry_failed: bool
     rebuild_ledger: bool
     again: tuple[Renewal, ...]
-    display: Display
+    display: GuardedDisplay
     subscribers: Sequence[Callable[[RunEvent], None]]
     verbose: bool
     handle_signals: bool

@@ -23,7 +23,7 @@ from orchestrator.app import callbacks, editions
 from orchestrator.app.ledger_writing import WritableLedger
 from orchestrator.app.manifest_check import refuse_unknown_files
 from orchestrator.app.plan import double_purchase_warnings
-from orchestrator.app.run_request import NoDisplay, RunRequest
+from orchestrator.app.run_request import RunRequest
 from orchestrator.app.setup import open_sessions, output_of
 from orchestrator.collect.collector import FileCollector
 from orchestrator.collect.disk import translate_os_errors
@@ -192,14 +192,14 @@ async def execute(
 
 @contextlib.asynccontextmanager
 async def _failure_told(request: RunRequest, events: RunEvents) -> AsyncIterator[None]:
-    """Tells at the end, once, that what watches the run has failed: without a display, by a log."""
+    """Tells at the end, once, that what watches the run has failed; by a log, if it cannot show."""
     try:
         yield
     finally:
-        if error := events.failure:
+        if error := events.failure or request.display.error:
             text = f"what watches the run (a display, on_event) failed, the run did not: {error!r}"
             request.note("warning", text)
-            if isinstance(request.display, NoDisplay):
+            if not request.display.is_seen:
                 logging.getLogger("orchestrator").warning(text, exc_info=error)
 
 
