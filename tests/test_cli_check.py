@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import json
+import os
 import re
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -293,6 +294,20 @@ def test_a_damaged_ledger_is_an_error(home: Path, capsys: pytest.CaptureFixture[
         configure(home, api.base_url)
         code, lines = check(capsys)
     assert lines["ledger"].startswith("error: ")
+    assert code == 74
+
+
+def test_a_ledger_that_may_not_be_written_is_an_error(
+    home: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ledger = home / "state" / "ledger.db"
+    with book(ledger, home / "reports", day("2026-02-01")):
+        pass
+    monkeypatch.setattr(os, "access", lambda path, _: path != ledger)
+    with simulator() as api:
+        configure(home, api.base_url)
+        code, lines = check(capsys)
+    assert lines["disk"].startswith(f"error: {ledger} may not be written; ")
     assert code == 74
 
 

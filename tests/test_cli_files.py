@@ -184,6 +184,18 @@ def test_each_thing_wrong_with_a_file_is_a_line(
     )
 
 
+def test_files_that_cannot_be_read_are_not_to_be_bought_again(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first = home / "out" / FIRST / "20260101T000000Z_20260201T000000Z.csv"
+    first.unlink()
+    first.mkdir()
+    assert call(["verify", "nightly.yaml"]) == 1
+    assert capsys.readouterr().out.splitlines()[-1] == (
+        "2 files, 10 B: 1 file that could not be read; mend what stands above, then verify again"
+    )
+
+
 def test_programs_get_findings_with_what_they_are_about(
     home: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import shutil
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from orchestrator.collect.collector import FileCollector
-from orchestrator.collect.disk import DurableDirectories
+from orchestrator.collect.disk import DurableDirectories, explain
 from orchestrator.collect.stores.folder import FolderStore
 from orchestrator.collect.work_area import WorkFiles
 from orchestrator.core.settings import Format, OutputSettings
@@ -267,3 +268,15 @@ async def test_two_reports_of_one_window_do_not_overwrite_each_other(tmp_path: P
     with pytest.raises(NameTaken, match="another file stands at"):
         await collector.publish(replace(other, sha256=verdict.sha256, target=verdict.target))
     assert await collector.publish(report)
+
+
+@pytest.mark.parametrize("closed", ["from", "to"])
+def test_of_two_folders_the_one_that_refuses_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, closed: str
+) -> None:
+    """Whoever opened the other one would meet the same refusal again."""
+    source, target = tmp_path / "from" / "a.csv", tmp_path / "to" / "b.csv"
+    monkeypatch.setattr(os, "access", lambda folder, _: folder != tmp_path / closed)
+    refused = PermissionError(errno.EACCES, "Permission denied", str(source), None, str(target))
+    told = explain(refused, source, "publish")
+    assert f"the right to write in {tmp_path / closed}, or point" in told

@@ -218,6 +218,11 @@ async def test_what_is_open_is_cancelled_and_what_is_not_there_is_not_resolved(
         await resolve(inputs, Decision.WAIVE, ["4711"])
 
 
+def test_one_job_file_needs_no_list(place: Place) -> None:
+    """A text is one path, not a list of letters."""
+    assert load(str(place.job)).jobs == load(place.job).jobs == load([place.job]).jobs
+
+
 def test_all_mistakes_of_the_inputs_are_raised_at_once(place: Place) -> None:
     place.write_job("name: job\naccounts: []\nproducts: [NONE]\n")
     with pytest.raises(InputError) as caught:

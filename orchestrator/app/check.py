@@ -111,6 +111,7 @@ async def _checks(
         check_disk.folder("state", config.state.parent),
         *check_disk.file_format(config),
         *check_disk.readers(config),
+        *check_disk.ledger_rights(config.state),
         *await to_thread.run_sync(lambda: list(_ledger(config, inputs.jobs))),
     ):
         yield made

@@ -118,6 +118,14 @@ def readers(config: Config) -> Iterator[Check]:
         yield _writable("state", folder)
 
 
+def ledger_rights(state: Path) -> Iterator[Check]:
+    """The files of the ledger that a run may not write; nothing where it may."""
+    for file in ledger_files(state):
+        if file.exists() and not os.access(file, os.R_OK | os.W_OK):
+            remedy = "let the user who runs this own it and write it (chmod u+rw)"
+            yield Check(Level.ERROR, "disk", f"{file} may not be written", remedy, ExitCode.DISK)
+
+
 def _writable(key: str, folder: Path) -> Check:
     text = f"others may write in the folder of {key}, {folder}, and put what they like in it"
     return Check(Level.WARNING, "private", text, _chmod("go-w", folder))

@@ -38,7 +38,7 @@ Result = TypeVar("Result")
 
 
 def load(
-    jobs: Iterable[str | PathLike[str]],
+    jobs: str | PathLike[str] | Iterable[str | PathLike[str]],
     config: str | PathLike[str] | None = None,
     *,
     now: datetime | None = None,
@@ -46,7 +46,7 @@ def load(
     """Reads the config and the job files; changes nothing and sends nothing.
 
     Args:
-        jobs: paths of job files; none: only the config is read.
+        jobs: the path of a job file, or several; none: only the config is read.
         config: path of the config; None: it is looked for, as the commands do.
         now: the moment by which dates in the future are judged; None: the present.
 
@@ -57,7 +57,7 @@ def load(
         InputError: every mistake of every file.
     """
     inputs = load_inputs(
-        [Path(job) for job in jobs],
+        [Path(job) for job in ([jobs] if isinstance(jobs, str | os.PathLike) else jobs)],
         config=None if config is None else Path(config),
         env=os.environ,
         now=now,

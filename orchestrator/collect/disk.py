@@ -70,6 +70,9 @@ def explain(error: OSError, path: Path | str, action: str) -> str:
     if isinstance(error, RemoteError):
         return f"cannot {action} {path}: {error.strerror}"
     place = Path(error.filename) if isinstance(error.filename, str) else path
+    renamed = error.filename2
+    if isinstance(renamed, str) and not os.access(Path(renamed).parent, os.W_OK | os.X_OK):
+        place = Path(renamed)  # of the two folders, the one that refuses
     number = error.errno or 0
     number = _EXPLAINED_AS.get(number, number)
     text = _EXPLANATIONS.get(number)

@@ -41,10 +41,12 @@ def command(jobs: tuple[Path, ...], as_json: bool, config: Path | None) -> int:
     inputs = read_inputs(jobs, config, quiet=True)
     # The first piece comes with the first finding: a ledger that cannot be read has no answer.
     before = '{"findings":[\n'
+    faults: set[str] = set()
     with _bar(as_json=as_json) as bar:
 
         def tell(finding: Finding) -> None:
             nonlocal before
+            faults.add(finding.fault)
             if as_json:
                 write([before, json_text(_fields(finding))])
                 before = ",\n"
@@ -65,17 +67,20 @@ def command(jobs: tuple[Path, ...], as_json: bool, config: Path | None) -> int:
         head = "" if result.number else '{"findings":['
         write([f'{head}],\n{numbers},"collected_twice":{twice}}}\n'])
     else:
-        _tell_result(result)
+        _tell_result(result, faults)
     return result.code
 
 
-def _tell_result(result: VerifyResult) -> None:
+def _tell_result(result: VerifyResult, faults: set[str]) -> None:
     for overlap in result.collected_twice:
         say(f"warning: {printable(str(overlap))}", err=True)
     read = f"{counted(result.files, 'file')}, {size_words(result.size_bytes)}"
     line = f"{read}: all as collected" if result.files else "nothing is collected yet"
     if result.number and not result.wrong_files:
         line += "; but see above"
+    elif faults == {"unreadable"}:
+        wrong = counted(result.wrong_files, "file")
+        line = f"{read}: {wrong} that could not be read; mend what stands above, then verify again"
     elif result.number:
         line = (
             f"{read}: {counted(result.wrong_files, 'file')} not as collected; restore from a "
