@@ -513,6 +513,14 @@ def test_results_are_values(place: Place) -> None:
     assert pickle.loads(pickle.dumps(summary)) == summary
     erasure, totals = to_erase(inputs, "2026-03-01"), plan(inputs).totals()
     assert (erasure.files, totals.complete) == (12, 6)
-    for result, name in ((summary, "code"), (erasure, "files"), (totals, "complete")):
+    with status(inputs) as current:
+        (of_job,) = current.jobs()
+    results = (
+        (summary, "code"),
+        (erasure, "files"),
+        (totals, "complete"),
+        (of_job, "missing"),
+    )
+    for result, name in results:
         with pytest.raises(FrozenInstanceError):
             setattr(result, name, 0)

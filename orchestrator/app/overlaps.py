@@ -87,7 +87,7 @@ class DoublePurchaseCheck:
 # --- what was bought twice ------------------------------------------------------------------------
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class SubaccountOverlap:
     """What one series' files hold of an account that another series collects.
 
@@ -139,12 +139,14 @@ def subaccount_overlaps(reader: LedgerReader, jobs: Iterable[Job]) -> Iterator[S
             shared = intersect((records.window,), collected[own.key])
             if not shared:
                 continue
-            overlap = overlaps.setdefault(
-                (records.series.key, own.key), SubaccountOverlap(records.series, own, 0, 0, ())
+            key = (records.series.key, own.key)
+            known = overlaps.get(key) or SubaccountOverlap(records.series, own, 0, 0, ())
+            overlaps[key] = replace(
+                known,
+                rows=known.rows + records.rows,
+                files=known.files + 1,
+                windows=tuple(coalesce(sorted((*known.windows, *shared)))),
             )
-            overlap.rows += records.rows
-            overlap.files += 1
-            overlap.windows = tuple(coalesce(sorted((*overlap.windows, *shared))))
     yield from overlaps.values()
 
 

@@ -1,7 +1,9 @@
 """Where every report stands, and why. Reads the ledger; changes nothing."""
 
+from __future__ import annotations
+
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
@@ -92,7 +94,7 @@ class ReportStatus:
         return self.fate is not Fate.AGAIN and self.report.state is not State.SUPERSEDED
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class JobStatus:
     """How far a job has got.
 
@@ -126,19 +128,20 @@ class JobStatus:
         """Whether everything that it wants up to `until` is collected, or skipped on purpose."""
         return not (self.missing or self.open or self.held or self.disputed or self.given_up)
 
-    def add(self, line: SeriesPlan) -> None:
-        """Counts one of its series."""
-        self.series += 1
-        self.open += line.open
-        self.held += line.held
-        self.disputed += line.disputed
-        self.given_up += line.given_up
-        self.waived += line.waived
-        self.erased += line.erased
-        if line.debt.owed:
-            self.missing += 1
-            start = line.debt.owed[0].start
-            self.since = start if self.since is None else min(self.since, start)
+    @classmethod
+    def of(cls, job: Job, until: datetime, lines: Iterable[SeriesPlan]) -> JobStatus:
+        """What the series of a job add up to."""
+        numbers: Counter[str] = Counter()
+        since: datetime | None = None
+        for line in lines:
+            numbers["series"] += 1
+            for name in ("open", "held", "disputed", "given_up", "waived", "erased"):
+                numbers[name] += getattr(line, name)
+            if line.debt.owed:
+                numbers["missing"] += 1
+                start = line.debt.owed[0].start
+                since = start if since is None else min(since, start)
+        return cls(job, until, since=since, **numbers)
 
 
 class Status(LedgerView):
@@ -155,10 +158,8 @@ class Status(LedgerView):
         """How far each job has got, by itself; none where no job is named."""
         with self._reading() as reader:
             for job in self.inputs.jobs:
-                result = JobStatus(job, windows.clip(job, self.now))
-                for line in series_plans(reader, [job], self.now):
-                    result.add(line)
-                yield result
+                lines = series_plans(reader, [job], self.now)
+                yield JobStatus.of(job, windows.clip(job, self.now), lines)
 
     def all_series(self) -> Iterator[Series]:
         """Every series of the jobs, each once; without jobs, of the ledger."""
