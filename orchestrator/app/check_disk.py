@@ -69,12 +69,11 @@ def folder(key: str, directory: Path) -> Check:
             pass
         free = shutil.disk_usage(existing).free
     except OSError as error:
+        text = f"{key} {where} cannot be written ({error.strerror})"
+        remedy = f"give the user who runs this the right to write in {existing}, or change {key}"
         if error.errno == errno.EROFS:
             text = f"{key} {where} cannot be written: the file system is read-only"
             remedy = f"mount it writable, or change {key}"
-            return Check(Level.ERROR, "disk", text, remedy, ExitCode.DISK)
-        text = f"{key} {where} cannot be written ({error.strerror})"
-        remedy = f"give the user who runs this the right to write in {existing}, or change {key}"
         return Check(Level.ERROR, "disk", text, remedy, ExitCode.DISK)
     text = f"{key} {where} can be written, {size_words(free)} free"
     if free < LITTLE_SPACE_BYTES:

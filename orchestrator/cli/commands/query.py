@@ -59,18 +59,17 @@ def command(arguments: tuple[str, ...], as_json: bool, config: Path | None) -> i
         )
         write(["\n"])
         return ExitCode.DONE
-    rows = ([_cell(value) for value in row] for row in result.rows)
+    first = list(islice(result.rows, _LOOKED_AT))
+    cells = ([_cell(value) for value in row] for row in chain(first, result.rows))
     if sys.stdout.isatty():
-        first = list(islice(result.rows, _LOOKED_AT))
         numbers = frozenset(
             name
             for place, name in enumerate(result.columns)
             if any(isinstance(row[place], int | float | Decimal) for row in first)
         )
-        cells = ([_cell(value) for value in row] for row in chain(first, result.rows))
         write_lines(aligned(result.columns, cells, right=numbers))
     else:
-        write_lines(tab_separated(result.columns, rows))
+        write_lines(tab_separated(result.columns, cells))
     return ExitCode.DONE
 
 
