@@ -140,67 +140,65 @@ class Records:
 
     # --- buckets ---------------------------------------------------------------------------------
 
-    def _bucket_length(self, product: str) -> int:
-        return _DAY if self.per_day(product) <= _DAILY_BUCKETS_UP_TO else _HOUR
+    def _source(self, query: Query, account: str, direction: str) -> _Source:
+        per_day = self.per_day(query.product)
+        return _Source(f"{self._seed}\n{account}\n{query.product}\n{direction}\n", per_day)
 
     def _count_stream(self, query: Query, account: str, direction: str) -> int:
-        length = self._bucket_length(query.product)
-        source = _Source(self._seed, account, query.product, direction)
-        expected = self.per_day(query.product) * length / _DAY
+        source = self._source(query, account, direction)
         number = 0
-        for bucket in range(query.start // length, -(-query.end // length)):
-            opening = bucket * length
-            if query.start <= opening and opening + length <= query.end:
-                number += source.size(bucket, expected)
+        for bucket in source.buckets(query.start, query.end):
+            opening = bucket * source.length
+            if query.start <= opening and opening + source.length <= query.end:
+                number += source.size(bucket)
             else:
-                number += sum(
-                    1 for _ in source.times(bucket, length, expected, query.start, query.end)
-                )
+                number += sum(1 for _ in source.times(bucket, query.start, query.end))
         return number
 
     def _stream(self, query: Query, account: str, direction: str) -> Iterator[Draw]:
-        length = self._bucket_length(query.product)
-        source = _Source(self._seed, account, query.product, direction)
-        expected = self.per_day(query.product) * length / _DAY
+        source = self._source(query, account, direction)
         bodies = self._bodies
-        for bucket in range(query.start // length, -(-query.end // length)):
-            for moment, a, b, c, d in source.times(
-                bucket, length, expected, query.start, query.end
-            ):
+        for bucket in source.buckets(query.start, query.end):
+            for moment, a, b, c, d in source.times(bucket, query.start, query.end):
                 digits = f"{moment ^ _TIME_MASK:08x}{a & 0xFFFFFFFF:08x}{b:016x}"
                 uid = f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
                 yield Draw(account, direction, moment, uid, c, d, bodies)
 
 
 class _Source:
-    """The random numbers of one stream, bucket by bucket."""
+    """The random numbers of one stream, bucket by bucket.
 
-    def __init__(self, seed: int, account: str, product: str, direction: str) -> None:
-        self._hash = shake_128(f"{seed}\n{account}\n{product}\n{direction}\n".encode())
+    Args:
+        name: of the stream: all that its numbers follow from.
+        per_day: the mean number of its records.
+    """
+
+    def __init__(self, name: str, per_day: float) -> None:
+        self.length = _DAY if per_day <= _DAILY_BUCKETS_UP_TO else _HOUR  # seconds of a bucket
+        self._expected = per_day * self.length / _DAY
+        self._hash = shake_128(name.encode())
+
+    def buckets(self, start: int, end: int) -> range:
+        """The buckets that hold a part of a window."""
+        return range(start // self.length, -(-end // self.length))
 
     def _numbers(self, bucket: int, size_bytes: int) -> bytes:
         of_bucket = self._hash.copy()
         of_bucket.update(b"%d" % bucket)
         return of_bucket.digest(size_bytes)
 
-    @staticmethod
-    def _size(numbers: bytes, expected: float) -> int:
-        first, second = unpack_from("<II", numbers)
-        return int(expected * (0.5 + first / 2**32) + second / 2**32)
+    def size(self, bucket: int) -> int:
+        """How many records the bucket holds: half to one and a half of the mean number."""
+        first, second = unpack_from("<II", self._numbers(bucket, 8))
+        return int(self._expected * (0.5 + first / 2**32) + second / 2**32)
 
-    def size(self, bucket: int, expected: float) -> int:
-        """How many records the bucket holds: `expected` on average, half to one and a half."""
-        return self._size(self._numbers(bucket, 8), expected)
-
-    def times(
-        self, bucket: int, length: int, expected: float, start: int, end: int
-    ) -> Iterator[tuple[int, int, int, int, int]]:
+    def times(self, bucket: int, start: int, end: int) -> Iterator[tuple[int, int, int, int, int]]:
         """The bucket's records in the window, by time: the second, and four numbers of 64 bits.
 
         The i-th of n records lies in the i-th of n equal parts of the bucket, so the records of a
         short window are drawn without the others.
         """
-        size = self.size(bucket, expected)
+        size, length = self.size(bucket), self.length
         opening = bucket * length
         first = max(0, (start - opening) * size // length - 1)
         last = min(size, (end - opening) * size // length + 2)
