@@ -143,10 +143,14 @@ async def test_editions_that_come_to_nothing_are_tried_three_times(tmp_path: Pat
         await night(here, nightly())
         here.leap(4 * DAY)
         only_old = replace(nightly(), windows=())
-        outcomes = []
+        outcomes, told = [], []
         for _ in range(MAX_FAILED_EDITIONS + 2):
-            outcomes.append(exit_code(await night(here, only_old)))
+            outcome = await night(here, only_old)
+            outcomes.append(exit_code(outcome))
+            told.append(outcome.refetch)
             here.leap(timedelta(hours=1))
+        words = "newer editions by `refetch`: 1 came to nothing; the old files stay"
+        assert told == [words] * MAX_FAILED_EDITIONS + [""] * 2
         assert outcomes == [ExitCode.UNFINISHED] * MAX_FAILED_EDITIONS + [ExitCode.DONE] * 2
         assert here.states()["collected"] == 1
 
@@ -166,7 +170,11 @@ async def test_limits_hold_for_what_is_bought_again(tmp_path: Path) -> None:
         limits = Limits(max_records=ByPeriod(room))
         here.config = replace(here.config, limits=limits)
         only_old = replace(nightly(), windows=())
-        assert exit_code(await night(here, only_old)) is ExitCode.UNFINISHED
+        outcome = await night(here, only_old)
+        assert exit_code(outcome) is ExitCode.UNFINISHED
+        assert outcome.refetch == (
+            "newer editions by `refetch`: 1 without room in the limits; the old files stay"
+        )
         assert here.states()["superseded"] == 2
         assert exit_code(await night(here, only_old)) is ExitCode.DONE
         assert here.states()["superseded"] == 3

@@ -318,6 +318,14 @@ def test_a_good_run_has_no_reasons() -> None:
     assert (answer["needs_person"], answer["unfinished"], answer["why"]) == (False, False, [])
 
 
+def test_what_refetch_has_left_is_told_with_its_exit_code() -> None:
+    left = "newer editions by `refetch`: 2 open; the old files stay"
+    remains = RunOutcome(unfinished=True, needs_person=False, refetch=left)
+    end = run_summary(code=ExitCode.UNFINISHED, remains=remains)
+    assert text(end)[2:3] == [f"  {left}"]
+    assert as_json(end)["why"] == [left]
+
+
 def test_what_is_not_of_the_jobs_has_its_own_lines() -> None:
     others = Others(
         open={State.SUBMITTED: 3, State.READY: 1},

@@ -186,6 +186,7 @@ class RunOutcome:
     # what the disk or the store refused and the next run tries again, in words; empty if nothing
     not_removed: str = ""
     not_written: str = ""
+    refetch: str = ""  # what is left of the newer editions that `refetch` buys, in words
 
     def and_also(self, other: RunOutcome) -> RunOutcome:
         """What both leave behind together."""
@@ -196,6 +197,7 @@ class RunOutcome:
             bug=self.bug or other.bug,
             not_removed=self.not_removed or other.not_removed,
             not_written=self.not_written or other.not_written,
+            refetch=self.refetch or other.refetch,
         )
 
 

@@ -18,7 +18,7 @@ from orchestrator.core.ports import LedgerReader
 from orchestrator.core.spending import Bound, Period
 from orchestrator.core.windows import retention_edge
 from orchestrator.engine.context import RunContext
-from orchestrator.engine.editions import Renewal, renew
+from orchestrator.engine.editions import Renewal, RenewalsEnd, renew
 from orchestrator.engine.run import RunEnd
 
 _NOTHING: Final[Mapping[str, int]] = MappingProxyType({})
@@ -121,7 +121,8 @@ async def refetch(context: RunContext, jobs: Sequence[Job], end: RunEnd) -> RunO
             "bought leave no room for them",
         )
     if not early.due:
-        return RunOutcome(unfinished=True, needs_person=False) if early.left else None
+        left = _left(early.left)
+        return RunOutcome(unfinished=True, needs_person=False, refetch=left) if left else None
     context.events.message(
         "info",
         f"refetch: {len(early.due):,} reports with {early.records:,} records are bought once more, "
@@ -139,4 +140,15 @@ async def refetch(context: RunContext, jobs: Sequence[Job], end: RunEnd) -> RunO
         needs_person=bool(renewed.refused)
         or any(report.state is State.DISPUTED for report in renewed.failed),
         interrupted=renewed.interrupted,
+        refetch=_left(early.left, renewed),
     )
+
+
+def _left(no_room: Sequence[Renewal], end: RenewalsEnd | None = None) -> str:
+    """What the run's newer editions have left, in words; empty if nothing."""
+    parts: dict[str, Sequence[object]] = {"without room in the limits": no_room}
+    if end is not None:
+        parts |= {"open": end.open, "not asked for": end.not_asked}
+        parts |= {"came to nothing": end.failed, "refused by the API": end.refused}
+    words = ", ".join(f"{len(which):,} {what}" for what, which in parts.items() if which)
+    return f"newer editions by `refetch`: {words}; the old files stay" if words else ""

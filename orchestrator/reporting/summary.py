@@ -143,6 +143,8 @@ def why(summary: RunSummary) -> list[str]:
     reasons = list(_needs(summary))
     if summary.remains.unfinished:
         reasons += _unfinished(summary)
+    if summary.remains.refetch:
+        reasons.append(summary.remains.refetch)
     if summary.code is not ExitCode.DONE and summary.why_stopped:
         reasons.append(f"stopped: {summary.why_stopped}")
     if not reasons and summary.code is not ExitCode.DONE and summary.verdict:

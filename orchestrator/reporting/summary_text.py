@@ -107,6 +107,8 @@ def _body(summary: RunSummary) -> Iterator[str]:
     yield from (f"  {line}" for line in drift_lines(summary.column_drift))
     for unfinished in summary.unfinished:
         yield from _for_next_run(unfinished)
+    if summary.remains.refetch:
+        yield f"  {summary.remains.refetch}"
     yield from _others(summary.others)
     for job in summary.jobs:
         name = f"{job.name}: " if len(summary.jobs) > 1 else ""
