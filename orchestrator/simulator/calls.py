@@ -23,8 +23,6 @@ from orchestrator.simulator.settings import ApiKey
 WRONG_DATE: Final = "X-Wrong-Date"
 """The header in which a fault puts its ``Date``, since aiohttp overwrites ``Date``; never sent."""
 
-SLOW_PAUSE_SECONDS: Final = 10.0  # Between two pieces of a slow answer, in the loop's time.
-
 _JSON: Final = {"Content-Type": "application/json; charset=utf-8"}
 
 
@@ -115,39 +113,18 @@ class Call:
         """Sends the head and a part of an answer, then closes the connection."""
         if not isinstance(response, web.Response) or response.prepared:
             return response
-        body, short = _begun(response)
+        body = response.body if isinstance(response.body, bytes) else b""
+        short = web.StreamResponse(status=response.status, headers=response.headers)
+        short.content_length = len(body)
         await short.prepare(self.request)
         await short.write(body[: int(len(body) * share)])
         return self.close_after(short)
-
-    async def send_slowly(self, response: web.StreamResponse, rate: float) -> web.StreamResponse:
-        """Sends an answer at `rate` bytes in each second of the loop."""
-        if not isinstance(response, web.Response) or response.prepared:
-            return response
-        body, slow = _begun(response)
-        size = max(1, int(rate * SLOW_PAUSE_SECONDS))
-        with suppress(ConnectionError):
-            await slow.prepare(self.request)
-            for start in range(0, len(body), size):
-                await self.pause(SLOW_PAUSE_SECONDS)
-                await slow.write(body[start : start + size])
-                if self.closing.is_set():
-                    break
-        return slow
 
     def close_after(self, response: web.StreamResponse) -> web.StreamResponse:
         """Closes the connection once what was written is sent; the answer stays unfinished."""
         if self.request.transport is not None:
             self.request.transport.close()
         return response
-
-
-def _begun(response: web.Response) -> tuple[bytes, web.StreamResponse]:
-    """The body of an answer, and an answer with the same head that gets it piece by piece."""
-    body = response.body if isinstance(response.body, bytes) else b""
-    begun = web.StreamResponse(status=response.status, headers=response.headers)
-    begun.content_length = len(body)
-    return body, begun
 
 
 class FaultOfCall(Fault, places=CALLS):

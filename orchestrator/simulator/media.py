@@ -3,6 +3,7 @@
 import io
 import tempfile
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 from typing import IO, Final
@@ -14,7 +15,7 @@ from anyio import to_thread
 from orchestrator.simulator import problems
 from orchestrator.simulator import ranges as byte_ranges
 from orchestrator.simulator.archive import write_archive
-from orchestrator.simulator.calls import SLOW_PAUSE_SECONDS, Call
+from orchestrator.simulator.calls import Call
 from orchestrator.simulator.faults.bad_files import ARCHIVE_FORMS, CSV_FORMS
 from orchestrator.simulator.faults.model import FaultOfReport, first_of
 from orchestrator.simulator.faults.reports import BadCrc, Csv, CutFile, Gone, Part, Zip
@@ -24,6 +25,7 @@ from orchestrator.simulator.world import World
 
 _IN_MEMORY_ROWS_MAX: Final = 500  # A file of more records lies on disk.
 _MEMORY_BYTES_MAX: Final = 64 << 20  # Once so much is in memory, every file lies on disk.
+_SLOW_PAUSE_SECONDS: Final = 10.0  # Between two pieces of a slow file, in the loop's time.
 _PIECE_BYTES: Final = 1 << 18  # What one read of a file on disk sends at most.
 
 Archive = bytes | Path
@@ -75,10 +77,13 @@ class Media:
             )
             start, end, status = part.start, part.end, part.status
             headers |= part.headers
-        if isinstance(archive, bytes):
+        if isinstance(archive, bytes) and call.rate is None:
             return web.Response(body=archive[start:end], status=status, headers=headers)
         response = web.StreamResponse(status=status, headers=headers)
-        return await self._stream(call, response, archive, start, end)
+        file = io.BytesIO(archive) if isinstance(archive, bytes) else archive.open("rb")
+        with suppress(ConnectionError), file:
+            return await self._stream(call, response, file, start, end)
+        return response
 
     async def _archive(self, report: Report, faults: _Faults) -> Archive:
         version = (
@@ -132,19 +137,20 @@ class Media:
 
     @staticmethod
     async def _stream(
-        call: Call, response: web.StreamResponse, path: Path, start: int, end: int
+        call: Call, response: web.StreamResponse, file: IO[bytes], start: int, end: int
     ) -> web.StreamResponse:
         response.content_length = end - start
         await response.prepare(call.request)
         stop = end if call.cut is None else start + int((end - start) * call.cut)
-        with path.open("rb") as file:
-            file.seek(start)
-            while start < stop:
-                most = _PIECE_BYTES
-                if call.rate is not None:
-                    await call.pause(SLOW_PAUSE_SECONDS)
-                    most = max(1, int(call.rate * SLOW_PAUSE_SECONDS))
-                piece = await to_thread.run_sync(file.read, min(most, stop - start))
-                await response.write(piece)
-                start += len(piece)
+        file.seek(start)
+        while start < stop:
+            most = _PIECE_BYTES
+            if call.rate is not None:
+                await call.pause(_SLOW_PAUSE_SECONDS)
+                most = max(1, int(call.rate * _SLOW_PAUSE_SECONDS))
+            piece = file.read(min(most, stop - start))
+            await response.write(piece)
+            start += len(piece)
+            if call.rate is not None and call.closing.is_set():
+                break
         return response if call.cut is None else call.close_after(response)

@@ -219,7 +219,7 @@ class Slow(FaultOfCall, do="slow", places=("download",)):
 
     async def answer(self, call: Call) -> web.StreamResponse:
         call.rate = self.rate
-        return await call.send_slowly(await call.proceed(), self.rate)
+        return await call.proceed()
 
 
 class Endless(FaultOfCall, do="endless", places=("download",)):
