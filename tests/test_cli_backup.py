@@ -109,6 +109,17 @@ def test_the_ledger_itself_is_never_overwritten(
     assert place.run("--quiet") == 0
 
 
+def test_a_log_that_is_a_link_to_itself_is_told_in_words(
+    place: Place, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Before: exit 70, with a traceback, before Python 3.13."""
+    log = place.state.with_name("ledger.db-wal")
+    log.unlink(missing_ok=True)
+    log.symlink_to(log)
+    assert backup(place, tmp_path / "copy.db") == 74
+    assert f"{place.state}: it cannot be opened or written" in capsys.readouterr().err
+
+
 def test_a_ledger_in_use_and_a_link_are_never_overwritten(
     place: Place, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -227,6 +227,27 @@ def test_a_file_that_cannot_be_read_is_not_taken_up(
     assert len(place.bill()) == 3
 
 
+def test_a_directory_that_may_not_be_listed_makes_no_ledger(
+    place: Place, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Before: exit 70, with a traceback."""
+    move_ledger_away(place)
+    reports = place.directory / "reports"
+    listed = os.listdir
+
+    def refuse(path: Path) -> list[str]:
+        if path == reports:
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return listed(path)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "listdir", refuse)
+        assert place.run("--rebuild-ledger") == 74
+    assert f"error: cannot read {reports}: permission denied; " in capsys.readouterr().err
+    assert not place.state.exists()
+    assert place.run("--rebuild-ledger", "--quiet") == 0
+
+
 def test_files_of_series_that_no_job_names_are_named(
     place: Place, capsys: pytest.CaptureFixture[str]
 ) -> None:

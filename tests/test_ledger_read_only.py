@@ -103,6 +103,10 @@ def test_a_ledger_whose_folder_is_closed_is_told_in_words(
         assert ": Permission denied; " in words, command
         assert "Traceback" not in words
     assert as_somebody_else(["resolve", "1", "--waive"]) == 74
+    assert as_somebody_else(["check", str(job)]) == 74
+    said = capfd.readouterr()
+    assert f"error    disk: state {open_folder}/state cannot be written (Permission" in said.out
+    assert "Traceback" not in said.err
 
 
 def test_an_output_directory_that_is_closed_is_told_in_words(

@@ -120,7 +120,7 @@ def readers(config: Config) -> Iterator[Check]:
 def ledger_rights(state: Path) -> Iterator[Check]:
     """The files of the ledger that a run may not write; nothing where it may."""
     for file in ledger_files(state):
-        if file.exists() and not os.access(file, os.R_OK | os.W_OK):
+        if os.path.lexists(file) and not os.access(file, os.R_OK | os.W_OK):
             remedy = "let the user who runs this own it and write it (chmod u+rw)"
             yield Check(Level.ERROR, "disk", f"{file} may not be written", remedy, ExitCode.DISK)
 

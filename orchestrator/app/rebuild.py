@@ -192,7 +192,9 @@ class _Rebuilding:
                     rebuilt.taken_up.append(file.target)
                 else:
                     rebuilt.left.append(f"{file.target} ({why})")
-        for folder, number in layout.folders_with_files(self._store):
+        with translate_os_errors(self._config.output.place, "read"):
+            numbers = layout.folders_with_files(self._store)
+        for folder, number in numbers:
             if folder not in folders:
                 why = "neither the manifest nor these jobs know its series"
                 rebuilt.left.append(f"{counted(number, 'file')} in {folder} ({why})")

@@ -75,7 +75,7 @@ def _refuse_target(path: Path, target: Path, *, replace: bool) -> None:
             f"cannot back up to {target}: there is no directory {target.parent}; make it, or mount "
             "the disk that it should be on"
         )
-    if target.resolve() in {file.resolve() for file in files_of(path.resolve())}:
+    if os.path.realpath(target) in map(os.path.realpath, files_of(path.resolve())):
         raise InputError(f"{target} is the ledger itself; name another file for the backup")
     if not os.path.lexists(target):
         return
