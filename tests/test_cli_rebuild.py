@@ -248,6 +248,23 @@ def test_a_directory_that_may_not_be_listed_makes_no_ledger(
     assert place.run("--rebuild-ledger", "--quiet") == 0
 
 
+def test_a_ledger_that_cannot_take_its_name_is_told_in_words(
+    place: Place, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Before: exit 70, with a traceback."""
+    move_ledger_away(place)
+    log = place.state.with_name("ledger.db-wal")
+    log.mkdir()
+    assert place.run("--rebuild-ledger") == 74
+    assert f"error: cannot make {place.state}: {log}: " in capsys.readouterr().err
+    assert [path.name for path in sorted(place.state.parent.iterdir())] == [
+        "ledger.db-wal",
+        "ledger.db.lock",
+    ]
+    log.rmdir()
+    assert place.run("--rebuild-ledger", "--quiet") == 0
+
+
 def test_files_of_series_that_no_job_names_are_named(
     place: Place, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -129,7 +129,13 @@ def restored_ledger(
             # Everything into the one file that is about to be renamed.
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
             connection.execute("PRAGMA journal_mode = DELETE")
-        give_name(unfinished, place)
+        try:
+            give_name(unfinished, place)
+        except OSError as error:
+            name = error.filename or place
+            raise LedgerError(
+                f"cannot make {place}: {name}: {error.strerror}; look at it"
+            ) from error
     except sqlite3.Error as error:
         raise explain(error, path) from error
     finally:
