@@ -53,9 +53,6 @@ class ListView:
         return Phase.PENDING
 
 
-CLEAR = ListView()  # The view without a fault: the list shows every report as it is.
-
-
 Work = Callable[["Call"], Awaitable[web.StreamResponse]]  # Answers a call that is let in
 
 
@@ -74,7 +71,7 @@ class Call:
     # the ids of the reports that a key has asked for, oldest first
     ids_created_by: Callable[[ApiKey], Sequence[str]]
     file_faults: tuple[FaultOfReport, ...] = ()  # what is wrong with the file of this one download
-    list_view: ListView = CLEAR  # what a fault hides from this one list
+    list_view: ListView = ListView()  # what a fault hides from this one list
     # the share of the answer's body that is sent before the connection ends
     cut: float | None = None
     # the bytes of a file sent in each second of the loop; None is no limit

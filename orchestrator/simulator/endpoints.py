@@ -9,7 +9,7 @@ from aiohttp import web
 from anyio import to_thread
 
 from orchestrator.simulator import problems
-from orchestrator.simulator.calls import CLEAR, Call, json_answer
+from orchestrator.simulator.calls import Call, json_answer
 from orchestrator.simulator.dates import parse_moment
 from orchestrator.simulator.faults.reports import Signed
 from orchestrator.simulator.media import Media
@@ -81,51 +81,44 @@ class Endpoints:
         now = self._world.clock.now()
         created_from = _moment(call, "date_from", now - _LISTED_SPAN)
         created_to = _moment(call, "date_to", now)
-        clear = call.list_view == CLEAR
+        view = call.list_view
         reports = self._world.listed(
             call.key, query["account_id"], created_from, created_to,
-            statuses if clear else STATUSES,
+            STATUSES if view.stale else statuses,
         )  # fmt: skip
-        if not clear:
-            shown = await self._shown_under_fault(call, reports, statuses)
-        else:
-            shown = [
-                await self._object_of(report)
-                for report in reports
-                if (await self._status_of(report)) in statuses or report.status not in STATUSES
-            ]
+        shown = []
+        epoch = self._world.clock.epoch()
+        for report in reports:
+            phase = view.phase(report, epoch)
+            word = await self._status_of(report) if phase is Phase.ENDED else phase.name
+            if (word in statuses or word not in STATUSES) and view.shows(report, epoch):
+                shown.append(await self._object_of(report, phase))
         head = {"self_link": f"{self.base_url}{call.request.path_qs}", "items_count": len(shown)}
         return json_answer(
             json.dumps(head).encode()[:-1] + b', "reports": [' + b", ".join(shown) + b"]}"
         )
-
-    async def _shown_under_fault(
-        self, call: Call, reports: list[Report], statuses: set[str]
-    ) -> list[bytes]:
-        """What a list under a fault shows of these reports."""
-        shown = []
-        now = self._world.clock.epoch()
-        for report in reports:
-            phase = call.list_view.phase(report, now)
-            word = await self._status_of(report) if phase is Phase.ENDED else phase.name
-            if (word in statuses or word not in STATUSES) and call.list_view.shows(report, now):
-                seen = report_object(
-                    report, self._world.settings.dialect, self.base_url, now, phase
-                )
-                shown.append(json.dumps(seen).encode())
-        return shown
 
     async def _status_of(self, report: Report) -> str:
         if report.needs_settling:
             await self.settled(report)
         return report.status
 
-    async def _object_of(self, report: Report) -> bytes:
-        """The report object in JSON; written again only when the status has changed."""
+    async def _object_of(self, report: Report, phase: Phase | None = None) -> bytes:
+        """The report object in JSON; written again only when the status has changed.
+
+        Args:
+            phase: an earlier one, in which a list shows the report.
+        """
         word = await self._status_of(report)
+        if phase not in (None, report.phase):
+            return json.dumps(self._described(report, phase)).encode()
         if report.shown[0] != word or report.fault(Signed):
-            report.shown = (word, json.dumps(await self.describe(report)).encode())
+            report.shown = (word, json.dumps(self._described(report)).encode())
         return report.shown[1]
+
+    def _described(self, report: Report, phase: Phase | None = None) -> dict[str, Any]:
+        settings, now = self._world.settings, self._world.clock.epoch()
+        return report_object(report, settings.dialect, self.base_url, now, phase)
 
     async def download(self, call: Call) -> web.StreamResponse:
         """``GET /v3/media/{id}``."""
@@ -153,9 +146,7 @@ class Endpoints:
 
     async def describe(self, report: Report) -> dict[str, Any]:
         """The report object that a status call answers."""
-        await self.settled(report)
-        now = self._world.clock.epoch()
-        return report_object(report, self._world.settings.dialect, self.base_url, now)
+        return self._described(await self.settled(report))
 
 
 def _moment(call: Call, name: str, default: datetime) -> datetime:
