@@ -49,6 +49,7 @@ class OutputFile:
         self._subject = subject
         self._header = HeaderReader()
         self._source = hashlib.sha256()
+        self._source_bytes = 0
         self._writer = output_format.open(path, subject)
         self.close = self._writer.close
 
@@ -80,7 +81,7 @@ class OutputFile:
     def take_packed(self, piece: bytes) -> None:
         """Takes the next bytes of the archive as it came."""
         self._source.update(piece)
-        self._writer.take_packed(piece)
+        self._source_bytes += len(piece)
 
     def take(self, block: bytes) -> None:
         """`count` and `write`."""
@@ -106,6 +107,9 @@ class OutputFile:
                 self._writer.write(rest, inside=False)
             dropped, hashed = self._columns.dropped, self._columns.hashed
         size_bytes, sha256, written = self._writer.finish()
+        source_sha256 = self._source.hexdigest()
+        if self._format.is_archive:
+            size_bytes, sha256 = self._source_bytes, source_sha256
         if written not in (None, rows) and not lenient:
             raise CorruptArchive(
                 f"its CSV has {rows:,} records by its line ends, and {written:,} by its fields"
@@ -119,5 +123,5 @@ class OutputFile:
             accounts,
             ColumnChanges(dropped, hashed, tuple(sorted(self._subject.fallbacks))) or None,
             self._format.columns(names, self._subject),
-            self._source.hexdigest(),
+            source_sha256,
         )

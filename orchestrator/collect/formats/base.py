@@ -94,10 +94,7 @@ class FileContent(NamedTuple):
 
 
 class Writer(ABC):
-    """A file that is being written. Its methods are called in threads.
-
-    `write` and `take_packed` may run side by side, each in order; the others run alone.
-    """
+    """A file that is being written. Its methods are called in threads, one at a time."""
 
     @abstractmethod
     def write(self, block: bytes, inside: bool | None = None) -> None:
@@ -109,9 +106,6 @@ class Writer(ABC):
         Raises:
             OSError: the disk. Nothing but `close` may be called from then on.
         """
-
-    def take_packed(self, piece: bytes) -> None:  # noqa: B027 - most have no use for them
-        """Takes the next bytes of the archive as it came; only `zip` has a use for them."""
 
     @abstractmethod
     def finish(self) -> FileContent:

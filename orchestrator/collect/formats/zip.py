@@ -1,6 +1,5 @@
 """``zip``: the archive as it came from the API."""
 
-import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, Final
@@ -10,22 +9,14 @@ from orchestrator.collect.archive import read_member
 from orchestrator.collect.formats.base import FileContent, FileSubject, OutputFormat, Writer
 
 
-class _ArchiveHash(Writer):
-    """A `Writer` that writes nothing: it takes hash and size of the archive, which is the file."""
-
-    def __init__(self) -> None:
-        self._hash = hashlib.sha256()
-        self._size_bytes = 0
+class _Nothing(Writer):
+    """A `Writer` that writes nothing: the archive is the file."""
 
     def write(self, block: bytes, inside: bool | None = None) -> None:
         pass
 
-    def take_packed(self, piece: bytes) -> None:
-        self._hash.update(piece)
-        self._size_bytes += len(piece)
-
     def finish(self) -> FileContent:
-        return FileContent(self._size_bytes, self._hash.hexdigest())
+        return FileContent(0, "")
 
     def close(self) -> None:
         pass
@@ -35,7 +26,7 @@ class _Zip(OutputFormat):
     is_archive = True
 
     def open(self, path: Path, subject: FileSubject) -> Writer:  # noqa: ARG002 - the archive is moved there
-        return _ArchiveHash()
+        return _Nothing()
 
     def blocks(self, file: BinaryIO) -> Iterator[bytes]:
         member = read_member(file)
