@@ -3,7 +3,7 @@
 import sqlite3
 from dataclasses import replace
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
 from orchestrator.core.file_columns import FileColumns
 from orchestrator.core.ledger_records import to_ms
@@ -217,15 +217,5 @@ def _restored(report: Report, at: datetime) -> Report:
     report = replace(report, download_url=None, changed_at=report.changed_at or at)
     if report.state not in _FETCHED_ANEW:
         return report
-    return replace(
-        report,
-        state=State.SUBMITTED,
-        rows=None,
-        size_bytes=None,
-        sha256=None,
-        target=None,
-        finding=None,
-        columns=None,
-        source_sha256=None,
-        column_list=None,
-    )
+    without_file: dict[str, Any] = dict.fromkeys(rows.OF_FILE)
+    return replace(report, state=State.SUBMITTED, **without_file)

@@ -33,9 +33,10 @@ _ACCEPTED: Final = "accepted by a person"
 _window = lru_cache(maxsize=8192)(Window.of_epoch)
 """Most series of a job were collected in the same windows."""
 
-_OF_FILE: Final = (
-    "sha256", "rows", "size_bytes", "target", "columns", "finding", "source_sha256", "column_list",
-)  # fmt: skip
+_OF_VERIFIED: Final = ("sha256", "rows", "size_bytes", "target", "columns", "source_sha256")
+"""What the event tells by which a file was verified."""
+
+OF_FILE: Final = (*_OF_VERIFIED, "finding", "column_list")
 """What is forgotten of a file that has to be fetched again."""
 
 _WITH_FILE: Final = frozenset({State.VERIFIED, State.COLLECTED})
@@ -215,20 +216,12 @@ def _facts(report: Report, event: Event, at: datetime) -> Mapping[str, Any]:
         case lifecycle.CutShort(items_count=items_count):
             return {"items_count": items_count}
         case lifecycle.Verified() | lifecycle.Accepted():
-            return {
-                "sha256": event.sha256,
-                "rows": event.rows,
-                "size_bytes": event.size_bytes,
-                "target": event.target,
-                "columns": event.columns,
-                "source_sha256": event.source_sha256,
-                # What a person has accepted is what the report was disputed for.
-                "finding": (report.reason or _ACCEPTED)
-                if isinstance(event, lifecycle.Accepted)
-                else None,
-            }
+            # What a person has accepted is what the report was disputed for.
+            is_accepted = isinstance(event, lifecycle.Accepted)
+            finding = (report.reason or _ACCEPTED) if is_accepted else None
+            return {"finding": finding, **{name: getattr(event, name) for name in _OF_VERIFIED}}
         case lifecycle.FileMissing() | lifecycle.Refetched():
-            return dict.fromkeys(_OF_FILE)
+            return dict.fromkeys(OF_FILE)
         case _:
             return {}
 
