@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 from urllib.parse import unquote
@@ -36,6 +37,7 @@ _WHOLE: Final = frozenset({200, 203, 204})
 """HTTP status of answers that hold the whole file; 204: it is empty."""
 
 
+@dataclass(slots=True)
 class FileUrls:
     """Opens the downloads of one API key.
 
@@ -43,36 +45,18 @@ class FileUrls:
     works behind a gateway, and shows the key to nobody else. Key and secret go to the scheme, host
     and port of `base_url`, and where that is the vendor's, to the vendor's other https hosts; to
     no host behind a redirect that leads elsewhere.
-
-    Args:
-        signed: the headers that carry key and secret.
-        timeout: of a request; an answer's head must be here within its `sock_read`.
-        note_date: told of the answers of the API itself.
     """
 
-    def __init__(
-        self,
-        session: ClientSession,
-        base: URL,
-        signed: Mapping[str, str],
-        timeout: ClientTimeout,
-        *,
-        refusal: Callable[[ClientResponse, str], Awaitable[ApiError]],
-        note_date: Callable[[ClientResponse], None],
-        now: Callable[[], datetime],
-        proxies: Proxies,
-        hide: Callable[[str], str],
-    ) -> None:
-        self._session = session
-        self._base = base
-        self._signed = signed
-        self._timeout = timeout
-        self._refusal = refusal
-        self._note_date = note_date
-        self._now = now
-        self._proxies = proxies
-        self._hide = hide
-        self._link_first = False
+    session: ClientSession
+    base: URL
+    signed: Mapping[str, str]  # the headers that carry key and secret
+    timeout: ClientTimeout  # of a request; an answer's head must be here within its `sock_read`
+    refusal: Callable[[ClientResponse, str], Awaitable[ApiError]]
+    note_date: Callable[[ClientResponse], None]  # told of the answers of the API itself
+    now: Callable[[], datetime]
+    proxies: Proxies
+    hide: Callable[[str], str]
+    _link_first: bool = False
 
     async def open(
         self, stack: AsyncExitStack, link: str, within: Within, resume: Resume | None
@@ -82,8 +66,8 @@ class FileUrls:
         Raises:
             ApiError: as `core.ports.ReportsApi.download` says.
         """
-        own = urls.at_base(self._base, link)
-        if own is None or urls.is_same(self._base, own, link):
+        own = urls.at_base(self.base, link)
+        if own is None or urls.is_same(self.base, own, link):
             return await self._follow(stack, link, within, resume)
         ways = (link, own) if self._link_first else (own, link)
         try:
@@ -110,12 +94,12 @@ class FileUrls:
     async def _follow(
         self, stack: AsyncExitStack, link: str, within: Within, resume: Resume | None
     ) -> Stream:
-        url, trusted = self._base, True
+        url, trusted = self.base, True
         target = link
         for _ in range(MAX_REDIRECTS + 1):
-            url = urls.follow(self._base, url, target)
-            trusted = trusted and urls.may_sign(self._base, url)
-            is_api = url.origin() == self._base.origin()
+            url = urls.follow(self.base, url, target)
+            trusted = trusted and urls.may_sign(self.base, url)
+            is_api = url.origin() == self.base.origin()
             call = self._call(url) if is_api else f"GET the file from {self._shown(url.host or '')}"
             response = await self._ask(stack, url, call, resume, signed=trusted, is_api=is_api)
             if response.status in _WHOLE:
@@ -139,12 +123,12 @@ class FileUrls:
         )
 
     def _shown(self, text: str) -> str:
-        return short(self._hide(text))
+        return short(self.hide(text))
 
     def _call(self, url: URL) -> str:
         # A secret that a redirect's path repeats may be written with per cent signs.
         plain = unquote(url.raw_path)
-        is_free = self._hide(plain) == plain
+        is_free = self.hide(plain) == plain
         return f"GET {self._shown(url.raw_path)}" if is_free else "GET the file"
 
     async def _ask(
@@ -157,15 +141,15 @@ class FileUrls:
         signed: bool,
         is_api: bool,
     ) -> ClientResponse:
-        proxy = urls.proxy_towards(self._proxies, url)
+        proxy = urls.proxy_towards(self.proxies, url)
         try:
             # aiohttp's own timeout does not end slow headers, or endless provisional answers.
-            with anyio.fail_after(self._timeout.sock_read):
+            with anyio.fail_after(self.timeout.sock_read):
                 response = await stack.enter_async_context(
-                    self._session.get(
+                    self.session.get(
                         url,
-                        headers={**(self._signed if signed else _PLAIN), **ranges.asking(resume)},
-                        timeout=self._timeout,
+                        headers={**(self.signed if signed else _PLAIN), **ranges.asking(resume)},
+                        timeout=self.timeout,
                         allow_redirects=False,
                         auto_decompress=False,
                         middlewares=(send_once,),
@@ -178,7 +162,7 @@ class FileUrls:
             failure = transport_error(error, call, proxy=proxy, is_about_file=not is_api)
             raise failure from failure.__cause__
         if is_api:
-            self._note_date(response)
+            self.note_date(response)
         return response
 
     async def _file_refusal(self, response: ClientResponse, call: str, *, is_api: bool) -> ApiError:
@@ -192,7 +176,7 @@ class FileUrls:
             )
         # What another host answers says nothing about the key or its rate.
         if is_api:
-            said = await self._refusal(response, call)
+            said = await self.refusal(response, call)
             if isinstance(said, ServerFault) or (
                 isinstance(said, Throttled)
                 and (said.retry_after is None or said.retry_after <= _MAX_KEY_PAUSE)
@@ -205,7 +189,7 @@ class FileUrls:
                 call=call,
                 is_about_file=not is_api,
             )
-        wait = problems.read_retry_after(response.headers, self._now())
+        wait = problems.read_retry_after(response.headers, self.now())
         asks = f" and asks to wait {wait}" if wait else ""
         return ServerFault(
             f"{call}: the file's address answers HTTP {status}{asks}",

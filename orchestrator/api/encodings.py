@@ -5,8 +5,11 @@ compressed. So the first bytes decide before the label does: gzip begins with a 
 with ``PK``, JSON with a bracket.
 """
 
+from __future__ import annotations
+
 import zlib
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from multidict import CIMultiDictProxy
@@ -52,24 +55,16 @@ def is_json(begin: bytes) -> bool:
     return begin.removeprefix(b"\xef\xbb\xbf").lstrip()[:1] in {b"{", b"["}
 
 
+@dataclass(slots=True)
 class Decoder:
-    """Decodes one body in blocks of at most `BLOCK` bytes, and refuses decompression bombs.
+    """Decodes one body in blocks of at most `BLOCK` bytes, and refuses decompression bombs."""
 
-    Args:
-        labels: its codings, by its own headers.
-        is_plain: whether bytes begin as what was asked for does.
-        layers: the most codings, one around the other, that are taken off.
-    """
-
-    def __init__(
-        self, labels: Sequence[str], is_plain: Callable[[bytes], bool], layers: int = _MAX_LAYERS
-    ) -> None:
-        self._labels = labels
-        self._is_plain = is_plain
-        self._layers = layers
-        self._begin: bytes | None = b""  # None: the first bytes were judged
-        self._inflate: _Inflate | None = None
-        self._inner: Decoder | None = None
+    labels: Sequence[str]  # its codings, by its own headers
+    is_plain: Callable[[bytes], bool]  # whether bytes begin as what was asked for does
+    layers: int = _MAX_LAYERS  # the most codings, one around the other, that are taken off
+    _begin: bytes | None = b""  # None: the first bytes were judged
+    _inflate: _Inflate | None = None
+    _inner: Decoder | None = None
 
     @property
     def decodes(self) -> bool:
@@ -115,19 +110,19 @@ class Decoder:
             yield from self._inner.feed(block)
 
     def _judge(self, begin: bytes) -> None:
-        if not self._layers:
+        if not self.layers:
             return
-        rest = list(self._labels)
+        rest = list(self.labels)
         if begin.startswith(_GZIP):
             for name in ("gzip", "x-gzip"):
                 if name in rest:
                     rest.remove(name)
             self._inflate = _Inflate("gzip", _ZLIB_GZIP)
-        elif "deflate" in rest and begin and not self._is_plain(begin):
+        elif "deflate" in rest and begin and not self.is_plain(begin):
             rest.remove("deflate")
             self._inflate = _Inflate("deflate", _ZLIB_WITH_HEADER if _is_zlib(begin) else _ZLIB_RAW)
         if self._inflate is not None:
-            self._inner = Decoder(rest, self._is_plain, self._layers - 1)
+            self._inner = Decoder(rest, self.is_plain, self.layers - 1)
 
 
 def _is_zlib(begin: bytes) -> bool:

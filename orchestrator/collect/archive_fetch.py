@@ -55,7 +55,7 @@ class ArchiveFetch:
         self._partial = partial
         self._reserve = reserve
         self._kept_bytes = 0 if kept is None else kept.resume.offset
-        self._archive = ArchiveFile(files.archive, self._kept_bytes, reserve=self._reserve_room)
+        self._archive = ArchiveFile(files.archive, self._kept_bytes, self._reserve_room)
         self._unpacker: StreamingUnpacker | None = None
         self._length = None if kept is None else kept.resume.length
         self._validator = None if kept is None else kept.resume.validator

@@ -41,26 +41,17 @@ REMEDY: Final = (
 # --- its lines ------------------------------------------------------------------------------------
 
 
+@dataclass(slots=True)
 class _Lines:
-    """The lines of a manifest after its header, each checked; only those that count.
+    """The lines of a manifest after its header, each checked; only those that count."""
 
-    Attributes:
-        number: of the latest line, from 1.
-        header: once the first line has been read.
-        ended: the end line has come; what follows was appended.
-        appended: how many lines follow it.
-        size_bytes: up to the end of the latest line.
-        crc: of the file up to there (version 2).
-    """
-
-    def __init__(self, file: BinaryIO) -> None:
-        self._file = file
-        self.number = 0
-        self.header: Header | None = None
-        self.ended = False
-        self.appended = 0
-        self.size_bytes = 0
-        self.crc = 0
+    file: BinaryIO
+    number: int = 0  # of the latest line, from 1
+    header: Header | None = None  # once the first line has been read
+    ended: bool = False  # the end line has come; what follows was appended
+    appended: int = 0  # how many lines follow it
+    size_bytes: int = 0  # up to the end of the latest line
+    crc: int = 0  # of the file up to there (version 2)
 
     def read(self) -> Iterator[bytes]:
         """Yields the lines but header and end.
@@ -109,7 +100,7 @@ class _Lines:
         self._end(raw)
         if parse_line(raw).get("sha256", digest.hexdigest()) != digest.hexdigest():
             raise BadLine("sha256", "the lines above are not those that were written")
-        if self._file.read(1):
+        if self.file.read(1):
             self.number += 1
             raise BadLine("", "something follows the end line")
 
@@ -124,7 +115,7 @@ class _Lines:
     def _next(self, if_none: str) -> bytes:
         """The next line; empty at the end, where that is no mistake."""
         self.number += 1
-        raw = self._file.readline(_MAX_LINE_BYTES)
+        raw = self.file.readline(_MAX_LINE_BYTES)
         if not raw and if_none:
             raise BadLine("", if_none)
         if raw and not raw.endswith(b"\n"):
@@ -141,7 +132,7 @@ class _Lines:
             try:
                 parse_line(raw)
             except BadLine:
-                raw = self._file.readline(_MAX_LINE_BYTES)
+                raw = self.file.readline(_MAX_LINE_BYTES)
             else:
                 return False
         return True

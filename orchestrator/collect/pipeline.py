@@ -8,6 +8,7 @@ unpacked. Nothing here judges whether the archive is right.
 import math
 import os
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from queue import Queue
 from threading import BoundedSemaphore, Thread
@@ -121,22 +122,15 @@ class DownloadReader:
             )
 
 
+@dataclass(slots=True)
 class ArchiveFile:
-    """Writes an archive to the disk as it arrives. Called in threads, one call at a time.
+    """Writes an archive to the disk as it arrives. Called in threads, one call at a time."""
 
-    Args:
-        path: of the file; an existing one is replaced, unless `size_bytes` says to go on with it.
-        size_bytes: size of its beginning, which is there already and stays.
-        reserve: called with the number of bytes before they are written; may raise `NoRoom`.
-    """
-
-    def __init__(
-        self, path: Path, size_bytes: int = 0, *, reserve: Callable[[int], None] | None = None
-    ) -> None:
-        self._path = path
-        self._reserve = reserve
-        self._file: BinaryIO | None = None
-        self.size_bytes = size_bytes
+    path: Path  # an existing file is replaced, unless `size_bytes` says to go on with it
+    size_bytes: int  # of the beginning that is there already and stays; grows
+    reserve: Callable[[int], None]  # called with numbers of bytes before; may raise `NoRoom`
+    _file: BinaryIO | None = None
+    _writeback: disk.WritebackFile | None = None
 
     def write(self, pieces: Sequence[bytes]) -> None:
         """Appends.
@@ -146,12 +140,11 @@ class ArchiveFile:
             OutputError: the disk.
         """
         size_bytes = sum(map(len, pieces))
-        if self._reserve is not None:
-            self._reserve(size_bytes)
-        with disk.translate_os_errors(self._path, "write"):
-            if self._file is None:
+        self.reserve(size_bytes)
+        with disk.translate_os_errors(self.path, "write"):
+            if self._file is None or self._writeback is None:
                 make = safe_open.append if self.size_bytes else safe_open.create
-                self._file = make(self._path)
+                self._file = make(self.path)
                 self._writeback = disk.WritebackFile(self._file)
             self._file.writelines(pieces)
             self.size_bytes += size_bytes
@@ -164,7 +157,7 @@ class ArchiveFile:
             OutputError: the disk.
         """
         if self._file is not None:
-            with disk.translate_os_errors(self._path, "write"):
+            with disk.translate_os_errors(self.path, "write"):
                 self._file.close()
 
 

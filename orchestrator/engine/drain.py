@@ -3,6 +3,7 @@
 import math
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing, contextmanager
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 
@@ -96,6 +97,7 @@ class Drain:
                 self._shields.discard(scope)
 
 
+@dataclass(slots=True)
 class BriefDownload:
     """Passes a download on. Once the drain's grace is over, it breaks off like a connection.
 
@@ -103,28 +105,27 @@ class BriefDownload:
     what is in their hands.
     """
 
-    def __init__(self, download: Download, drain: Drain) -> None:
-        self._download = download
-        self._drain = drain
-        self.was_cut = False
+    download: Download
+    drain: Drain
+    was_cut: bool = False
 
     @property
     def length(self) -> int | None:
-        return self._download.length
+        return self.download.length
 
     @property
     def start(self) -> int:
-        return self._download.start
+        return self.download.start
 
     @property
     def validator(self) -> str | None:
-        return self._download.validator
+        return self.download.validator
 
     async def chunks(self) -> AsyncGenerator[bytes, None]:
-        async with aclosing(self._download.chunks()) as chunks:
+        async with aclosing(self.download.chunks()) as chunks:
             while True:
                 piece: bytes | None = None
-                with self._drain.grace() as grace:
+                with self.drain.grace() as grace:
                     piece = await anext(chunks, None)
                 if grace.cancelled_caught:
                     self.was_cut = True

@@ -1,6 +1,7 @@
 """Expects records and duration of reports from history, and puts the longest series first."""
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from datetime import timedelta
 from itertools import groupby
 from typing import Final
@@ -20,21 +21,16 @@ _UNITS: Final = {
 }
 
 
+@dataclass(frozen=True, slots=True)
 class Forecast:
-    """Records and seconds to expect.
+    """Records and seconds to expect."""
 
-    Args:
-        record_rates: records a second, by the series' key; see `Ledger.record_rates`.
-        pace: how long reports take.
-    """
-
-    def __init__(self, record_rates: Mapping[str, float], pace: DurationModel) -> None:
-        self._densities = record_rates
-        self._pace = pace
+    record_rates: Mapping[str, float]  # records a second, by the series' key; see `Histories`
+    pace: DurationModel  # how long reports take
 
     def rows(self, series: Series, window: Window) -> int | None:
         """The records that a report of a series will probably hold; None: nobody can say."""
-        density = self._densities.get(series.key)
+        density = self.record_rates.get(series.key)
         return None if density is None else round(density * window.length.total_seconds())
 
     def longest_first(self, entries: Iterable[Entry]) -> Iterator[Entry]:
@@ -50,11 +46,11 @@ class Forecast:
 
     def _seconds(self, entry: Entry) -> float:
         job, asked, _ = entry
-        density = self._densities.get(asked.series.key)
+        density = self.record_rates.get(asked.series.key)
         if density is None:
             return float("inf")
         length = job.chunk.count * _UNITS[job.chunk.unit]
         rows = round(density * length.total_seconds())
         if job.target_rows is not None:
             rows = min(rows, job.target_rows)
-        return self._pace.expected(asked.series.product, rows)
+        return self.pace.expected(asked.series.product, rows)

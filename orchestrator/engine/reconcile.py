@@ -98,7 +98,7 @@ class Reconciler:
 
     def _age(self, report: Report, session: KeySession) -> _Age:
         is_simulated = self._config.api.is_on_this_machine
-        return _Age(report, session, self._clock, is_simulated=is_simulated)
+        return _Age(report, session, self._clock, is_simulated)
 
     # --- one search ---------------------------------------------------------------------------
 
@@ -238,6 +238,7 @@ class _Searches:
     told: dict[str, RemoteReport] = field(default_factory=dict)
 
 
+@dataclass(slots=True)
 class _Age:
     """How long ago an intent was: the least that our clock and the API's make of it.
 
@@ -247,22 +248,19 @@ class _Age:
     its own clock counts, which may run faster than ours.
     """
 
-    def __init__(
-        self, report: Report, session: KeySession, clock: Clock, *, is_simulated: bool
-    ) -> None:
-        self._report = report
-        self._session = session
-        self._clock = clock
-        self._is_simulated = is_simulated
-        self._began = anyio.current_time()
-        self._before = timedelta.max
-        self._first: tuple[float, datetime] | None = None
+    report: Report
+    session: KeySession
+    clock: Clock
+    is_simulated: bool
+    _began: float = field(default_factory=anyio.current_time)
+    _before: timedelta = timedelta.max
+    _first: tuple[float, datetime] | None = None
 
     def now(self) -> timedelta:
         """The age by now."""
         passed = self._passed()
         theirs = self._theirs()
-        if self._is_simulated:
+        if self.is_simulated:
             return max(passed, self._measured() if theirs is None else theirs)
         before = timedelta() if theirs is None else min(self._ours(), theirs) - passed
         self._before = max(timedelta(), min(self._before, before))
@@ -273,7 +271,7 @@ class _Age:
 
         Before that it is guessed: who lets a simulator run fast has its reports looked at as often.
         """
-        if not self._is_simulated:
+        if not self.is_simulated:
             return 1.0
         guess = policy.reconcile_until(poll) / (10 * poll.interval_max)
         measured = self._measured()
@@ -284,7 +282,7 @@ class _Age:
 
     def _measured(self) -> timedelta:
         """How far the API's clock has come since it was first looked at here."""
-        now = self._session.api.server_now()
+        now = self.session.api.server_now()
         if now is None:
             return timedelta()
         if self._first is None:
@@ -294,14 +292,14 @@ class _Age:
     def is_over(self, span: timedelta) -> bool:
         """Whether it is surely older than this; where the API tells no time, by our clock."""
         theirs = self._theirs()
-        if self._is_simulated and theirs is not None:
+        if self.is_simulated and theirs is not None:
             return theirs >= span
         return self._ours() >= span and (theirs is None or theirs >= span)
 
     def is_forgotten(self) -> bool:
         """Whether it may be so old that the API has forgotten what was made."""
         theirs = self._theirs()
-        if self._is_simulated and theirs is not None:
+        if self.is_simulated and theirs is not None:
             return theirs >= _STILL_KNOWN
         return max(self._ours(), theirs or timedelta()) >= _STILL_KNOWN
 
@@ -309,11 +307,11 @@ class _Age:
         return timedelta(seconds=anyio.current_time() - self._began)
 
     def _ours(self) -> timedelta:
-        return self._clock.now() - self._report.intended_at
+        return self.clock.now() - self.report.intended_at
 
     def _theirs(self) -> timedelta | None:
         """By the API's clock; None where it was not known then, or is not now."""
-        now = self._session.api.server_now()
-        if now is None or not self._report.server_ahead:
+        now = self.session.api.server_now()
+        if now is None or not self.report.server_ahead:
             return None
-        return now - self._report.intended_at - self._report.server_ahead
+        return now - self.report.intended_at - self.report.server_ahead

@@ -9,6 +9,7 @@ import os
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO, Final
 
@@ -37,51 +38,46 @@ def continues(copy: Path, head: Head) -> bool:
     return digest.hexdigest() == head.sha256
 
 
+@dataclass(slots=True)
 class CloudAppender:
-    """See `Appender`.
+    """See `Appender`."""
 
-    Args:
-        copy: where it grows.
-        size_bytes: the bytes of it that count.
-    """
-
-    def __init__(self, objects: Objects, key: str, copy: Path, size_bytes: int) -> None:
-        self._objects = objects
-        self._key = key
-        self._copy = copy
-        self._size_bytes = size_bytes
-        self._file: BinaryIO | None = None
-        self._base: Head | None = None  # What the copy goes on from.
-        self._digest = hashlib.sha256()
-        self._is_broken = False
-        self._is_uploaded = True
-        self._upload_at = 0.0
-        self._uploads: ThreadPoolExecutor | None = None
-        self._running: Future[Head] | None = None
-        self._running_bytes = 0
+    objects: Objects
+    key: str
+    copy: Path  # where it grows
+    size_bytes: int  # of it, that count
+    _file: BinaryIO | None = None
+    _base: Head | None = None  # what the copy goes on from
+    _digest: "hashlib._Hash" = field(default_factory=hashlib.sha256)
+    _is_broken: bool = False
+    _is_uploaded: bool = True
+    _upload_at: float = 0.0
+    _uploads: ThreadPoolExecutor | None = None
+    _running: Future[Head] | None = None
+    _running_bytes: int = 0
 
     def append(self, block: bytes) -> None:
         if self._is_broken:
             raise OutputError(
-                f"{self._objects.location(self._key)} could not be appended to; run again"
+                f"{self.objects.location(self.key)} could not be appended to; run again"
             )
         self._is_broken = True
         if self._running is not None and self._running.done():
             self.settle()
-        with disk.translate_os_errors(self._copy, "write"):
+        with disk.translate_os_errors(self.copy, "write"):
             file = self._file or self._begin()
             file.write(block)
             file.flush()
             os.fsync(file.fileno())
         self._digest.update(block)
-        self._size_bytes += len(block)
+        self.size_bytes += len(block)
         self._is_uploaded = False
         if self._running is None and time.monotonic() >= self._upload_at:
             # Whoever appends has reports to record, and the store may be slow.
             self._uploads = self._uploads or ThreadPoolExecutor(1, "upload")
-            content = (self._size_bytes, self._digest.hexdigest())
+            content = (self.size_bytes, self._digest.hexdigest())
             self._running = self._uploads.submit(self._upload_aside, *content, self._base)
-            self._running_bytes = self._size_bytes
+            self._running_bytes = self.size_bytes
         self._is_broken = False
 
     def settle(self) -> None:
@@ -95,7 +91,7 @@ class CloudAppender:
         upload, self._running = self._running, None
         try:
             self._base = upload.result()
-            self._is_uploaded = self._running_bytes == self._size_bytes
+            self._is_uploaded = self._running_bytes == self.size_bytes
         except Replaced:
             raise
         except OutputError:
@@ -110,19 +106,19 @@ class CloudAppender:
 
     def _begin(self) -> BinaryIO:
         """Makes the local copy end where it is gone on."""
-        seen = self._objects.seen(self._key)
+        seen = self.objects.seen(self.key)
         if seen is None:
-            raise OutputError(f"{self._objects.location(self._key)} is not there; run again")
-        if not continues(self._copy, seen):
+            raise OutputError(f"{self.objects.location(self.key)} is not there; run again")
+        if not continues(self.copy, seen):
             self._download(seen)
-        if self._copy.stat().st_size < self._size_bytes:
-            raise self._objects.changed(self._key)
+        if self.copy.stat().st_size < self.size_bytes:
+            raise self.objects.changed(self.key)
         self._base = seen
         self._digest = hashlib.sha256()
-        file = safe_open.append(self._copy)
+        file = safe_open.append(self.copy)
         try:
-            os.ftruncate(file.fileno(), self._size_bytes)
-            with safe_open.read(self._copy) as content:
+            os.ftruncate(file.fileno(), self.size_bytes)
+            with safe_open.read(self.copy) as content:
                 for piece in safe_open.read_blocks(content):
                     self._digest.update(piece)
         except BaseException:
@@ -133,15 +129,15 @@ class CloudAppender:
         return file
 
     def _download(self, seen: Head) -> None:
-        part = self._copy.with_name(f"{self._copy.name}.new")
+        part = self.copy.with_name(f"{self.copy.name}.new")
         part.parent.mkdir(parents=True, exist_ok=True)
         with safe_open.create(part, private=True) as file:
-            with self._objects.open(self._key, seen) as content:
+            with self.objects.open(self.key, seen) as content:
                 file.writelines(safe_open.read_blocks(content))
             file.flush()
             os.fsync(file.fileno())
-        part.replace(self._copy)
-        sync_folder(self._copy.parent)
+        part.replace(self.copy)
+        sync_folder(self.copy.parent)
 
     def _upload_aside(self, size_bytes: int, sha256: str, base: Head | None) -> Head:
         began = time.monotonic()
@@ -152,25 +148,25 @@ class CloudAppender:
             self._upload_at = ended + max(_UPLOAD_SECONDS, _UPLOAD_SHARE * (ended - began))
 
     def _upload(self, size_bytes: int, sha256: str, base: Head | None) -> Head:
-        with disk.translate_os_errors(self._copy, "read"), safe_open.read(self._copy) as file:
+        with disk.translate_os_errors(self.copy, "read"), safe_open.read(self.copy) as file:
             content = content_of(file, size_bytes)
         try:
-            return self._objects.write_over(self._key, content, sha256, base)
+            return self.objects.write_over(self.key, content, sha256, base)
         except Replaced:
             # By an upload of this copy whose answer was lost, or by somebody else.
-            with self._objects.translated(self._key, "write"):
-                head = self._objects.head(self._key)
-                if head is None or not continues(self._copy, head):
+            with self.objects.translated(self.key, "write"):
+                head = self.objects.head(self.key)
+                if head is None or not continues(self.copy, head):
                     raise
-            return self._objects.write_over(self._key, content, sha256, head)
+            return self.objects.write_over(self.key, content, sha256, head)
 
     def _remove_useless_copy(self) -> None:
         """Removes what a crash after the last upload has left: the store has the newer file."""
-        with disk.translate_os_errors(self._copy, "remove"):
-            if safe_open.is_file(self._copy):
-                seen = self._objects.seen(self._key)
-                if seen is not None and not continues(self._copy, seen):
-                    disk.remove(self._copy)
+        with disk.translate_os_errors(self.copy, "remove"):
+            if safe_open.is_file(self.copy):
+                seen = self.objects.seen(self.key)
+                if seen is not None and not continues(self.copy, seen):
+                    disk.remove(self.copy)
 
     def close(self) -> None:
         if self._file is None:
@@ -181,8 +177,8 @@ class CloudAppender:
         try:
             self.settle()
             if not self._is_uploaded:
-                self._upload(self._size_bytes, self._digest.hexdigest(), self._base)
+                self._upload(self.size_bytes, self._digest.hexdigest(), self._base)
         finally:
             if self._uploads is not None:
                 self._uploads.shutdown(wait=False)
-        disk.remove(self._copy)
+        disk.remove(self.copy)
