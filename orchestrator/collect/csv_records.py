@@ -9,6 +9,7 @@ import csv
 import io
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import dataclass, field
 from typing import Final
 
 from orchestrator.errors import CorruptArchive
@@ -35,6 +36,7 @@ _QUOTE: Final = b'"'
 _LINE_FEED: Final = b"\n"
 
 
+@dataclass(slots=True, eq=False)
 class RecordBlocks:
     """Takes the bytes of a CSV in pieces of any size, and gives blocks of whole records.
 
@@ -42,23 +44,17 @@ class RecordBlocks:
     field are doubled (RFC 4180). Where the blocks end depends on the CSV alone, not on its pieces.
     Each byte is looked at a few times at most, so that one record of many megabytes costs no more
     than many short ones.
-
-    Args:
-        block_bytes: a block ends with the last record that ends within so many bytes; where none
-            does, with the first that ends at all.
-        max_record_bytes: a record that is longer is refused.
     """
 
-    def __init__(
-        self, block_bytes: int = BLOCK_BYTES, max_record_bytes: int = _MAX_RECORD_BYTES
-    ) -> None:
-        self._block_bytes = block_bytes
-        self._max_record_bytes = max_record_bytes
-        self._pending = bytearray()
-        # Of a record that is longer than a block: how far its end has been looked for, and the
-        # quotes up to there.
-        self._searched = 0
-        self._quotes = 0
+    # a block ends with the last record that ends within so many bytes; where none does, with the
+    # first that ends at all
+    block_bytes: int = BLOCK_BYTES
+    max_record_bytes: int = _MAX_RECORD_BYTES  # a record that is longer is refused
+    _pending: bytearray = field(default_factory=bytearray)
+    # of a record that is longer than a block: how far its end has been looked for, and the quotes
+    # up to there
+    _searched: int = 0
+    _quotes: int = 0
 
     def push(self, piece: bytes, inside: bool | None = None) -> Iterator[bytes]:
         """Takes the next bytes; the blocks that are whole now. They must be read to their end.
@@ -70,14 +66,14 @@ class RecordBlocks:
             CorruptArchive: a record is far too long.
         """
         self._pending += piece
-        while len(self._pending) >= self._block_bytes:
+        while len(self._pending) >= self.block_bytes:
             end = self._last_end_within_block(inside) if not self._searched else None
             if end is None:
                 end = self._first_end_behind_block()
             if end is None:
-                if len(self._pending) > self._max_record_bytes:
+                if len(self._pending) > self.max_record_bytes:
                     raise CorruptArchive(
-                        f"a record of the CSV is longer than {self._max_record_bytes // 1024**2} "
+                        f"a record of the CSV is longer than {self.max_record_bytes // 1024**2} "
                         "MiB, or a quote is never closed"
                     )
                 return
@@ -88,7 +84,7 @@ class RecordBlocks:
         return self._take(len(self._pending))
 
     def _last_end_within_block(self, inside: bool | None) -> int | None:
-        end = self._block_bytes
+        end = self.block_bytes
         if inside is None or len(self._pending) > 2 * end:
             quotes = self._pending.count(_QUOTE, 0, end)
         else:  # all that counts is whether they are even, and there are fewer bytes behind

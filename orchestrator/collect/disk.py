@@ -10,6 +10,7 @@ import tempfile
 import threading
 from collections.abc import Iterator
 from concurrent.futures import Future
+from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Final
 
@@ -113,6 +114,7 @@ def remove(*paths: Path) -> int:
     return removed
 
 
+@dataclass(slots=True)
 class WritebackFile:
     """Sends what has been written to a file on to the disk early, and out of the page cache.
 
@@ -120,10 +122,9 @@ class WritebackFile:
     bytes that nobody reads soon. Nothing waits here, and nothing is promised: that is for `fsync`.
     """
 
-    def __init__(self, file: BinaryIO) -> None:
-        self._file = file
-        self._written = 0
-        self._sent = 0
+    file: BinaryIO
+    _written: int = 0
+    _sent: int = 0
 
     def wrote(self, size_bytes: int) -> None:
         """Must be called after each write, with the number of bytes."""
@@ -134,7 +135,7 @@ class WritebackFile:
         begin = max(0, self._sent - _WRITEBACK_BYTES)
         with contextlib.suppress(OSError):
             os.posix_fadvise(
-                self._file.fileno(), begin, self._written - begin, os.POSIX_FADV_DONTNEED
+                self.file.fileno(), begin, self._written - begin, os.POSIX_FADV_DONTNEED
             )
         self._sent = self._written
 

@@ -8,20 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 
 
+@dataclass(eq=False)
 class SlotPool:
-    """A number of slots. Whoever waits for one holds nothing meanwhile, so no key waits in vain.
+    """A number of slots. Whoever waits for one holds nothing meanwhile, so no key waits in vain."""
 
-    Attributes:
-        most: how many there are; None: as many as are wanted.
-        taken: how many are taken. It may be more than `most`, where that was learned later.
-    """
-
-    def __init__(self, most: int | None = None) -> None:
-        self.most = most
-        self.taken = 0
-        self._wakes: dict[Callable[[], None], None] = {}
+    most: int | None = None  # how many there are; None: as many as are wanted
+    taken: int = 0  # how many are taken; may be more than `most`, where that was learned later
+    _wakes: dict[Callable[[], None], None] = field(default_factory=dict)
 
     @property
     def is_free(self) -> bool:
@@ -52,13 +48,13 @@ class SlotPool:
             wake()
 
 
+@dataclass(slots=True, eq=False)
 class Slot:
     """One slot of a pool, taken or not: what a request may need besides its turn."""
 
-    def __init__(self, pool: SlotPool) -> None:
-        self.pool = pool
-        self._is_taken = False
-        self._is_kept = False
+    pool: SlotPool
+    _is_taken: bool = False
+    _is_kept: bool = False
 
     @property
     def is_free(self) -> bool:

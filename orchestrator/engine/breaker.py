@@ -1,6 +1,7 @@
 """A circuit breaker: while the API is down, one caller at a time asks, and ever more rarely."""
 
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Final
 
@@ -19,6 +20,7 @@ PAUSE_LONGEST: Final = timedelta(minutes=5)
 """The longest pause between probes: an API that is back is noticed within it."""
 
 
+@dataclass(slots=True, eq=False)
 class Breaker:
     """Lets requests of a key through while the API answers, and holds them while it does not.
 
@@ -26,32 +28,19 @@ class Breaker:
     asks something that costs nothing, with pauses that double from `PAUSE_FIRST` to
     `PAUSE_LONGEST`; once that is answered, everybody goes on. A create is thus never sent into an
     API that is known to be down.
-
-    Args:
-        probe: a request that changes nothing; any `ApiError` may come out of it.
-        events: is told when the API goes down, and when it is back.
-        patience: how long the run waits for the API.
-
-    Attributes:
-        gave_up: why nothing more is asked in this run, in words; empty while there is hope.
     """
 
-    def __init__(
-        self,
-        api_key: str,
-        probe: Callable[[], Awaitable[object]],
-        events: RunEvents,
-        patience: timedelta,
-    ) -> None:
-        self.gave_up = ""
-        self._api_key = api_key
-        self._probe = probe
-        self._events = events
-        self._patience = patience
-        self._failures = 0
-        self._down_since: float | None = None
-        self._probing = False
-        self._changed = anyio.Event()
+    api_key: str
+    # a request that changes nothing; any `ApiError` may come out of it
+    probe: Callable[[], Awaitable[object]]
+    events: RunEvents  # is told when the API goes down, and when it is back
+    patience: timedelta  # how long the run waits for the API
+    # why nothing more is asked in this run, in words; empty while there is hope
+    gave_up: str = ""
+    _failures: int = 0
+    _down_since: float | None = None
+    _probing: bool = False
+    _changed: anyio.Event = field(default_factory=anyio.Event)
 
     @property
     def is_down(self) -> bool:
@@ -72,12 +61,12 @@ class Breaker:
         self._failures += 1
         if self._failures >= TRIPS_AFTER and self._down_since is None:
             self._down_since = anyio.current_time()
-            self._events.message(
+            self.events.message(
                 "warning",
-                f"the API does not answer requests of key {self._api_key} ({error}); waiting "
+                f"the API does not answer requests of key {self.api_key} ({error}); waiting "
                 "until it does, and asking ever more rarely",
                 type="api_unreachable",
-                api_key=self._api_key,
+                api_key=self.api_key,
             )
 
     async def wait(self) -> None:
@@ -108,13 +97,13 @@ class Breaker:
             await anyio.sleep(pause.total_seconds())
             down = timedelta(seconds=round(anyio.current_time() - self._down_since))
             try:
-                await self._probe()
+                await self.probe()
             except (TransportError, ServerFault) as error:
-                if down >= self._patience:
+                if down >= self.patience:
                     self.gave_up = f"the API has not answered for {down}: {error}"
-                    self._events.message(
+                    self.events.message(
                         "error",
-                        f"{self.gave_up}; nothing more is asked for with key {self._api_key} in "
+                        f"{self.gave_up}; nothing more is asked for with key {self.api_key} in "
                         "this run",
                     )
                     return
@@ -124,11 +113,11 @@ class Breaker:
                 pass  # refused or throttled, but answered
             self._failures = 0
             self._down_since = None
-            self._events.message(
+            self.events.message(
                 "info",
-                f"the API answers requests of key {self._api_key} again, after {down}",
+                f"the API answers requests of key {self.api_key} again, after {down}",
                 type="api_reachable",
-                api_key=self._api_key,
+                api_key=self.api_key,
                 seconds=down.total_seconds(),
             )
             return

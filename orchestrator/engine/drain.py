@@ -3,7 +3,7 @@
 import math
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Final
 
@@ -19,6 +19,7 @@ HURRY: Final = timedelta(seconds=5)
 """How long what is shielded may still take once somebody is in a hurry."""
 
 
+@dataclass(slots=True, eq=False)
 class Drain:
     """Whether the run is to stop, and how fast.
 
@@ -26,23 +27,19 @@ class Drain:
     end, and so does what is downloaded. What a download waits for, under `grace`, is cut after
     `GRACE`. `hurry` gives the shielded `HURRY`, and the downloads half of it: time to keep what
     has come.
-
-    Attributes:
-        begun: whether the run is to stop.
-        signal: the number of the signal that began it; None for a deadline, or if not begun.
-        scope: of all the run's work; entered once, by the run.
-        ends_at: when it will begin at the latest, by the loop's clock: the deadline of the run.
     """
 
-    def __init__(self) -> None:
-        self.begun = False
-        self.signal: int | None = None
-        self.ends_at = math.inf
-        self.scope = anyio.CancelScope()
-        self._shields: set[anyio.CancelScope] = set()
-        self._graces: set[anyio.CancelScope] = set()
-        self._cut_at = math.inf
-        self._hurried = False
+    begun: bool = False  # whether the run is to stop
+    # the number of the signal that began it; None for a deadline, or if not begun
+    signal: int | None = None
+    # when it will begin at the latest, by the loop's clock: the deadline of the run
+    ends_at: float = math.inf
+    # of all the run's work; entered once, by the run
+    scope: anyio.CancelScope = field(default_factory=anyio.CancelScope)
+    _shields: set[anyio.CancelScope] = field(default_factory=set)
+    _graces: set[anyio.CancelScope] = field(default_factory=set)
+    _cut_at: float = math.inf
+    _hurried: bool = False
 
     def begin(self, signal: int | None = None) -> None:
         """Stops new work. Called again, it changes nothing."""

@@ -59,25 +59,21 @@ class SeriesProgress:
     has_left_open: bool = False  # a report was left open for the next run
 
 
+@dataclass(slots=True)
 class RunProgress:
-    """The queues of all keys, and the progress of all series.
+    """The queues of all keys, and the progress of all series."""
 
-    Args:
-        in_flight: reports of this run that may be under way at a time under each key.
-    """
-
-    def __init__(self, in_flight: int) -> None:
-        self.queues: dict[str, KeyQueue] = {}
-        self._in_flight = in_flight
-        self._series: dict[str, SeriesProgress] = defaultdict(SeriesProgress)
-        self._claims = 0
+    in_flight: int  # reports of this run that may be under way at a time under each key
+    queues: dict[str, KeyQueue] = field(default_factory=dict)
+    _series: dict[str, SeriesProgress] = field(default_factory=lambda: defaultdict(SeriesProgress))
+    _claims: int = 0
 
     def queue_of(self, session: KeySession) -> KeyQueue:
         """The queue of a key; a new one the first time."""
         if session.api_key not in self.queues:
             self.queues[session.api_key] = KeyQueue(
                 session,
-                slots=anyio.Semaphore(self._in_flight),
+                slots=anyio.Semaphore(self.in_flight),
                 found_slots=anyio.Semaphore(FOUND_AT_A_TIME),
             )
         return self.queues[session.api_key]

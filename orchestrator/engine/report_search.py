@@ -38,19 +38,16 @@ class Shown:
     shows_later: bool = False  # they show a later report of ours: they work, and are fresh
 
 
+@dataclass(slots=True)
 class ReportLists:
-    """Asks the API for lists around the moment of a create.
+    """Asks the API for lists around the moment of a create."""
 
-    Attributes:
-        longest: entries of the longest list that was answered in this run, by key and account.
-        too_large: keys and accounts whose whole list has been too large to be read.
-    """
-
-    def __init__(self, ledger: Ledger, probes: Probes) -> None:
-        self.ledger = ledger
-        self.probes = probes
-        self.longest: Counter[tuple[str, str]] = Counter()
-        self.too_large: set[tuple[str, str]] = set()
+    ledger: Ledger
+    probes: Probes
+    # entries of the longest list that was answered in this run, by key and account
+    longest: Counter[tuple[str, str]] = field(default_factory=Counter)
+    # keys and accounts whose whole list has been too large to be read
+    too_large: set[tuple[str, str]] = field(default_factory=set)
 
     async def look(self, create: UnknownCreate, session: KeySession) -> Shown:
         """Searches the lists of the account, and of the key's own account, once.

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Final
 
@@ -159,17 +160,17 @@ class FolderStore:
         return _FolderAppender(self._path(key), size_bytes)
 
 
+@dataclass(slots=True)
 class _FolderAppender:
-    def __init__(self, path: Path, size_bytes: int) -> None:
-        self._path = path
-        self._size_bytes = size_bytes
-        self._handle: int | None = None
-        self._broken = False
+    path: Path
+    size_bytes: int
+    _handle: int | None = None
+    _broken: bool = False
 
     def append(self, block: bytes) -> None:
         if self._broken:
-            raise OutputError(f"{self._path} could not be appended to; run again")
-        with disk.translate_os_errors(self._path, "write"):
+            raise OutputError(f"{self.path} could not be appended to; run again")
+        with disk.translate_os_errors(self.path, "write"):
             self._broken = True
             handle = self._open()
             try:
@@ -177,16 +178,16 @@ class _FolderAppender:
                 _SYNC(handle)
             except OSError:
                 with suppress(OSError):
-                    os.ftruncate(handle, self._size_bytes)
+                    os.ftruncate(handle, self.size_bytes)
                 raise
             self._broken = False
-        self._size_bytes += len(block)
+        self.size_bytes += len(block)
 
     def _open(self) -> int:
         if self._handle is None:
-            self._handle = safe_open.descriptor_of(self._path, os.O_WRONLY)
-            os.ftruncate(self._handle, self._size_bytes)
-            os.lseek(self._handle, self._size_bytes, os.SEEK_SET)
+            self._handle = safe_open.descriptor_of(self.path, os.O_WRONLY)
+            os.ftruncate(self._handle, self.size_bytes)
+            os.lseek(self._handle, self.size_bytes, os.SEEK_SET)
         return self._handle
 
     def close(self) -> None:
