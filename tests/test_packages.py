@@ -36,6 +36,9 @@ FOLDERS = (
     ),
 )
 
+DOCUMENTS = ("docs", "deploy", "jobs", "README.md", "CHANGELOG.md", "config.example.yaml")
+"""What a user of the wheel reads, and what that links to."""
+
 
 def build(source: Path, directory: Path, target: str) -> Path:
     """Builds what pip builds, in this environment; the one file that came of it."""
@@ -88,7 +91,7 @@ def test_the_wheel_holds_the_package_its_types_and_its_documents_alone(
     assert wheel.keys() - facts - shared == package | {"orchestrator/cli/demo/demo.yaml"}
     assert {name.partition(".data/data/share/")[2] for name in shared} == {
         "man/man1/orchestrator.1",
-        *(f"doc/vonage-reports-orchestrator/{name}" for name in here("docs", "deploy")),
+        *(f"doc/vonage-reports-orchestrator/{name}" for name in here(*DOCUMENTS)),
     }
     assert "orchestrator/py.typed" in package
     (metadata,) = (wheel[name].decode() for name in facts if name.endswith("/METADATA"))
