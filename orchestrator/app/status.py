@@ -161,11 +161,6 @@ class Status(LedgerView):
                 lines = series_plans(reader, [job], self.now)
                 yield JobStatus.of(job, windows.clip(job, self.now), lines)
 
-    def all_series(self) -> Iterator[Series]:
-        """Every series of the jobs, each once; without jobs, of the ledger."""
-        with self._reading() as reader:
-            yield from series_of(reader, self.inputs.jobs)
-
     def series(self) -> Iterator[SeriesStatus]:
         """Every series, with the numbers of its reports."""
         with self._reading() as reader:
@@ -181,9 +176,7 @@ class Status(LedgerView):
         with self._reading() as reader:
             yield from column_drift(reader, self.inputs.jobs)
 
-    def reports(
-        self, filters: Collection[Filter] = (), *, series: Series | None = None
-    ) -> Iterator[ReportStatus]:
+    def reports(self, filters: Collection[Filter] = ()) -> Iterator[ReportStatus]:
         """The reports that are not collected.
 
         Args:
@@ -193,8 +186,8 @@ class Status(LedgerView):
         if filters:
             states = frozenset().union(*(_STATES[each] for each in filters))
         with self._reading() as reader:
-            for each in series_of(reader, self.inputs.jobs) if series is None else (series,):
-                yield from self._reports(reader, each, states)
+            for series in series_of(reader, self.inputs.jobs):
+                yield from self._reports(reader, series, states)
 
     def given_up(self) -> Iterator[GivenUp]:
         """The windows that no run asks for by itself, those that a person has waived included."""

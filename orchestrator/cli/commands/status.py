@@ -269,14 +269,13 @@ def _job_lines(status: JobStatus) -> Iterator[str]:
 def _listed(current: Status, chosen: set[Filter], *, each: bool) -> Iterator[str]:
     """The reports that the options ask for; many of one cause together, unless each is wanted."""
     groups = {} if each else _by_cause(current, chosen)
-    for series in current.all_series():
-        for entry in current.reports(chosen, series=series):
-            if entry.is_current:
-                group = groups.get(_cause(entry))
-                if group is None or group.number <= MAX_ALIKE:
-                    yield from _report_lines(entry)
-                elif group.first[0] == entry.report.id:
-                    yield from _group_lines(entry, group)
+    for entry in current.reports(chosen):
+        if entry.is_current:
+            group = groups.get(_cause(entry))
+            if group is None or group.number <= MAX_ALIKE:
+                yield from _report_lines(entry)
+            elif group.first[0] == entry.report.id:
+                yield from _group_lines(entry, group)
     if not chosen or Filter.FAILED in chosen:
         yield from _windows_without_report(current, each=each)
 
