@@ -1,6 +1,6 @@
 """Aligned tables, made as the rows come."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, islice, zip_longest
 from typing import Final
 
@@ -84,16 +84,10 @@ def tab_separated(headers: Sequence[str], rows: Iterable[Sequence[str]]) -> Iter
         yield "\t".join(cell.replace("\t", "\\t") for cell in row)
 
 
-def filter_words(filters: Mapping[str, str | bool]) -> str:
-    """A filter for people: ``status=delivered provider=whatsapp``, or ``all``."""
-    return " ".join(f"{name}={field_text(value)}" for name, value in filters.items()) or "all"
-
-
 def series_cells(series: Series) -> list[str]:
-    """What names a series in a table: account, product, direction, filter."""
-    return [
-        series.account_id,
-        series.product,
-        series.direction or "any",
-        filter_words(series.filters),
-    ]
+    """What names a series in a table: account, product, direction, filter.
+
+    A filter is ``status=delivered provider=whatsapp``, or ``all``.
+    """
+    filters = " ".join(f"{name}={field_text(value)}" for name, value in series.filters.items())
+    return [series.account_id, series.product, series.direction or "any", filters or "all"]

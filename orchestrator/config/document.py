@@ -117,16 +117,12 @@ class Findings:
         if len(self._mistakes) < _MOST_KEPT:
             self._mistakes.setdefault(self.document.mistake(path, what, remedy, at_key=at_key))
 
-    def unfit(self, path: KeyPath, unfit: InvalidValue) -> None:
-        """A value that could not be read."""
-        self.mistake(path, unfit.what, unfit.remedy)
-
     def read(self, path: KeyPath, parse: Callable[[V], T], value: V) -> T | None:
         """What is made of a value; None where it is not what belongs there, which is noted."""
         try:
             return parse(value)
         except InvalidValue as unfit:
-            self.unfit(path, unfit)
+            self.mistake(path, unfit.what, unfit.remedy)
             return None
 
     def warning(self, path: KeyPath, what: str, remedy: str = "", *, at_key: bool = False) -> None:

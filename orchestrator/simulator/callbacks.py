@@ -56,7 +56,7 @@ class Callbacks:
                 await self._until_something_happens()
 
     async def _until_something_happens(self) -> None:
-        change = self._world.next_change() if self._world.has_open_callbacks else math.inf
+        change = self._world.next_change() if self._world.open_callbacks else math.inf
         seconds = None if math.isinf(change) else self._world.clock.loop_seconds_until(change)
         with anyio.move_on_after(math.inf if seconds is None else seconds):
             await self._wake.wait()

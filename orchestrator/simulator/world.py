@@ -49,7 +49,7 @@ class World:
         self.turned_away = 0  # how many creates `Settings.max_open` refused
         self._index = ReportIndex()
         self._synchronous: list[UsageRecord] = []
-        self._open_callbacks = 0
+        self.open_callbacks = 0  # how many reports that are still open have a callback to send
         self._queue = WorkQueue(settings.concurrency, settings.pending_time.total_seconds())
 
     # --- what the endpoints do -------------------------------------------------------------------
@@ -95,7 +95,7 @@ class World:
         self._index.add(report)
         self._queue.admit(report)
         if request.callback_url:
-            self._open_callbacks += 1
+            self.open_callbacks += 1
             callback = report.fault(Callback)
             if callback is not None and callback.forged:
                 self.forged_callbacks.append(report)
@@ -215,15 +215,10 @@ class World:
         """When the next report starts or ends, in seconds since 1970; may be infinite."""
         return self._queue.next_change()
 
-    @property
-    def has_open_callbacks(self) -> bool:
-        """Whether a report that is still open has a callback to send."""
-        return self._open_callbacks > 0
-
     def _note_end(self, report: Report) -> None:
         self._index.ended(report)
         if report.request.callback_url:
-            self._open_callbacks -= 1
+            self.open_callbacks -= 1
             self.ended_with_callback.append(report)
             self.on_change()
 
