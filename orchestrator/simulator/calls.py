@@ -5,7 +5,6 @@ import socket
 import struct
 from abc import abstractmethod
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any, Final
@@ -16,7 +15,6 @@ from aiohttp import web
 from orchestrator.simulator.clock import WorldClock
 from orchestrator.simulator.faults.model import CALLS, Fault, FaultOfReport
 from orchestrator.simulator.problems import Refused
-from orchestrator.simulator.report_json import other_host
 from orchestrator.simulator.reports import Phase, Report
 from orchestrator.simulator.settings import ApiKey
 
@@ -66,7 +64,7 @@ class Call:
     clock: WorldClock
     work: Work  # what the endpoint really does; run it at most once, through `proceed`
     closing: anyio.Event  # set when the server ends, so that no call keeps waiting
-    # creates a report from a body that somebody else with the same key sends
+    # creates a report, if it is not refused, from a body that somebody else with the same key sends
     as_stranger: Callable[[ApiKey, dict[str, Any]], object]
     # the ids of the reports that a key has asked for, oldest first
     ids_created_by: Callable[[ApiKey], Sequence[str]]
@@ -80,15 +78,6 @@ class Call:
     async def proceed(self) -> web.StreamResponse:
         """Does what the endpoint does; a refusal becomes its answer."""
         return await self.work(self)
-
-    def ask_as_stranger(self, body: dict[str, Any]) -> None:
-        """Sends this body as somebody else with the same key; a refusal is ignored."""
-        with suppress(Refused):
-            self.as_stranger(self.key, body)
-
-    def on_other_host(self, path: str) -> str:
-        """An address of this server that names another host."""
-        return other_host(str(self.request.url.origin())) + path
 
     async def pause(self, seconds: float) -> None:
         """Waits in the loop's time, or until the server ends."""

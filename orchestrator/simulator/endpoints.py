@@ -1,6 +1,7 @@
 """What each asynchronous endpoint of the Reports API answers to a call that is let in."""
 
 import json
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -43,9 +44,10 @@ class Endpoints:
         report = self._world.create(call.key, request, self.elapsed)
         return json_answer(await self._object_of(report))
 
-    def create_as_stranger(self, key: ApiKey, body: dict[str, Any]) -> Report:
-        """What somebody else with the same key asks for."""
-        return self._world.create(key, self._request(body), stranger=True)
+    def create_as_stranger(self, key: ApiKey, body: dict[str, Any]) -> None:
+        """What somebody else with the same key asks for; a refusal is ignored."""
+        with suppress(problems.Refused):
+            self._world.create(key, self._request(body), stranger=True)
 
     def _request(self, body: dict[str, Any]) -> Request:
         return read_request(body, self._world.clock.now(), self._world.settings.extra_products)

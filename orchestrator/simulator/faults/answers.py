@@ -113,7 +113,7 @@ class Twin(FaultOfCall, do="twin", places=("create",)):
         body = json.loads(await call.request.read())
         if self.field is not None:
             body[self.field] = self.value
-        call.ask_as_stranger(body)
+        call.as_stranger(call.key, body)
         if not self.lost:
             return await call.proceed()
         if self.made:

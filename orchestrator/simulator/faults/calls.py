@@ -26,6 +26,7 @@ from orchestrator.simulator.faults.options import (
     one_of,
 )
 from orchestrator.simulator.problems import Refused
+from orchestrator.simulator.report_json import other_host
 
 
 class Refuse(FaultOfCall, do="refuse"):
@@ -271,8 +272,9 @@ class Redirect(FaultOfCall, do="redirect", places=("download",)):
     async def answer(self, call: Call) -> web.StreamResponse:
         path = call.request.path
         hop = int(call.request.query.get("hop", "0"))
+        elsewhere = other_host(str(call.request.url.origin()))
         targets = {
-            "file": call.on_other_host(f"/_sim/file/{call.request.match_info.get('id', '')}"),
+            "file": f"{elsewhere}/_sim/file/{call.request.match_info.get('id', '')}",
             "itself": path,
             "chain": f"{path}?hop={hop + 1}",
             "nowhere": "",
