@@ -74,7 +74,7 @@ def report_file(config: Config, report: Report) -> ReportFile:
     Raises:
         OutputError: the ledger names a place outside the output directory.
     """
-    place = file_of(config, report)
+    place = place_of(config, report.target or "")
     return ReportFile(
         series=report.series,
         window=report.window,
@@ -94,18 +94,8 @@ def report_file(config: Config, report: Report) -> ReportFile:
     )
 
 
-def file_of(config: Config, report: Report) -> Path | str:
-    """The absolute place of a collected report's file; in an object store its address.
-
-    Raises:
-        OutputError: the ledger names a place outside the output directory.
-    """
-    assert report.target is not None
-    return place_of(config, report.target)
-
-
 def place_of(config: Config, target: str) -> Path | str:
-    """The place of a file by its name below the output directory.
+    """The absolute place of a file by its name below the output directory; in a store its address.
 
     Raises:
         OutputError: the name leads out of there.
