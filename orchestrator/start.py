@@ -5,9 +5,10 @@ import os
 import signal
 import sys
 from contextlib import suppress
-from typing import Final, NoReturn
+from typing import Any, Final, NoReturn
 
 _PR_SET_DUMPABLE: Final = 4
+_M_ARENA_MAX: Final = -8
 
 
 def entry() -> NoReturn:
@@ -20,6 +21,7 @@ def entry() -> NoReturn:
     # Python would write the keys of every TLS connection there: the secret could be read.
     os.environ.pop("SSLKEYLOGFILE", None)
     _keep_no_core()
+    _share_one_heap()
     # Records are personal data; a config may let the group read them, and sets its own umask.
     os.umask(0o077)
     # Modules stay: looking for garbage in them would take a quarter of the start, and of the end.
@@ -40,9 +42,24 @@ def _keep_no_core() -> None:
     if sys.platform == "linux":
         # A program that the kernel pipes core dumps to would get them in spite of the limit.
         with suppress(ImportError, OSError, AttributeError):
-            import ctypes  # noqa: PLC0415 - on Linux alone
+            _libc().prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
 
-            ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
+
+def _share_one_heap() -> None:
+    """Has all threads take their memory from one heap of glibc.
+
+    By default each has a heap of its own, and keeps there what it has freed: after 25,000 small
+    reports a run had 109 MB, and has 77 with one heap. Its threads are few and allocate little.
+    """
+    if sys.platform == "linux":
+        with suppress(ImportError, OSError, AttributeError):  # other C libraries have no mallopt
+            _libc().mallopt(_M_ARENA_MAX, 1)
+
+
+def _libc() -> Any:
+    import ctypes  # noqa: PLC0415 - on Linux alone
+
+    return ctypes.CDLL(None)
 
 
 def _end(_number: int, _frame: object) -> NoReturn:

@@ -1,9 +1,10 @@
-"""What the process leaves behind of its secret: no image of its memory, no keys of TLS."""
+"""What the process does with its memory, and what it leaves of its secret: no image, no keys."""
 
 from __future__ import annotations
 
 import gc
 import os
+import platform
 import signal
 import subprocess
 import sys
@@ -26,6 +27,21 @@ def entry():
     os.abort()
 orchestrator.cli.main.entry = entry
 resource.setrlimit(resource.RLIMIT_CORE, (resource.getrlimit(resource.RLIMIT_CORE)[1],) * 2)
+from orchestrator.start import entry
+entry()
+"""
+
+HEAPS = """
+import ctypes, threading
+import orchestrator.cli.main
+def entry():
+    threads = [threading.Thread(target=lambda: bytes(100_000)) for _ in range(4)]
+    [thread.start() for thread in threads]
+    [thread.join() for thread in threads]
+    libc = ctypes.CDLL(None)
+    libc.malloc_info(0, ctypes.c_void_p.in_dll(libc, "stdout"))
+    libc.fflush(None)
+orchestrator.cli.main.entry = entry
 from orchestrator.start import entry
 entry()
 """
@@ -53,6 +69,14 @@ def test_garbage_is_looked_for_once_the_command_is_loaded_and_not_in_modules(
         timeout=30,
     )
     assert done.stderr == "True True\n"
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another C library")
+def test_threads_share_one_heap() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", HEAPS], check=True, capture_output=True, text=True, timeout=30
+    )
+    assert done.stdout.count("<heap nr=") == 1, done.stdout
 
 
 def test_a_run_looks_for_garbage_rarely_and_leaves_all_as_it_was() -> None:
