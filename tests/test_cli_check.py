@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
@@ -11,14 +12,18 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import anyio
 import pytest
 from anyio.from_thread import start_blocking_portal
 
 from orchestrator.app import check_api, check_disk
 from orchestrator.app.check_disk import Level
+from orchestrator.app.setup import SystemClock
 from orchestrator.cli.main import call
 from orchestrator.config import config_schema, job_schema
 from orchestrator.core.model import Series
+from orchestrator.errors import LedgerError
+from orchestrator.ledger import integrity, open_ledger
 from orchestrator.simulator import Fault, Faults, Settings, Simulator, serve
 from tests.kit.archives import without_zstd
 from tests.kit.home import enter, write_job
@@ -309,6 +314,31 @@ def test_a_ledger_that_may_not_be_written_is_an_error(
         code, lines = check(capsys)
     assert lines["disk"].startswith(f"error: {ledger} may not be written; ")
     assert code == 74
+
+
+def test_a_disk_that_fails_is_an_error_of_the_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before: exit 70, with a traceback."""
+
+    def fail(path: Path) -> bool:
+        raise OSError(errno.EIO, "Input/output error", str(path))
+
+    monkeypatch.setattr(check_disk, "is_dir", fail)
+    found = check_disk.folder("output.directory", tmp_path)
+    assert str(found).startswith(
+        f"error    disk: output.directory {tmp_path} cannot be written (Input/output error); "
+    )
+    assert found.code == 74
+    monkeypatch.setattr(integrity, "is_file", fail)
+    ledger = tmp_path / "ledger.db"
+    with pytest.raises(LedgerError, match=f"the ledger {ledger}: Input/output error; check `state"):
+        anyio.run(_open, ledger)
+
+
+async def _open(ledger: Path) -> None:
+    async with open_ledger(ledger, SystemClock(), timedelta(), check_later=True):
+        pass
 
 
 def test_an_output_directory_that_is_a_file_is_an_error(home: Path) -> None:

@@ -256,7 +256,7 @@ def test_a_ledger_that_cannot_take_its_name_is_told_in_words(
     log = place.state.with_name("ledger.db-wal")
     log.mkdir()
     assert place.run("--rebuild-ledger") == 74
-    assert f"error: cannot make {place.state}: {log}: " in capsys.readouterr().err
+    assert f"error: the ledger {place.state}: {log}: Is a directory; " in capsys.readouterr().err
     assert [path.name for path in sorted(place.state.parent.iterdir())] == [
         "ledger.db-wal",
         "ledger.db.lock",

@@ -59,12 +59,12 @@ def folder(key: str, directory: Path) -> Check:
     # `lexists`: a link that leads nowhere is in the way too, and no folder can be made of it.
     existing = next(path for path in (directory, *directory.parents) if os.path.lexists(path))
     where = str(directory) if existing == directory else f"{directory} (not made yet)"
-    if not is_dir(existing):
-        kind = "a link that leads nowhere" if existing.is_symlink() else "a file"
-        text = f"{existing} is {kind}, where {key} needs a directory"
-        remedy = f"move it away, or change {key}"
-        return Check(Level.ERROR, "disk", text, remedy, ExitCode.DISK)
     try:
+        if not is_dir(existing):
+            kind = "a link that leads nowhere" if existing.is_symlink() else "a file"
+            text = f"{existing} is {kind}, where {key} needs a directory"
+            remedy = f"move it away, or change {key}"
+            return Check(Level.ERROR, "disk", text, remedy, ExitCode.DISK)
         with tempfile.TemporaryFile(dir=existing):
             pass
         free = shutil.disk_usage(existing).free

@@ -5,7 +5,6 @@ URL is a path, ``sqlite:///PATH`` (with a fourth slash where the path is absolut
 ``sqlite://`` for one in memory, which is gone once it is closed.
 """
 
-import sqlite3
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, closing, contextmanager
 from datetime import datetime, timedelta
@@ -22,7 +21,7 @@ from orchestrator.ledger.backup import LedgerBackup, copy_ledger
 from orchestrator.ledger.creation import files_of, give_name, remove_ledger
 from orchestrator.ledger.restore import SqliteRestore
 from orchestrator.ledger.sqlite import SqliteLedger, connect, connect_in_memory, reading
-from orchestrator.ledger.sqlite_errors import explain
+from orchestrator.ledger.sqlite_errors import translated
 from orchestrator.ledger.store import Store
 from orchestrator.presence import exists
 
@@ -64,7 +63,8 @@ async def open_ledger(
     async with lock.run_lock(path, lock_wait):
         if prepare is not None:
             await to_thread.run_sync(prepare)
-        check_later = check_later and integrity.is_large(path)
+        with translated(path):
+            check_later = check_later and integrity.is_large(path)
         with closing(connect(path, check_later=check_later)) as connection:
             yield SqliteLedger(connection, path, clock, check_later=check_later)
 
@@ -117,29 +117,22 @@ def restored_ledger(
         raise InputError(f"a ledger in memory ({url}) cannot be made from a manifest")
     place = lock.real_path(path)
     unfinished = place.with_name(place.name + _UNFINISHED)
-    remove_ledger(unfinished)
-    try:
-        with closing(connect(unfinished)) as connection:
-            unfinished.chmod(0o600)  # SQLite gives its -wal and -shm files the same rights
-            connection.execute("BEGIN IMMEDIATE")
-            restore = SqliteRestore(connection, at, point, events)
-            yield restore
-            restore.finish()
-            connection.execute("COMMIT")
-            # Everything into the one file that is about to be renamed.
-            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-            connection.execute("PRAGMA journal_mode = DELETE")
-        try:
-            give_name(unfinished, place)
-        except OSError as error:
-            name = error.filename or place
-            raise LedgerError(
-                f"cannot make {place}: {name}: {error.strerror}; look at it"
-            ) from error
-    except sqlite3.Error as error:
-        raise explain(error, path) from error
-    finally:
+    with translated(path):
         remove_ledger(unfinished)
+        try:
+            with closing(connect(unfinished)) as connection:
+                unfinished.chmod(0o600)  # SQLite gives its -wal and -shm files the same rights
+                connection.execute("BEGIN IMMEDIATE")
+                restore = SqliteRestore(connection, at, point, events)
+                yield restore
+                restore.finish()
+                connection.execute("COMMIT")
+                # Everything into the one file that is about to be renamed.
+                connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+                connection.execute("PRAGMA journal_mode = DELETE")
+            give_name(unfinished, place)
+        finally:
+            remove_ledger(unfinished)
 
 
 def back_up_ledger(url: str | Path, target: Path, *, replace: bool = False) -> LedgerBackup:

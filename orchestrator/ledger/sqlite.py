@@ -17,13 +17,13 @@ from orchestrator.core.lifecycle import Event
 from orchestrator.core.model import Report, Series
 from orchestrator.core.policy import errors_in
 from orchestrator.core.ports import Clock
-from orchestrator.errors import LedgerError, OldLedgerVersion
+from orchestrator.errors import OldLedgerVersion
 from orchestrator.ledger import hardening, integrity
 from orchestrator.ledger.creation import begin_if_none, refuse_empty
 from orchestrator.ledger.group_commit import GroupCommits
 from orchestrator.ledger.open_reports import FIRST, OpenPosition
 from orchestrator.ledger.schema import VERSION, check, migrate
-from orchestrator.ledger.sqlite_errors import explain
+from orchestrator.ledger.sqlite_errors import explain, translated
 from orchestrator.ledger.store import Store
 from orchestrator.presence import exists
 
@@ -47,7 +47,7 @@ def connect(
     Raises:
         LedgerError: the file cannot be opened, is no ledger, damaged, or from a newer version.
     """
-    try:
+    with translated(path):
         refuse_empty(path)
         if read_only:
             connection = _open_to_read(path)
@@ -66,10 +66,6 @@ def connect(
         except BaseException:
             connection.close()
             raise
-    except sqlite3.Error as error:
-        raise explain(error, path) from error
-    except OSError as error:
-        raise LedgerError(f"the ledger {path}: {error.strerror}; check `state`") from error
     return connection
 
 

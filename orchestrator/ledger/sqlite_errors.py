@@ -1,6 +1,8 @@
 """Translates errors of SQLite: by their codes, since its texts differ between versions."""
 
 import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -30,6 +32,18 @@ def way_back() -> str:
     """What a person can do about a ledger that is damaged, or was changed."""
     rebuild = typed("run", JOB, "--rebuild-ledger")
     return f"restore it from a backup, or move it away and use {rebuild}"
+
+
+@contextmanager
+def translated(path: Path) -> Iterator[None]:
+    """Turns what SQLite or the disk refuses of a ledger into a `LedgerError`."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise explain(error, path) from error
+    except OSError as error:
+        which = "" if error.filename in (None, str(path)) else f"{error.filename}: "
+        raise LedgerError(f"the ledger {path}: {which}{error.strerror}; check `state`") from error
 
 
 def explain(error: sqlite3.Error, path: Path) -> LedgerError:
