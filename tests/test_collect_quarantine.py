@@ -11,6 +11,7 @@ import os
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
+from unittest.mock import Mock
 
 import pytest
 
@@ -215,6 +216,25 @@ async def test_what_is_no_table_is_offered_as_csv_first(tmp_path: Path) -> None:
     verdict = await FileCollector(OutputSettings(tmp_path)).accept(a_report())
     assert await collector.publish(settled(a_report(), verdict))
     assert (tmp_path / verdict.target).read_bytes() == content
+
+
+@pytest.mark.anyio
+async def test_a_disk_that_fails_to_say_what_is_there_is_no_bug(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before: a bug, for which a report that was paid for was disputed."""
+    collector = FileCollector(OutputSettings(tmp_path))
+    verdict = await collector.fetch(a_report(), BytesDownload(ARCHIVE))
+    failing = Mock(side_effect=OSError(errno.ESTALE, os.strerror(errno.ESTALE)))
+    with monkeypatch.context() as patched:
+        patched.setattr("orchestrator.collect.quarantine.is_there", failing)
+        with pytest.raises(OutputError, match=r"cannot read .*/\.aside: Stale file handle"):
+            await collector.publish(settled(a_report(), verdict))
+    with monkeypatch.context() as patched:
+        patched.setattr("orchestrator.collect.safe_open.is_file", failing)
+        with pytest.raises(OutputError, match="Stale file handle"):
+            await collector.recheck(a_report())
+    assert await collector.publish(settled(a_report(), verdict))
 
 
 @pytest.mark.anyio

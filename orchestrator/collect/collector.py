@@ -111,8 +111,10 @@ class FileCollector:
 
     async def recheck(self, report: Report) -> VerifiedFile | None:
         fetch = self._new_fetch(report)
-        if not await to_thread.run_sync(safe_open.is_file, self._files(report).archive):
-            return None
+        archive = self._files(report).archive
+        with disk.translate_os_errors(archive, "read"):
+            if not await to_thread.run_sync(safe_open.is_file, archive):
+                return None
         try:
             return await self._make(report, fetch.from_disk)
         except CorruptArchive:
@@ -227,7 +229,8 @@ class FileCollector:
         )
         self._fresh.pop(verified, None)
         if self._has_quarantine is None:
-            self._has_quarantine = quarantine.is_there(files.quarantine_folder)
+            with disk.translate_os_errors(files.quarantine_folder, "read"):
+                self._has_quarantine = quarantine.is_there(files.quarantine_folder)
         if stands and self._has_quarantine:
             with disk.translate_os_errors(files.note, "clear"):
                 disk.remove(*files.in_quarantine())
