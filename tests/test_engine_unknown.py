@@ -59,6 +59,7 @@ async def test_where_the_free_report_is_refused_it_is_held_and_a_person_is_told_
         (report,) = here.reports()
         assert report.state.value == "held"
         assert "refuses a free REPORTS-USAGE report" in report.reason
+        assert "orchestrator" not in report.reason, "commands name a config, which may move"
         assert here.bought() == 0
         (note,) = [note for note in here.seen.notes if "cannot be proved" in note]
         for way in ("--adopt REQUEST_ID", "--waive", "--resubmit"):

@@ -197,7 +197,10 @@ def test_a_report_that_was_held_before_is_no_news() -> None:
     log.notify(ReportChanged(report(State.HELD, reason="unknown"), None))
     assert notes.said == []
     log.notify(ReportChanged(report(State.HELD, reason="unknown"), lifecycle.Held("unknown")))
-    assert len(notes.said) == 1
+    ((_, text, facts),) = notes.said
+    assert facts["reason"] == "unknown"
+    for way in ("--adopt REQUEST_ID", "--waive", "--resubmit"):
+        assert f"`orchestrator resolve 1 {way}`" in text
 
 
 def test_a_log_that_fails_does_not_end_the_run() -> None:

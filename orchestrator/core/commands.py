@@ -71,3 +71,12 @@ def pay_or_skip(report_id: int) -> str:
         f"{typed('resolve', report_id, '--resubmit')} buys it again, "
         f"{typed('resolve', report_id, '--waive')} skips its period"
     )
+
+
+def adopt_or_decide(report_id: int) -> str:
+    """What a person may decide of a report of which nobody knows whether the API has it."""
+    return (
+        f"every run looks again; {typed('resolve', report_id, '--adopt', 'REQUEST_ID')} takes the "
+        f"one that you know of, {typed('resolve', report_id, '--waive')} skips its period, "
+        f"{typed('resolve', report_id, '--resubmit')} buys it anew"
+    )

@@ -12,7 +12,7 @@ from typing import Final
 import anyio
 
 from orchestrator.core import coverage, lifecycle, matching, policy, vonage
-from orchestrator.core.commands import typed
+from orchestrator.core.commands import adopt_or_decide
 from orchestrator.core.coverage import UnknownCreate
 from orchestrator.core.lifecycle import State
 from orchestrator.core.local_dates import chunk_text
@@ -154,7 +154,7 @@ class Reconciler:
             self._context.warn(
                 f"report {report.id} ({chunk_text(report)}): whether the API has it "
                 f"cannot be proved, for a free {PRODUCT} report is refused: {refused}; "
-                f"{_ways_out(report)}",
+                f"{adopt_or_decide(report.id)}",
             )
 
     async def _in_full(
@@ -212,18 +212,7 @@ class Reconciler:
                 "the API's lists do not show it, and do not show that they reach across that "
                 "moment, so they prove nothing"
             )
-        ways = "" if "--adopt" in why else f"; {_ways_out(report)}"
-        return (
-            f"the create of {report.intended_at:%Y-%m-%d %H:%M:%S}Z may have happened; {why}{ways}"
-        )
-
-
-def _ways_out(report: Report) -> str:
-    return (
-        f"every run looks again; {typed('resolve', report.id, '--adopt', 'REQUEST_ID')} takes the "
-        f"one that you know of, {typed('resolve', report.id, '--waive')} skips its period, "
-        f"{typed('resolve', report.id, '--resubmit')} buys it anew"
-    )
+        return f"the create of {report.intended_at:%Y-%m-%d %H:%M:%S}Z may have happened; {why}"
 
 
 @dataclass(slots=True)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from orchestrator.core.commands import adopt_or_decide
 from orchestrator.core.events import (
     BytesReceived,
     DebtKnown,
@@ -46,6 +47,10 @@ def change_line(change: ReportChanged) -> tuple[str, str, Facts]:
     report, state = change.report, change.report.state
     reason = report.reason or ("no reason was given" if _is_bad(state) else "")
     text = f"report {report.id} ({chunk_text(report)}): {state.value}"
+    # Not in the reason, which the ledger keeps: the config, and with it the command, may move.
+    ways = ""
+    if state is State.HELD and "orchestrator resolve" not in reason:
+        ways = f"; {adopt_or_decide(report.id)}"
     facts = {
         "type": "report",
         "report": report.id,
@@ -59,4 +64,8 @@ def change_line(change: ReportChanged) -> tuple[str, str, Facts]:
         "bytes": report.size_bytes,
         "path": report.target,
     }
-    return "warning" if _is_bad(state) else "info", f"{text}: {reason}" if reason else text, facts
+    return (
+        "warning" if _is_bad(state) else "info",
+        f"{text}: {reason}{ways}" if reason else text,
+        facts,
+    )
