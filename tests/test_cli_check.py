@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from unittest.mock import Mock
 
 import anyio
 import pytest
@@ -334,6 +335,19 @@ def test_a_disk_that_fails_is_an_error_of_the_disk(
     ledger = tmp_path / "ledger.db"
     with pytest.raises(LedgerError, match=f"the ledger {ledger}: Input/output error; check `state"):
         anyio.run(_open, ledger)
+
+
+def test_an_output_directory_that_cannot_be_searched_is_an_error(
+    home: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before: exit 70, with a traceback, before Python 3.13."""
+    stale = OSError(errno.ESTALE, "Stale file handle", str(home / "reports"))
+    with simulator() as api:
+        configure(home, api.base_url)
+        monkeypatch.setattr(Path, "glob", Mock(side_effect=stale))
+        code, lines = check(capsys)
+    assert f"cannot read {home}/reports: Stale file handle; look at the disk" in lines["ledger"]
+    assert code == 74
 
 
 async def _open(ledger: Path) -> None:

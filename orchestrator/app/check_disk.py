@@ -7,6 +7,7 @@ import shutil
 import stat
 import tempfile
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -97,7 +98,8 @@ def readers(config: Config) -> Iterator[Check]:
     directory, mode = config.output.directory, config.output.mode
     inside = {directory / MANIFEST: mode, directory / PARTIAL: Readers.PRIVATE}
     inside |= {directory / QUARANTINE: Readers.PRIVATE}
-    inside |= dict.fromkeys(directory.glob("report_account=*"), mode)
+    with suppress(OSError):  # `folder` says what is wrong with it
+        inside |= dict.fromkeys(directory.glob("report_account=*"), mode)
     if _is_open(directory, mode) and any(_is_open(path, who) for path, who in inside.items()):
         rights = "go=" if mode is Readers.PRIVATE else "g-w,o="
         remedy = _chmod(rights, directory, recursive=True)
