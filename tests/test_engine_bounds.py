@@ -70,8 +70,7 @@ async def test_a_window_that_is_always_truncated_is_given_up_after_twelve(tmp_pa
         ((one,),) = [series.given_up for series in end.unsettled]
         assert one.reason == (
             "12 reports of it were truncated, and none inside it was complete; ask the vendor why, "
-            "or make `chunk` in job.yaml smaller; then `orchestrator run job.yaml --retry-failed` "
-            "goes on"
+            "or make `chunk` of the job smaller"
         )
 
 

@@ -52,7 +52,9 @@ async def test_what_another_key_does_not_see_is_not_lost(tmp_path: Path, state: 
         assert exit_code(end.remains) is ExitCode.UNFINISHED
         assert here.states() == {state.value: 1}
         words = "was bought with key abcd1234, and key beta0001 may not see it"
-        assert [note for note in here.seen.notes if words in note]
+        notes = [note for note in here.seen.notes if words in note]
+        assert notes
+        assert all(note.count("`orchestrator resolve 1 --resubmit`") == 1 for note in notes)
         assert exit_code((await here.run(job(MONTH))).remains) is ExitCode.DONE
         here.assert_all_is_well(job(MONTH))
         assert len(here.sim.world.reports()) == 1

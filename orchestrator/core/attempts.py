@@ -14,11 +14,10 @@ from typing import Final
 
 from orchestrator.core import lifecycle
 from orchestrator.core.chunks import BEFORE_SPLIT, cut, failures_over, last_line
-from orchestrator.core.commands import typed
 from orchestrator.core.debt import Debt
 from orchestrator.core.intervals import Window, intersect, subtract, union
 from orchestrator.core.lifecycle import Event
-from orchestrator.core.model import Failure, Job, Span, Unit
+from orchestrator.core.model import Failure, Span, Unit
 from orchestrator.core.next_steps import ALWAYS, Buy, Defer, GiveUp, Step, WaitForOpen
 from orchestrator.core.proofs import Proof
 from orchestrator.core.refused_dates import RefusedDates
@@ -127,7 +126,7 @@ def _steps(
     cut_now: Sequence[Window],
     borders: Collection[datetime],
 ) -> Iterator[Step]:
-    exhausted = tuple(_exhausted(failures, debt.job))
+    exhausted = tuple(_exhausted(failures))
     if exhausted:
         for given_up in exhausted:
             for piece in intersect(debt.owed, (given_up.window,)):
@@ -158,14 +157,11 @@ def _is_inside(window: Window, outer: Window) -> bool:
     return window != outer and outer.start <= window.start and window.end <= outer.end
 
 
-def _exhausted(failures: Sequence[Failure], job: Job) -> Iterator[GiveUp]:
+def _exhausted(failures: Sequence[Failure]) -> Iterator[GiveUp]:
     """The truncated windows that are no longer bought in smaller pieces by themselves."""
     cut = [failure for failure in failures if failure.truncated and failure.counts]
     again = [failure for failure in cut if cut_again(failures, [failure.window])]
-    remedy = (
-        f"ask the vendor why, or make `chunk` in {job.path} smaller; then "
-        f"{typed('run', job.path, '--retry-failed')} goes on"
-    )
+    remedy = "ask the vendor why, or make `chunk` of the job smaller"
     if len(again) >= MAX_TRUNCATED_A_SERIES:
         why = f"{len(again)} reports of the series were truncated again, in ever smaller pieces"
         for window in union(failure.window for failure in cut):

@@ -275,7 +275,7 @@ class Collecting:
             case Unauthorized():
                 return True
             case NotFound() if blind := session.may_not_see(report):
-                self._context.warn(f"{asked}; {blind}")
+                self._context.warn(f"{asked}; {blind}; {pay_or_skip(report.id)}")
                 return True
             case RemoteReport():  # its file would decide, and cannot be had now, as was said
                 return bool(outcomes.to_examine(report, asked))

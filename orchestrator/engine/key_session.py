@@ -10,7 +10,6 @@ import anyio
 import tenacity
 
 from orchestrator.core import policy
-from orchestrator.core.commands import pay_or_skip
 from orchestrator.core.echo import EchoDifference
 from orchestrator.core.events import Level, RunEvents
 from orchestrator.core.local_dates import chunk_text
@@ -106,7 +105,7 @@ class KeySession:
         return (
             f"report {report.request_id or report.id} ({chunk_text(report)}) was "
             f"bought with key {report.api_key}, and key {self.api_key} may not see it: use the "
-            f"credentials of {report.api_key} in a job again; {pay_or_skip(report.id)}"
+            f"credentials of {report.api_key} in a job again"
         )
 
     # --- what is left alone for this run ------------------------------------------------------

@@ -17,6 +17,7 @@ from typing import Final
 import anyio
 
 from orchestrator.core import coverage, echo, lifespans, policy, vonage
+from orchestrator.core.commands import pay_or_skip
 from orchestrator.core.durations import ReportDuration
 from orchestrator.core.lifespans import NotFoundRow
 from orchestrator.core.matching import is_of_account
@@ -321,7 +322,7 @@ class Poller:
         streak.count(api.server_now(), now, is_over=is_over)
         if reason := session.may_not_see(report.stored):
             if streak.polls >= lifespans.LAST_LOOKS:
-                report.finish(LeftOpen(reason))
+                report.finish(LeftOpen(f"{reason}; {pay_or_skip(report.stored.id)}"))
             return
         lasted = streak.lasted
         if lasted is not None and not api.is_local:  # a simulator's clock may be faster than ours
