@@ -99,9 +99,9 @@ def test_what_a_kill_leaves_of_a_ledger_is_private_too(tmp_path: Path) -> None:
     with simulated(tmp_path, processing_time=timedelta(hours=1)) as place:
         let_the_group_read(place)
         process = place.process("run", str(place.job), "--quiet")
-        wal = place.state.with_name("ledger.db-wal")
+        files = [place.state.with_name(f"ledger.db{end}") for end in ("", "-wal", "-shm")]
         until = time.monotonic() + 50  # a loaded machine takes its time
-        while not (wal.exists() and place.state.exists()) and time.monotonic() < until:
+        while not all(file.exists() for file in files) and time.monotonic() < until:
             time.sleep(0.05)
         process.send_signal(signal.SIGKILL)
         process.communicate(timeout=60)

@@ -349,7 +349,7 @@ def test_a_download_does_not_outlive_the_deadline_and_goes_on_in_the_next_run(
 ) -> None:
     """A thousand bytes a second: before, the run ended when the download did."""
     monkeypatch.setattr(drain, "GRACE", timedelta(seconds=1))
-    monkeypatch.setattr(media, "SLOW_PAUSE_SECONDS", 0.2)
+    monkeypatch.setattr(media, "_SLOW_PAUSE_SECONDS", 0.2)
     slow = Fault.of("download", "slow", rate=1000, nth=1)
     job = JOB.replace("2026-05-01", "2026-01-02").replace("[outbound, inbound]", "outbound")
     settings = replace(SMALL, records_per_day=600.0, ranges=True, bulk_body_bytes=3000)
