@@ -437,7 +437,11 @@ def test_a_variable_with_a_line_break_is_named(
 
 
 @pytest.mark.parametrize(
-    "url", ["https://bucket/x", "s3://", "s3://b/../x", "s3://b/x?y=1", "s3://key:secret@b/x"]
+    "url",
+    [
+        *("https://bucket/x", "s3://", "s3://b/../x", "s3://b/x?y=1", "s3://key:secret@b/x"),
+        *("s3:/bucket/x", "gs:bucket", "az:/container"),
+    ],
 )
 def test_other_addresses_are_refused(
     place: Place, capsys: pytest.CaptureFixture[str], url: str

@@ -186,7 +186,9 @@ def _path(value: object, origin: Origin) -> Path:
 
 def _path_or_store(value: object, origin: Origin) -> Path | StoreUrl:
     word = parsers.text(value)
-    return parsers.store_url(word) if "://" in word else _path(value, origin)
+    # With a slash too few it would be a folder on this machine, named like a bucket.
+    is_store = "://" in word or word.startswith(("s3:", "gs:", "az:"))
+    return parsers.store_url(word) if is_store else _path(value, origin)
 
 
 @dataclass(frozen=True, slots=True)
