@@ -348,10 +348,10 @@ class Terminal:
 @contextlib.contextmanager
 def _as_remote() -> Iterator[None]:
     """Lets nothing know that the API is on this machine: both clocks count, as at the vendor's."""
-    false = property(lambda _: False)
+    false = property(lambda _: False, lambda _, value: None)
     with (
         patch.object(ApiSettings, "is_on_this_machine", false),
-        patch.object(VonageReports, "is_local", false),
+        patch.object(VonageReports, "is_local", false, create=True),
     ):
         yield
 
