@@ -24,6 +24,8 @@ from tests.kit.job_files import job_text, read_job
 
 SHIPPED = Path(__file__).parent.parent / "jobs"
 
+UNITLESS = "is not a number of calendar units; write it as 7 days, 2 weeks or 3 months"
+
 
 def utc(text: str) -> datetime:
     return datetime.fromisoformat(text).replace(tzinfo=UTC)
@@ -253,6 +255,10 @@ def test_what_must_be_there(tmp_path: Path) -> None:
         ("['last: 7 days']", [("3:11: windows[0]: last: 7 days is not a calendar word; write"
                                " {last: 7 days}")]),
         ("[{last: 7}]", ["3:18: windows[0].last: 7 has no unit; write 7 days if days are meant"]),
+        (
+            "[{last: 0}]",
+            [f"3:18: windows[0].last: 0 {UNITLESS}"],
+        ),
         ("[{last: a week}]", [("3:18: windows[0].last: a week is not a number of calendar units;"
                                " write it as 7 days, 2 weeks or 3 months")]),
         ("[whenever]", [("3:11: windows[0]: whenever is not a calendar word; write yesterday,"
@@ -488,6 +494,16 @@ def test_a_file_with_thousands_of_mistakes_is_told_in_bounds(tmp_path: Path) -> 
     text = job_text(accounts=f"[{', '.join(['x'] * 5000)}]")
     mistakes = read_job(tmp_path, text).mistakes
     assert len(mistakes) == MAX_FINDINGS + 1
+    assert mistakes[-1] == "job.yaml: and more of this kind in this file"
+
+
+@pytest.mark.parametrize("value", ["1", ""])
+def test_of_thousands_of_wrong_keys_the_first_are_told(tmp_path: Path, value: str) -> None:
+    wrong = "".join(f"key{number}: {value}\n" for number in range(5000))
+    mistakes = read_job(tmp_path, wrong + job_text()).mistakes
+    assert [mistake.split(":")[1] for mistake in mistakes[:-1]] == [
+        str(line) for line in range(1, MAX_FINDINGS + 1)
+    ]
     assert mistakes[-1] == "job.yaml: and more of this kind in this file"
 
 

@@ -203,7 +203,7 @@ def span(value: object, forms: str = "1 month, 2 weeks, 1 day or 12 hours") -> S
     word = text(value)
     found = re.fullmatch(r"([0-9]{1,6}) *([A-Za-z]+)", word.strip())
     if not found:
-        if re.fullmatch(r"[0-9]{1,6}", word):
+        if re.fullmatch(r"[1-9][0-9]{0,5}", word):
             raise InvalidValue(f"{word} has no unit", f"write {word} days if days are meant")
         raise mismatch(word, "a number of calendar units", f"write it as {forms}")
     count, unit = int(found[1]), found[2]

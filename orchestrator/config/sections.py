@@ -90,10 +90,10 @@ def _read(
     for key in missing:
         findings.mistake(path, f"{key} is missing", f"add {key}")
     given = {key: part for key, part in value.items() if part is not None}
-    for key in value.keys() - given.keys():
+    for key in [key for key in value if key not in given]:
         findings.mistake((*path, key), "is empty", "give it a value, or remove the key")
-    # Only so many: to find what was probably meant takes its time.
-    for key in [key for key in given if key not in slots][:MAX_FINDINGS]:
+    # Only so many, and one that shows that there are more: to find what was meant takes its time.
+    for key in [key for key in given if key not in slots][: MAX_FINDINGS + 1]:
         _refuse_unknown(slots, findings, (*path, key))
     sound = {
         key: content
