@@ -10,13 +10,15 @@ import pytest
 from orchestrator.cli.main import call
 from orchestrator.core import lifecycle
 from orchestrator.core.model import Series
+from orchestrator.ledger.reports import ReportTable
 from tests.kit.home import enter, write_job
 from tests.kit.ledgers import book, day, span
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
-    from orchestrator.core.model import FieldValue
+    from orchestrator.core.model import FieldValue, Report
 
 JANUARY = span("2026-01-01", "2026-02-01")
 
@@ -118,6 +120,25 @@ def test_what_shares_no_record_is_not_spoken_of(
 ) -> None:
     buy(home, held)
     assert warnings(home, capsys, entry=entry) == []
+
+
+def test_of_each_series_the_key_is_read_once(
+    home: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    accounts = [f"abcd12{number}" for number in range(10, 30)]
+    for number in range(5):
+        buy(home, sms(f"efgh567{number}", include_subaccounts=True))
+    read: list[Series] = []
+    reports = ReportTable.reports
+
+    def counted(self: ReportTable, series: Series, *states: Any) -> Iterator[Report]:
+        if series.includes_subaccounts:
+            read.append(series)
+        return reports(self, series, *states)
+
+    monkeypatch.setattr(ReportTable, "reports", counted)
+    assert warnings(home, capsys, account=", ".join(accounts))
+    assert len(read) == 5
 
 
 def test_time_that_is_not_owed_is_not_spoken_of(

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from orchestrator.collect import disk
 from orchestrator.collect.collector import FileCollector
 from orchestrator.collect.disk import DurableDirectories, explain
 from orchestrator.collect.stores.folder import FolderStore
@@ -219,6 +220,21 @@ def test_a_folder_removed_during_the_run_is_made_and_synced_again(
     folders.make(tmp_path / "a" / "out" / "x")
     assert current.log == ["mkdir", "fsync"]
     assert (tmp_path / "a" / "out" / "x").is_dir()
+
+
+def test_of_very_many_folders_only_the_latest_are_remembered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(disk, "_KEPT_FOLDERS", 10)
+    folders = DurableDirectories(tmp_path)
+    paths = [tmp_path / f"a={number}" / "b=1" for number in range(50)]
+    for path in paths:
+        folders.make(path)
+    assert sum(map(folders.knows, paths)) <= 10
+    assert folders.knows(paths[-1])
+    current = Current(99, monkeypatch)
+    folders.make(paths[0])
+    assert current.log == ["mkdir", "fsync"] * 3, "what was forgotten is synced once more"
 
 
 # --- the collector --------------------------------------------------------------------------------

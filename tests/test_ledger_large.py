@@ -204,6 +204,25 @@ async def test_open_reports_come_in_pages_and_each_once_while_they_change(path: 
     assert found == ready + others
 
 
+def test_a_page_of_open_reports_costs_the_same_however_many_series_are_asked_for(
+    path: Path,
+) -> None:
+    with book(path, path.parent, day("2026-01-01")) as full:
+        for window in windows(5):
+            full.submitted(SMS, window)
+    statements: list[str] = []
+    numbers = []
+    with reading(path) as store:
+        store.db.set_trace_callback(statements.append)
+        for others in (1, 1000):
+            statements.clear()
+            keys = frozenset({SMS.key, *map(str, range(others))})
+            page, _ = store.open_page(keys, (None, 0), 10, 10)
+            assert len(page) == 5
+            numbers.append(len(statements))
+    assert numbers[0] >= numbers[1]
+
+
 def test_of_unfinished_files_only_those_are_wanted_whose_reports_go_on(path: Path) -> None:
     with book(path, path.parent, day("2026-01-01")) as full:
         reports = every_state(full, SMS)

@@ -39,6 +39,7 @@ class DoublePurchaseCheck:
     def __init__(self, reader: LedgerReader, keys: dict[str, str]) -> None:
         self._reader = reader
         self._keys = keys
+        self._key_of: dict[str, str] = {}  # by series of the ledger
         self._of_account: dict[tuple[str, str], list[Series]] = defaultdict(list)
         self._of_product: dict[str, list[Series]] = defaultdict(list)
         self._with_subaccounts: dict[str, list[Series]] = defaultdict(list)
@@ -74,10 +75,20 @@ class DoublePurchaseCheck:
         if series.includes_subaccounts:
             beside = self._of_product[series.product]
         for other in beside:
-            if other.account_id != series.account_id and _alike(series, other):
-                first = next(self._reader.reports(other), None)
-                if first is not None and first.api_key == key:
-                    yield other
+            if (
+                other.account_id != series.account_id
+                and self._bought_with(other) == key
+                and _alike(series, other)
+            ):
+                yield other
+
+    def _bought_with(self, series: Series) -> str:
+        """The API key of the first report of a series; empty if there is none."""
+        key = self._key_of.get(series.key)
+        if key is None:
+            first = next(self._reader.reports(series), None)
+            key = self._key_of[series.key] = "" if first is None else first.api_key
+        return key
 
     def _bought(self, series: Series) -> tuple[Window, ...]:
         given_up = [gap.window for gap in self._reader.given_up(series)]

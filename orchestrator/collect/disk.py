@@ -25,6 +25,11 @@ _ALWAYS_PRIVATE: Final = frozenset({PARTIAL, QUARANTINE})
 
 _WRITEBACK_BYTES: Final = 16 * 1024 * 1024  # Written bytes after which the disk is told to begin.
 
+_KEPT_FOLDERS: Final = 4096
+"""Folders that are known to be safe at a time: more than a run writes to at a time."""
+
+_SYNC_LOCKS: Final = 256  # Far more than threads that sync.
+
 _EXPLANATIONS: Final = {
     errno.ENOSPC: "the disk is full; make room and run again, nothing collected so far is lost",
     errno.EDQUOT: "the disk quota is used up; raise it or make room, and run again",
@@ -149,16 +154,16 @@ class FsyncCoalescer:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._begins: dict[Path, Future[None]] = {}  # the sync for which others may still wait
-        self._busy: dict[Path, threading.Lock] = {}
+        # By hash of the folder: there may be very many.
+        self._busy = tuple(threading.Lock() for _ in range(_SYNC_LOCKS))
 
     def sync(self, folder: Path) -> None:
         """Returns once the names in a folder as they are now would survive a power cut."""
         with self._lock:
             own = Future[None]()
             sync = self._begins.setdefault(folder, own)
-            busy = self._busy.setdefault(folder, threading.Lock())
         if sync is own:
-            with busy:
+            with self._busy[hash(folder) % _SYNC_LOCKS]:
                 with self._lock:
                     del self._begins[folder]
                 try:
@@ -234,7 +239,7 @@ class DurableDirectories:
             # A parent that we may enter but not read cannot be synced, and was not made by us.
             with contextlib.suppress(PermissionError):
                 sync_folder(path.parent)
-        self._safe[self.root] = _identity(self.root.stat())
+        self._remember(self.root, self.root.stat())
 
     def _make_one(self, path: Path) -> None:
         made = False
@@ -255,6 +260,11 @@ class DurableDirectories:
                 f" `chown -R {os.geteuid()} {shlex.quote(str(path))}`, or move it away"
             )
         sync_folder(path.parent)
+        self._remember(path, status)
+
+    def _remember(self, path: Path, status: os.stat_result) -> None:
+        if len(self._safe) >= _KEPT_FOLDERS:
+            self._safe.clear()  # what is forgotten is looked at, and synced, once more
         self._safe[path] = _identity(status)
 
     def _is_trusted(self, owner: int) -> bool:

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
+from itertools import islice
 from typing import Final
 
 import anyio
@@ -66,6 +67,7 @@ class Scheduler:
         self._expected = expected
         self._credentials: dict[tuple[str, str], str] = {}
         self._keys_of: dict[str, set[str]] = defaultdict(set)
+        self._fallback_key: dict[str, str] = {}  # by series: which follows reports of absent keys
         self._passed_on: set[tuple[str, str]] = set()
         self._follower: Follower
         self._until = 0.0
@@ -78,8 +80,10 @@ class Scheduler:
             self._credentials[job.name, asked.series.key] = asked.credentials
             self._keys_of[asked.series.key].add(session.api_key)
             self._progress.queue_of(session).entries.append(entry)
-        for queue in self._progress.queues.values():
+        for key, queue in self._progress.queues.items():
             queue.entries = list(self._expected.longest_first(queue.entries))
+            for _, asked, _ in queue.entries:
+                self._fallback_key.setdefault(asked.series.key, key)
         for session in self._sessions.values():  # of a key that only has reports to follow
             self._progress.queue_of(session)
 
@@ -99,17 +103,14 @@ class Scheduler:
 
         Its key bought them; or the key that did is not at hand, and now asks for their series.
         """
-        queues = self._progress.queues
-        fallback_key = {
-            entry.series.key: key
-            for key, each in reversed(queues.items())
-            for _, entry, _ in each.entries
-        }
-        asked = [entry.series for each in queues.values() for _, entry, _ in each.entries]
-        async for report in self._ledger.open_reports(asked, queues):
-            at_hand = report.api_key in queues
-            key = report.api_key if at_hand else fallback_key[report.series.key]
-            if key == queue.session.api_key:
+        queues, mine = self._progress.queues, queue.session.api_key
+        asked = [
+            entry.series
+            for _, entry, _ in queue.entries
+            if self._fallback_key[entry.series.key] == mine
+        ]
+        async for report in self._ledger.open_reports(asked, (mine,)):
+            if report.api_key == mine or report.api_key not in queues:
                 yield report
 
     async def _serve(self, queue: KeyQueue) -> None:
@@ -268,7 +269,7 @@ class Scheduler:
     def _wake_without_room(self) -> None:
         """Looks at some of the series again that wait for room in the budget."""
         most = _WOKEN_AT_A_TIME if self._budget.is_uncertain else len(self._without_room)
-        for key in list(self._without_room)[:most]:
+        for key in list(islice(self._without_room, most)):
             self._progress.look_again(self._without_room.pop(key))
 
     def _may_be_cut(

@@ -45,10 +45,9 @@ class OpenReports:
             after: only those behind this position in that order.
             api_keys: those of any series that they bought, as well.
         """
-        wanted = None if keys is None else {self.series.find_key(key) for key in keys}
 
         def is_wanted(series_id: int, report_id: int) -> bool:
-            if wanted is None or series_id in wanted:
+            if keys is None or (keys and self.series.series_numbered(series_id).key in keys):
                 return True
             return bool(api_keys) and self._bought_with(report_id) in api_keys
 

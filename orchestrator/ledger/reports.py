@@ -238,7 +238,8 @@ class ReportTable:
     def foreign_rows(self) -> Iterator[SubaccountRows]:
         for series_id, start, end, report_id, account_id, number in self.db.execute(
             "SELECT series_id, window_start, window_end, report_id, account_id, foreign_rows.rows"
-            " FROM foreign_rows JOIN report ON report.id = report_id WHERE state = ?"
+            " FROM foreign_rows CROSS JOIN report ON report.id = report_id"
+            " WHERE account_id IN (SELECT account_id FROM series) AND state = ?"
             " ORDER BY report_id, account_id",
             (State.COLLECTED.value,),
         ):

@@ -502,10 +502,14 @@ async def test_an_accepted_file_keeps_what_it_was_disputed_for(ledger: Ledger) -
 
 async def test_records_of_other_accounts(ledger: Ledger) -> None:
     series = Series.of("abcd1234", "SMS", "inbound", {"include_subaccounts": True})
-    verified = replace(VERIFIED, foreign=(("ef567890", 2),))
+    await asked(ledger, 2, series=Series.of("ef567890", "SMS", "inbound"))
+    verified = replace(VERIFIED, foreign=(("ef567890", 2), ("of no series", 7)))
     events = (life.Created("r-1"), FINISHED, verified, life.Published())
     report = await asked(ledger, 1, *events, series=series)
-    assert await ledger.read(lambda reader: reader.foreign_rows_of(report.id)) == (("ef567890", 2),)
+    assert await ledger.read(lambda reader: reader.foreign_rows_of(report.id)) == (
+        ("ef567890", 2),
+        ("of no series", 7),
+    )
     (foreign,) = await ledger.read(lambda reader: list(reader.foreign_rows()))
     assert (foreign.series, foreign.account_id, foreign.rows) == (series, "ef567890", 2)
 

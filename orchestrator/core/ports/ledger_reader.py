@@ -163,7 +163,10 @@ class LedgerReader(Protocol):
         """Records of other accounts in a report's file, by account."""
 
     def foreign_rows(self) -> Iterator[SubaccountRows]:
-        """Records of other accounts in all collected files of series with subaccounts."""
+        """Records of other accounts in all collected files of series with subaccounts.
+
+        Of the accounts alone of which the ledger has series: there may be very many others.
+        """
 
     # --- counts -------------------------------------------------------------------------------
 
