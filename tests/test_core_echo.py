@@ -95,7 +95,8 @@ LATE = "abcd1234,GB,delivered,2026-02-01T00:00:00Z\n"
 
 
 def is_refuted(text: str, *differences: EchoDifference) -> bool:
-    return refutes((text.encode()[at : at + 7] for at in range(0, len(text), 7)), differences)
+    content = text.encode("utf-8", "surrogateescape")
+    return refutes((content[at : at + 7] for at in range(0, len(content), 7)), differences)
 
 
 @pytest.mark.parametrize(
@@ -144,6 +145,12 @@ def is_refuted(text: str, *differences: EchoDifference) -> bool:
             id="a longer window, one outside",
         ),
         pytest.param('abcd1234,"GB\n', EchoDifference("country", "GB", "FR"), False, id="broken"),
+        pytest.param(
+            GB + "abcd1234,GB\udce2\udc82",
+            EchoDifference("country", "GB", "FR"),
+            False,
+            id="cut within a character",
+        ),
     ],
 )
 def test_a_file_refutes_an_echo_or_does_not(

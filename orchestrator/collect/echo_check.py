@@ -149,4 +149,4 @@ def _rows(blocks: Iterable[bytes]) -> Iterator[list[str]]:
     for block in blocks:
         for records in whole.push(block):
             yield from csv.reader(io.StringIO(decode(records), newline=""), strict=True)
-    yield from csv.reader(io.StringIO(decode(whole.rest()), newline=""), strict=True)
+    yield from csv.reader(io.StringIO(decode(whole.rest(), final=True), newline=""), strict=True)
