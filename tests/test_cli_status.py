@@ -188,6 +188,33 @@ def test_it_says_first_what_is_missing_and_what_is_open(
     )
 
 
+def test_programs_get_how_far_each_job_has_got(
+    home: Path, ledger: Book, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ledger.collected(VERIFY, span("2026-01-01", "2026-01-20"), b"a\n1\n")
+    ledger.submitted(SMS, span("2026-01-01", "2026-02-01"))
+    done(ledger)
+    job = write_job(home, BOTH)
+    answer = status_json(capsys, job)
+    (nightly,) = answer["jobs"]
+    assert nightly.pop("until") < answer["now"]
+    assert nightly == {
+        "job": "nightly",
+        "complete": False,
+        "series": 2,
+        "missing": 1,
+        "since": "2026-01-20T00:00:00Z",
+        "open": 1,
+        "held": 0,
+        "disputed": 0,
+        "given_up": 0,
+        "waived": 0,
+        "erased": 0,
+    }
+    assert status_json(capsys)["jobs"] == []
+    assert status_json(capsys, job, "--open")["jobs"] == []
+
+
 def test_it_says_first_what_needs_a_person(
     home: Path, ledger: Book, capsys: pytest.CaptureFixture[str]
 ) -> None:

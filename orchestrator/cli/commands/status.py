@@ -135,7 +135,9 @@ def command(
 
 def _as_json(current: Status, chosen: set[Filter]) -> Iterator[str]:
     ledger = json_text(str(current.inputs.config.state))
-    yield f'{{"now":{json_text(utc_text(current.now))},"ledger":{ledger},"series":'
+    yield f'{{"now":{json_text(utc_text(current.now))},"ledger":{ledger},"jobs":'
+    yield from json_list(json_text(_job_fields(job)) for job in (() if chosen else current.jobs()))
+    yield ',\n"series":'
     yield from json_list(
         json_text(
             {
@@ -158,6 +160,23 @@ def _as_json(current: Status, chosen: set[Filter]) -> Iterator[str]:
         for drift in current.column_drift()
     )
     yield "}\n"
+
+
+def _job_fields(status: JobStatus) -> dict[str, Any]:
+    return {
+        "job": status.job.name,
+        "until": utc_text(status.until),
+        "complete": status.is_complete,
+        "series": status.series,
+        "missing": status.missing,
+        "since": optional_moment(status.since),
+        "open": status.open,
+        "held": status.held,
+        "disputed": status.disputed,
+        "given_up": status.given_up,
+        "waived": status.waived,
+        "erased": status.erased,
+    }
 
 
 def _report_fields(entry: ReportStatus) -> dict[str, Any]:
