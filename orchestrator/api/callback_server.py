@@ -123,7 +123,7 @@ async def _drop_body(request: web.BaseRequest) -> int:
     if (request.content_length or 0) > MAX_BODY:
         return 413
     if "Expect" in request.headers:
-        return 200  # the caller has not sent the body yet, and nobody needs it
+        return 200  # the caller has not sent the body yet, and it is not needed
     size = 0
     try:
         with anyio.move_on_after(BODY_SECONDS):

@@ -18,7 +18,7 @@ _BURST: Final = 3
 _REFILL_PER_SECOND: Final = 1.0  # Calls a second of one address that are passed on after that
 
 _REMEMBERED: Final = 10_000
-"""Maximum number of addresses that are remembered while nobody listens at them."""
+"""Maximum number of addresses that are remembered while nothing listens at them."""
 
 
 class TokenBucket:
@@ -51,7 +51,7 @@ class _CallbackUrl:
     allowance: TokenBucket
     rings: list[Callable[[], None]] = field(default_factory=list)
     missed: bool = False
-    """Called while nobody listened."""
+    """Called while nothing listened."""
 
 
 class CallbackUrls:

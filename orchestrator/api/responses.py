@@ -130,7 +130,7 @@ class _Pace:
 
     Args:
         within: how long it may take.
-        expected: bytes that are to come; None where nobody says.
+        expected: bytes that are to come; None where it is not said.
         can_go_on: whether the beginning is of use if the rest does not come.
 
     Attributes:

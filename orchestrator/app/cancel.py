@@ -54,7 +54,7 @@ async def cancel(
     """Cancels the open reports of the jobs' series, whoever asked for them.
 
     A report that is finished at the API is paid: it stays, and a run collects its file. So does
-    one of which nobody knows yet whether the API has it.
+    one that the API may have or not.
 
     Args:
         forget: also drop what the relative windows of earlier runs still owe.

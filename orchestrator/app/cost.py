@@ -18,7 +18,7 @@ class Cost:
 
     prices: Prices  # as the config says
     records: int = 0  # of the series of which something is known
-    unknown: int = 0  # series of which nobody can say how many records there are
+    unknown: int = 0  # series whose number of records is unknown
     money: Decimal = field(default_factory=Decimal)  # of the records whose price is known
     unpriced: int = 0  # records whose price is not known
 

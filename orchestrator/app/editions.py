@@ -126,7 +126,7 @@ def _current(
 
 
 def still_current(reader: LedgerReader, renewals: Sequence[Renewal]) -> list[Renewal]:
-    """Those that nobody has renewed since they were chosen."""
+    """Those that were not renewed since they were chosen."""
     return [
         renewal
         for renewal in renewals

@@ -30,7 +30,7 @@ class ReportFile:
         collected_at: when it took its name, by this machine's clock.
         edition: from 1; a higher one was bought on purpose, in the place of the one before.
         replaces: our number of the report in whose place it stands; None for a first edition.
-        finding: why a person had to accept it (`resolve --accept-file`); None where nobody had to.
+        finding: why a person had to accept it (`resolve --accept-file`); None where none had to.
         columns: what it has otherwise than the API sent it; None: nothing.
         source_sha256: of the archive that the API sent, in hex; None where that was not noted.
         url: the address in an object store; empty for a file on a disk.

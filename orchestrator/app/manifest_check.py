@@ -58,7 +58,7 @@ def compare(config: Config, reader: LedgerReader, store: OutputStore | None = No
 
     Raises:
         InputError: they do not belong together, or the ledger is an older one: what it does not
-            know would be bought again. Or the manifest is so damaged that nobody can say.
+            know would be bought again. Or the manifest is so damaged that it cannot be told.
     """
     manifest = survey(store or output_store(config.output))
     if manifest.tells_nothing and manifest.point != reader.point():
@@ -201,7 +201,7 @@ def refusal_by_run(inputs: Inputs, now: datetime) -> InputError | OutputError | 
         if not ledger_exists(config.state) or lock_holder(config.state) is not None:
             return None  # a run that is active has asked the same, and writes both
     except LedgerError:
-        return None  # of another user's lock nobody can say
+        return None  # another user's lock may be held or not
     try:
         with reading_ledger(config) as reader:
             compare(config, reader)
@@ -211,7 +211,7 @@ def refusal_by_run(inputs: Inputs, now: datetime) -> InputError | OutputError | 
     return None
 
 
-# --- files that nobody knows ----------------------------------------------------------------------
+# --- files that the ledger does not know ----------------------------------------------------------
 
 
 def refuse_unknown_files(

@@ -72,7 +72,9 @@ class ManifestSync:
         reports: Collection[Report] = changes.reports.values()
         if changes.unsure:
             reports = list(reader.reports_numbered(changes.reports))
-        new = {one.column_list for one in reports if one.column_list is not None} - self._told
+        new = {
+            report.column_list for report in reports if report.column_list is not None
+        } - self._told
         columns = [ColumnListEntry(number, reader.column_list(number)) for number in new]
         changed = (*columns, *_changed(reader, changes, reports))
         bodies = [entry_body(entry) for entry in changed]

@@ -167,7 +167,9 @@ class Announcement:
         code = code_of(error)
         if code is ExitCode.BUG:
             return self._short(code, f"a bug of ours ({type(error).__name__}); see the log")
-        words = [str(one) for one in error.mistakes] if isinstance(error, InputError) else []
+        words = (
+            [str(mistake) for mistake in error.mistakes] if isinstance(error, InputError) else []
+        )
         return self._short(code, *(words or [str(error)]))
 
     def _short(self, code: ExitCode, *words: str) -> Ending:
@@ -258,7 +260,7 @@ class Announcement:
 
 
 def _telemetry(config: Config, mask: Callable[[str], str]) -> Telemetry | None:
-    """What sends traces and metrics; None where nobody takes them.
+    """What sends traces and metrics; None where they are not wanted.
 
     Raises:
         InputError: OpenTelemetry is not installed.

@@ -88,12 +88,12 @@ class SeriesPlan:
         debt: what is owed of it, and the chunks in which it would be asked for.
         first: no earlier job of the command has the series.
         open: reports that a run goes on with, held ones apart.
-        held: reports of which nobody can say whether they exist.
+        held: reports that may exist or not.
         given_up: windows, of those the job wants, that no run asks for by itself.
         disputed: reports over what the job wants that wait for a person.
         waived: windows, of those the job wants, that a person has decided to skip.
         erased: windows, of those the job wants, whose files are erased.
-        expected: records that what is owed will probably hold; None: nobody can say.
+        expected: records that what is owed will probably hold; None: unknown.
         warnings: a sentence for each other series that holds a part of what is owed.
     """
 

@@ -358,8 +358,8 @@ def _by_schema(connection: Any, paths: Sequence[str]) -> Iterable[list[str]]:
 
 
 def _format(path: str) -> Format | None:
-    found = [one for one in Format if path.endswith(f".{one.value}")]
-    return max(found, key=lambda one: len(one.value), default=None)
+    found = [kind for kind in Format if path.endswith(f".{kind.value}")]
+    return max(found, key=lambda kind: len(kind.value), default=None)
 
 
 def _literal(path: str) -> str:

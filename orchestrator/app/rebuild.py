@@ -56,7 +56,7 @@ class Rebuilt:
     open: int = 0  # reports that the run goes on with
     # files that only their places told of; they were read, and are collected
     taken_up: list[str] = field(default_factory=list)
-    # files that nobody knows and that could not be taken up, with the reason
+    # files whose report is unknown and that could not be taken up, with the reason
     left: list[str] = field(default_factory=list)
 
     def words(self) -> Iterator[tuple[str, str]]:

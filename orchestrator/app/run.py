@@ -110,7 +110,7 @@ async def run(
         if credentials is None:
             credentials = credentials_of(inputs)
         if announcement is not None:
-            secrets = (one.api_secret.reveal() for one in credentials.values())
+            secrets = (each.api_secret.reveal() for each in credentials.values())
             announcement.begin(inputs.config, hider(secrets))
             subscribers.append(announcement.notify)
         summary = await _run(

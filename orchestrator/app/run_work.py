@@ -66,7 +66,7 @@ _MAX_WARNINGS: Final = 20
 
 
 async def prepare(request: RunRequest, ledger: Ledger, now: datetime) -> None:
-    """Refuses what must not be run, removes partial files that nobody needs, and warns.
+    """Refuses what must not be run, removes partial files that are not needed, and warns.
 
     Raises:
         InputError: the jobs owe what files hold that the ledger does not know.

@@ -104,7 +104,7 @@ class JobStatus:
         missing: how many of them lack time that the next run asks for.
         since: the first moment of that time; None where no series lacks any.
         open: reports that a run goes on with, held ones apart.
-        held: reports of which nobody can say whether they exist.
+        held: reports that may exist or not.
         disputed: reports over what it wants that wait for a person.
         given_up: windows, of those it wants, that no run asks for by itself.
         waived: windows, of those it wants, that a person has decided to skip.

@@ -65,7 +65,7 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """What the first bytes of an archive say, and nobody has confirmed yet."""
+    """What the first bytes of an archive say, which is not confirmed yet."""
 
     offset: int  # of the first packed byte
     deflated: bool  # packed in the usual way, and not encrypted

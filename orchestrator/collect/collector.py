@@ -320,7 +320,7 @@ def _empty_archive(report: Report) -> bytes:
 
 
 def _foreign(report: Report, accounts: dict[str, int] | None) -> tuple[tuple[str, int], ...] | None:
-    """The records of other accounts, the most first; None where nobody counted."""
+    """The records of other accounts, the most first; None where they were not counted."""
     if accounts is None:
         return None
     others = [item for item in accounts.items() if item[0] != report.series.account_id]

@@ -124,7 +124,7 @@ class WritebackFile:
     """Sends what has been written to a file on to the disk early, and out of the page cache.
 
     So the last sync of a large file is short, and the memory of the machine is not filled with
-    bytes that nobody reads soon. Nothing waits here, and nothing is promised: that is for `fsync`.
+    bytes that are not read soon. Nothing waits here, and nothing is promised: that is for `fsync`.
     """
 
     file: BinaryIO

@@ -87,7 +87,7 @@ class DiskReserve:
             self._held.pop(report_id, None)
 
     def _space(self) -> tuple[int, int] | None:
-        """Bytes that are free, and those that must stay free; None where nobody can say."""
+        """Bytes that are free, and those that must stay free; None where it is unknown."""
         space, until = self._seen
         if time.monotonic() < until:
             return space

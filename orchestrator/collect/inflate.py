@@ -55,7 +55,7 @@ def max_unpacked(packed_bytes: int) -> int:
 
 
 def largest_csv(items_count: int | None) -> int | None:
-    """The size in bytes that a CSV of so many records stays below; None: nobody can say."""
+    """The size in bytes that a CSV of so many records stays below; None: unknown."""
     if items_count is None:
         return None
     return max(_HARMLESS_BYTES, (items_count + 1) * _MAX_RECORD_BYTES)

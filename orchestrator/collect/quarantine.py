@@ -44,7 +44,7 @@ def keep(
     where there is nothing at all, nothing happens.
 
     Args:
-        made: how the file was made that is kept; None: it is an archive, or nobody knows.
+        made: how the file was made that is kept; None: it is an archive, or that is unknown.
 
     Raises:
         OutputError: the disk.

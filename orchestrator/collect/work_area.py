@@ -148,7 +148,7 @@ def remove_unfinished(directory: Path, keep: AbstractSet[int]) -> int:
 
 
 def clear_quarantine(directory: Path, done_with: AbstractSet[int]) -> int:
-    """Removes from quarantine the files that nobody needs any more; returns how many.
+    """Removes from quarantine the files that are no longer needed; returns how many.
 
     Args:
         done_with: our numbers of the reports that need theirs no more.

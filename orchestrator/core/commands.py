@@ -74,7 +74,7 @@ def pay_or_skip(report_id: int) -> str:
 
 
 def adopt_or_decide(report_id: int) -> str:
-    """What a person may decide of a report of which nobody knows whether the API has it."""
+    """What a person may decide of a report that the API may have or not."""
     return (
         f"every run looks again; {typed('resolve', report_id, '--adopt', 'REQUEST_ID')} takes the "
         f"one that you know of, {typed('resolve', report_id, '--waive')} skips its period, "

@@ -49,13 +49,13 @@ class Debt:
         return self.sizing is not None and self.sizing.step is not None and bool(self.owed)
 
     def upper(self, window: Window) -> float | None:
-        """The records that a chunk will hardly exceed; None: nobody can say."""
+        """The records that a chunk will hardly exceed; None: unknown."""
         if self.sizing is None or not self.sizing.history:
             return None
         return self.sizing.upper(window)
 
     def expected(self, windows: Iterable[Window]) -> int | None:
-        """The records that windows of the series will probably hold; None: nobody can say."""
+        """The records that windows of the series will probably hold; None: unknown."""
         return None if self.sizing is None else self.sizing.history.expected(windows)
 
     def chunks(self) -> Iterator[Window]:

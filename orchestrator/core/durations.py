@@ -134,7 +134,7 @@ class _Product:
         """Draws the line: seconds = base + row_seconds * rows."""
         self.new_reports = 0
         self.median_seconds = max(1.0, median(report.seconds for report in self.latest))
-        # A report that nobody polled for hours would bend the line.
+        # A report that was not polled for hours would bend the line.
         most = _MAX_SIZE * self.median_seconds
         seconds = [min(most, report.seconds) for report in self.latest]
         rows = [report.rows for report in self.latest]
@@ -172,7 +172,7 @@ class DurationModel:
     # --- how long a report takes ------------------------------------------------------------------
 
     def expected(self, product: str, rows: int | None) -> float:
-        """Seconds that a report will take; `rows`: the records expected, None if nobody can say."""
+        """Seconds that a report will take; `rows`: the records expected, None if it is unknown."""
         history = self._products.get(product)
         return UNKNOWN_SECONDS if history is None else history.seconds(rows)
 

@@ -36,7 +36,7 @@ def columns_from_json(listed: Any) -> FileColumns:
     """
     if not isinstance(listed, list) or not all(map(_is_column, listed)):
         raise ValueError(f"{short(repr(listed), 80)} is no list of columns")
-    return tuple(FileColumn(one["name"], one.get("type")) for one in listed)
+    return tuple(FileColumn(column["name"], column.get("type")) for column in listed)
 
 
 def _is_column(one: Any) -> bool:

@@ -274,7 +274,7 @@ class Report:
     edition: int = 1  # from 1; a higher one was bought on purpose, over a collected report
     # our number of the report whose place it takes once it is collected
     replaces: int | None = None
-    finding: str | None = None  # why a person had to accept its file; None where nobody had to
+    finding: str | None = None  # why a person had to accept its file; None where none had to
     columns: ColumnChanges | None = None  # what its file has otherwise than the API sent it
     # `LedgerPoint.changes` since which its file is collected; None: unknown
     collected_change: int | None = None

@@ -117,7 +117,7 @@ class CreateFailure(Enum):
 def after_create(error: ApiError) -> CreateFailure | Scope | None:  # noqa: PLR0911 - one arm a kind of error
     """What a failed create means: why it surely made nothing.
 
-    A scope was refused: nothing more of it is asked for in this run. None: nobody knows whether it
+    A scope was refused: nothing more of it is asked for in this run. None: it is unknown whether it
     made something; it is reconciled, and never repeated by itself.
     """
     match error:

@@ -147,6 +147,6 @@ def columns_of(product: str, direction: str | None = None) -> tuple[str, ...]:
     """
     names = _COLUMNS.get(f"{product} {direction}") or _COLUMNS.get(product)
     if names is None:
-        both = (_COLUMNS.get(f"{product} {one}", "") for one in ("outbound", "inbound"))
+        both = (_COLUMNS.get(f"{product} {way}", "") for way in ("outbound", "inbound"))
         names = " ".join(both)
     return tuple(dict.fromkeys(names.split()))

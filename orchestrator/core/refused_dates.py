@@ -131,7 +131,7 @@ class RefusedDates:
             yield from even(chunk, max(lengths))
 
     def _alone(self, piece: Window) -> Window | None:
-        """Whether a piece that nobody has refused is better not asked for beside any other."""
+        """Whether a piece that was not refused is better not asked for beside any other."""
         shortest = min((window.length for window in self._refused), default=piece.length)
         is_long = piece.length >= shortest and piece.length > 2 * self._longest
         return ALWAYS if is_long else None

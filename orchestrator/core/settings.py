@@ -213,12 +213,12 @@ class Limits:
 class Prices:
     """What a record costs."""
 
-    default: Decimal | None = None  # for products that `products` does not name; None: nobody said
+    default: Decimal | None = None  # for products that `products` does not name; None: not given
     products: Mapping[str, Decimal] = field(default_factory=dict)
-    currency: str = ""  # such as ``EUR``; empty if nobody said
+    currency: str = ""  # such as ``EUR``; empty if it is not given
 
     def of(self, product: str) -> Decimal | None:
-        """The price of one record of a product; None if nobody said. What is free costs 0."""
+        """The price of one record of a product; None if it is not given. What is free costs 0."""
         known = products.PRODUCTS.get(product)
         if known is not None and known.free:
             return Decimal(0)
@@ -263,7 +263,7 @@ class PollPolicy:
 
 
 class OnUnknown(Enum):
-    """What becomes of a create of which nobody can say whether it happened."""
+    """What becomes of a create that may have happened or not."""
 
     HOLD = "hold"
     RESUBMIT = "resubmit"

@@ -26,7 +26,7 @@ class SlotPool:
 
     @contextmanager
     def slot(self) -> Iterator[Slot]:
-        """A slot that nobody has taken yet; free again when the block ends, whatever happened."""
+        """A free slot; it is free again when the block ends, whatever happened."""
         slot = Slot(self)
         try:
             yield slot

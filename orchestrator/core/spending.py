@@ -76,7 +76,7 @@ class Bought:
     """What earlier runs have asked for since a moment."""
 
     records: Mapping[str, int]  # by product, where their number is known
-    uncounted: Sequence[tuple[Series, Window]] = ()  # reports whose records nobody has counted yet
+    uncounted: Sequence[tuple[Series, Window]] = ()  # reports whose records are not counted yet
 
     def at_most(self, history_of: Callable[[Series], History]) -> Counter[str]:
         """The records by product, with what the uncounted reports will hardly exceed."""

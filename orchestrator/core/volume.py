@@ -78,7 +78,7 @@ class History:
         return bool(self.seen)
 
     def expected(self, windows: Iterable[Window]) -> int | None:
-        """The records that these windows will probably hold; None: nobody can say."""
+        """The records that these windows will probably hold; None: unknown."""
         if not self.seen:
             return None
         return round(
@@ -221,5 +221,5 @@ def sizing(job: Job, history: History, room: int | None) -> Sizing | None:
 
 
 def hardly_more(history: History, window: Window) -> int:
-    """The records that a report will hardly exceed which nobody has counted yet."""
+    """The records that a report of this window will hardly exceed, before it is counted."""
     return math.ceil(Sizing(0, history, careful=True).upper(window))

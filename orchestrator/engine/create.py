@@ -26,7 +26,7 @@ _LEDGER_TIME: Final = timedelta(seconds=5)
 """How long a create may take beyond `api.timeout`, for the ledger to learn how it ended."""
 
 _ALMOST_ZERO: Final = timedelta(milliseconds=1)
-"""What the ledger keeps for clocks that agree: zero means there that nobody knew the API's time."""
+"""What the ledger keeps for clocks that agree: zero means that the API's was not known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ class ChunkOrder:
     job: str
     callback_url: str | None  # the job's own; None: ours, where we have a receiver
     replaces: Report | None = None
-    rows: int | None = None  # the records that it is expected to hold; None: nobody can say
+    rows: int | None = None  # the records that it is expected to hold; None: unknown
     created: Callable[[], None] = lambda: None
     # called when the API has refused its dates, with the report that was not made
     refused: Callable[[Report], None] = lambda _report: None
@@ -58,7 +58,7 @@ class Submitted:
 
 @dataclass(frozen=True, slots=True)
 class Unknown:
-    """Nobody knows whether the API has the report: it has to be looked for there."""
+    """The API may have the report or not: it has to be looked for there."""
 
     report: Report
     conflict: str = ""  # that the API answered with the id of another report of ours; else empty
@@ -256,6 +256,6 @@ async def _learn_time(session: KeySession) -> None:
 
 
 def _server_ahead(session: KeySession) -> timedelta:
-    """The API's clock less ours, for the ledger, where zero means that nobody knew it."""
+    """The API's clock less ours, for the ledger, where zero means that it was not known."""
     is_known = session.api.server_now() is not None
     return session.api.server_ahead or (_ALMOST_ZERO if is_known else timedelta())

@@ -133,7 +133,7 @@ class Follower:
         """Follows a report that was found open, to where no machine can take it further now.
 
         Args:
-            rows: the records that it is expected to hold; None: nobody can say.
+            rows: the records that it is expected to hold; None: unknown.
             patience: how long it is waited for; None: for `poll.timeout`.
         """
         with session.open_report_limit.slot() as slot:

@@ -29,7 +29,7 @@ class Forecast:
     pace: DurationModel  # how long reports take
 
     def rows(self, series: Series, window: Window) -> int | None:
-        """The records that a report of a series will probably hold; None: nobody can say."""
+        """The records that a report of a series will probably hold; None: unknown."""
         density = self.record_rates.get(series.key)
         return None if density is None else round(density * window.length.total_seconds())
 

@@ -1,4 +1,4 @@
-"""Searches the API for the report of a create of which nobody knows whether it happened."""
+"""Searches the API for the report of a create that may have happened or not."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class Reconciler:
 
         Returns:
             `Adopted` where the API lists it, `FoundAbsent` where lists that must show it lack it
-            for long enough, `Held` where nobody can say.
+            for long enough, `Held` where it is unknown.
         """
         poll = self._config.poll
         age = self._age(report, session)

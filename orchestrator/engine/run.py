@@ -175,8 +175,8 @@ class _Run:
         series = _distinct(self._jobs)
         for first in range(0, len(series), _TOGETHER):
             async with anyio.create_task_group() as tasks:  # calls made together share a commit
-                for one in series[first : first + _TOGETHER]:
-                    tasks.start_soon(self._context.ledger.retry, one)
+                for each in series[first : first + _TOGETHER]:
+                    tasks.start_soon(self._context.ledger.retry, each)
 
     async def remember(self) -> None:
         """Writes what the jobs' relative windows become today, and tells what is owed."""

@@ -75,7 +75,7 @@ async def run_lock(ledger: Path, wait: timedelta) -> AsyncIterator[None]:
 
 
 def holder(ledger: Path) -> str | None:
-    """Who holds the run lock of a ledger now, such as ``process 4711``; None if nobody does.
+    """Who holds the run lock of a ledger now, such as ``process 4711``; None if it is free.
 
     Makes nothing, and holds the lock itself for no longer than it takes to ask.
 

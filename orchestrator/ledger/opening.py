@@ -106,7 +106,7 @@ def restored_ledger(
         url: see the module; there must be no ledger.
         point: how far the lost ledger had got: the new one is its next generation. None: nobody
             knows; the new one has an identity of its own.
-        events: the number of the lost ledger's latest event; 0 where nobody knows.
+        events: the number of the lost ledger's latest event; 0 where it is unknown.
 
     Raises:
         InputError: no ledger is made by such a URL.
@@ -183,10 +183,10 @@ def ledger_files(url: str | Path) -> tuple[Path, ...]:
 
 
 def lock_holder(url: str | Path) -> str | None:
-    """Who holds the lock of a ledger now, such as ``process 4711``; None if nobody does.
+    """Who holds the lock of a ledger now, such as ``process 4711``; None if it is free.
 
     Raises:
-        LedgerError: nobody can say.
+        LedgerError: it cannot be found out.
     """
     path = _file_of(url)
     return None if path is None else lock.holder(path)

@@ -51,7 +51,7 @@ class ColumnsDoNotFit(Exception):
 class FileSubject:
     """What a file is about, for formats that type its columns or say so in the file."""
 
-    product: str = ""  # by its canonical name; empty where nobody knows
+    product: str = ""  # by its canonical name; empty where it is unknown
     direction: str | None = None  # of its records; None where the product has none
     # are written into the file, where its format has a place for them
     facts: Mapping[str, str] = field(default_factory=dict)

@@ -65,7 +65,7 @@ class _Parquet(OutputFormat):
         with damage():
             parquet = pq.ParquetFile(file)
             if not parquet.schema_arrow.names:
-                return  # of an empty CSV of a product that nobody knows
+                return  # of an empty CSV of an unknown product
             yield _csv_line(parquet.schema_arrow.names)
             for batch in parquet.iter_batches(batch_size=READ_ROWS, use_threads=False):
                 columns = [_texts(column) for column in batch.columns]

@@ -31,7 +31,7 @@ class PollGroups:
         return sum(len(group.reports) for group in self._groups.values())
 
     def close(self, group: PollGroup) -> None:
-        """Forgets a group that nobody polls any more."""
+        """Forgets a group that is no longer polled."""
         key = (group.session.api_key, group.account)
         if self._groups.get(key) is group:
             del self._groups[key]

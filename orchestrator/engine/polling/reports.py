@@ -35,7 +35,7 @@ class PolledReport:
     size: float  # how long it will take, compared with most of its product
     seen_open_at: float
     recheck_at: float  # when to poll it by itself although a list shows it open
-    # whether it may have ended long ago: an earlier run left it, and nobody has seen it open since
+    # whether it may have ended long ago: an earlier run left it, and it was not seen open since
     is_unseen: bool
     polled_at: float = -math.inf
     # when to poll it by itself, where no list answers for it; not planned yet if that is not after

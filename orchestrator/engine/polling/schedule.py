@@ -43,7 +43,7 @@ class ListedReports:
     """The reports for which one list answers."""
 
     number: int
-    unseen: int  # how many may have ended before this run, because nobody has seen them open yet
+    unseen: int  # how many may have ended before this run, because none was seen open yet
     have_callbacks: bool  # whether a callback was asked for with each of them
     # enough of them to expect ends by, as they were when the list was last asked for
     sample: Sequence[OpenReport]
@@ -59,7 +59,7 @@ class SingleReport:
     """A report that is polled by itself."""
 
     open: OpenReport
-    is_unseen: bool  # whether it may have ended before this run: nobody has seen or polled it yet
+    is_unseen: bool  # whether it may have ended before this run: it was neither seen nor polled yet
     has_callback: bool
     polls: int
     polls_without_news: int  # latest polls in a row that told nothing: 404, or incomplete SUCCESS

@@ -39,7 +39,7 @@ class _PendingCallbacks:
         self.changed.set()
 
     def take(self, now: float) -> list[PolledReport]:
-        """Takes those that may be polled now; forgets those for which nobody waits any more."""
+        """Takes those that may be polled now; forgets those that are no longer waited for."""
         waiting = [report for report in self.reports if report.group is not None]
         self.reports = [report for report in waiting if report.callbacks_muted_until > now]
         return [report for report in waiting if report.callbacks_muted_until <= now]
@@ -84,7 +84,7 @@ class Watcher:
         its SUCCESS no link, and it is better left to the next run.
 
         Args:
-            rows: the records that it is expected to hold; None: nobody can say.
+            rows: the records that it is expected to hold; None: unknown.
             found: an earlier run left it open: it may have ended since.
 
         Raises:
