@@ -18,14 +18,16 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from orchestrator.app.check import check_sync
+from orchestrator.app.manifest_check import listings
 from orchestrator.app.verify import verify
 from orchestrator.cli.main import call
 from orchestrator.collect.manifest_entries import MarkEntry
 from orchestrator.collect.manifest_writing import write_manifest
 from orchestrator.collect.stores import cloud_objects
 from orchestrator.collect.stores.cloud import CloudStore, cloud_store
+from orchestrator.collect.stores.cloud_objects import Head, Objects
 from orchestrator.config import load_inputs
-from orchestrator.core.model import LedgerPoint
+from orchestrator.core.model import LedgerPoint, Series
 from orchestrator.errors import OutputError
 from tests.kit.archives import a_report
 from tests.kit.cli_worlds import REPORTS, Place, simulated
@@ -146,6 +148,41 @@ def test_a_lost_ledger_is_made_anew_from_the_bucket(place: Place, has_manifest: 
     assert place.bought() == REPORTS
     assert call(["verify", str(place.job)]) == 0
     assert place.is_the_truth()
+
+
+def test_a_rebuild_lists_folders_and_asks_for_no_file_by_itself(
+    place: Place, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert place.run() == 0
+    store_of(place).delete(keys(place)[0])
+    shutil.rmtree(place.directory / "state")
+    asked: list[str] = []
+    head = Objects.head
+
+    def noted(self: Objects, key: str) -> Head | None:
+        asked.append(key)
+        return head(self, key)
+
+    monkeypatch.setattr(Objects, "head", noted)
+    assert place.run("--rebuild-ledger") == 0
+    assert "1 of which are not there" in capsys.readouterr().err
+    assert {key for key in asked if "/" in key} == set()
+
+
+def test_several_folders_of_a_store_are_listed_at_a_time(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    several = threading.Barrier(2, timeout=60)
+
+    def listed_with_another(*_: object) -> Iterator[str]:
+        several.wait()
+        return iter(())
+
+    monkeypatch.setattr(CloudStore, "list", listed_with_another)
+    series = [Series.of(f"abcd123{number}", "SMS") for number in range(4)]
+    config = load_inputs([place.job], env=os.environ).config
+    found = [list(listed()) for _, listed in listings(config, ((one, None) for one in series))]
+    assert found == [[]] * 4
 
 
 def test_the_program_ends_with_0_each_time(place: Place) -> None:

@@ -1,10 +1,13 @@
 """Whether a ledger, its manifest and its files belong together. `run` and `check` ask the same."""
 
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
+from functools import partial
 from itertools import islice
 from typing import Final
 
@@ -28,6 +31,9 @@ from orchestrator.ledger import ledger_exists, lock_holder
 from orchestrator.reporting.phrases import counted
 
 _BATCH: Final = 500  # Request ids that are looked up in one statement.
+_LISTED_TOGETHER: Final = 16
+"""Folders of an object store that are listed at a time: one alone takes as long as an answer."""
+
 _NAMED: Final = 5  # Unknown files that are named one by one; the rest are counted
 
 
@@ -232,14 +238,18 @@ def refuse_unknown_files(
         InputError: the jobs owe what such files hold, by their names.
         OutputError: the output directory cannot be read.
     """
+
+    def wanted() -> Iterator[tuple[Series, Sequence[Window]]]:
+        for line in series_plans(reader, jobs, now):
+            series, owed = line.debt.entry.series, line.debt.owed
+            if retry_failed:
+                owed = union(owed, [gap.window for gap in reader.given_up(series)])
+            if owed:
+                yield series, owed
+
     targets: dict[str, None] = {}
-    for line in series_plans(reader, jobs, now):
-        series, owed = line.debt.entry.series, line.debt.owed
-        if retry_failed:
-            owed = union(owed, [gap.window for gap in reader.given_up(series)])
-        if owed:
-            for file in unknown_files(config, reader, series, owed):
-                targets[file.target] = None
+    for _, unknown in unknown_files(config, reader, wanted()):
+        targets |= dict.fromkeys(file.target for file in unknown())
     if not targets:
         return
     named = ", ".join(f"{config.output.place}/{target}" for target in islice(targets, _NAMED))
@@ -259,17 +269,53 @@ def refuse_unknown_files(
 
 
 def unknown_files(
-    config: Config, reader: LedgerReader, series: Series, within: Sequence[Window] | None = None
-) -> Iterator[Published]:
-    """The files in the folder of a series that no report of the ledger has; see `published`.
+    config: Config, reader: LedgerReader, wanted: Iterable[tuple[Series, Sequence[Window] | None]]
+) -> Iterator[tuple[Series, Callable[[], Iterator[Published]]]]:
+    """Of each series what gives the files in its folder that no report of the ledger has.
+
+    Args:
+        wanted: the series, each with the windows whose files count; None: all. See `published`.
 
     Raises:
-        OutputError: the folder cannot be read.
+        OutputError: by what is given: the folder cannot be read.
     """
+    for series, listed in listings(config, wanted):
+        yield series, partial(_unknown_files, config, reader, series, listed)
+
+
+def _unknown_files(
+    config: Config,
+    reader: LedgerReader,
+    series: Series,
+    listed: Callable[[], Iterable[Published]],
+) -> Iterator[Published]:
     try:
-        for file in published(output_store(config.output), series, within):
+        for file in listed():
             if not reader.is_published(series, file.window, file.target):
                 yield file
     except OSError as error:
         folder = f"{config.output.place}/{series_folder(series)}"
         raise OutputError(explain(error, folder, "read")) from error
+
+
+def listings(
+    config: Config, wanted: Iterable[tuple[Series, Sequence[Window] | None]]
+) -> Iterator[tuple[Series, Callable[[], Iterable[Published]]]]:
+    """Of each series what lists the files in its folder; an object store is asked ahead.
+
+    Raises:
+        OSError: by what is given; see `published`.
+    """
+    store = output_store(config.output)
+    if not config.output.url:
+        for series, within in wanted:
+            yield series, partial(published, store, series, within)
+        return
+    with ThreadPoolExecutor(_LISTED_TOGETHER, "list") as pool:
+        ahead: deque[tuple[Series, Callable[[], Iterable[Published]]]] = deque()
+        for series, within in wanted:
+            future = pool.submit(lambda *which: list(published(store, *which)), series, within)
+            ahead.append((series, future.result))
+            if len(ahead) >= _LISTED_TOGETHER:
+                yield ahead.popleft()
+        yield from ahead

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Final
 
 from orchestrator.app.ledger_reading import held_in_output
-from orchestrator.app.manifest_check import unknown_files
+from orchestrator.app.manifest_check import listings, unknown_files
 from orchestrator.collect import layout
 from orchestrator.collect.disk import translate_os_errors
 from orchestrator.collect.layout import Published
@@ -181,12 +181,12 @@ class _Rebuilding:
         every = {series.key: series for series in self._new.reader.all_series()}
         every |= {key: series for key, (series, _, _) in buyers.items()}
         folders = set()
-        for series in every.values():
+        wanted = ((series, None) for series in every.values())
+        for series, unknown in unknown_files(self._config, self._new.reader, wanted):
             folders.add(layout.series_folder(series))
             _, job_name, api_key = buyers.get(series.key, (series, "", ""))
-            files = list(unknown_files(self._config, self._new.reader, series))
             # Of two editions of one window the newer one is what was collected.
-            for file in sorted(files, key=lambda file: -file.edition):
+            for file in sorted(unknown(), key=lambda file: -file.edition):
                 why = self._take_up_one(series, file, job_name, api_key)
                 if why is None:
                     rebuilt.taken_up.append(file.target)
@@ -262,9 +262,14 @@ class _Rebuilding:
 
     def _count(self, rebuilt: Rebuilt) -> None:
         taken_up = set(rebuilt.taken_up)
-        for series in self._new.reader.all_series():
-            rebuilt.open += sum(self._new.reader.number_in(series, state) for state in OPEN)
-            for report in self._new.reader.reports(series, (State.COLLECTED,)):
+        reader = self._new.reader
+        every = ((series, None) for series in reader.all_series())
+        for series, listed in listings(self._config, every):
+            rebuilt.open += sum(reader.number_in(series, state) for state in OPEN)
+            # Not one by one: an object store would be asked a million times.
+            with translate_os_errors(self._config.output.place, "read"):
+                there = {file.target for file in listed()}
+            for report in reader.reports(series, (State.COLLECTED,)):
                 if report.target not in taken_up:
                     rebuilt.files += 1
-                    rebuilt.missing += self._store.size(str(report.target)) is None
+                    rebuilt.missing += report.target not in there

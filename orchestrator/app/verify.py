@@ -26,6 +26,9 @@ from orchestrator.errors import InputError, OutputError
 _THREADS: Final = 2
 """Files read at a time: hashing keeps a core busy, and more at once slows a disk down."""
 
+_THREADS_OF_A_STORE: Final = 8
+"""The same in an object store, whose answers to small files are waited for."""
+
 MAX_FINDINGS: Final = 10_000
 """Findings that a result holds, to bound its memory; more are only counted."""
 
@@ -130,9 +133,10 @@ class _Check:
         self._show_progress(total)
         reports = collected(self.reader, self.inputs.jobs)
         running: dict[Future[list[Finding]], Report] = {}
-        with ThreadPoolExecutor(_THREADS, "verify") as pool:
+        threads = _THREADS_OF_A_STORE if config.output.url else _THREADS
+        with ThreadPoolExecutor(threads, "verify") as pool:
             while True:
-                for report in islice(reports, _THREADS - len(running)):
+                for report in islice(reports, threads - len(running)):
                     running[pool.submit(_findings_of, store, config, report)] = report
                 if not running:
                     return
@@ -153,10 +157,11 @@ class _Check:
     def find_unknown_files(self) -> None:
         """Looks into the folders of the series for files that no report has."""
         config = self.inputs.config
-        for series in series_of(self.reader, self.inputs.jobs):
+        wanted = ((series, None) for series in series_of(self.reader, self.inputs.jobs))
+        for series, unknown in unknown_files(config, self.reader, wanted):
             # The files of the ledger may all be there, and yet the folder cannot be listed.
             try:
-                for file in unknown_files(config, self.reader, series):
+                for file in unknown():
                     path = place_of(config, file.target)
                     text = (
                         f"{from_here(path)}: the ledger does not know this file, and whoever reads "
