@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from orchestrator.cli.main import call
+from orchestrator.collect.disk import RemoteError
 from orchestrator.collect.manifest_writing import sealed
+from orchestrator.collect.stores.folder import FolderStore
 from orchestrator.core.lifecycle import State
 from orchestrator.ledger.sqlite import reading
 from tests.kit.cli_worlds import Place, simulated
@@ -244,6 +246,30 @@ def test_a_directory_that_may_not_be_listed_makes_no_ledger(
         patched.setattr(os, "listdir", refuse)
         assert place.run("--rebuild-ledger") == 74
     assert f"error: cannot read {reports}: permission denied; " in capsys.readouterr().err
+    assert not place.state.exists()
+    assert place.run("--rebuild-ledger", "--quiet") == 0
+
+
+@pytest.mark.parametrize("has_manifest", [True, False])
+def test_an_output_that_fails_to_say_what_is_there_is_not_called_the_ledger(
+    place: Place,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    *,
+    has_manifest: bool,
+) -> None:
+    move_ledger_away(place)
+    if not has_manifest:
+        manifest(place).unlink()
+
+    def fail(_store: FolderStore, _key: str) -> int:
+        raise RemoteError("it does not answer")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(FolderStore, "size", fail)
+        assert place.run("--rebuild-ledger") == 74
+    reports = place.directory / "reports"
+    assert f"error: cannot read {reports}: it does not answer\n" in capsys.readouterr().err
     assert not place.state.exists()
     assert place.run("--rebuild-ledger", "--quiet") == 0
 

@@ -136,8 +136,9 @@ class _Rebuilding:
         rebuilt = Rebuilt(self._found.exists)
         if self._found.exists:
             self._read(Reading(self._store, _remedy()))
-        self._take_up(rebuilt, jobs, credentials)
-        self._count(rebuilt)
+        with translate_os_errors(self._config.output.place, "read"):  # not those of the ledger
+            self._take_up(rebuilt, jobs, credentials)
+            self._count(rebuilt)
         return rebuilt
 
     # --- from the manifest ------------------------------------------------------------------------
@@ -192,9 +193,7 @@ class _Rebuilding:
                     rebuilt.taken_up.append(file.target)
                 else:
                     rebuilt.left.append(f"{file.target} ({why})")
-        with translate_os_errors(self._config.output.place, "read"):
-            numbers = layout.folders_with_files(self._store)
-        for folder, number in numbers:
+        for folder, number in layout.folders_with_files(self._store):
             if folder not in folders:
                 why = "neither the manifest nor these jobs know its series"
                 rebuilt.left.append(f"{counted(number, 'file')} in {folder} ({why})")
