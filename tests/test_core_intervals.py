@@ -68,6 +68,15 @@ def test_intersect_keeps_the_moments_in_both(
     assert is_normal(both)
 
 
+@given(windows, windows)
+def test_overlaps_are_counted_as_if_one_by_one(
+    some: tuple[Window, ...], others: tuple[Window, ...]
+) -> None:
+    overlaps = intervals.Overlaps(some)
+    for window in others:
+        assert overlaps.of(window) == sum(window.overlaps(one) for one in some)
+
+
 @given(windows, st.integers(0, 80))
 def test_before_and_since_share_the_moments_at_a_border(
     some: tuple[Window, ...], border: int

@@ -162,7 +162,8 @@ def series_plans(
 
 
 def _within(windows: Sequence[Window], wanted: tuple[Window, ...]) -> list[Window]:
-    return [window for window in windows if intervals.intersect((window,), wanted)]
+    overlaps = intervals.Overlaps(wanted)
+    return [window for window in windows if overlaps.of(window)]
 
 
 @dataclass(frozen=True, slots=True)

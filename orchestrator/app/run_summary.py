@@ -19,7 +19,7 @@ from orchestrator.collect import layout
 from orchestrator.collect.stores import output_store
 from orchestrator.core import policy
 from orchestrator.core.checkpoint import Checkpoint
-from orchestrator.core.intervals import intersect, union
+from orchestrator.core.intervals import Overlaps, intersect, union
 from orchestrator.core.lifecycle import OPEN, State
 from orchestrator.core.model import Job, LedgerPoint
 from orchestrator.core.ports import Ledger, LedgerReader
@@ -176,10 +176,9 @@ def _unfinished_series(reader: LedgerReader, config: Config, end: SeriesEnd) -> 
     counts = reader.counts(end.series) if end.open else {}
     failures = reader.failures(end.series) if end.owed else ()
     tried = intersect(end.owed, union(failure.window for failure in failures))
-    relevant = [
-        failure for failure in failures if any(failure.window.overlaps(window) for window in tried)
-    ]
-    attempts = (sum(failure.window.overlaps(window) for failure in relevant) for window in tried)
+    of_tried = Overlaps(tried)
+    relevant = [failure for failure in failures if of_tried.of(failure.window)]
+    attempts = map(Overlaps(failure.window for failure in relevant).of, tried)
     return UnfinishedSeries(
         job=end.job,
         series=end.series,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
@@ -15,10 +15,10 @@ from orchestrator.app.plan import SeriesPlan, series_plans
 from orchestrator.app.setup import clock_of
 from orchestrator.config import Inputs
 from orchestrator.core import windows
-from orchestrator.core.chunks import failures_over
 from orchestrator.core.column_drift import ColumnDrift
+from orchestrator.core.intervals import Overlaps
 from orchestrator.core.lifecycle import HAD, OPEN, State
-from orchestrator.core.model import Failure, GivenUp, Job, Report, Series
+from orchestrator.core.model import GivenUp, Job, Report, Series
 from orchestrator.core.ports import LedgerReader
 from orchestrator.reporting.phrases import Explanation, Fate, explain
 
@@ -208,15 +208,16 @@ class Status(LedgerView):
         self, reader: LedgerReader, series: Series, states: frozenset[State]
     ) -> Iterator[ReportStatus]:
         given_up: Mapping[int | None, GivenUp] | None = None
-        failures: Sequence[Failure] = ()
+        failed = Overlaps(())
         for report in reader.reports(series, states):
             fate = None
             if report.state in _NOTHING:
                 if given_up is None:
                     given_up = _given_up(reader, series)
                     failures = reader.failures(series)
+                    failed = Overlaps(one.window for one in failures if not one.truncated)
                 fate = _fate(reader, report, given_up.get(report.id))
-            attempts = len(failures_over(report.window, failures))
+            attempts = failed.of(report.window)
             quarantined = ""
             if report.state is State.DISPUTED:
                 quarantined = quarantined_file(self.inputs.config, report)

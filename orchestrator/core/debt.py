@@ -11,7 +11,7 @@ from typing import Final, TypeVar
 from orchestrator.core import volume
 from orchestrator.core import windows as job_windows
 from orchestrator.core.chunks import cut
-from orchestrator.core.intervals import Window, intersect, subtract
+from orchestrator.core.intervals import Overlaps, Window, intersect, subtract
 from orchestrator.core.local_dates import Chunk
 from orchestrator.core.model import Failure, Job, JobSeries, Resolution, SeriesState
 from orchestrator.core.volume import History, Sizing
@@ -120,7 +120,8 @@ def wants(job: Job, now: datetime, resolution: Resolution) -> tuple[Window, ...]
 
 def touching(chunks: Iterable[C], windows: Sequence[Window]) -> tuple[C, ...]:
     """Those of which a part lies in these windows."""
-    return tuple(chunk for chunk in chunks if intersect((chunk.window,), windows))
+    overlaps = Overlaps(windows)
+    return tuple(chunk for chunk in chunks if overlaps.of(chunk.window))
 
 
 def by_series(jobs: Sequence[Job]) -> Iterator[tuple[Job, JobSeries, tuple[Job, ...]]]:

@@ -6,6 +6,7 @@ function takes windows in any order and returns span sets.
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -86,6 +87,24 @@ def merge(ordered: Iterable[tuple[Moment, Moment]]) -> Iterator[tuple[Moment, Mo
         elif end > last:
             last = end
     yield begin, last
+
+
+class Overlaps:
+    """Counts which of many windows overlap another, in a time that hardly grows with their number.
+
+    Args:
+        windows: in any order; they may overlap each other.
+    """
+
+    def __init__(self, windows: Iterable[Window]) -> None:
+        many = tuple(windows)
+        self._starts = sorted(window.start for window in many)
+        self._ends = sorted(window.end for window in many)
+
+    def of(self, window: Window) -> int:
+        """The number of those that overlap a window."""
+        # Those that end before it have begun before its end, too.
+        return bisect_left(self._starts, window.end) - bisect_right(self._ends, window.start)
 
 
 def union(*many: Iterable[Window]) -> tuple[Window, ...]:
