@@ -250,17 +250,11 @@ def test_a_directory_that_may_not_be_listed_makes_no_ledger(
     assert place.run("--rebuild-ledger", "--quiet") == 0
 
 
-@pytest.mark.parametrize("has_manifest", [True, False])
 def test_an_output_that_fails_to_say_what_is_there_is_not_called_the_ledger(
-    place: Place,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-    *,
-    has_manifest: bool,
+    place: Place, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     move_ledger_away(place)
-    if not has_manifest:
-        manifest(place).unlink()
+    manifest(place).unlink()
 
     def fail(_store: FolderStore, _key: str) -> int:
         raise RemoteError("it does not answer")

@@ -266,8 +266,7 @@ class _Rebuilding:
         for series, listed in listings(self._config, every):
             rebuilt.open += sum(reader.number_in(series, state) for state in OPEN)
             # Not one by one: an object store would be asked a million times.
-            with translate_os_errors(self._config.output.place, "read"):
-                there = {file.target for file in listed()}
+            there = {file.target for file in listed()}
             for report in reader.reports(series, (State.COLLECTED,)):
                 if report.target not in taken_up:
                     rebuilt.files += 1
