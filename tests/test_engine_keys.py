@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, cast
 
 import pytest
 
 from orchestrator.core.lifecycle import FoundAbsent, State
+from orchestrator.core.model import Series
 from orchestrator.core.policy import ExitCode, exit_code
 from orchestrator.core.settings import OnUnknown
 from orchestrator.engine.drain import Drain
+from orchestrator.engine.progress import RunProgress
 from orchestrator.engine.reconcile import Judgement, Reconciler
 from orchestrator.simulator import Fault, Settings
 from tests.kit.stage import between, job, stage, with_faults
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from orchestrator.core.lifecycle import Event
     from orchestrator.core.model import Report
+    from orchestrator.engine.forecast import Entry
+    from orchestrator.engine.key_session import KeySession
     from tests.kit.stage import Stage
 
 pytestmark = [pytest.mark.anyio, pytest.mark.virtual]
@@ -92,3 +98,28 @@ async def test_what_another_key_looked_for_in_vain_is_not_bought_anew(tmp_path: 
         await here.run(job(MONTH))
         here.assert_all_is_well(job(MONTH))
         assert here.bought() == 1
+
+
+async def test_a_series_is_looked_at_again_without_a_walk_over_all_series() -> None:
+    class Unwalked(list["Entry"]):
+        def __iter__(self) -> Iterator[Entry]:
+            raise AssertionError("there may be tens of thousands")
+
+    sms = Series.of("abcd1234", "SMS", "outbound")
+    progress = RunProgress(in_flight=1)
+    queues = [progress.queue_of(cast("KeySession", SimpleNamespace(api_key=key))) for key in "abc"]
+    first, second, third = queues
+    entry = cast("Entry", ())
+    for queue in queues:
+        queue.entries = Unwalked()
+    progress.entries_of[sms.key] += [(first, entry), (second, entry)]
+    progress.look_again(Series.of("abcd1234", "VERIFY-API"))
+    assert [len(queue.todo) for queue in queues] == [0, 0, 0]
+    progress.look_again(sms)
+    assert [len(queue.todo) for queue in queues] == [1, 1, 0]
+    progress.wake_all()
+    assert [queue.changed.is_set() for queue in queues] == [True, True, False]
+    first.todo.clear()
+    second.todo.clear()
+    progress.wake_all()
+    assert third.changed.is_set(), "nothing is under way any more"

@@ -66,8 +66,11 @@ async def renew(context: RunContext, renewals: Sequence[Renewal]) -> RenewalsEnd
     with context.events.subscribed(editions.notify):
         await _buy(context, renewals, editions)
     latest = editions.latest.values()
-    without = [each for each in renewals if each.current.id not in editions.latest]
-    refused = [each for each in without if _is_refused(each, context, editions)]
+    refused: list[Renewal] = []
+    not_asked: list[Renewal] = []
+    for each in renewals:
+        if each.current.id not in editions.latest:
+            (refused if _is_refused(each, context, editions) else not_asked).append(each)
     return RenewalsEnd(
         collected=tuple(report for report in latest if report.state is State.COLLECTED),
         open=tuple(report for report in latest if report.state.is_open),
@@ -76,7 +79,7 @@ async def renew(context: RunContext, renewals: Sequence[Renewal]) -> RenewalsEnd
             for report in latest
             if not report.state.is_open and report.state is not State.COLLECTED
         ),
-        not_asked=tuple(each for each in without if each not in refused),
+        not_asked=tuple(not_asked),
         refused=tuple(refused),
         interrupted=context.drain.signal if context.drain.begun else None,
     )

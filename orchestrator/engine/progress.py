@@ -65,6 +65,10 @@ class RunProgress:
 
     in_flight: int  # reports of this run that may be under way at a time under each key
     queues: dict[str, KeyQueue] = field(default_factory=dict)
+    # by key of a series, the queues that ask for it
+    entries_of: dict[str, list[tuple[KeyQueue, Entry]]] = field(
+        default_factory=lambda: defaultdict(list)
+    )
     _series: dict[str, SeriesProgress] = field(default_factory=lambda: defaultdict(SeriesProgress))
     _claims: int = 0
 
@@ -101,12 +105,12 @@ class RunProgress:
 
     def look_again(self, series: Series) -> None:
         """Puts a series into every queue that asks for it; see `wake_all`."""
-        for queue in self.queues.values():
-            queue.todo.extend(
-                (entry, False) for entry in queue.entries if entry[1].series.key == series.key
-            )
+        for queue, entry in self.entries_of.get(series.key, ()):
+            queue.todo.append((entry, False))
 
     def wake_all(self) -> None:
-        """Wakes every queue that waits for something to do."""
+        """Wakes every queue that has something to do; all of them once nothing is under way."""
+        is_busy = self.is_busy
         for queue in self.queues.values():
-            queue.changed.set()
+            if queue.todo or not is_busy:
+                queue.changed.set()

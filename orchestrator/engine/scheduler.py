@@ -3,7 +3,6 @@
 Decides the order and how much is under way; what to buy the core says, and how much the budget.
 """
 
-from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -66,8 +65,6 @@ class Scheduler:
         self._cut_again: set[object] = set()
         self._expected = expected
         self._credentials: dict[tuple[str, str], str] = {}
-        self._keys_of: dict[str, set[str]] = defaultdict(set)
-        self._fallback_key: dict[str, str] = {}  # by series: which follows reports of absent keys
         self._passed_on: set[tuple[str, str]] = set()
         self._follower: Follower
         self._until = 0.0
@@ -78,12 +75,11 @@ class Scheduler:
             job, asked, _ = entry
             session = self._sessions[asked.credentials]
             self._credentials[job.name, asked.series.key] = asked.credentials
-            self._keys_of[asked.series.key].add(session.api_key)
             self._progress.queue_of(session).entries.append(entry)
-        for key, queue in self._progress.queues.items():
+        for queue in self._progress.queues.values():
             queue.entries = list(self._expected.longest_first(queue.entries))
-            for _, asked, _ in queue.entries:
-                self._fallback_key.setdefault(asked.series.key, key)
+            for entry in queue.entries:
+                self._progress.entries_of[entry[1].series.key].append((queue, entry))
         for session in self._sessions.values():  # of a key that only has reports to follow
             self._progress.queue_of(session)
 
@@ -107,7 +103,7 @@ class Scheduler:
         asked = [
             entry.series
             for _, entry, _ in queue.entries
-            if self._fallback_key[entry.series.key] == mine
+            if self._progress.entries_of[entry.series.key][0][0] is queue
         ]
         async for report in self._ledger.open_reports(asked, (mine,)):
             if report.api_key == mine or report.api_key not in queues:
@@ -337,7 +333,8 @@ class Scheduler:
 
     def _leaves_to_others(self, queue: KeyQueue, series: Series) -> bool:
         """Whether other keys may ask for a series that this one cannot go on with."""
-        is_shared = len(self._keys_of.get(series.key, ())) > 1
+        entries = self._progress.entries_of.get(series.key, [])
+        is_shared = any(other is not entries[0][0] for other, _ in entries)
         return is_shared and self._is_out(queue.session, series)
 
     def _wait_for_claims(self, progress: SeriesProgress, series: Series) -> None:
@@ -366,7 +363,7 @@ class Scheduler:
             try:
                 result = await follow()
                 match result:
-                    case FollowResult.FAILED if series.key in self._keys_of:
+                    case FollowResult.FAILED if series.key in self._progress.entries_of:
                         progress.failed.append(window)
                         await self._pause(progress, window)
                     case FollowResult.TRUNCATED:
