@@ -30,7 +30,7 @@ from orchestrator.engine.key_session import KeySession
 from orchestrator.engine.polling import missing_reports, parameters
 from orchestrator.engine.polling.groups import PollGroups
 from orchestrator.engine.polling.list_trust import NOTHING_ANY_MORE, Advice, Verdict
-from orchestrator.engine.polling.missing_reports import LeftOpen, Streak
+from orchestrator.engine.polling.missing_reports import LeftOpen
 from orchestrator.engine.polling.reports import PolledReport, PollGroup
 from orchestrator.engine.polling.schedule import PollSchedule
 from orchestrator.errors import ApiError, NotFound, Unauthorized
@@ -152,7 +152,7 @@ class Poller:
     def _learn_clock(
         self, session: KeySession, report: PolledReport, received_at: datetime
     ) -> None:
-        report.received_at = received_at
+        report.was_received(received_at)
         ahead = received_at - report.stored.intended_at
         learned = self._server_ahead.get(session.api_key)
         self._server_ahead[session.api_key] = ahead if learned is None else min(learned, ahead)
@@ -174,7 +174,7 @@ class Poller:
                 # They should be there, and are not: whatever the reason, they must not be lost.
                 group.trust.lacked(len(due))
                 for report in due:
-                    report.is_in_list = False
+                    report.leave_list()
                 to_poll += due
                 continue
             source.showed_nothing(group.account, len(due), now)
@@ -214,7 +214,7 @@ class Poller:
         try:
             remote = await session.turn(partial(session.api.status, report.request_id), priority)
         except NotFound:
-            report.failures = 0
+            report.was_answered()
             await self._handle_not_found(report, session)
         except Unauthorized as error:
             report.finish(error)
@@ -227,7 +227,7 @@ class Poller:
         else:
             self._shown_at[session.api_key] = anyio.current_time()
             report.was_shown()
-            report.failures = 0
+            report.was_answered()
             self._take_own_answer(report, remote, session)
         report.was_polled(anyio.current_time())
         return is_answered
@@ -261,7 +261,7 @@ class Poller:
         Link and count may be filled in a moment after the status: what lacks is asked for again.
         """
         if not outcomes.is_final(remote):
-            report.incomplete = Streak()
+            report.was_not_final()
             return False
         is_whole = outcomes.is_whole(remote)
         if is_whole and (remote.status in (Status.FAILED, Status.ABORTED) or _says_all(remote)):
@@ -282,7 +282,7 @@ class Poller:
     def _leave_list(self, report: PolledReport, session: KeySession) -> None:
         """Its polls tell nothing: they come ever more rarely, whatever lists are asked for."""
         if report.group is not None and report.is_in_list:
-            report.is_in_list = False
+            report.leave_list()
             self._groups.sort([report], session)
 
     def _take(self, report: PolledReport, remote: RemoteReport, now: float, *, ended: bool) -> None:

@@ -27,7 +27,7 @@ Outcome = RemoteReport | Gone | LeftOpen | ApiError
 
 @dataclass(slots=True, eq=False)
 class PolledReport:
-    """A report that somebody waits for. Times are those of the loop."""
+    """A report that somebody waits for. Times are those of the loop; its methods change fields."""
 
     stored: Report
     request_id: str
@@ -105,6 +105,10 @@ class PolledReport:
         self.was_in_list = True
         self.was_shown()
 
+    def was_received(self, received_at: datetime) -> None:
+        """A list has said when the API took it."""
+        self.received_at = received_at
+
     def was_open(self, now: float) -> None:
         """The API has shown it as open."""
         self.is_unseen = False
@@ -118,6 +122,10 @@ class PolledReport:
         pause = max(parameters.RECHECK_AFTER, self.age(now))
         self.recheck_at = max(self.recheck_at, now + pause)
 
+    def was_answered(self) -> None:
+        """A poll of it had an answer, if only 404."""
+        self.failures = 0
+
     def was_not_answered(self) -> bool:
         """A poll of it had no answer; returns whether it is time to say so."""
         self.failures += 1
@@ -128,7 +136,19 @@ class PolledReport:
         self.incomplete.count(server_now, anyio.current_time())
         return self.incomplete
 
+    def was_not_final(self) -> None:
+        """A poll of it said that it has not ended."""
+        self.incomplete = Streak()
+
     # --- what follows -----------------------------------------------------------------------------
+
+    def plan(self, next_poll_at: float) -> None:
+        """Is polled by itself at this time, where no list answers for it."""
+        self.next_poll_at = next_poll_at
+
+    def leave_list(self) -> None:
+        """No list answers for it any more."""
+        self.is_in_list = False
 
     def finish(self, outcome: Outcome) -> None:
         """Wakes whoever waits for it; it is not polled any more."""
@@ -137,6 +157,10 @@ class PolledReport:
         self.outcome = outcome
         self.ended.set()
         self.stop()
+
+    def assign(self, group: PollGroup | None) -> None:
+        """Is polled in this group from now on; for `PollGroup` alone."""
+        self.group = group
 
     def stop(self) -> None:
         """Is not polled any more."""
@@ -156,17 +180,16 @@ class PolledReport:
         self.callbacks_muted_until = muted_until
         self.callback_polls += 1
 
+    def end_callback_poll(self) -> None:
+        """Has been polled because of a callback."""
+        self.polled_by_callback = False
+
 
 class PollGroup:
     """The reports for which one list answers; without a list, each is polled by itself.
 
     Args:
         account: the account whose list is asked; None: no list is of use.
-
-    Attributes:
-        list_at: when the list is to be asked for, as planned.
-        next_at: when something is to be polled, as planned; None: it must be planned first.
-        planned_at: when that was planned.
     """
 
     def __init__(self, session: KeySession, account: str | None, jitter: float) -> None:
@@ -178,9 +201,9 @@ class PollGroup:
         self.history = ListHistory()
         self.jitter = jitter  # of the pause until the list is asked for again, in [0, 1)
         self.list_polled_at = now
-        self.list_at = math.inf
-        self.next_at: float | None = None
-        self.planned_at = 0.0
+        self._list_at = math.inf
+        self._next_at: float | None = None
+        self._planned_at = 0.0
         self._changed = anyio.Event()
 
     # --- its reports ------------------------------------------------------------------------------
@@ -195,14 +218,14 @@ class PollGroup:
         if len(self.reports) == 1:  # the other one was polled by itself so far
             (other,) = self.reports.values()
             self.list_polled_at = max(self.list_polled_at, other.seen_open_at)
-        report.group = self
+        report.assign(self)
         self.reports[report.request_id] = report
         if is_urgent:
             self._replan()
 
     def drop(self, report: PolledReport) -> None:
         """Polls a report no longer."""
-        report.group = None
+        report.assign(None)
         self.reports.pop(report.request_id, None)
         if len(self.reports) <= 1:  # none is left, or one that is polled by itself
             self._replan()
@@ -240,7 +263,29 @@ class PollGroup:
         """The list has been asked for, whatever came of it."""
         self.list_polled_at = anyio.current_time()
         self.jitter = jitter
-        self.next_at = None
+        self._next_at = None
+
+    def needs_plan(self, now: float, longest: float) -> bool:
+        """Whether there is no plan, or one that is older than `longest` seconds."""
+        return self._next_at is None or now - self._planned_at >= longest
+
+    def plan(self, now: float, list_at: float, next_at: float) -> None:
+        """Asks for the list at `list_at`, and for something at `next_at` at the earliest."""
+        self._planned_at = now
+        self._list_at = list_at
+        self._next_at = next_at
+
+    def seconds_left(self, now: float) -> float:
+        """Seconds until something is to be polled, as planned."""
+        return math.inf if self._next_at is None else self._next_at - now
+
+    def is_list_due(self, now: float) -> bool:
+        """Whether the list is to be asked for, as planned."""
+        return self._list_at <= now
+
+    def forget_plan(self) -> None:
+        """Plans anew before anything else is polled."""
+        self._next_at = None
 
     async def change_within(self, seconds: float) -> None:
         """Waits until a new plan is needed, for at most so long."""
@@ -249,5 +294,5 @@ class PollGroup:
             await self._changed.wait()
 
     def _replan(self) -> None:
-        self.next_at = None
+        self.forget_plan()
         self._changed.set()

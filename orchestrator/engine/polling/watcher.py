@@ -169,7 +169,7 @@ class Watcher:
         for report in called:
             if report.group is not None:
                 await self._poller.poll_report(session, report, Priority.CALLBACK)
-            report.polled_by_callback = False
+            report.end_callback_poll()
 
     # --- polls by the clock -----------------------------------------------------------------------
 
@@ -180,38 +180,39 @@ class Watcher:
         try:
             while group.reports:
                 now = anyio.current_time()
-                if group.next_at is None or now - group.planned_at >= self._schedule.shortest:
-                    group.next_at = self._plan(group, now)
-                wait = group.next_at - now
+                if group.needs_plan(now, self._schedule.shortest):
+                    self._plan(group, now)
+                wait = group.seconds_left(now)
                 if wait <= 0:
                     await self._poll(group)
-                    group.next_at = None
+                    group.forget_plan()
                     continue
                 # A new plan for each report that joins would cost too much: it is made in between.
                 await group.change_within(min(wait, self._schedule.shortest))
         finally:
             self._groups.close(group)
 
-    def _plan(self, group: PollGroup, now: float) -> float:
-        """Plans when the list of a group is asked for; when anything of the group is polled."""
-        group.planned_at, group.list_at = now, math.inf
+    def _plan(self, group: PollGroup, now: float) -> None:
+        """Plans when the list and the single reports of a group are polled next."""
+        list_at = math.inf
         if listed := group.in_list():
             pause = self._schedule.list_pause(group.as_listed(listed), group.history, group.jitter)
-            group.list_at = group.list_polled_at + pause
-        return min((group.list_at, *(self._due_at(report) for report in group.alone())))
+            list_at = group.list_polled_at + pause
+        group.plan(
+            now, list_at, min((list_at, *(self._due_at(report) for report in group.alone())))
+        )
 
     def _due_at(self, report: PolledReport) -> float:
         """When a report is to be polled by itself."""
         latest = report.last_news_at
         if report.next_poll_at <= latest:
-            pause = self._schedule.report_pause(report.as_single(), self._jitter())
-            report.next_poll_at = latest + pause
+            report.plan(latest + self._schedule.report_pause(report.as_single(), self._jitter()))
         return report.next_poll_at
 
     async def _poll(self, group: PollGroup) -> None:
         now = anyio.current_time()
         to_poll = [report for report in group.alone() if self._due_at(report) <= now]
-        if group.list_at <= now and (listed := group.in_list()):
+        if group.is_list_due(now) and (listed := group.in_list()):
             self._leave_list(group, listed, now)
             to_poll += await self._poller.poll_list(group, Priority.POLL)
         for report in to_poll:
@@ -222,5 +223,5 @@ class Watcher:
         limit = self._schedule.list_age_limit([report.age(now) for report in listed])
         old = [report for report in listed if report.age(now) >= limit]
         for report in old:
-            report.is_in_list = False
+            report.leave_list()
         self._groups.sort(old, group.session)
