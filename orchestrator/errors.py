@@ -1,4 +1,4 @@
-"""Every error that the program raises on purpose, by its cause.
+"""The errors that reach a caller of the program, by their cause.
 
 ::
 

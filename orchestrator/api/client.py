@@ -1,6 +1,7 @@
 """Calls the Reports API: one method for each endpoint, one request for each call.
 
-It repeats nothing and waits for nothing. Every failure is an `ApiError`.
+It repeats nothing and waits for nothing; only a download may follow redirects, or try its file's
+other address. Every failure is an `ApiError`.
 """
 
 import base64

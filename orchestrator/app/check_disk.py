@@ -1,4 +1,4 @@
-"""What `check` says of the disk: whether files can be written, and who else may read them."""
+"""Whether disk or store can be written, and who may read the files: for `check` and runs."""
 
 import errno
 import os

@@ -1,4 +1,4 @@
-"""Removes collected files on purpose, for good; the ledger keeps their hashes and counts.
+"""Removes files for good, and waives disputed reports; the ledger keeps hashes and counts.
 
 The ledger first says that a file is erased, then the store removes it, then the ledger notes that.
 Where something ends in between, the next `erase` or `run` goes on.

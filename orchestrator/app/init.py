@@ -1,4 +1,4 @@
-"""Writes the first config and job file of a user into a folder, never over a file that is there."""
+"""Writes the first config and job file of a user, and their schemas; never over a file."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""The ledger as a run, `cancel` and `resolve` write it: under the lock, with its manifest."""
+"""The ledger as `run`, `cancel`, `resolve` and `erase` write it: locked, with its manifest."""
 
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager

@@ -1,4 +1,4 @@
-"""Sums up a run: what was collected, all that stands, and what is left of every series."""
+"""Sums up a run, and writes `_SUCCESS` beside the files once all that its jobs want is there."""
 
 import json
 import secrets

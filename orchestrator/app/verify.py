@@ -1,4 +1,7 @@
-"""Reads every collected file again and compares it with the ledger. Changes and sends nothing."""
+"""Reads collected files again; compares files, folders and manifest with the ledger.
+
+Changes and sends nothing.
+"""
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait

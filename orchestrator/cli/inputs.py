@@ -1,4 +1,4 @@
-"""Reads the jobs and the config of a command, prints their warnings, and sets the umask."""
+"""Reads the jobs and the config of a command, sets the umask, and asks for confirmation."""
 
 import os
 import sys

@@ -1,4 +1,4 @@
-"""Prints on standard output: lines, wrapped for a terminal, and JSON as it is made."""
+"""Prints lines, wrapped for a terminal, and JSON as it is made; messages go to standard error."""
 
 import json
 import sys

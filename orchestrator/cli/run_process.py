@@ -1,4 +1,4 @@
-"""Runs jobs in a process of their own: with signal handlers, and rarer garbage collections."""
+"""Runs jobs in the command's own process: with signal handlers, and rarer garbage collections."""
 
 import gc
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Makes and reads the names of published files and folders under the output directory.
+"""Makes and reads the names of published files, and lists those that the output directory has.
 
 Nothing that comes from a server or a job file can name a place outside: every part of a path is
 made of ``A-Z a-z 0-9 . _ -`` and percent signs, and is never ``.`` or ``..``.

@@ -1,4 +1,4 @@
-"""Keeps files that a person must look at, each with a note; they are no part of the data."""
+"""Keeps files that a person must look at, each with a note, and restores those accepted."""
 
 import hashlib
 import json

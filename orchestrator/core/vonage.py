@@ -1,11 +1,11 @@
-"""Holds every fact about the vendor's Reports API that the program relies on, with its source.
+"""Holds the facts about the vendor's Reports API that the program relies on, with their source.
 
-No other module has such a number or word of its own. The fields that each product accepts stand
-in `orchestrator.core.products`. What we do about these facts (how long we wait, how often we ask)
-is policy, and does not belong here.
+The fields that each product accepts stand in `core.products`, the columns of its records in
+`core.record_columns`; the simulator has numbers of its own. What we do about these facts (how long
+we wait, how often we ask) is policy, and does not belong here.
 
-Sources: "reference" is the vendor's API reference (2021 definition, pages of 2020 to 2026),
-"guide" its page on limits. Where sources disagree, the comment says which is used and why.
+Sources: "reference" is the vendor's API reference (2021 definition, pages of 2020 to 2026), "guide"
+its page on limits. Where sources disagree, the comment says which is used and why.
 """
 
 from datetime import timedelta

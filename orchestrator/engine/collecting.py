@@ -1,4 +1,7 @@
-"""Collects finished reports: download, verify, publish; never publishes what is not verified."""
+"""Collects finished reports: download, verify, publish; then removes files that are superseded.
+
+Nothing is published that is not verified.
+"""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager

@@ -1,4 +1,4 @@
-"""Follows one report from wherever it stands to its end, in one coroutine.
+"""Follows one report, bought now or open already, to its end, in one coroutine.
 
 Waits for the API to finish it, collects its file, and says what follows for its window. What is
 unexpected stays with the one report; what the ledger or the disk refuse ends the run.

@@ -1,4 +1,4 @@
-"""All statements of the ledger, against one SQLite connection: `Store`.
+"""All methods of an open ledger's tables, on one SQLite connection: `Store`.
 
 Synchronous, and unaware of transactions: `SqliteLedger` runs these inside one, `open_reader` as
 they are. The statements themselves are in the modules of the tables.

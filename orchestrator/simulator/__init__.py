@@ -1,7 +1,7 @@
 """A simulator of the Reports API: an HTTP server whose records are a pure function of time.
 
-It must share nothing with the client but the product table: a mistake in shared code would be made
-on both sides, and no test would see it.
+It shares with the client the product table, how long records are kept, and what has no rule of the
+API in it: a mistake in shared code would be made on both sides, and no test would see it.
 """
 
 # Importing a module of faults registers its kinds.

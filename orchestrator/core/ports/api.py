@@ -1,6 +1,7 @@
 """The Reports API as the engine sees it: requests, downloads, and turns by priority.
 
-One call is one request. Nothing here retries, waits for its turn or knows the ledger.
+A call of `ReportsApi` is one request, downloads apart: it neither retries nor knows the ledger. The
+`RateLimiter` alone waits for turns.
 """
 
 from collections.abc import AsyncGenerator, Container, Sequence

@@ -1,10 +1,11 @@
 """Polls lists and single reports, and ends the waiting for reports that are final.
 
 Nothing else asks whether reports have ended at the API (`engine.collecting` asks how a finished one
-stands, `engine.reconcile` looks for one that may not be there). A list is believed that a report is
-open, until a poll of the report by itself says otherwise; and that it has ended well, if all is
-there that the ending needs. Whatever would cost money is asked again. A 404 for a report, and a
-SUCCESS without a link, are no ends: see `engine.polling.missing_reports`.
+stands, `engine.reconcile` looks for one that may not be there, `engine.cancel` asks until a cancel
+has taken effect). A list is believed that a report is open, until a poll of the report by itself
+says otherwise; and that it has ended well, if all is there that the ending needs. Whatever would
+cost money is asked again. A 404 for a report, and a SUCCESS without a link, are no ends: see
+`engine.polling.missing_reports`.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
