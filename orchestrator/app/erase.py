@@ -100,8 +100,15 @@ def _choose(
             chosen.append(report.id)
             rows += report.rows or 0
             size_bytes += report.size_bytes or 0
-    numbers = (len(chosen), rows, size_bytes, len(disputed), 0, kept_whole, still_open)
-    return Erasure(*numbers), chosen, disputed
+    counted_here = Erasure(
+        files=len(chosen),
+        rows=rows,
+        size_bytes=size_bytes,
+        disputed=len(disputed),
+        kept_whole=kept_whole,
+        open=still_open,
+    )
+    return counted_here, chosen, disputed
 
 
 def _is_being_replaced(reader: LedgerReader, report: Report) -> bool:

@@ -74,7 +74,7 @@ def report_file(config: Config, report: Report) -> ReportFile:
     Raises:
         OutputError: the ledger names a place outside the output directory.
     """
-    place = place_of(config, report.target or "")
+    place = file_of(config, report)
     return ReportFile(
         series=report.series,
         window=report.window,
@@ -92,6 +92,12 @@ def report_file(config: Config, report: Report) -> ReportFile:
         source_sha256=report.source_sha256,
         url="" if isinstance(place, Path) else place,
     )
+
+
+def file_of(config: Config, report: Report) -> Path | str:
+    """As `place_of`, of a report that has a file."""
+    assert report.target is not None
+    return place_of(config, report.target)
 
 
 def place_of(config: Config, target: str) -> Path | str:

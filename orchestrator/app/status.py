@@ -215,7 +215,7 @@ class Status(LedgerView):
                 if given_up is None:
                     given_up = _given_up(reader, series)
                     failures = reader.failures(series)
-                    failed = Overlaps(one.window for one in failures if not one.truncated)
+                    failed = Overlaps(each.window for each in failures if not each.truncated)
                 fate = _fate(reader, report, given_up.get(report.id))
             attempts = failed.of(report.window)
             quarantined = ""

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Final
 
-from orchestrator.app.files import from_here, place_of
+from orchestrator.app.files import file_of, from_here, place_of
 from orchestrator.app.ledger_reading import collected, reading_ledger, series_of
 from orchestrator.app.manifest_check import compare, unknown_files
 from orchestrator.app.overlaps import SubaccountOverlap, subaccount_overlaps
@@ -218,7 +218,7 @@ def _findings_of(store: OutputStore, config: Config, report: Report) -> list[Fin
 
 def _faults(store: OutputStore, config: Config, report: Report) -> Iterator[tuple[str, str, str]]:
     try:
-        path = place_of(config, report.target or "")
+        path = file_of(config, report)
         file_format = format_of(report.target or "")
     except OutputError as error:
         yield "ledger", report.target or "", str(error)

@@ -51,6 +51,12 @@ def later_fields(later: Later) -> dict[str, str]:
     }
 
 
+def beside_fields(counts: object) -> dict[str, int]:
+    """What there is beside the debt, of anything that counts it: reports, then windows."""
+    names = ("open", "held", "given_up", "disputed", "waived", "erased")
+    return {name: getattr(counts, name) for name in names}
+
+
 def exit_fields(code: ExitCode) -> dict[str, Any]:
     """An exit code, as a number and in one word."""
     return {"exit_code": int(code), "exit_word": code.name.lower()}

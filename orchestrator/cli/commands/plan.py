@@ -29,6 +29,7 @@ from orchestrator.core.intervals import Window
 from orchestrator.core.model import Job
 from orchestrator.core.policy import ExitCode, code_of
 from orchestrator.reporting.json_fields import (
+    beside_fields,
     later_fields,
     series_fields,
     window_fields,
@@ -193,7 +194,7 @@ def _series_json(line: SeriesPlan, sums: PlanSums, texts: ChunkTexts) -> Iterato
         "had": window_list(debt.had),
         "made_up": window_list(debt.backfilled),
         "past_retention": window_list(debt.forgotten),
-        **_beside(line),
+        **beside_fields(line),
         "expected_records": line.expected,
         "expected_price": None if cost is None else f"{cost:f}",
         "probe_first": debt.must_probe,
@@ -212,12 +213,6 @@ def _series_json(line: SeriesPlan, sums: PlanSums, texts: ChunkTexts) -> Iterato
     sums.add(line, number)
 
 
-def _beside(counts: SeriesPlan | PlanTotals) -> dict[str, int]:
-    """What there is beside the debt."""
-    names = ("open", "held", "given_up", "disputed", "waived", "erased")
-    return {name: getattr(counts, name) for name in names}
-
-
 def _totals_fields(totals: PlanTotals) -> dict[str, Any]:
     return {
         "series": totals.series,
@@ -227,7 +222,7 @@ def _totals_fields(totals: PlanTotals) -> dict[str, Any]:
         "requests_per_second": totals.requests_per_second,
         "least_seconds": round(totals.least_time.total_seconds(), 1),
         "keys": len(totals.by_key),
-        **_beside(totals),
+        **beside_fields(totals),
         **totals.cost.fields(),
         "probes": totals.probes,
         "refetched_reports": totals.refetched_reports,

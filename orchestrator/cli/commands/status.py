@@ -28,7 +28,12 @@ from orchestrator.core.lifecycle import OPEN, State
 from orchestrator.core.local_dates import chunk_text, moment_text
 from orchestrator.core.model import GivenUp
 from orchestrator.core.policy import ExitCode
-from orchestrator.reporting.json_fields import chunk_fields, optional_moment, series_fields
+from orchestrator.reporting.json_fields import (
+    beside_fields,
+    chunk_fields,
+    optional_moment,
+    series_fields,
+)
 from orchestrator.reporting.line_folding import MAX_ALIKE, cause_of
 from orchestrator.reporting.phrases import (
     Fate,
@@ -170,12 +175,7 @@ def _job_fields(status: JobStatus) -> dict[str, Any]:
         "series": status.series,
         "missing": status.missing,
         "since": optional_moment(status.since),
-        "open": status.open,
-        "held": status.held,
-        "disputed": status.disputed,
-        "given_up": status.given_up,
-        "waived": status.waived,
-        "erased": status.erased,
+        **beside_fields(status),
     }
 
 
